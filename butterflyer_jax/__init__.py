@@ -1,0 +1,1 @@
+"""Train, evaluate and use a butterfly species classifier in JAX."""

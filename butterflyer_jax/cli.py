@@ -1,0 +1,144 @@
+"""What the commands share: config files with overrides, and errors as one line with an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from butterflyer_jax.config import Config, UserError, describe
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Runs a command's `main(argv)`; what the user can mend becomes one line on stderr and exit code 2."""
+    # TensorFlow and XLA report what no user of a command needs; both read this when they are first imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        main(sys.argv[1:])
+        sys.stdout.flush()
+    except UserError as error:
+        _fail(str(error))
+    except OSError as error:
+        # A full disk, a missing permission: the user's to mend, and the operating system says it best.
+        if error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EDQUOT, errno.EFBIG):
+            _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+        if error.errno == errno.EPIPE:
+            # The reader of our output left (`predict … | head`): nothing to say, and nobody to say it to.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        raise
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _fail(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(USAGE_ERROR)
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse in the commands' own manner: no abbreviations, and an error is one line."""
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **kwargs,  # type: ignore[arg-type]
+        )
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UserError(f"{message} (see --help)")
+
+
+def config_help() -> str:
+    """Returns a table of every config field with its default and documentation, for `--help`."""
+    rows = describe()
+    width = max(len(f"{name} = {default}") for name, default, _ in rows if len(default) < 12)
+    lines = [f"  {f'{name} = {default}':<{width}}  {doc}" for name, default, doc in rows]
+    return "config fields, each set by --config.FIELD=VALUE:\n" + "\n".join(lines)
+
+
+def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+    """Returns the validated config of a config file.
+
+    Args:
+      path: a Python file that defines `get_config() -> Config`.
+      overrides: such as `"optim.learning_rate=0.1"`, parsed by the type of the field.
+
+    Raises:
+      UserError: no such file, an error in it, an unknown field, a value of a wrong type or out of range.
+    """
+    # Imported here: it takes a moment that `--help` need not spend.
+    from absl import flags
+    from ml_collections import config_flags
+
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise UserError(f"no such config file: {path}")
+    names = [name for name, _, _ in describe()]
+    for override in overrides:
+        name, equals, _ = override.partition("=")
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {close[0]}?" if close else "; --help lists the fields"
+            raise UserError(f"unknown config field {name}{hint}")
+        if not equals:
+            raise UserError(f"config field {name} needs a value: --config.{name}=VALUE")
+
+    argv = ["", f"--config={path}", *(f"--config.{override}" for override in overrides)]
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    try:
+        values(argv)
+        config = values.config
+    except flags.IllegalFlagValueError as error:
+        raise UserError(str(error).replace("flag --config.", "config field ").strip()) from error
+    except Exception as error:
+        # The file is the user's program: whatever it raises, say what and where.
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"cannot read config {path}: {reason[-1]}") from error
+    if not isinstance(config, Config):
+        raise UserError(f"get_config() of {path} must return a butterflyer_jax.config.Config, not {config!r}")
+    return config.validate()
+
+
+def split_overrides(arguments: Sequence[str]) -> list[str]:
+    """Returns `["optim.learning_rate=0.1"]` of the leftover arguments `["--config.optim.learning_rate=0.1"]`.
+
+    Raises:
+      UserError: an argument is no override.
+    """
+    overrides = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("--config."):
+            raise UserError(f"unrecognised argument: {argument} (see --help)")
+        override = argument.removeprefix("--config.")
+        if "=" not in override and rest and not rest[0].startswith("--"):
+            override += "=" + rest.pop(0)
+        overrides.append(override)
+    return overrides
+
+
+def install_excepthook() -> None:
+    """Makes a `UserError` that nobody catches one line on stderr, where another program's `main` calls us."""
+    default = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: object) -> None:
+        if isinstance(error, UserError):
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        else:
+            default(kind, error, trace)  # type: ignore[arg-type]
+
+    sys.excepthook = hook

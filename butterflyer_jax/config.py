@@ -1,0 +1,243 @@
+"""The configuration of a run: typed, documented and validated dataclasses.
+
+A config file defines `get_config() -> Config`; `cli.load_config` reads it and applies overrides such as
+`optim.learning_rate=0.1`. What a field means, and in which unit, stands beside it.
+"""
+
+# No `from __future__ import annotations`: overrides are parsed by the real types of the fields.
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class UserError(Exception):
+    """Something the user can mend; a command prints the message as one line and exits with code 2."""
+
+
+def option(default: T, doc: str) -> T:
+    """Returns a dataclass field with its documentation, which `--help` prints."""
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass
+class BuildConfig:
+    """How a raw zip becomes records."""
+
+    image_size: int = option(256, "short side of a stored photograph, pixels")
+    jpeg_quality: int = option(95, "JPEG quality of a stored photograph, 1 to 100")
+    val_fraction: float = option(0.15, "share of each species that goes to val, where the zip gives no splits")
+    test_fraction: float = option(0.15, "share of each species that goes to test, where the zip gives no splits")
+    salt: str = option("butterflyer", "changes which photographs go to which split")
+    max_reject_fraction: float = option(0.05, "share of unusable photographs above which the build stops")
+    max_pixels: int = option(100_000_000, "largest photograph that is decoded, pixels")
+    num_shards: int = option(0, "record files a split; 0 lets TFDS choose")
+
+
+@dataclass
+class DataConfig:
+    """How records become batches."""
+
+    image_size: int = option(224, "side of the square network input, pixels")
+    eval_crop_fraction: float = option(0.875, "side of the central evaluation crop, as a share of the short side")
+    shuffle_buffer: int = option(10_000, "photographs in the shuffle buffer, encoded (about 25 kB each)")
+    num_threads: int = option(0, "threads that decode; 0 means one a core")
+
+
+@dataclass
+class AugmentConfig:
+    """What happens to a training photograph; every draw depends on (seed, epoch, index) alone."""
+
+    crop_min_area: float = option(0.25, "smallest random crop, as a share of the photograph's area; 1 takes all")
+    crop_max_aspect: float = option(4 / 3, "widest random crop, width over height, and its inverse the tallest")
+    flip: bool = option(True, "mirror half of the photographs left to right")
+    brightness: float = option(0.2, "largest relative change of brightness")
+    contrast: float = option(0.2, "largest relative change of contrast")
+    saturation: float = option(0.2, "largest relative change of saturation")
+
+
+@dataclass
+class ModelConfig:
+    """Which VGG."""
+
+    variant: str = option("vgg16", "vgg11, vgg13, vgg16 or vgg19")
+    batch_norm: bool = option(False, "batch normalisation after every convolution")
+    batch_norm_momentum: float = option(0.9, "share of the running mean and variance that a step keeps")
+    head: str = option("fc", "fc: the paper's two hidden dense layers; gap: global average pooling")
+    width_multiplier: float = option(1.0, "factor on every layer's width")
+    dropout: float = option(0.5, "share of activations dropped before each dense layer of the head")
+    mean: tuple[float, float, float] = option(IMAGENET_MEAN, "RGB mean taken off the input, of a range of 0 to 1")
+    std: tuple[float, float, float] = option(IMAGENET_STD, "RGB standard deviation that the input is divided by")
+
+
+@dataclass
+class OptimConfig:
+    """How the parameters move."""
+
+    name: str = option("sgd", "sgd (Nesterov momentum), adamw, lion or lamb")
+    learning_rate: float = option(0.01, "peak learning rate")
+    schedule: str = option("cosine", "cosine (to zero at the last step) or constant, after the warm-up")
+    warmup_epochs: float = option(1.0, "length of the linear warm-up from zero, epochs")
+    momentum: float = option(0.9, "momentum of sgd")
+    weight_decay: float = option(5e-4, "decay of kernels; biases and normalisation are left alone")
+    label_smoothing: float = option(0.0, "probability spread evenly over all species")
+    gradient_clip_norm: float = option(0.0, "largest global norm of the gradient; 0 means no limit")
+
+
+@dataclass
+class CheckpointConfig:
+    """What is kept of a run, beside the checkpoint with the best val top-1."""
+
+    every_steps: int = option(0, "save every so many steps too, not only after each epoch; 0 means off")
+    keep_last: int = option(1, "newest checkpoints kept")
+
+
+@dataclass
+class Config:
+    """A run of training."""
+
+    seed: int = option(0, "of initial weights, shuffling, augmentation and dropout")
+    batch_size: int = option(128, "photographs a step, over all devices")
+    num_epochs: int = option(100, "passes over the training photographs")
+    precision: str = option("auto", "of the computation: float32, bfloat16, or auto (float32 on a CPU, else bfloat16)")
+    log_every_steps: int = option(10, "steps between lines of metrics.jsonl")
+    build: BuildConfig = field(default_factory=BuildConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+
+    def validate(self) -> "Config":
+        """Returns self.
+
+        Raises:
+          UserError: a field has a wrong type or a value out of its range; the message names the field.
+        """
+        flat = flatten(self)
+        for name, (value, field_type) in flat.items():
+            _check_type(name, value, field_type)
+        for name, (low, high) in _RANGES.items():
+            value = flat[name][0]
+            if not low <= value <= high:
+                raise UserError(f"config field {name} = {value!r} must lie between {low} and {high}")
+        for name, choices in _CHOICES.items():
+            value = flat[name][0]
+            if value not in choices:
+                raise UserError(f"config field {name} = {value!r} must be one of {', '.join(choices)}")
+        if self.build.val_fraction + self.build.test_fraction >= 1:
+            raise UserError("config fields build.val_fraction and build.test_fraction leave nothing to train on")
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields as nested dicts that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Config":
+        """Returns the config that `to_dict` (or its JSON) came from.
+
+        Raises:
+          UserError: a field is unknown, missing its type, or out of range.
+        """
+        config = cls()
+        for section, content in values.items():
+            if not hasattr(config, section):
+                raise UserError(f"unknown config field {section}")
+            if not isinstance(content, dict):
+                setattr(config, section, content)
+                continue
+            for name, value in content.items():
+                if not hasattr(getattr(config, section), name):
+                    raise UserError(f"unknown config field {section}.{name}")
+                setattr(getattr(config, section), name, tuple(value) if isinstance(value, list) else value)
+        return config.validate()
+
+
+_POSITIVE = (1, 2**31)
+_SHARE = (0.0, 1.0)
+_RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**31 - 1),
+    "batch_size": _POSITIVE,
+    "num_epochs": _POSITIVE,
+    "log_every_steps": _POSITIVE,
+    "build.image_size": (8, 8192),
+    "build.jpeg_quality": (1, 100),
+    "build.val_fraction": _SHARE,
+    "build.test_fraction": _SHARE,
+    "build.max_reject_fraction": _SHARE,
+    "build.max_pixels": _POSITIVE,
+    "build.num_shards": (0, 100_000),
+    # Five max-pools halve the side five times.
+    "data.image_size": (32, 8192),
+    "data.eval_crop_fraction": (0.1, 1.0),
+    "data.shuffle_buffer": _POSITIVE,
+    "data.num_threads": (0, 1024),
+    "augment.crop_min_area": (0.01, 1.0),
+    "augment.crop_max_aspect": (1.0, 10.0),
+    "augment.brightness": _SHARE,
+    "augment.contrast": _SHARE,
+    "augment.saturation": _SHARE,
+    "model.batch_norm_momentum": _SHARE,
+    "model.width_multiplier": (0.01, 16),
+    "model.dropout": (0.0, 0.99),
+    "optim.learning_rate": (0.0, 1e3),
+    "optim.warmup_epochs": (0.0, 1e6),
+    "optim.momentum": _SHARE,
+    "optim.weight_decay": (0.0, 1e3),
+    "optim.label_smoothing": (0.0, 0.99),
+    "optim.gradient_clip_norm": (0.0, 1e9),
+    "checkpoint.every_steps": (0, 2**31),
+    "checkpoint.keep_last": _POSITIVE,
+}
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "precision": ("auto", "float32", "bfloat16"),
+    "model.variant": ("vgg11", "vgg13", "vgg16", "vgg19"),
+    "model.head": ("fc", "gap"),
+    "optim.name": ("sgd", "adamw", "lion", "lamb"),
+    "optim.schedule": ("cosine", "constant"),
+}
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Returns `{"optim.learning_rate": (value, type), …}` of a dataclass, sections opened."""
+    flat: dict[str, tuple[Any, Any]] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(item.type):
+            if not isinstance(value, item.type):  # type: ignore[arg-type]
+                raise UserError(f"config field {prefix}{item.name} must be a {item.type.__name__}, not {value!r}")
+            flat |= flatten(value, f"{prefix}{item.name}.")
+        else:
+            flat[prefix + item.name] = (value, item.type)
+    return flat
+
+
+def describe(config_type: type[Any] = Config, prefix: str = "") -> list[tuple[str, str, str]]:
+    """Returns (name, default, documentation) of every field, sections opened."""
+    rows: list[tuple[str, str, str]] = []
+    for item in dataclasses.fields(config_type):
+        if isinstance(item.type, type) and dataclasses.is_dataclass(item.type):
+            rows += describe(item.type, f"{prefix}{item.name}.")
+        else:
+            rows.append((prefix + item.name, repr(item.default), item.metadata["doc"]))
+    return rows
+
+
+def _check_type(name: str, value: Any, field_type: Any) -> None:
+    if field_type is float:
+        right = isinstance(value, (int, float)) and not isinstance(value, bool)
+    elif field_type is int:
+        right = isinstance(value, int) and not isinstance(value, bool)
+    elif field_type in (bool, str):
+        right = isinstance(value, field_type)
+    else:  # an RGB triple
+        right = isinstance(value, tuple) and len(value) == 3 and all(isinstance(v, (int, float)) for v in value)
+    if not right:
+        wanted = getattr(field_type, "__name__", str(field_type)) if field_type in (bool, str, int, float) else field_type
+        raise UserError(f"config field {name} = {value!r} must be of type {wanted}")

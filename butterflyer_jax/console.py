@@ -1,0 +1,80 @@
+"""What a command shows while it works: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LINES_ELSEWHERE = 4
+
+
+def say(line: str) -> None:
+    """Prints one line of progress to stderr; stdout is for results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def progress(items: Iterable[T], total: int, description: str) -> Iterator[T]:
+    """Yields `items`, showing on stderr how many of `total` are done."""
+    if sys.stderr.isatty():
+        import rich.console
+        import rich.progress
+
+        columns = (
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeRemainingColumn(),
+        )
+        with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True), transient=True) as bar:
+            yield from bar.track(items, total=total, description=description)
+        return
+    every = max(1, -(-total // LINES_ELSEWHERE))
+    for done, item in enumerate(items, start=1):
+        yield item
+        if done % every == 0 or done == total:
+            say(f"{description}: {done} of {total}")
+
+
+class TrainingDisplay:
+    """The course of a run on stderr: a bar below the lines of the epochs on a terminal, the lines alone elsewhere."""
+
+    def __init__(self, total_steps: int, start_step: int) -> None:
+        self._bar = None
+        if sys.stderr.isatty():
+            import rich.console
+            import rich.progress
+
+            self._bar = rich.progress.Progress(
+                rich.progress.TextColumn("step"),
+                rich.progress.MofNCompleteColumn(),
+                rich.progress.BarColumn(),
+                rich.progress.TextColumn("{task.description}"),
+                rich.progress.TimeRemainingColumn(),
+                console=rich.console.Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task("compiling", total=total_steps, completed=start_step)
+
+    def __enter__(self) -> TrainingDisplay:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def step(self, step: int, text: str) -> None:
+        """Moves the bar to a step, with the newest numbers beside it."""
+        if self._bar:
+            self._bar.update(self._task, completed=step, description=text)
+
+    def line(self, text: str) -> None:
+        """Prints a line that stays."""
+        if self._bar:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            say(text)

@@ -1,0 +1,106 @@
+"""Builds the data set from Python: into a folder of yours, or once into the cache that training uses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from hashlib import sha256
+
+from etils import epath
+
+from butterflyer_jax.config import BuildConfig, UserError
+from butterflyer_jax.console import say
+from butterflyer_jax.data import archive, storage
+
+CACHE_VARIABLE = "BUTTERFLYER_CACHE"
+DEFAULT_CACHE = "~/.cache/butterflyer_jax"
+INFO_FILE = "dataset_info.json"
+
+
+def build(
+    raw_zip: str | os.PathLike[str], data_dir: str | os.PathLike[str], config: BuildConfig | None = None
+) -> epath.Path:
+    """Builds a raw zip into sharded TFRecords; returns at once where that is done already.
+
+    Args:
+      raw_zip: local or gs://.
+      data_dir: local or gs://; the records go to `butterflies/<config>/<version>` in it.
+      config: how photographs are stored and split.
+
+    Returns:
+      The folder with the records and data_card.json.
+
+    Raises:
+      UserError: no such zip, nothing usable in it, or no space for the records.
+    """
+    config = config or BuildConfig()
+    # Imported here: TensorFlow takes seconds, and a wrong path should not.
+    with archive.open_zip(raw_zip):
+        pass
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    from butterflyer_jax.data.butterflies import butterflies_dataset_builder
+
+    tfds.disable_progress_bar()
+    values = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    name = "default" if config == BuildConfig() else f"custom_{sha256(values.encode()).hexdigest()[:8]}"
+    builder_config = butterflies_dataset_builder.ButterfliesConfig(
+        name=name, description=f"Built with {values}.", archive=os.fspath(raw_zip), build=config
+    )
+    try:
+        builder = butterflies_dataset_builder.Builder(config=builder_config, data_dir=os.fspath(data_dir))
+        # The raw zip is neither downloaded nor extracted; TFDS wants a local folder for both all the same.
+        builder.download_and_prepare(
+            download_dir=storage.path(DEFAULT_CACHE) / "downloads",
+            download_config=tfds.download.DownloadConfig(num_shards=config.num_shards or None),
+        )
+    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError, tf.errors.FailedPreconditionError) as e:
+        raise UserError(f"cannot write the records to {data_dir}: {e.message}") from e
+    return storage.path(builder.data_path)
+
+
+def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.Path:
+    """Returns the built data set of a raw zip, building it into the cache the first time.
+
+    The cache lies in `$BUTTERFLYER_CACHE`, else ~/.cache/butterflyer_jax. Its key is the zip's content (the checksums
+    that the zip holds) and the config, so a changed zip is built anew and a moved one is not.
+
+    Raises:
+      UserError: as `build`.
+    """
+    with archive.open_zip(raw_zip) as raw:
+        listing = archive.read_listing(raw)
+    data_dir = storage.path(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE) / listing.fingerprint[:16]
+    say(f"data: {raw_zip} with {len(listing.members)} photographs, records in {data_dir}")
+    _check_space(data_dir, listing)
+    return build(raw_zip, data_dir, config)
+
+
+def _check_space(data_dir: epath.Path, listing: archive.Listing) -> None:
+    """Raises before the work where the disk is as good as full; how large the records get is known only after it."""
+    existing = next(parent for parent in (data_dir, *data_dir.parents) if parent.exists())
+    free = shutil.disk_usage(os.fspath(existing)).free
+    if free < len(listing.members) << 12:
+        raise UserError(f"no space for the records: {free >> 20} MiB free in {existing}")
+
+
+def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
+    """Returns the folder of a built data set: `source` itself, or the only one below it.
+
+    Raises:
+      UserError: none there, or several.
+    """
+    folder = storage.path(source)
+    if not folder.exists():
+        raise UserError(f"no such input: {folder}")
+    for pattern in (INFO_FILE, f"*/{INFO_FILE}", f"*/*/{INFO_FILE}", f"*/*/*/{INFO_FILE}"):
+        # TFDS builds under an .incomplete name, which is not a data set.
+        found = sorted(f.parent for f in folder.glob(pattern) if ".incomplete" not in os.fspath(f))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UserError(f"several data sets in {folder}, name one: {', '.join(map(str, found))}")
+    raise UserError(f"no data set in {folder}: it holds no {INFO_FILE}; build one with `tfds build`, or give a raw zip")

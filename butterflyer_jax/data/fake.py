@@ -1,0 +1,55 @@
+"""Random photographs without TensorFlow or a disk: tells the speed of the step from the speed of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.data import iterator
+
+NUM_SPECIES = 100
+STEPS_PER_EPOCH = 100
+EVAL_PHOTOS = 100
+
+
+class FakeData:
+    """A data set with `RecordData`'s face whose pixels and labels are noise; nothing can be learned from it."""
+
+    fingerprint = "fake"
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.species = tuple(f"Species {i}" for i in range(NUM_SPECIES))
+        self.steps_per_epoch = STEPS_PER_EPOCH
+        # One batch of pixels, made once: what is measured is the step, not this.
+        shape = (config.batch_size, config.data.image_size, config.data.image_size, 3)
+        self._image = np.random.default_rng(config.seed).integers(0, 256, shape, np.uint8)
+
+    def num_photos(self, split: str) -> int:
+        """Returns the photographs in a split."""
+        return STEPS_PER_EPOCH * self._config.batch_size if split == "train" else EVAL_PHOTOS
+
+    def position(self, step: int) -> iterator.Position:
+        """Returns the place in the data after `step` steps."""
+        epoch, batch = divmod(step, self.steps_per_epoch)
+        return iterator.Position(self._config.seed, epoch, batch, self._config.batch_size, self.fingerprint)
+
+    def train_batches(self, start_step: int) -> Iterator[iterator.Batch]:
+        """Yields training batches without end; shapes as in `RecordData.train_batches`."""
+        return iterator.batches_from(self._train_epoch, self.steps_per_epoch, start_step)
+
+    def _train_epoch(self, epoch: int, start_batch: int) -> Iterator[iterator.Batch]:
+        size = self._config.batch_size
+        for batch in range(start_batch, self.steps_per_epoch):
+            label = np.random.default_rng([self._config.seed, epoch, batch]).integers(0, NUM_SPECIES, size, np.int32)
+            yield {"image": self._image, "label": label, "index": np.arange(batch * size, (batch + 1) * size, dtype=np.int32)}
+
+    def eval_batches(self, split: str) -> Iterator[iterator.Batch]:
+        """Yields each photograph of a split once; shapes as in `RecordData.eval_batches`."""
+        size = self._config.batch_size
+        for start in range(0, self.num_photos(split), size):
+            count = min(size, self.num_photos(split) - start)
+            label = np.arange(start, start + count, dtype=np.int32) % NUM_SPECIES
+            yield iterator.pad_batch({"image": self._image[:count], "label": label}, size)

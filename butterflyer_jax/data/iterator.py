@@ -1,0 +1,77 @@
+"""The order of training batches, and the position in it: what makes a resumed run exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from butterflyer_jax.config import UserError
+
+Batch: TypeAlias = dict[str, np.ndarray]
+POSITION_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands in its data, in a few bytes of JSON.
+
+    Attributes:
+      seed: of shuffling and augmentation.
+      epoch: whole epochs done.
+      batch: batches done in this epoch.
+      batch_size: photographs a batch, over all hosts.
+      dataset: fingerprint of the data set.
+      version: of this format.
+    """
+
+    seed: int
+    epoch: int
+    batch: int
+    batch_size: int
+    dataset: str
+    version: int = POSITION_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as JSON can hold them."""
+        return asdict(self)
+
+    def check(self, saved: dict[str, Any]) -> None:
+        """Compares with the position that a checkpoint holds for the same step.
+
+        Raises:
+          UserError: the same batches cannot be made again; the message says what changed.
+        """
+        here = self.to_json()
+        changed = [f"{name} {saved.get(name)!r} -> {here[name]!r}" for name in here if saved.get(name) != here[name]]
+        if changed:
+            raise UserError(f"the checkpoint's place in the data cannot be found again: {', '.join(changed)}")
+
+
+def batches_from(
+    make_epoch: Callable[[int, int], Iterator[Batch]], steps_per_epoch: int, start_step: int
+) -> Iterator[Batch]:
+    """Yields batches without end, from the one that step `start_step` takes.
+
+    Args:
+      make_epoch: called with (epoch, first batch), yields the rest of that epoch's batches.
+      steps_per_epoch: batches an epoch.
+      start_step: steps done before.
+    """
+    epoch, batch = divmod(start_step, steps_per_epoch)
+    while True:
+        yield from make_epoch(epoch, batch)
+        epoch, batch = epoch + 1, 0
+
+
+def pad_batch(batch: Batch, batch_size: int) -> Batch:
+    """Returns an evaluation batch padded to `batch_size` with photographs whose `mask` is 0.
+
+    Every batch then has one shape, and each photograph counts once.
+    """
+    count = len(batch["label"])
+    padded = {name: np.pad(x, [(0, batch_size - count)] + [(0, 0)] * (x.ndim - 1)) for name, x in batch.items()}
+    padded["mask"] = (np.arange(batch_size) < count).astype(np.float32)
+    return padded

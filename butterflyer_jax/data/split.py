@@ -1,0 +1,61 @@
+"""Which photograph trains, validates, tests: by a hash of its content, the same on any machine and in any order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from butterflyer_jax.data.archive import SPLITS
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What the split of a photograph depends on.
+
+    Attributes:
+      group: hash of its content; photographs of one group never straddle two splits.
+      species: the splits of each species have the wanted shares.
+      given: the split that the zip gives, or None.
+    """
+
+    group: str
+    species: str
+    given: str | None = None
+
+
+def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], salt: str) -> list[str]:
+    """Returns "train", "val" or "test" for each candidate.
+
+    Splits that the zip gives are honoured; one that it does not give is taken from what would be train. Of each species
+    the groups are ranked by a salted hash of their content, and each split takes its share, rounded but at least one.
+    A species with fewer groups than splits stays in train.
+
+    Args:
+      candidates: in any order.
+      fractions: share of each species for "val" and "test".
+      salt: another salt, another assignment.
+    """
+    given = {candidate.given for candidate in candidates} - {None}
+    wanted = {split: share for split, share in fractions.items() if share > 0 and split not in given}
+    chosen: dict[str, str] = {}
+    groups_of_species: dict[str, set[str]] = defaultdict(set)
+    for candidate in candidates:
+        if candidate.given in (None, "train"):
+            groups_of_species[candidate.species].add(candidate.group)
+
+    # A group under two labels is ranked under the first: it still goes to one split only.
+    for species in sorted(groups_of_species):
+        groups = sorted(groups_of_species[species] - chosen.keys(), key=lambda g: sha256(f"{salt}/{g}".encode()).digest())
+        if len(groups) < len(SPLITS):
+            chosen |= dict.fromkeys(groups, "train")
+            continue
+        start = 0
+        for split, share in wanted.items():
+            count = max(1, round(len(groups) * share))
+            chosen |= dict.fromkeys(groups[start : start + count], split)
+            start += count
+        chosen |= dict.fromkeys(groups[start:], "train")
+
+    return [c.given if c.given not in (None, "train") else chosen[c.group] for c in candidates]

@@ -1,0 +1,94 @@
+"""Evaluates a run's best checkpoint on a split; every photograph counts once.
+
+    python -m butterflyer_jax.evaluate --run DIR [--split test]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from butterflyer_jax import cli
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jax.sharding import Mesh
+
+    from butterflyer_jax.step import EvalStep, Variables
+
+SPLITS = ("train", "val", "test")
+
+
+def evaluate_batches(
+    eval_step: EvalStep, variables: Variables, batches: Iterable[Mapping[str, np.ndarray]], mesh: Mesh
+) -> dict[str, Any]:
+    """Returns the metrics over masked, padded batches: sums, divided once (see `metrics.Sums.compute`)."""
+    import jax
+
+    from butterflyer_jax import sharding
+
+    total = None
+    for batch in sharding.prefetch(batches, mesh):
+        sums = eval_step(variables, batch)
+        total = sums if total is None else total + sums
+        if sharding.on_cpu(mesh):
+            # Queued steps deadlock virtual CPU devices, and hold memory on a real one.
+            jax.block_until_ready(total)
+    if total is None:
+        raise ValueError("nothing to evaluate")
+    return total.compute()
+
+
+def evaluate(
+    run_folder: str | os.PathLike[str], split: str = "test", dataset: str | os.PathLike[str] | None = None
+) -> dict[str, Any]:
+    """Evaluates a run's best checkpoint and writes `eval/<split>/metrics.json` into the run folder.
+
+    Args:
+      run_folder: of a run with a checkpoint.
+      split: train, val or test.
+      dataset: built data set to take instead of the one that the run was trained on, with the same species.
+
+    Returns:
+      count, loss, top1, top5, balanced_accuracy, split, and the checkpoint's step.
+
+    Raises:
+      UserError: no run or checkpoint there, the data set is gone or has other species, or the split is empty.
+    """
+    from butterflyer_jax import runs, step
+    from butterflyer_jax.config import UserError
+    from butterflyer_jax.data import source, storage
+
+    run = runs.read(run_folder)
+    model, variables, best_step, mesh = runs.load_model(run)
+    data = source.open_data(run.dataset if dataset is None else dataset, run.config)
+    if data.species != run.species:
+        raise UserError(f"the data set's species are not the run's: {', '.join(data.species)}")
+    if not data.num_photos(split):
+        raise UserError(f"the data set has no photographs in split {split}")
+    eval_step = step.make_eval_step(model.apply, run.config, mesh)
+    metrics = evaluate_batches(eval_step, variables, data.eval_batches(split), mesh)
+    metrics |= {"split": split, "step": best_step}
+    storage.write_text(run.folder / "eval" / split / "metrics.json", json.dumps(metrics, indent=2))
+    return metrics
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.evaluate", description=__doc__)
+    parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
+    parser.add_argument("--split", default="test", choices=SPLITS, help="which photographs (default: test)")
+    parser.add_argument("--input", metavar="DIR", help="built data set, if not the one that the run was trained on")
+    args = parser.parse_args(argv)
+    metrics = evaluate(args.run, args.split, args.input)
+    print(
+        f"{metrics['split']}: top1 {metrics['top1']:.1%}  top5 {metrics['top5']:.1%}  "
+        f"balanced {metrics['balanced_accuracy']:.1%}  loss {metrics['loss']:.3f}  "
+        f"({metrics['count']} photographs, checkpoint of step {metrics['step']})"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,109 @@
+"""VGG (Simonyan & Zisserman 2015, arXiv:1409.1556) of 11, 13, 16 or 19 layers, by one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from butterflyer_jax.config import ModelConfig
+from butterflyer_jax.models.layers import max_pool
+
+# Convolutions in each of the five blocks; a block ends with a 2x2 max-pool.
+VARIANTS: dict[str, tuple[int, ...]] = {
+    "vgg11": (1, 1, 2, 2, 2),
+    "vgg13": (2, 2, 2, 2, 2),
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
+WIDTHS = (64, 128, 256, 512, 512)
+DENSE_WIDTH = 4096
+
+
+class VGG(nn.Module):
+    """VGG in Flax Linen; layers are named as in Keras: `block1_conv1` to `block5_conv3`, `fc1`, `fc2`, `logits`.
+
+    Attributes:
+      num_classes: length of the logits.
+      variant: a key of `VARIANTS`.
+      batch_norm: normalise after every convolution, which then has no bias.
+      batch_norm_momentum: share of the running statistics that a step keeps.
+      head: "fc", two hidden dense layers on the flattened maps, or "gap", the mean of each map.
+      width_multiplier: factor on every layer's width.
+      dropout: share of activations dropped in the head.
+      dtype: dtype of the computation; parameters and logits are float32.
+    """
+
+    num_classes: int
+    variant: str = "vgg16"
+    batch_norm: bool = False
+    batch_norm_momentum: float = 0.9
+    head: str = "fc"
+    width_multiplier: float = 1.0
+    dropout: float = 0.5
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool) -> jax.Array:
+        """Maps normalised images, float [batch, height, width, 3], to logits, float32 [batch, num_classes]."""
+        x = images.astype(self.dtype)
+        for block, (depth, width) in enumerate(zip(VARIANTS[self.variant], WIDTHS, strict=True), start=1):
+            for layer in range(1, depth + 1):
+                x = nn.Conv(
+                    scaled(width, self.width_multiplier),
+                    kernel_size=(3, 3),
+                    padding="SAME",
+                    use_bias=not self.batch_norm,
+                    kernel_init=nn.initializers.he_normal(),
+                    dtype=self.dtype,
+                    name=f"block{block}_conv{layer}",
+                )(x)
+                if self.batch_norm:
+                    x = nn.BatchNorm(
+                        use_running_average=not train,
+                        momentum=self.batch_norm_momentum,
+                        dtype=self.dtype,
+                        name=f"block{block}_bn{layer}",
+                    )(x)
+                x = nn.relu(x)
+            x = max_pool(x)
+
+        if self.head == "gap":
+            x = x.mean(axis=(1, 2))
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        else:
+            x = x.reshape(x.shape[0], -1)
+            for name in ("fc1", "fc2"):
+                x = nn.Dense(
+                    scaled(DENSE_WIDTH, self.width_multiplier),
+                    kernel_init=nn.initializers.he_normal(),
+                    dtype=self.dtype,
+                    name=name,
+                )(x)
+                x = nn.relu(x)
+                x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        # The last layer stays in float32: bfloat16 logits cost accuracy and save nothing.
+        return nn.Dense(self.num_classes, kernel_init=nn.initializers.normal(0.01), name="logits")(
+            x.astype(jnp.float32)
+        )
+
+
+def create_model(config: ModelConfig, num_classes: int, dtype: Any = jnp.float32) -> VGG:
+    """Returns the network that `config` describes; parameters are made by its `init`."""
+    return VGG(
+        num_classes=num_classes,
+        variant=config.variant,
+        batch_norm=config.batch_norm,
+        batch_norm_momentum=config.batch_norm_momentum,
+        head=config.head,
+        width_multiplier=config.width_multiplier,
+        dropout=config.dropout,
+        dtype=dtype,
+    )
+
+
+def scaled(width: int, multiplier: float) -> int:
+    """Returns `width * multiplier`, rounded to a whole number of at least 1."""
+    return max(1, round(width * multiplier))

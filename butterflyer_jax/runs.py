@@ -1,0 +1,150 @@
+"""A run folder: config.json, metrics.jsonl, checkpoints/, eval/, report/, export/."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from etils import epath
+from jax.sharding import Mesh
+
+from butterflyer_jax import sharding, step
+from butterflyer_jax.checkpoint import Checkpointer
+from butterflyer_jax.config import Config, UserError
+from butterflyer_jax.data import storage
+from butterflyer_jax.models import VGG, create_model
+
+CONFIG_FILE = "config.json"
+METRICS_FILE = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+PACKAGES = ("butterflyer-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder says of itself.
+
+    Attributes:
+      folder: of the run.
+      config: resolved.
+      species: names; the position is the label.
+      dataset: folder of the built data set, or "fake".
+      fingerprint: of the data set.
+    """
+
+    folder: epath.Path
+    config: Config
+    species: tuple[str, ...]
+    dataset: str
+    fingerprint: str
+
+    @property
+    def checkpoints(self) -> epath.Path:
+        """The folder of checkpoints."""
+        return self.folder / CHECKPOINTS
+
+
+def open_or_create(
+    output: str | os.PathLike[str], config: Config, species: tuple[str, ...], dataset: str, fingerprint: str
+) -> Run:
+    """Returns the run in a folder, made if it is new, checked to be the same run if it is not.
+
+    Raises:
+      UserError: the folder holds a run of another config or data set (the message shows the difference), or something
+        else than a run.
+    """
+    run = Run(storage.path(output), config, species, dataset, fingerprint)
+    identity = {"config": config.to_dict(), "species": list(species), "fingerprint": fingerprint}
+    file = run.folder / CONFIG_FILE
+    if file.exists():
+        saved = _read_json(file)
+        changes = _differences({key: saved.get(key) for key in identity}, json.loads(json.dumps(identity)))
+        if changes:
+            raise UserError(
+                f"{run.folder} holds a run of another config: {'; '.join(changes)}. Take another --output, or the same config"
+            )
+        return run
+    if run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
+        raise UserError(f"{run.folder} is not empty and holds no run; take another --output")
+    about = {
+        "dataset": dataset,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "git_revision": _git_revision(),
+        "devices": sorted({device.device_kind for device in jax.local_devices()}),
+    }
+    storage.write_text(file, json.dumps(identity | about, indent=2, ensure_ascii=False))
+    return run
+
+
+def read(folder: str | os.PathLike[str]) -> Run:
+    """Returns the run in a folder.
+
+    Raises:
+      UserError: there is none.
+    """
+    path = storage.path(folder)
+    if not (path / CONFIG_FILE).exists():
+        raise UserError(f"no run in {path}: it has no {CONFIG_FILE}")
+    saved = _read_json(path / CONFIG_FILE)
+    return Run(
+        path, Config.from_dict(saved["config"]), tuple(saved["species"]), saved["dataset"], saved["fingerprint"]
+    )
+
+
+def load_model(run: Run) -> tuple[VGG, step.Variables, int, Mesh]:
+    """Returns the network, its variables from the best checkpoint, that checkpoint's step, and the mesh they live on.
+
+    Raises:
+      UserError: the run has no checkpoint yet.
+    """
+    # As many devices as can share a batch evenly: the run may have been trained on another machine.
+    mesh = sharding.make_mesh(math.gcd(run.config.batch_size, jax.local_device_count()))
+    model = create_model(run.config.model, len(run.species), sharding.compute_dtype(run.config.precision, mesh))
+    best_step = None
+    if run.checkpoints.exists():
+        checkpointer = Checkpointer(run.checkpoints, read_only=True)
+        best_step = checkpointer.best_step()
+    if best_step is None:
+        raise UserError(f"no checkpoint in {run.folder} yet: train for an epoch first")
+    abstract = step.abstract_variables(model, run.config, mesh)
+    variables = checkpointer.restore(best_step, {"variables": abstract})["variables"]
+    checkpointer.close()
+    return model, variables, best_step, mesh
+
+
+def _read_json(file: epath.Path) -> dict[str, Any]:
+    try:
+        return json.loads(file.read_text())
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file} is damaged: {error}") from error
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        return [
+            line
+            for key in keys
+            for line in _differences(old.get(key), new.get(key), f"{name}.{key}".removeprefix(".config."))
+        ]
+    return [] if old == new else [f"{name.removeprefix('.')} was {json.dumps(old)}, is {json.dumps(new)}"]
+
+
+def _git_revision() -> str | None:
+    """Returns the revision of the checkout that the package lies in, None where it is installed otherwise."""
+    folder = Path(__file__).parent
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"], cwd=folder, capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    return result.stdout.strip() or None
