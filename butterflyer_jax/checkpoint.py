@@ -119,7 +119,14 @@ def _rank(metrics: dict[str, float]) -> tuple[float, float]:
 class _writing:
     """Turns what Orbax and TensorStore raise when the disk refuses into one clear line."""
 
-    SIGNS = ("No space left", "File too large", "Permission denied", "Read-only file system", "Disk quota", "RESOURCE_EX")
+    SIGNS = (
+        "No space left",
+        "File too large",
+        "Permission denied",
+        "Read-only file system",
+        "Disk quota",
+        "RESOURCE_EX",
+    )
 
     def __init__(self, folder: epath.Path) -> None:
         self._folder = folder

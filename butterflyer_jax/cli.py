@@ -9,6 +9,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
 
 from butterflyer_jax.config import Config, UserError, describe
 
@@ -29,7 +31,15 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         _fail(str(error))
     except OSError as error:
         # A full disk, a missing permission: the user's to mend, and the operating system says it best.
-        if error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EDQUOT, errno.EFBIG):
+        if error.errno in (
+            errno.ENOSPC,
+            errno.EACCES,
+            errno.EROFS,
+            errno.EPERM,
+            errno.ENOTDIR,
+            errno.EDQUOT,
+            errno.EFBIG,
+        ):
             _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error))
         if error.errno == errno.EPIPE:
             # The reader of our output left (`predict … | head`): nothing to say, and nobody to say it to.
@@ -41,7 +51,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         sys.exit(INTERRUPTED)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(USAGE_ERROR)
 
@@ -56,7 +66,8 @@ class ArgumentParser(argparse.ArgumentParser):
             **kwargs,  # type: ignore[arg-type]
         )
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
+        """Raises what `run` prints as one line."""
         raise UserError(f"{message} (see --help)")
 
 
@@ -83,7 +94,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     from ml_collections import config_flags
 
     path = os.fspath(path)
-    if not os.path.isfile(path):
+    if not Path(path).is_file():
         raise UserError(f"no such config file: {path}")
     names = [name for name, _, _ in describe()]
     for override in overrides:

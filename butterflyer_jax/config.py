@@ -8,7 +8,7 @@ A config file defines `get_config() -> Config`; `cli.load_config` reads it and a
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 T = TypeVar("T")
 
@@ -209,8 +209,8 @@ def flatten(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
     flat: dict[str, tuple[Any, Any]] = {}
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
-        if dataclasses.is_dataclass(item.type):
-            if not isinstance(value, item.type):  # type: ignore[arg-type]
+        if _is_section(item.type):
+            if not isinstance(value, item.type):
                 raise UserError(f"config field {prefix}{item.name} must be a {item.type.__name__}, not {value!r}")
             flat |= flatten(value, f"{prefix}{item.name}.")
         else:
@@ -222,11 +222,15 @@ def describe(config_type: type[Any] = Config, prefix: str = "") -> list[tuple[st
     """Returns (name, default, documentation) of every field, sections opened."""
     rows: list[tuple[str, str, str]] = []
     for item in dataclasses.fields(config_type):
-        if isinstance(item.type, type) and dataclasses.is_dataclass(item.type):
+        if _is_section(item.type):
             rows += describe(item.type, f"{prefix}{item.name}.")
         else:
             rows.append((prefix + item.name, repr(item.default), item.metadata["doc"]))
     return rows
+
+
+def _is_section(field_type: Any) -> TypeGuard[type]:
+    return isinstance(field_type, type) and dataclasses.is_dataclass(field_type)
 
 
 def _check_type(name: str, value: Any, field_type: Any) -> None:
@@ -239,5 +243,7 @@ def _check_type(name: str, value: Any, field_type: Any) -> None:
     else:  # an RGB triple
         right = isinstance(value, tuple) and len(value) == 3 and all(isinstance(v, (int, float)) for v in value)
     if not right:
-        wanted = getattr(field_type, "__name__", str(field_type)) if field_type in (bool, str, int, float) else field_type
+        wanted = (
+            getattr(field_type, "__name__", str(field_type)) if field_type in (bool, str, int, float) else field_type
+        )
         raise UserError(f"config field {name} = {value!r} must be of type {wanted}")

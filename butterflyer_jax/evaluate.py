@@ -1,6 +1,6 @@
 """Evaluates a run's best checkpoint on a split; every photograph counts once.
 
-    python -m butterflyer_jax.evaluate --run DIR [--split test]
+python -m butterflyer_jax.evaluate --run DIR [--split test]
 """
 
 from __future__ import annotations

@@ -69,14 +69,16 @@ def open_or_create(
         changes = _differences({key: saved.get(key) for key in identity}, json.loads(json.dumps(identity)))
         if changes:
             raise UserError(
-                f"{run.folder} holds a run of another config: {'; '.join(changes)}. Take another --output, or the same config"
+                f"{run.folder} holds a run of another config: {'; '.join(changes)}. "
+                "Take another --output, or the same config"
             )
         return run
     if run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
         raise UserError(f"{run.folder} is not empty and holds no run; take another --output")
     about = {
         "dataset": dataset,
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
         "git_revision": _git_revision(),
         "devices": sorted({device.device_kind for device in jax.local_devices()}),
     }
@@ -94,9 +96,7 @@ def read(folder: str | os.PathLike[str]) -> Run:
     if not (path / CONFIG_FILE).exists():
         raise UserError(f"no run in {path}: it has no {CONFIG_FILE}")
     saved = _read_json(path / CONFIG_FILE)
-    return Run(
-        path, Config.from_dict(saved["config"]), tuple(saved["species"]), saved["dataset"], saved["fingerprint"]
-    )
+    return Run(path, Config.from_dict(saved["config"]), tuple(saved["species"]), saved["dataset"], saved["fingerprint"])
 
 
 def load_model(run: Run) -> tuple[VGG, step.Variables, int, Mesh]:

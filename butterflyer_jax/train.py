@@ -122,11 +122,11 @@ def train(
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
-    parser = cli.ArgumentParser(
-        prog="python -m butterflyer_jax.train", description=__doc__, epilog=cli.config_help()
-    )
+    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.train", description=__doc__, epilog=cli.config_help())
     parser.add_argument("--config", required=True, metavar="FILE", help="config file, such as configs/vgg16.py")
-    parser.add_argument("--input", required=True, metavar="SRC", help="raw zip, built data set, or fake; local or gs://")
+    parser.add_argument(
+        "--input", required=True, metavar="SRC", help="raw zip, built data set, or fake; local or gs://"
+    )
     parser.add_argument("--output", required=True, metavar="DIR", help="run folder; made, or gone on with")
     parser.add_argument("--gpu", type=int, metavar="N", help="take the first N local accelerators (default: all)")
     args, rest = parser.parse_known_args(argv)

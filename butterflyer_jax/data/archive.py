@@ -1,7 +1,7 @@
 """What is in a raw zip: which members are photographs, of which species, in which split, and which are not.
 
-Layouts, found without a flag: `<Species>/<photo>`; `<train|val|test>/<Species>/<photo>`; photographs in any folder plus a
-CSV `filename,label[,split]`. One wrapping folder is ignored.
+Layouts, found without a flag: `<Species>/<photo>`; `<train|val|test>/<Species>/<photo>`; photographs in any folder plus
+a CSV `filename,label[,split]`. One wrapping folder is ignored.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ def read_listing(archive: zipfile.ZipFile) -> Listing:
                 photos.append(info.filename)
     num_ignored = len(files) - len(photos) - len(rejects)
     if not photos and not rejects:
-        raise UserError(f"no photographs in {archive.filename or 'the zip'} (looked for {', '.join(sorted(PHOTO_SUFFIXES))})")
+        raise UserError(
+            f"no photographs in {archive.filename or 'the zip'} (looked for {', '.join(sorted(PHOTO_SUFFIXES))})"
+        )
 
     labels = _read_tables(archive, tables)
     if labels:

@@ -44,7 +44,11 @@ class FakeData:
         size = self._config.batch_size
         for batch in range(start_batch, self.steps_per_epoch):
             label = np.random.default_rng([self._config.seed, epoch, batch]).integers(0, NUM_SPECIES, size, np.int32)
-            yield {"image": self._image, "label": label, "index": np.arange(batch * size, (batch + 1) * size, dtype=np.int32)}
+            yield {
+                "image": self._image,
+                "label": label,
+                "index": np.arange(batch * size, (batch + 1) * size, dtype=np.int32),
+            }
 
     def eval_batches(self, split: str) -> Iterator[iterator.Batch]:
         """Yields each photograph of a split once; shapes as in `RecordData.eval_batches`."""

@@ -54,7 +54,7 @@ def decode(data: bytes, max_pixels: int) -> Image.Image:
         if image.width * image.height > max_pixels:
             raise PhotoError(f"too large: {image.width}x{image.height} is more than {max_pixels} pixels")
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return upright_rgb(image)
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
@@ -68,7 +68,9 @@ def decode(data: bytes, max_pixels: int) -> Image.Image:
         raise PhotoError(f"not decodable: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Returns an image turned as its EXIF says, in RGB; a transparent one is laid on white."""
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         # 16-bit grey; Pillow's own conversion to 8 bits clips instead of scaling.
         grey = np.asarray(image, np.int64)

@@ -171,6 +171,9 @@ def central_crop(jpeg: tf.Tensor, config: Config) -> tf.Tensor:
 
 
 def _crop_and_resize(jpeg: Any, top: Any, left: Any, height: Any, width: Any, image_size: int) -> tf.Tensor:
-    crop = tf.image.decode_and_crop_jpeg(jpeg, tf.stack([top, left, height, width]), channels=3)
+    # The accurate transform costs no measurable time, and decodes as Pillow does when it predicts.
+    crop = tf.image.decode_and_crop_jpeg(
+        jpeg, tf.stack([top, left, height, width]), channels=3, dct_method="INTEGER_ACCURATE"
+    )
     resized = tf.image.resize(crop, (image_size, image_size), method="bilinear", antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)

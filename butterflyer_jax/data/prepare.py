@@ -82,7 +82,7 @@ def prepare_photos(archive: zipfile.ZipFile, listing: Listing, config: BuildConf
       UserError: more than `max_reject_fraction` of the photographs cannot be used (the first ten are named), or fewer
         than two species are left.
     """
-    spool = tempfile.TemporaryFile(prefix="butterflyer-")
+    spool = tempfile.TemporaryFile(prefix="butterflyer-")  # noqa: SIM115  (lives as long as the result)
     rejects = list(listing.rejects)
     kept: list[tuple[Member, str, int, int, int, int]] = []
     offset = 0

@@ -47,7 +47,9 @@ def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], 
 
     # A group under two labels is ranked under the first: it still goes to one split only.
     for species in sorted(groups_of_species):
-        groups = sorted(groups_of_species[species] - chosen.keys(), key=lambda g: sha256(f"{salt}/{g}".encode()).digest())
+        groups = sorted(
+            groups_of_species[species] - chosen.keys(), key=lambda g: sha256(f"{salt}/{g}".encode()).digest()
+        )
         if len(groups) < len(SPLITS):
             chosen |= dict.fromkeys(groups, "train")
             continue

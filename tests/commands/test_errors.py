@@ -1,0 +1,135 @@
+"""What a user gets wrong: one clear line, an exit code that is not 0, and nothing half-written that reads as whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax.data.build import INFO_FILE
+from tests.conftest import ROOT, Command, assert_one_line_error, folder_members, make_photo, make_zip
+
+
+@pytest.fixture
+def train(command: Command, tiny_config: Path, tmp_path: Path) -> Command:
+    """Runs the training command with an input, into tmp_path/run."""
+
+    def run(source: object, *arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+        line = ["--config", tiny_config, "--input", source, "--output", tmp_path / "run", *arguments]
+        return command("train", *line, **options)
+
+    return run
+
+
+def test_inputs_that_are_none(train: Command, tmp_path: Path) -> None:
+    (tmp_path / "text.zip").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    make_zip(tmp_path / "none.zip", {"readme.txt": b"hello"})
+    make_zip(tmp_path / "one.zip", {f"Monarch/{n}.jpg": make_photo(n) for n in range(4)})
+    make_zip(tmp_path / "bad.zip", folder_members(2) | {f"Monarch/{n}.jpg": b"hello" for n in range(4)})
+    for source, part in {
+        "nowhere.zip": "no such zip",
+        "text.zip": "is no zip",
+        "none.zip": "no photographs",
+        "one.zip": "only one species in the zip, 'Monarch'",
+        "bad.zip": "4 of 10 photographs cannot be used",
+        "nowhere": "no such input",
+        "empty": "no data set in",
+    }.items():
+        assert_one_line_error(train(tmp_path / source), part)
+        assert not (tmp_path / "run").exists()
+        assert not list(tmp_path.rglob(INFO_FILE))
+
+
+def test_configs_that_are_none(train: Command, command: Command, tmp_path: Path) -> None:
+    for arguments, part in {
+        ("--config.optim.learning_rat=1",): "unknown config field optim.learning_rat; did you mean",
+        ("--config.batch_size=many",): "batch_size",
+        ("--config.batch_size=-1",): "batch_size = -1 must lie between",
+        ("--confog=1",): "unrecognised argument: --confog=1",
+        ("--gpu", "x"): "invalid int value: 'x'",
+    }.items():
+        assert_one_line_error(train("fake", *arguments), part)
+    assert_one_line_error(command("train", "--config", "no.py", "--input", "fake", "--output", "x"), "no.py")
+    assert_one_line_error(command("train"), "--config, --input, --output")
+    assert not (tmp_path / "run").exists()
+
+
+def test_devices_that_are_not_there(train: Command, tmp_path: Path) -> None:
+    env = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    assert_one_line_error(train("fake", "--gpu", 3, env=env), "--gpu 3: this machine has 2 device(s) of kind cpu")
+    assert_one_line_error(train("fake", "--gpu", 0, env=env), "--gpu 0")
+    assert_one_line_error(train("fake", "--config.batch_size=7", env=env), "batch_size = 7 must be a multiple of the 2")
+    assert not (tmp_path / "run").exists()
+
+
+def test_outputs_that_cannot_be(train: Command, command: Command, tiny_config: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.doc").write_text("precious")
+    assert_one_line_error(train("fake"), "is not empty and holds no run")
+    under_a_file = tmp_path / "run" / "thesis.doc" / "run"
+    result = command("train", "--config", tiny_config, "--input", "fake", "--output", under_a_file)
+    assert_one_line_error(result, "Not a directory")
+    assert (tmp_path / "run" / "thesis.doc").read_text() == "precious"
+
+
+def test_a_full_disk_while_building(train: Command, raw_zip: Path, tmp_path: Path) -> None:
+    # A file-size limit of 8 KiB fails a write in the middle, as a full disk does.
+    result = train(raw_zip, prefix="ulimit -f 8")
+    assert_one_line_error(result)
+    assert not list(tmp_path.rglob(INFO_FILE))
+    # With room again, the same command goes through the build.
+    assert "preparing photographs: 60 of 60" in train(raw_zip, "--config.num_epochs=1").stderr
+
+
+def test_a_full_disk_while_saving(train: Command, dataset: Path, tmp_path: Path) -> None:
+    result = train(dataset, prefix="ulimit -f 100")
+    assert_one_line_error(result, "cannot write a checkpoint")
+    assert not [path for path in (tmp_path / "run" / "checkpoints").iterdir() if path.name.isdigit()]
+    again = train(dataset)
+    assert again.returncode == 0, again.stderr
+
+
+def test_runs_that_are_none(command: Command, tmp_path: Path) -> None:
+    assert_one_line_error(command("evaluate", "--run", tmp_path), "no run in")
+    assert_one_line_error(command("predict", "--run", tmp_path, "a.jpg"), "no run in")
+    assert_one_line_error(command("evaluate", "--run", tmp_path, "--split", "all"), "invalid choice: 'all'")
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict"])
+def test_help_suffices_and_is_quick(command: Command, name: str) -> None:
+    result = command(name, "--help")
+    assert result.returncode == 0
+    assert f"python -m butterflyer_jax.{name} --" in result.stdout
+    if name == "train":
+        assert "optim.learning_rate = 0.01" in result.stdout
+    code = f"import sys; from butterflyer_jax import {name}; print({{'jax', 'tensorflow'}} & {{*sys.modules}})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_tfds_build_as_typed(tmp_path: Path, raw_zip: Path) -> None:
+    """The command of the README, and its errors: one line too."""
+    tfds = Path(sys.executable).parent / "tfds"
+
+    def build(manual_dir: Path) -> subprocess.CompletedProcess[str]:
+        line = [tfds, "build", "butterflyer_jax/data/butterflies", "--manual_dir", manual_dir]
+        return subprocess.run(
+            [*map(str, line), "--data_dir", str(tmp_path / "data")],
+            cwd=ROOT, env=dict(os.environ), capture_output=True, text=True,
+        )  # fmt: skip
+
+    result = build(raw_zip.parent)
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "data" / "butterflies" / "default" / "1.0.0"
+    names = {path.name for path in folder.iterdir()}
+    assert {"data_card.json", "train.csv", "val.csv", "test.csv", "rejects.csv", INFO_FILE} <= names
+    (tmp_path / "manual").mkdir()
+    (tmp_path / "manual" / "raw.tar").write_text("hello")
+    folder.rename(tmp_path / "aside")
+    result = build(tmp_path / "manual")
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    assert "must hold exactly one .zip; found: none" in result.stderr.splitlines()[-1]

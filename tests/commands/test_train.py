@@ -1,0 +1,222 @@
+"""`python -m butterflyer_jax.train`: as a user types it, killed as a machine kills it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from tests.conftest import SPECIES, TINY_CONFIG, Command, assert_one_line_error
+
+TIMES = {"images_per_second", "data_wait"}
+
+# The config file is Python: it can arrange that the process gets a real SIGKILL at an exact moment.
+KILL_WITHIN_AN_EPOCH = """
+import os, signal
+from butterflyer_jax import tracking
+log = tracking.JsonlTracker.log
+def log_and_die(self, record):
+    log(self, record)
+    if record["step"] == 6 and record["split"] == "train":
+        os.kill(os.getpid(), signal.SIGKILL)
+tracking.JsonlTracker.log = log_and_die
+"""
+KILL_WHILE_SAVING = """
+import os, signal
+from butterflyer_jax import checkpoint
+save = checkpoint.Checkpointer.save
+def save_and_die(self, step, *args):
+    save(self, step, *args)
+    if step == 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.Checkpointer.save = save_and_die
+"""
+KILLS = {"within an epoch": KILL_WITHIN_AN_EPOCH, "while saving": KILL_WHILE_SAVING}
+
+
+def final_arrays(run: Path) -> list[np.ndarray]:
+    import orbax.checkpoint as ocp
+
+    last = max((run / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    assert last.name == "8"
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    arrays = []
+    for item in ("variables", "optimizer"):
+        checkpointer = ocp.StandardCheckpointer()
+        shapes = checkpointer.metadata(last / item).item_metadata
+        target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), dict(shapes.items()))
+        arrays += [np.asarray(x) for x in jax.tree.leaves(checkpointer.restore(last / item, target))]
+    return arrays
+
+
+def records(run: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory, dataset: Path, tiny_config: Path) -> Path:
+    """The run folder of an undisturbed run."""
+    run = tmp_path_factory.mktemp("runs") / "straight"
+    line = [sys.executable, "-m", "butterflyer_jax.train", "--config", tiny_config, "--input", dataset, "--output", run]
+    subprocess.run([*map(str, line)], check=True, env=dict(os.environ))
+    return run
+
+
+def test_a_run_folder_holds_what_is_promised(straight: Path) -> None:
+    config = json.loads((straight / "config.json").read_text())
+    assert config["config"]["model"]["variant"] == "vgg11"
+    assert config["species"] == list(SPECIES)
+    assert {"jax", "flax", "butterflyer-jax"} <= set(config["versions"])
+
+    lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["split"], line["step"]) for line in lines] == [
+        *[("train", step) for step in (1, 2, 3, 4)],
+        ("val", 4),
+        *[("train", step) for step in (5, 6, 7, 8)],
+        ("val", 8),
+    ]
+    wanted = {"step", "epoch", "split", "loss", "top1", "learning_rate", "images_per_second", "data_wait"}
+    assert set(lines[0]) == wanted
+    assert {"count", "loss", "top1", "top5", "balanced_accuracy"} <= set(lines[4])
+    assert lines[4]["count"] == 12
+    assert all(
+        line["images_per_second"] > 0 and 0 <= line["data_wait"] <= 1 for line in lines if line["split"] == "train"
+    )
+
+
+@pytest.mark.parametrize("moment", KILLS)
+def test_killed_and_started_again_ends_bit_for_bit_the_same(
+    moment: str, straight: Path, dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
+) -> None:
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text(TINY_CONFIG + KILLS[moment])
+    run = tmp_path / "run"
+    killed = command("train", "--config", deadly, "--input", dataset, "--output", run)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+    again = command("train", "--config", tiny_config, "--input", dataset, "--output", run)
+    assert again.returncode == 0, again.stderr
+    assert "going on from step 4 of 8" in again.stderr
+    for one, other in zip(final_arrays(straight), final_arrays(run), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert records(run) == records(straight)
+
+
+def test_a_finished_run_is_left_as_it_is(straight: Path, dataset: Path, tiny_config: Path, command: Command) -> None:
+    before = (straight / "metrics.jsonl").read_text()
+    again = command("train", "--config", tiny_config, "--input", dataset, "--output", straight)
+    assert again.returncode == 0, again.stderr
+    assert "done: best val top1" in again.stdout
+    assert (straight / "metrics.jsonl").read_text() == before
+
+
+def test_another_config_on_the_same_folder_is_refused_with_the_difference(
+    straight: Path, dataset: Path, tiny_config: Path, command: Command
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in straight.rglob("*")}
+    result = command(
+        "train", "--config", tiny_config, "--input", dataset, "--output", straight, "--config.optim.learning_rate=0.5"
+    )
+    assert_one_line_error(result, "optim.learning_rate was 0.001, is 0.5", "another --output")
+    assert {path: path.stat().st_mtime_ns for path in straight.rglob("*")} == before
+
+
+def test_evaluate_and_predict_a_run(straight: Path, raw_zip: Path, tmp_path: Path, command: Command) -> None:
+    result = command("evaluate", "--run", straight)
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((straight / "eval" / "test" / "metrics.json").read_text())
+    assert metrics["count"] == 12
+    assert {"loss", "top1", "top5", "balanced_accuracy"} <= set(metrics)
+    assert f"test: top1 {metrics['top1']:.1%}" in result.stdout
+    # What the loop wrote of the best checkpoint is what the command finds in it.
+    assert command("evaluate", "--run", straight, "--split", "val").returncode == 0
+    val = json.loads((straight / "eval" / "val" / "metrics.json").read_text())
+    [line] = [r for r in records(straight) if r["split"] == "val" and r["step"] == val["step"]]
+    assert {name: val[name] for name in ("count", "loss", "top1", "top5")} == {
+        name: line[name] for name in ("count", "loss", "top1", "top5")
+    }
+
+    with zipfile.ZipFile(raw_zip) as archive:
+        names = archive.namelist()[:3]
+        archive.extractall(tmp_path, names)
+    (tmp_path / "broken.jpg").write_text("hello")
+    good = [tmp_path / name for name in names]
+    result = command("predict", "--run", straight, good[0], tmp_path / "broken.jpg", tmp_path / "none.jpg", *good[1:])
+    assert result.returncode == 1
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [a["image"] for a in answers] == [
+        str(path) for path in (good[0], tmp_path / "broken.jpg", tmp_path / "none.jpg", *good[1:])
+    ]
+    assert "not decodable" in answers[1]["error"]
+    assert answers[2]["error"] == "No such file or directory"
+    assert_one_line_error(result, "2 of 5 images could not be read")
+    for answer in (answers[0], *answers[3:]):
+        assert set(answer["probabilities"]) == set(SPECIES)
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert answer["top5"][0] == {"species": answer["species"], "probability": answer["probability"]}
+        assert answer["probability"] == max(answer["probabilities"].values())
+
+
+def test_predictions_are_those_of_evaluation(straight: Path, dataset: Path) -> None:
+    """The same photographs through records and TensorFlow, and through Pillow: the same probabilities, nearly."""
+    import tensorflow_datasets as tfds
+
+    from butterflyer_jax import Predictor
+
+    builder = tfds.builder_from_directory(str(dataset))
+    jpegs = tfds.as_numpy(builder.as_dataset(split="test", decoders={"image": tfds.decode.SkipDecoding()}))
+    records = [(record["image"], SPECIES[record["label"]]) for record in jpegs]
+    answers = Predictor.load(straight).predict([image for image, _ in records])
+    losses = [-np.log(answer["probabilities"][species]) for answer, (_, species) in zip(answers, records, strict=True)]
+
+    from butterflyer_jax.evaluate import evaluate
+
+    assert np.mean(losses) == pytest.approx(evaluate(straight, "test")["loss"], rel=0.02)
+
+
+def test_a_predictor_takes_paths_bytes_images_and_arrays(straight: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from butterflyer_jax import Predictor
+    from tests.conftest import make_photo
+
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(make_photo(5))
+    image = Image.open(path)
+    answers = Predictor.load(straight).predict([path, str(path), path.read_bytes(), image, np.asarray(image)])
+    assert all(answer == answers[0] for answer in answers)
+    assert Predictor.load(straight).predict([]) == []
+
+
+def test_a_raw_zip_is_built_once_and_reused(raw_zip: Path, tiny_config: Path, tmp_path: Path, command: Command) -> None:
+    arguments = ["--config", tiny_config, "--input", raw_zip, "--config.num_epochs=1", "--gpu", 1]
+    first = command("train", *arguments, "--output", tmp_path / "one")
+    assert first.returncode == 0, first.stderr
+    assert "preparing photographs: 60 of 60" in first.stderr
+    assert "epoch 1/1" in first.stderr
+    assert "next: python -m butterflyer_jax.evaluate" in first.stdout
+    second = command("train", *arguments, "--output", tmp_path / "two", "--config.seed=1")
+    assert second.returncode == 0, second.stderr
+    assert "preparing" not in second.stderr
+
+
+def test_fake_data_trains_where_there_is_no_tensorflow(tiny_config: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['tensorflow', 'tensorflow_datasets']))\n"
+        "from butterflyer_jax import train\n"
+        f"train.main(['--config', {str(tiny_config)!r}, '--input', 'fake', '--output', {str(tmp_path / 'run')!r},\n"
+        "            '--config.num_epochs=1', '--config.data.image_size=32'])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
+    assert result.returncode == 0, result.stderr
+    assert "100 species in fake" in result.stderr

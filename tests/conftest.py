@@ -1,0 +1,118 @@
+"""Data and helpers that several tests share."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+SPECIES = ("Blue Stripe", "Green Dot", "Red Edge")
+
+# Every config of a test is this one: seconds on one core.
+TINY_CONFIG = """
+from butterflyer_jax.config import AugmentConfig, BuildConfig, CheckpointConfig, Config, DataConfig, ModelConfig, OptimConfig
+
+def get_config():
+    return Config(
+        batch_size=8,
+        num_epochs=2,
+        log_every_steps=1,
+        build=BuildConfig(image_size=48, val_fraction=0.2, test_fraction=0.2),
+        data=DataConfig(image_size=32, eval_crop_fraction=0.9),
+        model=ModelConfig(variant="vgg11", batch_norm=True, head="gap", width_multiplier=0.0625),
+        optim=OptimConfig(name="adamw", learning_rate=1e-3),
+    )
+"""
+
+
+def encode(image: Image.Image, picture_format: str = "JPEG", **options: object) -> bytes:
+    """Returns an image as the bytes of a picture file."""
+    buffer = io.BytesIO()
+    image.save(buffer, picture_format, **options)
+    return buffer.getvalue()
+
+
+def make_photo(seed: int, width: int = 64, height: int = 56) -> bytes:
+    """Returns a JPEG of noise, smooth enough to survive compression; each seed another picture."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 8, 3), np.uint8)
+    return encode(Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def make_zip(path: Path, members: Mapping[str, bytes]) -> Path:
+    """Writes a zip with these members."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def folder_members(per_species: int = 20) -> dict[str, bytes]:
+    """Returns members in the layout `<Species>/<photo>` for `make_zip`."""
+    return {
+        f"{species}/{number:03}.jpg": make_photo(1000 * label + number)
+        for label, species in enumerate(SPECIES)
+        for number in range(per_species)
+    }
+
+
+@pytest.fixture(scope="session")
+def raw_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A raw zip of 60 photographs of 3 species."""
+    return make_zip(tmp_path_factory.mktemp("raw") / "butterflies.zip", folder_members())
+
+
+@pytest.fixture(scope="session")
+def dataset(raw_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the data set built from `raw_zip`: 36 train, 12 val, 12 test photographs."""
+    from butterflyer_jax.config import BuildConfig
+    from butterflyer_jax.data.build import build
+
+    config = BuildConfig(image_size=48, val_fraction=0.2, test_fraction=0.2)
+    return Path(build(raw_zip, tmp_path_factory.mktemp("built"), config))
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A config file of a run that takes seconds."""
+    path = tmp_path_factory.mktemp("config") / "tiny.py"
+    path.write_text(TINY_CONFIG)
+    return path
+
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Runs `python -m butterflyer_jax.<name> <arguments>` as a user would, with a cache of its own."""
+
+    def run(
+        name: str, *arguments: object, env: Mapping[str, str] | None = None, timeout: float = 300, prefix: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", f"butterflyer_jax.{name}", *map(str, arguments)]
+        if prefix:
+            line = ["bash", "-c", f'{prefix}; exec "$@"', "bash", *line]
+        environment = {**os.environ, "BUTTERFLYER_CACHE": str(tmp_path / "cache"), **(env or {})}
+        return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout)
+
+    return run
+
+
+def assert_one_line_error(result: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """Checks that a command ended with one clear line on stderr that holds `parts`, and an exit code that is not 0."""
+    assert result.returncode != 0, result.stdout
+    assert "Traceback" not in result.stderr, result.stderr
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, result.stderr
+    assert result.stderr.rstrip().endswith(errors[0]), result.stderr
+    for part in parts:
+        assert part in errors[0]

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax import UserError
+from butterflyer_jax.data.archive import Listing, Member, open_zip, read_listing
+from tests.conftest import make_zip
+
+
+def listing_of(path: Path, members: dict[str, bytes | str]) -> Listing:
+    make_zip(
+        path / "raw.zip", {name: data if isinstance(data, bytes) else data.encode() for name, data in members.items()}
+    )
+    with open_zip(path / "raw.zip") as archive:
+        listing = read_listing(archive)
+    assert listing.num_files == len(listing.members) + len(listing.rejects) + listing.num_ignored
+    return listing
+
+
+@pytest.mark.parametrize("wrapper", ["", "butterflies/"])
+def test_a_folder_a_species(tmp_path: Path, wrapper: str) -> None:
+    names = ["Monarch/1.jpg", "Monarch/2.JPG", "Ä Ö/1.png", "Ä Ö/deeper/3.webp"]
+    listing = listing_of(tmp_path, {wrapper + name: b"x" for name in names})
+    assert {(m.name, m.species, m.split) for m in listing.members} == {
+        (wrapper + name, name.split("/")[0], None) for name in names
+    }
+
+
+@pytest.mark.parametrize("wrapper", ["", "wrapped/"])
+def test_a_folder_a_split(tmp_path: Path, wrapper: str) -> None:
+    listing = listing_of(tmp_path, {f"{wrapper}{s}/Monarch/{s}.jpg": b"x" for s in ("train", "valid", "TEST")})
+    assert {(m.species, m.split) for m in listing.members} == {("Monarch", s) for s in ("train", "val", "test")}
+
+
+def test_a_csv_labels_files_in_any_folder(tmp_path: Path) -> None:
+    table = "﻿filename,label\r\na.jpg,Red\r\nimages/b b.JPG,Blue\r\ngone.jpg,Red\r\ntwice.jpg,Red\r\n"
+    members = {"images/a.jpg": b"x", "images/b b.JPG": b"x", "images/c.jpg": b"x", "labels.csv": table}
+    listing = listing_of(tmp_path, members | {"one/twice.jpg": b"x", "two/twice.jpg": b"x"})
+    assert listing.members == (Member("images/a.jpg", "Red"), Member("images/b b.JPG", "Blue"))
+    assert {(r.member, r.reason) for r in listing.rejects} == {
+        ("images/c.jpg", "no row in the CSV"),
+        ("one/twice.jpg", "no row in the CSV"),
+        ("two/twice.jpg", "no row in the CSV"),
+    }
+    assert [(r.member, r.reason) for r in listing.missing] == [
+        ("gone.jpg", "labels.csv: no such file in the zip"),
+        ("twice.jpg", "labels.csv: several files of that name"),
+    ]
+    assert listing.num_ignored == 1
+
+
+def test_a_csv_beside_its_pictures_in_a_wrapping_folder(tmp_path: Path) -> None:
+    table = "Filename,Label,Split\n1.jpg,Red,train\n2.jpg,Red,valid\n3.jpg,Blue,\n"
+    listing = listing_of(tmp_path, {f"set/{n}.jpg": b"x" for n in "123"} | {"set/all.csv": table})
+    assert [(m.species, m.split) for m in listing.members] == [("Red", "train"), ("Red", "val"), ("Blue", None)]
+
+
+def test_a_csv_a_split(tmp_path: Path) -> None:
+    tables = {f"{split}.csv": f"filename,label\n{split}.jpg,Red\n" for split in ("train", "val", "test")}
+    listing = listing_of(tmp_path, {f"p/{split}.jpg": b"x" for split in ("train", "val", "test")} | tables)
+    assert {m.split for m in listing.members} == {"train", "val", "test"}
+
+
+def test_rows_that_contradict_each_other_and_empty_labels(tmp_path: Path) -> None:
+    table = "filename,label\n1.jpg,Red\n1.jpg,Blue\n2.jpg,\n3.jpg,Red\n3.jpg,Red\n"
+    listing = listing_of(tmp_path, {f"{n}.jpg": b"x" for n in "123"} | {"l.csv": table})
+    assert [m.name for m in listing.members] == ["3.jpg"]
+    assert {(r.member, r.reason) for r in listing.rejects} == {
+        ("1.jpg", "two different rows in l.csv"),
+        ("2.jpg", "empty label in l.csv"),
+    }
+
+
+def test_a_csv_of_something_else_is_ignored(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, {"A/1.jpg": b"x", "B/2.jpg": b"x", "weather.csv": "day,rain\n1,2\n"})
+    assert len(listing.members) == 2
+    assert listing.num_ignored == 1
+
+
+def test_clutter_is_counted_and_ignored(tmp_path: Path) -> None:
+    clutter = ["__MACOSX/A/._1.jpg", "A/.hidden.jpg", "A/Thumbs.db", "README.txt", "A/notes.pdf"]
+    listing = listing_of(tmp_path, {"A/1.jpg": b"x", "B/1.jpg": b"x"} | {name: b"x" for name in clutter})
+    assert [m.name for m in listing.members] == ["A/1.jpg", "B/1.jpg"]
+    assert listing.num_ignored == len(clutter)
+
+
+def test_bad_members_have_a_reason(tmp_path: Path) -> None:
+    names = {"A/empty.jpg": b"", "../../etc/evil.jpg": b"x", "/rooted.jpg": b"x", "A/ok.jpg": b"x", "B/ok.jpg": b"x"}
+    listing = listing_of(tmp_path, names | {"loose.jpg": b"x"})
+    assert {r.member: r.reason for r in listing.rejects} == {
+        "A/empty.jpg": "zero bytes",
+        "../../etc/evil.jpg": "name climbs out of the folder",
+        "/rooted.jpg": "name climbs out of the folder",
+        "loose.jpg": "not in a folder named after its species",
+    }
+
+
+def test_encrypted_and_doubled_members(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "raw.zip", {"A/1.jpg": b"x", "A/2.jpg": b"x"})
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("A/2.jpg", b"y")
+    with open_zip(path) as archive:
+        archive.infolist()[0].flag_bits |= 1
+        listing = read_listing(archive)
+    assert {(r.member, r.reason) for r in listing.rejects} == {
+        ("A/1.jpg", "encrypted"),
+        ("A/2.jpg", "a second member of the same name"),
+    }
+
+
+def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
+    one = listing_of(tmp_path, {"A/1.jpg": b"x", "A/2.jpg": b"y"}).fingerprint
+    assert listing_of(tmp_path, {"A/2.jpg": b"y", "A/1.jpg": b"x"}).fingerprint == one
+    assert listing_of(tmp_path, {"A/1.jpg": b"x", "A/2.jpg": b"z"}).fingerprint != one
+
+
+def test_what_is_no_zip_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such zip"):
+        open_zip(tmp_path / "none.zip")
+    (tmp_path / "text.zip").write_text("hello")
+    with pytest.raises(UserError, match="is no zip"):
+        open_zip(tmp_path / "text.zip")
+    with pytest.raises(UserError, match="is a folder"):
+        open_zip(tmp_path)
+    with pytest.raises(UserError, match="no photographs"):
+        listing_of(tmp_path, {"readme.txt": b"x"})

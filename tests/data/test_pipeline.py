@@ -1,0 +1,166 @@
+"""The input pipeline: the same batches whatever interrupts it, and each photograph counted once."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from butterflyer_jax import Config, UserError
+from butterflyer_jax.config import AugmentConfig, DataConfig
+from butterflyer_jax.data import photo
+from butterflyer_jax.data.fake import FakeData
+from butterflyer_jax.data.iterator import Batch, Position, batches_from, pad_batch
+from tests.conftest import SPECIES
+
+
+def tiny_config(**changes: object) -> Config:
+    return dataclasses.replace(Config(batch_size=8, data=DataConfig(image_size=32, shuffle_buffer=20)), **changes)
+
+
+def open_records(dataset: Path, config: Config):  # noqa: ANN201
+    from butterflyer_jax.data.pipeline import RecordData
+
+    return RecordData(dataset, config)
+
+
+def first_batches(dataset: Path, count: int, start: int = 0, **changes: object) -> list[Batch]:
+    return list(itertools.islice(open_records(dataset, tiny_config(**changes)).train_batches(start), count))
+
+
+def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.keys() == other.keys()
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_the_seed_settles_the_batches(dataset: Path) -> None:
+    batches = first_batches(dataset, 9)
+    assert_same(batches, first_batches(dataset, 9))
+    assert not np.array_equal(batches[0]["image"], first_batches(dataset, 1, seed=1)[0]["image"])
+
+
+@pytest.mark.parametrize("num_threads", [1, 5])
+def test_threads_do_not_matter(dataset: Path, num_threads: int) -> None:
+    data = DataConfig(image_size=32, shuffle_buffer=20, num_threads=num_threads)
+    assert_same(first_batches(dataset, 5), first_batches(dataset, 5, data=data))
+
+
+@pytest.mark.parametrize("start", [1, 4, 6])
+def test_starting_later_gives_the_later_batches(dataset: Path, start: int) -> None:
+    # Four batches an epoch: within the first, at its end, within the second.
+    assert_same(first_batches(dataset, 9)[start:], first_batches(dataset, 9 - start, start=start))
+
+
+def test_a_batch_is_uint8_with_label_and_place_in_the_epoch(dataset: Path) -> None:
+    batches = first_batches(dataset, 8)
+    for batch in batches:
+        assert {name: (x.shape, x.dtype) for name, x in batch.items()} == {
+            "image": ((8, 32, 32, 3), np.uint8),
+            "label": ((8,), np.int32),
+            "index": ((8,), np.int32),
+        }
+    for epoch in (batches[:4], batches[4:]):
+        np.testing.assert_array_equal(np.concatenate([batch["index"] for batch in epoch]), np.arange(32))
+
+
+def whole_photo_config() -> Config:
+    return tiny_config(augment=AugmentConfig(crop_min_area=1.0, crop_max_aspect=64 / 48))
+
+
+def test_an_epoch_takes_no_photograph_twice_and_the_next_is_shuffled_anew(dataset: Path) -> None:
+    data = open_records(dataset, whole_photo_config())
+    batches = list(itertools.islice(data.train_batches(0), 8))
+    assert data.steps_per_epoch == 4
+    labels = [np.concatenate([batch["label"] for batch in half]) for half in (batches[:4], batches[4:])]
+    assert not np.array_equal(*labels)
+    assert np.bincount(labels[0]).max() <= 12, "there are 12 a species"
+    assert len(np.unique(labels[0][:8])) > 1, "species are mixed"
+
+
+def test_crops_differ_by_epoch_and_stay_within_the_photograph(dataset: Path) -> None:
+    """Means of crops of the same photographs move, but stay near those of the photographs."""
+    batches = first_batches(dataset, 8)
+    assert len({batch["image"].tobytes() for batch in batches}) == 8
+    assert all(0 < batch["image"].mean() < 255 for batch in batches)
+
+
+def test_evaluation_sees_every_photograph_once_padded_and_masked(dataset: Path) -> None:
+    data = open_records(dataset, tiny_config())
+    batches = list(data.eval_batches("val"))
+    assert [batch["mask"].sum() for batch in batches] == [8, 4]
+    assert {batch["image"].shape for batch in batches} == {(8, 32, 32, 3)}
+    labels = np.concatenate([batch["label"][batch["mask"] == 1] for batch in batches])
+    np.testing.assert_array_equal(np.bincount(labels), [4, 4, 4])
+    assert_same(batches, list(data.eval_batches("val")))
+
+
+@pytest.mark.parametrize(("fraction", "size"), [(0.9, 32), (1.0, 32), (0.5, 48), (1.0, 48)])
+def test_evaluation_and_prediction_crop_alike(dataset: Path, fraction: float, size: int) -> None:
+    import tensorflow_datasets as tfds
+
+    config = tiny_config(data=DataConfig(image_size=size, eval_crop_fraction=fraction), batch_size=12)
+    [batch] = open_records(dataset, config).eval_batches("val")
+    builder = tfds.builder_from_directory(str(dataset))
+    records = tfds.as_numpy(builder.as_dataset(split="val", decoders={"image": tfds.decode.SkipDecoding()}))
+    for ours, record in zip(batch["image"], records, strict=True):
+        theirs = photo.central_crop(Image.open(io.BytesIO(record["image"])), fraction, size)
+        difference = np.abs(ours.astype(int) - theirs)
+        # Two JPEG decoders and two resizers: a level or two of 255.
+        assert difference.mean() < 1
+        assert difference.max() <= 4
+
+
+def test_what_the_data_set_says_of_itself(dataset: Path) -> None:
+    data = open_records(dataset, tiny_config())
+    assert data.species == SPECIES
+    assert [data.num_photos(split) for split in ("train", "val", "test", "none")] == [36, 12, 12, 0]
+
+
+def test_a_batch_larger_than_the_data_is_refused(dataset: Path) -> None:
+    with pytest.raises(UserError, match="batch_size = 64 is more than the 36 training photographs"):
+        open_records(dataset, tiny_config(batch_size=64))
+
+
+def test_positions_are_honoured_or_refused(dataset: Path) -> None:
+    saved = open_records(dataset, tiny_config()).position(6).to_json()
+    assert (saved["epoch"], saved["batch"]) == (1, 2)
+    open_records(dataset, tiny_config()).position(6).check(saved)
+    with pytest.raises(UserError, match="batch_size 8 -> 4"):
+        open_records(dataset, tiny_config(batch_size=4)).position(6).check(saved)
+    with pytest.raises(UserError, match="version 1 -> 2"):
+        dataclasses.replace(Position(**saved), version=2).check(saved)
+
+
+def test_epochs_follow_each_other_from_any_step() -> None:
+    def epoch(number: int, start: int):  # noqa: ANN202
+        return iter([{"x": np.array([number, batch])} for batch in range(start, 3)])
+
+    seen = [tuple(batch["x"]) for batch in itertools.islice(batches_from(epoch, 3, 4), 5)]
+    assert seen == [(1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
+
+
+def test_padding_keeps_what_is_there() -> None:
+    batch = pad_batch({"image": np.ones((2, 3, 3, 3), np.uint8), "label": np.array([4, 5], np.int32)}, 5)
+    assert batch["image"].shape == (5, 3, 3, 3)
+    assert batch["label"].tolist() == [4, 5, 0, 0, 0]
+    assert batch["mask"].tolist() == [1, 1, 0, 0, 0]
+
+
+def test_fake_data_has_the_face_of_records(dataset: Path) -> None:
+    fake, real = FakeData(tiny_config()), open_records(dataset, tiny_config())
+    ours, theirs = next(fake.train_batches(0)), next(real.train_batches(0))
+    assert {n: (x.shape, x.dtype) for n, x in ours.items()} == {n: (x.shape, x.dtype) for n, x in theirs.items()}
+    ours, theirs = next(iter(fake.eval_batches("val"))), next(iter(real.eval_batches("val")))
+    assert {n: (x.shape, x.dtype) for n, x in ours.items()} == {n: (x.shape, x.dtype) for n, x in theirs.items()}
+    assert sum(batch["mask"].sum() for batch in fake.eval_batches("val")) == fake.num_photos("val")
+    assert_same(list(itertools.islice(fake.train_batches(2), 1)), list(itertools.islice(fake.train_batches(0), 3))[2:])
+    public = {name for name in dir(real) if not name.startswith("_")}
+    assert public == {name for name in dir(fake) if not name.startswith("_")}

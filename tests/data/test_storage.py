@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from etils import epath
+
+from butterflyer_jax.data import storage
+
+
+def test_text_and_tables_are_written_whole(tmp_path: Path) -> None:
+    storage.write_text(tmp_path / "new" / "a.txt", "ö")
+    storage.write_csv(tmp_path / "a.csv", ["x", "y"], [(1, 'say "hi", twice'), (2, "")])
+    assert (tmp_path / "new" / "a.txt").read_text() == "ö"
+    assert (tmp_path / "a.csv").read_text() == 'x,y\n1,"say ""hi"", twice"\n2,\n'
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "new"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage.write_text(tmp_path / "a.txt", "old")
+    write = type(epath.Path(tmp_path)).write_text
+
+    def fail(self: epath.Path, text: str) -> None:
+        write(self, text[:1])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(epath.Path(tmp_path)), "write_text", fail)
+    with pytest.raises(OSError, match="No space"):
+        storage.write_text(tmp_path / "a.txt", "new")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]

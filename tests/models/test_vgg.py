@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from butterflyer_jax.config import ModelConfig
+from butterflyer_jax.models import VARIANTS, VGG, create_model
+
+
+def num_parameters(model: VGG, image_size: int = 224) -> int:
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, image_size, image_size, 3)), False))
+    return sum(x.size for x in jax.tree.leaves(variables["params"]))
+
+
+@pytest.mark.parametrize(
+    ("variant", "batch_norm", "count"),
+    # As torchvision documents them.
+    [
+        ("vgg11", False, 132_863_336),
+        ("vgg13", False, 133_047_848),
+        ("vgg16", False, 138_357_544),
+        ("vgg19", False, 143_667_240),
+        ("vgg11", True, 132_868_840),
+        ("vgg16", True, 138_365_992),
+    ],
+)
+def test_parameter_counts_are_the_known_ones(variant: str, batch_norm: bool, count: int) -> None:
+    # torchvision keeps a bias in a convolution before batch normalisation, which has one itself; we do not.
+    widths = (64, 128, 256, 512, 512)
+    idle = sum(n * w for n, w in zip(VARIANTS[variant], widths, strict=True)) if batch_norm else 0
+    assert num_parameters(VGG(1000, variant, batch_norm)) == count - idle
+
+
+def test_logits_equal_keras() -> None:
+    """The same random weights in Keras's VGG16 and ours: fixes padding, order of layers and flattening."""
+    import keras
+
+    theirs = keras.applications.VGG16(
+        weights=None, input_shape=(64, 96, 3), classes=10, classifier_activation=None, include_top=True
+    )
+    rng = np.random.default_rng(0)
+    params = {}
+    for layer in theirs.layers:
+        if not layer.weights:
+            continue
+        kernel, bias = (w.shape for w in layer.weights)
+        weights = rng.normal(0, (2 / np.prod(kernel[:-1])) ** 0.5, kernel), rng.normal(0, 0.1, bias)
+        layer.set_weights(weights)
+        name = "logits" if layer.name == "predictions" else layer.name
+        params[name] = {"kernel": jnp.asarray(weights[0], jnp.float32), "bias": jnp.asarray(weights[1], jnp.float32)}
+
+    images = rng.normal(size=(2, 64, 96, 3)).astype(np.float32)
+    logits = create_model(ModelConfig(), 10).apply({"params": params}, images, train=False)
+    expected = np.asarray(theirs(images))
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_width_and_head() -> None:
+    model = create_model(ModelConfig(variant="vgg11", width_multiplier=0.25, head="gap"), num_classes=7)
+    params = model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False)["params"]
+    assert params["block1_conv1"]["kernel"].shape == (3, 3, 3, 16)
+    assert params["logits"]["kernel"].shape == (128, 7)
+    assert "fc1" not in params
+
+
+def test_dropout_and_batch_statistics_act_in_training_alone() -> None:
+    model = create_model(ModelConfig(variant="vgg11", width_multiplier=0.125, batch_norm=True), num_classes=3)
+    images = jax.random.normal(jax.random.key(1), (4, 32, 32, 3))
+    variables = model.init(jax.random.key(0), images, train=False)
+    np.testing.assert_array_equal(
+        model.apply(variables, images, train=False), model.apply(variables, images, train=False)
+    )
+
+    def train(key: int) -> tuple[jax.Array, dict]:
+        return model.apply(
+            variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(key)}
+        )
+
+    (first, updates), (second, _) = train(1), train(2)
+    assert not np.allclose(first, second)
+    before, after = variables["batch_stats"]["block1_bn1"]["mean"], updates["batch_stats"]["block1_bn1"]["mean"]
+    assert not np.allclose(before, after)
+
+
+def test_bfloat16_computes_low_and_keeps_float32_parameters_and_logits() -> None:
+    model = create_model(ModelConfig(variant="vgg11", width_multiplier=0.125), num_classes=3, dtype=jnp.bfloat16)
+    images = jax.random.normal(jax.random.key(1), (2, 32, 32, 3))
+    variables = model.init(jax.random.key(0), images, train=False)
+    assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+    low = model.apply(variables, images, train=False)
+    full = create_model(ModelConfig(variant="vgg11", width_multiplier=0.125), 3).apply(variables, images, train=False)
+    assert low.dtype == jnp.float32
+    assert not np.array_equal(low, full)
+    np.testing.assert_allclose(low, full, rtol=0.1, atol=0.05)

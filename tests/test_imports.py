@@ -1,0 +1,99 @@
+"""Who may import whom, and what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "butterflyer_jax"
+
+TRAINING_SIDE = (
+    "augment checkpoint config evaluate loop losses metrics models models.layers models.vgg optim runs sharding step "
+    "tracking train data.fake data.iterator data.source predict"
+).split()
+
+# Modules at import time, of the package's own.
+ALLOWED = {
+    "config": set(),
+    "losses": {"config"},
+    "metrics": {"config"},
+    "augment": {"config"},
+    "optim": {"config"},
+    "sharding": {"config"},
+    "models": {"config"},
+    "step": {"config", "losses", "metrics", "augment", "sharding"},
+    "checkpoint": {"config"},
+    "tracking": {"config"},
+    "data": {"config", "console", "cli"},
+    "loop": {"config", "step", "sharding", "checkpoint", "tracking", "evaluate", "console"},
+}
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_the_training_side_leaves_tensorflow_alone() -> None:
+    imports = "".join(f"import butterflyer_jax.{name}\n" for name in TRAINING_SIDE)
+    result = run_python(f"import sys\n{imports}print('tensorflow' in sys.modules)")
+    assert result.stdout == "False\n", result.stderr
+
+
+def test_the_package_itself_imports_neither_jax_nor_tensorflow() -> None:
+    code = "import sys, butterflyer_jax as bj; bj.load_config, bj.Config; print({'jax', 'tensorflow'} & {*sys.modules})"
+    assert run_python(code).stdout == "set()\n"
+
+
+def outside_imports(path: Path) -> set[str]:
+    """Returns the top-level packages that a file imports, at its top or in a function."""
+    tree = ast.walk(ast.parse(path.read_text()))
+    names = [
+        name
+        for node in tree
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    ]
+    return {name.split(".")[0] for name in names}
+
+
+def test_jax_and_tensorflow_keep_to_their_sides() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        side = {"jax", "flax", "optax", "orbax"} if "data" in file.parts else {"tensorflow", "tensorflow_datasets"}
+        assert not outside_imports(file) & side, file
+
+
+def own_imports(path: Path) -> set[str]:
+    """Returns the package's modules that a file imports, at its top or in a function."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "butterflyer_jax":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("butterflyer_jax."):
+            names.add((node.module or "").split(".")[1])
+        elif isinstance(node, ast.Import):
+            names |= {a.name.split(".")[1] for a in node.names if a.name.startswith("butterflyer_jax.")}
+    return names
+
+
+@pytest.mark.parametrize("module", ALLOWED)
+def test_nobody_imports_upward(module: str) -> None:
+    home = PACKAGE / module
+    files = home.rglob("*.py") if home.is_dir() else [PACKAGE / f"{module}.py"]
+    for file in files:
+        assert own_imports(file) - {module} <= ALLOWED[module], file
+
+
+def test_an_unknown_name_is_no_attribute() -> None:
+    import butterflyer_jax
+
+    with pytest.raises(AttributeError, match="trane"):
+        _ = butterflyer_jax.trane

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from butterflyer_jax.config import OptimConfig
+from butterflyer_jax.losses import cross_entropy
+from butterflyer_jax.optim import make_optimizer, make_schedule, mask_by_path
+
+
+def test_warmup_then_cosine_to_zero() -> None:
+    schedule = make_schedule(OptimConfig(learning_rate=0.4, warmup_epochs=2), steps_per_epoch=5, total_steps=50)
+    rates = np.array([schedule(step) for step in range(51)])
+    assert rates[0] > 0
+    assert rates.argmax() == 10
+    assert rates[10] == pytest.approx(0.4)
+    assert (np.diff(rates[:11]) > 0).all()
+    assert (np.diff(rates[10:]) < 0).all()
+    assert rates[30] == pytest.approx(0.2)
+    assert rates[50] == pytest.approx(0, abs=1e-8)
+
+
+def test_constant_without_warmup() -> None:
+    schedule = make_schedule(OptimConfig(learning_rate=0.4, warmup_epochs=0, schedule="constant"), 5, 50)
+    np.testing.assert_allclose([schedule(step) for step in range(50)], 0.4, rtol=1e-6)
+
+
+def test_a_warmup_longer_than_the_run_still_ends() -> None:
+    schedule = make_schedule(OptimConfig(learning_rate=0.4, warmup_epochs=100), 1, 3)
+    assert 0 < float(schedule(0)) < float(schedule(2)) <= 0.4 + 1e-6
+
+
+PARAMS = {"conv": {"kernel": jnp.ones(3), "bias": jnp.ones(2)}, "bn": {"scale": jnp.ones(2)}}
+
+
+def test_masks_go_by_the_path() -> None:
+    assert mask_by_path(PARAMS, r"^/conv/") == {"conv": {"kernel": True, "bias": True}, "bn": {"scale": False}}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lion", "lamb"])
+def test_decay_reaches_kernels_alone(name: str) -> None:
+    schedule = make_schedule(OptimConfig(learning_rate=0.1, warmup_epochs=0, schedule="constant"), 1, 10)
+    tx = make_optimizer(OptimConfig(name=name, weight_decay=0.5), schedule)
+    nothing = jax.tree.map(jnp.zeros_like, PARAMS)
+    updates, _ = tx.update(nothing, tx.init(PARAMS), PARAMS)
+    assert (updates["conv"]["kernel"] < 0).all()
+    assert not updates["conv"]["bias"].any()
+    assert not updates["bn"]["scale"].any()
+
+
+def test_clipping_bounds_the_step() -> None:
+    config = OptimConfig(learning_rate=1, warmup_epochs=0, schedule="constant", weight_decay=0, momentum=0)
+    config.gradient_clip_norm = 0.5
+    tx = make_optimizer(config, make_schedule(config, 1, 10))
+    updates, _ = tx.update(jax.tree.map(lambda x: 100 * x, PARAMS), tx.init(PARAMS), PARAMS)
+    norm = sum((x**2).sum() for x in jax.tree.leaves(updates)) ** 0.5
+    assert norm == pytest.approx(0.5, rel=1e-4)
+
+
+def test_cross_entropy_with_and_without_smoothing() -> None:
+    logits = jnp.log(jnp.array([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]]))
+    labels = jnp.array([0, 2])
+    np.testing.assert_allclose(cross_entropy(logits, labels), -np.log([0.7, 0.5]), rtol=1e-5)
+    targets = np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
+    np.testing.assert_allclose(cross_entropy(logits, labels, 0.3), -(targets * logits).sum(1), rtol=1e-5)

@@ -1,0 +1,198 @@
+"""The train step and the evaluation step: what they compute, on any number of devices."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from butterflyer_jax import optim, sharding, step
+from butterflyer_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimConfig
+from butterflyer_jax.models import create_model
+
+NUM_CLASSES = 5
+
+# Ten losses by number of devices, of a network with everything that could depend on how a batch is split:
+# batch normalisation, dropout, augmentation.
+LOSSES_BY_DEVICES = """
+import json
+from tests.test_step import ten_losses
+print(json.dumps({n: ten_losses(n) for n in (1, 2, 8)}))
+"""
+
+
+def tiny_config(**changes: object) -> Config:
+    return dataclasses.replace(
+        Config(
+            batch_size=16,
+            data=DataConfig(image_size=32),
+            model=ModelConfig(variant="vgg11", batch_norm=True, width_multiplier=0.125, dropout=0.3),
+            optim=OptimConfig(learning_rate=0.01, weight_decay=1e-3),
+        ),
+        **changes,
+    )
+
+
+def make_batch(config: Config, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    size = config.data.image_size
+    return {
+        "image": rng.integers(0, 256, (config.batch_size, size, size, 3), np.uint8),
+        "label": rng.integers(0, NUM_CLASSES, config.batch_size, np.int32),
+        "index": np.arange(config.batch_size, dtype=np.int32),
+    }
+
+
+def make_training(
+    config: Config, num_devices: int = 1
+) -> tuple[step.TrainState, step.TrainStep, step.EvalStep, object]:
+    mesh = sharding.make_mesh(num_devices)
+    model = create_model(config.model, NUM_CLASSES)
+    tx = optim.make_optimizer(config.optim, optim.make_schedule(config.optim, 10, 100))
+    state = step.create_state(model, tx, config, mesh)
+    train_step = step.make_train_step(model.apply, tx, config, mesh, steps_per_epoch=4)
+    return state, train_step, step.make_eval_step(model.apply, config, mesh), mesh
+
+
+def ten_losses(num_devices: int) -> list[float]:
+    config = tiny_config()
+    state, train_step, _, mesh = make_training(config, num_devices)
+    losses = []
+    for number in range(10):
+        state, metrics = train_step(state, sharding.put_batch(make_batch(config, number), mesh))
+        losses.append(float(metrics["loss"]))
+    return losses
+
+
+def test_one_two_and_eight_devices_give_the_same_losses() -> None:
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    result = subprocess.run(
+        [sys.executable, "-c", LOSSES_BY_DEVICES], env=os.environ | flags, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    losses = json.loads(result.stdout)
+    assert len(set(losses["1"])) == 10
+    np.testing.assert_allclose(losses["2"], losses["1"], rtol=1e-4)
+    np.testing.assert_allclose(losses["8"], losses["1"], rtol=1e-4)
+
+
+def test_one_step_is_the_textbook_update() -> None:
+    """Plain SGD without augmentation, dropout or decay: the parameters move by the gradient of the mean loss."""
+    config = tiny_config(
+        model=ModelConfig(variant="vgg11", width_multiplier=0.125, dropout=0.0, head="gap"),
+        augment=AugmentConfig(flip=False, brightness=0, contrast=0, saturation=0),
+        optim=OptimConfig(learning_rate=0.1, schedule="constant", warmup_epochs=0, momentum=0.0, weight_decay=0.0),
+    )
+    state, train_step, _, mesh = make_training(config)
+    before = jax.tree.map(np.array, state.variables.params)
+    batch = make_batch(config)
+    state, metrics = train_step(state, sharding.put_batch(batch, mesh))
+
+    images = (batch["image"] / 255 - np.array(config.model.mean)) / np.array(config.model.std)
+
+    def loss_fn(params: object) -> jax.Array:
+        logits = create_model(config.model, NUM_CLASSES).apply({"params": params}, jnp.float32(images), train=True)
+        return -jax.nn.log_softmax(logits)[jnp.arange(len(logits)), batch["label"]].mean()
+
+    loss, gradients = jax.value_and_grad(loss_fn)(before)
+    assert float(metrics["loss"]) == pytest.approx(float(loss), rel=1e-5)
+    assert int(state.step) == 1
+    # By layer and norm: a rounding that flips one ReLU or one pool's argmax moves single elements by per cents.
+    for new, old, gradient in zip(*map(jax.tree.leaves, (state.variables.params, before, gradients)), strict=True):
+        assert np.linalg.norm(new - (old - 0.1 * gradient)) < 0.03 * np.linalg.norm(0.1 * gradient)
+
+
+def test_the_same_batch_is_learned() -> None:
+    config = tiny_config(optim=OptimConfig(name="adamw", learning_rate=3e-3, warmup_epochs=0))
+    state, train_step, _, mesh = make_training(config)
+    batch = sharding.put_batch(make_batch(config), mesh)
+    losses = []
+    for _ in range(30):
+        state, metrics = train_step(state, batch)
+        losses.append(float(metrics["loss"]))
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_the_old_state_is_given_up() -> None:
+    config = tiny_config()
+    state, train_step, _, mesh = make_training(config)
+    train_step(state, sharding.put_batch(make_batch(config), mesh))
+    assert state.variables.params["logits"]["kernel"].is_deleted()
+
+
+def test_draws_follow_epoch_and_index() -> None:
+    """The same (epoch, index) draws the same; another epoch or index does not. Four steps make an epoch."""
+    config = tiny_config(model=ModelConfig(variant="vgg11", width_multiplier=0.125, dropout=0.0))
+    state, train_step, _, mesh = make_training(config)
+    batch = make_batch(config)
+
+    def loss(step_number: int, index: np.ndarray) -> float:
+        at_step = jax.tree.map(jnp.copy, state).replace(step=jnp.int32(step_number))
+        return float(train_step(at_step, sharding.put_batch(batch | {"index": index}, mesh))[1]["loss"])
+
+    index = batch["index"]
+    assert loss(0, index) == loss(3, index)
+    assert loss(0, index) != loss(4, index)
+    assert loss(0, index) != loss(0, index + 100)
+
+
+def test_evaluation_counts_what_the_mask_admits() -> None:
+    config = tiny_config()
+    state, _, eval_step, mesh = make_training(config)
+    batch = make_batch(config)
+    batch.pop("index")
+    some = batch | {"mask": (np.arange(16) < 5).astype(np.float32)}
+    # Whatever stands behind the mask, the sums do not move.
+    other = some | {"image": np.where((np.arange(16) < 5)[:, None, None, None], some["image"], 255 - some["image"])}
+    first = eval_step(state.variables, sharding.put_batch(some, mesh)).compute()
+    second = eval_step(state.variables, sharding.put_batch(other, mesh)).compute()
+    assert first == second
+    assert first["count"] == 5
+
+
+def test_sums_are_those_of_numpy() -> None:
+    config = tiny_config()
+    state, _, eval_step, mesh = make_training(config)
+    batch = make_batch(config) | {"mask": np.ones(16, np.float32)}
+    batch.pop("index")
+    images = (batch["image"] / 255 - np.array(config.model.mean)) / np.array(config.model.std)
+    logits = np.asarray(
+        create_model(config.model, NUM_CLASSES).apply(state.variables.collections(), jnp.float32(images), train=False)
+    )
+    losses = -np.asarray(jax.nn.log_softmax(logits))[np.arange(16), batch["label"]]
+    metrics = eval_step(state.variables, sharding.put_batch(batch, mesh)).compute()
+    assert metrics["loss"] == pytest.approx(losses.mean(), rel=1e-5)
+    assert metrics["top1"] == (logits.argmax(axis=1) == batch["label"]).mean()
+    assert metrics["top5"] == 1.0
+    recalls = [(logits.argmax(1)[batch["label"] == c] == c).mean() for c in set(batch["label"].tolist())]
+    assert metrics["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lion", "lamb"])
+def test_every_optimizer_moves_every_parameter(name: str) -> None:
+    config = tiny_config(optim=OptimConfig(name=name, learning_rate=1e-2, warmup_epochs=0, gradient_clip_norm=1.0))
+    state, train_step, _, mesh = make_training(config)
+    before = jax.tree.map(np.array, state.variables.params)
+    state, _ = train_step(state, sharding.put_batch(make_batch(config), mesh))
+    moved = jax.tree.map(lambda new, old: not np.array_equal(new, old), state.variables.params, before)
+    assert all(jax.tree.leaves(moved)), moved
+
+
+def test_the_state_is_restorable_from_shapes_alone() -> None:
+    config = tiny_config()
+    mesh = sharding.make_mesh(1)
+    model = create_model(config.model, NUM_CLASSES)
+    tx = optax.sgd(0.1)
+    abstract = step.abstract_state(model, tx, config, mesh)
+    state = step.create_state(model, tx, config, mesh)
+    assert jax.tree.structure(abstract) == jax.tree.structure(state)
+    for shape, array in zip(jax.tree.leaves(abstract), jax.tree.leaves(state), strict=True):
+        assert (shape.shape, shape.dtype, shape.sharding) == (array.shape, array.dtype, array.sharding)
