@@ -20,10 +20,7 @@ INTERRUPTED = 130
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
     """Runs a command's `main(argv)`; what the user can mend becomes one line on stderr and exit code 2."""
-    # TensorFlow and XLA report what no user of a command needs; both read this when they are first imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    _quieten_libraries()
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
@@ -49,6 +46,26 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def _quieten_libraries() -> None:
+    """Leaves stderr to our own lines; every error that matters reaches `run` as an exception."""
+    # Read by TensorFlow and XLA when they are first imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # TensorFlow imports Keras as it starts, for 5 seconds of its 14, unless told that Keras is the old one.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    # When a disk is full, Orbax raises one error and logs a traceback an array beside it.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    default = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        # TensorStore's threads, whose listener is gone after a failed save.
+        if str(unraisable.exc_value) != "Event loop is closed":
+            default(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def _fail(message: str) -> NoReturn:

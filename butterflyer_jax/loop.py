@@ -118,10 +118,10 @@ def fit(
         state, metrics = train_step(state, batch)
         if step_by_step:
             jax.block_until_ready(state)
-        if step == start_step:
-            # That call compiled.
-            log.restart_clock()
         log.add(step + 1, metrics, waited)
+        if step == start_step:
+            # That call compiled, and that batch waited for the data set to open.
+            log.restart_clock()
 
     checkpointer.wait()
     return FitResult(state, log.overall_images_per_second())

@@ -110,7 +110,7 @@ def train(
         )
     best_step = checkpointer.best_step() or total_steps
     summary = Summary(
-        run=os.fspath(run.folder),
+        run=os.fspath(output),
         best_step=best_step,
         val=checkpointer.metrics(best_step),
         images_per_second=result.images_per_second,

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ SPECIES = ("Blue Stripe", "Green Dot", "Red Edge")
 
 # Every config of a test is this one: seconds on one core.
 TINY_CONFIG = """
-from butterflyer_jax.config import AugmentConfig, BuildConfig, CheckpointConfig, Config, DataConfig, ModelConfig, OptimConfig
+from butterflyer_jax.config import BuildConfig, Config, DataConfig, ModelConfig, OptimConfig
 
 def get_config():
     return Config(
@@ -88,6 +89,12 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def pytest_configure() -> None:
+    # Commands compile the same small networks over and over: they share what XLA made, in this session alone.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="butterflyer-tests-"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -96,13 +103,18 @@ def command(tmp_path: Path) -> Command:
     """Runs `python -m butterflyer_jax.<name> <arguments>` as a user would, with a cache of its own."""
 
     def run(
-        name: str, *arguments: object, env: Mapping[str, str] | None = None, timeout: float = 300, prefix: str = ""
+        name: str,
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+        timeout: float = 300,
+        prefix: str = "",
     ) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", f"butterflyer_jax.{name}", *map(str, arguments)]
         if prefix:
             line = ["bash", "-c", f'{prefix}; exec "$@"', "bash", *line]
         environment = {**os.environ, "BUTTERFLYER_CACHE": str(tmp_path / "cache"), **(env or {})}
-        return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout)
+        return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
 
     return run
 

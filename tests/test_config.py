@@ -94,7 +94,7 @@ def test_wrong_config_files_are_one_line(tmp_path: Path, body: str, message: str
 
 
 def test_no_such_config_file() -> None:
-    with pytest.raises(UserError, match="no such config file: nowhere.py"):
+    with pytest.raises(UserError, match=r"no such config file: nowhere\.py"):
         load_config("nowhere.py")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -53,10 +55,11 @@ def build(
     try:
         builder = butterflies_dataset_builder.Builder(config=builder_config, data_dir=os.fspath(data_dir))
         # The raw zip is neither downloaded nor extracted; TFDS wants a local folder for both all the same.
-        builder.download_and_prepare(
-            download_dir=storage.path(DEFAULT_CACHE) / "downloads",
-            download_config=tfds.download.DownloadConfig(num_shards=config.num_shards or None),
-        )
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(
+                download_dir=storage.path(DEFAULT_CACHE) / "downloads",
+                download_config=tfds.download.DownloadConfig(num_shards=config.num_shards or None),
+            )
     except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError, tf.errors.FailedPreconditionError) as e:
         raise UserError(f"cannot write the records to {data_dir}: {e.message}") from e
     return storage.path(builder.data_path)

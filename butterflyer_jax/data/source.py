@@ -28,7 +28,7 @@ def resolve(source: str | os.PathLike[str], config: BuildConfig) -> str:
     path = storage.path(source)
     if path.suffix.lower() == ".zip" or (path.exists() and not path.is_dir()):
         return os.fspath(build.build_cached(path, config))
-    return os.fspath(build.find_dataset(path).resolve())
+    return os.fspath(build.find_dataset(path))
 
 
 def open_data(dataset: str | os.PathLike[str], config: Config) -> RecordData | FakeData:

@@ -10,8 +10,10 @@ from etils import epath
 
 
 def path(name: str | os.PathLike[str]) -> epath.Path:
-    """Returns the path, local (`~` expanded) or gs://, with pathlib's methods."""
-    return epath.Path(name).expanduser()
+    """Returns the path, local (made absolute, `~` expanded) or gs://, with pathlib's methods."""
+    path = epath.Path(name)
+    # epath would make gs://bucket a folder below the current one.
+    return path if "://" in os.fspath(path) else path.expanduser().absolute()
 
 
 def write_text(name: str | os.PathLike[str], text: str) -> None:

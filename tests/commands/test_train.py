@@ -21,12 +21,16 @@ TIMES = {"images_per_second", "data_wait"}
 # The config file is Python: it can arrange that the process gets a real SIGKILL at an exact moment.
 KILL_WITHIN_AN_EPOCH = """
 import os, signal
-from butterflyer_jax import tracking
-log = tracking.JsonlTracker.log
+from butterflyer_jax import checkpoint, tracking
+save, log = checkpoint.Checkpointer.save, tracking.JsonlTracker.log
+def save_to_the_end(self, *args):
+    save(self, *args)
+    self.wait()
 def log_and_die(self, record):
     log(self, record)
     if record["step"] == 6 and record["split"] == "train":
         os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.Checkpointer.save = save_to_the_end
 tracking.JsonlTracker.log = log_and_die
 """
 KILL_WHILE_SAVING = """
@@ -199,12 +203,15 @@ def test_a_predictor_takes_paths_bytes_images_and_arrays(straight: Path, tmp_pat
 
 def test_a_raw_zip_is_built_once_and_reused(raw_zip: Path, tiny_config: Path, tmp_path: Path, command: Command) -> None:
     arguments = ["--config", tiny_config, "--input", raw_zip, "--config.num_epochs=1", "--gpu", 1]
-    first = command("train", *arguments, "--output", tmp_path / "one")
+    # As people type it: relative to where they are.
+    first = command("train", *arguments, "--output", "one", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "preparing photographs: 60 of 60" in first.stderr
     assert "epoch 1/1" in first.stderr
     assert "next: python -m butterflyer_jax.evaluate" in first.stdout
-    second = command("train", *arguments, "--output", tmp_path / "two", "--config.seed=1")
+    assert command("evaluate", "--run", "one", cwd=tmp_path).returncode == 0
+    arguments[3] = raw_zip.name
+    second = command("train", *arguments, "--output", tmp_path / "two", "--config.seed=1", cwd=raw_zip.parent)
     assert second.returncode == 0, second.stderr
     assert "preparing" not in second.stderr
 

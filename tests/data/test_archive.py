@@ -82,7 +82,7 @@ def test_a_csv_of_something_else_is_ignored(tmp_path: Path) -> None:
 
 def test_clutter_is_counted_and_ignored(tmp_path: Path) -> None:
     clutter = ["__MACOSX/A/._1.jpg", "A/.hidden.jpg", "A/Thumbs.db", "README.txt", "A/notes.pdf"]
-    listing = listing_of(tmp_path, {"A/1.jpg": b"x", "B/1.jpg": b"x"} | {name: b"x" for name in clutter})
+    listing = listing_of(tmp_path, {"A/1.jpg": b"x", "B/1.jpg": b"x"} | dict.fromkeys(clutter, b"x"))
     assert [m.name for m in listing.members] == ["A/1.jpg", "B/1.jpg"]
     assert listing.num_ignored == len(clutter)
 

@@ -8,6 +8,14 @@ from etils import epath
 from butterflyer_jax.data import storage
 
 
+def test_paths_are_absolute_where_they_are_local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/biologist")
+    assert storage.path("a/b") == tmp_path / "a" / "b"
+    assert str(storage.path("~/a")) == "/home/biologist/a"
+    assert str(storage.path("gs://bucket/a")) == "gs://bucket/a"
+
+
 def test_text_and_tables_are_written_whole(tmp_path: Path) -> None:
     storage.write_text(tmp_path / "new" / "a.txt", "ö")
     storage.write_csv(tmp_path / "a.csv", ["x", "y"], [(1, 'say "hi", twice'), (2, "")])

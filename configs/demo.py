@@ -1,0 +1,15 @@
+"""The demo: 640 drawn photographs of 8 invented species, from scratch on two CPU cores; see scripts/demo.sh."""
+
+from butterflyer_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimConfig
+
+
+def get_config() -> Config:
+    """Returns the config."""
+    return Config(
+        batch_size=32,
+        num_epochs=15,
+        data=DataConfig(image_size=64, eval_crop_fraction=1.0),
+        augment=AugmentConfig(crop_min_area=0.5),
+        model=ModelConfig(variant="vgg11", batch_norm=True, head="gap", width_multiplier=0.25, dropout=0.1),
+        optim=OptimConfig(name="adamw", learning_rate=2e-3, weight_decay=0.05, warmup_epochs=1, label_smoothing=0.1),
+    )
