@@ -14,7 +14,7 @@ from etils import epath
 
 from butterflyer_jax.config import BuildConfig, UserError
 from butterflyer_jax.console import say
-from butterflyer_jax.data import archive, storage
+from butterflyer_jax.data import archive, prepare, storage
 
 CACHE_VARIABLE = "BUTTERFLYER_CACHE"
 DEFAULT_CACHE = "~/.cache/butterflyer_jax"
@@ -38,9 +38,9 @@ def build(
       UserError: no such zip, nothing usable in it, or no space for the records.
     """
     config = config or BuildConfig()
-    # Imported here: TensorFlow takes seconds, and a wrong path should not.
-    with archive.open_zip(raw_zip):
-        pass
+    # Before TensorFlow, which takes seconds to import: a wrong zip should be told at once.
+    with archive.open_zip(raw_zip) as raw:
+        prepare.check_species(member.species for member in archive.read_listing(raw).members)
     import tensorflow as tf
     import tensorflow_datasets as tfds
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -106,11 +106,17 @@ def prepare_photos(archive: zipfile.ZipFile, listing: Listing, config: BuildConf
         for (member, _, *place), split in zip(kept, splits, strict=True)
     ]
     preparation = Preparation(photos, rejects, listing, spool)
-    if len(preparation.species) < 2:
-        raise UserError(f"only one species in the zip, {preparation.species[0]!r}: a classifier needs two at least")
+    check_species(preparation.species)
     if listing.num_files != len(photos) + len(rejects) + listing.num_ignored:
         raise AssertionError("photographs lost: members != photos + rejects + ignored")
     return preparation
+
+
+def check_species(names: Iterable[str]) -> None:
+    """Raises a UserError where there are fewer than two species, as no classifier can be trained."""
+    species = set(names)
+    if len(species) == 1:
+        raise UserError(f"only one species in the zip, {species.pop()!r}: a classifier needs two at least")
 
 
 def _prepare_members(

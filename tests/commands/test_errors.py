@@ -81,16 +81,12 @@ def test_a_full_disk_while_building(train: Command, raw_zip: Path, tmp_path: Pat
     result = train(raw_zip, prefix="ulimit -f 8")
     assert_one_line_error(result)
     assert not list(tmp_path.rglob(INFO_FILE))
-    # With room again, the same command goes through the build.
-    assert "preparing photographs: 60 of 60" in train(raw_zip, "--config.num_epochs=1").stderr
 
 
-def test_a_full_disk_while_saving(train: Command, dataset: Path, tmp_path: Path) -> None:
-    result = train(dataset, prefix="ulimit -f 100")
+def test_a_full_disk_while_saving(train: Command, tmp_path: Path) -> None:
+    result = train("fake", "--config.checkpoint.every_steps=1", prefix="ulimit -f 100")
     assert_one_line_error(result, "cannot write a checkpoint")
     assert not [path for path in (tmp_path / "run" / "checkpoints").iterdir() if path.name.isdigit()]
-    again = train(dataset)
-    assert again.returncode == 0, again.stderr
 
 
 def test_runs_that_are_none(command: Command, tmp_path: Path) -> None:
