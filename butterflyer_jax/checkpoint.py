@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -9,6 +10,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from orbax.checkpoint import checkpoint_managers
 
+from butterflyer_jax import disk
 from butterflyer_jax.config import UserError
 
 
@@ -71,7 +73,7 @@ class Checkpointer:
           UserError: this save, or the one before, could not be written.
         """
         items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
-        with _writing(self._manager.directory):
+        with self._writing():
             if not self._manager.save(
                 step, args=ocp.args.Composite(position=ocp.args.JsonSave(position), **items), metrics=metrics
             ):
@@ -97,13 +99,19 @@ class Checkpointer:
             where = f"{self._manager.directory}/{step}"
             raise UserError(f"the checkpoint {where} is damaged or of another network: {error}") from error
 
+    def _writing(self) -> contextlib.AbstractContextManager[None]:
+        return disk.writing(
+            f"a checkpoint to {self._manager.directory}",
+            "the one before is whole, and the same command goes on from it when there is room",
+        )
+
     def wait(self) -> None:
         """Returns when all that was saved is on disk.
 
         Raises:
           UserError: it could not be written.
         """
-        with _writing(self._manager.directory):
+        with self._writing():
             self._manager.wait_until_finished()
 
     def close(self) -> None:
@@ -114,30 +122,3 @@ class Checkpointer:
 
 def _rank(metrics: dict[str, float]) -> tuple[float, float]:
     return metrics["top1"], -metrics["loss"]
-
-
-class _writing:
-    """Turns what Orbax and TensorStore raise when the disk refuses into one clear line."""
-
-    SIGNS = (
-        "No space left",
-        "File too large",
-        "Permission denied",
-        "Read-only file system",
-        "Disk quota",
-        "RESOURCE_EX",
-    )
-
-    def __init__(self, folder: epath.Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        sign = next((sign for sign in self.SIGNS if error is not None and sign in str(error)), None)
-        if sign:
-            raise UserError(
-                f"cannot write a checkpoint to {self._folder}: {sign.lower()}; the one before is whole, and the same "
-                "command goes on from it"
-            ) from error

@@ -37,7 +37,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             errno.EDQUOT,
             errno.EFBIG,
         ):
-            _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+            where = error.filename or "while writing; the same command goes on when that is mended"
+            _fail(f"{error.strerror}: {where}")
         if error.errno == errno.EPIPE:
             # The reader of our output left (`predict … | head`): nothing to say, and nobody to say it to.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

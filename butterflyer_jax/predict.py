@@ -42,8 +42,10 @@ class Predictor:
         self.species: tuple[str, ...] = run.species
         self._config = run.config
 
+        self._variables = variables
+
         @jax.jit
-        def probabilities(images: jax.Array) -> jax.Array:
+        def probabilities(variables: Any, images: jax.Array) -> jax.Array:
             logits = model.apply(variables.collections(), augment.normalise(images, run.config.model), train=False)
             return jax.nn.softmax(logits)
 
@@ -106,7 +108,8 @@ class Predictor:
     def _classify(self, images: np.ndarray) -> np.ndarray:
         # Padded to a power of two, so that few shapes are ever compiled.
         padding = (1 << (len(images) - 1).bit_length()) - len(images)
-        return np.asarray(self._probabilities(np.pad(images, [(0, padding), (0, 0), (0, 0), (0, 0)])))[: len(images)]
+        padded = np.pad(images, [(0, padding), (0, 0), (0, 0), (0, 0)])
+        return np.asarray(self._probabilities(self._variables, padded))[: len(images)]
 
     def _describe(self, probabilities: np.ndarray) -> dict[str, Any]:
         rounded = [round(float(p), DECIMALS) for p in probabilities]

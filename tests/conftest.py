@@ -89,6 +89,15 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory, dataset: Path, tiny_config: Path) -> Path:
+    """The folder of an undisturbed run of the training command: two epochs of four steps."""
+    run = tmp_path_factory.mktemp("runs") / "trained"
+    line = ["--config", tiny_config, "--input", dataset, "--output", run]
+    subprocess.run([sys.executable, "-m", "butterflyer_jax.train", *map(str, line)], check=True, cwd=ROOT)
+    return run
+
+
 def pytest_configure() -> None:
     # Commands compile the same small networks over and over: they share what XLA made, in this session alone.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="butterflyer-tests-"))

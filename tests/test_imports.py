@@ -44,9 +44,10 @@ ALLOWED = {
     "sharding": {"config"},
     "models": {"config"},
     "step": {"config", "losses", "metrics", "augment", "sharding"},
-    "checkpoint": {"config"},
+    "disk": {"config"},
+    "checkpoint": {"config", "disk"},
     "tracking": {"config"},
-    "data": {"config", "console", "cli"},
+    "data": {"config", "console", "cli", "disk"},
     "loop": {"config", "step", "sharding", "checkpoint", "tracking", "evaluate", "console"},
 }
 

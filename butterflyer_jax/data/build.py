@@ -7,11 +7,12 @@ import dataclasses
 import io
 import json
 import os
-import shutil
+import tempfile
 from hashlib import sha256
 
 from etils import epath
 
+from butterflyer_jax import disk
 from butterflyer_jax.config import BuildConfig, UserError
 from butterflyer_jax.console import say
 from butterflyer_jax.data import archive, prepare, storage
@@ -41,27 +42,28 @@ def build(
     # Before TensorFlow, which takes seconds to import: a wrong zip should be told at once.
     with archive.open_zip(raw_zip) as raw:
         prepare.check_species(member.species for member in archive.read_listing(raw).members)
-    import tensorflow as tf
     import tensorflow_datasets as tfds
 
     from butterflyer_jax.data.butterflies import butterflies_dataset_builder
 
     tfds.disable_progress_bar()
     values = json.dumps(dataclasses.asdict(config), sort_keys=True)
-    name = "default" if config == BuildConfig() else f"custom_{sha256(values.encode()).hexdigest()[:8]}"
+    name = f"size{config.image_size}_{sha256(values.encode()).hexdigest()[:8]}"
     builder_config = butterflies_dataset_builder.ButterfliesConfig(
         name=name, description=f"Built with {values}.", archive=os.fspath(raw_zip), build=config
     )
-    try:
-        builder = butterflies_dataset_builder.Builder(config=builder_config, data_dir=os.fspath(data_dir))
+    with (
+        disk.writing(f"records to {data_dir}", "nothing half-built is left, so the same command starts anew"),
         # The raw zip is neither downloaded nor extracted; TFDS wants a local folder for both all the same.
-        with contextlib.redirect_stdout(io.StringIO()):
-            builder.download_and_prepare(
-                download_dir=storage.path(DEFAULT_CACHE) / "downloads",
-                download_config=tfds.download.DownloadConfig(num_shards=config.num_shards or None),
-            )
-    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError, tf.errors.FailedPreconditionError) as e:
-        raise UserError(f"cannot write the records to {data_dir}: {e.message}") from e
+        tempfile.TemporaryDirectory() as unused,
+        # TFDS tells its progress on stdout, which is for results.
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        builder = butterflies_dataset_builder.Builder(config=builder_config, data_dir=os.fspath(data_dir))
+        builder.download_and_prepare(
+            download_dir=unused,
+            download_config=tfds.download.DownloadConfig(num_shards=config.num_shards or None),
+        )
     return storage.path(builder.data_path)
 
 
@@ -78,16 +80,7 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.
         listing = archive.read_listing(raw)
     data_dir = storage.path(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE) / listing.fingerprint[:16]
     say(f"data: {raw_zip} with {len(listing.members)} photographs, records in {data_dir}")
-    _check_space(data_dir, listing)
     return build(raw_zip, data_dir, config)
-
-
-def _check_space(data_dir: epath.Path, listing: archive.Listing) -> None:
-    """Raises before the work where the disk is as good as full; how large the records get is known only after it."""
-    existing = next(parent for parent in (data_dir, *data_dir.parents) if parent.exists())
-    free = shutil.disk_usage(os.fspath(existing)).free
-    if free < len(listing.members) << 12:
-        raise UserError(f"no space for the records: {free >> 20} MiB free in {existing}")
 
 
 def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
@@ -100,8 +93,8 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
     if not folder.exists():
         raise UserError(f"no such input: {folder}")
     for pattern in (INFO_FILE, f"*/{INFO_FILE}", f"*/*/{INFO_FILE}", f"*/*/*/{INFO_FILE}"):
-        # TFDS builds under an .incomplete name, which is not a data set.
-        found = sorted(f.parent for f in folder.glob(pattern) if ".incomplete" not in os.fspath(f))
+        # TFDS builds under such a name, and renames when all is there.
+        found = sorted(f.parent for f in folder.glob(pattern) if not f.parent.name.startswith("incomplete."))
         if len(found) == 1:
             return found[0]
         if found:

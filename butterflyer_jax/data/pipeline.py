@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class RecordData:
     Attributes:
       species: names; the position is the label.
       steps_per_epoch: whole batches of training photographs; the rest of a shuffled epoch is left out.
-      fingerprint: of the raw zip.
+      fingerprint: of the raw zip, how it was built, and its shards; batches depend on nothing else of the data set.
     """
 
     def __init__(self, dataset_dir: str | os.PathLike[str], config: Config) -> None:
@@ -40,7 +41,9 @@ class RecordData:
         self._builder = tfds.builder_from_directory(os.fspath(dataset_dir))
         self.species: tuple[str, ...] = tuple(self._builder.info.features["label"].names)
         card = json.loads((storage.path(dataset_dir) / "data_card.json").read_text())
-        self.fingerprint: str = card["fingerprint"]
+        # Shards settle the order of reading, and `tfds build --num_shards` is not in the card.
+        shards = {name: info.shard_lengths for name, info in self._builder.info.splits.items()}
+        self.fingerprint = sha256(f"{card['fingerprint']} {sorted(shards.items())}".encode()).hexdigest()
         self.steps_per_epoch = self.num_photos("train") // config.batch_size
         if not self.steps_per_epoch:
             raise UserError(
@@ -123,6 +126,8 @@ class RecordData:
 def _deterministic(num_threads: int) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
+    # Every stage has its size; tuning's own thread can hold up the end of an epoch for seconds.
+    options.autotune.enabled = False
     if num_threads:
         options.threading.private_threadpool_size = num_threads
     return options

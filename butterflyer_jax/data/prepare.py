@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
+import json
 import os
 import tempfile
 import zipfile
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import IO
 
+from butterflyer_jax import disk
 from butterflyer_jax.config import BuildConfig, UserError
 from butterflyer_jax.console import progress
 from butterflyer_jax.data import photo
@@ -43,7 +46,14 @@ class Preparation:
     photos: list[Prepared]
     rejects: list[Reject]
     listing: Listing
+    config: BuildConfig
     spool: IO[bytes]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what the records depend on: the zip's content and the config."""
+        values = json.dumps(dataclasses.asdict(self.config), sort_keys=True)
+        return sha256(f"{self.listing.fingerprint} {values}".encode()).hexdigest()
 
     @property
     def species(self) -> list[str]:
@@ -68,7 +78,8 @@ class Preparation:
             "splits": {split: sum(row[split] for row in species.values()) for split in SPLITS},
             "species": species,
             "only_in_train": [name for name, row in species.items() if row["train"] and not row["val"] + row["test"]],
-            "fingerprint": self.listing.fingerprint,
+            "build": dataclasses.asdict(self.config),
+            "fingerprint": self.fingerprint,
         }
 
 
@@ -91,7 +102,9 @@ def prepare_photos(archive: zipfile.ZipFile, listing: Listing, config: BuildConf
         if isinstance(result, str):
             rejects.append(Reject(member.name, result))
             continue
-        spool.write(result.jpeg)
+        with disk.writing(f"prepared photographs to {tempfile.gettempdir()}", "TMPDIR chooses another folder"):
+            spool.write(result.jpeg)
+            spool.flush()
         kept.append((member, digest, result.width, result.height, offset, len(result.jpeg)))
         offset += len(result.jpeg)
 
@@ -105,7 +118,7 @@ def prepare_photos(archive: zipfile.ZipFile, listing: Listing, config: BuildConf
         Prepared(member.name, member.species, split, *place)
         for (member, _, *place), split in zip(kept, splits, strict=True)
     ]
-    preparation = Preparation(photos, rejects, listing, spool)
+    preparation = Preparation(photos, rejects, listing, config, spool)
     check_species(preparation.species)
     if listing.num_files != len(photos) + len(rejects) + listing.num_ignored:
         raise AssertionError("photographs lost: members != photos + rejects + ignored")

@@ -76,11 +76,29 @@ def test_outputs_that_cannot_be(train: Command, command: Command, tiny_config: P
     assert (tmp_path / "run" / "thesis.doc").read_text() == "precious"
 
 
-def test_a_full_disk_while_building(train: Command, raw_zip: Path, tmp_path: Path) -> None:
-    # A file-size limit of 8 KiB fails a write in the middle, as a full disk does.
-    result = train(raw_zip, prefix="ulimit -f 8")
-    assert_one_line_error(result)
+# A limit on the size of files fails a write in the middle, as a full disk does. The config file is Python: it can set
+# the limit once the photographs are prepared, and TFDS writes.
+DISK_FULL_FOR_RECORDS = """
+import resource
+from butterflyer_jax.data import prepare
+read = prepare.Preparation.read
+def read_and_limit(self, photo):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+    return read(self, photo)
+prepare.Preparation.read = read_and_limit
+"""
+
+
+def test_a_full_disk_while_building(
+    train: Command, command: Command, raw_zip: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    assert_one_line_error(train(raw_zip, prefix="ulimit -f 8"), "cannot write prepared photographs to")
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text(tiny_config.read_text() + DISK_FULL_FOR_RECORDS)
+    result = command("train", "--config", deadly, "--input", raw_zip, "--output", tmp_path / "run")
+    assert_one_line_error(result, f"cannot write records to {tmp_path}", "starts anew")
     assert not list(tmp_path.rglob(INFO_FILE))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_full_disk_while_saving(train: Command, tmp_path: Path) -> None:

@@ -66,22 +66,13 @@ def records(run: Path) -> list[dict]:
     return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
 
 
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory, dataset: Path, tiny_config: Path) -> Path:
-    """The run folder of an undisturbed run."""
-    run = tmp_path_factory.mktemp("runs") / "straight"
-    line = [sys.executable, "-m", "butterflyer_jax.train", "--config", tiny_config, "--input", dataset, "--output", run]
-    subprocess.run([*map(str, line)], check=True, env=dict(os.environ))
-    return run
-
-
-def test_a_run_folder_holds_what_is_promised(straight: Path) -> None:
-    config = json.loads((straight / "config.json").read_text())
+def test_a_run_folder_holds_what_is_promised(trained_run: Path) -> None:
+    config = json.loads((trained_run / "config.json").read_text())
     assert config["config"]["model"]["variant"] == "vgg11"
     assert config["species"] == list(SPECIES)
     assert {"jax", "flax", "butterflyer-jax"} <= set(config["versions"])
 
-    lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (trained_run / "metrics.jsonl").read_text().splitlines()]
     assert [(line["split"], line["step"]) for line in lines] == [
         *[("train", step) for step in (1, 2, 3, 4)],
         ("val", 4),
@@ -99,7 +90,7 @@ def test_a_run_folder_holds_what_is_promised(straight: Path) -> None:
 
 @pytest.mark.parametrize("moment", KILLS)
 def test_killed_and_started_again_ends_bit_for_bit_the_same(
-    moment: str, straight: Path, dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
+    moment: str, trained_run: Path, dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
     deadly = tmp_path / "deadly.py"
     deadly.write_text(TINY_CONFIG + KILLS[moment])
@@ -110,41 +101,48 @@ def test_killed_and_started_again_ends_bit_for_bit_the_same(
     again = command("train", "--config", tiny_config, "--input", dataset, "--output", run)
     assert again.returncode == 0, again.stderr
     assert "going on from step 4 of 8" in again.stderr
-    for one, other in zip(final_arrays(straight), final_arrays(run), strict=True):
+    for one, other in zip(final_arrays(trained_run), final_arrays(run), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert records(run) == records(straight)
+    assert records(run) == records(trained_run)
 
 
-def test_a_finished_run_is_left_as_it_is(straight: Path, dataset: Path, tiny_config: Path, command: Command) -> None:
-    before = (straight / "metrics.jsonl").read_text()
-    again = command("train", "--config", tiny_config, "--input", dataset, "--output", straight)
+def test_a_finished_run_is_left_as_it_is(trained_run: Path, dataset: Path, tiny_config: Path, command: Command) -> None:
+    before = (trained_run / "metrics.jsonl").read_text()
+    again = command("train", "--config", tiny_config, "--input", dataset, "--output", trained_run)
     assert again.returncode == 0, again.stderr
     assert "done: best val top1" in again.stdout
-    assert (straight / "metrics.jsonl").read_text() == before
+    assert (trained_run / "metrics.jsonl").read_text() == before
 
 
 def test_another_config_on_the_same_folder_is_refused_with_the_difference(
-    straight: Path, dataset: Path, tiny_config: Path, command: Command
+    trained_run: Path, dataset: Path, tiny_config: Path, command: Command
 ) -> None:
-    before = {path: path.stat().st_mtime_ns for path in straight.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in trained_run.rglob("*")}
     result = command(
-        "train", "--config", tiny_config, "--input", dataset, "--output", straight, "--config.optim.learning_rate=0.5"
+        "train",
+        "--config",
+        tiny_config,
+        "--input",
+        dataset,
+        "--output",
+        trained_run,
+        "--config.optim.learning_rate=0.5",
     )
     assert_one_line_error(result, "optim.learning_rate was 0.001, is 0.5", "another --output")
-    assert {path: path.stat().st_mtime_ns for path in straight.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in trained_run.rglob("*")} == before
 
 
-def test_evaluate_and_predict_a_run(straight: Path, raw_zip: Path, tmp_path: Path, command: Command) -> None:
-    result = command("evaluate", "--run", straight)
+def test_evaluate_and_predict_a_run(trained_run: Path, raw_zip: Path, tmp_path: Path, command: Command) -> None:
+    result = command("evaluate", "--run", trained_run)
     assert result.returncode == 0, result.stderr
-    metrics = json.loads((straight / "eval" / "test" / "metrics.json").read_text())
+    metrics = json.loads((trained_run / "eval" / "test" / "metrics.json").read_text())
     assert metrics["count"] == 12
     assert {"loss", "top1", "top5", "balanced_accuracy"} <= set(metrics)
     assert f"test: top1 {metrics['top1']:.1%}" in result.stdout
     # What the loop wrote of the best checkpoint is what the command finds in it.
-    assert command("evaluate", "--run", straight, "--split", "val").returncode == 0
-    val = json.loads((straight / "eval" / "val" / "metrics.json").read_text())
-    [line] = [r for r in records(straight) if r["split"] == "val" and r["step"] == val["step"]]
+    assert command("evaluate", "--run", trained_run, "--split", "val").returncode == 0
+    val = json.loads((trained_run / "eval" / "val" / "metrics.json").read_text())
+    [line] = [r for r in records(trained_run) if r["split"] == "val" and r["step"] == val["step"]]
     assert {name: val[name] for name in ("count", "loss", "top1", "top5")} == {
         name: line[name] for name in ("count", "loss", "top1", "top5")
     }
@@ -154,7 +152,9 @@ def test_evaluate_and_predict_a_run(straight: Path, raw_zip: Path, tmp_path: Pat
         archive.extractall(tmp_path, names)
     (tmp_path / "broken.jpg").write_text("hello")
     good = [tmp_path / name for name in names]
-    result = command("predict", "--run", straight, good[0], tmp_path / "broken.jpg", tmp_path / "none.jpg", *good[1:])
+    result = command(
+        "predict", "--run", trained_run, good[0], tmp_path / "broken.jpg", tmp_path / "none.jpg", *good[1:]
+    )
     assert result.returncode == 1
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert [a["image"] for a in answers] == [
@@ -170,7 +170,7 @@ def test_evaluate_and_predict_a_run(straight: Path, raw_zip: Path, tmp_path: Pat
         assert answer["probability"] == max(answer["probabilities"].values())
 
 
-def test_predictions_are_those_of_evaluation(straight: Path, dataset: Path) -> None:
+def test_predictions_are_those_of_evaluation(trained_run: Path, dataset: Path) -> None:
     """The same photographs through records and TensorFlow, and through Pillow: the same probabilities, nearly."""
     import tensorflow_datasets as tfds
 
@@ -179,15 +179,15 @@ def test_predictions_are_those_of_evaluation(straight: Path, dataset: Path) -> N
     builder = tfds.builder_from_directory(str(dataset))
     jpegs = tfds.as_numpy(builder.as_dataset(split="test", decoders={"image": tfds.decode.SkipDecoding()}))
     records = [(record["image"], SPECIES[record["label"]]) for record in jpegs]
-    answers = Predictor.load(straight).predict([image for image, _ in records])
+    answers = Predictor.load(trained_run).predict([image for image, _ in records])
     losses = [-np.log(answer["probabilities"][species]) for answer, (_, species) in zip(answers, records, strict=True)]
 
     from butterflyer_jax.evaluate import evaluate
 
-    assert np.mean(losses) == pytest.approx(evaluate(straight, "test")["loss"], rel=0.02)
+    assert np.mean(losses) == pytest.approx(evaluate(trained_run, "test")["loss"], rel=0.02)
 
 
-def test_a_predictor_takes_paths_bytes_images_and_arrays(straight: Path, tmp_path: Path) -> None:
+def test_a_predictor_takes_paths_bytes_images_and_arrays(trained_run: Path, tmp_path: Path) -> None:
     from PIL import Image
 
     from butterflyer_jax import Predictor
@@ -196,9 +196,9 @@ def test_a_predictor_takes_paths_bytes_images_and_arrays(straight: Path, tmp_pat
     path = tmp_path / "photo.jpg"
     path.write_bytes(make_photo(5))
     image = Image.open(path)
-    answers = Predictor.load(straight).predict([path, str(path), path.read_bytes(), image, np.asarray(image)])
+    answers = Predictor.load(trained_run).predict([path, str(path), path.read_bytes(), image, np.asarray(image)])
     assert all(answer == answers[0] for answer in answers)
-    assert Predictor.load(straight).predict([]) == []
+    assert Predictor.load(trained_run).predict([]) == []
 
 
 def test_a_raw_zip_is_built_once_and_reused(raw_zip: Path, tiny_config: Path, tmp_path: Path, command: Command) -> None:

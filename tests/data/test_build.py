@@ -163,6 +163,8 @@ def test_a_killed_build_reads_as_nothing_and_starting_again_finishes(
 
     def die(self: prepare.Preparation, photo: prepare.Prepared) -> bytes:
         if photo.photo_id.endswith("007.jpg"):
+            # Under the name that find_dataset knows.
+            assert list(tmp_path.glob("out/butterflies/*/incomplete.*_1.0.0"))
             raise Killed
         return read(self, photo)
 
@@ -171,8 +173,9 @@ def test_a_killed_build_reads_as_nothing_and_starting_again_finishes(
         with pytest.raises(Killed):
             build.build(raw_zip, tmp_path / "out", SMALL)
     # What kill -9 leaves: TFDS's folder under its temporary name.
-    (tmp_path / "out" / "butterflies" / "x" / "1.0.0.incomplete.ABC").mkdir(parents=True)
-    (tmp_path / "out" / "butterflies" / "x" / "1.0.0.incomplete.ABC" / build.INFO_FILE).write_text("{}")
+    half = tmp_path / "out" / "butterflies" / "default" / "incomplete.ABC_1.0.0"
+    half.mkdir(parents=True)
+    (half / build.INFO_FILE).write_text("{}")
     with pytest.raises(UserError, match="no data set"):
         build.find_dataset(tmp_path / "out")
     folder = build.build(raw_zip, tmp_path / "out", SMALL)
@@ -204,6 +207,12 @@ def test_find_dataset_says_what_is_there(tmp_path: Path, dataset: Path) -> None:
         (tmp_path / name / build.INFO_FILE).write_text("{}")
     with pytest.raises(UserError, match="several data sets"):
         build.find_dataset(tmp_path)
+
+
+def test_the_default_config_builds_too(tmp_path: Path, raw_zip: Path) -> None:
+    folder = Path(build.build(raw_zip, tmp_path / "out"))
+    [first, *_] = read_records(folder, "train")
+    assert min(Image.open(io.BytesIO(first["image"])).size) == 256
 
 
 def test_png_members_become_jpeg_records(tmp_path: Path) -> None:

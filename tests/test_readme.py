@@ -1,0 +1,70 @@
+"""The README's own words, run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax import evaluate, load_config, predict, train
+from butterflyer_jax.config import UserError
+from tests.conftest import ROOT, SPECIES, make_photo
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_ten_lines_of_python_run(
+    tmp_path: Path,
+    raw_zip: Path,
+    tiny_config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "demo" / "raw").mkdir(parents=True)
+    (tmp_path / "configs").mkdir()
+    shutil.copy(raw_zip, tmp_path / "demo" / "raw" / "butterflies.zip")
+    shutil.copy(tiny_config, tmp_path / "configs" / "demo.py")
+    (tmp_path / "photo.jpg").write_bytes(make_photo(1))
+    monkeypatch.chdir(tmp_path)
+    [code] = blocks("python")
+    assert len(code.strip().splitlines()) <= 10
+    exec(compile(code, "README.md", "exec"), {})
+    top1, species = capsys.readouterr().out.splitlines()[-2:]
+    assert 0 <= float(top1) <= 1
+    assert species in SPECIES
+
+
+def test_every_file_and_config_that_the_readme_names_is_there() -> None:
+    for name in re.findall(r"(?:configs|scripts|tests|notebooks|\.github)/[\w./-]+\w", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_command_line_is_one_that_the_commands_take(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines()]
+    ours = [shlex.split(line) for line in lines if "-m butterflyer_jax." in line]
+    assert len(ours) >= 4
+    for words in ours:
+        name, arguments = words[2].removeprefix("butterflyer_jax."), words[3:]
+        main = {"train": train.main, "evaluate": evaluate.main, "predict": predict.main}.get(name)
+        if not main:
+            continue
+        # Up to the first thing that is not on this machine, every word was understood.
+        for flag, wrong in {"--input": "/nowhere.zip", "--run": "/nowhere"}.items():
+            if flag in arguments:
+                arguments[arguments.index(flag) + 1] = wrong
+        with pytest.raises(UserError, match="nowhere"):
+            main(arguments)
+
+
+def test_the_table_of_configs_is_whole() -> None:
+    named = set(re.findall(r"configs/(\w+)\.py", README))
+    assert named >= {path.stem for path in (ROOT / "configs").glob("*.py")}
+    for name in named:
+        load_config(ROOT / "configs" / f"{name}.py")
