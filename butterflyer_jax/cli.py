@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import errno
 import logging
 import os
 import sys
@@ -26,24 +25,14 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         sys.stdout.flush()
     except UserError as error:
         _fail(str(error))
+    except BrokenPipeError:
+        # The reader of our output left (`predict … | head`): nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         # A full disk, a missing permission: the user's to mend, and the operating system says it best.
-        if error.errno in (
-            errno.ENOSPC,
-            errno.EACCES,
-            errno.EROFS,
-            errno.EPERM,
-            errno.ENOTDIR,
-            errno.EDQUOT,
-            errno.EFBIG,
-        ):
-            where = error.filename or "while writing; the same command goes on when that is mended"
-            _fail(f"{error.strerror}: {where}")
-        if error.errno == errno.EPIPE:
-            # The reader of our output left (`predict … | head`): nothing to say, and nobody to say it to.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
-        raise
+        where = error.filename or "while writing; the same command goes on when that is mended"
+        _fail(f"{error.strerror or error}: {where}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -81,8 +81,8 @@ class OptimConfig:
 
     name: str = option("sgd", "sgd (Nesterov momentum), adamw, lion or lamb")
     learning_rate: float = option(0.01, "peak learning rate")
-    schedule: str = option("cosine", "cosine (to zero at the last step) or constant, after the warm-up")
-    warmup_epochs: float = option(1.0, "length of the linear warm-up from zero, epochs")
+    schedule: str = option("cosine", "cosine (to zero at the end) or constant, after the warm-up")
+    warmup_epochs: float = option(1.0, "length of the linear warm-up, epochs")
     momentum: float = option(0.9, "momentum of sgd")
     weight_decay: float = option(5e-4, "decay of kernels; biases and normalisation are left alone")
     label_smoothing: float = option(0.0, "probability spread evenly over all species")
@@ -130,6 +130,8 @@ class Config:
             value = flat[name][0]
             if value not in choices:
                 raise UserError(f"config field {name} = {value!r} must be one of {', '.join(choices)}")
+        if min(self.model.std) <= 0:
+            raise UserError(f"config field model.std = {self.model.std!r} must be above 0")
         if self.build.val_fraction + self.build.test_fraction >= 1:
             raise UserError("config fields build.val_fraction and build.test_fraction leave nothing to train on")
         return self
@@ -143,19 +145,17 @@ class Config:
         """Returns the config that `to_dict` (or its JSON) came from.
 
         Raises:
-          UserError: a field is unknown, missing its type, or out of range.
+          UserError: a field is unknown, of a wrong type, or out of range.
         """
+        known = flatten(cls())
         config = cls()
         for section, content in values.items():
-            if not hasattr(config, section):
-                raise UserError(f"unknown config field {section}")
-            if not isinstance(content, dict):
-                setattr(config, section, content)
-                continue
-            for name, value in content.items():
-                if not hasattr(getattr(config, section), name):
-                    raise UserError(f"unknown config field {section}.{name}")
-                setattr(getattr(config, section), name, tuple(value) if isinstance(value, list) else value)
+            owner, fields = (getattr(config, section, None), content) if isinstance(content, dict) else (config, None)
+            for name, value in (fields if fields is not None else {section: content}).items():
+                path = section if fields is None else f"{section}.{name}"
+                if path not in known:
+                    raise UserError(f"unknown config field {path}")
+                setattr(owner, name, tuple(value) if isinstance(value, list) else value)
         return config.validate()
 
 
@@ -171,7 +171,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "build.val_fraction": _SHARE,
     "build.test_fraction": _SHARE,
     "build.max_reject_fraction": _SHARE,
-    "build.max_pixels": _POSITIVE,
+    # Pillow itself refuses more than twice this limit of its own.
+    "build.max_pixels": (1, 178_956_970),
     "build.num_shards": (0, 100_000),
     # Five max-pools halve the side five times.
     "data.image_size": (32, 8192),

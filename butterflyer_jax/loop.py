@@ -116,12 +116,13 @@ def fit(
         waited = time.perf_counter() - waiting_since
 
         state, metrics = train_step(state, batch)
+        log.add(step + 1, metrics, waited)
         if step_by_step:
             jax.block_until_ready(state)
-        log.add(step + 1, metrics, waited)
+            log.log_pending()
         if step == start_step:
             # That call compiled, and that batch waited for the data set to open.
-            log.restart_clock()
+            log.forget_time()
 
     checkpointer.wait()
     return FitResult(state, log.overall_images_per_second())
@@ -159,6 +160,10 @@ class _StepLog:
         self._schedule, self._tracker, self._display, self._config = schedule, tracker, display, config
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._epoch: list[tuple[float, float]] = []
+        self.forget_time()
+
+    def forget_time(self) -> None:
+        """Begins to count steps and seconds anew."""
         self._steps_done, self._seconds, self._waited_in_all = 0, 0.0, 0.0
         self._epoch_start = (0, 0.0, 0.0)
         self.restart_clock()
@@ -170,15 +175,16 @@ class _StepLog:
     def add(self, step: int, metrics: dict[str, jax.Array], waited: float) -> None:
         """Takes the metrics of a step just started, and logs those of the step before, which is done by now or soon."""
         self._window_wait += waited
-        self._log_pending()
+        self.log_pending()
         self._pending = (step, metrics)
 
     def flush(self) -> None:
-        """Logs the metrics of the last step, waiting for it."""
-        self._log_pending()
+        """Logs the metrics of the last step, and closes the window before something else takes time."""
+        self.log_pending()
         self._close_window()
 
-    def _log_pending(self) -> None:
+    def log_pending(self) -> None:
+        """Logs the metrics of the last step that was added, waiting for it."""
         if self._pending is None:
             return
         step, on_device = self._pending
@@ -186,10 +192,12 @@ class _StepLog:
         metrics = {name: float(value) for name, value in jax.device_get(on_device).items()}
         self._window_steps += 1
         self._epoch.append((metrics["loss"], metrics["top1"]))
-        if not math.isfinite(metrics["loss"]):
+        broken = [name for name in ("loss", "gradient_norm") if not math.isfinite(metrics[name])]
+        if broken:
+            name = broken[0].replace("_", " ")
             raise UserError(
-                f"the loss is {metrics['loss']} at step {step}: lower optim.learning_rate, lengthen "
-                "optim.warmup_epochs, or set optim.gradient_clip_norm; the last checkpoint is from before"
+                f"the {name} is {metrics[broken[0]]} at step {step}: lower optim.learning_rate, lengthen "
+                "optim.warmup_epochs, or set optim.gradient_clip_norm; the last checkpoint is from before that step"
             )
         if step % self._config.log_every_steps and step != self._total_steps:
             return

@@ -18,7 +18,9 @@ import numpy as np
 from PIL import Image
 
 from butterflyer_jax import cli
+from butterflyer_jax.config import UserError
 from butterflyer_jax.data import photo, storage
+from butterflyer_jax.data.archive import PHOTO_SUFFIXES
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
@@ -119,6 +121,8 @@ class Predictor:
 
 def _to_image(source: Source, max_pixels: int) -> Image.Image:
     if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3:
+            raise photo.PhotoError(f"an array must be uint8 [height, width, 3], not {source.dtype} {source.shape}")
         source = Image.fromarray(source)
     if isinstance(source, Image.Image):
         return photo.upright_rgb(source)
@@ -129,9 +133,13 @@ def main(argv: Sequence[str]) -> None:
     """The command."""
     parser = cli.ArgumentParser(prog="python -m butterflyer_jax.predict", description=__doc__)
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture file; a folder stands for all files in it")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="picture file; a folder stands for all pictures in it"
+    )
     args = parser.parse_args(argv)
     images = [file for name in args.images for file in _files(name)]
+    if not images:
+        raise UserError(f"no pictures in {', '.join(args.images)}")
     failed = 0
     for image, answer in zip(images, Predictor.load(args.run).stream(images), strict=True):
         failed += "error" in answer
@@ -144,7 +152,7 @@ def main(argv: Sequence[str]) -> None:
 def _files(name: str) -> list[str]:
     if not Path(name).is_dir():
         return [name]
-    return sorted(str(path) for path in Path(name).rglob("*") if path.is_file() and not path.name.startswith("."))
+    return sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import jax
 from etils import epath
 from jax.sharding import Mesh
 
+import butterflyer_jax
 from butterflyer_jax import sharding, step
 from butterflyer_jax.checkpoint import Checkpointer
 from butterflyer_jax.config import Config, UserError
@@ -25,7 +26,7 @@ from butterflyer_jax.models import VGG, create_model
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
-PACKAGES = ("butterflyer-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,26 @@ def open_or_create(
                 "Take another --output, or the same config"
             )
         return run
-    if run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
-        raise UserError(f"{run.folder} is not empty and holds no run; take another --output")
+    refuse_other_folders(output)
     about = {
         "dataset": dataset,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
-        | {"python": platform.python_version()},
+        | {"python": platform.python_version(), "butterflyer_jax": butterflyer_jax.__version__},
         "git_revision": _git_revision(),
         "devices": sorted({device.device_kind for device in jax.local_devices()}),
     }
     storage.write_text(file, json.dumps(identity | about, indent=2, ensure_ascii=False))
     return run
+
+
+def refuse_other_folders(output: str | os.PathLike[str]) -> None:
+    """Raises a UserError where a folder holds something else than a run."""
+    folder = storage.path(output)
+    if not folder.exists() or (folder / CONFIG_FILE).exists():
+        return
+    # A run that was killed while it wrote its config leaves a hidden file.
+    if not folder.is_dir() or any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise UserError(f"{folder} is not empty and holds no run; take another --output")
 
 
 def read(folder: str | os.PathLike[str]) -> Run:
@@ -122,9 +132,13 @@ def load_model(run: Run) -> tuple[VGG, step.Variables, int, Mesh]:
 
 def _read_json(file: epath.Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read_text())
-    except json.JSONDecodeError as error:
+        saved = json.loads(file.read_text())
+        missing = [key for key in ("config", "species", "dataset", "fingerprint") if key not in saved]
+        if missing or not isinstance(saved["config"], dict):
+            raise ValueError(f"it lacks {', '.join(missing) or 'a config'}")
+    except (ValueError, TypeError) as error:
         raise UserError(f"{file} is damaged: {error}") from error
+    return saved
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:

@@ -101,7 +101,7 @@ def make_train_step(
 
     The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size] and index int32 [batch_size].
     The loss is the mean over the global batch. Augmentation draws from (seed, epoch, index), dropout from (seed, step).
-    Metrics are float32 []: loss, top1.
+    Metrics are float32 []: loss, top1, gradient_norm.
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -124,7 +124,12 @@ def make_train_step(
         (loss, (logits, batch_stats)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.variables.params)
         updates, opt_state = tx.update(gradients, state.opt_state, state.variables.params)
         params = optax.apply_updates(state.variables.params, updates)
-        metrics = {"loss": loss, "top1": (logits.argmax(axis=-1) == batch["label"]).mean()}
+        metrics = {
+            "loss": loss,
+            "top1": (logits.argmax(axis=-1) == batch["label"]).mean(),
+            # Tells a broken new state, where the loss is still that of the old one.
+            "gradient_norm": optax.global_norm(gradients),
+        }
         return TrainState(state.step + 1, Variables(params, batch_stats), opt_state), metrics
 
     spread = sharding.replicated(mesh)

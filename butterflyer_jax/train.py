@@ -7,6 +7,7 @@ The same command on the same --output goes on where the run stopped, and ends wi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -65,6 +66,7 @@ def train(
 
     mesh = sharding.make_mesh(num_devices)
     sharding.check_batch_size(config.batch_size, mesh)
+    runs.refuse_other_folders(output)
     dataset = source.resolve(input, config.build)
     data = source.open_data(dataset, config)
     run = runs.open_or_create(output, config, data.species, dataset, data.fingerprint)
@@ -74,49 +76,49 @@ def train(
     tx = optim.make_optimizer(config.optim, schedule)
     dtype = sharding.compute_dtype(config.precision, mesh)
     model = create_model(config.model, len(data.species), dtype)
-    checkpointer = Checkpointer(run.checkpoints, config.checkpoint.keep_last)
 
     say(
         f"data: {data.num_photos('train')} train, {data.num_photos('val')} val, {data.num_photos('test')} test "
         f"photographs of {len(data.species)} species in {dataset}"
     )
-    start_step = checkpointer.latest_step() or 0
-    if start_step:
-        state = loop.restore_state(checkpointer, start_step, step.abstract_state(model, tx, config, mesh), data)
-    else:
-        state = step.create_state(model, tx, config, mesh)
-    num_parameters = sum(x.size for x in jax.tree.leaves(state.variables.params))
-    say(
-        f"run: {run.folder}, {config.model.variant} with {num_parameters:,} parameters in {dtype.name} on "
-        f"{mesh.size} {mesh.devices.flat[0].device_kind}, "
-        + (f"going on from step {start_step} of {total_steps}" if start_step else f"{total_steps} steps")
-    )
-
-    with (
-        tracking.JsonlTracker(run.folder / runs.METRICS_FILE, start_step) as tracker,
-        TrainingDisplay(total_steps, start_step) as display,
-    ):
-        result = loop.fit(
-            state=state,
-            data=data,
-            train_step=step.make_train_step(model.apply, tx, config, mesh, data.steps_per_epoch),
-            eval_step=step.make_eval_step(model.apply, config, mesh),
-            schedule=schedule,
-            checkpointer=checkpointer,
-            tracker=tracker,
-            display=display,
-            config=config,
-            mesh=mesh,
+    # Closed whatever happens: a save under way is finished even when a later step fails.
+    with contextlib.closing(Checkpointer(run.checkpoints, config.checkpoint.keep_last)) as checkpointer:
+        start_step = checkpointer.latest_step() or 0
+        if start_step:
+            state = loop.restore_state(checkpointer, start_step, step.abstract_state(model, tx, config, mesh), data)
+        else:
+            state = step.create_state(model, tx, config, mesh)
+        num_parameters = sum(x.size for x in jax.tree.leaves(state.variables.params))
+        say(
+            f"run: {run.folder}, {config.model.variant} with {num_parameters:,} parameters in {dtype.name} on "
+            f"{mesh.size} {mesh.devices.flat[0].device_kind}, "
+            + (f"going on from step {start_step} of {total_steps}" if start_step else f"{total_steps} steps")
         )
-    best_step = checkpointer.best_step() or total_steps
-    summary = Summary(
-        run=os.fspath(output),
-        best_step=best_step,
-        val=checkpointer.metrics(best_step),
-        images_per_second=result.images_per_second,
-        seconds=time.perf_counter() - start,
-    )
-    checkpointer.close()
+
+        with (
+            tracking.JsonlTracker(run.folder / runs.METRICS_FILE, start_step) as tracker,
+            TrainingDisplay(total_steps, start_step) as display,
+        ):
+            result = loop.fit(
+                state=state,
+                data=data,
+                train_step=step.make_train_step(model.apply, tx, config, mesh, data.steps_per_epoch),
+                eval_step=step.make_eval_step(model.apply, config, mesh),
+                schedule=schedule,
+                checkpointer=checkpointer,
+                tracker=tracker,
+                display=display,
+                config=config,
+                mesh=mesh,
+            )
+        best_step = checkpointer.best_step() or total_steps
+        summary = Summary(
+            run=os.fspath(output),
+            best_step=best_step,
+            val=checkpointer.metrics(best_step),
+            images_per_second=result.images_per_second,
+            seconds=time.perf_counter() - start,
+        )
     return summary
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from butterflyer_jax import UserError, loop, sharding
 from butterflyer_jax.config import CheckpointConfig, Config
@@ -24,7 +25,7 @@ class Recorder:
     """Stands in for everything that fit() calls, and writes down in which order."""
 
     config: Config
-    nan_at: int = -1
+    nan_at: int = 1000
     events: list[Any] = dataclasses.field(default_factory=list)
     species: tuple[str, ...] = ("a", "b")
     steps_per_epoch: int = STEPS_PER_EPOCH
@@ -49,8 +50,14 @@ class Recorder:
     def train_step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
         assert int(batch["step"][0]) == int(state.step), "each step takes its own batch"
         self.events.append(("step", int(state.step)))
-        loss = float("nan") if int(state.step) + 1 == self.nan_at else 1.0
-        return state.replace(step=state.step + 1), {"loss": jnp.float32(loss), "top1": jnp.float32(0.5)}
+        number = int(state.step) + 1
+        # The gradient breaks the new state; the loss tells it one step later.
+        metrics = {
+            "loss": jnp.float32("nan" if number == self.nan_at + 1 else 1.0),
+            "top1": jnp.float32(0.5),
+            "gradient_norm": jnp.float32("nan" if number >= self.nan_at else 1.0),
+        }
+        return state.replace(step=state.step + 1), metrics
 
     def eval_step(self, variables: Variables, batch: dict[str, jax.Array]) -> Sums:
         self.events.append("evaluate")
@@ -70,7 +77,7 @@ class Recorder:
         self.events.append(("log", record["split"], record["step"]))
 
 
-def run(start: int = 0, nan_at: int = -1, **config: Any) -> list[Any]:
+def run(start: int = 0, nan_at: int = 1000, **config: Any) -> list[Any]:
     values = {"batch_size": 1, "num_epochs": 2, "log_every_steps": 1, **config}
     recorder = Recorder(Config(**values), nan_at)
     state = TrainState(jnp.int32(start), Variables({}, {}), {})
@@ -150,8 +157,9 @@ def test_logging_as_often_as_asked() -> None:
     assert [e for e in events if e[:2] == ("log", "train")] == [("log", "train", 4), ("log", "train", 6)]
 
 
-def test_a_loss_that_is_no_number_stops_before_it_is_saved() -> None:
-    events = run(nan_at=3)
-    assert ("log", "train", 3) not in events
-    assert not [e for e in events if e[0] == "save"]
-    assert events[-1].startswith("the loss is nan at step 3: lower optim.learning_rate")
+@pytest.mark.parametrize("nan_at", [2, 3, 4])
+def test_a_broken_state_is_told_before_it_is_saved(nan_at: int) -> None:
+    events = run(nan_at=nan_at)
+    assert ("log", "train", nan_at) not in events
+    assert [e for e in events if e[0] == "save"] == [("save", 3, True)][: nan_at > 3]
+    assert events[-1].startswith(f"the gradient norm is nan at step {nan_at}: lower optim.learning_rate")

@@ -10,6 +10,7 @@ import csv
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -74,8 +75,9 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
     if location.is_dir():
         raise UserError(f"{location} is a folder, not a zip")
     try:
-        return zipfile.ZipFile(location.open("rb"))
-    except zipfile.BadZipFile as error:
+        # By name where that is possible: the zip then closes the file.
+        return zipfile.ZipFile(location.open("rb") if "://" in os.fspath(location) else os.fspath(location))
+    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
         raise UserError(f"{location} is no zip, or a damaged one: {error}") from error
 
 
@@ -111,7 +113,7 @@ def read_listing(archive: zipfile.ZipFile) -> Listing:
 
     labels = _read_tables(archive, tables)
     if labels:
-        members, unlabelled, missing = _match_rows(labels, photos)
+        members, unlabelled, missing = _match_rows(labels, photos, [reject.member for reject in rejects])
     else:
         members, unlabelled = _read_folders(photos)
         missing = []
@@ -147,29 +149,37 @@ def _fingerprint(files: Sequence[zipfile.ZipInfo]) -> str:
 
 
 def _read_folders(photos: Sequence[str]) -> tuple[list[Member], list[Reject]]:
-    """Takes the species from the folder, and the split from the folder above it if that names one."""
+    """Takes the species from the folder, and the split from the folder above it if such folders name splits."""
     parts = {name: PurePosixPath(name).parts for name in photos}
-    if len({p[0] for p in parts.values()}) == 1 and all(
-        len(p) > 2 and p[0].lower() not in SPLIT_NAMES for p in parts.values()
-    ):
+    tops = {p[0] for p in parts.values()}
+    # A wrapping folder holds everything, and folders; a single stray picture changes neither this nor what follows.
+    if len(tops) == 1 and not tops & SPLIT_NAMES.keys() and any(len(p) > 2 for p in parts.values()):
         parts = {name: p[1:] for name, p in parts.items()}
-    by_split = bool(parts) and all(len(p) > 2 and p[0].lower() in SPLIT_NAMES for p in parts.values())
+    folders = {p[0].lower() for p in parts.values() if len(p) > 2}
+    by_split = len(folders & SPLIT_NAMES.keys()) > 1 or (bool(folders) and folders <= SPLIT_NAMES.keys())
     members, rejects = [], []
     for name, p in parts.items():
-        if by_split:
-            members.append(Member(name, p[1], SPLIT_NAMES[p[0].lower()]))
+        if by_split and len(p) > 2 and p[0].lower() in SPLIT_NAMES:
+            members.append(Member(name, _species(p[1]), SPLIT_NAMES[p[0].lower()]))
+        elif by_split:
+            rejects.append(Reject(name, "not in a folder <split>/<species>, as others are"))
         elif len(p) > 1:
-            members.append(Member(name, p[0]))
+            members.append(Member(name, _species(p[0])))
         else:
             rejects.append(Reject(name, "not in a folder named after its species"))
     return members, rejects
+
+
+def _species(label: str) -> str:
+    """Returns a label with its white space made plain: TFDS keeps names one a line, stripped."""
+    return " ".join(label.split())
 
 
 @dataclass(frozen=True)
 class _Row:
     filename: str
     label: str
-    split: str | None
+    split: str
     table: str
 
 
@@ -177,25 +187,39 @@ def _read_tables(archive: zipfile.ZipFile, tables: Sequence[str]) -> list[_Row]:
     """Returns the rows of every CSV with the columns filename and label; others are no label files."""
     rows = []
     for table in tables:
-        text = archive.read(table).decode("utf-8-sig", errors="replace")
-        reader = csv.DictReader(io.StringIO(text))
-        columns = {(column or "").strip().lower(): column for column in reader.fieldnames or ()}
-        if "filename" not in columns or "label" not in columns:
-            continue
-        table_split = SPLIT_NAMES.get(PurePosixPath(table).stem.lower())
-        for line in reader:
-            filename = (line[columns["filename"]] or "").strip()
-            label = (line[columns["label"]] or "").strip()
-            split = (line[columns["split"]] or "").strip().lower() if "split" in columns else ""
-            rows.append(_Row(filename, label, SPLIT_NAMES.get(split, table_split), table))
+        try:
+            rows += _read_table(table, archive.read(table).decode("utf-8-sig"))
+        except (csv.Error, zipfile.BadZipFile, zlib.error, UnicodeDecodeError, RuntimeError) as error:
+            raise UserError(f"cannot read {table} in the zip (a CSV in UTF-8 is wanted): {error}") from error
     return rows
 
 
-def _match_rows(rows: Sequence[_Row], photos: Sequence[str]) -> tuple[list[Member], list[Reject], list[Reject]]:
-    """Joins CSV rows with photographs: by path, by path beside the CSV, else by a file name that stands once."""
-    exact = set(photos)
+def _read_table(table: str, text: str) -> list[_Row]:
+    header = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count))
+    columns = {(column or "").strip().lower(): column for column in reader.fieldnames or ()}
+    if "filename" not in columns or "label" not in columns:
+        return []
+
+    def cell(line: dict[str, str], column: str) -> str:
+        return (line[columns[column]] or "").strip() if column in columns else ""
+
+    split_of_table = PurePosixPath(table).stem.lower() if PurePosixPath(table).stem.lower() in SPLIT_NAMES else ""
+    return [
+        _Row(
+            cell(line, "filename"), _species(cell(line, "label")), cell(line, "split").lower() or split_of_table, table
+        )
+        for line in reader
+    ]
+
+
+def _match_rows(
+    rows: Sequence[_Row], photos: Sequence[str], unusable: Sequence[str]
+) -> tuple[list[Member], list[Reject], list[Reject]]:
+    """Joins CSV rows with photographs: by path, by path beside the CSV, else by the end of a path that stands once."""
+    exact = {*photos, *unusable}
     by_name: dict[str, list[str]] = {}
-    for photo in photos:
+    for photo in exact:
         by_name.setdefault(PurePosixPath(photo).name, []).append(photo)
 
     members: dict[str, Member] = {}
@@ -203,23 +227,23 @@ def _match_rows(rows: Sequence[_Row], photos: Sequence[str]) -> tuple[list[Membe
     missing = []
     for row in rows:
         beside = str(PurePosixPath(row.table).parent / row.filename)
-        same_name = by_name.get(PurePosixPath(row.filename).name, [])
-        if row.filename in exact:
-            photo = row.filename
-        elif beside in exact:
-            photo = beside
-        elif len(same_name) == 1:
-            photo = same_name[0]
-        else:
-            reason = "several files of that name" if same_name else "no such file in the zip"
+        same_end = [
+            p for p in by_name.get(PurePosixPath(row.filename).name, []) if f"/{p}".endswith(f"/{row.filename}")
+        ]
+        found = [p for p in (row.filename, beside) if p in exact][:1] or same_end
+        if len(found) != 1:
+            reason = "several files of that name" if found else "no such file in the zip"
             missing.append(Reject(row.filename, f"{row.table}: {reason}"))
             continue
-        member = Member(photo, row.label, row.split)
+        [photo] = found
+        if row.split and row.split not in SPLIT_NAMES:
+            conflicts[photo] = Reject(photo, f"unknown split {row.split!r} in {row.table}")
+        member = Member(photo, row.label, SPLIT_NAMES.get(row.split))
         if not row.label:
             conflicts[photo] = Reject(photo, f"empty label in {row.table}")
         elif members.setdefault(photo, member) != member:
             conflicts[photo] = Reject(photo, f"two different rows in {row.table}")
-    labelled = [member for name, member in members.items() if name not in conflicts]
+    labelled = [members[photo] for photo in photos if photo in members and photo not in conflicts]
     unlabelled = [
         conflicts.get(photo) or Reject(photo, "no row in the CSV")
         for photo in photos

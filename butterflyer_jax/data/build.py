@@ -41,14 +41,16 @@ def build(
     config = config or BuildConfig()
     # Before TensorFlow, which takes seconds to import: a wrong zip should be told at once.
     with archive.open_zip(raw_zip) as raw:
-        prepare.check_species(member.species for member in archive.read_listing(raw).members)
+        listing = archive.read_listing(raw)
+    prepare.check_species(member.species for member in listing.members)
     import tensorflow_datasets as tfds
 
     from butterflyer_jax.data.butterflies import butterflies_dataset_builder
 
     tfds.disable_progress_bar()
     values = json.dumps(dataclasses.asdict(config), sort_keys=True)
-    name = f"size{config.image_size}_{sha256(values.encode()).hexdigest()[:8]}"
+    # Another zip or another config is another data set, whatever else lies in the folder.
+    name = f"size{config.image_size}_{sha256(f'{listing.fingerprint} {values}'.encode()).hexdigest()[:8]}"
     builder_config = butterflies_dataset_builder.ButterfliesConfig(
         name=name, description=f"Built with {values}.", archive=os.fspath(raw_zip), build=config
     )

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+# No others: some of Pillow's readers start programs. What telephones call MPO is opened as JPEG.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+# A format can be asked for by name once Pillow has loaded its reader.
+Image.init()
+
 
 class PhotoError(ValueError):
     """A photograph that cannot be used; the message is the reason that rejects.csv gives."""
@@ -49,7 +54,7 @@ def decode(data: bytes, max_pixels: int) -> Image.Image:
       PhotoError: it does not decode, is truncated, or has more than `max_pixels`.
     """
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
         # The size stands in the header: too large a picture is refused before it costs memory.
         if image.width * image.height > max_pixels:
             raise PhotoError(f"too large: {image.width}x{image.height} is more than {max_pixels} pixels")
@@ -71,6 +76,8 @@ def decode(data: bytes, max_pixels: int) -> Image.Image:
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Returns an image turned as its EXIF says, in RGB; a transparent one is laid on white."""
     image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise PhotoError("floating-point pixels, whose range is unknown")
     if image.mode.startswith("I"):
         # 16-bit grey; Pillow's own conversion to 8 bits clips instead of scaling.
         grey = np.asarray(image, np.int64)

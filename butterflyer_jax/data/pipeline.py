@@ -38,13 +38,19 @@ class RecordData:
           UserError: it has no training photographs, or fewer than a batch.
         """
         self._config = config
-        self._builder = tfds.builder_from_directory(os.fspath(dataset_dir))
-        self.species: tuple[str, ...] = tuple(self._builder.info.features["label"].names)
-        card = json.loads((storage.path(dataset_dir) / "data_card.json").read_text())
+        try:
+            self._builder = tfds.builder_from_directory(os.fspath(dataset_dir))
+            self.species: tuple[str, ...] = tuple(self._builder.info.features["label"].names)
+            card = json.loads((storage.path(dataset_dir) / "data_card.json").read_text())
+        except Exception as error:
+            # TFDS raises protobuf's errors, and those of whatever another builder left out.
+            raise UserError(f"{dataset_dir} is damaged, or was not built by butterflyer_jax: {error}") from error
         # Shards settle the order of reading, and `tfds build --num_shards` is not in the card.
         shards = {name: info.shard_lengths for name, info in self._builder.info.splits.items()}
         self.fingerprint = sha256(f"{card['fingerprint']} {sorted(shards.items())}".encode()).hexdigest()
         self.steps_per_epoch = self.num_photos("train") // config.batch_size
+        if not self.num_photos("train"):
+            raise UserError(f"{dataset_dir} has no training photographs")
         if not self.steps_per_epoch:
             raise UserError(
                 f"config field batch_size = {config.batch_size} is more than the {self.num_photos('train')} training "

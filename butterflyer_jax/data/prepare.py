@@ -79,6 +79,7 @@ class Preparation:
             "species": species,
             "only_in_train": [name for name, row in species.items() if row["train"] and not row["val"] + row["test"]],
             "build": dataclasses.asdict(self.config),
+            "zip_fingerprint": self.listing.fingerprint,
             "fingerprint": self.fingerprint,
         }
 
@@ -86,7 +87,7 @@ class Preparation:
 def prepare_photos(archive: zipfile.ZipFile, listing: Listing, config: BuildConfig) -> Preparation:
     """Decodes, checks, resizes and encodes every photograph of a zip, on all cores.
 
-    Memory stays within a few photographs a core, whatever the size of the zip; the JPEGs go to a nameless temporary
+    Memory holds a few photographs a core and a line a photograph, not the zip; the JPEGs go to a nameless temporary
     file, which the operating system removes even when the process is killed.
 
     Raises:
@@ -108,7 +109,8 @@ def prepare_photos(archive: zipfile.ZipFile, listing: Listing, config: BuildConf
         kept.append((member, digest, result.width, result.height, offset, len(result.jpeg)))
         offset += len(result.jpeg)
 
-    _check_rejects(rejects, len(listing.members) + len(listing.rejects), config.max_reject_fraction)
+    bad = [*rejects, *listing.missing]
+    _check_rejects(bad, len(kept) + len(bad), config.max_reject_fraction)
     splits = assign_splits(
         [Candidate(digest, member.species, member.split) for member, digest, *_ in kept],
         {"val": config.val_fraction, "test": config.test_fraction},
@@ -154,7 +156,7 @@ def _read_member(archive: zipfile.ZipFile, name: str) -> bytes | str:
         return f"too large: more than {MAX_MEMBER_BYTES >> 20} MiB"
     try:
         return archive.read(name)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         return f"damaged in the zip: {error}"
     except Exception as error:
         # zlib, lzma and bz2 each have an error class of their own for damaged data.

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from butterflyer_jax.data.archive import SPLITS
-
 
 @dataclass(frozen=True)
 class Candidate:
     """What the split of a photograph depends on.
 
     Attributes:
-      group: hash of its content; photographs of one group never straddle two splits.
+      group: hash of its content; photographs of one group share a split, unless the zip itself puts them apart.
       species: the splits of each species have the wanted shares.
       given: the split that the zip gives, or None.
     """
@@ -28,9 +26,9 @@ class Candidate:
 def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], salt: str) -> list[str]:
     """Returns "train", "val" or "test" for each candidate.
 
-    Splits that the zip gives are honoured; one that it does not give is taken from what would be train. Of each species
-    the groups are ranked by a salted hash of their content, and each split takes its share, rounded but at least one.
-    A species with fewer groups than splits stays in train.
+    Splits that the zip gives are honoured, and drag copies without one along; a split that it does not give is taken
+    from what would be train. Of each species the groups are ranked by a salted hash of their content, and each split
+    takes its share, rounded, but at least one and never the last. A species with fewer groups than splits trains.
 
     Args:
       candidates: in any order.
@@ -39,10 +37,12 @@ def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], 
     """
     given = {candidate.given for candidate in candidates} - {None}
     wanted = {split: share for split, share in fractions.items() if share > 0 and split not in given}
+    # Where the zip itself puts copies apart, one without a split goes to test, the same in any order.
+    pinned = {c.group: split for split in ("val", "test") for c in candidates if c.given == split}
     chosen: dict[str, str] = {}
     groups_of_species: dict[str, set[str]] = defaultdict(set)
     for candidate in candidates:
-        if candidate.given in (None, "train"):
+        if candidate.given in (None, "train") and candidate.group not in pinned:
             groups_of_species[candidate.species].add(candidate.group)
 
     # A group under two labels is ranked under the first: it still goes to one split only.
@@ -50,14 +50,15 @@ def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], 
         groups = sorted(
             groups_of_species[species] - chosen.keys(), key=lambda g: sha256(f"{salt}/{g}".encode()).digest()
         )
-        if len(groups) < len(SPLITS):
+        if len(groups) <= len(wanted):
             chosen |= dict.fromkeys(groups, "train")
             continue
         start = 0
-        for split, share in wanted.items():
-            count = max(1, round(len(groups) * share))
+        for position, (split, share) in enumerate(wanted.items()):
+            others = len(wanted) - position
+            count = min(max(1, round(len(groups) * share)), len(groups) - start - others)
             chosen |= dict.fromkeys(groups[start : start + count], split)
             start += count
         chosen |= dict.fromkeys(groups[start:], "train")
 
-    return [c.given if c.given not in (None, "train") else chosen[c.group] for c in candidates]
+    return [(c.given or pinned[c.group]) if c.group in pinned else chosen[c.group] for c in candidates]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from butterflyer_jax import UserError, runs
 from butterflyer_jax.data.build import INFO_FILE
 from tests.conftest import ROOT, Command, assert_one_line_error, folder_members, make_photo, make_zip
 
@@ -70,6 +71,9 @@ def test_outputs_that_cannot_be(train: Command, command: Command, tiny_config: P
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.doc").write_text("precious")
     assert_one_line_error(train("fake"), "is not empty and holds no run")
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / ".config.json.1f2e").write_text("{")
+    runs.refuse_other_folders(tmp_path / "hidden")  # of a run killed while it wrote its config
     under_a_file = tmp_path / "run" / "thesis.doc" / "run"
     result = command("train", "--config", tiny_config, "--input", "fake", "--output", under_a_file)
     assert_one_line_error(result, "Not a directory")
@@ -108,6 +112,12 @@ def test_a_full_disk_while_saving(train: Command, tmp_path: Path) -> None:
 
 
 def test_runs_that_are_none(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "damaged").mkdir()
+    for content in ("{", "[]", "{}", '{"config": null, "species": [], "dataset": "", "fingerprint": ""}'):
+        (tmp_path / "damaged" / "config.json").write_text(content)
+        with pytest.raises(UserError, match="is damaged"):
+            runs.read(tmp_path / "damaged")
+    assert_one_line_error(command("evaluate", "--run", tmp_path / "damaged"), "is damaged")
     assert_one_line_error(command("evaluate", "--run", tmp_path), "no run in")
     assert_one_line_error(command("predict", "--run", tmp_path, "a.jpg"), "no run in")
     assert_one_line_error(command("evaluate", "--run", tmp_path, "--split", "all"), "invalid choice: 'all'")
@@ -142,6 +152,12 @@ def test_tfds_build_as_typed(tmp_path: Path, raw_zip: Path) -> None:
     assert {"data_card.json", "train.csv", "val.csv", "test.csv", "rejects.csv", INFO_FILE} <= names
     (tmp_path / "manual").mkdir()
     (tmp_path / "manual" / "raw.tar").write_text("hello")
+    assert build(raw_zip.parent).returncode == 0, "built already, and of the same zip"
+    make_zip(tmp_path / "manual" / "other.zip", folder_members(5))
+    result = build(tmp_path / "manual")
+    assert result.returncode != 0
+    assert "was built from another zip" in result.stderr.splitlines()[-1]
+    (tmp_path / "manual" / "other.zip").unlink()
     folder.rename(tmp_path / "aside")
     result = build(tmp_path / "manual")
     assert result.returncode != 0

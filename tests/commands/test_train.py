@@ -70,7 +70,7 @@ def test_a_run_folder_holds_what_is_promised(trained_run: Path) -> None:
     config = json.loads((trained_run / "config.json").read_text())
     assert config["config"]["model"]["variant"] == "vgg11"
     assert config["species"] == list(SPECIES)
-    assert {"jax", "flax", "butterflyer-jax"} <= set(config["versions"])
+    assert {"jax", "flax", "butterflyer_jax"} <= set(config["versions"])
 
     lines = [json.loads(line) for line in (trained_run / "metrics.jsonl").read_text().splitlines()]
     assert [(line["split"], line["step"]) for line in lines] == [
@@ -199,6 +199,8 @@ def test_a_predictor_takes_paths_bytes_images_and_arrays(trained_run: Path, tmp_
     answers = Predictor.load(trained_run).predict([path, str(path), path.read_bytes(), image, np.asarray(image)])
     assert all(answer == answers[0] for answer in answers)
     assert Predictor.load(trained_run).predict([]) == []
+    [answer] = Predictor.load(trained_run).predict([np.zeros((8, 8, 3))])
+    assert answer["error"].startswith("an array must be uint8")
 
 
 def test_a_raw_zip_is_built_once_and_reused(raw_zip: Path, tiny_config: Path, tmp_path: Path, command: Command) -> None:

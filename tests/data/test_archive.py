@@ -74,6 +74,61 @@ def test_rows_that_contradict_each_other_and_empty_labels(tmp_path: Path) -> Non
     }
 
 
+@pytest.mark.parametrize("stray", ["cover.jpg", "train/cover.jpg", "samples/A/9.jpg"])
+def test_a_stray_picture_does_not_change_the_layout(tmp_path: Path, stray: str) -> None:
+    for wrapper in ("", "set/"):
+        photos = {f"{wrapper}{s}/{species}/1.jpg": b"x" for s in ("train", "val") for species in "AB"}
+        listing = listing_of(tmp_path, photos | {wrapper + stray: b"x"})
+        assert {(m.species, m.split) for m in listing.members} == {(x, s) for x in "AB" for s in ("train", "val")}
+        assert [r.member for r in listing.rejects] == [wrapper + stray]
+
+
+def test_a_stray_picture_beside_the_species_in_a_wrapping_folder(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, {"set/A/1.jpg": b"x", "set/B/1.jpg": b"x", "set/cover.jpg": b"x"})
+    assert {m.species for m in listing.members} == {"A", "B"}
+    assert [r.member for r in listing.rejects] == ["set/cover.jpg"]
+
+
+def test_species_are_named_in_plain_white_space(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, {"Red  Edge/1.jpg": b"x", "Red Edge /2.jpg": b"x", "B/1.jpg": b"x"})
+    assert {m.species for m in listing.members} == {"Red Edge", "B"}
+    table = 'filename,label\n1.jpg,"Red\nEdge"\n2.jpg,B\n'
+    listing = listing_of(tmp_path, {"1.jpg": b"x", "2.jpg": b"x", "l.csv": table})
+    assert {m.species for m in listing.members} == {"Red Edge", "B"}
+
+
+def test_a_row_with_a_folder_means_that_folder(tmp_path: Path) -> None:
+    table = "filename,label\nA/1.jpg,Red\nB/1.jpg,Blue\nC/2.jpg,Red\n"
+    listing = listing_of(tmp_path, {"B/1.jpg": b"x", "w/C/2.jpg": b"x", "l.csv": table})
+    assert {(m.name, m.species) for m in listing.members} == {("B/1.jpg", "Blue"), ("w/C/2.jpg", "Red")}
+    assert [r.member for r in listing.missing] == ["A/1.jpg"]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_csv_with_another_delimiter(tmp_path: Path, delimiter: str) -> None:
+    table = "filename,label\n1.jpg,Red\n2.jpg,Blue\n".replace(",", delimiter)
+    listing = listing_of(tmp_path, {"p/1.jpg": b"x", "p/2.jpg": b"x", "l.csv": table})
+    assert {m.species for m in listing.members} == {"Red", "Blue"}
+
+
+def test_unknown_splits_and_unusable_files_of_rows(tmp_path: Path) -> None:
+    table = "filename,label,split\n1.jpg,Red,holdout\n2.jpg,Red,\n3.jpg,Red,\n"
+    listing = listing_of(tmp_path, {"1.jpg": b"x", "2.jpg": b"", "3.jpg": b"x", "l.csv": table})
+    assert {r.member: r.reason for r in listing.rejects} == {
+        "1.jpg": "unknown split 'holdout' in l.csv",
+        "2.jpg": "zero bytes",
+    }
+    assert not listing.missing
+
+
+@pytest.mark.parametrize(
+    "table", ["filename,label\n1.jpg,Caf\u00e9\n".encode("latin-1"), b"filename,label\n1.jpg," + b"x" * 200_000]
+)
+def test_a_csv_that_cannot_be_read_is_named(tmp_path: Path, table: bytes) -> None:
+    with pytest.raises(UserError, match=r"cannot read l\.csv in the zip"):
+        listing_of(tmp_path, {"1.jpg": b"x", "l.csv": table})
+
+
 def test_a_csv_of_something_else_is_ignored(tmp_path: Path) -> None:
     listing = listing_of(tmp_path, {"A/1.jpg": b"x", "B/2.jpg": b"x", "weather.csv": "day,rain\n1,2\n"})
     assert len(listing.members) == 2

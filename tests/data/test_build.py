@@ -215,6 +215,21 @@ def test_the_default_config_builds_too(tmp_path: Path, raw_zip: Path) -> None:
     assert min(Image.open(io.BytesIO(first["image"])).size) == 256
 
 
+def test_another_zip_into_the_same_folder_is_another_data_set(tmp_path: Path, raw_zip: Path) -> None:
+    first = build.build(raw_zip, tmp_path / "out", SMALL)
+    other = make_zip(tmp_path / "other.zip", {f"New {n % 2}/{n}.jpg": make_photo(n) for n in range(12)})
+    second = build.build(other, tmp_path / "out", SMALL)
+    assert first != second
+    assert set(json.loads((second / "data_card.json").read_text())["species"]) == {"New 0", "New 1"}
+
+
+def test_rows_without_a_file_count_as_rejects(tmp_path: Path) -> None:
+    rows = "".join(f"{n}.jpg,{'Red' if n % 2 else 'Blue'}\n" for n in range(20))
+    members = {f"{n}.jpg": make_photo(n) for n in range(12)} | {"l.csv": f"filename,label\n{rows}".encode()}
+    with pytest.raises(UserError, match="8 of 20 photographs cannot be used"):
+        build.build(make_zip(tmp_path / "raw.zip", members), tmp_path / "out", SMALL)
+
+
 def test_png_members_become_jpeg_records(tmp_path: Path) -> None:
     members = {
         name.replace(".jpg", ".png"): encode(Image.open(io.BytesIO(data)), "PNG")

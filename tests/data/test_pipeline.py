@@ -124,6 +124,12 @@ def test_what_the_data_set_says_of_itself(dataset: Path) -> None:
     assert [data.num_photos(split) for split in ("train", "val", "test", "none")] == [36, 12, 12, 0]
 
 
+def test_a_data_set_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dataset_info.json").write_text("{")
+    with pytest.raises(UserError, match="is damaged, or was not built by butterflyer_jax"):
+        open_records(tmp_path, tiny_config())
+
+
 def test_a_batch_larger_than_the_data_is_refused(dataset: Path) -> None:
     with pytest.raises(UserError, match="batch_size = 64 is more than the 36 training photographs"):
         open_records(dataset, tiny_config(batch_size=64))

@@ -61,14 +61,28 @@ def test_properties(photos: list[Candidate], rng: random.Random) -> None:
     for photo, split in by_photo.items():
         if photo.given in ("val", "test"):
             assert split == photo.given
-    # What is not given goes by its content: one group, one split.
-    free: dict[str, set[str]] = {}
-    for photo, split in by_photo.items():
-        if photo.given in (None, "train"):
-            free.setdefault(photo.group, set()).add(split)
-    assert all(len(found) == 1 for found in free.values())
+    # One group, one split, unless the zip itself puts copies apart.
+    for group in {photo.group for photo in photos}:
+        copies = [photo for photo in by_photo if photo.group == group]
+        if len({photo.given for photo in copies} - {None}) <= 1:
+            assert len({by_photo[photo] for photo in copies}) == 1
+    for species in {photo.species for photo in photos}:
+        free = {photo.group for photo in photos if photo.species == species and photo.given is None}
+        pinned = {photo.group for photo in photos if photo.given}
+        shared = {photo.group for photo in photos if photo.species != species}
+        if free - pinned - shared and not {photo.given for photo in photos} - {None}:
+            assert "train" in {by_photo[photo] for photo in by_photo if photo.species == species}
     shuffled = rng.sample(photos, len(photos))
     assert [by_photo[photo] for photo in shuffled] == assign_splits(shuffled, FRACTIONS, "salt")
+
+
+def test_copies_follow_the_one_whose_split_the_zip_gives() -> None:
+    photos = [Candidate("x", "a", "test"), Candidate("x", "a"), *many(20)]
+    assert assign_splits(photos, FRACTIONS, "salt")[:2] == ["test", "test"]
+
+
+def test_large_shares_leave_a_photograph_to_train() -> None:
+    assert sorted(assign_splits(many(3), {"val": 0.5, "test": 0.49}, "salt")) == ["test", "train", "val"]
 
 
 def test_splits_of_the_zip_stand_and_the_missing_one_is_made() -> None:

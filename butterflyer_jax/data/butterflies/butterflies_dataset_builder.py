@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow_datasets as tfds
+from etils import epath
 
 # Absolute imports only: `tfds build FOLDER` imports this file as a package of its own.
 from butterflyer_jax.config import BuildConfig, UserError
@@ -55,8 +55,23 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             supervised_keys=("image", "label"),
         )
 
+    def download_and_prepare(self, **kwargs: Any) -> None:
+        """Builds, as TFDS does; refuses to pass off what lies there already as built from another zip.
+
+        Raises:
+          UserError: the data set is there, and of another raw zip.
+        """
+        card = storage.path(self.data_dir) / "data_card.json"
+        manual_dir = getattr(kwargs.get("download_config"), "manual_dir", None)
+        if card.exists() and manual_dir:
+            with archive.open_zip(_only_zip(storage.path(manual_dir))) as raw:
+                fingerprint = archive.read_listing(raw).fingerprint
+            if json.loads(card.read_text())["zip_fingerprint"] != fingerprint:
+                raise UserError(f"{self.data_dir} was built from another zip: take another --data_dir, or remove it")
+        super().download_and_prepare(**kwargs)
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[str, Any]]]:
-        source = self.builder_config.archive or _only_zip(dl_manager)
+        source = self.builder_config.archive or _only_zip(_manual_dir(dl_manager))
         with archive.open_zip(source) as raw:
             preparation = prepare.prepare_photos(raw, archive.read_listing(raw), self.builder_config.build)
         self.info.features["label"].names = preparation.species
@@ -81,12 +96,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         storage.write_csv(folder / "rejects.csv", ("member", "reason"), ((r.member, r.reason) for r in rejects))
 
 
-def _only_zip(dl_manager: tfds.download.DownloadManager) -> os.PathLike[str]:
+def _manual_dir(dl_manager: tfds.download.DownloadManager) -> epath.Path:
     try:
-        folder = dl_manager.manual_dir
+        return dl_manager.manual_dir
     except AssertionError as error:
         raise UserError("no raw zip: give its folder with --manual_dir") from error
-    zips = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".zip")
+
+
+def _only_zip(folder: epath.Path) -> epath.Path:
+    zips = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".zip") if folder.exists() else []
     if len(zips) != 1:
         found = ", ".join(path.name for path in zips) or "none"
         raise UserError(f"--manual_dir {folder} must hold exactly one .zip; found: {found}")
