@@ -79,7 +79,7 @@ def test_a_run_folder_holds_what_is_promised(trained_run: Path) -> None:
         *[("train", step) for step in (5, 6, 7, 8)],
         ("val", 8),
     ]
-    wanted = {"step", "epoch", "split", "loss", "top1", "learning_rate", "images_per_second", "data_wait"}
+    wanted = {"step", "epoch", "split", "loss", "top1", "gradient_norm", "learning_rate", *TIMES}
     assert set(lines[0]) == wanted
     assert {"count", "loss", "top1", "top5", "balanced_accuracy"} <= set(lines[4])
     assert lines[4]["count"] == 12
