@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from butterflyer_jax.step import EvalStep, Variables
 
-SPLITS = ("train", "val", "test")
-
 
 def evaluate_batches(
     eval_step: EvalStep, variables: Variables, batches: Iterable[Mapping[str, np.ndarray]], mesh: Mesh
@@ -77,6 +75,8 @@ def evaluate(
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
+    from butterflyer_jax.data.archive import SPLITS
+
     parser = cli.ArgumentParser(prog="python -m butterflyer_jax.evaluate", description=__doc__)
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
     parser.add_argument("--split", default="test", choices=SPLITS, help="which photographs (default: test)")

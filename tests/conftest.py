@@ -11,9 +11,14 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
+
+# The same examples on every machine, and no time limit that a busy one could miss.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parent.parent
 SPECIES = ("Blue Stripe", "Green Dot", "Red Edge")
