@@ -7,6 +7,7 @@ import difflib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -40,6 +41,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 
 def _quieten_libraries() -> None:
     """Leaves stderr to our own lines; every error that matters reaches `run` as an exception."""
+    _quieten_pillow()
     # Read by TensorFlow and XLA when they are first imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -56,6 +58,11 @@ def _quieten_libraries() -> None:
             default(unraisable)
 
     sys.unraisablehook = hook
+
+
+def _quieten_pillow() -> None:
+    # It warns of every damaged header; whether a photograph can be used is decided, and said, elsewhere.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _fail(message: str) -> NoReturn:
@@ -151,6 +158,7 @@ def split_overrides(arguments: Sequence[str]) -> list[str]:
 
 def install_excepthook() -> None:
     """Makes a `UserError` that nobody catches one line on stderr, where another program's `main` calls us."""
+    _quieten_pillow()
     default = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: object) -> None:

@@ -36,7 +36,8 @@ class BuildConfig:
     salt: str = option("butterflyer", "changes which photographs go to which split")
     max_reject_fraction: float = option(0.05, "share of unusable photographs above which the build stops")
     max_pixels: int = option(100_000_000, "largest photograph that is decoded, pixels")
-    num_shards: int = option(0, "record files a split; 0 lets TFDS choose")
+    near_duplicate_bits: int = option(12, "photographs whose 256-bit hashes differ in so many bits share a split")
+    num_shards: int = option(0, "record files a split; 0 means as many of about 128 MiB as it takes")
 
 
 @dataclass
@@ -173,6 +174,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "build.max_reject_fraction": _SHARE,
     # Pillow itself refuses more than twice this limit of its own.
     "build.max_pixels": (1, 178_956_970),
+    # From about 30 on, photographs of museum specimens that are not the same look alike.
+    "build.near_duplicate_bits": (0, 40),
     "build.num_shards": (0, 100_000),
     # Five max-pools halve the side five times.
     "data.image_size": (32, 8192),

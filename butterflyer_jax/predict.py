@@ -93,8 +93,7 @@ class Predictor:
         """Returns the network's input, uint8 [image_size, image_size, 3], or the reason why there is none."""
         config = self._config
         try:
-            image = _to_image(source, config.build.max_pixels)
-            image = photo.resize_short_side(image, config.build.image_size, config.build.max_pixels)
+            image = _to_image(source, config.build.image_size, config.build.max_pixels)
         except OSError as error:
             return error.strerror or str(error)
         except photo.PhotoError as error:
@@ -119,14 +118,16 @@ class Predictor:
         return {**top5[0], "top5": top5, "probabilities": dict(zip(self.species, rounded, strict=True))}
 
 
-def _to_image(source: Source, max_pixels: int) -> Image.Image:
+def _to_image(source: Source, image_size: int, max_pixels: int) -> Image.Image:
+    """Returns an upright RGB image, scaled as the builder does it."""
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3:
             raise photo.PhotoError(f"an array must be uint8 [height, width, 3], not {source.dtype} {source.shape}")
         source = Image.fromarray(source)
     if isinstance(source, Image.Image):
-        return photo.upright_rgb(source)
-    return photo.decode(source if isinstance(source, bytes) else storage.path(source).read_bytes(), max_pixels)
+        return photo.resize_short_side(photo.upright_rgb(source), image_size, max_pixels)
+    data = source if isinstance(source, bytes) else storage.path(source).read_bytes()
+    return photo.load(data, image_size, max_pixels)[0]
 
 
 def main(argv: Sequence[str]) -> None:

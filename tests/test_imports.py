@@ -47,7 +47,8 @@ ALLOWED = {
     "disk": {"config"},
     "checkpoint": {"config", "disk"},
     "tracking": {"config"},
-    "data": {"config", "console", "cli", "disk"},
+    "report": {"config"},
+    "data": {"config", "console", "cli", "disk", "report"},
     "loop": {"config", "step", "sharding", "checkpoint", "tracking", "evaluate", "console"},
 }
 

@@ -1,40 +1,63 @@
 """What is in a raw zip: which members are photographs, of which species, in which split, and which are not.
 
 Layouts, found without a flag: `<Species>/<photo>`; `<train|val|test>/<Species>/<photo>`; photographs in any folder plus
-a CSV `filename,label[,split]`. One wrapping folder is ignored.
+CSVs `filename,label[,split]`, one for all or `train.csv`, `val.csv`, `test.csv`. One wrapping folder is ignored.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import os
+import re
+import struct
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
 
 from butterflyer_jax.config import UserError
-from butterflyer_jax.data import storage
+from butterflyer_jax.data import labels, storage
+from butterflyer_jax.data.labels import SPLIT_NAMES, SPLITS
 
-SPLITS = ("train", "val", "test")
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+__all__ = ["SPLITS", "DamagedMember", "Listing", "Member", "Reject", "open_zip", "read_listing", "read_member"]
+
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-ENCRYPTED = 0x1
+# What a member may unpack to; the largest picture that max_pixels admits needs less.
+MAX_MEMBER_BYTES = 512 << 20
+
+_ENCRYPTED = 0x1
+_UTF8_NAME = 0x800
+_WINDOWS = 0
+# Of the header before a member's data: signature, then what the directory says too, then the lengths of what follows.
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_LOCAL_SIGNATURE = b"PK\x03\x04"
+# Names and extra fields between header and data are shorter, or cost a second read.
+_USUAL_GAP = 1024
 
 
-@dataclass(frozen=True)
+class DamagedMember(ValueError):
+    """A member that cannot be unpacked; the message is the reason that rejects.csv gives."""
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
-    """A photograph of the zip: its name there, its species, and its split where the zip gives one."""
+    """A photograph of the zip: its name there, its species, its split where the zip gives one, and where it lies.
+
+    `header_offset`, `compressed_bytes`, `num_bytes`, `method` and `checksum` (CRC-32) are the zip's own.
+    """
 
     name: str
     species: str
     split: str | None = None
+    header_offset: int = 0
+    compressed_bytes: int = 0
+    num_bytes: int = 0
+    method: int = zipfile.ZIP_STORED
+    checksum: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reject:
     """A photograph that is left out, and why; a row of rejects.csv."""
 
@@ -67,7 +90,7 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
     """Opens a raw zip, local or gs://.
 
     Raises:
-      UserError: no such file, or it is no zip.
+      UserError: no such zip, or it is none.
     """
     location = storage.path(archive)
     if not location.exists():
@@ -76,8 +99,8 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
         raise UserError(f"{location} is a folder, not a zip")
     try:
         # By name where that is possible: the zip then closes the file.
-        return zipfile.ZipFile(location.open("rb") if "://" in os.fspath(location) else os.fspath(location))
-    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
+        return zipfile.ZipFile(location.open("rb") if storage.is_remote(location) else os.fspath(location))
+    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, struct.error) as error:
         raise UserError(f"{location} is no zip, or a damaged one: {error}") from error
 
 
@@ -85,41 +108,43 @@ def read_listing(archive: zipfile.ZipFile) -> Listing:
     """Finds the photographs of a zip with their species; reads the directory and CSVs, no photograph.
 
     Raises:
-      UserError: no photograph in it.
+      UserError: no photograph in it, or a CSV that cannot be read.
     """
     files = [info for info in archive.infolist() if not info.is_dir()]
-    photos: list[str] = []
+    photos: dict[str, zipfile.ZipInfo] = {}
     tables: list[str] = []
     rejects: list[Reject] = []
-    seen: set[str] = set()
     for info in files:
-        path = PurePosixPath(info.filename)
+        name = _name(info)
+        path = PurePosixPath(name)
         if _is_clutter(path):
             continue
         if path.suffix.lower() == ".csv":
             tables.append(info.filename)
         elif path.suffix.lower() in PHOTO_SUFFIXES:
-            reason = _unusable(info, seen)
-            seen.add(info.filename)
+            reason = "a second member of the same name" if name in photos else _unusable(info, name)
             if reason:
-                rejects.append(Reject(info.filename, reason))
+                rejects.append(Reject(name, reason))
             else:
-                photos.append(info.filename)
+                photos[name] = info
     num_ignored = len(files) - len(photos) - len(rejects)
     if not photos and not rejects:
         raise UserError(
             f"no photographs in {archive.filename or 'the zip'} (looked for {', '.join(sorted(PHOTO_SUFFIXES))})"
         )
 
-    labels = _read_tables(archive, tables)
-    if labels:
-        members, unlabelled, missing = _match_rows(labels, photos, [reject.member for reject in rejects])
+    missing: list[Reject] = []
+    rows = labels.read_rows(archive, tables)
+    if rows:
+        matches = labels.match(rows, [*photos, *(reject.member for reject in rejects)])
+        species = {name: label for name, label in matches.labels.items() if name not in matches.conflicts}
+        reasons = {name: matches.conflicts.get(name, "no row in the CSV") for name in photos if name not in species}
+        missing = [Reject(*row) for row in matches.missing]
     else:
-        members, unlabelled = _read_folders(photos)
-        missing = []
+        species, reasons = _read_folders(list(photos))
     return Listing(
-        members=tuple(sorted(members, key=lambda member: member.name)),
-        rejects=tuple(rejects + unlabelled),
+        members=tuple(_member(name, *species[name], photos[name]) for name in sorted(photos.keys() & species.keys())),
+        rejects=(*rejects, *(Reject(name, reason) for name, reason in reasons.items())),
         missing=tuple(missing),
         num_ignored=num_ignored,
         num_files=len(files),
@@ -127,16 +152,67 @@ def read_listing(archive: zipfile.ZipFile) -> Listing:
     )
 
 
+def read_member(archive: str | os.PathLike[str], member: Member) -> bytes:
+    """Returns the bytes of a photograph; reads its own range of the zip and nothing else.
+
+    Raises:
+      DamagedMember: its checksum does not fit, it is cut off, of an unknown method, or too large.
+    """
+    if max(member.num_bytes, member.compressed_bytes) > MAX_MEMBER_BYTES:
+        raise DamagedMember(f"too large: more than {MAX_MEMBER_BYTES >> 20} MiB")
+    usual = _LOCAL_HEADER.size + _USUAL_GAP + member.compressed_bytes
+    data = storage.read_range(archive, member.header_offset, usual)
+    if len(data) < _LOCAL_HEADER.size or not data.startswith(_LOCAL_SIGNATURE):
+        raise DamagedMember("damaged in the zip: no member where the directory says")
+    _, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(data)
+    start = _LOCAL_HEADER.size + name_bytes + extra_bytes
+    if start + member.compressed_bytes > usual:
+        data = storage.read_range(archive, member.header_offset, start + member.compressed_bytes)
+    info = zipfile.ZipInfo(member.name)
+    info.compress_size, info.file_size = member.compressed_bytes, member.num_bytes
+    info.compress_type, info.CRC = member.method, member.checksum
+    try:
+        # What zipfile itself reads members with: it never unpacks more than the directory promised.
+        with zipfile.ZipExtFile(io.BytesIO(data[start : start + member.compressed_bytes]), "r", info) as file:
+            unpacked = file.read()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        raise DamagedMember(f"damaged in the zip: {error}") from error
+    except Exception as error:
+        # zlib and lzma each have an error class of their own for damaged data.
+        if type(error).__module__ in ("zlib", "_lzma", "lzma"):
+            raise DamagedMember(f"damaged in the zip: {error}") from error
+        raise
+    if len(unpacked) != member.num_bytes:
+        raise DamagedMember("damaged in the zip: cut off")
+    return unpacked
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """Returns a member's path as its author wrote it, whichever program packed it."""
+    name = info.filename
+    if not info.flag_bits & _UTF8_NAME:
+        # macOS packs UTF-8 without saying so, and Python then reads the code page of the first PC.
+        try:
+            name = name.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            name = info.filename
+    # Some programs on Windows leave its separators in.
+    return name.replace("\\", "/") if info.create_system == _WINDOWS else name
+
+
+def _member(name: str, species: str, split: str | None, info: zipfile.ZipInfo) -> Member:
+    place = info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC
+    return Member(name, species, split, *place)
+
+
 def _is_clutter(path: PurePosixPath) -> bool:
     return "__MACOSX" in path.parts or path.name.startswith(".") or path.name.lower() == "thumbs.db"
 
 
-def _unusable(info: zipfile.ZipInfo, seen: set[str]) -> str:
-    if info.filename in seen:
-        return "a second member of the same name"
-    if info.filename.startswith("/") or ".." in PurePosixPath(info.filename).parts:
+def _unusable(info: zipfile.ZipInfo, name: str) -> str:
+    if name.startswith("/") or ".." in PurePosixPath(name).parts or re.match("[A-Za-z]:", name):
         return "name climbs out of the folder"
-    if info.flag_bits & ENCRYPTED:
+    if info.flag_bits & _ENCRYPTED:
         return "encrypted"
     if info.file_size == 0:
         return "zero bytes"
@@ -148,8 +224,12 @@ def _fingerprint(files: Sequence[zipfile.ZipInfo]) -> str:
     return sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _read_folders(photos: Sequence[str]) -> tuple[list[Member], list[Reject]]:
-    """Takes the species from the folder, and the split from the folder above it if such folders name splits."""
+def _read_folders(photos: Sequence[str]) -> tuple[dict[str, tuple[str, str | None]], dict[str, str]]:
+    """Takes the species from the folder, and the split from the folder above it if such folders name splits.
+
+    Returns:
+      Species and split of each photograph, and the reason of each that has none.
+    """
     parts = {name: PurePosixPath(name).parts for name in photos}
     tops = {p[0] for p in parts.values()}
     # A wrapping folder holds everything, and folders; a single stray picture changes neither this nor what follows.
@@ -157,96 +237,15 @@ def _read_folders(photos: Sequence[str]) -> tuple[list[Member], list[Reject]]:
         parts = {name: p[1:] for name, p in parts.items()}
     folders = {p[0].lower() for p in parts.values() if len(p) > 2}
     by_split = len(folders & SPLIT_NAMES.keys()) > 1 or (bool(folders) and folders <= SPLIT_NAMES.keys())
-    members, rejects = [], []
+    species: dict[str, tuple[str, str | None]] = {}
+    reasons: dict[str, str] = {}
     for name, p in parts.items():
         if by_split and len(p) > 2 and p[0].lower() in SPLIT_NAMES:
-            members.append(Member(name, _species(p[1]), SPLIT_NAMES[p[0].lower()]))
+            species[name] = labels.plain(p[1]), SPLIT_NAMES[p[0].lower()]
         elif by_split:
-            rejects.append(Reject(name, "not in a folder <split>/<species>, as others are"))
+            reasons[name] = "not in a folder <split>/<species>, as others are"
         elif len(p) > 1:
-            members.append(Member(name, _species(p[0])))
+            species[name] = labels.plain(p[0]), None
         else:
-            rejects.append(Reject(name, "not in a folder named after its species"))
-    return members, rejects
-
-
-def _species(label: str) -> str:
-    """Returns a label with its white space made plain: TFDS keeps names one a line, stripped."""
-    return " ".join(label.split())
-
-
-@dataclass(frozen=True)
-class _Row:
-    filename: str
-    label: str
-    split: str
-    table: str
-
-
-def _read_tables(archive: zipfile.ZipFile, tables: Sequence[str]) -> list[_Row]:
-    """Returns the rows of every CSV with the columns filename and label; others are no label files."""
-    rows = []
-    for table in tables:
-        try:
-            rows += _read_table(table, archive.read(table).decode("utf-8-sig"))
-        except (csv.Error, zipfile.BadZipFile, zlib.error, UnicodeDecodeError, RuntimeError) as error:
-            raise UserError(f"cannot read {table} in the zip (a CSV in UTF-8 is wanted): {error}") from error
-    return rows
-
-
-def _read_table(table: str, text: str) -> list[_Row]:
-    header = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count))
-    columns = {(column or "").strip().lower(): column for column in reader.fieldnames or ()}
-    if "filename" not in columns or "label" not in columns:
-        return []
-
-    def cell(line: dict[str, str], column: str) -> str:
-        return (line[columns[column]] or "").strip() if column in columns else ""
-
-    split_of_table = PurePosixPath(table).stem.lower() if PurePosixPath(table).stem.lower() in SPLIT_NAMES else ""
-    return [
-        _Row(
-            cell(line, "filename"), _species(cell(line, "label")), cell(line, "split").lower() or split_of_table, table
-        )
-        for line in reader
-    ]
-
-
-def _match_rows(
-    rows: Sequence[_Row], photos: Sequence[str], unusable: Sequence[str]
-) -> tuple[list[Member], list[Reject], list[Reject]]:
-    """Joins CSV rows with photographs: by path, by path beside the CSV, else by the end of a path that stands once."""
-    exact = {*photos, *unusable}
-    by_name: dict[str, list[str]] = {}
-    for photo in exact:
-        by_name.setdefault(PurePosixPath(photo).name, []).append(photo)
-
-    members: dict[str, Member] = {}
-    conflicts: dict[str, Reject] = {}
-    missing = []
-    for row in rows:
-        beside = str(PurePosixPath(row.table).parent / row.filename)
-        same_end = [
-            p for p in by_name.get(PurePosixPath(row.filename).name, []) if f"/{p}".endswith(f"/{row.filename}")
-        ]
-        found = [p for p in (row.filename, beside) if p in exact][:1] or same_end
-        if len(found) != 1:
-            reason = "several files of that name" if found else "no such file in the zip"
-            missing.append(Reject(row.filename, f"{row.table}: {reason}"))
-            continue
-        [photo] = found
-        if row.split and row.split not in SPLIT_NAMES:
-            conflicts[photo] = Reject(photo, f"unknown split {row.split!r} in {row.table}")
-        member = Member(photo, row.label, SPLIT_NAMES.get(row.split))
-        if not row.label:
-            conflicts[photo] = Reject(photo, f"empty label in {row.table}")
-        elif members.setdefault(photo, member) != member:
-            conflicts[photo] = Reject(photo, f"two different rows in {row.table}")
-    labelled = [members[photo] for photo in photos if photo in members and photo not in conflicts]
-    unlabelled = [
-        conflicts.get(photo) or Reject(photo, "no row in the CSV")
-        for photo in photos
-        if photo in conflicts or photo not in members
-    ]
-    return labelled, unlabelled, missing
+            reasons[name] = "not in a folder named after its species"
+    return species, reasons

@@ -5,57 +5,57 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import json
 import os
 import tempfile
-from hashlib import sha256
+from typing import Any
 
 from etils import epath
 
 from butterflyer_jax import disk
 from butterflyer_jax.config import BuildConfig, UserError
 from butterflyer_jax.console import say
-from butterflyer_jax.data import archive, prepare, storage
+from butterflyer_jax.data import archive, collection, storage, work
 
-CACHE_VARIABLE = "BUTTERFLYER_CACHE"
-DEFAULT_CACHE = "~/.cache/butterflyer_jax"
 INFO_FILE = "dataset_info.json"
 
 
 def build(
-    raw_zip: str | os.PathLike[str], data_dir: str | os.PathLike[str], config: BuildConfig | None = None
+    raw_zip: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str],
+    config: BuildConfig | None = None,
+    beam_options: Any = None,
 ) -> epath.Path:
-    """Builds a raw zip into sharded TFRecords; returns at once where that is done already.
+    """Builds a raw zip into sharded TFRecords; returns at once where that is done already, goes on where it was killed.
 
     Args:
       raw_zip: local or gs://.
       data_dir: local or gs://; the records go to `butterflies/<config>/<version>` in it.
       config: how photographs are stored and split.
+      beam_options: `apache_beam.options.pipeline_options.PipelineOptions`, to build under Apache Beam.
 
     Returns:
       The folder with the records and data_card.json.
 
     Raises:
-      UserError: no such zip, nothing usable in it, or no space for the records.
+      UserError: no such zip, nothing usable in it, another build at work there, or no space for the records.
     """
     config = config or BuildConfig()
     # Before TensorFlow, which takes seconds to import: a wrong zip should be told at once.
     with archive.open_zip(raw_zip) as raw:
         listing = archive.read_listing(raw)
-    prepare.check_species(member.species for member in listing.members)
+    collection.check_species(member.species for member in listing.members)
     import tensorflow_datasets as tfds
 
     from butterflyer_jax.data.butterflies import butterflies_dataset_builder
 
     tfds.disable_progress_bar()
-    values = json.dumps(dataclasses.asdict(config), sort_keys=True)
     # Another zip or another config is another data set, whatever else lies in the folder.
-    name = f"size{config.image_size}_{sha256(f'{listing.fingerprint} {values}'.encode()).hexdigest()[:8]}"
+    name = f"size{config.image_size}_{collection.fingerprint(listing, config)[:8]}"
     builder_config = butterflies_dataset_builder.ButterfliesConfig(
-        name=name, description=f"Built with {values}.", archive=os.fspath(raw_zip), build=config
+        name=name, archive=os.fspath(raw_zip), **dataclasses.asdict(config)
     )
     with (
-        disk.writing(f"records to {data_dir}", "nothing half-built is left, so the same command starts anew"),
+        disk.writing(f"records to {data_dir}", "the same command goes on once there is space"),
         # The raw zip is neither downloaded nor extracted; TFDS wants a local folder for both all the same.
         tempfile.TemporaryDirectory() as unused,
         # TFDS tells its progress on stdout, which is for results.
@@ -63,8 +63,7 @@ def build(
     ):
         builder = butterflies_dataset_builder.Builder(config=builder_config, data_dir=os.fspath(data_dir))
         builder.download_and_prepare(
-            download_dir=unused,
-            download_config=tfds.download.DownloadConfig(num_shards=config.num_shards or None),
+            download_dir=unused, download_config=tfds.download.DownloadConfig(beam_options=beam_options)
         )
     return storage.path(builder.data_path)
 
@@ -80,7 +79,7 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.
     """
     with archive.open_zip(raw_zip) as raw:
         listing = archive.read_listing(raw)
-    data_dir = storage.path(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE) / listing.fingerprint[:16]
+    data_dir = work.cache_dir() / listing.fingerprint[:16]
     say(f"data: {raw_zip} with {len(listing.members)} photographs, records in {data_dir}")
     return build(raw_zip, data_dir, config)
 

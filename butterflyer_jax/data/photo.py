@@ -2,64 +2,70 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from dataclasses import dataclass
 
+import cykooz_resizer
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import simplejpeg
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 # No others: some of Pillow's readers start programs. What telephones call MPO is opened as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 # A format can be asked for by name once Pillow has loaded its reader.
 Image.init()
 
+# A JPEG is decoded at k/8 of its size, k the smallest that leaves this many times the size wanted. Measured: within
+# 0.1 dB of a full decode, and on 12 megapixels five times as fast.
+SCALED_DECODE_MARGIN = 1.5
+LANCZOS = cykooz_resizer.ResizeAlg.convolution(cykooz_resizer.FilterType.lanczos3)
+# What undoes each value of EXIF's orientation.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
 
 class PhotoError(ValueError):
     """A photograph that cannot be used; the message is the reason that rejects.csv gives."""
 
 
-@dataclass(frozen=True)
-class Photo:
-    """A photograph ready for a record: JPEG bytes and their size in pixels."""
+def num_pixels(data: bytes) -> int:
+    """Returns the pixels that a picture file claims to have, 0 where it is none; reads its header alone."""
+    with contextlib.suppress(Exception):
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        return image.width * image.height
+    return 0
 
-    jpeg: bytes
-    width: int
-    height: int
 
+def load(data: bytes, image_size: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
+    """Decodes a picture file and scales it so that its short side has `image_size` pixels.
 
-def prepare(data: bytes, image_size: int, quality: int, max_pixels: int) -> Photo:
-    """Turns the bytes of a picture file into the JPEG that a record holds.
+    Grey, palette, CMYK and 16-bit pictures are converted; transparent ones are laid on white; the result is upright.
 
     Args:
       data: a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF.
       image_size: short side of the result, pixels.
-      quality: JPEG quality, 1 to 100.
       max_pixels: largest picture that is decoded or made, pixels.
+
+    Returns:
+      The RGB image, and the width and height of the upright picture in the file.
 
     Raises:
       PhotoError: it does not decode, is truncated, or is too large.
-    """
-    image = resize_short_side(decode(data, max_pixels), image_size, max_pixels)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return Photo(buffer.getvalue(), image.width, image.height)
-
-
-def decode(data: bytes, max_pixels: int) -> Image.Image:
-    """Returns an upright RGB image of any picture file.
-
-    Grey, palette, CMYK and 16-bit pictures are converted; transparent ones are laid on white.
-
-    Raises:
-      PhotoError: it does not decode, is truncated, or has more than `max_pixels`.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         # The size stands in the header: too large a picture is refused before it costs memory.
         if image.width * image.height > max_pixels:
             raise PhotoError(f"too large: {image.width}x{image.height} is more than {max_pixels} pixels")
-        image.load()
-        return upright_rgb(image)
+        target = _target_size(image.size, image_size, max_pixels)
+        scaled = _scaled_jpeg(data, image, target) or _resize(_decode(image), target)
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
@@ -71,11 +77,93 @@ def decode(data: bytes, max_pixels: int) -> Image.Image:
     except Exception as error:
         # A damaged file makes Pillow's decoders raise whatever they trip over.
         raise PhotoError(f"not decodable: {' '.join(str(error).split()) or type(error).__name__}") from error
+    turn = _turn(image)
+    if turn is None:
+        return scaled, image.size
+    # Turned when small: the filter is the same in both directions.
+    turned = scaled.transpose(turn)
+    sideways = turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
+    return turned, image.size[::-1] if sideways else image.size
+
+
+def encode(image: Image.Image, quality: int) -> bytes:
+    """Returns an RGB image as JPEG, `quality` 1 to 100."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Returns an image turned as its EXIF says, in RGB; a transparent one is laid on white."""
-    image = ImageOps.exif_transpose(image)
+    """Returns an image turned as its EXIF says, in RGB; a transparent one is laid on white.
+
+    Raises:
+      PhotoError: its pixels are floating-point numbers.
+    """
+    turn = _turn(image)
+    rgb = _to_rgb(image)
+    return rgb.transpose(turn) if turn is not None else rgb
+
+
+def resize_short_side(image: Image.Image, image_size: int, max_pixels: int) -> Image.Image:
+    """Scales an RGB image, up or down by Lanczos, so that its short side has `image_size` pixels.
+
+    Raises:
+      PhotoError: it is so long and thin that the result would have more than `max_pixels`.
+    """
+    return _resize(image, _target_size(image.size, image_size, max_pixels))
+
+
+def central_crop(image: Image.Image, crop_fraction: float, image_size: int) -> np.ndarray:
+    """Returns the central square that evaluation sees, uint8 [image_size, image_size, 3].
+
+    The square's side is `crop_fraction` of the short side, rounded; it is scaled by an antialiased triangle filter.
+    """
+    side = max(1, round(min(image.size) * crop_fraction))
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    crop = image.crop((left, top, left + side, top + side))
+    if side != image_size:
+        crop = crop.resize((image_size, image_size), Image.Resampling.BILINEAR)
+    return np.asarray(crop)
+
+
+def _target_size(size: tuple[int, int], image_size: int, max_pixels: int) -> tuple[int, int]:
+    scale = image_size / min(size)
+    width, height = (max(image_size, round(side * scale)) for side in size)
+    if width * height > max_pixels:
+        raise PhotoError(f"too long and thin: {size[0]}x{size[1]}")
+    return width, height
+
+
+def _scaled_jpeg(data: bytes, image: Image.Image, target: tuple[int, int]) -> Image.Image | None:
+    """Returns a JPEG decoded at the least size that serves, then scaled; None where Pillow must decode it."""
+    if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
+        return None
+    wanted = [SCALED_DECODE_MARGIN * side for side in target]
+    eighths = next((k for k in range(1, 8) if all(s * k / 8 >= w for s, w in zip(image.size, wanted, strict=True))), 8)
+    width, height = (side * eighths / 8 for side in image.size)
+    try:
+        pixels = simplejpeg.decode_jpeg(
+            data,
+            "RGB",
+            fastdct=False,
+            fastupsample=False,
+            min_width=int(-(-width // 1)),
+            min_height=int(-(-height // 1)),
+        )
+    except ValueError:
+        # Damaged, or of a rare kind; Pillow knows more kinds, and says what is wrong.
+        return None
+    # The decoder rounds the size up, and the last pixels hang over the edge. Without this box the picture is shrunk by
+    # that fraction of a pixel, which costs 1 to 4 dB.
+    return _resample(pixels.tobytes(), (pixels.shape[1], pixels.shape[0]), target, (width, height))
+
+
+def _decode(image: Image.Image) -> Image.Image:
+    image.load()
+    return _to_rgb(image)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise PhotoError("floating-point pixels, whose range is unknown")
     if image.mode.startswith("I"):
@@ -90,27 +178,24 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def resize_short_side(image: Image.Image, image_size: int, max_pixels: int) -> Image.Image:
-    """Scales an image, up or down by Lanczos, so that its short side has `image_size` pixels.
-
-    Raises:
-      PhotoError: it is so long and thin that the result would have more than `max_pixels`.
-    """
-    scale = image_size / min(image.size)
-    width, height = (max(image_size, round(side * scale)) for side in image.size)
-    if width * height > max_pixels:
-        raise PhotoError(f"too long and thin: {image.width}x{image.height}")
-    return image if (width, height) == image.size else image.resize((width, height), Image.Resampling.LANCZOS)
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    # Damaged EXIF is no reason to refuse a picture.
+    with contextlib.suppress(Exception):
+        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return None
 
 
-def central_crop(image: Image.Image, crop_fraction: float, image_size: int) -> np.ndarray:
-    """Returns the central square that evaluation sees, uint8 [image_size, image_size, 3].
+def _resize(image: Image.Image, target: tuple[int, int]) -> Image.Image:
+    if image.size == target:
+        return image
+    return _resample(image.tobytes(), image.size, target, image.size)
 
-    The square's side is `crop_fraction` of the short side, rounded; it is scaled by an antialiased triangle filter.
-    """
-    side = max(1, round(min(image.size) * crop_fraction))
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    crop = image.crop((left, top, left + side, top + side))
-    if side != image_size:
-        crop = crop.resize((image_size, image_size), Image.Resampling.BILINEAR)
-    return np.asarray(crop)
+
+def _resample(pixels: bytes, size: tuple[int, int], target: tuple[int, int], box: tuple[float, float]) -> Image.Image:
+    """Scales RGB pixels of width and height `size`, of which the picture takes the upper left `box`, to `target`."""
+    source = cykooz_resizer.ImageData(*size, cykooz_resizer.PixelType.U8x3, pixels)
+    result = cykooz_resizer.ImageData(*target, cykooz_resizer.PixelType.U8x3)
+    options = cykooz_resizer.ResizeOptions(LANCZOS, crop_box=cykooz_resizer.CropBox(0, 0, *box))
+    # A resizer keeps buffers and serves one thread: a new one costs microseconds.
+    cykooz_resizer.Resizer().resize(source, result, options)
+    return Image.frombuffer("RGB", target, result.get_buffer(), "raw", "RGB", 0, 1)

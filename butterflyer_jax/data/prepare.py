@@ -1,185 +1,196 @@
-"""The one pass over a raw zip: every photograph is decoded once, and its JPEG spooled to local disk."""
+"""From members of a zip to JPEGs of one size: the costly part of a build, cut into tasks.
+
+A task is a JSON file that lists members; its result is a file with their JPEGs, one after another, and then an index
+that says of each photograph what it is, or why it cannot be used.
+"""
 
 from __future__ import annotations
 
-import collections
+import contextlib
 import dataclasses
 import json
 import os
-import tempfile
-import zipfile
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import IO
+from typing import Any
+
+import numpy as np
+from etils import epath
+from PIL import Image
 
 from butterflyer_jax import disk
-from butterflyer_jax.config import BuildConfig, UserError
-from butterflyer_jax.console import progress
-from butterflyer_jax.data import photo
-from butterflyer_jax.data.archive import SPLITS, Listing, Member, Reject
-from butterflyer_jax.data.split import Candidate, assign_splits
+from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.data import archive, duplicates, photo, storage
+from butterflyer_jax.data.archive import Member, Reject
 
-MAX_MEMBER_BYTES = 512 << 20
-SHOWN_REJECTS = 10
+MAX_TASK_MEMBERS = 256
+MIN_TASK_MEMBERS = 16
+# What a killed build does again at most, a thread.
+MAX_TASK_BYTES = 64 << 20
+TASKS_PER_CORE = 4
+
+# Photographs that take hundreds of megabytes are done one after another, whatever the number of threads.
+LARGE_BYTES = 32 << 20
+LARGE_PIXELS = 25_000_000
+_large = threading.RLock()
+
+# Pixels that stand for a photograph in the statistics: one in so many in either direction.
+_SAMPLE_STEP = 8
+_LUMA = (0.299, 0.587, 0.114)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Prepared:
-    """A photograph in the spool: where it lies there, its size in pixels, and the split it goes to."""
+    """A photograph whose JPEG lies ready.
+
+    Attributes:
+      photo_id: the member's path in the zip.
+      species, given_split: as the zip has them.
+      content_hash: SHA-256 of the member's bytes, hexadecimal.
+      perceptual_hash: see `duplicates.perceptual_hash`.
+      source_width, source_height: upright, in the zip, pixels.
+      width, height: of the JPEG, pixels.
+      mean, mean_square: of the channels red, green and blue, in a range of 0 to 1.
+      jpegs, offset, num_bytes: the file that holds the JPEG, and where.
+      split: train, val or test, once that is settled.
+      duplicate_group: number of its group of near-duplicates, "" where it has none.
+    """
 
     photo_id: str
     species: str
-    split: str
+    given_split: str | None
+    content_hash: str
+    perceptual_hash: str
+    source_width: int
+    source_height: int
     width: int
     height: int
+    mean: list[float]
+    mean_square: list[float]
+    jpegs: str
     offset: int
     num_bytes: int
-
-
-@dataclass
-class Preparation:
-    """The result of the pass: every photograph in or out, and the spool with the JPEGs."""
-
-    photos: list[Prepared]
-    rejects: list[Reject]
-    listing: Listing
-    config: BuildConfig
-    spool: IO[bytes]
+    split: str = ""
+    duplicate_group: str = ""
 
     @property
-    def fingerprint(self) -> str:
-        """Hash of what the records depend on: the zip's content and the config."""
-        values = json.dumps(dataclasses.asdict(self.config), sort_keys=True)
-        return sha256(f"{self.listing.fingerprint} {values}".encode()).hexdigest()
+    def brightness(self) -> float:
+        """Mean luma, 0 to 255."""
+        return 255 * sum(weight * channel for weight, channel in zip(_LUMA, self.mean, strict=True))
 
-    @property
-    def species(self) -> list[str]:
-        """Names of the species that have a photograph, sorted; the position is the label."""
-        return sorted({photo.species for photo in self.photos})
+    def read(self) -> bytes:
+        """Returns the JPEG."""
+        return storage.read_range(self.jpegs, self.offset, self.num_bytes)
 
-    def read(self, prepared: Prepared) -> bytes:
-        """Returns the JPEG of a photograph."""
-        self.spool.seek(prepared.offset)
-        return self.spool.read(prepared.num_bytes)
 
-    def data_card(self) -> dict[str, object]:
-        """Returns what data_card.json holds; `members = photos + rejects + ignored`."""
-        counts = Counter((p.species, p.split) for p in self.photos)
-        species = {name: {split: counts[name, split] for split in SPLITS} for name in self.species}
-        return {
-            "members": self.listing.num_files,
-            "photos": len(self.photos),
-            "rejects": len(self.rejects),
-            "ignored": self.listing.num_ignored,
-            "missing": len(self.listing.missing),
-            "splits": {split: sum(row[split] for row in species.values()) for split in SPLITS},
-            "species": species,
-            "only_in_train": [name for name, row in species.items() if row["train"] and not row["val"] + row["test"]],
-            "build": dataclasses.asdict(self.config),
-            "zip_fingerprint": self.listing.fingerprint,
-            "fingerprint": self.fingerprint,
+def write_tasks(
+    folder: epath.Path, raw_zip: str | os.PathLike[str], members: Sequence[Member], config: BuildConfig
+) -> None:
+    """Cuts the members into tasks, in the order in which they lie in the zip, and writes these into `folder`."""
+    ordered = sorted(members, key=lambda member: member.header_offset)
+    most = max(MIN_TASK_MEMBERS, min(MAX_TASK_MEMBERS, len(ordered) // (TASKS_PER_CORE * (os.cpu_count() or 1))))
+    tasks: list[list[Member]] = [[]]
+    for member in ordered:
+        if len(tasks[-1]) >= most or sum(m.compressed_bytes for m in tasks[-1]) >= MAX_TASK_BYTES:
+            tasks.append([])
+        tasks[-1].append(member)
+    for number, task in enumerate(tasks):
+        content = {
+            "raw_zip": os.fspath(raw_zip),
+            "config": dataclasses.asdict(config),
+            "members": [dataclasses.astuple(member) for member in task],
         }
+        storage.write_text(folder / f"{number:05}.task.json", json.dumps(content))
 
 
-def prepare_photos(archive: zipfile.ZipFile, listing: Listing, config: BuildConfig) -> Preparation:
-    """Decodes, checks, resizes and encodes every photograph of a zip, on all cores.
-
-    Memory holds a few photographs a core and a line a photograph, not the zip; the JPEGs go to a nameless temporary
-    file, which the operating system removes even when the process is killed.
+def run_task(task: str) -> None:
+    """Decodes, checks, scales, hashes and encodes the photographs of a task; does nothing where that is done.
 
     Raises:
-      UserError: more than `max_reject_fraction` of the photographs cannot be used (the first ten are named), or fewer
-        than two species are left.
+      UserError: the disk refuses.
     """
-    spool = tempfile.TemporaryFile(prefix="butterflyer-")  # noqa: SIM115  (lives as long as the result)
-    rejects = list(listing.rejects)
-    kept: list[tuple[Member, str, int, int, int, int]] = []
-    offset = 0
-    results = _prepare_members(archive, listing.members, config)
-    for member, digest, result in progress(results, len(listing.members), "preparing photographs"):
-        if isinstance(result, str):
-            rejects.append(Reject(member.name, result))
-            continue
-        with disk.writing(f"prepared photographs to {tempfile.gettempdir()}", "TMPDIR chooses another folder"):
-            spool.write(result.jpeg)
-            spool.flush()
-        kept.append((member, digest, result.width, result.height, offset, len(result.jpeg)))
-        offset += len(result.jpeg)
-
-    bad = [*rejects, *listing.missing]
-    _check_rejects(bad, len(kept) + len(bad), config.max_reject_fraction)
-    splits = assign_splits(
-        [Candidate(digest, member.species, member.split) for member, digest, *_ in kept],
-        {"val": config.val_fraction, "test": config.test_fraction},
-        config.salt,
-    )
-    photos = [
-        Prepared(member.name, member.species, split, *place)
-        for (member, _, *place), split in zip(kept, splits, strict=True)
-    ]
-    preparation = Preparation(photos, rejects, listing, config, spool)
-    check_species(preparation.species)
-    if listing.num_files != len(photos) + len(rejects) + listing.num_ignored:
-        raise AssertionError("photographs lost: members != photos + rejects + ignored")
-    return preparation
-
-
-def check_species(names: Iterable[str]) -> None:
-    """Raises a UserError where there are fewer than two species, as no classifier can be trained."""
-    species = set(names)
-    if len(species) == 1:
-        raise UserError(f"only one species in the zip, {species.pop()!r}: a classifier needs two at least")
-
-
-def _prepare_members(
-    archive: zipfile.ZipFile, members: tuple[Member, ...], config: BuildConfig
-) -> Iterator[tuple[Member, str, photo.Photo | str]]:
-    """Yields (member, hash of its bytes, photograph or reason why not) in the order of the members."""
-    # Reading is serial, the costly rest runs in threads: Pillow's decoders, resize and encoder release the GIL.
-    num_threads = os.cpu_count() or 1
-    pending: collections.deque[tuple[Member, Future[tuple[str, photo.Photo | str]]]] = collections.deque()
-    with ThreadPoolExecutor(num_threads) as pool:
-        for member in members:
-            pending.append((member, pool.submit(_prepare_one, _read_member(archive, member.name), config)))
-            if len(pending) > 2 * num_threads:
-                oldest, future = pending.popleft()
-                yield oldest, *future.result()
-        for member, future in pending:
-            yield member, *future.result()
-
-
-def _read_member(archive: zipfile.ZipFile, name: str) -> bytes | str:
-    if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
-        return f"too large: more than {MAX_MEMBER_BYTES >> 20} MiB"
-    try:
-        return archive.read(name)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        return f"damaged in the zip: {error}"
-    except Exception as error:
-        # zlib, lzma and bz2 each have an error class of their own for damaged data.
-        if type(error).__module__ in ("zlib", "_lzma", "lzma"):
-            return f"damaged in the zip: {error}"
-        raise
-
-
-def _prepare_one(data: bytes | str, config: BuildConfig) -> tuple[str, photo.Photo | str]:
-    if isinstance(data, str):
-        return "", data
-    try:
-        prepared = photo.prepare(data, config.image_size, config.jpeg_quality, config.max_pixels)
-    except photo.PhotoError as error:
-        return "", str(error)
-    return sha256(data).hexdigest(), prepared
-
-
-def _check_rejects(rejects: list[Reject], total: int, max_fraction: float) -> None:
-    if len(rejects) <= max_fraction * total and len(rejects) < total:
+    jpegs, index = _results(task)
+    if index.exists():
         return
-    first = "; ".join(f"{reject.member} ({reject.reason})" for reject in rejects[:SHOWN_REJECTS])
-    raise UserError(
-        f"{len(rejects)} of {total} photographs cannot be used, more than the share of {max_fraction:g} that "
-        f"build.max_reject_fraction allows. The first: {first}"
-    )
+    content = json.loads(storage.path(task).read_text())
+    config = BuildConfig(**content["config"])
+    rows: list[Any] = []
+    folder = storage.path(task).parent
+    with disk.writing(f"prepared photographs to {folder}", "the same command goes on once there is space"):
+        with storage.whole_file(jpegs) as temporary, temporary.open("wb") as file:
+            for fields in content["members"]:
+                member = Member(*fields)
+                try:
+                    jpeg, row = _prepare(content["raw_zip"], member, config)
+                except (archive.DamagedMember, photo.PhotoError) as error:
+                    rows.append(str(error))
+                    continue
+                file.write(jpeg)
+                rows.append({**row, "num_bytes": len(jpeg)})
+        # Last: where it stands, the JPEGs are whole.
+        storage.write_text(index, json.dumps(rows))
+
+
+def is_done(task: str) -> bool:
+    """Returns whether a task's result is there, and as long as it should be."""
+    jpegs, index = _results(task)
+    if not (index.exists() and jpegs.exists()):
+        return False
+    rows = json.loads(index.read_text())
+    if jpegs.stat().length == sum(row["num_bytes"] for row in rows if isinstance(row, dict)):
+        return True
+    index.unlink()
+    return False
+
+
+def read_results(task: str) -> tuple[list[Prepared], list[Reject]]:
+    """Returns the photographs of a task that is done, and those of its members that cannot be used."""
+    jpegs, index = _results(task)
+    members = [Member(*fields) for fields in json.loads(storage.path(task).read_text())["members"]]
+    photos, rejects, offset = [], [], 0
+    for member, row in zip(members, json.loads(index.read_text()), strict=True):
+        if isinstance(row, str):
+            rejects.append(Reject(member.name, row))
+            continue
+        photos.append(Prepared(member.name, member.species, member.split, jpegs=os.fspath(jpegs), offset=offset, **row))
+        offset += row["num_bytes"]
+    return photos, rejects
+
+
+def _results(task: str) -> tuple[epath.Path, epath.Path]:
+    path = storage.path(task)
+    stem = path.name.removesuffix(".task.json")
+    return path.parent / f"{stem}.jpegs", path.parent / f"{stem}.index.json"
+
+
+def _prepare(raw_zip: str, member: Member, config: BuildConfig) -> tuple[bytes, dict[str, Any]]:
+    """Returns a photograph's JPEG, and the fields of `Prepared` that its pixels settle."""
+    with _one_at_a_time(member.num_bytes > LARGE_BYTES):
+        data = archive.read_member(raw_zip, member)
+        with _one_at_a_time(photo.num_pixels(data) > LARGE_PIXELS):
+            image, source_size = photo.load(data, config.image_size, config.max_pixels)
+    mean, mean_square = _statistics(image)
+    facts = {
+        "content_hash": sha256(data).hexdigest(),
+        "perceptual_hash": duplicates.perceptual_hash(image),
+        "source_width": source_size[0],
+        "source_height": source_size[1],
+        "width": image.width,
+        "height": image.height,
+        "mean": mean,
+        "mean_square": mean_square,
+    }
+    return photo.encode(image, config.jpeg_quality), facts
+
+
+def _one_at_a_time(large: bool) -> contextlib.AbstractContextManager[Any]:
+    return _large if large else contextlib.nullcontext()
+
+
+def _statistics(image: Image.Image) -> tuple[list[float], list[float]]:
+    """Returns the mean and the mean square of each channel, of a range of 0 to 1."""
+    sample = np.asarray(image)[::_SAMPLE_STEP, ::_SAMPLE_STEP].reshape(-1, 3) / 255
+    mean, mean_square = sample.mean(0).round(5).tolist(), np.square(sample).mean(0).round(5).tolist()
+    return mean, mean_square

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,7 +13,8 @@ class Candidate:
     """What the split of a photograph depends on.
 
     Attributes:
-      group: hash of its content; photographs of one group share a split, unless the zip itself puts them apart.
+      group: hash of its content, or of the first of its near-duplicates; photographs of one group share a split, unless
+        the zip itself puts them apart.
       species: the splits of each species have the wanted shares.
       given: the split that the zip gives, or None.
     """
@@ -28,7 +29,8 @@ def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], 
 
     Splits that the zip gives are honoured, and drag copies without one along; a split that it does not give is taken
     from what would be train. Of each species the groups are ranked by a salted hash of their content, and each split
-    takes its share, rounded, but at least one and never the last. A species with fewer groups than splits trains.
+    takes its share of the photographs, rounded to whole groups, but at least one group and never the last. A species
+    with fewer groups than splits trains.
 
     Args:
       candidates: in any order.
@@ -39,6 +41,7 @@ def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], 
     wanted = {split: share for split, share in fractions.items() if share > 0 and split not in given}
     # Where the zip itself puts copies apart, one without a split goes to test, the same in any order.
     pinned = {c.group: split for split in ("val", "test") for c in candidates if c.given == split}
+    sizes = Counter(c.group for c in candidates)
     chosen: dict[str, str] = {}
     groups_of_species: dict[str, set[str]] = defaultdict(set)
     for candidate in candidates:
@@ -47,18 +50,31 @@ def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], 
 
     # A group under two labels is ranked under the first: it still goes to one split only.
     for species in sorted(groups_of_species):
-        groups = sorted(
-            groups_of_species[species] - chosen.keys(), key=lambda g: sha256(f"{salt}/{g}".encode()).digest()
-        )
-        if len(groups) <= len(wanted):
-            chosen |= dict.fromkeys(groups, "train")
-            continue
-        start = 0
+        groups = sorted(groups_of_species[species] - chosen.keys(), key=lambda g: _rank(salt, g))
+        num_photos = sum(sizes[group] for group in groups)
+        left = groups
         for position, (split, share) in enumerate(wanted.items()):
-            others = len(wanted) - position
-            count = min(max(1, round(len(groups) * share)), len(groups) - start - others)
-            chosen |= dict.fromkeys(groups[start : start + count], split)
-            start += count
-        chosen |= dict.fromkeys(groups[start:], "train")
+            if len(groups) <= len(wanted):
+                break
+            most = len(left) - (len(wanted) - position)
+            taken = _take(left, sizes, num_photos * share)[:most]
+            chosen |= dict.fromkeys(taken, split)
+            left = [group for group in left if group not in chosen]
+        chosen |= dict.fromkeys(left, "train")
 
     return [(c.given or pinned[c.group]) if c.group in pinned else chosen[c.group] for c in candidates]
+
+
+def _rank(salt: str, group: str) -> bytes:
+    return sha256(f"{salt}/{group}".encode()).digest()
+
+
+def _take(groups: Sequence[str], sizes: Counter[str], target: float) -> list[str]:
+    """Returns the first groups that hold about `target` photographs together; a group too large for that stays."""
+    taken, count = [], 0
+    for group in groups:
+        # Rounded: a group goes where at least half of it belongs.
+        if count + sizes[group] / 2 <= target:
+            taken.append(group)
+            count += sizes[group]
+    return taken or [min(groups, key=lambda group: sizes[group])]

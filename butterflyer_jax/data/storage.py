@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import errno
+import io
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from etils import epath
 
@@ -13,11 +18,19 @@ def path(name: str | os.PathLike[str]) -> epath.Path:
     """Returns the path, local (made absolute, `~` expanded) or gs://, with pathlib's methods."""
     path = epath.Path(name)
     # epath would make gs://bucket a folder below the current one.
-    return path if "://" in os.fspath(path) else path.expanduser().absolute()
+    return path if is_remote(path) else path.expanduser().absolute()
 
 
-def write_text(name: str | os.PathLike[str], text: str) -> None:
-    """Writes a whole text file: under a temporary name beside it, then renamed.
+def is_remote(name: str | os.PathLike[str]) -> bool:
+    """Returns whether a path lies in a bucket."""
+    return "://" in os.fspath(name)
+
+
+@contextlib.contextmanager
+def whole_file(name: str | os.PathLike[str]) -> Iterator[epath.Path]:
+    """Yields a temporary path to write to, which takes its name once the block ends well, and is gone if it does not.
+
+    Missing parent folders are made.
 
     Raises:
       OSError: no space, no permission; the old file, if any, is untouched.
@@ -26,20 +39,54 @@ def write_text(name: str | os.PathLike[str], text: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}"
     try:
-        temporary.write_text(text)
+        yield temporary
+        if not is_remote(target):
+            # Or a machine that loses power may keep the name and lose the content.
+            with Path(temporary).open("rb") as file:
+                os.fsync(file.fileno())
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_csv(name: str | os.PathLike[str], header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Writes a whole CSV file with a header, as `write_text` does."""
-    import csv
-    import io
+def write_text(name: str | os.PathLike[str], text: str) -> None:
+    """Writes a whole text file in UTF-8, as `whole_file` does."""
+    with whole_file(name) as temporary:
+        # A zip's names may hold what is no Unicode; they are written as they would be shown.
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
+
+def write_csv(name: str | os.PathLike[str], header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Writes a whole CSV file with a header, as `whole_file` does."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
     write_text(name, text.getvalue())
+
+
+def read_range(name: str | os.PathLike[str], offset: int, num_bytes: int) -> bytes:
+    """Returns `num_bytes` of a file from `offset` on, fewer at its end; of a gs:// file nothing else is read."""
+    if is_remote(name):
+        import fsspec
+
+        filesystem, inner = fsspec.core.url_to_fs(os.fspath(name))
+        return filesystem.cat_file(inner, offset, offset + num_bytes)
+    with Path(name).open("rb", buffering=0) as file:
+        return os.pread(file.fileno(), num_bytes, offset)
+
+
+def move(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Moves a file, also from a disk to a bucket."""
+    origin, goal = path(source), path(target)
+    if is_remote(origin) == is_remote(goal):
+        try:
+            origin.replace(goal)
+            return
+        except OSError as error:
+            # Another disk.
+            if error.errno != errno.EXDEV:
+                raise
+    origin.copy(goal, overwrite=True)
+    origin.unlink()

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import struct
+import unicodedata
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from butterflyer_jax import UserError
+from butterflyer_jax.data import archive
 from butterflyer_jax.data.archive import Listing, Member, open_zip, read_listing
 from tests.conftest import make_zip
 
@@ -39,7 +42,7 @@ def test_a_csv_labels_files_in_any_folder(tmp_path: Path) -> None:
     table = "﻿filename,label\r\na.jpg,Red\r\nimages/b b.JPG,Blue\r\ngone.jpg,Red\r\ntwice.jpg,Red\r\n"
     members = {"images/a.jpg": b"x", "images/b b.JPG": b"x", "images/c.jpg": b"x", "labels.csv": table}
     listing = listing_of(tmp_path, members | {"one/twice.jpg": b"x", "two/twice.jpg": b"x"})
-    assert listing.members == (Member("images/a.jpg", "Red"), Member("images/b b.JPG", "Blue"))
+    assert [(m.name, m.species) for m in listing.members] == [("images/a.jpg", "Red"), ("images/b b.JPG", "Blue")]
     assert {(r.member, r.reason) for r in listing.rejects} == {
         ("images/c.jpg", "no row in the CSV"),
         ("one/twice.jpg", "no row in the CSV"),
@@ -182,3 +185,138 @@ def test_what_is_no_zip_is_said(tmp_path: Path) -> None:
         open_zip(tmp_path)
     with pytest.raises(UserError, match="no photographs"):
         listing_of(tmp_path, {"readme.txt": b"x"})
+
+
+def test_a_csv_may_spell_names_in_another_case_or_form(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Caf\u00e9.jpg") for form in ("NFC", "NFD"))
+    table = f"filename,label\nIMAGES\\one.JPG,Red\n{composed},Blue\n./images/Two.jpg,Red\n"
+    members = {"images/One.jpg": b"x", f"images/{decomposed}": b"x", "images/Two.jpg": b"x", "images/two.jpg": b"x"}
+    listing = listing_of(tmp_path, members | {"l.csv": table})
+    # Of two names that differ in case alone the exact one is meant.
+    assert {(m.name, m.species) for m in listing.members} == {
+        ("images/One.jpg", "Red"),
+        (f"images/{decomposed}", "Blue"),
+        ("images/Two.jpg", "Red"),
+    }
+    assert [(r.member, r.reason) for r in listing.rejects] == [("images/two.jpg", "no row in the CSV")]
+
+
+def test_a_csv_a_split_beside_folders_of_species(tmp_path: Path) -> None:
+    tables = {f"{split}.csv": f"filename,label\nRed/{split}.jpg,Red\n" for split in ("train", "val", "test")}
+    photos = {f"Red/{split}.jpg": b"x" for split in ("train", "val", "test")}
+    listing = listing_of(tmp_path, {f"set/{name}": data for name, data in (photos | tables).items()})
+    assert {(m.name, m.split) for m in listing.members} == {(f"set/Red/{s}.jpg", s) for s in ("train", "val", "test")}
+
+
+def pack(path: Path, name: bytes, flags: int = 0, system: int = 3) -> Path:
+    """Writes a zip with one member, whose name stands there byte by byte."""
+    size = struct.pack("<LLL", 0x8CDC1683, 1, 1)
+    local = struct.pack("<4s5H12s2H", b"PK\3\4", 20, flags, 0, 0, 33, size, len(name), 0) + name + b"x"
+    versions = struct.pack("<BB", 20, system)
+    central = struct.pack("<4s2s5H12s5H2L", b"PK\1\2", versions, 20, flags, 0, 0, 33, size, len(name), 0, 0, 0, 0, 0, 0)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(central + name), len(local), 0)
+    path.write_bytes(local + central + name + end)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("raw", "flags", "system", "name"),
+    [
+        ("Schmetterling/Ä.jpg".encode(), 0, 3, "Schmetterling/Ä.jpg"),  # macOS: UTF-8, but it does not say so
+        ("蝶/1.jpg".encode(), 0x800, 3, "蝶/1.jpg"),
+        ("Füchse/1.jpg".encode("cp437"), 0, 0, "Füchse/1.jpg"),
+        (b"Red\\1.jpg", 0, 0, "Red/1.jpg"),  # Windows' own separator
+        (b"Red/a\\1.jpg", 0, 3, "Red/a\\1.jpg"),  # a letter like any other on Unix
+    ],
+    ids=["macos", "utf8", "dos", "windows", "unix"],
+)
+def test_names_of_every_packer(tmp_path: Path, raw: bytes, flags: int, system: int, name: str) -> None:
+    path = pack(tmp_path / "raw.zip", raw, flags, system)
+    with open_zip(path) as zip_file:
+        [member] = read_listing(zip_file).members
+    assert member.name == name
+    assert archive.read_member(path, member) == b"x"
+
+
+def test_windows_paths_climb_too(tmp_path: Path) -> None:
+    with open_zip(pack(tmp_path / "raw.zip", b"C:\\Monarch\\1.jpg", 0, 0)) as zip_file:
+        assert [r.reason for r in read_listing(zip_file).rejects] == ["name climbs out of the folder"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_are_read_by_their_own_range(tmp_path: Path, method: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = {f"A/{n}.jpg": bytes([n]) * 5000 for n in range(4)}
+    path = tmp_path / "raw.zip"
+    with zipfile.ZipFile(path, "w", method) as zip_file:
+        for name, data in contents.items():
+            info = zipfile.ZipInfo(name)
+            info.compress_type = method
+            # More between header and data than is read at first.
+            info.extra = struct.pack("<HH", 0x7777, 2000) + bytes(2000)
+            zip_file.writestr(info, data)
+        zip_file.writestr("padding.txt", bytes(10**6), zipfile.ZIP_STORED)
+    with open_zip(path) as zip_file:
+        members = read_listing(zip_file).members
+    read, ranges = archive.storage.read_range, []
+
+    def watch(name: object, offset: int, num_bytes: int) -> bytes:
+        ranges.append(num_bytes)
+        return read(name, offset, num_bytes)
+
+    monkeypatch.setattr(archive.storage, "read_range", watch)
+    assert {m.name: archive.read_member(path, m) for m in members} == contents
+    assert max(ranges) < 10_000
+
+
+def test_members_with_damage_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "raw.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zip_file:
+        zip_file.writestr("A/1.jpg", bytes(range(256)) * 50)
+    with open_zip(path) as zip_file:
+        [member] = read_listing(zip_file).members
+    whole = path.read_bytes()
+    fields = {name: getattr(member, name) for name in member.__slots__}
+    cases = {
+        "no member where the directory says": (whole, fields | {"header_offset": 7}),
+        "cut off": (whole, fields | {"num_bytes": member.num_bytes + 1, "checksum": member.checksum}),
+        "Bad CRC": (whole, fields | {"checksum": 0}),
+        "too large": (whole, fields | {"num_bytes": 10**12}),
+        "method": (whole, fields | {"method": 99}),
+        "damaged": (whole[:60] + b"\xff" * 20 + whole[80:], fields),
+    }
+    for reason, (data, changed) in cases.items():
+        path.write_bytes(data)
+        with pytest.raises(archive.DamagedMember, match=reason):
+            archive.read_member(path, Member(**changed))
+
+
+def test_more_members_than_a_zip_without_zip64_holds(tmp_path: Path) -> None:
+    path = tmp_path / "raw.zip"
+    with zipfile.ZipFile(path, "w") as zip_file:
+        for number in range(66_000):
+            zip_file.writestr(zipfile.ZipInfo(f"{number % 3}/{number}.jpg"), b"x")
+    with open_zip(path) as zip_file:
+        listing = read_listing(zip_file)
+    assert len(listing.members) == listing.num_files == 66_000
+    last = max(listing.members, key=lambda member: member.header_offset)
+    assert archive.read_member(path, last) == b"x"
+
+
+def test_a_member_beyond_four_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "raw.zip"
+    with zipfile.ZipFile(path, "w") as zip_file:
+        zip_file.writestr("A/1.jpg", b"first")
+        # A hole: it takes no space on disk.
+        zip_file.fp.seek(5 << 30)
+        zip_file.start_dir = zip_file.fp.tell()
+        zip_file.writestr("B/2.jpg", b"beyond")
+    with open_zip(path) as zip_file:
+        members = read_listing(zip_file).members
+    assert members[1].header_offset == 5 << 30
+    assert [archive.read_member(path, member) for member in members] == [b"first", b"beyond"]
+
+
+def test_a_table_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive.labels, "MAX_TABLE_BYTES", 10**6)
+    with pytest.raises(UserError, match=r"l\.csv in the zip is too large"):
+        listing_of(tmp_path, {"1.jpg": b"x", "l.csv": "filename,label\n" + "1.jpg,Red\n" * 200_000})

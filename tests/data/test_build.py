@@ -15,7 +15,7 @@ from PIL import Image
 
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data import build, prepare
+from butterflyer_jax.data import build, work
 from tests.conftest import SPECIES, encode, folder_members, make_photo, make_zip
 
 SMALL = BuildConfig(image_size=32)
@@ -116,7 +116,7 @@ def test_the_same_zip_gives_the_same_records_in_any_order(tmp_path: Path) -> Non
         {f.name: f.read_bytes() for f in (tmp_path / name).rglob("*") if f.suffix == ".csv" or "tfrecord" in f.name}
         for name in ("one", "two")
     ]
-    assert len(files[0]) == 7
+    assert len(files[0]) == 8
     assert files[0] == files[1]
 
 
@@ -153,39 +153,10 @@ def test_shards_as_asked(tmp_path: Path, raw_zip: Path) -> None:
     assert len(read_records(folder, "train")) == 42
 
 
-def test_a_killed_build_reads_as_nothing_and_starting_again_finishes(
-    tmp_path: Path, raw_zip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Killed(BaseException):
-        pass
-
-    read = prepare.Preparation.read
-
-    def die(self: prepare.Preparation, photo: prepare.Prepared) -> bytes:
-        if photo.photo_id.endswith("007.jpg"):
-            # Under the name that find_dataset knows.
-            assert list(tmp_path.glob("out/butterflies/*/incomplete.*_1.0.0"))
-            raise Killed
-        return read(self, photo)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(prepare.Preparation, "read", die)
-        with pytest.raises(Killed):
-            build.build(raw_zip, tmp_path / "out", SMALL)
-    # What kill -9 leaves: TFDS's folder under its temporary name.
-    half = tmp_path / "out" / "butterflies" / "default" / "incomplete.ABC_1.0.0"
-    half.mkdir(parents=True)
-    (half / build.INFO_FILE).write_text("{}")
-    with pytest.raises(UserError, match="no data set"):
-        build.find_dataset(tmp_path / "out")
-    folder = build.build(raw_zip, tmp_path / "out", SMALL)
-    assert build.find_dataset(tmp_path / "out") == folder
-
-
 def test_the_cache_is_by_content_and_config(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(build.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(work.CACHE_VARIABLE, str(tmp_path / "cache"))
     raw = make_zip(tmp_path / "raw.zip", folder_members(6))
     first = build.build_cached(raw, SMALL)
     assert "preparing photographs: 18 of 18" in capsys.readouterr().err

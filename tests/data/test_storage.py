@@ -26,13 +26,13 @@ def test_text_and_tables_are_written_whole(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write_text(tmp_path / "a.txt", "old")
-    write = type(epath.Path(tmp_path)).write_text
+    write = type(epath.Path(tmp_path)).write_bytes
 
-    def fail(self: epath.Path, text: str) -> None:
-        write(self, text[:1])
+    def fail(self: epath.Path, data: bytes) -> None:
+        write(self, data[:1])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(epath.Path(tmp_path)), "write_text", fail)
+    monkeypatch.setattr(type(epath.Path(tmp_path)), "write_bytes", fail)
     with pytest.raises(OSError, match="No space"):
         storage.write_text(tmp_path / "a.txt", "new")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+import operator
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
+from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
 # Absolute imports only: `tfds build FOLDER` imports this file as a package of its own.
-from butterflyer_jax.config import BuildConfig, UserError
-from butterflyer_jax.data import archive, prepare, storage
+from butterflyer_jax.config import BuildConfig, Config, UserError
+from butterflyer_jax.data import archive, engine, records, storage, work
+from butterflyer_jax.data.collection import Collection
+from butterflyer_jax.data.labels import SPLITS
+from butterflyer_jax.report.data_card import render_data_card
 
 if not __name__.startswith("butterflyer_jax."):
     # Loaded by `tfds build`, whose own manner with an error is a traceback.
@@ -21,20 +27,35 @@ if not __name__.startswith("butterflyer_jax."):
     install_excepthook()
 
 
-@dataclasses.dataclass
 class ButterfliesConfig(tfds.core.BuilderConfig):
-    """A TFDS builder config.
+    """A TFDS builder config: `tfds build --config '{"archive": "raw.zip", "image_size": 128}'`, or from Python.
 
     Attributes:
       archive: the raw zip, local or gs://; empty means the only zip in the manual folder.
       build: how photographs are stored and split.
     """
 
-    archive: str = ""
-    build: BuildConfig = dataclasses.field(default_factory=BuildConfig)
+    def __init__(self, name: str = "", archive: str = "", description: str = "", **build: Any) -> None:
+        """Takes the fields of `BuildConfig` by name; without a name for itself it makes one of them.
+
+        Raises:
+          UserError: an unknown field, a value of a wrong type or out of range.
+        """
+        known = [field.name for field in dataclasses.fields(BuildConfig)]
+        unknown = sorted(build.keys() - set(known))
+        if unknown:
+            raise UserError(
+                f"unknown field {', '.join(unknown)} of the builder config; there are archive, name, {', '.join(known)}"
+            )
+        self.build = BuildConfig(**build)
+        Config(build=self.build).validate()
+        values = json.dumps(dataclasses.asdict(self.build), sort_keys=True)
+        self.archive = archive
+        name = name or f"size{self.build.image_size}_{sha256(values.encode()).hexdigest()[:8]}"
+        super().__init__(name=name, description=description or f"Built with {values}.")
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(FileReaderBuilder):
     """Butterfly photographs: `image` (JPEG), `label` (species) and `photo_id` (the member's path in the zip)."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -43,7 +64,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Put one raw zip of labelled photographs into the manual folder."
 
     def _info(self) -> tfds.core.DatasetInfo:
-        # Species are known once the zip is read; _split_generators names them.
+        # Species are known once the zip is read; _download_and_prepare names them.
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
                 {
@@ -56,51 +77,100 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def download_and_prepare(self, **kwargs: Any) -> None:
-        """Builds, as TFDS does; refuses to pass off what lies there already as built from another zip.
+        """Builds, as TFDS does, and goes on where a killed build ended.
 
         Raises:
-          UserError: the data set is there, and of another raw zip.
+          UserError: another build is at work there, or what lies there was built from another zip or in another way.
         """
-        card = storage.path(self.data_dir) / "data_card.json"
-        manual_dir = getattr(kwargs.get("download_config"), "manual_dir", None)
-        if card.exists() and manual_dir:
-            with archive.open_zip(_only_zip(storage.path(manual_dir))) as raw:
-                fingerprint = archive.read_listing(raw).fingerprint
-            if json.loads(card.read_text())["zip_fingerprint"] != fingerprint:
-                raise UserError(f"{self.data_dir} was built from another zip: take another --data_dir, or remove it")
-        super().download_and_prepare(**kwargs)
+        download_config = kwargs.get("download_config") or tfds.download.DownloadConfig()
+        dataset_dir = storage.path(self.data_dir)
+        if (dataset_dir / "data_card.json").exists() and not download_config.download_mode.overwrite_dataset:
+            self._check_same(dataset_dir, download_config)
+        else:
+            with work.unfinished(dataset_dir, _engine(download_config).distributed) as folder:
+                for left in dataset_dir.parent.glob(f"incomplete.*_{dataset_dir.name}"):
+                    # Of a killed build: TFDS itself never looks at it again.
+                    left.rmtree()
+                self._work_dir = folder
+                super().download_and_prepare(**kwargs)
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[str, Any]]]:
-        source = self.builder_config.archive or _only_zip(_manual_dir(dl_manager))
-        with archive.open_zip(source) as raw:
-            preparation = prepare.prepare_photos(raw, archive.read_listing(raw), self.builder_config.build)
-        self.info.features["label"].names = preparation.species
-        self._write_card(preparation)
-        present = {photo.split for photo in preparation.photos}
-        return {split: self._generate_examples(preparation, split) for split in archive.SPLITS if split in present}
-
-    def _generate_examples(self, preparation: prepare.Preparation, split: str) -> Iterator[tuple[str, Any]]:
-        for photo in preparation.photos:
-            if photo.split == split:
-                jpeg = preparation.read(photo)
-                yield photo.photo_id, {"image": jpeg, "label": photo.species, "photo_id": photo.photo_id}
-
-    def _write_card(self, preparation: prepare.Preparation) -> None:
-        """Writes the data card and the lists into the folder that TFDS renames when everything is in it."""
+    def _download_and_prepare(
+        self, dl_manager: tfds.download.DownloadManager, download_config: tfds.download.DownloadConfig
+    ) -> None:
+        """Fills `self.data_dir`, which TFDS renames when everything is in it."""
+        if download_config.max_examples_per_split is not None:
+            raise UserError(
+                "--max_examples_per_split is not supported: nothing would say which photographs are missing"
+            )
+        if self.info.file_format != tfds.core.FileFormat.TFRECORD:
+            raise UserError("only --file_format=tfrecord is supported")
+        raw_zip = self._raw_zip(download_config)
+        workers = _engine(download_config)
+        with archive.open_zip(raw_zip) as raw:
+            listing = archive.read_listing(raw)
+        photos = work.prepare_photos(self._work_dir, raw_zip, listing, self.builder_config.build, workers)
+        wanted = download_config.num_shards or self.builder_config.build.num_shards
+        names = {
+            split: self._shard_names(split, records.num_shards(of_split, wanted))
+            for split in SPLITS
+            if (of_split := photos.of_split(split))
+        }
+        lengths = work.write_records(self._work_dir, photos, names, workers)
         folder = storage.path(self.data_dir)
-        storage.write_text(folder / "data_card.json", json.dumps(preparation.data_card(), indent=2, ensure_ascii=False))
-        for split in archive.SPLITS:
-            rows = [(photo.photo_id, photo.species) for photo in preparation.photos if photo.split == split]
-            storage.write_csv(folder / f"{split}.csv", ("photo_id", "label"), rows)
-        rejects = [*preparation.rejects, *preparation.listing.missing]
-        storage.write_csv(folder / "rejects.csv", ("member", "reason"), ((r.member, r.reason) for r in rejects))
+        self._write_card(folder, photos)
+        for file in (file for files in names.values() for file in files):
+            storage.move(self._work_dir / "records" / file, folder / file)
+        self.info.features["label"].names = photos.species
+        self.info.set_splits(tfds.core.SplitDict([self._split_info(split, lengths[split], photos) for split in names]))
+
+    def _shard_names(self, split: str, count: int) -> list[str]:
+        template = self._get_filename_template(split_name=split)
+        return [template.sharded_filepath(shard_index=n, num_shards=count).name for n in range(count)]
+
+    def _split_info(self, split: str, lengths: Sequence[int], photos: Collection) -> tfds.core.SplitInfo:
+        return tfds.core.SplitInfo(
+            name=split,
+            shard_lengths=list(lengths),
+            num_bytes=sum(photo.num_bytes for photo in photos.of_split(split)),
+            filename_template=self._get_filename_template(split_name=split),
+        )
+
+    def _write_card(self, folder: epath.Path, photos: Collection) -> None:
+        card = photos.data_card()
+        rejects = [(reject.member, reject.reason) for reject in (*photos.rejects, *photos.listing.missing)]
+        page = render_data_card(card, photos.photos, rejects, read_jpeg=operator.methodcaller("read"))
+        storage.write_text(folder / "data_card.json", json.dumps(card, indent=2, ensure_ascii=False))
+        storage.write_text(folder / "data_card.html", page)
+        photos.write_lists(folder)
+
+    def _raw_zip(self, download_config: tfds.download.DownloadConfig) -> epath.Path:
+        if self.builder_config.archive:
+            return storage.path(self.builder_config.archive)
+        if not download_config.manual_dir:
+            raise UserError("no raw zip: give its folder with --manual_dir, or its path as archive in --config")
+        return _only_zip(storage.path(download_config.manual_dir))
+
+    def _check_same(self, dataset_dir: epath.Path, download_config: tfds.download.DownloadConfig) -> None:
+        """Raises a UserError where the data set in a folder is another than the one asked for."""
+        card = json.loads((dataset_dir / "data_card.json").read_text())
+        wanted = dataclasses.asdict(self.builder_config.build)
+        differences = [
+            f"{name}={card['build'].get(name)!r}" for name in wanted if card["build"].get(name) != wanted[name]
+        ]
+        if differences:
+            raise UserError(f"{dataset_dir} was built with {', '.join(differences)}: take another name, or remove it")
+        if not (self.builder_config.archive or download_config.manual_dir):
+            return
+        with archive.open_zip(self._raw_zip(download_config)) as raw:
+            fingerprint = archive.read_listing(raw).fingerprint
+        if card["zip_fingerprint"] != fingerprint:
+            raise UserError(f"{dataset_dir} was built from another zip: take another --data_dir, or remove it")
 
 
-def _manual_dir(dl_manager: tfds.download.DownloadManager) -> epath.Path:
-    try:
-        return dl_manager.manual_dir
-    except AssertionError as error:
-        raise UserError("no raw zip: give its folder with --manual_dir") from error
+def _engine(download_config: tfds.download.DownloadConfig) -> engine.Engine:
+    if download_config.beam_options is None and download_config.beam_runner is None:
+        return engine.LocalEngine()
+    return engine.BeamEngine(download_config.beam_options, download_config.beam_runner)
 
 
 def _only_zip(folder: epath.Path) -> epath.Path:

@@ -1,0 +1,68 @@
+"""Where the tasks of a build run: in the threads of this machine, or on a cluster under Apache Beam.
+
+A task is a file that says what to do; a function does it and leaves its result in files beside it, whole or not at all.
+So an engine only hands out names, any task may run twice, and a build that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Task = Callable[[str], Any]
+# More threads than cores, where a task waits for a network.
+REMOTE_THREADS = 16
+
+
+class Engine(Protocol):
+    """Runs tasks somewhere."""
+
+    @property
+    def distributed(self) -> bool:
+        """Whether other machines than this one take part, and need the tasks' files."""
+        ...
+
+    def run(self, function: Task, tasks: Sequence[str]) -> Iterator[str]:
+        """Yields the name of each task that is done, in any order; raises what a task raised."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Threads of this machine: decoding, scaling and encoding release the interpreter's lock."""
+
+    num_threads: int = 0
+    distributed: bool = False
+
+    def run(self, function: Task, tasks: Sequence[str]) -> Iterator[str]:
+        """See `Engine`."""
+        pool = ThreadPoolExecutor(self.num_threads or os.cpu_count() or 1, "build")
+        try:
+            pending = {pool.submit(function, task): task for task in tasks}
+            for future in as_completed(pending):
+                future.result()
+                yield pending[future]
+        finally:
+            # On an error, and when the user breaks off: what has not begun stays undone.
+            pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class BeamEngine:
+    """Apache Beam: DirectRunner, Dataflow, Flink or Spark, as the options say."""
+
+    options: Any = None
+    runner: Any = None
+    distributed: bool = True
+
+    def run(self, function: Task, tasks: Sequence[str]) -> Iterator[str]:
+        """See `Engine`; a task's name is yielded once all are done."""
+        import apache_beam as beam
+
+        with beam.Pipeline(runner=self.runner, options=self.options) as pipeline:
+            # Reshuffled, or a runner would fuse all of it into one worker's work.
+            _ = pipeline | beam.Create(tasks) | beam.Reshuffle() | beam.Map(function)
+        yield from tasks

@@ -1,0 +1,147 @@
+"""The folder of an unfinished build: what was done stays, and only one build at a time works there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+
+import filelock
+from etils import epath
+
+from butterflyer_jax import disk
+from butterflyer_jax.config import BuildConfig, UserError
+from butterflyer_jax.console import progress, say
+from butterflyer_jax.data import collection, prepare, records, storage
+from butterflyer_jax.data.archive import Listing
+from butterflyer_jax.data.collection import Collection
+from butterflyer_jax.data.engine import Engine
+
+CACHE_VARIABLE = "BUTTERFLYER_CACHE"
+DEFAULT_CACHE = "~/.cache/butterflyer_jax"
+# Of the files in the folder of an unfinished build; another one begins anew.
+FORMAT = 1
+# A build whose photographs are mostly unusable stops early, but not before so many were seen.
+REJECT_MARGIN = 100
+
+
+def cache_dir() -> epath.Path:
+    """Returns the folder for what can be made again: `$BUTTERFLYER_CACHE`, else ~/.cache/butterflyer_jax."""
+    return storage.path(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE)
+
+
+@contextlib.contextmanager
+def unfinished(dataset_dir: epath.Path, distributed: bool) -> Iterator[epath.Path]:
+    """Yields the folder that a build into `dataset_dir` works in, for as long as no other build does.
+
+    It lies beside the data set; where that is a bucket and all the work is done here, in the cache. It is gone after
+    a build that ends well.
+
+    Raises:
+      UserError: another build is at work there.
+    """
+    key = sha256(os.fspath(dataset_dir).encode()).hexdigest()[:16]
+    local = not storage.is_remote(dataset_dir)
+    beside = dataset_dir.parent / f"incomplete.{dataset_dir.name}"
+    folder = beside if local or distributed else cache_dir() / f"incomplete.{key}"
+    lock_file = dataset_dir.parent / f".{dataset_dir.name}.lock" if local else cache_dir() / f".{key}.lock"
+    with disk.writing(f"to {lock_file.parent}", "give another folder"):
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        # The operating system lets go of the lock when the process dies, however it does.
+        lock = filelock.FileLock(os.fspath(lock_file), timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise UserError(
+                f"another build is writing to {dataset_dir}: wait until it has ended, or give another folder"
+            ) from error
+    try:
+        yield folder
+        folder.rmtree(missing_ok=True)
+    finally:
+        # The file stays: without it, a build that waits for this one and a third could both hold a lock.
+        lock.release()
+
+
+def prepare_photos(
+    folder: epath.Path, raw_zip: str | os.PathLike[str], listing: Listing, config: BuildConfig, engine: Engine
+) -> Collection:
+    """Decodes every photograph of a zip once, finds near-duplicates, and assigns splits.
+
+    What an earlier build of the same zip and config left in `folder` is taken as it is. Memory holds a photograph a
+    thread, and about 2 KB for each photograph of the zip.
+
+    Raises:
+      UserError: too many photographs cannot be used, fewer than two species are left, or the disk is full.
+    """
+    source = storage.path(raw_zip)
+    # What a prepared photograph depends on: another split or another shard is no reason to begin anew.
+    plan = {
+        "format": FORMAT,
+        "raw_zip": os.fspath(source),
+        "zip_fingerprint": listing.fingerprint,
+        "build": [config.image_size, config.jpeg_quality, config.max_pixels],
+    }
+    plan_file, tasks_dir = folder / "plan.json", folder / "photographs"
+    with disk.writing(f"to {folder}", "give another folder, or make space"):
+        if not plan_file.exists() or json.loads(plan_file.read_text()) != plan:
+            folder.rmtree(missing_ok=True)
+            prepare.write_tasks(tasks_dir, source, listing.members, config)
+            storage.write_text(plan_file, json.dumps(plan))
+    tasks = sorted(os.fspath(path) for path in tasks_dir.glob("*.task.json"))
+    ready = [task for task in tasks if prepare.is_done(task)]
+    if ready:
+        say(f"going on with a build that was broken off: {len(ready)} of {len(tasks)} parts are done")
+
+    photos: list[prepare.Prepared] = []
+    rejects: list[prepare.Reject] = []
+
+    def results() -> Iterator[None]:
+        """Takes in the results of each task as it ends; yields once a photograph."""
+        todo = [task for task in tasks if task not in set(ready)]
+        for done in (ready, engine.run(prepare.run_task, todo)):
+            for task in done:
+                good, bad = prepare.read_results(task)
+                photos.extend(good)
+                rejects.extend(bad)
+                collection.check_rejects([*listing.rejects, *rejects], listing, config, REJECT_MARGIN)
+                yield from [None] * (len(good) + len(bad))
+
+    for _ in progress(results(), len(listing.members), "preparing photographs"):
+        pass
+    return collection.collect(photos, rejects, listing, config, source.name)
+
+
+def write_records(
+    folder: epath.Path, photos: Collection, names: Mapping[str, Sequence[str]], engine: Engine
+) -> dict[str, list[int]]:
+    """Writes the shards of every split into `folder`/records; those that are there already stay.
+
+    Args:
+      folder: of the unfinished build.
+      photos: what goes into the records.
+      names: file names of the shards of each split.
+      engine: where the work is done.
+
+    Returns:
+      The number of photographs in each shard of each split.
+    """
+    shards_dir = folder / "records"
+    labels = {species: number for number, species in enumerate(photos.species)}
+    plan = json.dumps([collection.fingerprint(photos.listing, photos.config), names], sort_keys=True)
+    with disk.writing(f"records to {folder}", "the same command goes on once there is space"):
+        plan_file = shards_dir / "plan.json"
+        if not plan_file.exists() or plan_file.read_text() != plan:
+            shards_dir.rmtree(missing_ok=True)
+            storage.write_text(plan_file, plan)
+        lengths = {
+            split: records.write_tasks(shards_dir, files, photos.of_split(split), labels)
+            for split, files in names.items()
+        }
+    tasks = [os.fspath(shards_dir / f"{file}.task.json") for files in names.values() for file in files]
+    todo = [task for task in tasks if not records.is_done(task)]
+    for _ in progress(engine.run(records.run_task, todo), len(todo), "writing records"):
+        pass
+    return lengths

@@ -1,0 +1,102 @@
+"""The data card: one HTML page that shows what is in a built data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from butterflyer_jax.config import BuildConfig, describe
+from butterflyer_jax.report import charts, findings, pictures
+from butterflyer_jax.report.pictures import CardPhoto
+
+__all__ = ["CardPhoto", "render_data_card"]
+
+SPLITS = ("train", "val", "test")
+OPEN_SPECIES = 30
+MAX_SPECIES = 300
+MAX_REJECTS = 50
+MAX_REASONS = 20
+
+
+@dataclass(frozen=True)
+class SpeciesRow:
+    """The photographs of a species, and the length of its bar as a share of the longest."""
+
+    name: str
+    counts: Mapping[str, int]
+    total: int
+    length: float
+
+
+def render_data_card(
+    card: Mapping[str, Any],
+    photos: Sequence[CardPhoto],
+    rejects: Sequence[tuple[str, str]],
+    read_jpeg: Callable[[CardPhoto], bytes],
+) -> str:
+    """Returns the data card as one HTML page, pictures and charts included; the same input gives the same page.
+
+    Args:
+      card: the content of data_card.json.
+      photos: every photograph of the data set, one at least.
+      rejects: (member, reason) of every file that is not in the data set, and of every CSV row without a file.
+      read_jpeg: gives the stored JPEG of a photograph; called for the at most 146 photographs that are shown.
+    """
+    import jinja2
+
+    thumbnails = pictures.Thumbnails(read_jpeg)
+    rows = _species_rows(card["species"])
+    names = [row.name for row in rows]
+    reasons = sorted(card["reject_reasons"].items(), key=lambda item: (-item[1], item[0]))
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("butterflyer_jax.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "counted": findings.counted, "megabytes": _megabytes}
+    return environment.get_template("data_card.html.j2").render(
+        card=card,
+        splits=SPLITS,
+        findings=findings.find(card, photos),
+        open_rows=rows[:OPEN_SPECIES],
+        folded_rows=rows[OPEN_SPECIES:MAX_SPECIES],
+        num_unlisted=max(0, len(rows) - MAX_SPECIES),
+        samples=pictures.choose_samples(photos, names, thumbnails),
+        extremes=pictures.choose_extremes(photos, thumbnails),
+        charts=charts.draw_charts(photos, card["build"]["image_size"]),
+        groups=pictures.choose_groups(photos, thumbnails),
+        reasons=reasons[:MAX_REASONS],
+        num_more_reasons=max(0, len(reasons) - MAX_REASONS),
+        rejects=rejects[:MAX_REJECTS],
+        num_more_rejects=max(0, len(rejects) - MAX_REJECTS),
+        mean_colour=[round(255 * value) for value in card["pixels"]["mean"]],
+        settings=_settings(card["build"]),
+    )
+
+
+def _species_rows(species: Mapping[str, Mapping[str, int]]) -> list[SpeciesRow]:
+    """Returns the species, those with the most photographs first."""
+    totals = {name: sum(counts.values()) for name, counts in species.items()}
+    longest = max(totals.values())
+    names = sorted(species, key=lambda name: (-totals[name], name))
+    return [SpeciesRow(name, species[name], totals[name], totals[name] / longest) for name in names]
+
+
+def _settings(build: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    """Returns (field, value, meaning) of the config that the data set was built with."""
+    meanings = {name: meaning for name, _, meaning in describe(BuildConfig)}
+    return [(name, value, meanings.get(name, "")) for name, value in build.items()]
+
+
+def _number(value: Any) -> str:
+    """Returns a whole number with its thousands apart, and any other value as it is."""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _megabytes(num_bytes: int) -> str:
+    if num_bytes >= 10**9:
+        return f"{num_bytes / 1e9:,.1f} GB"
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes < 10**7 else f"{num_bytes / 1e6:.0f} MB"

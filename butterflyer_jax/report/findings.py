@@ -1,0 +1,147 @@
+"""What in a data set needs a human's eye."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from butterflyer_jax.report.pictures import CardPhoto
+
+MAX_NAMES = 12
+MAX_IMBALANCE = 20
+MAX_REJECT_SHARE = 0.01
+MAX_ENLARGED_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to look at; `serious` where the measured accuracy would not be true."""
+
+    title: str
+    text: str
+    serious: bool = False
+    names: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def first_names(self) -> Sequence[str]:
+        """The names that the page has room for."""
+        return self.names[:MAX_NAMES]
+
+
+def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
+    """Returns what a human should look at before training, the serious first."""
+    findings = [*_duplicates(card["near_duplicates"]), *_splits(card), *_balance(card), *_files(card)]
+    image_size = card["build"]["image_size"]
+    enlarged = count_enlarged(photos, image_size)
+    if enlarged > MAX_ENLARGED_SHARE * len(photos):
+        findings.append(
+            Finding(
+                f"{share(enlarged, len(photos))} of the photographs are small",
+                f"{counted(enlarged, 'photograph has', 'photographs have')} a short side of less than {image_size} "
+                f"pixels in the zip and had to be enlarged.",
+            )
+        )
+    return sorted(findings, key=lambda finding: not finding.serious)
+
+
+def count_enlarged(photos: Sequence[CardPhoto], image_size: int) -> int:
+    """Returns how many photographs are smaller in the zip than they are stored."""
+    return sum(min(photo.source_width, photo.source_height) < image_size for photo in photos)
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Returns `1 photograph` or `1,704 photographs`."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def share(part: int, whole: int) -> str:
+    """Returns a percentage that is 0% or 100% only where it is so."""
+    percent = 100 * part / whole
+    if 0 < percent < 1 or 99 < percent < 100:
+        return "less than 1%" if percent < 1 else "more than 99%"
+    return f"{percent:.0f}%"
+
+
+def _duplicates(near: Mapping[str, Any]) -> list[Finding]:
+    findings = []
+    if near["across_splits"]:
+        findings.append(
+            Finding(
+                counted(near["across_splits"], "leak between splits", "leaks between splits"),
+                "Near-duplicates lie in different splits, as the zip itself says which split a photograph belongs to. "
+                "Accuracy on val and test will look better than it is.",
+                serious=True,
+            )
+        )
+    if near["across_species"]:
+        findings.append(
+            Finding(
+                counted(near["across_species"], "near-duplicate group", "near-duplicate groups")
+                + " with several species",
+                "Photographs that look the same carry different labels: one of them is probably wrong.",
+            )
+        )
+    return findings
+
+
+def _splits(card: Mapping[str, Any]) -> list[Finding]:
+    findings = [
+        Finding(f"No {split} photographs", f"The split {split} is empty.", serious=True)
+        for split, number in card["splits"].items()
+        if not number
+    ]
+    if card["only_in_train"]:
+        findings.append(
+            Finding(
+                f"{len(card['only_in_train']):,} species only in train",
+                "None in val or test, so the accuracy on these species cannot be measured:",
+                names=card["only_in_train"],
+            )
+        )
+    untrained = sorted(name for name, row in card["species"].items() if not row["train"])
+    if untrained:
+        findings.append(
+            Finding(
+                f"{len(untrained):,} species without training photographs",
+                "The classifier cannot learn them:",
+                serious=True,
+                names=untrained,
+            )
+        )
+    return findings
+
+
+def _balance(card: Mapping[str, Any]) -> list[Finding]:
+    totals = {name: sum(row.values()) for name, row in card["species"].items()}
+    most = max(sorted(totals), key=totals.__getitem__)
+    least = min(sorted(totals), key=totals.__getitem__)
+    if totals[most] <= MAX_IMBALANCE * totals[least]:
+        return []
+    return [
+        Finding(
+            f"Strong imbalance, {totals[most] / totals[least]:,.0f} to 1",
+            f"{counted(totals[most], 'photograph', 'photographs')} of {most}, but {totals[least]:,} of {least}. "
+            "Look at the balanced accuracy, which counts every species alike.",
+        )
+    ]
+
+
+def _files(card: Mapping[str, Any]) -> list[Finding]:
+    findings = []
+    candidates = card["photos"] + card["rejects"]
+    if card["rejects"] > MAX_REJECT_SHARE * candidates:
+        findings.append(
+            Finding(
+                f"{share(card['rejects'], candidates)} of the photographs rejected",
+                f"{counted(card['rejects'], 'file', 'files')} could not be used; the reasons stand below.",
+            )
+        )
+    if card["missing"]:
+        findings.append(
+            Finding(
+                counted(card["missing"], "photograph missing", "photographs missing"),
+                "The CSV in the zip names files that are not there.",
+            )
+        )
+    return findings

@@ -1,0 +1,211 @@
+"""Which photographs a data card shows, and their thumbnails."""
+
+from __future__ import annotations
+
+import base64
+import collections
+import heapq
+import io
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+# In all at most 80 samples, 50 near-duplicates and 16 extremes: a page of about 1.5 MB.
+MAX_SAMPLES = 80
+MAX_SAMPLE_SPECIES = 20
+MAX_GROUPS = 10
+MAX_GROUP_PHOTOS = 5
+EXTREMES = 4
+
+THUMBNAIL_SIDE = 208
+THUMBNAIL_QUALITY = 72
+
+
+class CardPhoto(Protocol):
+    """What a data card needs to know about a photograph."""
+
+    @property
+    def photo_id(self) -> str:
+        """Path of the member in the zip."""
+
+    @property
+    def species(self) -> str:
+        """Name of the species."""
+
+    @property
+    def split(self) -> str:
+        """Either train, val or test."""
+
+    @property
+    def source_width(self) -> int:
+        """Width of the original photograph, pixels."""
+
+    @property
+    def source_height(self) -> int:
+        """Height of the original photograph, pixels."""
+
+    @property
+    def width(self) -> int:
+        """Width of the stored photograph, pixels."""
+
+    @property
+    def height(self) -> int:
+        """Height of the stored photograph, pixels."""
+
+    @property
+    def brightness(self) -> float:
+        """Mean luma, 0 to 255."""
+
+    @property
+    def duplicate_group(self) -> str:
+        """The same for near-duplicates of one another; empty where there are none."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photograph and its thumbnail."""
+
+    photo: CardPhoto
+    uri: str
+    width: int
+    height: int
+
+    @property
+    def file_name(self) -> str:
+        """The last part of the photograph's path."""
+        return self.photo.photo_id.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A few photographs of a species, with the number that there are."""
+
+    species: str
+    total: int
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Near-duplicates of one another, the first few of them as pictures."""
+
+    pictures: list[Picture]
+    total: int
+    splits: list[str]
+    species: list[str]
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """The photographs at one end of a scale."""
+
+    title: str
+    pictures: list[Picture]
+
+
+class Thumbnails:
+    """Makes thumbnails, one a photograph however often it is shown."""
+
+    def __init__(self, read_jpeg: Callable[[CardPhoto], bytes]) -> None:
+        self._read_jpeg = read_jpeg
+        self._made: dict[str, Picture] = {}
+
+    def show(self, photos: Iterable[CardPhoto]) -> list[Picture]:
+        """Returns these photographs as pictures."""
+        return [self._show(photo) for photo in photos]
+
+    def _show(self, photo: CardPhoto) -> Picture:
+        if photo.photo_id not in self._made:
+            self._made[photo.photo_id] = _make_picture(photo, self._read_jpeg(photo))
+        return self._made[photo.photo_id]
+
+
+def _make_picture(photo: CardPhoto, jpeg: bytes) -> Picture:
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(jpeg), formats=["JPEG"]).convert("RGB")
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
+    uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Picture(photo, uri, image.width, image.height)
+
+
+def choose_samples(photos: Sequence[CardPhoto], species: Sequence[str], thumbnails: Thumbnails) -> list[Sample]:
+    """Returns photographs of some species, evenly from the first to the last of `species`."""
+    by_species: dict[str, list[CardPhoto]] = collections.defaultdict(list)
+    for photo in photos:
+        by_species[photo.species].append(photo)
+    shown = evenly(species, MAX_SAMPLE_SPECIES)
+    # Rows of four: two where they fit, so that a page with few species shows more of each.
+    per_species = 8 if 8 * len(shown) <= MAX_SAMPLES else 4
+    return [
+        Sample(name, len(by_species[name]), thumbnails.show(evenly(by_species[name], per_species))) for name in shown
+    ]
+
+
+def choose_groups(photos: Sequence[CardPhoto], thumbnails: Thumbnails) -> list[Group]:
+    """Returns groups of near-duplicates: those across splits first, then across species, then the largest."""
+    members: dict[str, list[CardPhoto]] = collections.defaultdict(list)
+    for photo in photos:
+        if photo.duplicate_group:
+            members[photo.duplicate_group].append(photo)
+
+    def worst_first(name: str) -> tuple[bool, bool, int, str]:
+        group = members[name]
+        return len(_splits(group)) == 1, len(_species(group)) == 1, -len(group), name
+
+    return [
+        Group(
+            thumbnails.show(_one_of_each_first(members[name])[:MAX_GROUP_PHOTOS]),
+            len(members[name]),
+            _splits(members[name]),
+            _species(members[name]),
+        )
+        for name in heapq.nsmallest(MAX_GROUPS, members, key=worst_first)
+    ]
+
+
+def choose_extremes(photos: Sequence[CardPhoto], thumbnails: Thumbnails) -> list[Extreme]:
+    """Returns the darkest, brightest, smallest and longest photographs, where they differ from the rest at all."""
+    scales: Mapping[str, Callable[[CardPhoto], float]] = {
+        "Darkest": lambda photo: photo.brightness,
+        "Brightest": lambda photo: -photo.brightness,
+        "Smallest": lambda photo: photo.source_width * photo.source_height,
+        "Longest": lambda photo: (
+            -max(photo.source_width / photo.source_height, photo.source_height / photo.source_width)
+        ),
+    }
+    return [
+        Extreme(title, thumbnails.show(heapq.nsmallest(EXTREMES, photos, key=scale)))
+        for title, scale in scales.items()
+        if len({scale(photo) for photo in photos}) > 1
+    ]
+
+
+def evenly(items: Sequence[T], limit: int) -> list[T]:
+    """Returns at most `limit` items, evenly from the first to the last."""
+    if len(items) <= limit:
+        return list(items)
+    return [items[index * (len(items) - 1) // (limit - 1)] for index in range(limit)]
+
+
+def _one_of_each_first(group: Sequence[CardPhoto]) -> list[CardPhoto]:
+    # Else the one photograph in another split could be among those that are not shown.
+    seen: collections.Counter[Hashable] = collections.Counter()
+    turns: list[int] = []
+    for photo in group:
+        turns.append(seen[photo.split, photo.species])
+        seen[photo.split, photo.species] += 1
+    return [group[index] for index in sorted(range(len(group)), key=turns.__getitem__)]
+
+
+def _splits(group: Iterable[CardPhoto]) -> list[str]:
+    present = {photo.split for photo in group}
+    return [split for split in ("train", "val", "test") if split in present]
+
+
+def _species(group: Iterable[CardPhoto]) -> list[str]:
+    return sorted({photo.species for photo in group})
