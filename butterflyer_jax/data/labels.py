@@ -6,7 +6,6 @@ import csv
 import io
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -67,8 +66,11 @@ def read_rows(archive: zipfile.ZipFile, tables: Sequence[str]) -> list[Row]:
             if len(data) > MAX_TABLE_BYTES:
                 raise UserError(f"{table} in the zip is too large: more than {MAX_TABLE_BYTES >> 20} MiB")
             rows += _parse(table, data.decode("utf-8-sig"))
-        except (csv.Error, zipfile.BadZipFile, zlib.error, UnicodeDecodeError, RuntimeError) as error:
-            raise UserError(f"cannot read {table} in the zip (a CSV in UTF-8 is wanted): {error}") from error
+        except UserError:
+            raise
+        except Exception as error:
+            # Each way to pack has errors of its own for damaged data, and so have CSV and UTF-8.
+            raise UserError(f"cannot read {table} in the zip (a CSV in UTF-8 is wanted): {str(error) or type(error).__name__}") from error
     return rows
 
 
