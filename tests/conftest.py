@@ -54,7 +54,8 @@ def make_photo(seed: int, width: int = 64, height: int = 56) -> bytes:
 
 
 def make_zip(path: Path, members: Mapping[str, bytes]) -> Path:
-    """Writes a zip with these members."""
+    """Writes a zip with these members; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
             archive.writestr(name, data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from butterflyer_jax import UserError, runs
 from butterflyer_jax.data.build import INFO_FILE
-from tests.conftest import ROOT, Command, assert_one_line_error, folder_members, make_photo, make_zip
+from tests.conftest import Command, assert_one_line_error, folder_members, make_photo, make_zip
 
 
 @pytest.fixture
@@ -132,34 +131,3 @@ def test_help_suffices_and_is_quick(command: Command, name: str) -> None:
         assert "optim.learning_rate = 0.01" in result.stdout
     code = f"import sys; from butterflyer_jax import {name}; print({{'jax', 'tensorflow'}} & {{*sys.modules}})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
-
-
-def test_tfds_build_as_typed(tmp_path: Path, raw_zip: Path) -> None:
-    """The command of the README, and its errors: one line too."""
-    tfds = Path(sys.executable).parent / "tfds"
-
-    def build(manual_dir: Path) -> subprocess.CompletedProcess[str]:
-        line = [tfds, "build", "butterflyer_jax/data/butterflies", "--manual_dir", manual_dir]
-        return subprocess.run(
-            [*map(str, line), "--data_dir", str(tmp_path / "data")],
-            cwd=ROOT, env=dict(os.environ), capture_output=True, text=True,
-        )  # fmt: skip
-
-    result = build(raw_zip.parent)
-    assert result.returncode == 0, result.stderr
-    folder = tmp_path / "data" / "butterflies" / "default" / "1.0.0"
-    names = {path.name for path in folder.iterdir()}
-    assert {"data_card.json", "train.csv", "val.csv", "test.csv", "rejects.csv", INFO_FILE} <= names
-    (tmp_path / "manual").mkdir()
-    (tmp_path / "manual" / "raw.tar").write_text("hello")
-    assert build(raw_zip.parent).returncode == 0, "built already, and of the same zip"
-    make_zip(tmp_path / "manual" / "other.zip", folder_members(5))
-    result = build(tmp_path / "manual")
-    assert result.returncode != 0
-    assert "was built from another zip" in result.stderr.splitlines()[-1]
-    (tmp_path / "manual" / "other.zip").unlink()
-    folder.rename(tmp_path / "aside")
-    result = build(tmp_path / "manual")
-    assert result.returncode != 0
-    assert "Traceback" not in result.stderr
-    assert "must hold exactly one .zip; found: none" in result.stderr.splitlines()[-1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,25 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     with pytest.raises(OSError, match="No space"):
         storage.write_text(tmp_path / "a.txt", "new")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_a_range_of_a_file_is_read_wherever_it_lies(tmp_path: Path) -> None:
+    import fsspec
+
+    (tmp_path / "a").write_bytes(b"0123456789")
+    fsspec.filesystem("memory").pipe("/bucket/a", b"0123456789")
+    for name in (tmp_path / "a", "memory://bucket/a"):
+        assert storage.read_range(name, 3, 4) == b"3456"
+        assert storage.read_range(name, 8, 4) == b"89"
+
+
+def test_files_are_moved_within_a_disk_and_between_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_text("x")
+    storage.move(tmp_path / "a", tmp_path / "b")
+
+    def another_disk(self: epath.Path, target: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(type(epath.Path(tmp_path)), "replace", another_disk)
+    storage.move(tmp_path / "b", tmp_path / "c")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("c", "x")]

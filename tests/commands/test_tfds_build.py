@@ -1,0 +1,68 @@
+"""`tfds build`, as typed: its parameters, its engine, and its errors as one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from butterflyer_jax.data.build import INFO_FILE
+from tests.conftest import ROOT, folder_members, make_zip
+
+FILES = {"data_card.json", "data_card.html", "train.csv", "val.csv", "test.csv", "rejects.csv", "duplicates.csv"}
+
+
+def tfds_build(data_dir: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    tfds = Path(sys.executable).parent / "tfds"
+    line = [tfds, "build", "butterflyer_jax/data/butterflies", "--data_dir", data_dir, *arguments]
+    return subprocess.run([*map(str, line)], cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], reason: str) -> None:
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert reason in last
+
+
+def test_the_only_zip_of_a_folder(tmp_path: Path, raw_zip: Path) -> None:
+    data, manual_dir = tmp_path / "data", tmp_path / "manual"
+    result = tfds_build(data, "--manual_dir", raw_zip.parent)
+    assert result.returncode == 0, result.stderr
+    folder = data / "butterflies" / "default" / "1.0.0"
+    assert {INFO_FILE, *FILES} <= {path.name for path in folder.iterdir()}
+    assert tfds_build(data, "--manual_dir", raw_zip.parent).returncode == 0, "built already, and of the same zip"
+    make_zip(manual_dir / "other.zip", folder_members(5))
+    assert_refused(tfds_build(data, "--manual_dir", manual_dir), "was built from another zip")
+    (manual_dir / "other.zip").rename(manual_dir / "raw.tar")
+    assert_refused(tfds_build(tmp_path / "new", "--manual_dir", manual_dir), "must hold exactly one .zip; found: none")
+
+
+def test_every_parameter_by_config_and_beam_by_flag(tmp_path: Path, raw_zip: Path) -> None:
+    """On DirectRunner with processes, as a cluster would do it: no worker shares memory with another."""
+    parameters = {
+        "archive": str(raw_zip),
+        "name": "small",
+        "image_size": 32,
+        "jpeg_quality": 80,
+        "val_fraction": 0.2,
+        "test_fraction": 0.3,
+        "salt": "pepper",
+        "num_shards": 2,
+        "max_reject_fraction": 0.01,
+    }
+    options = "runner=DirectRunner,direct_num_workers=2,direct_running_mode=multi_processing"
+    result = tfds_build(tmp_path, "--config", json.dumps(parameters), f"--beam_pipeline_options={options}")
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "butterflies" / "small" / "1.0.0"
+    card = json.loads((folder / "data_card.json").read_text())
+    assert card["build"].items() >= {k: v for k, v in parameters.items() if k not in ("archive", "name")}.items()
+    assert card["splits"] == {"train": 30, "val": 12, "test": 18}
+    assert len(list(folder.glob("butterflies-test.tfrecord-*-of-00002"))) == 2
+
+    other = json.dumps(parameters | {"image_size": 64})
+    assert_refused(tfds_build(tmp_path, "--config", other), "was built with image_size=32")
+    unknown = json.dumps({"archive": str(raw_zip), "imagesize": 64})
+    assert_refused(tfds_build(tmp_path, "--config", unknown), "unknown field imagesize")
