@@ -13,17 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Task = Callable[[str], Any]
-# More threads than cores, where a task waits for a network.
-REMOTE_THREADS = 16
+# Where a task waits for a network, another one computes.
+REMOTE_THREADS_PER_CORE = 2
 
 
 class Engine(Protocol):
     """Runs tasks somewhere."""
-
-    @property
-    def distributed(self) -> bool:
-        """Whether other machines than this one take part, and need the tasks' files."""
-        ...
 
     def run(self, function: Task, tasks: Sequence[str]) -> Iterator[str]:
         """Yields the name of each task that is done, in any order; raises what a task raised."""
@@ -34,12 +29,11 @@ class Engine(Protocol):
 class LocalEngine:
     """Threads of this machine: decoding, scaling and encoding release the interpreter's lock."""
 
-    num_threads: int = 0
-    distributed: bool = False
+    threads_per_core: int = 1
 
     def run(self, function: Task, tasks: Sequence[str]) -> Iterator[str]:
         """See `Engine`."""
-        pool = ThreadPoolExecutor(self.num_threads or os.cpu_count() or 1, "build")
+        pool = ThreadPoolExecutor(self.threads_per_core * (os.cpu_count() or 1), "build")
         try:
             pending = {pool.submit(function, task): task for task in tasks}
             for future in as_completed(pending):
@@ -56,7 +50,6 @@ class BeamEngine:
 
     options: Any = None
     runner: Any = None
-    distributed: bool = True
 
     def run(self, function: Task, tasks: Sequence[str]) -> Iterator[str]:
         """See `Engine`; a task's name is yielded once all are done."""

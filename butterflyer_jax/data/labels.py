@@ -70,7 +70,9 @@ def read_rows(archive: zipfile.ZipFile, tables: Sequence[str]) -> list[Row]:
             raise
         except Exception as error:
             # Each way to pack has errors of its own for damaged data, and so have CSV and UTF-8.
-            raise UserError(f"cannot read {table} in the zip (a CSV in UTF-8 is wanted): {str(error) or type(error).__name__}") from error
+            raise UserError(
+                f"cannot read {table} in the zip (a CSV in UTF-8 is wanted): {str(error) or type(error).__name__}"
+            ) from error
     return rows
 
 

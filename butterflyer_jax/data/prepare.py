@@ -116,14 +116,15 @@ def run_task(task: str) -> None:
         return
     content = json.loads(storage.path(task).read_text())
     config = BuildConfig(**content["config"])
+    members = [Member(*fields) for fields in content["members"]]
+    reader = archive.MemberReader(content["raw_zip"], members)
     rows: list[Any] = []
     folder = storage.path(task).parent
     with disk.writing(f"prepared photographs to {folder}", "the same command goes on once there is space"):
         with storage.whole_file(jpegs) as temporary, temporary.open("wb") as file:
-            for fields in content["members"]:
-                member = Member(*fields)
+            for member in members:
                 try:
-                    jpeg, row = _prepare(content["raw_zip"], member, config)
+                    jpeg, row = _prepare(reader, member, config)
                 except (archive.DamagedMember, photo.PhotoError) as error:
                     rows.append(str(error))
                     continue
@@ -165,10 +166,10 @@ def _results(task: str) -> tuple[epath.Path, epath.Path]:
     return path.parent / f"{stem}.jpegs", path.parent / f"{stem}.index.json"
 
 
-def _prepare(raw_zip: str, member: Member, config: BuildConfig) -> tuple[bytes, dict[str, Any]]:
+def _prepare(reader: archive.MemberReader, member: Member, config: BuildConfig) -> tuple[bytes, dict[str, Any]]:
     """Returns a photograph's JPEG, and the fields of `Prepared` that its pixels settle."""
     with _one_at_a_time(member.num_bytes > LARGE_BYTES):
-        data = archive.read_member(raw_zip, member)
+        data = reader.read(member)
         with _one_at_a_time(photo.num_pixels(data) > LARGE_PIXELS):
             image, source_size = photo.load(data, config.image_size, config.max_pixels)
     mean, mean_square = _statistics(image)

@@ -36,7 +36,7 @@ def cache_dir() -> epath.Path:
 def unfinished(dataset_dir: epath.Path, distributed: bool) -> Iterator[epath.Path]:
     """Yields the folder that a build into `dataset_dir` works in, for as long as no other build does.
 
-    It lies beside the data set; where that is a bucket and all the work is done here, in the cache. It is gone after
+    It lies beside the data set; where that is a bucket and no other machine takes part, in the cache. It is gone after
     a build that ends well.
 
     Raises:

@@ -99,7 +99,7 @@ def build(path: Path) -> Collection:
     with archive.open_zip(path) as raw:
         listing = archive.read_listing(raw)
     folder = work.storage.path(path.parent) / "work"
-    return work.prepare_photos(folder, path, listing, CONFIG, engine.LocalEngine(num_threads=2))
+    return work.prepare_photos(folder, path, listing, CONFIG, engine.LocalEngine())
 
 
 def test_nothing_is_lost_and_nothing_crashes() -> None:

@@ -87,7 +87,7 @@ class Builder(FileReaderBuilder):
         if (dataset_dir / "data_card.json").exists() and not download_config.download_mode.overwrite_dataset:
             self._check_same(dataset_dir, download_config)
         else:
-            with work.unfinished(dataset_dir, _engine(download_config).distributed) as folder:
+            with work.unfinished(dataset_dir, _is_distributed(download_config)) as folder:
                 for left in dataset_dir.parent.glob(f"incomplete.*_{dataset_dir.name}"):
                     # Of a killed build: TFDS itself never looks at it again.
                     left.rmtree()
@@ -105,7 +105,7 @@ class Builder(FileReaderBuilder):
         if self.info.file_format != tfds.core.FileFormat.TFRECORD:
             raise UserError("only --file_format=tfrecord is supported")
         raw_zip = self._raw_zip(download_config)
-        workers = _engine(download_config)
+        workers = _engine(download_config, raw_zip)
         with archive.open_zip(raw_zip) as raw:
             listing = archive.read_listing(raw)
         photos = work.prepare_photos(self._work_dir, raw_zip, listing, self.builder_config.build, workers)
@@ -167,10 +167,14 @@ class Builder(FileReaderBuilder):
             raise UserError(f"{dataset_dir} was built from another zip: take another --data_dir, or remove it")
 
 
-def _engine(download_config: tfds.download.DownloadConfig) -> engine.Engine:
-    if download_config.beam_options is None and download_config.beam_runner is None:
-        return engine.LocalEngine()
-    return engine.BeamEngine(download_config.beam_options, download_config.beam_runner)
+def _is_distributed(download_config: tfds.download.DownloadConfig) -> bool:
+    return download_config.beam_options is not None or download_config.beam_runner is not None
+
+
+def _engine(download_config: tfds.download.DownloadConfig, raw_zip: epath.Path) -> engine.Engine:
+    if _is_distributed(download_config):
+        return engine.BeamEngine(download_config.beam_options, download_config.beam_runner)
+    return engine.LocalEngine(engine.REMOTE_THREADS_PER_CORE if storage.is_remote(raw_zip) else 1)
 
 
 def _only_zip(folder: epath.Path) -> epath.Path:

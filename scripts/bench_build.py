@@ -1,0 +1,227 @@
+"""Measures whole builds of a raw zip into records: ours, plain TFDS + Pillow, webdataset + Pillow.
+
+    python scripts/bench_build.py [--memory] [--zip PATH] [--json FILE]
+
+DOCSTRING
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import benchmark
+import build_methods
+from benchmark import MIB, Row, Worker
+from build_methods import METHODS
+
+from butterflyer_jax import cli
+from butterflyer_jax.config import UserError
+from butterflyer_jax.console import say
+
+LIBRARIES = (
+    "butterflyer-jax",
+    "numpy",
+    "pillow",
+    "simplejpeg",
+    "cykooz-resizer",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tensorflow-datasets",
+    "webdataset",
+)
+WARM_UP_PHOTOS = 32
+MEMORY_LONG_SIDE = (400, 600)
+MEMORY_TIMES = 10
+
+
+@dataclass
+class Measured:
+    """What the builds of one method gave, a value a round; the PSNR is that of the first."""
+
+    per_second: list[float] = field(default_factory=list)
+    per_cpu_second: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    psnr: float = 0.0
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    if argv[:1] == ["--worker"]:
+        _work(*argv[1:])
+        return
+    parser = cli.ArgumentParser(prog="python scripts/bench_build.py", description=__doc__)
+    parser.add_argument("--zip", type=Path, metavar="PATH", help="measure this raw zip; default: drawn photographs")
+    parser.add_argument("--photos", type=int, default=800, metavar="N", help="drawn photographs; default: %(default)s")
+    parser.add_argument(
+        "--long_side",
+        type=int,
+        nargs=2,
+        default=(600, 1200),
+        metavar=("LO", "HI"),
+        help="long side of drawn photographs, pixels; default: 600 1200",
+    )
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="builds a method; default: %(default)s")
+    parser.add_argument(
+        "--psnr_photos", type=int, default=48, metavar="N", help="photographs compared; default: %(default)s"
+    )
+    parser.add_argument("--memory", action="store_true", help="also our peak memory on a zip and on one 10 times as large")
+    parser.add_argument(
+        "--memory_photos", type=int, default=400, metavar="N", help="in the smaller of these; default: %(default)s"
+    )
+    parser.add_argument(
+        "--work_dir",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "bench_build",
+        metavar="DIR",
+        help="where drawn photographs stay for the next run; default: %(default)s",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
+    args = parser.parse_args(argv)
+    if min(args.photos, args.rounds, args.psnr_photos, args.memory_photos) < 1 or not 16 <= args.long_side[0]:
+        raise UserError("--photos, --rounds, --psnr_photos, --memory_photos: at least 1; --long_side: at least 16")
+    if args.long_side[0] > args.long_side[1]:
+        raise UserError("--long_side takes the smaller number first")
+    if args.zip and not args.zip.is_file():
+        raise UserError(f"no such zip: {args.zip}")
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+
+    raw_zip = args.zip or _drawn(args.work_dir, args.photos, tuple(args.long_side))
+    machine = benchmark.machine(LIBRARIES)
+    print(f"{_describe_zip(raw_zip)}\n{benchmark.describe(machine)}\n", flush=True)
+    rows = _compare(raw_zip, args.work_dir, args.rounds, args.psnr_photos)
+    if args.memory:
+        print(flush=True)
+        rows += _compare_memory(args.work_dir, args.memory_photos)
+    if args.json:
+        settings = {"zip": raw_zip.name, "photographs": len(build_methods.photo_names(raw_zip)), "rounds": args.rounds}
+        benchmark.write_json(args.json, rows, machine, **settings)
+
+
+def _drawn(work_dir: Path, photos: int, long_side: tuple[int, int]) -> Path:
+    """Returns a zip of drawn photographs, drawn the first time."""
+    path = work_dir / f"drawn_{photos}_{long_side[0]}_{long_side[1]}.zip"
+    if not path.exists():
+        say(f"drawing {photos} photographs into {path}")
+        build_methods.draw_zip(path, photos, long_side)
+    return path
+
+
+def _describe_zip(raw_zip: Path) -> str:
+    names = build_methods.photo_names(raw_zip)
+    return f"{raw_zip.name}: {len(names)} photographs, {raw_zip.stat().st_size / MIB:.1f} MiB"
+
+
+def _compare(raw_zip: Path, work_dir: Path, rounds: int, psnr_photos: int) -> list[Row]:
+    """Measures every method in turn, round by round, and prints the table."""
+    for method in METHODS.values():
+        if not method.available:
+            print(f"skipped: {method.title} ({method.needs} is not installed: uv pip install {method.needs})")
+    measured = {name: Measured() for name, method in METHODS.items() if method.available}
+    for round_number in range(rounds):
+        for name, results in measured.items():
+            title = METHODS[name].title
+            photos_compared = psnr_photos if round_number == 0 else 0
+            result, peak, psnr = _measure(name, raw_zip, work_dir, photos_compared)
+            results.per_second.append(result["photos"] / result["seconds"])
+            results.per_cpu_second.append(result["photos"] / result["cpu_seconds"])
+            results.memory.append(peak)
+            results.psnr = psnr or results.psnr
+            say(
+                f"round {round_number + 1}/{rounds}  {title}: {result['photos']} photographs in "
+                f"{result['seconds']:.2f} s, {result['cpu_seconds']:.2f} CPU seconds"
+            )
+    ours = measured["ours"]
+    lines, rows = [], []
+    for name, results in measured.items():
+        title = METHODS[name].title
+        figures = [
+            ("photographs a second", "photographs/s", results.per_second, ours.per_second),
+            ("photographs a CPU second", "photographs/CPU-s", results.per_cpu_second, ours.per_cpu_second),
+            ("peak memory", "MiB", results.memory, ours.memory),
+        ]
+        ratios = []
+        for figure, unit, values, our_values in figures:
+            ratios.append(statistics.median(values) / statistics.median(our_values))
+            rows.append(Row(f"{title}: {figure}", unit, statistics.median(values), ratios[-1]))
+        rows.append(Row(f"{title}: PSNR", "dB", results.psnr))
+        cells = [f"{benchmark.spread(values)}  {ratio:.2f}x" for (*_, values, _), ratio in zip(figures, ratios, strict=True)]
+        lines.append([title, *cells, f"{results.psnr:.2f}"])
+    header = ("", "photographs/s, to ours", "photographs/CPU-s, to ours", "peak MiB, to ours", "PSNR dB")
+    print(f"medians of {rounds} rounds (lowest-highest), PSNR of {psnr_photos} photographs")
+    print(benchmark.table(header, lines), flush=True)
+    return rows
+
+
+def _compare_memory(work_dir: Path, photos: int) -> list[Row]:
+    """Measures the peak memory of our build on a zip and on one with each photograph 10 times, and prints the table."""
+    small = _drawn(work_dir, photos, MEMORY_LONG_SIDE)
+    large = small.with_name(f"{small.stem}_{MEMORY_TIMES}_times.zip")
+    if not large.exists():
+        build_methods.repeat_zip(small, large, MEMORY_TIMES)
+    lines, rows = [], []
+    for raw_zip in (small, large):
+        result, peak, _ = _measure("ours", raw_zip, work_dir, 0)
+        rows.append(Row(f"{METHODS['ours'].title}: peak memory, {result['photos']} photographs", "MiB", peak))
+        zip_size = raw_zip.stat().st_size / MIB
+        lines.append([f"{result['photos']:,}", f"{zip_size:.1f}", f"{peak:.0f}", f"{peak - result['memory_before']:.0f}"])
+        say(f"memory  {result['photos']} photographs in {result['seconds']:.2f} s")
+    print(f"peak memory of {METHODS['ours'].title}; each photograph of the smaller zip is {MEMORY_TIMES} times in the larger")
+    print(benchmark.table(("photographs", "zip MiB", "peak MiB", "more than before the build, MiB"), lines), flush=True)
+    return rows
+
+
+def _measure(name: str, raw_zip: Path, work_dir: Path, psnr_photos: int) -> tuple[dict[str, Any], float, float | None]:
+    """Builds once in a fresh process and folder; returns what the worker reports, peak memory in MiB, and the PSNR."""
+    with tempfile.TemporaryDirectory(dir=work_dir) as folder:
+        log: BinaryIO
+        with (Path(folder) / "log.txt").open("wb") as log:
+            command = (sys.executable, __file__, "--worker", name, raw_zip, folder, psnr_photos)
+            with Worker(list(map(str, command)), log) as worker:
+                # What comes before, imports and a small build, is in neither time nor memory.
+                worker.report()
+                result, peak = worker.report()
+                psnr = worker.report()[0]["psnr"]
+    return result, peak, psnr
+
+
+def _work(name: str, raw_zip_name: str, folder_name: str, psnr_photos: str) -> None:
+    """What a worker does: a small build to warm up, the build that counts, then the comparison of photographs."""
+    reports = benchmark.take_stdout()
+
+    def report(**values: Any) -> None:
+        reports.write(json.dumps(values).encode() + b"\n")
+
+    method, raw_zip, folder = METHODS[name], Path(raw_zip_name), Path(folder_name)
+    warm_up, records = folder / "warm_up", folder / "records"
+    warm_up.mkdir()
+    records.mkdir()
+    build_methods.part_of_zip(raw_zip, warm_up / "raw.zip", WARM_UP_PHOTOS)
+    method.build(warm_up / "raw.zip", warm_up)
+    report(memory_before=benchmark.memory())
+
+    start, cpu_start = time.perf_counter(), benchmark.cpu_seconds()
+    method.build(raw_zip, records)
+    seconds, cpu_seconds = time.perf_counter() - start, benchmark.cpu_seconds() - cpu_start
+    names = [photo_id for photo_id, _ in method.stored(records)]
+    report(photos=len(names), seconds=seconds, cpu_seconds=cpu_seconds)
+
+    chosen = set(build_methods.evenly(sorted(names), int(psnr_photos)))
+    values = []
+    with zipfile.ZipFile(raw_zip) as archive:
+        for photo_id, jpeg in method.stored(records) if chosen else ():
+            if photo_id in chosen:
+                values.append(build_methods.psnr(archive.read(photo_id), jpeg))
+    report(psnr=statistics.fmean(values) if values else None)
+
+
+if __name__ == "__main__":
+    cli.run(main)
