@@ -16,10 +16,11 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import benchmark
 import build_methods
+import psutil
 from benchmark import MIB, Row, Worker
 from build_methods import METHODS
 
@@ -73,7 +74,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--psnr_photos", type=int, default=48, metavar="N", help="photographs compared; default: %(default)s"
     )
-    parser.add_argument("--memory", action="store_true", help="also our peak memory on a zip and on one 10 times as large")
+    parser.add_argument(
+        "--memory", action="store_true", help="also our peak memory on a zip and on one 10 times as large"
+    )
     parser.add_argument(
         "--memory_photos", type=int, default=400, metavar="N", help="in the smaller of these; default: %(default)s"
     )
@@ -86,10 +89,10 @@ def main(argv: Sequence[str]) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
     args = parser.parse_args(argv)
-    if min(args.photos, args.rounds, args.psnr_photos, args.memory_photos) < 1 or not 16 <= args.long_side[0]:
-        raise UserError("--photos, --rounds, --psnr_photos, --memory_photos: at least 1; --long_side: at least 16")
-    if args.long_side[0] > args.long_side[1]:
-        raise UserError("--long_side takes the smaller number first")
+    if min(args.photos, args.rounds, args.psnr_photos, args.memory_photos) < 1:
+        raise UserError("--photos, --rounds, --psnr_photos and --memory_photos must be at least 1")
+    if not 16 <= args.long_side[0] <= args.long_side[1]:
+        raise UserError("--long_side takes two numbers, at least 16, the smaller first")
     if args.zip and not args.zip.is_file():
         raise UserError(f"no such zip: {args.zip}")
     args.work_dir.mkdir(parents=True, exist_ok=True)
@@ -130,11 +133,11 @@ def _compare(raw_zip: Path, work_dir: Path, rounds: int, psnr_photos: int) -> li
         for name, results in measured.items():
             title = METHODS[name].title
             photos_compared = psnr_photos if round_number == 0 else 0
-            result, peak, psnr = _measure(name, raw_zip, work_dir, photos_compared)
+            result = _measure(name, raw_zip, work_dir, photos_compared)
             results.per_second.append(result["photos"] / result["seconds"])
             results.per_cpu_second.append(result["photos"] / result["cpu_seconds"])
-            results.memory.append(peak)
-            results.psnr = psnr or results.psnr
+            results.memory.append(result["peak"])
+            results.psnr = result["psnr"] or results.psnr
             say(
                 f"round {round_number + 1}/{rounds}  {title}: {result['photos']} photographs in "
                 f"{result['seconds']:.2f} s, {result['cpu_seconds']:.2f} CPU seconds"
@@ -153,7 +156,9 @@ def _compare(raw_zip: Path, work_dir: Path, rounds: int, psnr_photos: int) -> li
             ratios.append(statistics.median(values) / statistics.median(our_values))
             rows.append(Row(f"{title}: {figure}", unit, statistics.median(values), ratios[-1]))
         rows.append(Row(f"{title}: PSNR", "dB", results.psnr))
-        cells = [f"{benchmark.spread(values)}  {ratio:.2f}x" for (*_, values, _), ratio in zip(figures, ratios, strict=True)]
+        cells = [
+            f"{benchmark.spread(values)}  {ratio:.2f}x" for (*_, values, _), ratio in zip(figures, ratios, strict=True)
+        ]
         lines.append([title, *cells, f"{results.psnr:.2f}"])
     header = ("", "photographs/s, to ours", "photographs/CPU-s, to ours", "peak MiB, to ours", "PSNR dB")
     print(f"medians of {rounds} rounds (lowest-highest), PSNR of {psnr_photos} photographs")
@@ -169,28 +174,29 @@ def _compare_memory(work_dir: Path, photos: int) -> list[Row]:
         build_methods.repeat_zip(small, large, MEMORY_TIMES)
     lines, rows = [], []
     for raw_zip in (small, large):
-        result, peak, _ = _measure("ours", raw_zip, work_dir, 0)
+        result = _measure("ours", raw_zip, work_dir, 0)
+        peak = result["peak"]
         rows.append(Row(f"{METHODS['ours'].title}: peak memory, {result['photos']} photographs", "MiB", peak))
         zip_size = raw_zip.stat().st_size / MIB
-        lines.append([f"{result['photos']:,}", f"{zip_size:.1f}", f"{peak:.0f}", f"{peak - result['memory_before']:.0f}"])
+        lines.append(
+            [f"{result['photos']:,}", f"{zip_size:.1f}", f"{peak:.0f}", f"{peak - result['memory_before']:.0f}"]
+        )
         say(f"memory  {result['photos']} photographs in {result['seconds']:.2f} s")
-    print(f"peak memory of {METHODS['ours'].title}; each photograph of the smaller zip is {MEMORY_TIMES} times in the larger")
+    print(f"peak memory of {METHODS['ours'].title}; the larger zip holds every photograph {MEMORY_TIMES} times")
     print(benchmark.table(("photographs", "zip MiB", "peak MiB", "more than before the build, MiB"), lines), flush=True)
     return rows
 
 
-def _measure(name: str, raw_zip: Path, work_dir: Path, psnr_photos: int) -> tuple[dict[str, Any], float, float | None]:
-    """Builds once in a fresh process and folder; returns what the worker reports, peak memory in MiB, and the PSNR."""
+def _measure(name: str, raw_zip: Path, work_dir: Path, psnr_photos: int) -> dict[str, Any]:
+    """Builds once in a fresh process and folder; returns what the worker reports, and the peak memory in MiB."""
     with tempfile.TemporaryDirectory(dir=work_dir) as folder:
-        log: BinaryIO
-        with (Path(folder) / "log.txt").open("wb") as log:
-            command = (sys.executable, __file__, "--worker", name, raw_zip, folder, psnr_photos)
-            with Worker(list(map(str, command)), log) as worker:
-                # What comes before, imports and a small build, is in neither time nor memory.
-                worker.report()
-                result, peak = worker.report()
-                psnr = worker.report()[0]["psnr"]
-    return result, peak, psnr
+        command = [sys.executable, __file__, "--worker", name, raw_zip, folder, psnr_photos]
+        with (Path(folder) / "log.txt").open("wb") as log, Worker([*map(str, command)], log) as worker:
+            # What comes before, imports and a small build, is in neither time nor peak; nor is what comes after.
+            before, _ = worker.report()
+            times, peak = worker.report()
+            stored, _ = worker.report()
+    return {**before, **times, **stored, "peak": peak}
 
 
 def _work(name: str, raw_zip_name: str, folder_name: str, psnr_photos: str) -> None:
@@ -206,21 +212,22 @@ def _work(name: str, raw_zip_name: str, folder_name: str, psnr_photos: str) -> N
     records.mkdir()
     build_methods.part_of_zip(raw_zip, warm_up / "raw.zip", WARM_UP_PHOTOS)
     method.build(warm_up / "raw.zip", warm_up)
-    report(memory_before=benchmark.memory())
+    report(memory_before=psutil.Process().memory_info().rss / MIB)
 
     start, cpu_start = time.perf_counter(), benchmark.cpu_seconds()
     method.build(raw_zip, records)
     seconds, cpu_seconds = time.perf_counter() - start, benchmark.cpu_seconds() - cpu_start
-    names = [photo_id for photo_id, _ in method.stored(records)]
-    report(photos=len(names), seconds=seconds, cpu_seconds=cpu_seconds)
+    report(seconds=seconds, cpu_seconds=cpu_seconds)
 
-    chosen = set(build_methods.evenly(sorted(names), int(psnr_photos)))
-    values = []
+    names = [photo_id for photo_id, _ in method.stored(records)]
     with zipfile.ZipFile(raw_zip) as archive:
-        for photo_id, jpeg in method.stored(records) if chosen else ():
-            if photo_id in chosen:
-                values.append(build_methods.psnr(archive.read(photo_id), jpeg))
-    report(psnr=statistics.fmean(values) if values else None)
+        chosen = build_methods.evenly(sorted(set(names) & set(archive.namelist())), int(psnr_photos))
+        originals = {photo_id: archive.read(photo_id) for photo_id in chosen}
+    # Those that EXIF turns are left out: only we turn them.
+    originals = {photo_id: data for photo_id, data in originals.items() if not build_methods.is_turned(data)}
+    stored = method.stored(records) if originals else ()
+    values = [build_methods.psnr(originals[photo_id], jpeg) for photo_id, jpeg in stored if photo_id in originals]
+    report(photos=len(names), psnr=statistics.fmean(values) if values else None)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the bench scripts share: a process and its memory watched, medians, the table, the JSON file with the machine."""
+"""What the bench scripts share: a process and its memory watched, medians, the table, the JSON file."""
 
 from __future__ import annotations
 
@@ -36,13 +36,11 @@ class Row:
 class Worker:
     """A subprocess that reports in lines of JSON on its stdout, with its memory watched meanwhile."""
 
-    def __init__(self, command: Sequence[str | os.PathLike[str]], log: BinaryIO) -> None:
+    def __init__(self, command: Sequence[str], log: BinaryIO) -> None:
         """Starts `command`; its stderr goes to the file `log`."""
         self._log = log
         # A group of its own, to end it with the children that it may have.
-        self._process = subprocess.Popen(
-            [*map(os.fspath, command)], stdout=subprocess.PIPE, stderr=log, bufsize=0, start_new_session=True
-        )
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, bufsize=0, start_new_session=True)
 
     def __enter__(self) -> Worker:
         return self
@@ -107,11 +105,11 @@ def spread(values: Sequence[float], digits: int = 0) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns a table in plain text, the first column aligned to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [header, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "  ".join(cell.rjust(width) if n else cell.ljust(width) for n, (cell, width) in enumerate(zip(line, widths)))
-        for line in lines
-    )
+    lines = []
+    for cells in (header, ["-" * width for width in widths], *rows):
+        aligned = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+        lines.append("  ".join([cells[0].ljust(widths[0]), *aligned[1:]]))
+    return "\n".join(lines)
 
 
 def machine(libraries: Sequence[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from butterflyer_jax.data.synthetic import SPECIES, draw_photograph
 
@@ -37,7 +37,7 @@ MAX_DRAWN_SIDE = 1600
 
 @dataclass(frozen=True)
 class Method:
-    """A way to build: `build(zip, folder)`, and `stored(folder)`, which reads (photo_id, JPEG) back from the records."""
+    """A way to build: `build(zip, folder)`, and `stored(folder)`, which yields (photo_id, JPEG) from the records."""
 
     title: str
     build: Callable[[Path, Path], None]
@@ -91,6 +91,7 @@ def _plain_tfds(raw_zip: Path, folder: Path) -> None:
 @functools.cache
 def _plain_builder() -> Callable[..., Any]:
     import tensorflow_datasets as tfds
+    from etils import epath
 
     tfds.disable_progress_bar()
 
@@ -98,6 +99,8 @@ def _plain_builder() -> Callable[..., Any]:
         """One loop in one process, as in the tutorials of TFDS."""
 
         VERSION = tfds.core.Version("1.0.0")
+        # TFDS looks for it through the package that the class is in, and a script is in none.
+        pkg_dir_path = epath.Path(__file__).parent
 
         def __init__(self, raw_zip: Path, **kwargs: Any) -> None:
             self._raw_zip = raw_zip
@@ -181,6 +184,11 @@ METHODS = {
     "plain": Method("plain TFDS + Pillow", _plain_tfds, _stored_in_tfrecords),
     "webdataset": Method("webdataset + Pillow, Pool", _webdataset, _stored_in_tars, needs="webdataset"),
 }
+
+
+def is_turned(data: bytes) -> bool:
+    """Returns whether EXIF says that a photograph is to be turned."""
+    return Image.open(io.BytesIO(data)).getexif().get(ExifTags.Base.Orientation, 1) != 1
 
 
 def psnr(original: bytes, jpeg: bytes) -> float:

@@ -23,8 +23,8 @@ from butterflyer_jax.data.labels import SPLIT_NAMES, SPLITS
 __all__ = ["SPLITS", "DamagedMember", "Listing", "Member", "MemberReader", "Reject", "open_zip", "read_listing"]
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-# What a member may unpack to; the largest picture that max_pixels admits needs less.
-MAX_MEMBER_BYTES = 512 << 20
+# What a member may unpack to: 100 megapixels that nothing packs take 300 MB.
+MAX_MEMBER_BYTES = 320 << 20
 
 _ENCRYPTED = 0x1
 _UTF8_NAME = 0x800

@@ -80,15 +80,15 @@ def test_outputs_that_cannot_be(train: Command, command: Command, tiny_config: P
 
 
 # A limit on the size of files fails a write in the middle, as a full disk does. The config file is Python: it can set
-# the limit once the photographs are prepared, and TFDS writes.
+# the limit once the photographs are prepared, and the records are written.
 DISK_FULL_FOR_RECORDS = """
 import resource
-from butterflyer_jax.data import prepare
-read = prepare.Preparation.read
-def read_and_limit(self, photo):
+from butterflyer_jax.data import records
+run_task = records.run_task
+def limit_and_run(task):
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
-    return read(self, photo)
-prepare.Preparation.read = read_and_limit
+    run_task(task)
+records.run_task = limit_and_run
 """
 
 
@@ -99,9 +99,13 @@ def test_a_full_disk_while_building(
     deadly = tmp_path / "deadly.py"
     deadly.write_text(tiny_config.read_text() + DISK_FULL_FOR_RECORDS)
     result = command("train", "--config", deadly, "--input", raw_zip, "--output", tmp_path / "run")
-    assert_one_line_error(result, f"cannot write records to {tmp_path}", "starts anew")
+    assert_one_line_error(result, f"cannot write records to {tmp_path}", "goes on once there is space")
     assert not list(tmp_path.rglob(INFO_FILE))
     assert not (tmp_path / "run").exists()
+    # There is space now.
+    result = train(raw_zip)
+    assert result.returncode == 0, result.stderr
+    assert "going on with a build that was broken off" in result.stderr
 
 
 def test_a_full_disk_while_saving(train: Command, tmp_path: Path) -> None:

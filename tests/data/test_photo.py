@@ -146,8 +146,9 @@ def psnr(image: Image.Image, reference: np.ndarray) -> float:
 
 # Sides that no power of two divides: where a scaled decode rounds up, the picture must not shift.
 @pytest.mark.parametrize("size", [(613, 411), (1201, 803), (2003, 1337), (1337, 2003)])
-def test_scaling_is_as_good_as_pillows(size: tuple[int, int]) -> None:
-    data = encode(textured(*size), "JPEG", quality=92)
+@pytest.mark.parametrize("picture_format", ["JPEG", "PNG"])
+def test_scaling_is_as_good_as_pillows(size: tuple[int, int], picture_format: str) -> None:
+    data = encode(textured(*size), picture_format, quality=92, compress_level=1)
     decoded = Image.open(io.BytesIO(data))
     ours, _ = photo.load(data, 128, BIG)
     planes = [
