@@ -94,8 +94,9 @@ def cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def spread(values: Sequence[float], digits: int = 0) -> str:
-    """Returns the median with the lowest and the highest, `12 (11-14)`; of one value that value."""
+def spread(values: Sequence[float]) -> str:
+    """Returns the median with the lowest and the highest, `12.3 (11.9-14.0)`; of one value that value."""
+    digits = 0 if statistics.median(values) >= 100 else 1
     median = f"{statistics.median(values):,.{digits}f}"
     if len(values) == 1:
         return median

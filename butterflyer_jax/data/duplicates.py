@@ -26,7 +26,7 @@ def perceptual_hash(image: Image.Image) -> str:
     """
     # Shrunk by a box filter first, which is quick: the hash's own filter is a wide one.
     small = image.convert("L").resize((4 * HASH_SIDE, 4 * HASH_SIDE), Image.Resampling.BOX)
-    return str(imagehash.dhash(small, HASH_SIDE))
+    return np.packbits(imagehash.dhash(small, HASH_SIDE).hash).tobytes().hex()
 
 
 def group(hashes: list[str], max_bits: int) -> np.ndarray:

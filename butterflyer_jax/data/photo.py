@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
+from collections.abc import Callable
+from typing import IO
 
 import cykooz_resizer
 import numpy as np
@@ -15,8 +18,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 # A format can be asked for by name once Pillow has loaded its reader.
 Image.init()
 
-# A JPEG is decoded at k/8 of its size, k the smallest that leaves this many times the size wanted. Measured: within
-# 0.1 dB of a full decode, and on 12 megapixels five times as fast.
+# A JPEG is decoded at the smallest of these scales that leaves so many times the size wanted. Measured: no loss against
+# a full decode, 0.3 dB at the worst size, and on 12 megapixels five times as fast. A margin of 1.25 is 8% faster on
+# pictures of 1,000 pixels, but loses 0.5 dB. For scales between, the decoder has no fast code.
+DECODE_SCALES = (1 / 8, 1 / 4, 1 / 2)
 SCALED_DECODE_MARGIN = 1.5
 LANCZOS = cykooz_resizer.ResizeAlg.convolution(cykooz_resizer.FilterType.lanczos3)
 # Other pictures are first shrunk by whole numbers, to no less than this many times the size wanted.
@@ -38,15 +43,12 @@ class PhotoError(ValueError):
     """A photograph that cannot be used; the message is the reason that rejects.csv gives."""
 
 
-def num_pixels(data: bytes) -> int:
-    """Returns the pixels that a picture file claims to have, 0 where it is none; reads its header alone."""
-    with contextlib.suppress(Exception):
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        return image.width * image.height
-    return 0
-
-
-def load(data: bytes, image_size: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
+def load(
+    data: bytes,
+    image_size: int,
+    max_pixels: int,
+    decoding: Callable[[int], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+) -> tuple[Image.Image, tuple[int, int]]:
     """Decodes a picture file and scales it so that its short side has `image_size` pixels.
 
     Grey, palette, CMYK and 16-bit pictures are converted; transparent ones are laid on white; the result is upright.
@@ -55,6 +57,7 @@ def load(data: bytes, image_size: int, max_pixels: int) -> tuple[Image.Image, tu
       data: a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF.
       image_size: short side of the result, pixels.
       max_pixels: largest picture that is decoded or made, pixels.
+      decoding: called with the pixels that the header tells of, returns the context in which they are decoded.
 
     Returns:
       The RGB image, and the width and height of the upright picture in the file.
@@ -68,7 +71,8 @@ def load(data: bytes, image_size: int, max_pixels: int) -> tuple[Image.Image, tu
         if image.width * image.height > max_pixels:
             raise PhotoError(f"too large: {image.width}x{image.height} is more than {max_pixels} pixels")
         target = _target_size(image.size, image_size, max_pixels)
-        scaled = _scaled_jpeg(data, image, target) or _decode(image, target)
+        with decoding(image.width * image.height):
+            scaled = _scaled_jpeg(data, image, target) or _decode(image, target)
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
@@ -89,11 +93,12 @@ def load(data: bytes, image_size: int, max_pixels: int) -> tuple[Image.Image, tu
     return turned, image.size[::-1] if sideways else image.size
 
 
-def encode(image: Image.Image, quality: int) -> bytes:
-    """Returns an RGB image as JPEG, `quality` 1 to 100."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+def write(image: Image.Image, file: IO[bytes], quality: int) -> int:
+    """Writes an RGB image as JPEG, `quality` 1 to 100, to the end of a file; returns the number of bytes."""
+    start = file.tell()
+    # Into a real file Pillow encodes without the interpreter's lock, into memory with it.
+    image.save(file, "JPEG", quality=quality)
+    return file.tell() - start
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -141,17 +146,12 @@ def _scaled_jpeg(data: bytes, image: Image.Image, target: tuple[int, int]) -> Im
     """Returns a JPEG decoded at the least size that serves, then scaled; None where Pillow must decode it."""
     if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
         return None
-    wanted = [SCALED_DECODE_MARGIN * side for side in target]
-    eighths = next((k for k in range(1, 8) if all(s * k / 8 >= w for s, w in zip(image.size, wanted, strict=True))), 8)
-    width, height = (side * eighths / 8 for side in image.size)
+    shrinkage = SCALED_DECODE_MARGIN * max(target[0] / image.width, target[1] / image.height)
+    scale = next((scale for scale in DECODE_SCALES if scale >= shrinkage), 1)
+    width, height = image.width * scale, image.height * scale
     try:
         pixels = simplejpeg.decode_jpeg(
-            data,
-            "RGB",
-            fastdct=False,
-            fastupsample=False,
-            min_width=int(-(-width // 1)),
-            min_height=int(-(-height // 1)),
+            data, "RGB", fastdct=False, fastupsample=False, min_width=math.ceil(width), min_height=math.ceil(height)
         )
     except ValueError:
         # Damaged, or of a rare kind; Pillow knows more kinds, and says what is wrong.

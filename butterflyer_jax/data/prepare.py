@@ -36,8 +36,9 @@ LARGE_BYTES = 32 << 20
 LARGE_PIXELS = 25_000_000
 _large = threading.RLock()
 
-# Pixels that stand for a photograph in the statistics: one in so many in either direction.
+# Pixels that stand for a photograph in the statistics: one of so many in either direction.
 _SAMPLE_STEP = 8
+_LEVELS = np.arange(256) / 255
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -124,12 +125,11 @@ def run_task(task: str) -> None:
         with storage.whole_file(jpegs) as temporary, temporary.open("wb") as file:
             for member in members:
                 try:
-                    jpeg, row = _prepare(reader, member, config)
+                    image, facts = _prepare(reader, member, config)
                 except (archive.DamagedMember, photo.PhotoError) as error:
                     rows.append(str(error))
                     continue
-                file.write(jpeg)
-                rows.append({**row, "num_bytes": len(jpeg)})
+                rows.append({**facts, "num_bytes": photo.write(image, file, config.jpeg_quality)})
         # Last: where it stands, the JPEGs are whole.
         storage.write_text(index, json.dumps(rows))
 
@@ -166,14 +166,15 @@ def _results(task: str) -> tuple[epath.Path, epath.Path]:
     return path.parent / f"{stem}.jpegs", path.parent / f"{stem}.index.json"
 
 
-def _prepare(reader: archive.MemberReader, member: Member, config: BuildConfig) -> tuple[bytes, dict[str, Any]]:
-    """Returns a photograph's JPEG, and the fields of `Prepared` that its pixels settle."""
+def _prepare(reader: archive.MemberReader, member: Member, config: BuildConfig) -> tuple[Image.Image, dict[str, Any]]:
+    """Returns a photograph in its new size, and the fields of `Prepared` that its pixels settle."""
     with _one_at_a_time(member.num_bytes > LARGE_BYTES):
         data = reader.read(member)
-        with _one_at_a_time(photo.num_pixels(data) > LARGE_PIXELS):
-            image, source_size = photo.load(data, config.image_size, config.max_pixels)
+        image, source_size = photo.load(
+            data, config.image_size, config.max_pixels, lambda pixels: _one_at_a_time(pixels > LARGE_PIXELS)
+        )
     mean, mean_square = _statistics(image)
-    facts = {
+    return image, {
         "content_hash": sha256(data).hexdigest(),
         "perceptual_hash": duplicates.perceptual_hash(image),
         "source_width": source_size[0],
@@ -183,7 +184,6 @@ def _prepare(reader: archive.MemberReader, member: Member, config: BuildConfig) 
         "mean": mean,
         "mean_square": mean_square,
     }
-    return photo.encode(image, config.jpeg_quality), facts
 
 
 def _one_at_a_time(large: bool) -> contextlib.AbstractContextManager[Any]:
@@ -192,6 +192,6 @@ def _one_at_a_time(large: bool) -> contextlib.AbstractContextManager[Any]:
 
 def _statistics(image: Image.Image) -> tuple[list[float], list[float]]:
     """Returns the mean and the mean square of each channel, of a range of 0 to 1."""
-    sample = np.asarray(image)[::_SAMPLE_STEP, ::_SAMPLE_STEP].reshape(-1, 3) / 255
-    mean, mean_square = sample.mean(0).round(5).tolist(), np.square(sample).mean(0).round(5).tolist()
-    return mean, mean_square
+    size = max(1, image.width // _SAMPLE_STEP), max(1, image.height // _SAMPLE_STEP)
+    histogram = np.reshape(image.resize(size, Image.Resampling.NEAREST).histogram(), (3, 256)) / (size[0] * size[1])
+    return (histogram @ _LEVELS).round(5).tolist(), (histogram @ _LEVELS**2).round(5).tolist()

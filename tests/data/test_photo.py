@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,20 +161,33 @@ def test_scaling_is_as_good_as_pillows(size: tuple[int, int], picture_format: st
     reference = np.stack([np.asarray(plane) for plane in planes], axis=-1).clip(0, 255)
     # Records are compared as records: what JPEG at quality 95 loses is more than what scaling does.
     records = [
-        Image.open(io.BytesIO(photo.encode(image, 95)))
+        Image.open(io.BytesIO(encode(image, quality=95)))
         for image in (ours, decoded.resize(ours.size, Image.Resampling.LANCZOS))
     ]
     assert psnr(records[0], reference) > psnr(records[1], reference) - 0.5
 
 
-def test_quality_is_heard() -> None:
-    sizes = [len(photo.encode(gradient(), quality)) for quality in (30, 95)]
+def test_jpegs_are_written_one_after_another(tmp_path: Path) -> None:
+    with (tmp_path / "jpegs").open("wb") as file:
+        sizes = [photo.write(gradient(), file, quality) for quality in (30, 95)]
+    data = (tmp_path / "jpegs").read_bytes()
     assert sizes[0] < sizes[1]
+    assert sum(sizes) == len(data)
+    for jpeg, quality in ((data[: sizes[0]], 30), (data[sizes[0] :], 95)):
+        assert jpeg == encode(gradient(), quality=quality)
 
 
-def test_a_header_says_how_many_pixels() -> None:
-    assert photo.num_pixels(encode(gradient())) == 90 * 60
-    assert photo.num_pixels(b"hello") == 0
+def test_decoding_happens_in_a_context_that_knows_the_size() -> None:
+    seen = []
+
+    @contextlib.contextmanager
+    def decoding(pixels: int) -> Iterator[None]:
+        seen.append(pixels)
+        yield
+        seen.append("done")
+
+    photo.load(encode(gradient()), 32, BIG, decoding)
+    assert seen == [90 * 60, "done"]
 
 
 def test_an_image_that_is_open_already_is_scaled_the_same() -> None:

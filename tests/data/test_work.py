@@ -167,16 +167,16 @@ def test_memory_for_large_photographs_is_taken_by_one_at_a_time(
 ) -> None:
     monkeypatch.setattr(prepare, "LARGE_PIXELS", 64 * 56 - 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    load, at_work, most = prepare.photo.load, [], []
+    decode, at_work, most = prepare.photo._scaled_jpeg, [], []
 
     def watch(*arguments: object) -> object:
         at_work.append(1)
         most.append(len(at_work))
         time.sleep(0.001)
         at_work.pop()
-        return load(*arguments)
+        return decode(*arguments)
 
-    monkeypatch.setattr(prepare.photo, "load", watch)
+    monkeypatch.setattr(prepare.photo, "_scaled_jpeg", watch)
     build.build(make_zip(tmp_path / "raw.zip", folder_members(30)), tmp_path / "out", SMALL)
     assert max(most) == 1
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import operator
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any
 
@@ -115,9 +116,12 @@ class Builder(FileReaderBuilder):
             for split in SPLITS
             if (of_split := photos.of_split(split))
         }
-        lengths = work.write_records(self._work_dir, photos, names, workers)
         folder = storage.path(self.data_dir)
-        self._write_card(folder, photos)
+        with ThreadPoolExecutor(1) as beside:
+            # Drawn by one core, as shards are mostly written by the disk.
+            card = beside.submit(self._write_card, folder, photos)
+            lengths = work.write_records(self._work_dir, photos, names, workers)
+            card.result()
         for file in (file for files in names.values() for file in files):
             storage.move(self._work_dir / "records" / file, folder / file)
         self.info.features["label"].names = photos.species
