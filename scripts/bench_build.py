@@ -10,14 +10,18 @@ times a second; some 600 MiB of it are TensorFlow, which webdataset does without
 records, against the photograph decoded by Pillow and scaled by its Lanczos in float32.
 
 Measured on 2 cores of an AMD EPYC (a virtual machine, its cores shared with other work), Python 3.11, Pillow 12.3,
-simplejpeg 1.9, cykooz-resizer 4.0, tensorflow-datasets 4.9.10, webdataset 1.0.2; medians of 5 rounds, in parentheses
-the lowest and the highest:
+simplejpeg 1.9, cykooz-resizer 4.0, tensorflow-datasets 4.9.10, webdataset 1.0.2; medians, in parentheses the lowest and
+the highest:
 
-    800 drawn photographs, long side 600 to 1,200 pixels, 95 MiB
+    2,400 drawn photographs, long side 600 to 1,200 pixels, 283 MiB (--rounds 5 --memory)
                                photographs/s  photographs/CPU-s  peak MiB  PSNR dB
-    butterflyer_jax            464 (447-472)      286 (280-291)       708    39.30
-    plain TFDS + Pillow        122 (120-126)      122 (120-126)       635    39.10
-    webdataset + Pillow, Pool  228 (226-235)      117 (115-120)       154    39.10
+    butterflyer_jax            549 (511-577)      328 (306-336)       734    38.90
+    plain TFDS + Pillow        120 (119-123)      120 (119-123)       666    38.84
+    webdataset + Pillow, Pool  226 (224-232)      116 (115-118)       159    38.84
+
+    6,000 of them (--photos 6000, 3 rounds): 549, 115 and 216 photographs/s, 317, 115 and 111 a CPU second.
+
+    Measured before Pillow encoded without the lock and before scales of 5/8 to 7/8 were left out, which is 10% here:
 
     832 photographs of the Leeds Butterfly data set (--zip), about 500x346 pixels, 43 MiB
     butterflyer_jax            555 (528-585)      400 (378-414)       711    40.01
@@ -29,10 +33,10 @@ the lowest and the highest:
     plain TFDS + Pillow              8 (8-9)            8 (8-9)       741    38.52
     webdataset + Pillow, Pool     16 (16-16)            8 (8-8)       325    38.52
 
-    Peak memory (--memory): 683 MiB for 400 photographs in 16.6 MiB, 713 MiB for 4,000 in 165.6 MiB.
+    Peak memory (--memory): 692 MiB for 400 photographs in 16.6 MiB, 716 MiB for 4,000 in 165.6 MiB.
 
-Of ours 0.31 to 0.35 s are the data card, whatever the number of photographs (in a fresh process 0.8 s more, to import
-matplotlib and Jinja): a fifth of the time here, nothing on large sets.
+Of ours 0.3 s are the data card, whatever the number of photographs (in a fresh process 0.8 s more, to import matplotlib
+and Jinja), most of it beside the writing of the records.
 
 Tried, in ms of one core on the drawn photographs (on others in parentheses):
   - Decode and resize by Pillow: 7.3 (3 to 8 for its Lanczos alone). Decode by simplejpeg, Lanczos by cykooz: 2.2, of
