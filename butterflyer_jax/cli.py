@@ -164,6 +164,8 @@ def install_excepthook() -> None:
     def hook(kind: type[BaseException], error: BaseException, trace: object) -> None:
         if isinstance(error, UserError):
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        elif isinstance(error, OSError) and error.strerror:
+            print(f"error: {error.strerror}: {error.filename}", file=sys.stderr)
         else:
             default(kind, error, trace)  # type: ignore[arg-type]
 

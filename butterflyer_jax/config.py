@@ -87,6 +87,9 @@ class OptimConfig:
     momentum: float = option(0.9, "momentum of sgd")
     weight_decay: float = option(5e-4, "decay of kernels; biases and normalisation are left alone")
     label_smoothing: float = option(0.0, "probability spread evenly over all species")
+    class_balance: float = option(
+        0.0, "what counts the same in the training loss, 0: photographs, 1: species, or between"
+    )
     gradient_clip_norm: float = option(0.0, "largest global norm of the gradient; 0 means no limit")
 
 
@@ -195,6 +198,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "optim.momentum": _SHARE,
     "optim.weight_decay": (0.0, 1e3),
     "optim.label_smoothing": (0.0, 0.99),
+    "optim.class_balance": _SHARE,
     "optim.gradient_clip_norm": (0.0, 1e9),
     "checkpoint.every_steps": (0, 2**31),
     "checkpoint.keep_last": _POSITIVE,
@@ -246,6 +250,8 @@ def _check_type(name: str, value: Any, field_type: Any) -> None:
         right = isinstance(value, field_type)
     else:  # an RGB triple
         right = isinstance(value, tuple) and len(value) == 3 and all(isinstance(v, (int, float)) for v in value)
+    if isinstance(value, str) and not value.isprintable():
+        raise UserError(f"config field {name} = {value!r} has letters that cannot be printed")
     if not right:
         wanted = (
             getattr(field_type, "__name__", str(field_type)) if field_type in (bool, str, int, float) else field_type

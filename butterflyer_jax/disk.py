@@ -14,6 +14,8 @@ REFUSALS = (
     "File too large",
     "Permission denied",
     "Read-only file system",
+    "Not a directory",
+    "File exists",
 )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
+import numpy as np
 import optax
 
 
@@ -21,3 +24,22 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, label_smoothing: float =
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     targets = jax.nn.one_hot(labels, logits.shape[-1])
     return optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, label_smoothing))
+
+
+def class_weights(counts: Sequence[int], balance: float) -> np.ndarray:
+    """Returns what the photographs of each class weigh in the training loss.
+
+    Weights go with n**-balance, n the photographs of a class, and their mean over all photographs is 1. With a balance
+    of 0 every photograph counts the same, with 1 every class; 0.5 is the square root of Mahajan et al. 2018
+    (arXiv:1805.00932).
+
+    Args:
+      counts: training photographs of each class; one without any weighs 0.
+      balance: 0 to 1.
+
+    Returns:
+      float32 [num_classes].
+    """
+    n = np.asarray(counts, np.float64)
+    weights = np.where(n > 0, np.maximum(n, 1) ** -balance, 0)
+    return (weights * n.sum() / (weights * n).sum()).astype(np.float32)

@@ -9,6 +9,7 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -96,11 +97,13 @@ def make_train_step(
     config: Config,
     mesh: Mesh,
     steps_per_epoch: int,
+    class_weights: np.ndarray | None = None,
 ) -> TrainStep:
     """Returns the jitted function `(state, batch) -> (state, metrics)`; it takes over the memory of the old state.
 
     The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size] and index int32 [batch_size].
-    The loss is the mean over the global batch. Augmentation draws from (seed, epoch, index), dropout from (seed, step).
+    The loss is the mean over the global batch, each photograph weighed by `class_weights`, float32 [num_classes], where
+    these are given. Augmentation draws from (seed, epoch, index), dropout from (seed, step).
     Metrics are float32 []: loss, top1, gradient_norm.
     """
 
@@ -118,8 +121,10 @@ def make_train_step(
                 mutable=["batch_stats"],
                 rngs={"dropout": dropout_key},
             )
-            loss = losses.cross_entropy(logits, batch["label"], config.optim.label_smoothing).mean()
-            return loss, (logits, updates.get("batch_stats", {}))
+            loss = losses.cross_entropy(logits, batch["label"], config.optim.label_smoothing)
+            if class_weights is not None:
+                loss = loss * jnp.asarray(class_weights)[batch["label"]]
+            return loss.mean(), (logits, updates.get("batch_stats", {}))
 
         (loss, (logits, batch_stats)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.variables.params)
         updates, opt_state = tx.update(gradients, state.opt_state, state.variables.params)

@@ -59,7 +59,7 @@ def train(
     # Imported here, not above: `--help` and a wrong path should answer at once.
     import jax
 
-    from butterflyer_jax import loop, optim, runs, sharding, step, tracking
+    from butterflyer_jax import loop, losses, optim, runs, sharding, step, tracking
     from butterflyer_jax.checkpoint import Checkpointer
     from butterflyer_jax.data import source
     from butterflyer_jax.models import create_model
@@ -74,6 +74,9 @@ def train(
     total_steps = config.num_epochs * data.steps_per_epoch
     schedule = optim.make_schedule(config.optim, data.steps_per_epoch, total_steps)
     tx = optim.make_optimizer(config.optim, schedule)
+    weights = (
+        losses.class_weights(data.class_counts, config.optim.class_balance) if config.optim.class_balance else None
+    )
     dtype = sharding.compute_dtype(config.precision, mesh)
     model = create_model(config.model, len(data.species), dtype)
 
@@ -102,7 +105,7 @@ def train(
             result = loop.fit(
                 state=state,
                 data=data,
-                train_step=step.make_train_step(model.apply, tx, config, mesh, data.steps_per_epoch),
+                train_step=step.make_train_step(model.apply, tx, config, mesh, data.steps_per_epoch, weights),
                 eval_step=step.make_eval_step(model.apply, config, mesh),
                 schedule=schedule,
                 checkpointer=checkpointer,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from butterflyer_jax.config import OptimConfig
-from butterflyer_jax.losses import cross_entropy
+from butterflyer_jax.losses import class_weights, cross_entropy
 from butterflyer_jax.optim import make_optimizer, make_schedule, mask_by_path
 
 
@@ -65,3 +65,13 @@ def test_cross_entropy_with_and_without_smoothing() -> None:
     np.testing.assert_allclose(cross_entropy(logits, labels), -np.log([0.7, 0.5]), rtol=1e-5)
     targets = np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
     np.testing.assert_allclose(cross_entropy(logits, labels, 0.3), -(targets * logits).sum(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+def test_class_weights_go_from_photographs_to_species(balance: float) -> None:
+    counts = np.array([680, 1, 0, 19])
+    weights = class_weights(counts, balance)
+    assert weights[2] == 0
+    np.testing.assert_allclose(weights[0] / weights[1], 680**-balance, rtol=1e-5)
+    # The mean over all photographs stays what it was: the learning rate need not change.
+    np.testing.assert_allclose((weights * counts).sum() / counts.sum(), 1, rtol=1e-6)

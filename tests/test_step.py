@@ -16,7 +16,7 @@ import optax
 import pytest
 from jax.sharding import Mesh
 
-from butterflyer_jax import optim, sharding, step
+from butterflyer_jax import augment, optim, sharding, step
 from butterflyer_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimConfig
 from butterflyer_jax.models import create_model
 
@@ -96,6 +96,25 @@ def test_one_two_and_eight_devices_give_the_same_losses() -> None:
     assert len(set(losses["1"])) == 10
     np.testing.assert_allclose(losses["2"], losses["1"], rtol=1e-4)
     np.testing.assert_allclose(losses["8"], losses["1"], rtol=1e-4)
+
+
+def test_class_weights_scale_the_loss_of_each_photograph() -> None:
+    config = tiny_config(augment=AugmentConfig(flip=False, brightness=0, contrast=0, saturation=0))
+    model = SmallNet(dropout=0.0)
+    weights = np.linspace(0, 2, NUM_CLASSES, dtype=np.float32)
+    state, _, _, mesh = make_training(config, model)
+    batch = sharding.put_batch(make_batch(config, 0), mesh)
+    logits, _ = model.apply(
+        state.variables.collections(),
+        augment.normalise(batch["image"], config.model),
+        train=True,
+        mutable=["batch_stats"],
+    )
+    labels = np.asarray(batch["label"])
+    expected = -(weights[labels] * np.asarray(jax.nn.log_softmax(logits))[np.arange(len(labels)), labels]).mean()
+    tx = optim.make_optimizer(config.optim, optim.make_schedule(config.optim, 10, 100))
+    train_step = step.make_train_step(model.apply, tx, config, mesh, steps_per_epoch=4, class_weights=weights)
+    np.testing.assert_allclose(train_step(state, batch)[1]["loss"], expected, rtol=1e-5)
 
 
 def test_one_step_is_the_textbook_update() -> None:

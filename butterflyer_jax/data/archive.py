@@ -1,11 +1,12 @@
 """What is in a raw zip: which members are photographs, of which species, in which split, and which are not.
 
 Layouts, found without a flag: `<Species>/<photo>`; `<train|val|test>/<Species>/<photo>`; photographs in any folder plus
-CSVs `filename,label[,split]`, one for all or `train.csv`, `val.csv`, `test.csv`. One wrapping folder is ignored.
+CSVs `filename,label[,split]`, one for all or `train.csv`, `val.csv`, `test.csv`. Wrapping folders are ignored.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import re
@@ -20,11 +21,24 @@ from butterflyer_jax.config import UserError
 from butterflyer_jax.data import labels, storage
 from butterflyer_jax.data.labels import SPLIT_NAMES, SPLITS
 
-__all__ = ["SPLITS", "DamagedMember", "Listing", "Member", "MemberReader", "Reject", "open_zip", "read_listing"]
+__all__ = [
+    "SPLITS",
+    "DamagedMember",
+    "Listing",
+    "Member",
+    "MemberReader",
+    "Reject",
+    "list_zip",
+    "open_zip",
+    "read_listing",
+]
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 # What a member may unpack to: 100 megapixels that nothing packs take 300 MB.
 MAX_MEMBER_BYTES = 320 << 20
+
+# Beyond it lies no file that an operating system can hold.
+MAX_OFFSET = 1 << 62
 
 _ENCRYPTED = 0x1
 _UTF8_NAME = 0x800
@@ -88,6 +102,26 @@ class Listing:
     fingerprint: str
 
 
+def list_zip(archive: str | os.PathLike[str]) -> Listing:
+    """Returns what `read_listing` finds in a raw zip, local or gs://; of the last local one it knows the answer.
+
+    Raises:
+      UserError: as `open_zip` and `read_listing`.
+    """
+    location = storage.path(archive)
+    if storage.is_remote(location) or not location.exists():
+        with open_zip(archive) as opened:
+            return read_listing(opened)
+    stat = os.stat(location)  # noqa: PTH116  (epath's knows seconds only)
+    return _list_zip(os.fspath(location), (stat.st_size, stat.st_mtime_ns, stat.st_ino))
+
+
+@functools.lru_cache(maxsize=1)
+def _list_zip(archive: str, _: object) -> Listing:
+    with open_zip(archive) as opened:
+        return read_listing(opened)
+
+
 def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
     """Opens a raw zip, local or gs://.
 
@@ -114,7 +148,7 @@ def read_listing(archive: zipfile.ZipFile) -> Listing:
     """
     files = [info for info in archive.infolist() if not info.is_dir()]
     photos: dict[str, zipfile.ZipInfo] = {}
-    tables: list[str] = []
+    tables: dict[str, zipfile.ZipInfo] = {}
     rejects: list[Reject] = []
     for info in files:
         name = _name(info)
@@ -122,7 +156,7 @@ def read_listing(archive: zipfile.ZipFile) -> Listing:
         if _is_clutter(path):
             continue
         if path.suffix.lower() == ".csv":
-            tables.append(info.filename)
+            tables[name] = info
         elif path.suffix.lower() in PHOTO_SUFFIXES:
             reason = "a second member of the same name" if name in photos else _unusable(info, name)
             if reason:
@@ -172,6 +206,8 @@ class MemberReader:
         """
         if max(member.num_bytes, member.compressed_bytes) > MAX_MEMBER_BYTES:
             raise DamagedMember(f"too large: more than {MAX_MEMBER_BYTES >> 20} MiB")
+        if not 0 <= member.header_offset <= MAX_OFFSET:
+            raise DamagedMember("damaged in the zip: no member where the directory says")
         packed = self._cut(member)
         if packed is None:
             self._fetch(member.header_offset, self._end_of_block(member))
@@ -245,7 +281,8 @@ def _member(name: str, species: str, split: str | None, info: zipfile.ZipInfo) -
 
 
 def _is_clutter(path: PurePosixPath) -> bool:
-    return "__MACOSX" in path.parts or path.name.startswith(".") or path.name.lower() == "thumbs.db"
+    hidden = any(part.startswith(".") and part != ".." for part in path.parts)
+    return hidden or "__MACOSX" in path.parts or path.name.lower() == "thumbs.db"
 
 
 def _unusable(info: zipfile.ZipInfo, name: str) -> str:
@@ -270,9 +307,11 @@ def _read_folders(photos: Sequence[str]) -> tuple[dict[str, tuple[str, str | Non
       Species and split of each photograph, and the reason of each that has none.
     """
     parts = {name: PurePosixPath(name).parts for name in photos}
-    tops = {p[0] for p in parts.values()}
     # A wrapping folder holds everything, and folders; a single stray picture changes neither this nor what follows.
-    if len(tops) == 1 and not tops & SPLIT_NAMES.keys() and any(len(p) > 2 for p in parts.values()):
+    while any(len(p) > 2 for p in parts.values()):
+        tops = {p[0] for p in parts.values()}
+        if len(tops) > 1 or tops.pop().lower() in SPLIT_NAMES:
+            break
         parts = {name: p[1:] for name, p in parts.items()}
     folders = {p[0].lower() for p in parts.values() if len(p) > 2}
     by_split = len(folders & SPLIT_NAMES.keys()) > 1 or (bool(folders) and folders <= SPLIT_NAMES.keys())
@@ -287,4 +326,7 @@ def _read_folders(photos: Sequence[str]) -> tuple[dict[str, tuple[str, str | Non
             species[name] = labels.plain(p[0]), None
         else:
             reasons[name] = "not in a folder named after its species"
+    for name in [name for name, (label, _) in species.items() if not label]:
+        del species[name]
+        reasons[name] = "the name of its folder is blank"
     return species, reasons

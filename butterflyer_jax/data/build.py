@@ -41,8 +41,7 @@ def build(
     """
     config = config or BuildConfig()
     # Before TensorFlow, which takes seconds to import: a wrong zip should be told at once.
-    with archive.open_zip(raw_zip) as raw:
-        listing = archive.read_listing(raw)
+    listing = archive.list_zip(raw_zip)
     collection.check_species(member.species for member in listing.members)
     import tensorflow_datasets as tfds
 
@@ -77,8 +76,7 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.
     Raises:
       UserError: as `build`.
     """
-    with archive.open_zip(raw_zip) as raw:
-        listing = archive.read_listing(raw)
+    listing = archive.list_zip(raw_zip)
     data_dir = work.cache_dir() / listing.fingerprint[:16]
     say(f"data: {raw_zip} with {len(listing.members)} photographs, records in {data_dir}")
     return build(raw_zip, data_dir, config)

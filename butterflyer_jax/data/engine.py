@@ -7,10 +7,13 @@ So an engine only hands out names, any task may run twice, and a build that was 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from butterflyer_jax.config import UserError
 
 Task = Callable[[str], Any]
 # Where a task waits for a network, another one computes.
@@ -55,7 +58,14 @@ class BeamEngine:
         """See `Engine`; a task's name is yielded once all are done."""
         import apache_beam as beam
 
-        with beam.Pipeline(runner=self.runner, options=self.options) as pipeline:
-            # Reshuffled, or a runner would fuse all of it into one worker's work.
-            _ = pipeline | beam.Create(tasks) | beam.Reshuffle() | beam.Map(function)
+        try:
+            with beam.Pipeline(runner=self.runner, options=self.options) as pipeline:
+                # Reshuffled, or a runner would fuse all of it into one worker's work.
+                _ = pipeline | beam.Create(tasks) | beam.Reshuffle() | beam.Map(function)
+        except Exception as error:
+            # From another process only the words arrive.
+            told = re.search(r"\bUserError: (.+)", str(error))
+            if told is None:
+                raise
+            raise UserError(told[1]) from error
         yield from tasks

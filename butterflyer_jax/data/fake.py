@@ -22,6 +22,7 @@ class FakeData:
     def __init__(self, config: Config) -> None:
         self._config = config
         self.species = tuple(f"Species {i}" for i in range(NUM_SPECIES))
+        self.class_counts = (STEPS_PER_EPOCH * config.batch_size // NUM_SPECIES,) * NUM_SPECIES
         self.steps_per_epoch = STEPS_PER_EPOCH
         # One batch of pixels, made once: what is measured is the step, not this.
         shape = (config.batch_size, config.data.image_size, config.data.image_size, 3)

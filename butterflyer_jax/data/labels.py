@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import unicodedata
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -15,11 +16,13 @@ from butterflyer_jax.config import UserError
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 MAX_HEADER_BYTES = 64 << 10
-# A table of a million photographs takes a tenth of it; what is larger is no table.
-MAX_TABLE_BYTES = 1 << 30
+# A table of a million photographs takes half of it.
+MAX_TABLE_BYTES = 128 << 20
+# A table may be of a larger collection than the zip, within reason.
+ROWS_PER_FILE = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A row of a label file: the photograph's name, its species, its split ("" where none is given), and the file."""
 
@@ -49,60 +52,70 @@ def plain(label: str) -> str:
     return unicodedata.normalize("NFC", " ".join(label.split()))
 
 
-def read_rows(archive: zipfile.ZipFile, tables: Sequence[str]) -> list[Row]:
+def read_rows(archive: zipfile.ZipFile, tables: Mapping[str, zipfile.ZipInfo]) -> list[Row]:
     """Returns the rows of every CSV with the columns filename and label; others are no label files.
 
     Raises:
-      UserError: a CSV cannot be read.
+      UserError: a CSV cannot be read, or is a label file without rows.
     """
+    max_rows = ROWS_PER_FILE * len(archive.filelist) + 1000
     rows = []
-    for table in tables:
+    for name, info in tables.items():
         try:
-            with archive.open(table) as file:
-                head = file.read(MAX_HEADER_BYTES)
-                if not {"filename", "label"} <= _columns(head.decode("utf-8-sig", "replace")).keys():
+            with archive.open(info) as file:
+                data = file.read(MAX_HEADER_BYTES)
+                if not {"filename", "label"} <= set(_open_table(_decode(data, "replace"))[0]):
                     continue
-                data = head + file.read(MAX_TABLE_BYTES)
+                data += file.read(MAX_TABLE_BYTES)
             if len(data) > MAX_TABLE_BYTES:
-                raise UserError(f"{table} in the zip is too large: more than {MAX_TABLE_BYTES >> 20} MiB")
-            rows += _parse(table, data.decode("utf-8-sig"))
+                raise UserError(f"{name} in the zip is too large: more than {MAX_TABLE_BYTES >> 20} MiB")
+            rows += _parse(name, _decode(data), max_rows)
         except UserError:
             raise
         except Exception as error:
             # Each way to pack has errors of its own for damaged data, and so have CSV and UTF-8.
             raise UserError(
-                f"cannot read {table} in the zip (a CSV in UTF-8 is wanted): {str(error) or type(error).__name__}"
+                f"cannot read {name} in the zip (a CSV in UTF-8 is wanted): {str(error) or type(error).__name__}"
             ) from error
     return rows
 
 
-def _columns(text: str) -> dict[str, str]:
-    """Returns {name in lower case: name} of a CSV's columns."""
-    return {column.strip().lower(): column for column in _reader(text).fieldnames or () if column}
+def _decode(data: bytes, errors: str = "strict") -> str:
+    # Excel's "Unicode text" is UTF-16.
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return data.decode(encoding, errors)
 
 
-def _reader(text: str) -> csv.DictReader[str]:
-    header = text.partition("\n")[0]
-    return csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count))
+def _open_table(text: str) -> tuple[list[str], csv.DictReader[str]]:
+    """Returns the names of a CSV's columns in lower case, and the reader of its rows by these names."""
+    # Line ends of every system.
+    lines = io.StringIO(text, newline=None)
+    delimiter = max(",;\t", key=lines.readline().count)
+    lines.seek(0)
+    header = next(csv.reader(lines, delimiter=delimiter), [])
+    columns = [column.strip().lower() for column in header]
+    return columns, csv.DictReader(lines, columns, delimiter=delimiter)
 
 
-def _parse(table: str, text: str) -> list[Row]:
-    columns = _columns(text)
-
-    def cell(line: dict[str, str], column: str) -> str:
-        return (line[columns[column]] or "").strip() if column in columns else ""
-
+def _parse(table: str, text: str, max_rows: int) -> list[Row]:
+    columns, reader = _open_table(text)
+    doubled = [name for name in ("filename", "label", "split") if columns.count(name) > 1]
+    if doubled:
+        raise UserError(f"{table} in the zip has several columns {doubled[0]}: leave one")
     stem = PurePosixPath(table).stem.lower()
     split_of_table = stem if stem in SPLIT_NAMES else ""
-    return [
-        Row(
-            cell(line, "filename").replace("\\", "/").removeprefix("./"),
-            plain(cell(line, "label")),
-            cell(line, "split").lower() or split_of_table,
-            table,
-        )
-        for line in _reader(text)
-    ]
+    rows = []
+    for line in reader:
+        filename, label, split = ((line.get(name) or "").strip() for name in ("filename", "label", "split"))
+        if not (filename or label):
+            continue
+        filename = filename.replace("\\", "/").removeprefix("./")
+        rows.append(Row(filename, plain(label), split.lower() or split_of_table, table))
+        if len(rows) > max_rows:
+            raise UserError(f"{table} in the zip has more than {max_rows} rows, far more than there are files")
+    if not rows:
+        raise UserError(f"{table} in the zip has the columns of a label file, but no rows")
+    return rows
 
 
 def match(rows: Sequence[Row], photos: Sequence[str]) -> Matches:
@@ -134,31 +147,33 @@ class _Names:
 
     def __init__(self, photos: Sequence[str]) -> None:
         self._parts = {photo: PurePosixPath(photo).parts for photo in set(photos)}
-        # {(number of parts, folded or not): {end of the path: photographs}}, made when first asked for.
+        # {(number of parts or 0 for all, folded or not): {end of the path: photographs}}, made when first asked for.
         self._ends: dict[tuple[int, bool], dict[str, list[str]]] = {}
 
     def find(self, row: Row) -> list[str]:
+        if not row.filename:
+            return []
         beside = str(PurePosixPath(row.table).parent / row.filename)
         for folded in (False, True):
-            ends = [self._ending(name, folded) for name in (row.filename, beside)]
-            wanted = [_fold(name) if folded else name for name in (row.filename, beside)]
-            for name, photos in zip(wanted, ends, strict=True):
-                whole = [photo for photo in photos if (_fold(photo) if folded else photo) == name]
-                if whole:
-                    return whole
-            if ends[0]:
-                return ends[0]
+            for name, length in (
+                (row.filename, 0),
+                (beside, 0),
+                (row.filename, len(PurePosixPath(row.filename).parts)),
+            ):
+                found = self._ending(length, folded).get(_fold(name) if folded else name)
+                if found:
+                    return found
         return []
 
-    def _ending(self, name: str, folded: bool) -> list[str]:
-        length = len(PurePosixPath(name).parts)
+    def _ending(self, length: int, folded: bool) -> dict[str, list[str]]:
         if (length, folded) not in self._ends:
             by_end: dict[str, list[str]] = {}
             for photo, parts in self._parts.items():
-                end = "/".join(parts[-length:]) if length <= len(parts) else ""
-                by_end.setdefault(_fold(end) if folded else end, []).append(photo)
+                if length <= len(parts):
+                    end = "/".join(parts[-length:]) if length else photo
+                    by_end.setdefault(_fold(end) if folded else end, []).append(photo)
             self._ends[length, folded] = by_end
-        return self._ends[length, folded].get(_fold(name) if folded else name, []) if length else []
+        return self._ends[length, folded]
 
 
 def _fold(name: str) -> str:

@@ -27,6 +27,7 @@ class RecordData:
 
     Attributes:
       species: names; the position is the label.
+      class_counts: training photographs of each species.
       steps_per_epoch: whole batches of training photographs; the rest of a shuffled epoch is left out.
       fingerprint: of the raw zip, how it was built, and its shards; batches depend on nothing else of the data set.
     """
@@ -42,6 +43,7 @@ class RecordData:
             self._builder = tfds.builder_from_directory(os.fspath(dataset_dir))
             self.species: tuple[str, ...] = tuple(self._builder.info.features["label"].names)
             card = json.loads((storage.path(dataset_dir) / "data_card.json").read_text())
+            self.class_counts: tuple[int, ...] = tuple(card["species"][name]["train"] for name in self.species)
         except Exception as error:
             # TFDS raises protobuf's errors, and those of whatever another builder left out.
             raise UserError(f"{dataset_dir} is damaged, or was not built by butterflyer_jax: {error}") from error

@@ -36,8 +36,7 @@ def cache_dir() -> epath.Path:
 def unfinished(dataset_dir: epath.Path, distributed: bool) -> Iterator[epath.Path]:
     """Yields the folder that a build into `dataset_dir` works in, for as long as no other build does.
 
-    It lies beside the data set; where that is a bucket and no other machine takes part, in the cache. It is gone after
-    a build that ends well.
+    It lies beside the data set; where that is a bucket and no other machine takes part, in the cache.
 
     Raises:
       UserError: another build is at work there.
@@ -59,10 +58,15 @@ def unfinished(dataset_dir: epath.Path, distributed: bool) -> Iterator[epath.Pat
             ) from error
     try:
         yield folder
-        folder.rmtree(missing_ok=True)
     finally:
         # The file stays: without it, a build that waits for this one and a third could both hold a lock.
         lock.release()
+
+
+def clear(folder: epath.Path) -> None:
+    """Removes a folder, its plan first: what a kill leaves of it has none, and is not taken for an unfinished build."""
+    (folder / "plan.json").unlink(missing_ok=True)
+    folder.rmtree(missing_ok=True)
 
 
 def prepare_photos(
@@ -82,12 +86,14 @@ def prepare_photos(
         "format": FORMAT,
         "raw_zip": os.fspath(source),
         "zip_fingerprint": listing.fingerprint,
+        # A zip packed anew has the same content elsewhere.
+        "places": sha256(repr(listing.members).encode("utf-8", "surrogatepass")).hexdigest(),
         "build": [config.image_size, config.jpeg_quality, config.max_pixels],
     }
     plan_file, tasks_dir = folder / "plan.json", folder / "photographs"
     with disk.writing(f"to {folder}", "give another folder, or make space"):
         if not plan_file.exists() or json.loads(plan_file.read_text()) != plan:
-            folder.rmtree(missing_ok=True)
+            clear(folder)
             prepare.write_tasks(tasks_dir, source, listing.members, config)
             storage.write_text(plan_file, json.dumps(plan))
     tasks = sorted(os.fspath(path) for path in tasks_dir.glob("*.task.json"))
@@ -100,7 +106,7 @@ def prepare_photos(
 
     def results() -> Iterator[None]:
         """Takes in the results of each task as it ends; yields once a photograph."""
-        todo = [task for task in tasks if task not in set(ready)]
+        todo = sorted(set(tasks) - set(ready))
         for done in (ready, engine.run(prepare.run_task, todo)):
             for task in done:
                 good, bad = prepare.read_results(task)
@@ -134,7 +140,7 @@ def write_records(
     with disk.writing(f"records to {folder}", "the same command goes on once there is space"):
         plan_file = shards_dir / "plan.json"
         if not plan_file.exists() or plan_file.read_text() != plan:
-            shards_dir.rmtree(missing_ok=True)
+            clear(shards_dir)
             storage.write_text(plan_file, plan)
         lengths = {
             split: records.write_tasks(shards_dir, files, photos.of_split(split), labels)

@@ -7,7 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from butterflyer_jax import UserError
+from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.data import build
 from butterflyer_jax.data.build import INFO_FILE
+from butterflyer_jax.data.butterflies.butterflies_dataset_builder import ButterfliesConfig
 from tests.conftest import ROOT, folder_members, make_zip
 
 FILES = {"data_card.json", "data_card.html", "train.csv", "val.csv", "test.csv", "rejects.csv", "duplicates.csv"}
@@ -62,7 +68,25 @@ def test_every_parameter_by_config_and_beam_by_flag(tmp_path: Path, raw_zip: Pat
     assert card["splits"] == {"train": 30, "val": 12, "test": 18}
     assert len(list(folder.glob("butterflies-test.tfrecord-*-of-00002"))) == 2
 
+    here = build.build(raw_zip, tmp_path / "here", BuildConfig(**card["build"]))
+    shards = {path.name: path.read_bytes() for path in Path(here).glob("*.tfrecord-*")}
+    assert shards == {path.name: path.read_bytes() for path in folder.glob("*.tfrecord-*")}
+
     other = json.dumps(parameters | {"image_size": 64})
     assert_refused(tfds_build(tmp_path, "--config", other), "was built with image_size=32")
-    unknown = json.dumps({"archive": str(raw_zip), "imagesize": 64})
-    assert_refused(tfds_build(tmp_path, "--config", unknown), "unknown field imagesize")
+
+
+def test_parameters_that_are_none(tmp_path: Path, raw_zip: Path) -> None:
+    for values, reason in {
+        '{"imagesize": 64}': "unknown field imagesize",
+        '{"archive": 5}': "field archive of the builder config must be a text",
+        '{"name": "../x"}': "it names a folder",
+        '{"image_size": "64"}': "must be of type int",
+        r'{"salt": "\ud800"}': "cannot be printed",
+    }.items():
+        with pytest.raises(UserError, match=reason):
+            ButterfliesConfig(**json.loads(values))
+    (tmp_path / "file").write_text("hello")
+    assert_refused(tfds_build(tmp_path / "file", "--manual_dir", raw_zip.parent), "Not a directory")
+    # The zip itself, where its folder is asked for, can only mean the zip.
+    assert tfds_build(tmp_path / "data", "--manual_dir", raw_zip).returncode == 0

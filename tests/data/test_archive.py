@@ -285,6 +285,7 @@ def test_members_with_damage_say_so(tmp_path: Path) -> None:
     fields = {name: getattr(member, name) for name in member.__slots__}
     cases = {
         "no member where the directory says": (whole, fields | {"header_offset": 7}),
+        "no member where": (whole, fields | {"header_offset": 2**63 + 5}),
         "cut off": (whole, fields | {"num_bytes": member.num_bytes + 1, "checksum": member.checksum}),
         "Bad CRC": (whole, fields | {"checksum": 0}),
         "too large": (whole, fields | {"num_bytes": 10**12}),
@@ -329,3 +330,78 @@ def test_a_table_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, monkeypatc
     monkeypatch.setattr(archive.labels, "MAX_TABLE_BYTES", 10**6)
     with pytest.raises(UserError, match=r"l\.csv in the zip is too large"):
         listing_of(tmp_path, {"1.jpg": b"x", "l.csv": "filename,label\n" + "1.jpg,Red\n" * 200_000})
+
+
+def test_a_folder_without_a_name_is_no_species(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, {"A/1.jpg": b"x", "B/1.jpg": b"x", " /1.jpg": b"x"})
+    assert {m.species for m in listing.members} == {"A", "B"}
+    assert [(r.member, r.reason) for r in listing.rejects] == [(" /1.jpg", "the name of its folder is blank")]
+
+
+def test_several_wrapping_folders(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, {"a/b/Monarch/1.jpg": b"x", "a/b/Red/1.jpg": b"x"})
+    assert {m.species for m in listing.members} == {"Monarch", "Red"}
+    listing = listing_of(tmp_path, {"set/TEST/A/1.jpg": b"x", "set/TEST/B/1.jpg": b"x"})
+    assert {(m.species, m.split) for m in listing.members} == {("A", "test"), ("B", "test")}
+
+
+def test_hidden_folders_are_clutter(tmp_path: Path) -> None:
+    hidden = {".ipynb_checkpoints/1-checkpoint.jpg": b"x", "A/.thumbs/1.jpg": b"x"}
+    listing = listing_of(tmp_path, {"A/1.jpg": b"x", "B/1.jpg": b"x"} | hidden)
+    assert [m.name for m in listing.members] == ["A/1.jpg", "B/1.jpg"]
+    assert listing.num_ignored == 2
+
+
+def test_tables_of_windows_and_macos(tmp_path: Path) -> None:
+    """A table's own name is read as those of photographs are, or train.csv would not be known as such."""
+    path = tmp_path / "raw.zip"
+    table = b"filename,label\n1.jpg,Red\n2.jpg,Blue\n"
+    with zipfile.ZipFile(path, "w") as zip_file:
+        for name, data in {"set/1.jpg": b"x", "set/2.jpg": b"x", "set/test.csv": table}.items():
+            info = zipfile.ZipInfo(name)
+            info.create_system = 0
+            zip_file.writestr(info, data)
+    path.write_bytes(path.read_bytes().replace(b"set/", b"set\\"))
+    with open_zip(path) as zip_file:
+        assert {(m.name, m.split) for m in read_listing(zip_file).members} == {
+            ("set/1.jpg", "test"),
+            ("set/2.jpg", "test"),
+        }
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "filename,label\n1.jpg,Red\n2.jpg,Blue\n".encode("utf-16"),
+        b"filename,label\r1.jpg,Red\r2.jpg,Blue\r",
+        b"filename,label,note\r\n1.jpg,Red,\r\n,,\r\n2.jpg,Blue,x,y\r\n",
+    ],
+    ids=["excel", "old mac", "empty and long rows"],
+)
+def test_tables_of_every_program(tmp_path: Path, table: bytes) -> None:
+    listing = listing_of(tmp_path, {"cam/1.jpg": b"x", "cam/2.jpg": b"x", "l.csv": table})
+    assert {m.species for m in listing.members} == {"Red", "Blue"}
+    assert not listing.missing
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("filename,label\n", "has the columns of a label file, but no rows"),
+        ("filename,label,label\n1.jpg,A,B\n", "has several columns label"),
+        ("filename,label\n" + "x,y\n" * 5000, "far more than there are files"),
+    ],
+)
+def test_a_label_file_that_cannot_be_meant_is_told(tmp_path: Path, table: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        listing_of(tmp_path, {"cam/1.jpg": b"x", "l.csv": table})
+
+
+def test_a_zip_is_listed_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_zip(tmp_path / "raw.zip", {"A/1.jpg": b"x"})
+    first = archive.list_zip(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "read_listing", None)
+        assert archive.list_zip(path) is first
+    make_zip(path, {"A/1.jpg": b"x", "B/2.jpg": b"x"})
+    assert len(archive.list_zip(path).members) == 2

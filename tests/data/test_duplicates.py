@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 
 import numpy as np
 from hypothesis import given
@@ -67,3 +68,16 @@ def test_groups_across_blocks() -> None:
     groups = duplicates.group(values, 12)
     assert groups[5] == groups[-1]
     assert len(set(groups.tolist())) == len(values) - 1
+
+
+def test_a_large_cluster_is_one_group() -> None:
+    """Frames of one film: every pair is near, which no memory holds."""
+    rng = np.random.default_rng(0)
+    base = np.frombuffer(rng.bytes(32), np.uint8)
+    frames = np.tile(base, (5000, 1))
+    frames[np.arange(5000), rng.integers(0, 32, 5000)] ^= rng.integers(1, 256, 5000, np.uint8)
+    tracemalloc.start()
+    groups = duplicates.group([bytes(frame).hex() for frame in frames], 16)
+    assert tracemalloc.get_traced_memory()[1] < 300e6
+    tracemalloc.stop()
+    assert len(set(groups.tolist())) == 1

@@ -216,3 +216,64 @@ def test_near_duplicates_share_a_split_and_leaks_are_on_the_card(tmp_path: Path)
         "1,train/Blue Stripe/000.jpg,Blue Stripe,train",
     ]
     assert "60 leaks between splits" in (folder / "data_card.html").read_text()
+
+
+def test_a_zip_that_was_packed_anew_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its content is the same, but every photograph lies elsewhere than the tasks of the killed build say."""
+    members = folder_members(40)
+    raw = make_zip(tmp_path / "raw.zip", members)
+    load, calls = prepare.photo.load, []
+
+    def dies(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) > 100:
+            raise Killed
+        return load(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare.photo, "load", dies)
+        with pytest.raises(Killed):
+            build.build(raw, tmp_path / "out", SMALL)
+    make_zip(raw, {name: members[name] for name in reversed(members)})
+    card = json.loads((build.build(raw, tmp_path / "out", SMALL) / "data_card.json").read_text())
+    assert (card["photos"], card["rejects"]) == (120, 0)
+
+
+@pytest.mark.parametrize(
+    "lost", ["dataset_info.json", "butterflies-train.tfrecord-00001-of-00002", "data_card.json", "*"]
+)
+def test_a_data_set_that_lost_a_file_is_built_again(
+    lost: str, tmp_path: Path, raw_zip: Path, undisturbed: dict[str, bytes]
+) -> None:
+    folder = Path(build.build(raw_zip, tmp_path / "out", SMALL))
+    for file in folder.glob(lost):
+        file.unlink()
+    # TFDS adds an empty metadata.json where it finds an older data set.
+    assert contents(build.build(raw_zip, tmp_path / "out", SMALL)).items() >= undisturbed.items()
+
+
+def test_what_a_kill_leaves_of_a_clean_up_is_no_unfinished_build(
+    tmp_path: Path, raw_zip: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build.build(raw_zip, tmp_path / "out", SMALL)
+    left = Path(folder).parent / "incomplete.1.0.0" / "photographs"
+    left.mkdir(parents=True)
+    (left / "00000.task.json").write_text("half")
+    Path(folder).rename(tmp_path / "aside")
+    assert contents(build.build(raw_zip, tmp_path / "out", SMALL)) == undisturbed
+
+
+def test_a_worker_of_beam_says_in_one_line_what_the_user_can_mend(tmp_path: Path) -> None:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from butterflyer_jax.data import engine
+
+    options = PipelineOptions(
+        ["--runner=DirectRunner", "--direct_num_workers=2", "--direct_running_mode=multi_processing"]
+    )
+    with pytest.raises(UserError, match=r"^no space on 1$"):
+        list(engine.BeamEngine(options).run(fails, ["1"]))
+
+
+def fails(task: str) -> None:
+    raise UserError(f"no space on {task}")

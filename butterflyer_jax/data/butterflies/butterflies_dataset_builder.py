@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import operator
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -48,6 +49,11 @@ class ButterfliesConfig(tfds.core.BuilderConfig):
             raise UserError(
                 f"unknown field {', '.join(unknown)} of the builder config; there are archive, name, {', '.join(known)}"
             )
+        for field, value in {"name": name, "archive": archive}.items():
+            if not isinstance(value, str):
+                raise UserError(f"field {field} of the builder config must be a text, not {value!r}")
+        if name and not re.fullmatch(r"\w[\w.-]*", name):
+            raise UserError(f"name {name!r} of the builder config: it names a folder, so letters, digits, _, - and .")
         self.build = BuildConfig(**build)
         Config(build=self.build).validate()
         values = json.dumps(dataclasses.asdict(self.build), sort_keys=True)
@@ -85,15 +91,17 @@ class Builder(FileReaderBuilder):
         """
         download_config = kwargs.get("download_config") or tfds.download.DownloadConfig()
         dataset_dir = storage.path(self.data_dir)
-        if (dataset_dir / "data_card.json").exists() and not download_config.download_mode.overwrite_dataset:
+        if _is_whole(dataset_dir) and not download_config.download_mode.overwrite_dataset:
             self._check_same(dataset_dir, download_config)
-        else:
-            with work.unfinished(dataset_dir, _is_distributed(download_config)) as folder:
-                for left in dataset_dir.parent.glob(f"incomplete.*_{dataset_dir.name}"):
-                    # Of a killed build: TFDS itself never looks at it again.
-                    left.rmtree()
-                self._work_dir = folder
-                super().download_and_prepare(**kwargs)
+            return
+        with work.unfinished(dataset_dir, _is_distributed(download_config)) as folder:
+            # Of a killed build: TFDS itself never looks at these again.
+            for left in dataset_dir.parent.glob(f"incomplete.*_{dataset_dir.name}"):
+                left.rmtree()
+            if dataset_dir.exists() and not _is_whole(dataset_dir):
+                dataset_dir.rmtree()
+            self._work_dir = folder
+            super().download_and_prepare(**kwargs)
 
     def _download_and_prepare(
         self, dl_manager: tfds.download.DownloadManager, download_config: tfds.download.DownloadConfig
@@ -107,8 +115,7 @@ class Builder(FileReaderBuilder):
             raise UserError("only --file_format=tfrecord is supported")
         raw_zip = self._raw_zip(download_config)
         workers = _engine(download_config, raw_zip)
-        with archive.open_zip(raw_zip) as raw:
-            listing = archive.read_listing(raw)
+        listing = archive.list_zip(raw_zip)
         photos = work.prepare_photos(self._work_dir, raw_zip, listing, self.builder_config.build, workers)
         wanted = download_config.num_shards or self.builder_config.build.num_shards
         names = {
@@ -124,6 +131,8 @@ class Builder(FileReaderBuilder):
             card.result()
         for file in (file for files in names.values() for file in files):
             storage.move(self._work_dir / "records" / file, folder / file)
+        # Before the data set takes its name: nobody would look for leftovers beside a whole one.
+        work.clear(self._work_dir)
         self.info.features["label"].names = photos.species
         self.info.set_splits(tfds.core.SplitDict([self._split_info(split, lengths[split], photos) for split in names]))
 
@@ -165,9 +174,7 @@ class Builder(FileReaderBuilder):
             raise UserError(f"{dataset_dir} was built with {', '.join(differences)}: take another name, or remove it")
         if not (self.builder_config.archive or download_config.manual_dir):
             return
-        with archive.open_zip(self._raw_zip(download_config)) as raw:
-            fingerprint = archive.read_listing(raw).fingerprint
-        if card["zip_fingerprint"] != fingerprint:
+        if card["zip_fingerprint"] != archive.list_zip(self._raw_zip(download_config)).fingerprint:
             raise UserError(f"{dataset_dir} was built from another zip: take another --data_dir, or remove it")
 
 
@@ -181,8 +188,19 @@ def _engine(download_config: tfds.download.DownloadConfig, raw_zip: epath.Path) 
     return engine.LocalEngine(engine.REMOTE_THREADS_PER_CORE if storage.is_remote(raw_zip) else 1)
 
 
+def _is_whole(dataset_dir: epath.Path) -> bool:
+    """Returns whether a data set is there, with every shard that it names: a bucket renames file by file."""
+    info = dataset_dir / "dataset_info.json"
+    if not info.exists():
+        return False
+    num_shards = sum(len(split["shardLengths"]) for split in json.loads(info.read_text())["splits"])
+    return len(list(dataset_dir.glob("*.tfrecord-*"))) == num_shards and (dataset_dir / "data_card.json").exists()
+
+
 def _only_zip(folder: epath.Path) -> epath.Path:
-    zips = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".zip") if folder.exists() else []
+    if folder.suffix.lower() == ".zip" and folder.exists() and not folder.is_dir():
+        return folder
+    zips = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".zip") if folder.is_dir() else []
     if len(zips) != 1:
         found = ", ".join(path.name for path in zips) or "none"
         raise UserError(f"--manual_dir {folder} must hold exactly one .zip; found: {found}")
