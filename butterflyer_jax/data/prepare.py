@@ -22,8 +22,9 @@ from PIL import Image
 
 from butterflyer_jax import disk
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data import archive, duplicates, photo, storage
-from butterflyer_jax.data.archive import Member, Reject
+from butterflyer_jax.data import duplicates, photo, storage
+from butterflyer_jax.data.archive import Reject
+from butterflyer_jax.data.members import DamagedMember, Member, MemberReader
 
 MAX_TASK_MEMBERS = 256
 MIN_TASK_MEMBERS = 16
@@ -118,7 +119,7 @@ def run_task(task: str) -> None:
     content = json.loads(storage.path(task).read_text())
     config = BuildConfig(**content["config"])
     members = [Member(*fields) for fields in content["members"]]
-    reader = archive.MemberReader(content["raw_zip"], members)
+    reader = MemberReader(content["raw_zip"], members)
     rows: list[Any] = []
     folder = storage.path(task).parent
     with disk.writing(f"prepared photographs to {folder}", "the same command goes on once there is space"):
@@ -126,7 +127,7 @@ def run_task(task: str) -> None:
             for member in members:
                 try:
                     image, facts = _prepare(reader, member, config)
-                except (archive.DamagedMember, photo.PhotoError) as error:
+                except (DamagedMember, photo.PhotoError) as error:
                     rows.append(str(error))
                     continue
                 rows.append({**facts, "num_bytes": photo.write(image, file, config.jpeg_quality)})
@@ -166,7 +167,7 @@ def _results(task: str) -> tuple[epath.Path, epath.Path]:
     return path.parent / f"{stem}.jpegs", path.parent / f"{stem}.index.json"
 
 
-def _prepare(reader: archive.MemberReader, member: Member, config: BuildConfig) -> tuple[Image.Image, dict[str, Any]]:
+def _prepare(reader: MemberReader, member: Member, config: BuildConfig) -> tuple[Image.Image, dict[str, Any]]:
     """Returns a photograph in its new size, and the fields of `Prepared` that its pixels settle."""
     with _one_at_a_time(member.num_bytes > LARGE_BYTES):
         data = reader.read(member)

@@ -9,7 +9,8 @@ import pytest
 
 from butterflyer_jax import UserError
 from butterflyer_jax.data import archive
-from butterflyer_jax.data.archive import Listing, Member, MemberReader, open_zip, read_listing
+from butterflyer_jax.data.archive import Listing, open_zip, read_listing
+from butterflyer_jax.data.members import DamagedMember, Member, MemberReader
 from tests.conftest import make_zip
 
 
@@ -294,7 +295,7 @@ def test_members_with_damage_say_so(tmp_path: Path) -> None:
     }
     for reason, (data, changed) in cases.items():
         path.write_bytes(data)
-        with pytest.raises(archive.DamagedMember, match=reason):
+        with pytest.raises(DamagedMember, match=reason):
             member = Member(**changed)
             MemberReader(path, [member]).read(member)
 
