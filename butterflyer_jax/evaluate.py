@@ -75,7 +75,7 @@ def evaluate(
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
-    from butterflyer_jax.data.archive import SPLITS
+    from butterflyer_jax.data.labels import SPLITS
 
     parser = cli.ArgumentParser(prog="python -m butterflyer_jax.evaluate", description=__doc__)
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")

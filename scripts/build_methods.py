@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
+from butterflyer_jax.data import storage
 from butterflyer_jax.data.synthetic import SPECIES, draw_photograph
 
 SHORT_SIDE = 256
@@ -257,10 +258,5 @@ def _draw(number: int, long_side: tuple[int, int]) -> Iterator[tuple[str, bytes]
 @contextlib.contextmanager
 def _whole_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Opens a zip that takes its name once it is complete."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            yield archive
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with storage.whole_file(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        yield archive

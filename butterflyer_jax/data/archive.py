@@ -18,10 +18,8 @@ from pathlib import PurePosixPath
 
 from butterflyer_jax.config import UserError
 from butterflyer_jax.data import labels, storage
-from butterflyer_jax.data.labels import SPLIT_NAMES, SPLITS
+from butterflyer_jax.data.labels import SPLIT_NAMES
 from butterflyer_jax.data.members import Member
-
-__all__ = ["SPLITS", "Listing", "Member", "Reject", "list_zip", "open_zip", "read_listing"]
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 

@@ -94,10 +94,13 @@ def write_tasks(
     ordered = sorted(members, key=lambda member: member.header_offset)
     most = max(MIN_TASK_MEMBERS, min(MAX_TASK_MEMBERS, len(ordered) // (TASKS_PER_CORE * (os.cpu_count() or 1))))
     tasks: list[list[Member]] = [[]]
+    num_bytes = 0
     for member in ordered:
-        if len(tasks[-1]) >= most or sum(m.compressed_bytes for m in tasks[-1]) >= MAX_TASK_BYTES:
+        if len(tasks[-1]) >= most or num_bytes >= MAX_TASK_BYTES:
             tasks.append([])
+            num_bytes = 0
         tasks[-1].append(member)
+        num_bytes += member.compressed_bytes
     for number, task in enumerate(tasks):
         content = {
             "raw_zip": os.fspath(raw_zip),

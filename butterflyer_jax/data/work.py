@@ -75,7 +75,7 @@ def prepare_photos(
     """Decodes every photograph of a zip once, finds near-duplicates, and assigns splits.
 
     What an earlier build of the same zip and config left in `folder` is taken as it is. Memory holds a photograph a
-    thread, and about 2 KB for each photograph of the zip.
+    thread, and some kilobytes for each photograph of the zip.
 
     Raises:
       UserError: too many photographs cannot be used, fewer than two species are left, or the disk is full.

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from butterflyer_jax.config import UserError
+from butterflyer_jax.data import storage
 from butterflyer_jax.data.synthetic.photograph import draw_photograph
 from butterflyer_jax.data.synthetic.species import SPECIES
 
@@ -95,11 +96,5 @@ def _photograph_jpeg(seed: int, species: int, photo: int, long_side: int) -> byt
 @contextlib.contextmanager
 def _whole_file(path: Path) -> Iterator[BinaryIO]:
     """Opens a file that takes its name only once it is complete, and leaves nothing if it never is."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with storage.whole_file(path) as part, part.open("wb") as file:
+        yield file
