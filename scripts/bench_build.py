@@ -21,17 +21,15 @@ the highest:
 
     6,000 of them (--photos 6000, 3 rounds): 549, 115 and 216 photographs/s, 317, 115 and 111 a CPU second.
 
-    Measured before Pillow encoded without the lock and before scales of 5/8 to 7/8 were left out, which is 10% here:
+    832 photographs of the Leeds Butterfly data set (--zip), about 500x346 pixels, 43 MiB (3 rounds)
+    butterflyer_jax            537 (534-547)      360 (357-371)       694    39.96
+    plain TFDS + Pillow        325 (312-334)      325 (313-334)       636    39.96
+    webdataset + Pillow, Pool  532 (532-541)      277 (276-279)       148    39.96
 
-    832 photographs of the Leeds Butterfly data set (--zip), about 500x346 pixels, 43 MiB
-    butterflyer_jax            555 (528-585)      400 (378-414)       711    40.01
-    plain TFDS + Pillow        336 (332-343)      335 (333-344)       637    39.96
-    webdataset + Pillow, Pool  560 (543-564)      291 (281-306)       138    39.96
-
-    96 drawn photographs of 3000 to 4000 pixels (--photos 96 --long_side 3000 4000; 3 rounds, 16 photographs compared)
-    butterflyer_jax               88 (47-88)         52 (50-53)       715    38.52
-    plain TFDS + Pillow              8 (8-9)            8 (8-9)       741    38.52
-    webdataset + Pillow, Pool     16 (16-16)            8 (8-8)       325    38.52
+    96 drawn photographs of 3000 to 4000 pixels (--photos 96 --long_side 3000 4000 --psnr_photos 16; 3 rounds)
+    butterflyer_jax           88.6 (86.0-89.7)   51.9 (51.9-53.6)     716    38.52
+    plain TFDS + Pillow        8.2 (8.2-8.3)      8.2 (8.2-8.3)       741    38.52
+    webdataset + Pillow, Pool 15.8 (15.7-15.9)    8.1 (8.0-8.1)       343    38.52
 
     Peak memory (--memory): 692 MiB for 400 photographs in 16.6 MiB, 716 MiB for 4,000 in 165.6 MiB.
 
@@ -44,7 +42,8 @@ Tried, in ms of one core on the drawn photographs (on others in parentheses):
   - Encode by simplejpeg: 15% quicker than Pillow's 0.2, but 0.3 to 0.4 dB worse. So Pillow encodes.
   - A JPEG decoded at k/8 of its size, at least 1.5 times the target, had been measured to lose 1 to 4 dB. That was a
     shift by a part of a pixel, as the decoder rounds the size up: with the exact fractional crop box for the resizer it
-    loses less than 0.1 dB, and 12 megapixels went from 7 to 67 photographs a second and core (decode and resize alone).
+    loses nothing at most sizes and 0.3 dB where the decoded side is just above 1.5 times the target, and 12 megapixels
+    went from 7 to 67 photographs a second and core (decode and resize alone).
   - Decoding at 5/8 to 7/8 takes as long as a full decode or half as long again: libjpeg-turbo has vector code for 1/8,
     2/8, 4/8 and 8/8 only. Full 2.2; 7/8 3.3, 6/8 2.7, 5/8 2.2, 4/8 1.3.
   - Threads: Pillow's encode into a BytesIO keeps the interpreter's lock (two threads: 0.9 times as fast as one), into a
