@@ -1,42 +1,100 @@
-"""What happens to a batch on the device before the network: flip, colour, normalisation. Pure functions."""
+"""What happens to a batch on the device before the network, in order. Pure functions.
+
+Training: crop and scale, mirror, recolour, a preset of RandAugment, normalise, erase, mix. Evaluation: crop and scale,
+normalise. Every draw comes from the photograph's own key, and each purpose has a stream of its own: switching one thing
+on changes nothing of another.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 
-from butterflyer_jax.config import AugmentConfig, ModelConfig
+from butterflyer_jax.config import AugmentConfig, Config, ModelConfig
+from butterflyer_jax.erasing import erase
+from butterflyer_jax.mixing import mix
+from butterflyer_jax.randaugment import PRESETS, randaugment
+from butterflyer_jax.resize import resize_windows
+
+# Streams of random numbers that share a photograph's key.
+FLIP_STREAM, COLOUR_STREAM, RANDAUGMENT_STREAM, ERASE_STREAM, MIX_STREAM = range(5)
 
 # ITU-R BT.601 luma.
 LUMA = (0.299, 0.587, 0.114)
 
 
-def augment(images: jax.Array, keys: jax.Array, config: AugmentConfig) -> jax.Array:
-    """Mirrors and recolours each photograph by draws from its own key.
+def train_images(batch: Mapping[str, jax.Array], keys: jax.Array, config: Config) -> tuple[jax.Array, jax.Array | None]:
+    """Makes the network's input from a training batch.
+
+    Args:
+      batch: image and, where the crop is left to the device, window; see `scaled_images`.
+      keys: PRNG keys [batch].
+      config: of the run.
+
+    Returns:
+      float32 [batch, image_size, image_size, 3], normalised; and each photograph's own share in its mixture, float32
+      [batch], or None where nothing is mixed (see `mixing.mix`).
+    """
+    x = augment(scaled_images(batch, config.data.image_size), keys, config.augment, config.model)
+    x = normalise(x, config.model)
+    if config.augment.erase_probability:
+        x = erase(x, _stream(keys, ERASE_STREAM), config.augment.erase_probability)
+    if not config.augment.mixes:
+        return x, None
+    return mix(x, _stream(keys, MIX_STREAM), config.augment)
+
+
+def eval_images(batch: Mapping[str, jax.Array], config: Config) -> jax.Array:
+    """Makes the network's input from an evaluation batch: float32 [batch, image_size, image_size, 3], normalised."""
+    return normalise(scaled_images(batch, config.data.image_size), config.model)
+
+
+def scaled_images(batch: Mapping[str, jax.Array], image_size: int) -> jax.Array:
+    """Returns the photographs at the network's size, float32 [batch, image_size, image_size, 3] from 0 to 1.
+
+    Args:
+      batch: image uint8 [batch, height, width, 3]; where `height` and `width` are not yet `image_size`, also window
+        int32 [batch, 4]: top, left, height and width, in pixels, of the part that is scaled to it.
+      image_size: side of the square, pixels.
+    """
+    if "window" in batch:
+        return resize_windows(batch["image"], batch["window"], image_size) / 255
+    return batch["image"].astype(jnp.float32) / 255
+
+
+def augment(images: jax.Array, keys: jax.Array, config: AugmentConfig, model: ModelConfig) -> jax.Array:
+    """Mirrors, recolours and warps each photograph by draws from its own key.
 
     Brightness, contrast and saturation are scaled by factors drawn evenly from 1 - x to 1 + x, in this order.
 
     Args:
-      images: uint8 [batch, height, width, 3].
+      images: float32 [batch, height, width, 3] from 0 to 1.
       keys: PRNG keys [batch].
       config: largest changes.
+      model: its `mean` is the colour of what a warp uncovers.
 
     Returns:
       float32 [batch, height, width, 3] from 0 to 1.
     """
-    draws = jax.vmap(lambda key: jax.random.uniform(key, (4,), minval=-1.0))(keys)
-    x = images.astype(jnp.float32) / 255
+    x = images
     if config.flip:
-        x = jnp.where(_per_photo(draws[:, 0]) < 0, x[:, :, ::-1], x)
+        mirrored = jax.vmap(jax.random.bernoulli)(_stream(keys, FLIP_STREAM))
+        x = jnp.where(_per_photo(mirrored), x[:, :, ::-1], x)
+    draws = jax.vmap(lambda key: jax.random.uniform(key, (3,), minval=-1.0))(_stream(keys, COLOUR_STREAM))
     if config.brightness:
-        x = x * (1 + config.brightness * _per_photo(draws[:, 1]))
+        x = x * (1 + config.brightness * _per_photo(draws[:, 0]))
     if config.contrast:
-        mean = _grey(x).mean(axis=(1, 2, 3), keepdims=True)
-        x = mean + (x - mean) * (1 + config.contrast * _per_photo(draws[:, 2]))
+        mean = _grey(x.mean(axis=(1, 2), keepdims=True))
+        x = mean + (x - mean) * (1 + config.contrast * _per_photo(draws[:, 1]))
     if config.saturation:
         grey = _grey(x)
-        x = grey + (x - grey) * (1 + config.saturation * _per_photo(draws[:, 3]))
-    return x.clip(0, 1)
+        x = grey + (x - grey) * (1 + config.saturation * _per_photo(draws[:, 2]))
+    x = x.clip(0, 1)
+    if config.strength != "none":
+        x = randaugment(x, _stream(keys, RANDAUGMENT_STREAM), PRESETS[config.strength], model.mean)
+    return x
 
 
 def normalise(images: jax.Array, config: ModelConfig) -> jax.Array:
@@ -53,10 +111,15 @@ def normalise(images: jax.Array, config: ModelConfig) -> jax.Array:
     return (x - jnp.asarray(config.mean, jnp.float32)) / jnp.asarray(config.std, jnp.float32)
 
 
+def _stream(keys: jax.Array, stream: int) -> jax.Array:
+    return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
+
+
 def _per_photo(values: jax.Array) -> jax.Array:
     return values[:, None, None, None]
 
 
 def _grey(x: jax.Array) -> jax.Array:
-    # A sum, not a matmul, which an accelerator may round to bfloat16.
-    return (x * jnp.asarray(LUMA, x.dtype)).sum(axis=-1, keepdims=True)
+    # Channel by channel: XLA's sum over an axis of three takes 30 times as long on a CPU, and a matmul may round to
+    # bfloat16 on an accelerator.
+    return LUMA[0] * x[..., :1] + LUMA[1] * x[..., 1:2] + LUMA[2] * x[..., 2:]

@@ -93,11 +93,11 @@ def config_help() -> str:
     return "config fields, each set by --config.FIELD=VALUE:\n" + "\n".join(lines)
 
 
-def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = ()) -> Config:
     """Returns the validated config of a config file.
 
     Args:
-      path: a Python file that defines `get_config() -> Config`.
+      path: a Python file that defines `get_config() -> Config`; None stands for the defaults of all fields.
       overrides: such as `"optim.learning_rate=0.1"`, parsed by the type of the field.
 
     Raises:
@@ -107,7 +107,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     from absl import flags
     from ml_collections import config_flags
 
-    path = os.fspath(path)
+    path = os.fspath(path or Path(__file__).with_name("defaults.py"))
     if not Path(path).is_file():
         raise UserError(f"no such config file: {path}")
     names = [name for name, _, _ in describe()]

@@ -46,8 +46,16 @@ class DataConfig:
 
     image_size: int = option(224, "side of the square network input, pixels")
     eval_crop_fraction: float = option(0.875, "side of the central evaluation crop, as a share of the short side")
-    shuffle_buffer: int = option(10_000, "photographs in the shuffle buffer, encoded (about 25 kB each)")
-    num_threads: int = option(0, "threads that decode; 0 means one a core")
+    mode: str = option(
+        "auto",
+        "jpeg: decode each epoch; cache: keep in memory; raw: decode once to the local disk; auto: cache if it fits",
+    )
+    cache_gib: float = option(4.0, "most memory for photographs: decoded, else (mode cache) encoded, GiB")
+    crop: str = option("auto", "who makes the crops: host, device, or auto (a GPU or TPU does, a CPU leaves it here)")
+    shuffle_window: int = option(20_000, "photographs that are shuffled together, in whole shards")
+    class_balance: float = option(0.0, "what is drawn as often in an epoch, 0: photographs, 1: species, or between")
+    staging_gib: float = option(200.0, "most disk for copies of gs:// data sets, of all runs together, GiB")
+    num_threads: int = option(0, "threads that decode and crop; 0 means one a core")
 
 
 @dataclass
@@ -60,6 +68,15 @@ class AugmentConfig:
     brightness: float = option(0.2, "largest relative change of brightness")
     contrast: float = option(0.2, "largest relative change of contrast")
     saturation: float = option(0.2, "largest relative change of saturation")
+    strength: str = option("none", "random warps and colour changes beside these: none, light, medium or strong")
+    erase_probability: float = option(0.0, "share of the photographs that lose a random box of 2% to 33% of their area")
+    mixup: float = option(0.0, "alpha of mixup: photographs blended in pairs, shares from Beta(alpha, alpha); 0: off")
+    cutmix: float = option(0.0, "alpha of cutmix: a box of the other pasted, area likewise; 0: off; both: half each")
+
+    @property
+    def mixes(self) -> bool:
+        """Tells whether neighbours in a batch, and their labels, are mixed."""
+        return self.mixup > 0 or self.cutmix > 0
 
 
 @dataclass
@@ -136,8 +153,14 @@ class Config:
                 raise UserError(f"config field {name} = {value!r} must be one of {', '.join(choices)}")
         if min(self.model.std) <= 0:
             raise UserError(f"config field model.std = {self.model.std!r} must be above 0")
+        if self.data.class_balance and self.optim.class_balance:
+            raise UserError(
+                "config fields data.class_balance and optim.class_balance both weigh species: set one of them"
+            )
         if self.build.val_fraction + self.build.test_fraction >= 1:
             raise UserError("config fields build.val_fraction and build.test_fraction leave nothing to train on")
+        if self.augment.mixes and self.batch_size % 2:
+            raise UserError(f"config field batch_size = {self.batch_size} must be even for augment.mixup or cutmix")
         return self
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,13 +206,19 @@ _RANGES: dict[str, tuple[float, float]] = {
     # Five max-pools halve the side five times.
     "data.image_size": (32, 8192),
     "data.eval_crop_fraction": (0.1, 1.0),
-    "data.shuffle_buffer": _POSITIVE,
+    "data.cache_gib": (0.0, 1e6),
+    "data.shuffle_window": _POSITIVE,
+    "data.class_balance": _SHARE,
+    "data.staging_gib": (0.1, 1e6),
     "data.num_threads": (0, 1024),
     "augment.crop_min_area": (0.01, 1.0),
     "augment.crop_max_aspect": (1.0, 10.0),
     "augment.brightness": _SHARE,
     "augment.contrast": _SHARE,
     "augment.saturation": _SHARE,
+    "augment.erase_probability": _SHARE,
+    "augment.mixup": (0.0, 10.0),
+    "augment.cutmix": (0.0, 10.0),
     "model.batch_norm_momentum": _SHARE,
     "model.width_multiplier": (0.01, 16),
     "model.dropout": (0.0, 0.99),
@@ -204,7 +233,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "checkpoint.keep_last": _POSITIVE,
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
+    "data.mode": ("auto", "jpeg", "cache", "raw"),
+    "data.crop": ("auto", "host", "device"),
     "precision": ("auto", "float32", "bfloat16"),
+    "augment.strength": ("none", "light", "medium", "strong"),
     "model.variant": ("vgg11", "vgg13", "vgg16", "vgg19"),
     "model.head": ("fc", "gap"),
     "optim.name": ("sgd", "adamw", "lion", "lamb"),

@@ -5,6 +5,7 @@ python -m butterflyer_jax.evaluate --run DIR [--split test]
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,19 +56,20 @@ def evaluate(
     Raises:
       UserError: no run or checkpoint there, the data set is gone or has other species, or the split is empty.
     """
-    from butterflyer_jax import runs, step
+    from butterflyer_jax import runs, sharding, step
     from butterflyer_jax.config import UserError
     from butterflyer_jax.data import source, storage
 
     run = runs.read(run_folder)
     model, variables, best_step, mesh = runs.load_model(run)
-    data = source.open_data(run.dataset if dataset is None else dataset, run.config)
-    if data.species != run.species:
-        raise UserError(f"the data set's species are not the run's: {', '.join(data.species)}")
-    if not data.num_photos(split):
-        raise UserError(f"the data set has no photographs in split {split}")
-    eval_step = step.make_eval_step(model.apply, run.config, mesh)
-    metrics = evaluate_batches(eval_step, variables, data.eval_batches(split), mesh)
+    data = source.open_data(run.dataset if dataset is None else dataset, run.config, not sharding.on_cpu(mesh))
+    with contextlib.closing(data):
+        if data.species != run.species:
+            raise UserError(f"the data set's species are not the run's: {', '.join(data.species)}")
+        if not data.num_photos(split):
+            raise UserError(f"the data set has no photographs in split {split}")
+        eval_step = step.make_eval_step(model.apply, run.config, mesh)
+        metrics = evaluate_batches(eval_step, variables, data.eval_batches(split), mesh)
     metrics |= {"split": split, "step": best_step}
     storage.write_text(run.folder / "eval" / split / "metrics.json", json.dumps(metrics, indent=2))
     return metrics

@@ -26,6 +26,14 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, label_smoothing: float =
     return optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, label_smoothing))
 
 
+def weighted_cross_entropy(
+    logits: jax.Array, labels: jax.Array, label_smoothing: float, class_weights: jax.Array | None
+) -> jax.Array:
+    """Returns `cross_entropy`, each photograph times the weight of its label, float32 [num_classes], where given."""
+    loss = cross_entropy(logits, labels, label_smoothing)
+    return loss if class_weights is None else loss * class_weights[labels]
+
+
 def class_weights(counts: Sequence[int], balance: float) -> np.ndarray:
     """Returns what the photographs of each class weigh in the training loss.
 

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from butterflyer_jax import augment, losses, sharding
+from butterflyer_jax import augment, losses, mixing, sharding
 from butterflyer_jax.config import Config
 from butterflyer_jax.metrics import Sums
 
@@ -91,6 +91,12 @@ def _key(seed: int, stream: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), stream)
 
 
+def photo_keys(seed: int, epoch: jax.Array | int, index: jax.Array) -> jax.Array:
+    """Returns the PRNG keys [batch] that the augmentation of photographs draws from; index is int32 [batch]."""
+    epoch_key = jax.random.fold_in(_key(seed, AUGMENT_STREAM), epoch)
+    return jax.vmap(lambda place: jax.random.fold_in(epoch_key, place))(index)
+
+
 def make_train_step(
     apply_fn: Callable[..., Any],
     tx: optax.GradientTransformation,
@@ -101,16 +107,17 @@ def make_train_step(
 ) -> TrainStep:
     """Returns the jitted function `(state, batch) -> (state, metrics)`; it takes over the memory of the old state.
 
-    The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size] and index int32 [batch_size].
+    The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size] and index int32 [batch_size];
+    and window int32 [batch_size, 4] where the crop is left to the device (see `augment.scaled_images`).
     The loss is the mean over the global batch, each photograph weighed by `class_weights`, float32 [num_classes], where
     these are given. Augmentation draws from (seed, epoch, index), dropout from (seed, step).
-    Metrics are float32 []: loss, top1, gradient_norm.
+    Metrics are float32 []: loss, top1 (against a mixed photograph's own label), gradient_norm.
     """
+    weights = None if class_weights is None else jnp.asarray(class_weights)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        epoch_key = jax.random.fold_in(_key(config.seed, AUGMENT_STREAM), state.step // steps_per_epoch)
-        keys = jax.vmap(lambda index: jax.random.fold_in(epoch_key, index))(batch["index"])
-        images = augment.normalise(augment.augment(batch["image"], keys, config.augment), config.model)
+        keys = photo_keys(config.seed, state.step // steps_per_epoch, batch["index"])
+        images, own_share = augment.train_images(batch, keys, config)
         dropout_key = jax.random.fold_in(_key(config.seed, DROPOUT_STREAM), state.step)
 
         def loss_fn(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
@@ -121,9 +128,11 @@ def make_train_step(
                 mutable=["batch_stats"],
                 rngs={"dropout": dropout_key},
             )
-            loss = losses.cross_entropy(logits, batch["label"], config.optim.label_smoothing)
-            if class_weights is not None:
-                loss = loss * jnp.asarray(class_weights)[batch["label"]]
+            loss = losses.weighted_cross_entropy(logits, batch["label"], config.optim.label_smoothing, weights)
+            if own_share is not None:
+                neighbours = mixing.swap_neighbours(batch["label"])
+                other = losses.weighted_cross_entropy(logits, neighbours, config.optim.label_smoothing, weights)
+                loss = own_share * loss + (1 - own_share) * other
             return loss.mean(), (logits, updates.get("batch_stats", {}))
 
         (loss, (logits, batch_stats)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.variables.params)
@@ -149,11 +158,12 @@ def make_train_step(
 def make_eval_step(apply_fn: Callable[..., Any], config: Config, mesh: Mesh) -> EvalStep:
     """Returns the jitted function `(variables, batch) -> sums` over the photographs whose mask is 1.
 
-    The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size] and mask float32 [batch_size].
+    The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size], mask float32 [batch_size] and,
+    where the crop is left to the device, window int32 [batch_size, 4] (see `augment.scaled_images`).
     """
 
     def eval_step(variables: Variables, batch: Batch) -> Sums:
-        logits = apply_fn(variables.collections(), augment.normalise(batch["image"], config.model), train=False)
+        logits = apply_fn(variables.collections(), augment.eval_images(batch, config), train=False)
         return Sums.of_batch(losses.cross_entropy(logits, batch["label"]), logits, batch["label"], batch["mask"])
 
     spread = sharding.replicated(mesh)

@@ -68,7 +68,7 @@ def train(
     sharding.check_batch_size(config.batch_size, mesh)
     runs.refuse_other_folders(output)
     dataset = source.resolve(input, config.build)
-    data = source.open_data(dataset, config)
+    data = source.open_data(dataset, config, not sharding.on_cpu(mesh), jax.process_index(), jax.process_count())
     run = runs.open_or_create(output, config, data.species, dataset, data.fingerprint)
 
     total_steps = config.num_epochs * data.steps_per_epoch
@@ -85,7 +85,10 @@ def train(
         f"photographs of {len(data.species)} species in {dataset}"
     )
     # Closed whatever happens: a save under way is finished even when a later step fails.
-    with contextlib.closing(Checkpointer(run.checkpoints, config.checkpoint.keep_last)) as checkpointer:
+    with (
+        contextlib.closing(data),
+        contextlib.closing(Checkpointer(run.checkpoints, config.checkpoint.keep_last)) as checkpointer,
+    ):
         start_step = checkpointer.latest_step() or 0
         if start_step:
             state = loop.restore_state(checkpointer, start_step, step.abstract_state(model, tx, config, mesh), data)

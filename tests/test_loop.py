@@ -46,6 +46,9 @@ class Recorder:
     def eval_batches(self, split: str) -> Iterator[dict[str, np.ndarray]]:
         yield {"label": np.zeros(1)}
 
+    def bottleneck(self) -> str:
+        return ""
+
     # The jitted functions.
     def train_step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
         assert int(batch["step"][0]) == int(state.step), "each step takes its own batch"

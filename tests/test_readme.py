@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from butterflyer_jax import evaluate, load_config, predict, train
+from butterflyer_jax import evaluate, load_config, predict, preview, train
 from butterflyer_jax.config import UserError
 from tests.conftest import ROOT, SPECIES, make_photo
 
+COMMANDS = {
+    "train": train.main,
+    "evaluate": evaluate.main,
+    "predict": predict.main,
+    "data.pipeline": preview.main,
+}
 README = (ROOT / "README.md").read_text()
 
 
@@ -53,7 +59,7 @@ def test_every_command_line_is_one_that_the_commands_take(monkeypatch: pytest.Mo
     assert len(ours) >= 4
     for words in ours:
         name, arguments = words[2].removeprefix("butterflyer_jax."), words[3:]
-        main = {"train": train.main, "evaluate": evaluate.main, "predict": predict.main}[name]
+        main = COMMANDS[name]
         # Up to the first thing that is not on this machine, every word was understood.
         for flag, wrong in {"--input": "/nowhere.zip", "--run": "/nowhere"}.items():
             if flag in arguments:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -23,12 +24,15 @@ from butterflyer_jax.models import create_model
 NUM_CLASSES = 5
 
 # Ten losses by number of devices, of a network with everything that could depend on how a batch is split:
-# batch normalisation, dropout, augmentation.
+# batch normalisation, dropout, crops on the device, every augmentation. And what devices tell each other to augment.
 LOSSES_BY_DEVICES = """
 import json
-from tests.test_step import ten_losses
-print(json.dumps({n: ten_losses(n) for n in (1, 2, 8)}))
+from tests.test_step import augmentation_program, ten_losses
+print(json.dumps({"losses": {n: ten_losses(n) for n in (1, 2, 8)}, "program": augmentation_program(8)}))
 """
+
+EVERYTHING = AugmentConfig(strength="strong", erase_probability=0.5, mixup=0.4, cutmix=1.0)
+NOTHING = AugmentConfig(flip=False, brightness=0, contrast=0, saturation=0)
 
 
 def tiny_config(**changes: object) -> Config:
@@ -51,6 +55,15 @@ def make_batch(config: Config, seed: int = 0) -> dict[str, np.ndarray]:
         "label": rng.integers(0, NUM_CLASSES, config.batch_size, np.int32),
         "index": np.arange(config.batch_size, dtype=np.int32),
     }
+
+
+def make_windowed_batch(config: Config, seed: int = 0) -> dict[str, np.ndarray]:
+    """A batch whose crops are left to the device."""
+    rng = np.random.default_rng(seed)
+    sides = rng.integers(20, 45, (config.batch_size, 2))
+    window = np.concatenate([rng.integers(0, 45 - sides), sides], axis=1).astype(np.int32)
+    image = rng.integers(0, 256, (config.batch_size, 44, 44, 3), np.uint8)
+    return make_batch(config, seed) | {"image": image, "window": window}
 
 
 class SmallNet(nn.Module):
@@ -77,13 +90,26 @@ def make_training(
 
 
 def ten_losses(num_devices: int) -> list[float]:
-    config = tiny_config()
+    config = tiny_config(augment=EVERYTHING)
     state, train_step, _, mesh = make_training(config, create_model(config.model, NUM_CLASSES), num_devices)
     losses = []
     for number in range(10):
-        state, metrics = train_step(state, sharding.put_batch(make_batch(config, number), mesh))
+        state, metrics = train_step(state, sharding.put_batch(make_windowed_batch(config, number), mesh))
         losses.append(float(metrics["loss"]))
     return losses
+
+
+def augmentation_program(num_devices: int) -> str:
+    """What XLA makes of the augmentation of a batch that is split over devices."""
+    config = tiny_config(augment=EVERYTHING)
+    split = sharding.by_batch(sharding.make_mesh(num_devices))
+
+    def function(batch: step.Batch) -> Any:
+        keys = jax.vmap(lambda index: jax.random.fold_in(jax.random.key(0), index))(batch["index"])
+        return augment.train_images(batch, keys, config)
+
+    compiled = jax.jit(function, in_shardings=split, out_shardings=split).lower(make_windowed_batch(config)).compile()
+    return compiled.as_text()
 
 
 def test_one_two_and_eight_devices_give_the_same_losses() -> None:
@@ -92,14 +118,18 @@ def test_one_two_and_eight_devices_give_the_same_losses() -> None:
         [sys.executable, "-c", LOSSES_BY_DEVICES], env=os.environ | flags, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
-    losses = json.loads(result.stdout)
+    output = json.loads(result.stdout)
+    losses = output["losses"]
     assert len(set(losses["1"])) == 10
     np.testing.assert_allclose(losses["2"], losses["1"], rtol=1e-4)
     np.testing.assert_allclose(losses["8"], losses["1"], rtol=1e-4)
+    assert "gather(" in output["program"], "the text is that of the program"
+    for exchange in ("all-gather", "all-reduce", "all-to-all", "collective-permute"):
+        assert exchange not in output["program"], exchange
 
 
 def test_class_weights_scale_the_loss_of_each_photograph() -> None:
-    config = tiny_config(augment=AugmentConfig(flip=False, brightness=0, contrast=0, saturation=0))
+    config = tiny_config(augment=NOTHING)
     model = SmallNet(dropout=0.0)
     weights = np.linspace(0, 2, NUM_CLASSES, dtype=np.float32)
     state, _, _, mesh = make_training(config, model)
@@ -121,7 +151,7 @@ def test_one_step_is_the_textbook_update() -> None:
     """Plain SGD without augmentation, dropout or decay: the parameters move by the gradient of the mean loss."""
     config = tiny_config(
         model=ModelConfig(variant="vgg11", width_multiplier=0.125, dropout=0.0, head="gap"),
-        augment=AugmentConfig(flip=False, brightness=0, contrast=0, saturation=0),
+        augment=NOTHING,
         optim=OptimConfig(learning_rate=0.1, schedule="constant", warmup_epochs=0, momentum=0.0, weight_decay=0.0),
     )
     model = create_model(config.model, NUM_CLASSES)
@@ -190,6 +220,10 @@ def test_evaluation_counts_what_the_mask_admits() -> None:
     second = eval_step(state.variables, sharding.put_batch(other, mesh)).compute()
     assert first == second
     assert first["count"] == 5
+    # A window of what pads the batch may be empty.
+    window = np.where((np.arange(16) < 5)[:, None], [0, 0, 32, 32], 0).astype(np.int32)
+    third = eval_step(state.variables, sharding.put_batch(some | {"window": window}, mesh)).compute()
+    assert third == pytest.approx(first, rel=1e-5)
 
 
 def test_sums_are_those_of_numpy() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 
@@ -37,9 +37,16 @@ class FakeData:
         epoch, batch = divmod(step, self.steps_per_epoch)
         return iterator.Position(self._config.seed, epoch, batch, self._config.batch_size, self.fingerprint)
 
-    def train_batches(self, start_step: int) -> Iterator[iterator.Batch]:
+    def train_batches(self, start_step: int) -> Generator[iterator.Batch, None, None]:
         """Yields training batches without end; shapes as in `RecordData.train_batches`."""
         return iterator.batches_from(self._train_epoch, self.steps_per_epoch, start_step)
+
+    def bottleneck(self) -> str:
+        """Returns an empty text: nothing here takes time."""
+        return ""
+
+    def close(self) -> None:
+        """Does nothing."""
 
     def _train_epoch(self, epoch: int, start_batch: int) -> Iterator[iterator.Batch]:
         size = self._config.batch_size

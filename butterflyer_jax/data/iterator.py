@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from butterflyer_jax.config import UserError
 
 Batch: TypeAlias = dict[str, np.ndarray]
-POSITION_VERSION = 1
+T = TypeVar("T")
+POSITION_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Position:
 
 def batches_from(
     make_epoch: Callable[[int, int], Iterator[Batch]], steps_per_epoch: int, start_step: int
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yields batches without end, from the one that step `start_step` takes.
 
     Args:
@@ -64,6 +68,42 @@ def batches_from(
     while True:
         yield from make_epoch(epoch, batch)
         epoch, batch = epoch + 1, 0
+
+
+def in_background(items: Iterator[T], size: int) -> Generator[T, None, None]:
+    """Yields items that a thread makes ahead, at most `size` of them waiting; the thread ends with the generator.
+
+    Raises:
+      Exception: what making an item raises, in its place.
+    """
+    ready: queue.SimpleQueue[Future[T] | None] = queue.SimpleQueue()
+    free, stopped = threading.Semaphore(size), threading.Event()
+
+    def work() -> None:
+        try:
+            for item in items:
+                free.acquire()
+                if stopped.is_set():
+                    break
+                result: Future[T] = Future()
+                result.set_result(item)
+                ready.put(result)
+        except BaseException as error:
+            failure: Future[T] = Future()
+            failure.set_exception(error)
+            ready.put(failure)
+        ready.put(None)
+
+    thread = threading.Thread(target=work, name="butterflyer-input", daemon=True)
+    thread.start()
+    try:
+        while (future := ready.get()) is not None:
+            free.release()
+            yield future.result()
+    finally:
+        stopped.set()
+        free.release()
+        thread.join()
 
 
 def pad_batch(batch: Batch, batch_size: int) -> Batch:

@@ -24,6 +24,7 @@ Image.init()
 DECODE_SCALES = (1 / 8, 1 / 4, 1 / 2)
 SCALED_DECODE_MARGIN = 1.5
 LANCZOS = cykooz_resizer.ResizeAlg.convolution(cykooz_resizer.FilterType.lanczos3)
+TRIANGLE = cykooz_resizer.ResizeAlg.convolution(cykooz_resizer.FilterType.bilinear)
 # Other pictures are first shrunk by whole numbers, to no less than this many times the size wanted.
 REDUCING_GAP = 3
 REDUCIBLE = ("L", "RGB", "RGBA", "LA", "CMYK", "YCbCr")
@@ -124,14 +125,30 @@ def resize_short_side(image: Image.Image, image_size: int, max_pixels: int) -> I
 def central_crop(image: Image.Image, crop_fraction: float, image_size: int) -> np.ndarray:
     """Returns the central square that evaluation sees, uint8 [image_size, image_size, 3].
 
-    The square's side is `crop_fraction` of the short side, rounded; it is scaled by an antialiased triangle filter.
+    The square's side is `crop_fraction` of the short side, rounded; it is scaled as `scale_part` does.
     """
     side = max(1, round(min(image.size) * crop_fraction))
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    crop = image.crop((left, top, left + side, top + side))
-    if side != image_size:
-        crop = crop.resize((image_size, image_size), Image.Resampling.BILINEAR)
-    return np.asarray(crop)
+    return scale_part(np.asarray(image.crop((left, top, left + side, top + side))), image_size)
+
+
+def scale_part(pixels: np.ndarray, image_size: int) -> np.ndarray:
+    """Returns a part of a photograph as the network's input, scaled by an antialiased triangle filter.
+
+    Args:
+      pixels: uint8 [height, width, 3].
+      image_size: side of the result, pixels.
+
+    Returns:
+      uint8 [image_size, image_size, 3].
+    """
+    height, width, _ = pixels.shape
+    if (height, width) == (image_size, image_size):
+        return pixels
+    source = cykooz_resizer.ImageData(width, height, cykooz_resizer.PixelType.U8x3, pixels.tobytes())
+    result = cykooz_resizer.ImageData(image_size, image_size, cykooz_resizer.PixelType.U8x3)
+    cykooz_resizer.Resizer().resize(source, result, cykooz_resizer.ResizeOptions(TRIANGLE))
+    return np.frombuffer(result.get_buffer(), np.uint8).reshape(image_size, image_size, 3)
 
 
 def _target_size(size: tuple[int, int], image_size: int, max_pixels: int) -> tuple[int, int]:

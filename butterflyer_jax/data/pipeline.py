@@ -1,192 +1,243 @@
-"""tf.data: from records to batches of uint8 numpy arrays, the same for the same (seed, epoch, batch)."""
+"""From a built data set to batches of uint8 numpy arrays, the same for the same (seed, epoch, batch).
+
+python -m butterflyer_jax.data.pipeline --input DIR --benchmark
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from hashlib import sha256
-from typing import Any
-
-import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
+from pathlib import Path
 
 from butterflyer_jax.config import Config, UserError
-from butterflyer_jax.data import iterator, storage
+from butterflyer_jax.console import say
+from butterflyer_jax.data import batches, crops, decoded, iterator, order, records, requests, storage, work
+from butterflyer_jax.data.shards import Files, LocalFiles, Photographs
+from butterflyer_jax.data.stages import Stages
+from butterflyer_jax.data.staging import Staging
 
-# The accelerators are JAX's: TensorFlow would take their memory.
-tf.config.set_visible_devices([], "GPU")
-
-# Files read at once while shuffling.
-CYCLE_LENGTH = 16
+GIB = 1 << 30
+# Batches that are ready before they are asked for.
+AHEAD = 2
+# What a canvas is larger than the largest part in it: the decoder's margin on both sides.
+MARGINS = 4
+READING_SHARE = 0.8
+# Of the slowest stage's time: from where on it is the bucket's copies that it waits for.
+STAGING_SHARE = 0.5
+# Accelerators like even sides.
+SIDE_MULTIPLE = 8
 
 
 class RecordData:
-    """A built data set as the training loop sees it.
+    """A built data set as the training loop sees it; each batch is this host's part of a global one.
+
+    A batch holds image uint8 [n, side, side, 3], label int32 [n], and either index int32 [n], the photograph's place in
+    the epoch, which augmentation draws from, or in evaluation mask float32 [n], 0 where the last batch is filled up.
+    Where the device makes the crops it also holds window int32 [n, 4]: top, left, height and width of the part of the
+    image that is to be scaled to image_size; else the image is that part already, and side is image_size.
 
     Attributes:
       species: names; the position is the label.
       class_counts: training photographs of each species.
       steps_per_epoch: whole batches of training photographs; the rest of a shuffled epoch is left out.
       fingerprint: of the raw zip, how it was built, and its shards; batches depend on nothing else of the data set.
+      mode: what `data.mode` came to: jpeg, encoded (JPEGs in memory), cache (pixels in memory) or raw (on the disk).
+      crop_on_device: what `data.crop` came to.
     """
 
-    def __init__(self, dataset_dir: str | os.PathLike[str], config: Config) -> None:
+    def __init__(
+        self,
+        dataset_dir: str | os.PathLike[str],
+        config: Config,
+        accelerator: bool = False,
+        process_index: int = 0,
+        process_count: int = 1,
+    ) -> None:
         """Opens the folder of a built data set.
 
+        Args:
+          dataset_dir: local or gs://.
+          config: of the run.
+          accelerator: whether a GPU or TPU trains; with `data.crop` auto it makes the crops.
+          process_index, process_count: this host among all.
+
         Raises:
-          UserError: it has no training photographs, or fewer than a batch.
+          UserError: it is damaged, has no training photographs or fewer than a batch, does not fit where `data.mode`
+            wants it, or hosts cannot take equal parts of a batch.
         """
-        self._config = config
+        if config.batch_size % process_count:
+            raise UserError(
+                f"config field batch_size = {config.batch_size} must be a multiple of the {process_count} hosts"
+            )
+        self._config, self._folder = config, storage.path(dataset_dir)
+        self._host = order.host_slice(config.batch_size, process_index, process_count)
+        self.crop_on_device = config.data.crop == "device" or (config.data.crop == "auto" and accelerator)
+        self._threads = batches.Threads(config.data.num_threads or os.cpu_count() or 1)
+        self._stages, self._staging_told = Stages(), 0.0
         try:
-            self._builder = tfds.builder_from_directory(os.fspath(dataset_dir))
-            self.species: tuple[str, ...] = tuple(self._builder.info.features["label"].names)
-            card = json.loads((storage.path(dataset_dir) / "data_card.json").read_text())
-            self.class_counts: tuple[int, ...] = tuple(card["species"][name]["train"] for name in self.species)
-        except Exception as error:
-            # TFDS raises protobuf's errors, and those of whatever another builder left out.
-            raise UserError(f"{dataset_dir} is damaged, or was not built by butterflyer_jax: {error}") from error
-        # Shards settle the order of reading, and `tfds build --num_shards` is not in the card.
-        shards = {name: info.shard_lengths for name, info in self._builder.info.splits.items()}
-        self.fingerprint = sha256(f"{card['fingerprint']} {sorted(shards.items())}".encode()).hexdigest()
-        self.steps_per_epoch = self.num_photos("train") // config.batch_size
+            card = json.loads((self._folder / "data_card.json").read_text())
+            info = json.loads((self._folder / "dataset_info.json").read_text())
+            shards = {split["name"]: _shard_names(split) for split in info["splits"]}
+            self.species: tuple[str, ...] = tuple(card["species"])
+            self.class_counts: tuple[int, ...] = tuple(row["train"] for row in card["species"].values())
+            lengths = sorted((split["name"], split["shardLengths"]) for split in info["splits"])
+            # Shards settle the order of reading, and `tfds build --num_shards` is not in the card.
+            self.fingerprint = sha256(f"{card['fingerprint']} {lengths}".encode()).hexdigest()
+            self._files = self._open_files([name for names in shards.values() for name in names])
+            self._photos = {name: Photographs(self._files, names) for name, names in shards.items()}
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            raise UserError(
+                f"{dataset_dir} is damaged, or was not built by this version of butterflyer_jax: {error}"
+            ) from error
         if not self.num_photos("train"):
             raise UserError(f"{dataset_dir} has no training photographs")
+        self.steps_per_epoch = self.num_photos("train") // config.batch_size
         if not self.steps_per_epoch:
             raise UserError(
                 f"config field batch_size = {config.batch_size} is more than the {self.num_photos('train')} training "
                 "photographs; make it smaller"
             )
+        self.mode = self._choose_mode()
+        self._pixels: dict[str, decoded.Pixels] = {}
+
+    def _open_files(self, shards: list[str]) -> Files:
+        if not storage.is_remote(self._folder):
+            return LocalFiles(self._folder)
+        # Indexes first: nothing can be read without them.
+        names = [records.index_name(name) for name in shards] + shards
+        return Staging(self._folder, names, int(self._config.data.staging_gib * GIB))
 
     def num_photos(self, split: str) -> int:
         """Returns the photographs in a split, 0 where there is no such split."""
-        splits = self._builder.info.splits
-        return splits[split].num_examples if split in splits else 0
+        return len(self._photos.get(split, ()))
 
     def position(self, step: int) -> iterator.Position:
         """Returns the place in the data after `step` steps."""
         epoch, batch = divmod(step, self.steps_per_epoch)
         return iterator.Position(self._config.seed, epoch, batch, self._config.batch_size, self.fingerprint)
 
-    def train_batches(self, start_step: int) -> Iterator[iterator.Batch]:
-        """Yields training batches without end, from the one that step `start_step` takes.
+    def train_batches(self, start_step: int) -> Generator[iterator.Batch, None, None]:
+        """Yields training batches without end, from the one that step `start_step` takes."""
+        photos = self._photos["train"]
+        wanted = requests.training(photos, self._config, start_step, self.steps_per_epoch, self._host)
+        largest = crops.largest_side(photos.height, photos.width, self._config.augment)
+        yield from self._batches("train", wanted, largest, self._stages)
 
-        A batch holds image uint8 [batch_size, image_size, image_size, 3], a random crop; label int32 [batch_size]; and
-        index int32 [batch_size], the photograph's place in the epoch, which later augmentation draws from.
-        """
-        return iterator.batches_from(self._train_epoch, self.steps_per_epoch, start_step)
+    def train_jpegs(self) -> Generator[list[bytes], None, None]:
+        """Yields what `train_batches` decodes, for measuring: the JPEGs of each batch."""
+        photos = self._photos["train"]
+        for request in requests.training(photos, self._config, 0, self.steps_per_epoch, self._host):
+            yield batches.read_jpegs(photos, request)
 
-    def _train_epoch(self, epoch: int, start_batch: int) -> Iterator[iterator.Batch]:
-        config = self._config
-        # One seed an epoch, from a generator that keeps (seed, epoch) pairs apart.
-        epoch_seed = int(np.random.SeedSequence([config.seed, epoch]).generate_state(1)[0] >> 1)
-        dataset = self._builder.as_dataset(
-            split="train",
-            shuffle_files=True,
-            decoders={"image": tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(
-                shuffle_seed=epoch_seed,
-                shuffle_reshuffle_each_iteration=False,
-                interleave_cycle_length=CYCLE_LENGTH,
-                try_autocache=False,
-                options=_deterministic(config.data.num_threads),
-            ),
-        )
-        # Shuffled while encoded, and skipped before decoding: both cost little.
-        dataset = dataset.shuffle(config.data.shuffle_buffer, seed=epoch_seed, reshuffle_each_iteration=False)
-        dataset = dataset.take(self.steps_per_epoch * config.batch_size).enumerate()
-        dataset = dataset.skip(start_batch * config.batch_size)
+    def eval_batches(self, split: str) -> Generator[iterator.Batch, None, None]:
+        """Yields each photograph of a split once, in a fixed order."""
+        photos = self._photos[split]
+        largest = crops.central_windows(photos.height, photos.width, self._config.data.eval_crop_fraction)[:, 2].max()
+        yield from self._batches(split, requests.evaluation(photos, self._config, self._host), int(largest), Stages())
 
-        def load(index: tf.Tensor, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            seed = tf.stack([tf.constant(epoch_seed, tf.int64), index])
-            return {
-                "image": random_crop(example["image"], seed, config),
-                "label": tf.cast(example["label"], tf.int32),
-                "index": tf.cast(index, tf.int32),
-            }
+    def bottleneck(self) -> str:
+        """Returns which stage made training wait since this was last asked, and what to change; empty if none did."""
+        spent = self._stages.since_last()
+        if not spent:
+            return ""
+        stage = max(spent, key=lambda name: spent[name])
+        staging = self._files.waited_seconds - self._staging_told
+        self._staging_told += staging
+        if staging > STAGING_SHARE * spent[stage]:
+            return self._advice("staging")
+        # Records are read ahead of the decoder: they hold it up only where reading takes as long as the whole.
+        if stage == "decoding" and spent.get("reading", 0.0) > READING_SHARE * spent["decoding"]:
+            stage = "reading"
+        return self._advice(stage)
 
-        dataset = dataset.map(load, num_parallel_calls=_parallel_calls(config.data.num_threads))
-        dataset = dataset.batch(config.batch_size, drop_remainder=True).prefetch(2)
-        return dataset.as_numpy_iterator()
+    def _advice(self, stage: str) -> str:
+        pixels = sum(photos.decoded_bytes for photos in self._photos.values()) / GIB
+        match stage:
+            case "staging":
+                return (
+                    f"copying shards from {self._folder} ({self._files.copied_bytes / GIB:.1f} GiB so far): the first "
+                    "epoch is as fast as the network, and each where data.staging_gib is less than the data set"
+                )
+            case "reading":
+                return f"reading records from {self._folder}: take a faster disk, or set data.mode=cache"
+            case "decoding":
+                return (
+                    f"decoding JPEGs in {self._threads.number} threads: set data.mode=raw ({pixels:.1f} GiB on disk), "
+                    f"or data.cache_gib={math.ceil(pixels)} if memory allows, or take more cores"
+                )
+            case "copying":
+                return "copying decoded photographs: take a faster disk, or more cores"
+            case _:
+                return f"cropping in {self._threads.number} threads: set data.crop=device, or take more cores"
 
-    def eval_batches(self, split: str) -> Iterator[iterator.Batch]:
-        """Yields each photograph of a split once, in a fixed order.
+    def close(self) -> None:
+        """Lets threads, files and memory go."""
+        self._files.close()
+        self._threads.close()
+        for pixels in self._pixels.values():
+            pixels.close()
+        self._pixels.clear()
+        for photos in self._photos.values():
+            photos.want(())
 
-        A batch holds image uint8 [batch_size, image_size, image_size, 3], the central crop; label int32 [batch_size];
-        and mask float32 [batch_size], 0 where the last batch is padded.
-        """
-        config = self._config
-        dataset = self._builder.as_dataset(
-            split=split,
-            decoders={"image": tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(try_autocache=False, options=_deterministic(config.data.num_threads)),
-        )
+    def _batches(
+        self, split: str, wanted: Iterator[requests.Request], largest: int, stages: Stages
+    ) -> Generator[iterator.Batch, None, None]:
+        side = -(-(largest + MARGINS) // SIDE_MULTIPLE) * SIDE_MULTIPLE
+        made = self._canvases(split, wanted, side, stages)
+        if not self.crop_on_device:
+            made = batches.crop_on_host(made, self._config.data.image_size, self._threads, stages)
+        return iterator.in_background(made, AHEAD)
 
-        def load(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {"image": central_crop(example["image"], config), "label": tf.cast(example["label"], tf.int32)}
+    def _canvases(
+        self, split: str, wanted: Iterator[requests.Request], side: int, stages: Stages
+    ) -> Iterator[iterator.Batch]:
+        if self.mode in ("jpeg", "encoded"):
+            return batches.from_jpegs(self._photos[split], wanted, side, self._threads.number, stages)
+        if split not in self._pixels:
+            self._pixels[split] = self._decode(split)
+        return batches.from_pixels(self._pixels[split], wanted, side, self._threads, stages)
 
-        dataset = dataset.map(load, num_parallel_calls=_parallel_calls(config.data.num_threads))
-        for batch in dataset.batch(config.batch_size).prefetch(2).as_numpy_iterator():
-            yield iterator.pad_batch(batch, config.batch_size)
+    def _decode(self, split: str) -> decoded.Pixels:
+        photos = self._photos[split]
+        if self.mode == "raw":
+            path = Path(work.cache_dir()) / "raw" / f"{self.fingerprint[:16]}-{split}.rgb"
+            return decoded.on_disk(photos, self._threads.number, split, path)
+        say(f"data: {len(photos)} {split} photographs decoded in memory, {photos.decoded_bytes / GIB:.2f} GiB")
+        return decoded.in_memory(photos, self._threads.number, split)
 
-
-def _deterministic(num_threads: int) -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = True
-    # Every stage has its size; tuning's own thread can hold up the end of an epoch for seconds.
-    options.autotune.enabled = False
-    if num_threads:
-        options.threading.private_threadpool_size = num_threads
-    return options
-
-
-def _parallel_calls(num_threads: int) -> int:
-    return num_threads or os.cpu_count() or 1
-
-
-def random_crop(jpeg: tf.Tensor, seed: tf.Tensor, config: Config) -> tf.Tensor:
-    """Decodes a random part of a JPEG and scales it to the input size.
-
-    Area and aspect are drawn as in Inception (Szegedy et al. 2015, arXiv:1409.4842); only the part is decoded.
-
-    Args:
-      jpeg: string [].
-      seed: int64 [2]; the same seed, the same crop.
-
-    Returns:
-      uint8 [image_size, image_size, 3].
-    """
-    aspect = config.augment.crop_max_aspect
-    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.io.extract_jpeg_shape(jpeg),
-        bounding_boxes=tf.zeros([1, 0, 4]),
-        seed=seed,
-        min_object_covered=0.0,
-        aspect_ratio_range=(1 / aspect, aspect),
-        area_range=(config.augment.crop_min_area, 1.0),
-        max_attempts=20,
-        use_image_if_no_bounding_boxes=True,
-    )
-    return _crop_and_resize(jpeg, begin[0], begin[1], size[0], size[1], config.data.image_size)
-
-
-def central_crop(jpeg: tf.Tensor, config: Config) -> tf.Tensor:
-    """Decodes the central square of a JPEG and scales it to the input size, as `photo.central_crop` does.
-
-    Returns:
-      uint8 [image_size, image_size, 3].
-    """
-    shape = tf.io.extract_jpeg_shape(jpeg)
-    short_side = tf.cast(tf.minimum(shape[0], shape[1]), tf.float64)
-    side = tf.maximum(1, tf.cast(tf.round(short_side * config.data.eval_crop_fraction), tf.int32))
-    return _crop_and_resize(jpeg, (shape[0] - side) // 2, (shape[1] - side) // 2, side, side, config.data.image_size)
+    def _choose_mode(self) -> str:
+        """Returns jpeg, encoded, cache or raw."""
+        mode, limit = self._config.data.mode, self._config.data.cache_gib
+        pixels = sum(photos.decoded_bytes for photos in self._photos.values()) / GIB
+        jpegs = sum(photos.num_bytes for photos in self._photos.values()) / GIB
+        if mode in ("jpeg", "raw"):
+            return mode
+        if pixels <= limit:
+            return "cache"
+        if mode == "auto":
+            return "jpeg"
+        if jpegs > limit:
+            raise UserError(
+                f"data.mode=cache needs {jpegs:.1f} GiB of memory for JPEGs or {pixels:.1f} GiB for pixels: raise "
+                f"data.cache_gib = {limit}, or set data.mode=raw or data.mode=jpeg"
+            )
+        say(f"data: JPEGs kept in memory, {jpegs:.2f} GiB (pixels would take {pixels:.2f}, more than data.cache_gib)")
+        for photos in self._photos.values():
+            photos.hold()
+        return "encoded"
 
 
-def _crop_and_resize(jpeg: Any, top: Any, left: Any, height: Any, width: Any, image_size: int) -> tf.Tensor:
-    # The accurate transform costs no measurable time, and decodes as Pillow does when it predicts.
-    crop = tf.image.decode_and_crop_jpeg(
-        jpeg, tf.stack([top, left, height, width]), channels=3, dct_method="INTEGER_ACCURATE"
-    )
-    resized = tf.image.resize(crop, (image_size, image_size), method="bilinear", antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+def _shard_names(split: dict) -> list[str]:
+    count = len(split["shardLengths"])
+    return [f"butterflies-{split['name']}.tfrecord-{number:05}-of-{count:05}" for number in range(count)]
+
+
+if __name__ == "__main__":
+    # The one upward import: the command shows what the device makes of a batch, and jax has no place in this folder.
+    from butterflyer_jax import cli, preview
+
+    cli.run(preview.main)

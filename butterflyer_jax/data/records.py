@@ -1,4 +1,4 @@
-"""From prepared photographs to TFRecord shards, each a task of its own."""
+"""From prepared photographs to TFRecord shards with an index beside each, a shard a task of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
+import google_crc32c
+import numpy as np
+import simplejpeg
 from etils import epath
 
 from butterflyer_jax import disk
@@ -18,11 +21,29 @@ SHARD_BYTES = 128 << 20
 # JPEGs read ahead of the record that is written: from a bucket each takes tens of milliseconds.
 READERS = 16
 _WINDOW = 64
+# Of a TFRecord: its length and that number's checksum before the content, the content's checksum behind it.
+_HEADER_BYTES, _FOOTER_BYTES = 12, 4
+# What training reads instead of the records: where the JPEG lies in the shard, its CRC-32C, its size, its label.
+INDEX = np.dtype(
+    [
+        ("offset", "<u8"),
+        ("num_bytes", "<u4"),
+        ("checksum", "<u4"),
+        ("height", "<u4"),
+        ("width", "<u4"),
+        ("label", "<u4"),
+    ]
+)
 
 
 def num_shards(photos: Sequence[Prepared], wanted: int) -> int:
     """Returns the shards of a split: `wanted`, or as many of about 128 MiB as it takes where that is 0."""
     return max(1, min(len(photos), wanted or -(-sum(photo.num_bytes for photo in photos) // SHARD_BYTES)))
+
+
+def index_name(shard: str) -> str:
+    """Returns the name of the file beside a shard that holds its index, an array of `INDEX` in NumPy's format."""
+    return shard.replace(".tfrecord-", ".index-") + ".npy"
 
 
 def write_tasks(
@@ -52,7 +73,7 @@ def write_tasks(
 
 
 def run_task(task: str) -> None:
-    """Writes the shard of a task; does nothing where it is there.
+    """Writes the shard of a task and its index; does nothing where they are there.
 
     A record is a `tf.train.Example` of image (JPEG), label and photo_id, as TFDS reads it.
 
@@ -72,6 +93,8 @@ def run_task(task: str) -> None:
         tf.io.TFRecordWriter(os.fspath(temporary)) as writer,
         ThreadPoolExecutor(READERS if storage.is_remote(shard) else 1) as pool,
     ):
+        entries: list[tuple[int, ...]] = []
+        end = 0
         for start in range(0, len(rows), _WINDOW):
             window = rows[start : start + _WINDOW]
             jpegs = pool.map(lambda row: storage.read_range(*row[2:]), window)
@@ -84,7 +107,15 @@ def run_task(task: str) -> None:
                     ),
                 }
                 example = tf.train.Example(features=tf.train.Features(feature=features))
-                writer.write(example.SerializeToString(deterministic=True))
+                record = example.SerializeToString(deterministic=True)
+                writer.write(record)
+                height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+                offset = end + _HEADER_BYTES + record.index(jpeg)
+                entries.append((offset, len(jpeg), google_crc32c.value(jpeg), height, width, label))
+                end += _HEADER_BYTES + len(record) + _FOOTER_BYTES
+        # Before the shard takes its name: where that is there, the index is too.
+        with storage.whole_file(shard.with_name(index_name(shard.name))) as index, index.open("wb") as file:
+            np.save(file, np.array(entries, INDEX))
 
 
 def is_done(task: str) -> bool:

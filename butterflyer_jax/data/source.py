@@ -31,18 +31,21 @@ def resolve(source: str | os.PathLike[str], config: BuildConfig) -> str:
     return os.fspath(build.find_dataset(path))
 
 
-def open_data(dataset: str | os.PathLike[str], config: Config) -> RecordData | FakeData:
-    """Opens what `resolve` returned; fake data needs no TensorFlow.
+def open_data(
+    dataset: str | os.PathLike[str],
+    config: Config,
+    accelerator: bool = False,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> RecordData | FakeData:
+    """Opens what `resolve` returned, as `RecordData` does.
 
     Raises:
-      UserError: it is gone, or has fewer training photographs than a batch.
+      UserError: it is gone, or as `RecordData` says.
     """
     if os.fspath(dataset) == FAKE:
         return FakeData(config)
     from butterflyer_jax.data import build
-
-    folder = build.find_dataset(dataset)
-    # Imported here: TensorFlow takes seconds.
     from butterflyer_jax.data.pipeline import RecordData
 
-    return RecordData(folder, config)
+    return RecordData(build.find_dataset(dataset), config, accelerator, process_index, process_count)

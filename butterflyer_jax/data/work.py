@@ -22,7 +22,7 @@ from butterflyer_jax.data.engine import Engine
 CACHE_VARIABLE = "BUTTERFLYER_CACHE"
 DEFAULT_CACHE = "~/.cache/butterflyer_jax"
 # Of the files in the folder of an unfinished build; another one begins anew.
-FORMAT = 1
+FORMAT = 2
 # A build whose photographs are mostly unusable stops early, but not before so many were seen.
 REJECT_MARGIN = 100
 

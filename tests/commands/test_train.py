@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import SPECIES, TINY_CONFIG, Command, assert_one_line_error
 
-TIMES = {"images_per_second", "data_wait"}
+TIMES = {"images_per_second", "data_wait", "host_memory_mib"}
 
 # The config file is Python: it can arrange that the process gets a real SIGKILL at an exact moment.
 KILL_WITHIN_AN_EPOCH = """
@@ -43,7 +43,13 @@ def save_and_die(self, step, *args):
         os.kill(os.getpid(), signal.SIGKILL)
 checkpoint.Checkpointer.save = save_and_die
 """
-KILLS = {"within an epoch": KILL_WITHIN_AN_EPOCH, "while saving": KILL_WHILE_SAVING}
+# What kills, overrides of the config, and the step from which the run goes on. However photographs are kept, batches
+# are the same, and so is what the run ends with.
+KILLS = {
+    "within an epoch": (KILL_WITHIN_AN_EPOCH, [], 4),
+    "within an epoch, decoding each": (KILL_WITHIN_AN_EPOCH, ["data.mode=jpeg", "checkpoint.every_steps=5"], 5),
+    "while saving": (KILL_WHILE_SAVING, ["data.mode=raw"], 4),
+}
 
 
 def final_arrays(run: Path) -> list[np.ndarray]:
@@ -92,15 +98,17 @@ def test_a_run_folder_holds_what_is_promised(trained_run: Path) -> None:
 def test_killed_and_started_again_ends_bit_for_bit_the_same(
     moment: str, trained_run: Path, dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
+    kill, overrides, step = KILLS[moment]
     deadly = tmp_path / "deadly.py"
-    deadly.write_text(TINY_CONFIG + KILLS[moment])
+    deadly.write_text(TINY_CONFIG + kill)
     run = tmp_path / "run"
-    killed = command("train", "--config", deadly, "--input", dataset, "--output", run)
+    line = ["--input", dataset, "--output", run, *(f"--config.{override}" for override in overrides)]
+    killed = command("train", "--config", deadly, *line)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
 
-    again = command("train", "--config", tiny_config, "--input", dataset, "--output", run)
+    again = command("train", "--config", tiny_config, *line)
     assert again.returncode == 0, again.stderr
-    assert "going on from step 4 of 8" in again.stderr
+    assert f"going on from step {step} of 8" in again.stderr
     for one, other in zip(final_arrays(trained_run), final_arrays(run), strict=True):
         np.testing.assert_array_equal(one, other)
     assert records(run) == records(trained_run)

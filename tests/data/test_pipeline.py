@@ -11,22 +11,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from butterflyer_jax import Config, UserError
+from butterflyer_jax import Config, UserError, loop
 from butterflyer_jax.config import AugmentConfig, DataConfig
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.fake import FakeData
 from butterflyer_jax.data.iterator import Batch, Position, batches_from, pad_batch
-from tests.conftest import SPECIES, encode
+from tests.conftest import SPECIES
 
 
 def tiny_config(**changes: object) -> Config:
-    return dataclasses.replace(Config(batch_size=8, data=DataConfig(image_size=32, shuffle_buffer=20)), **changes)
+    return dataclasses.replace(Config(batch_size=8, data=DataConfig(image_size=32, shuffle_window=20)), **changes)
 
 
 def open_records(dataset: Path, config: Config):  # noqa: ANN201
     from butterflyer_jax.data.pipeline import RecordData
 
     return RecordData(dataset, config)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def first_batches(dataset: Path, count: int, start: int = 0, **changes: object) -> list[Batch]:
@@ -47,10 +53,76 @@ def test_the_seed_settles_the_batches(dataset: Path) -> None:
     assert not np.array_equal(batches[0]["image"], first_batches(dataset, 1, seed=1)[0]["image"])
 
 
+@pytest.mark.parametrize("mode", ["jpeg", "cache", "raw"])
 @pytest.mark.parametrize("num_threads", [1, 5])
-def test_threads_do_not_matter(dataset: Path, num_threads: int) -> None:
-    data = DataConfig(image_size=32, shuffle_buffer=20, num_threads=num_threads)
+def test_threads_and_modes_do_not_matter(dataset: Path, cache: Path, num_threads: int, mode: str) -> None:
+    data = DataConfig(image_size=32, shuffle_window=20, num_threads=num_threads, mode=mode)
     assert_same(first_batches(dataset, 5), first_batches(dataset, 5, data=data))
+    config = tiny_config()
+    ours = list(open_records(dataset, dataclasses.replace(config, data=data)).eval_batches("val"))
+    assert_same(ours, list(open_records(dataset, config).eval_batches("val")))
+
+
+def test_jpegs_in_memory_give_the_same_batches(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where pixels do not fit, 0.0001 GiB, but JPEGs do."""
+    data = DataConfig(image_size=32, shuffle_window=20, mode="cache", cache_gib=0.0002)
+    assert_same(first_batches(dataset, 5), first_batches(dataset, 5, data=data))
+    assert "JPEGs kept in memory, 0.00 GiB" in capsys.readouterr().err
+
+
+def test_a_cache_that_is_too_small_is_refused(dataset: Path) -> None:
+    data = DataConfig(image_size=32, mode="cache", cache_gib=0.00001)
+    with pytest.raises(UserError, match=r"mode=cache needs .* raise data\.cache_gib = 1e-05, or set data\.mode=raw"):
+        open_records(dataset, tiny_config(data=data))
+
+
+@pytest.mark.parametrize("mode", ["jpeg", "cache"])
+def test_crops_left_to_the_device_are_the_hosts(dataset: Path, mode: str) -> None:
+    data = DataConfig(image_size=32, shuffle_window=20, mode=mode, crop="device")
+    config = dataclasses.replace(tiny_config(), data=data)
+    for ours, theirs in (
+        (first_batches(dataset, 5, data=data), first_batches(dataset, 5)),
+        (
+            list(open_records(dataset, config).eval_batches("val")),
+            list(open_records(dataset, tiny_config()).eval_batches("val")),
+        ),
+    ):
+        for one, other in zip(ours, theirs, strict=True):
+            assert one["window"].dtype == np.int32
+            for image, (top, left, height, width), crop in zip(
+                one["image"], one["window"], other["image"], strict=True
+            ):
+                part = image[top : top + height, left : left + width]
+                np.testing.assert_array_equal(photo.scale_part(part, 32), crop)
+            assert_same([{n: one[n] for n in other if n != "image"}], [{n: other[n] for n in other if n != "image"}])
+
+
+@pytest.mark.parametrize("process_count", [2, 4])
+def test_hosts_share_each_batch_and_the_number_of_hosts_does_not_matter(dataset: Path, process_count: int) -> None:
+    """So each photograph is seen once an epoch, and a run may go on with another number of hosts."""
+    from butterflyer_jax.data.pipeline import RecordData
+
+    hosts = [RecordData(dataset, tiny_config(), False, host, process_count) for host in range(process_count)]
+    for ours, theirs in (
+        ([itertools.islice(host.train_batches(3), 5) for host in hosts], first_batches(dataset, 5, start=3)),
+        ([host.eval_batches("val") for host in hosts], list(open_records(dataset, tiny_config()).eval_batches("val"))),
+    ):
+        parts = [list(batches) for batches in ours]
+        assert {len(part["label"]) for batches in parts for part in batches} == {8 // process_count}
+        joined = [
+            {name: np.concatenate([part[name] for part in of_hosts]) for name in of_hosts[0]}
+            for of_hosts in zip(*parts, strict=True)
+        ]
+        assert_same(joined, theirs)
+    saved = hosts[0].position(6).to_json()
+    open_records(dataset, tiny_config()).position(6).check(saved)
+
+
+def test_hosts_that_cannot_share_a_batch_are_refused(dataset: Path) -> None:
+    from butterflyer_jax.data.pipeline import RecordData
+
+    with pytest.raises(UserError, match="batch_size = 8 must be a multiple of the 3 hosts"):
+        RecordData(dataset, tiny_config(), False, 0, 3)
 
 
 @pytest.mark.parametrize("start", [1, 4, 6])
@@ -87,30 +159,11 @@ def test_an_epoch_takes_no_photograph_twice_and_the_next_is_shuffled_anew(datase
     for epoch in (batches[:4], batches[4:]):
         images = np.concatenate([batch["image"] for batch in epoch]).astype(int)
         distances = np.abs(images[:, None] - pixels[None]).mean(axis=(2, 3, 4))
-        assert distances.min(axis=1).max() < 3
+        # A column or row may be missing; other photographs are 50 levels away.
+        assert distances.min(axis=1).max() < 6
         orders.append(distances.argmin(axis=1).tolist())
     assert [len(set(order)) for order in orders] == [32, 32]
     assert orders[0] != orders[1]
-
-
-def test_crops_are_parts_of_the_photograph(dataset: Path) -> None:
-    """A quarter of the area and more, anywhere: crops of one photograph differ, and show its colours alone."""
-    from butterflyer_jax.data.pipeline import random_crop
-
-    pixels = np.zeros((60, 60, 3), np.uint8)
-    pixels[..., 0] = np.arange(60)[None] * 4
-    pixels[..., 1] = np.arange(60)[:, None] * 4
-    jpeg = encode(Image.fromarray(pixels), quality=100, subsampling=0)
-    config = tiny_config(augment=AugmentConfig(crop_min_area=0.25))
-    crops = np.stack([random_crop(jpeg, np.array([0, n]), config) for n in range(40)]).astype(int)
-    np.testing.assert_array_equal(crops[0], random_crop(jpeg, np.array([0, 0]), config))
-    # The gradient tells where a crop lies: its width and height as shares of the photograph.
-    width = (crops[:, 16, -1, 0] - crops[:, 16, 0, 0]) / (59 * 4)
-    height = (crops[:, -1, 16, 1] - crops[:, 0, 16, 1]) / (59 * 4)
-    assert (width * height).min() > 0.18
-    assert (width * height).max() <= 1.02
-    assert np.unique(crops[:, 16, 0, 0]).size > 10
-    assert np.ptp(width / height) > 0.2
 
 
 def test_evaluation_sees_every_photograph_once_padded_and_masked(dataset: Path) -> None:
@@ -147,7 +200,7 @@ def test_what_the_data_set_says_of_itself(dataset: Path) -> None:
 
 def test_a_data_set_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dataset_info.json").write_text("{")
-    with pytest.raises(UserError, match="is damaged, or was not built by butterflyer_jax"):
+    with pytest.raises(UserError, match="is damaged, or was not built by this version of butterflyer_jax"):
         open_records(tmp_path, tiny_config())
 
 
@@ -162,8 +215,8 @@ def test_positions_are_honoured_or_refused(dataset: Path) -> None:
     open_records(dataset, tiny_config()).position(6).check(saved)
     with pytest.raises(UserError, match="batch_size 8 -> 4"):
         open_records(dataset, tiny_config(batch_size=4)).position(6).check(saved)
-    with pytest.raises(UserError, match="version 1 -> 2"):
-        dataclasses.replace(Position(**saved), version=2).check(saved)
+    with pytest.raises(UserError, match="version 2 -> 3"):
+        dataclasses.replace(Position(**saved), version=3).check(saved)
 
 
 def test_epochs_follow_each_other_from_any_step() -> None:
@@ -189,5 +242,6 @@ def test_fake_data_has_the_face_of_records(dataset: Path) -> None:
     assert {n: (x.shape, x.dtype) for n, x in ours.items()} == {n: (x.shape, x.dtype) for n, x in theirs.items()}
     assert sum(batch["mask"].sum() for batch in fake.eval_batches("val")) == fake.num_photos("val")
     assert_same(list(itertools.islice(fake.train_batches(2), 1)), list(itertools.islice(fake.train_batches(0), 3))[2:])
-    public = {name for name in dir(real) if not name.startswith("_")}
-    assert public == {name for name in dir(fake) if not name.startswith("_")}
+    wanted = {name for name in (*vars(loop.Data), *loop.Data.__annotations__) if not name.startswith("_")}
+    assert {"species", "train_batches", "bottleneck"} < wanted
+    assert wanted <= {*dir(real)} & {*dir(fake)}

@@ -129,8 +129,9 @@ class Builder(FileReaderBuilder):
             card = beside.submit(self._write_card, folder, photos)
             lengths = work.write_records(self._work_dir, photos, names, workers)
             card.result()
-        for file in (file for files in names.values() for file in files):
-            storage.move(self._work_dir / "records" / file, folder / file)
+        for shard in (file for files in names.values() for file in files):
+            for file in (shard, records.index_name(shard)):
+                storage.move(self._work_dir / "records" / file, folder / file)
         # Before the data set takes its name: nobody would look for leftovers beside a whole one.
         work.clear(self._work_dir)
         self.info.features["label"].names = photos.species
@@ -189,12 +190,16 @@ def _engine(download_config: tfds.download.DownloadConfig, raw_zip: epath.Path) 
 
 
 def _is_whole(dataset_dir: epath.Path) -> bool:
-    """Returns whether a data set is there, with every shard that it names: a bucket renames file by file."""
+    """Returns whether a data set is there, with all shards that it names and their indexes.
+
+    A bucket renames file by file, so the name alone does not tell.
+    """
     info = dataset_dir / "dataset_info.json"
     if not info.exists():
         return False
     num_shards = sum(len(split["shardLengths"]) for split in json.loads(info.read_text())["splits"])
-    return len(list(dataset_dir.glob("*.tfrecord-*"))) == num_shards and (dataset_dir / "data_card.json").exists()
+    files = [len(list(dataset_dir.glob(pattern))) for pattern in ("*.tfrecord-*", "*.index-*.npy")]
+    return files == [num_shards, num_shards] and (dataset_dir / "data_card.json").exists()
 
 
 def _only_zip(folder: epath.Path) -> epath.Path:

@@ -1,0 +1,78 @@
+"""Which part of a photograph the network sees: random in training, central in evaluation. numpy in and out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from butterflyer_jax.config import AugmentConfig
+
+# As in Inception and torchvision: a part that does not fit is drawn anew so often.
+ATTEMPTS = 10
+# Draws are made for so many places of an epoch at once.
+_BLOCK = 1024
+
+
+def random_windows(
+    seed: int, epoch: int, index: np.ndarray, height: np.ndarray, width: np.ndarray, config: AugmentConfig
+) -> np.ndarray:
+    """Returns a random part of each photograph, drawn by (seed, epoch, index) alone.
+
+    Area is uniform and the logarithm of the aspect is (Szegedy et al. 2015, arXiv:1409.4842, as torchvision's
+    RandomResizedCrop draws it); where nothing fits, it is the largest central part of an aspect that is allowed.
+
+    Args:
+      seed: of the run.
+      epoch: number.
+      index: int [n], places in the epoch.
+      height, width: int [n], of the photographs, pixels.
+      config: its `crop_min_area` and `crop_max_aspect`.
+
+    Returns:
+      int32 [n, 4]: top, left, height, width, pixels.
+    """
+    draws = _draws(seed, epoch, index)
+    height, width = height.astype(np.float64)[:, None], width.astype(np.float64)[:, None]
+    area = height * width * (config.crop_min_area + (1 - config.crop_min_area) * draws[:, :ATTEMPTS])
+    max_aspect = config.crop_max_aspect
+    aspect = max_aspect ** (2 * draws[:, ATTEMPTS : 2 * ATTEMPTS] - 1)
+    heights, widths = np.rint(np.sqrt(area / aspect)), np.rint(np.sqrt(area * aspect))
+    fits = (heights <= height) & (widths <= width) & (heights >= 1) & (widths >= 1)
+    # Behind the attempts what is taken where none of them fits.
+    last_height = np.maximum(1, np.rint(np.minimum(height, width * max_aspect)))
+    last_width = np.maximum(1, np.rint(np.minimum(width, height * max_aspect)))
+    choice = np.where(fits.any(axis=1), fits.argmax(axis=1), ATTEMPTS)[:, None]
+    h = np.take_along_axis(np.hstack([heights, last_height]), choice, axis=1)
+    w = np.take_along_axis(np.hstack([widths, last_width]), choice, axis=1)
+    top, left = np.floor(draws[:, -2:-1] * (height - h + 1)), np.floor(draws[:, -1:] * (width - w + 1))
+    central = choice == ATTEMPTS
+    top, left = np.where(central, (height - h) // 2, top), np.where(central, (width - w) // 2, left)
+    return np.hstack([top, left, h, w]).astype(np.int32)
+
+
+def central_windows(height: np.ndarray, width: np.ndarray, fraction: float) -> np.ndarray:
+    """Returns the central square of each photograph, its side `fraction` of the short side, as `photo.central_crop`.
+
+    Returns:
+      int32 [n, 4]: top, left, height, width, pixels.
+    """
+    side = np.maximum(1, np.rint(np.minimum(height, width) * fraction).astype(np.int32))
+    return np.stack([(height - side) // 2, (width - side) // 2, side, side], axis=1).astype(np.int32)
+
+
+def largest_side(height: np.ndarray, width: np.ndarray, config: AugmentConfig) -> int:
+    """Returns a side, pixels, that no random part of these photographs exceeds."""
+    short = int(np.minimum(height, width).max())
+    return min(int(np.maximum(height, width).max()), math.ceil(short * config.crop_max_aspect) + 1)
+
+
+def _draws(seed: int, epoch: int, index: np.ndarray) -> np.ndarray:
+    """Returns float64 [n, 2 * ATTEMPTS + 2] from 0 to 1."""
+    draws = np.empty((len(index), 2 * ATTEMPTS + 2))
+    blocks = index // _BLOCK
+    for block in np.unique(blocks):
+        rows = blocks == block
+        table = np.random.default_rng([seed, epoch, 2, block]).random((_BLOCK, draws.shape[1]))
+        draws[rows] = table[index[rows] % _BLOCK]
+    return draws

@@ -1,0 +1,97 @@
+"""In which order photographs are read: a function of (seed, epoch) and the data set, the same on every host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class EpochOrder:
+    """The order of an epoch.
+
+    Attributes:
+      photos: int64 [num_photos], numbers of photographs in the order of reading.
+      groups: the shards that are shuffled together, group after group.
+      starts: place in `photos` at which each group begins.
+    """
+
+    photos: np.ndarray
+    groups: list[list[int]]
+    starts: list[int]
+
+    def group_at(self, place: int) -> int:
+        """Returns the number of the group that the photograph at a place belongs to."""
+        return int(np.searchsorted(self.starts, place, side="right")) - 1
+
+
+def shuffled(shard: np.ndarray, window: int, seed: Sequence[int], repeats: np.ndarray | None = None) -> EpochOrder:
+    """Returns the order of an epoch: shards in random order, photographs shuffled over groups of whole shards.
+
+    So a bucket's shards are needed one group after the other, and a place in the epoch is found without reading.
+
+    Args:
+      shard: int32 [num_photos], the shard of each photograph, ascending.
+      window: photographs that a group holds at least, where there are so many.
+      seed: of the epoch.
+      repeats: int64 [num_photos], how often each photograph is read; by default once.
+    """
+    rng = np.random.default_rng(seed)
+    if repeats is None:
+        repeats = np.ones(len(shard), np.int64)
+    first = np.searchsorted(shard, np.arange(shard[-1] + 2))
+    groups: list[list[int]] = [[]]
+    size = 0
+    for number in rng.permutation(len(first) - 1):
+        if size >= window:
+            groups.append([])
+            size = 0
+        groups[-1].append(int(number))
+        size += int(first[number + 1] - first[number])
+    # A last group that is small would be shuffled worse than the others.
+    if len(groups) > 1 and size < window:
+        small = groups.pop()
+        groups[-1] += small
+    photos = []
+    for group in groups:
+        members = np.concatenate([np.arange(first[number], first[number + 1]) for number in group])
+        photos.append(rng.permutation(np.repeat(members, repeats[members])))
+    starts = np.cumsum([0, *map(len, photos)])[:-1]
+    return EpochOrder(np.concatenate(photos), groups, starts.tolist())
+
+
+def balanced_repeats(labels: np.ndarray, balance: float, seed: Sequence[int]) -> np.ndarray:
+    """Returns how often each photograph is read in an epoch that is balanced between species.
+
+    Species are read in proportion to n**(1 - balance), n the photographs of each: with a balance of 0 every photograph
+    as often, with 1 every species; 0.5 is the square-root sampling of Mahajan et al. 2018 (arXiv:1805.00932). Drawn by
+    systematic sampling (Madow 1949): species and photographs are each read the whole number of times just below or
+    just above their share.
+
+    Args:
+      labels: int32 [num_photos].
+      balance: 0 to 1.
+      seed: of the epoch.
+
+    Returns:
+      int64 [num_photos], whose sum is num_photos.
+    """
+    rng = np.random.default_rng(seed)
+    # Each species in an order that changes, so that no draw favours one of its photographs.
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    ends = np.cumsum(np.bincount(labels)[labels[order]].astype(np.float64) ** -balance)
+    marks = np.floor(ends * (len(labels) / ends[-1]) + rng.random())
+    # Rounding must not lose the last one.
+    marks[-1] = len(labels)
+    repeats = np.empty(len(labels), np.int64)
+    repeats[order] = np.diff(marks, prepend=0).astype(np.int64)
+    return repeats
+
+
+def host_slice(batch_size: int, process_index: int, process_count: int) -> slice:
+    """Returns a host's part of a global batch: the batch is the same on any number of hosts."""
+    share = batch_size // process_count
+    return slice(process_index * share, (process_index + 1) * share)

@@ -1,0 +1,187 @@
+"""How fast batches come, stage by stage, and what the network sees of them.
+
+python -m butterflyer_jax.data.pipeline --input SRC --benchmark
+python -m butterflyer_jax.data.pipeline --input SRC --grid batch.png --config FILE [--config.FIELD=VALUE …]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from butterflyer_jax import cli
+from butterflyer_jax.config import Config, UserError
+
+# Batches that pass before a stage is timed: those that were ready, and compilation.
+WARM_UP = 4
+GRID_COLUMNS = 8
+MAX_GRID_PHOTOS = 32
+CAPTION_HEIGHT = 18
+GAP = 6
+
+
+@dataclass(frozen=True)
+class StageSpeed:
+    """How fast photographs come out of a stage, with all stages before it at work.
+
+    Attributes:
+      stage: what is done.
+      images_per_second: by the clock.
+      images_per_cpu_second: by the processor time of all threads.
+    """
+
+    stage: str
+    images_per_second: float
+    images_per_cpu_second: float
+
+
+def stage_speeds(dataset: str | os.PathLike[str], config: Config, num_batches: int = 50) -> Iterator[StageSpeed]:
+    """Measures the input stage by stage, as a run with this config on this machine would have it.
+
+    Args:
+      dataset: folder of a built data set.
+      config: of the run.
+      num_batches: that are timed of each stage.
+
+    Raises:
+      UserError: as `RecordData`.
+    """
+    import jax
+
+    from butterflyer_jax import sharding
+    from butterflyer_jax.data.pipeline import RecordData
+
+    mesh = sharding.make_mesh()
+    accelerator = not sharding.on_cpu(mesh)
+
+    def measure(stage: str, batches: Iterator[Any], count: Callable[[Any], int]) -> StageSpeed:
+        for _ in itertools.islice(batches, WARM_UP):
+            pass
+        start, cpu_start = time.perf_counter(), time.process_time()
+        images = sum(count(batch) for batch in itertools.islice(batches, num_batches))
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+        return StageSpeed(stage, images / seconds, images / cpu_seconds)
+
+    with contextlib.closing(RecordData(dataset, config, accelerator)) as data:
+        yield measure("read JPEGs", data.train_jpegs(), len)
+    crop_left = dataclasses.replace(config, data=dataclasses.replace(config.data, crop="device"))
+    with contextlib.closing(RecordData(dataset, crop_left, accelerator)) as data:
+        work = "decode the part" if data.mode in ("jpeg", "encoded") else "copy the part"
+        with contextlib.closing(data.train_batches(0)) as batches:
+            yield measure(work, batches, lambda batch: len(batch["label"]))
+    with contextlib.closing(RecordData(dataset, config, accelerator)) as data:
+        if not data.crop_on_device:
+            with contextlib.closing(data.train_batches(0)) as batches:
+                yield measure("scale it on the host", batches, lambda batch: len(batch["label"]))
+        with contextlib.closing(data.train_batches(0)) as batches:
+            prepare = _prepare(config)
+            on_device = (prepare(batch, 0) for batch in sharding.prefetch(batches, mesh))
+            kind = mesh.devices.flat[0].device_kind
+            yield measure(f"augment it on {mesh.size} {kind}", on_device, lambda x: len(jax.block_until_ready(x)))
+
+
+def _prepare(config: Config) -> Callable[[Any, int], Any]:
+    """Returns the jitted `(batch, epoch) -> float32 [batch, image_size, image_size, 3]` of the train step."""
+    import jax
+
+    from butterflyer_jax import augment, step
+
+    @jax.jit
+    def prepare(batch: Any, epoch: Any) -> Any:
+        keys = step.photo_keys(config.seed, epoch, batch["index"])
+        return augment.train_images(batch, keys, config)[0]
+
+    return prepare
+
+
+def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.PathLike[str]) -> int:
+    """Writes a picture of the first training batch as the network sees it, each photograph over its species' name.
+
+    Args:
+      dataset: folder of a built data set.
+      config: of the run.
+      path: of the picture; its suffix tells the format.
+
+    Returns:
+      The number of photographs shown, at most 32.
+
+    Raises:
+      UserError: as `RecordData`, or the suffix is of no picture.
+    """
+    from PIL import Image
+
+    from butterflyer_jax import sharding
+    from butterflyer_jax.data import storage
+    from butterflyer_jax.data.pipeline import RecordData
+
+    target = storage.path(path)
+    picture_format = Image.registered_extensions().get(target.suffix.lower())
+    if picture_format not in Image.SAVE:
+        raise UserError(f"--grid {path}: give it the suffix .png or .jpg")
+    mesh = sharding.make_mesh(1)
+    with contextlib.closing(RecordData(dataset, config, not sharding.on_cpu(mesh))) as data:
+        with contextlib.closing(data.train_batches(0)) as batches:
+            batch = next(batches)
+        names = [data.species[label] for label in batch["label"]][:MAX_GRID_PHOTOS]
+    x = np.asarray(_prepare(config)(sharding.put_batch(batch, mesh), 0))[: len(names)]
+    pixels = (x * np.asarray(config.model.std) + np.asarray(config.model.mean)).clip(0, 1) * 255
+    with storage.whole_file(target) as temporary, temporary.open("wb") as file:
+        _grid(np.rint(pixels).astype(np.uint8), names).save(file, picture_format)
+    return len(names)
+
+
+def _grid(pixels: np.ndarray, names: Sequence[str]) -> Any:
+    from PIL import Image, ImageDraw, ImageFont
+
+    side = max(pixels.shape[1], 96)
+    columns = min(GRID_COLUMNS, len(names))
+    rows = math.ceil(len(names) / columns)
+    cell_width, cell_height = side + GAP, side + CAPTION_HEIGHT + GAP
+    grid = Image.new("RGB", (columns * cell_width + GAP, rows * cell_height + GAP), "white")
+    draw, font = ImageDraw.Draw(grid), ImageFont.load_default(12)
+    for number, (photo, name) in enumerate(zip(pixels, names, strict=True)):
+        left, top = GAP + number % columns * cell_width, GAP + number // columns * cell_height
+        grid.paste(Image.fromarray(photo).resize((side, side), Image.Resampling.NEAREST), (left, top))
+        while draw.textlength(name, font) > side:
+            name = name.removesuffix("…")[:-1] + "…"
+        draw.text((left, top + side + 2), name, "black", font)
+    return grid
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    prog = "python -m butterflyer_jax.data.pipeline"
+    parser = cli.ArgumentParser(prog=prog, description=__doc__, epilog=cli.config_help())
+    parser.add_argument("--input", required=True, metavar="SRC", help="raw zip or built data set, local or gs://")
+    parser.add_argument("--config", metavar="FILE", help="config file (default: the defaults of all fields)")
+    parser.add_argument("--benchmark", action="store_true", help="print images a second, stage by stage")
+    parser.add_argument(
+        "--batches", type=int, default=50, metavar="N", help="batches timed of each stage (default: 50)"
+    )
+    parser.add_argument("--grid", metavar="FILE", help="write a picture of an augmented batch, .png or .jpg")
+    args, rest = parser.parse_known_args(argv)
+    if not (args.benchmark or args.grid):
+        raise UserError("nothing to do: give --benchmark, --grid FILE, or both (see --help)")
+    if args.batches < 1:
+        raise UserError("--batches must be 1 at least")
+    config = cli.load_config(args.config, cli.split_overrides(rest))
+    from butterflyer_jax.data import source
+
+    dataset = source.resolve(args.input, config.build)
+    if dataset == source.FAKE:
+        raise UserError("--input fake has no stages: give a raw zip or a built data set")
+    if args.grid:
+        print(f"wrote {args.grid}: {write_grid(dataset, config, args.grid)} photographs of the first batch")
+    if args.benchmark:
+        print(f"{'stage, with those before it':<36}{'images/s':>10}{'a CPU-second':>14}")
+        for row in stage_speeds(dataset, config, args.batches):
+            print(f"{row.stage:<36}{row.images_per_second:>10,.0f}{row.images_per_cpu_second:>14,.0f}", flush=True)

@@ -1,0 +1,73 @@
+"""`python -m butterflyer_jax.data.pipeline`: speeds by stage, and a picture of what the network sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from butterflyer_jax import UserError, load_config, preview
+from butterflyer_jax.augment import eval_images
+from butterflyer_jax.data.pipeline import RecordData
+from tests.conftest import Command, assert_one_line_error
+
+
+def test_stages_are_timed_and_a_batch_is_drawn(
+    dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
+) -> None:
+    picture = tmp_path / "pictures" / "batch.png"
+    line = ["--input", dataset, "--config", tiny_config, "--batches", 3, "--config.data.mode=jpeg"]
+    result = command("data.pipeline", *line, "--benchmark", "--grid", picture)
+    assert result.returncode == 0, result.stderr
+    wrote, header, *rows = result.stdout.splitlines()
+    assert wrote == f"wrote {picture}: 8 photographs of the first batch"
+    assert header.split()[-3:] == ["images/s", "a", "CPU-second"]
+    assert [row.rsplit(maxsplit=2)[0].strip() for row in rows] == [
+        "read JPEGs",
+        "decode the part",
+        "scale it on the host",
+        "augment it on 1 cpu",
+    ]
+    assert all(float(number.replace(",", "")) > 0 for row in rows for number in row.rsplit(maxsplit=2)[1:])
+    # Eight photographs beside each other, each 96 pixels wide at least.
+    assert Image.open(picture).size == (8 * 102 + 6, 96 + 18 + 6 + 6)
+
+
+def test_the_picture_shows_the_batch(dataset: Path, tiny_config: Path, tmp_path: Path) -> None:
+    """Nothing augmented: the crops themselves, to rounding."""
+    off = [f"augment.{name}=0" for name in ("brightness", "contrast", "saturation")]
+    config = load_config(tiny_config, ["augment.flip=false", *off])
+    assert preview.write_grid(dataset, config, tmp_path / "batch.png") == 8
+    batch = next(RecordData(dataset, config).train_batches(0))
+    drawn = np.asarray(Image.open(tmp_path / "batch.png"))[6:102, 6:102][1::3, 1::3]
+    assert np.abs(drawn.astype(int) - batch["image"][0]).max() <= 1
+
+
+def test_device_and_host_crops_look_alike(dataset: Path, tiny_config: Path) -> None:
+    """What evaluation feeds to the network, from either side: a level of 255 apart."""
+    seen = []
+    for crop in ("host", "device"):
+        config = load_config(tiny_config, [f"data.crop={crop}"])
+        batch = next(RecordData(dataset, config).eval_batches("val"))
+        seen.append(np.asarray(eval_images(batch, config)) * np.array(config.model.std) * 255)
+    assert np.abs(seen[0] - seen[1]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], "nothing to do: give --benchmark, --grid FILE, or both"),
+        (["--grid", "batch.xyz"], "--grid batch.xyz: give it the suffix .png or .jpg"),
+        (["--benchmark", "--batches", "0"], "--batches must be 1 at least"),
+        (["--benchmark", "--config.batch_size=64"], "batch_size = 64 is more than the 36 training photographs"),
+    ],
+)
+def test_what_cannot_be_is_said(dataset: Path, words: list[str], reason: str) -> None:
+    with pytest.raises(UserError, match=reason.replace("(", r"\(")):
+        preview.main(["--input", str(dataset), *words])
+
+
+def test_noise_has_no_stages(command: Command) -> None:
+    assert_one_line_error(command("data.pipeline", "--input", "fake", "--benchmark"), "--input fake has no stages")
