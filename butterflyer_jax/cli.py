@@ -44,7 +44,6 @@ def _quieten_libraries() -> None:
     _quieten_pillow()
     # Read by TensorFlow and XLA when they are first imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     # TensorFlow imports Keras as it starts, for 5 seconds of its 14, unless told that Keras is the old one.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     # When a disk is full, Orbax raises one error and logs a traceback an array beside it.

@@ -6,6 +6,7 @@ python -m butterflyer_jax.evaluate --run DIR [--split test]
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,14 +63,17 @@ def evaluate(
 
     run = runs.read(run_folder)
     model, variables, best_step, mesh = runs.load_model(run)
-    data = source.open_data(run.dataset if dataset is None else dataset, run.config, not sharding.on_cpu(mesh))
+    # Once over a split: neither files on the disk nor more memory than is free are worth it, whatever training took.
+    once = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, mode="auto"))
+    data = source.open_data(run.dataset if dataset is None else dataset, once, not sharding.on_cpu(mesh))
     with contextlib.closing(data):
         if data.species != run.species:
             raise UserError(f"the data set's species are not the run's: {', '.join(data.species)}")
         if not data.num_photos(split):
             raise UserError(f"the data set has no photographs in split {split}")
         eval_step = step.make_eval_step(model.apply, run.config, mesh)
-        metrics = evaluate_batches(eval_step, variables, data.eval_batches(split), mesh)
+        with contextlib.closing(data.eval_batches(split)) as split_batches:
+            metrics = evaluate_batches(eval_step, variables, split_batches, mesh)
     metrics |= {"split": split, "step": best_step}
     storage.write_text(run.folder / "eval" / split / "metrics.json", json.dumps(metrics, indent=2))
     return metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,7 +49,7 @@ class Data(Protocol):
     def train_batches(self, start_step: int) -> Generator[Mapping[str, np.ndarray], None, None]:
         """Yields training batches without end."""
 
-    def eval_batches(self, split: str) -> Iterator[Mapping[str, np.ndarray]]:
+    def eval_batches(self, split: str) -> Generator[Mapping[str, np.ndarray], None, None]:
         """Yields each photograph of a split once, padded and masked."""
 
     def bottleneck(self) -> str:
@@ -105,7 +105,8 @@ def fit(
                 log.flush()
                 evaluation = None
                 if epoch_ends and data.num_photos("val"):
-                    evaluation = evaluate_batches(eval_step, state.variables, data.eval_batches("val"), mesh)
+                    with contextlib.closing(data.eval_batches("val")) as val_batches:
+                        evaluation = evaluate_batches(eval_step, state.variables, val_batches, mesh)
                     tracker.log({"step": step, "epoch": step / data.steps_per_epoch, "split": "val", **evaluation})
                 if epoch_ends:
                     log.end_epoch(step, evaluation)

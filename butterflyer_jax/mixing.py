@@ -16,7 +16,10 @@ NUM_QUANTILES = 4096
 
 
 def swap_neighbours(x: jax.Array) -> jax.Array:
-    """Returns the batch with rows 2k and 2k + 1 exchanged: each photograph's partner, on the same device."""
+    """Returns the batch with rows 2k and 2k + 1 exchanged: each photograph's partner.
+
+    It lies on the same device where each device has an even number of photographs.
+    """
     return x.reshape(len(x) // 2, 2, *x.shape[1:])[:, ::-1].reshape(x.shape)
 
 

@@ -71,8 +71,11 @@ def stage_speeds(dataset: str | os.PathLike[str], config: Config, num_batches: i
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         return StageSpeed(stage, images / seconds, images / cpu_seconds)
 
-    with contextlib.closing(RecordData(dataset, config, accelerator)) as data:
-        yield measure("read JPEGs", data.train_jpegs(), len)
+    with (
+        contextlib.closing(RecordData(dataset, config, accelerator)) as data,
+        contextlib.closing(data.train_jpegs()) as read,
+    ):
+        yield measure("read JPEGs", read, len)
     crop_left = dataclasses.replace(config, data=dataclasses.replace(config.data, crop="device"))
     with contextlib.closing(RecordData(dataset, crop_left, accelerator)) as data:
         work = "decode the part" if data.mode in ("jpeg", "encoded") else "copy the part"

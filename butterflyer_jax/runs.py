@@ -26,6 +26,8 @@ from butterflyer_jax.models import VGG, create_model
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
+# Fields that a run may be gone on with under other values: its batches, and so its weights, do not depend on them.
+FREE_FIELDS = {"data": ("mode", "cache_gib", "staging_gib", "num_threads"), "": ("log_every_steps",)}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -67,7 +69,10 @@ def open_or_create(
     file = run.folder / CONFIG_FILE
     if file.exists():
         saved = _read_json(file)
-        changes = _differences({key: saved.get(key) for key in identity}, json.loads(json.dumps(identity)))
+        changes = _differences(
+            _without_free_fields({key: saved.get(key) for key in identity}),
+            _without_free_fields(json.loads(json.dumps(identity))),
+        )
         if changes:
             raise UserError(
                 f"{run.folder} holds a run of another config: {'; '.join(changes)}. "
@@ -141,6 +146,15 @@ def _read_json(file: epath.Path) -> dict[str, Any]:
     return saved
 
 
+def _without_free_fields(identity: dict[str, Any]) -> dict[str, Any]:
+    config = identity["config"]
+    for section, names in FREE_FIELDS.items():
+        fields = config.get(section, {}) if section else config
+        for name in names if isinstance(fields, dict) else ():
+            fields.pop(name, None)
+    return identity
+
+
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(key for key in new if key not in old)]
@@ -149,6 +163,8 @@ def _differences(old: Any, new: Any, name: str = "") -> list[str]:
             for key in keys
             for line in _differences(old.get(key), new.get(key), f"{name}.{key}".removeprefix(".config."))
         ]
+    if name == ".fingerprint" and old != new:
+        return ["the data set has other photographs, or was built in another way"]
     return [] if old == new else [f"{name.removeprefix('.')} was {json.dumps(old)}, is {json.dumps(new)}"]
 
 

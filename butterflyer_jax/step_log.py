@@ -121,7 +121,7 @@ class StepLog:
         return images_per_second, data_wait
 
     def _advise(self) -> None:
-        """Says what holds up the input, once, where training waited for it."""
+        """Says what holds up the input where training waited for it; the same thing once."""
         _, seconds, waited = (now - then for now, then in zip(self._totals(), self._advised_at, strict=True))
         if seconds < ADVICE_SECONDS:
             return

@@ -69,7 +69,11 @@ def train(
     runs.refuse_other_folders(output)
     dataset = source.resolve(input, config.build)
     data = source.open_data(dataset, config, not sharding.on_cpu(mesh), jax.process_index(), jax.process_count())
-    run = runs.open_or_create(output, config, data.species, dataset, data.fingerprint)
+    try:
+        run = runs.open_or_create(output, config, data.species, dataset, data.fingerprint)
+    except BaseException:
+        data.close()
+        raise
 
     total_steps = config.num_epochs * data.steps_per_epoch
     schedule = optim.make_schedule(config.optim, data.steps_per_epoch, total_steps)

@@ -14,8 +14,8 @@ into what counts: batches that were ready before the clock starts are made up fo
 and a pipeline never idles between rounds with its queues full. What is left of that error is a batch or two of the 40
 or more that are measured. CPU seconds are user and system time of the process and its children, those alive too. On
 cores shared with other work they are the figure to trust, though a busy neighbour on the same physical core slows them
-too. Peak memory is resident memory of the process and its children from start to end, sampled 20 times a second; a page
-that processes share counts for each of them.
+too. Peak memory is resident memory of the process and its children from start to end, sampled four times a second; a
+page that processes share counts for each of them.
 
 The last column is the number of cores that feed one H100, on which VGG16 trains at 5,600 images/s.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import tarfile
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from butterflyer_jax.data.shards import LocalFiles, Photographs
+from butterflyer_jax.data.shards import LocalFiles, Photographs, Reader
 
 Photo = tuple[bytes, int]
 
@@ -26,8 +27,11 @@ LABEL_BYTES = 4
 def training_photos(dataset_dir: Path) -> list[Photo]:
     """Returns the JPEG and the label of every training photograph of a built data set."""
     shards = sorted(path.name for path in dataset_dir.glob("*-train.tfrecord-*"))
-    photos = Photographs(LocalFiles(dataset_dir), shards)
-    return [(photos.jpeg(number), int(photos.label[number])) for number in range(len(photos))]
+    splits = json.loads((dataset_dir / "dataset_info.json").read_text())["splits"]
+    lengths = next([int(length) for length in split["shardLengths"]] for split in splits if split["name"] == "train")
+    photos = Photographs(LocalFiles(dataset_dir), shards, lengths)
+    with contextlib.closing(Reader(photos)) as reader:
+        return [(reader.jpeg(number), int(photos.label[number])) for number in range(len(photos))]
 
 
 def _write_files(photos: Iterable[Photo], folder: Path) -> None:

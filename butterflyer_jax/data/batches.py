@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from butterflyer_jax.data import photo
 from butterflyer_jax.data.decoded import Pixels
 from butterflyer_jax.data.iterator import Batch
 from butterflyer_jax.data.requests import Request
-from butterflyer_jax.data.shards import Photographs
+from butterflyer_jax.data.shards import Photographs, Reader
 from butterflyer_jax.data.stages import Stages
 
 
@@ -36,33 +38,41 @@ class Threads:
         self._pool.shutdown()
 
 
-def read_jpegs(photos: Photographs, request: Request) -> list[bytes]:
+def read_jpegs(reader: Reader, request: Request) -> list[bytes]:
     """Returns the JPEGs of a batch.
 
     Raises:
       UserError: a record is damaged, or cannot be read.
     """
-    photos.want(request.shards)
-    return [photos.jpeg(number) for number in request.photos]
+    reader.want(request.shards)
+    return [reader.jpeg(number) for number in request.photos]
 
 
 def from_jpegs(
     photos: Photographs, requests: Iterator[Request], side: int, num_threads: int, stages: Stages
 ) -> Iterator[Batch]:
     """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], decoded by tf.data."""
-    # Imported here: TensorFlow takes seconds, and only JPEGs that are decoded each epoch need it.
+    # Imported here: TensorFlow takes seconds, and only JPEGs that are decoded each epoch need it. Not in the generator,
+    # which another thread may run.
     from butterflyer_jax.data import jpegs
 
+    return _decoded(jpegs, photos, requests, side, num_threads, stages)
+
+
+def _decoded(
+    jpegs: ModuleType, photos: Photographs, requests: Iterator[Request], side: int, num_threads: int, stages: Stages
+) -> Iterator[Batch]:
     first = next(requests)
     under_way: collections.deque[Batch] = collections.deque()
 
-    def feed() -> Iterator[jpegs.JpegBatch]:
-        for request in itertools.chain([first], requests):
-            with stages.time("reading"):
-                encoded = read_jpegs(photos, request)
-            to_decode, within = jpegs.with_margin(request.windows, photos.width[request.photos])
-            under_way.append({"window": within, **request.rest})
-            yield encoded, to_decode
+    def feed() -> Iterator[tuple[list[bytes], np.ndarray]]:
+        with contextlib.closing(Reader(photos)) as reader:
+            for request in itertools.chain([first], requests):
+                with stages.time("reading"):
+                    encoded = read_jpegs(reader, request)
+                to_decode, within = jpegs.with_margin(request.windows, photos.width[request.photos])
+                under_way.append({"window": within, **request.rest})
+                yield encoded, to_decode
 
     canvases = jpegs.decode(feed(), len(first.photos), side, num_threads)
     while True:

@@ -14,7 +14,7 @@ from etils import epath
 from butterflyer_jax import disk
 from butterflyer_jax.config import BuildConfig, UserError
 from butterflyer_jax.console import say
-from butterflyer_jax.data import archive, collection, storage, work
+from butterflyer_jax.data import archive, collection, quiet, storage, work
 
 INFO_FILE = "dataset_info.json"
 
@@ -43,9 +43,10 @@ def build(
     # Before TensorFlow, which takes seconds to import: a wrong zip should be told at once.
     listing = archive.list_zip(raw_zip)
     collection.check_species(member.species for member in listing.members)
-    import tensorflow_datasets as tfds
+    with quiet.without_stderr():
+        import tensorflow_datasets as tfds
 
-    from butterflyer_jax.data.butterflies import butterflies_dataset_builder
+        from butterflyer_jax.data.butterflies import butterflies_dataset_builder
 
     tfds.disable_progress_bar()
     # Another zip or another config is another data set, whatever else lies in the folder.

@@ -64,7 +64,7 @@ def central_windows(height: np.ndarray, width: np.ndarray, fraction: float) -> n
 def largest_side(height: np.ndarray, width: np.ndarray, config: AugmentConfig) -> int:
     """Returns a side, pixels, that no random part of these photographs exceeds."""
     short = int(np.minimum(height, width).max())
-    return min(int(np.maximum(height, width).max()), math.ceil(short * config.crop_max_aspect) + 1)
+    return min(int(np.maximum(height, width).max()), math.ceil((short + 0.5) * config.crop_max_aspect) + 1)
 
 
 def _draws(seed: int, epoch: int, index: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import errno
 import os
 import shutil
@@ -18,7 +19,7 @@ from butterflyer_jax import disk
 from butterflyer_jax.config import UserError
 from butterflyer_jax.console import progress, say
 from butterflyer_jax.data import storage
-from butterflyer_jax.data.shards import Photographs
+from butterflyer_jax.data.shards import Photographs, Reader
 
 # Photographs that a thread decodes at a time.
 _CHUNK = 64
@@ -97,7 +98,12 @@ def on_disk(photos: Photographs, num_threads: int, name: str, path: Path) -> Pix
     advice = "make space, set BUTTERFLYER_CACHE to a folder on a larger disk, or set data.mode=jpeg"
     with disk.writing(f"{photos.decoded_bytes / 2**30:.1f} GiB of decoded photographs to {path}", advice):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(f"{path}.lock"):
+        lock = filelock.FileLock(f"{path}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            say(f"data: waiting for another process that writes {path}")
+        with lock:
             if not path.exists() or path.stat().st_size != photos.decoded_bytes:
                 say(f"data: decoding {len(photos)} photographs once to {path}, {photos.decoded_bytes / 2**30:.2f} GiB")
                 _write_file(photos, num_threads, name, path)
@@ -133,12 +139,12 @@ def _decode_all(photos: Photographs, num_threads: int, write: Callable[[int, np.
             write(starts[number], simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=False, fastupsample=False))
 
     chunks = [range(start, min(start + _CHUNK, len(photos))) for start in range(0, len(photos), _CHUNK)]
-    with ThreadPoolExecutor(num_threads) as pool:
+    with ThreadPoolExecutor(num_threads) as pool, contextlib.closing(Reader(photos)) as reader:
         under_way: collections.deque[Future[None]] = collections.deque()
         shown = progress(chunks, len(chunks), f"decoding {name} photographs, parts") if len(chunks) > _SHOWN else chunks
         for chunk in shown:
-            photos.want(range(photos.shard[chunk.start], photos.num_shards))
-            under_way.append(pool.submit(decode, chunk, [photos.jpeg(number) for number in chunk]))
+            reader.want(range(photos.shard[chunk.start], photos.num_shards))
+            under_way.append(pool.submit(decode, chunk, [reader.jpeg(number) for number in chunk]))
             # Encoded photographs of a few chunks are in memory, no more.
             if len(under_way) > 2 * num_threads:
                 under_way.popleft().result()

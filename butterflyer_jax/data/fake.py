@@ -58,7 +58,7 @@ class FakeData:
                 "index": np.arange(batch * size, (batch + 1) * size, dtype=np.int32),
             }
 
-    def eval_batches(self, split: str) -> Iterator[iterator.Batch]:
+    def eval_batches(self, split: str) -> Generator[iterator.Batch, None, None]:
         """Yields each photograph of a split once; shapes as in `RecordData.eval_batches`."""
         size = self._config.batch_size
         for start in range(0, self.num_photos(split), size):

@@ -16,6 +16,8 @@ from butterflyer_jax.config import UserError
 Batch: TypeAlias = dict[str, np.ndarray]
 T = TypeVar("T")
 POSITION_VERSION = 2
+# What the thread of `in_background` is given to end the batch that it is at.
+JOIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,16 @@ class Position:
           UserError: the same batches cannot be made again; the message says what changed.
         """
         here = self.to_json()
-        changed = [f"{name} {saved.get(name)!r} -> {here[name]!r}" for name in here if saved.get(name) != here[name]]
-        if changed:
-            raise UserError(f"the checkpoint's place in the data cannot be found again: {', '.join(changed)}")
+        changed = [name for name in here if saved.get(name) != here[name]]
+        if not changed:
+            return
+        words = [
+            "other photographs, or built in another way"
+            if name == "dataset"
+            else f"{name} {saved.get(name)!r} -> {here[name]!r}"
+            for name in changed
+        ]
+        raise UserError(f"the checkpoint's place in the data cannot be found again: {', '.join(words)}")
 
 
 def batches_from(
@@ -103,7 +112,8 @@ def in_background(items: Iterator[T], size: int) -> Generator[T, None, None]:
     finally:
         stopped.set()
         free.release()
-        thread.join()
+        # It may wait for a bucket: then it ends when that is closed.
+        thread.join(JOIN_SECONDS)
 
 
 def pad_batch(batch: Batch, batch_size: int) -> Batch:

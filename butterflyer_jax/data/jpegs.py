@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
+
+from butterflyer_jax.config import UserError
+from butterflyer_jax.data import quiet
+
+with quiet.without_stderr():
+    import tensorflow as tf
 
 # The accelerators are JAX's: TensorFlow would take their memory.
 tf.config.set_visible_devices([], "GPU")
@@ -13,6 +18,9 @@ tf.config.set_visible_devices([], "GPU")
 # Colour is stored at half the resolution, and the decoder takes no neighbours from outside the part that it decodes:
 # with so many columns more on each side, the part is what it is in the photograph decoded whole, bit for bit.
 MARGIN = 2
+
+# A photograph that is done waits for its turn: with one call a thread, a thread would wait with it.
+CALLS_PER_THREAD = 4
 
 JpegBatch = tuple[Sequence[bytes], np.ndarray]
 
@@ -44,6 +52,7 @@ def decode(batches: Iterator[JpegBatch], batch_size: int, side: int, num_threads
       num_threads: that decode.
 
     Raises:
+      UserError: a part does not lie in its photograph.
       Exception: what `batches` raises.
     """
     failed: list[BaseException] = []
@@ -59,14 +68,14 @@ def decode(batches: Iterator[JpegBatch], batch_size: int, side: int, num_threads
 
     signature = (tf.TensorSpec([batch_size], tf.string), tf.TensorSpec([batch_size, 4], tf.int32))
     dataset = tf.data.Dataset.from_generator(feed, output_signature=signature).prefetch(2).unbatch()
-    dataset = dataset.map(_decode_part, num_parallel_calls=num_threads)
+    dataset = dataset.map(_decode_part, num_parallel_calls=CALLS_PER_THREAD * num_threads)
     dataset = dataset.padded_batch(batch_size, padded_shapes=(side, side, 3), drop_remainder=True).prefetch(1)
     try:
         yield from dataset.with_options(_options(num_threads)).as_numpy_iterator()
-    except tf.errors.OpError:
+    except tf.errors.OpError as error:
         if failed:
             raise failed[0] from None
-        raise
+        raise UserError(f"the data set is damaged, its index and its JPEGs differ: {error.message}") from error
 
 
 def _decode_part(jpeg: tf.Tensor, window: tf.Tensor) -> tf.Tensor:

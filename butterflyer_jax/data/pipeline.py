@@ -5,6 +5,7 @@ python -m butterflyer_jax.data.pipeline --input DIR --benchmark
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -12,10 +13,12 @@ from collections.abc import Generator, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+import psutil
+
 from butterflyer_jax.config import Config, UserError
 from butterflyer_jax.console import say
 from butterflyer_jax.data import batches, crops, decoded, iterator, order, records, requests, storage, work
-from butterflyer_jax.data.shards import Files, LocalFiles, Photographs
+from butterflyer_jax.data.shards import Files, LocalFiles, Photographs, Reader
 from butterflyer_jax.data.stages import Stages
 from butterflyer_jax.data.staging import Staging
 
@@ -43,7 +46,7 @@ class RecordData:
       species: names; the position is the label.
       class_counts: training photographs of each species.
       steps_per_epoch: whole batches of training photographs; the rest of a shuffled epoch is left out.
-      fingerprint: of the raw zip, how it was built, and its shards; batches depend on nothing else of the data set.
+      fingerprint: of all photographs and their order in the shards; batches depend on nothing else of the data set.
       mode: what `data.mode` came to: jpeg, encoded (JPEGs in memory), cache (pixels in memory) or raw (on the disk).
       crop_on_device: what `data.crop` came to.
     """
@@ -75,33 +78,51 @@ class RecordData:
         self._config, self._folder = config, storage.path(dataset_dir)
         self._host = order.host_slice(config.batch_size, process_index, process_count)
         self.crop_on_device = config.data.crop == "device" or (config.data.crop == "auto" and accelerator)
-        self._threads = batches.Threads(config.data.num_threads or os.cpu_count() or 1)
-        self._stages, self._staging_told = Stages(), 0.0
-        try:
+        with self._telling_damage():
             card = json.loads((self._folder / "data_card.json").read_text())
             info = json.loads((self._folder / "dataset_info.json").read_text())
-            shards = {split["name"]: _shard_names(split) for split in info["splits"]}
+            lengths = {split["name"]: [int(length) for length in split["shardLengths"]] for split in info["splits"]}
             self.species: tuple[str, ...] = tuple(card["species"])
             self.class_counts: tuple[int, ...] = tuple(row["train"] for row in card["species"].values())
-            lengths = sorted((split["name"], split["shardLengths"]) for split in info["splits"])
-            # Shards settle the order of reading, and `tfds build --num_shards` is not in the card.
-            self.fingerprint = sha256(f"{card['fingerprint']} {lengths}".encode()).hexdigest()
-            self._files = self._open_files([name for names in shards.values() for name in names])
-            self._photos = {name: Photographs(self._files, names) for name, names in shards.items()}
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-            raise UserError(
-                f"{dataset_dir} is damaged, or was not built by this version of butterflyer_jax: {error}"
-            ) from error
-        if not self.num_photos("train"):
+        num_train = sum(lengths.get("train", ()))
+        if not num_train:
             raise UserError(f"{dataset_dir} has no training photographs")
-        self.steps_per_epoch = self.num_photos("train") // config.batch_size
+        self.steps_per_epoch = num_train // config.batch_size
         if not self.steps_per_epoch:
             raise UserError(
-                f"config field batch_size = {config.batch_size} is more than the {self.num_photos('train')} training "
-                "photographs; make it smaller"
+                f"config field batch_size = {config.batch_size} is more than the {num_train} training photographs; "
+                "make it smaller"
             )
-        self.mode = self._choose_mode()
+        shards = {split: _shard_names(split, len(of_split)) for split, of_split in lengths.items()}
+        self._threads = batches.Threads(config.data.num_threads or _num_cores())
+        self._stages, self._staging_told = Stages(), 0.0
         self._pixels: dict[str, decoded.Pixels] = {}
+        self._files = self._open_files([name for names in shards.values() for name in names])
+        try:
+            self._photos = self._read_indexes(shards, lengths)
+            # Shards settle the order of reading, and their indexes hold the checksum of every JPEG.
+            parts = sorted((split, lengths[split], photos.fingerprint) for split, photos in self._photos.items())
+            self.fingerprint = sha256(f"{self.species} {parts}".encode()).hexdigest()
+            self.mode = self._choose_mode()
+        except BaseException:
+            self.close()
+            raise
+
+    @contextlib.contextmanager
+    def _telling_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            raise UserError(
+                f"{self._folder} is damaged, or was not built by this version of butterflyer_jax: {error}"
+            ) from error
+
+    def _read_indexes(self, shards: dict[str, list[str]], lengths: dict[str, list[int]]) -> dict[str, Photographs]:
+        with self._telling_damage():
+            photos = {split: Photographs(self._files, names, lengths[split]) for split, names in shards.items()}
+            if any((of_split.label >= len(self.species)).any() for of_split in photos.values()):
+                raise ValueError("a label is of no species")
+        return photos
 
     def _open_files(self, shards: list[str]) -> Files:
         if not storage.is_remote(self._folder):
@@ -121,6 +142,9 @@ class RecordData:
 
     def train_batches(self, start_step: int) -> Generator[iterator.Batch, None, None]:
         """Yields training batches without end, from the one that step `start_step` takes."""
+        # Whatever validation needs is made now: where there is no room for it, no epoch is lost.
+        for split in ("train", "val"):
+            self._keep(split)
         photos = self._photos["train"]
         wanted = requests.training(photos, self._config, start_step, self.steps_per_epoch, self._host)
         largest = crops.largest_side(photos.height, photos.width, self._config.augment)
@@ -129,8 +153,9 @@ class RecordData:
     def train_jpegs(self) -> Generator[list[bytes], None, None]:
         """Yields what `train_batches` decodes, for measuring: the JPEGs of each batch."""
         photos = self._photos["train"]
-        for request in requests.training(photos, self._config, 0, self.steps_per_epoch, self._host):
-            yield batches.read_jpegs(photos, request)
+        with contextlib.closing(Reader(photos)) as reader:
+            for request in requests.training(photos, self._config, 0, self.steps_per_epoch, self._host):
+                yield batches.read_jpegs(reader, request)
 
     def eval_batches(self, split: str) -> Generator[iterator.Batch, None, None]:
         """Yields each photograph of a split once, in a fixed order."""
@@ -158,18 +183,20 @@ class RecordData:
         match stage:
             case "staging":
                 return (
-                    f"copying shards from {self._folder} ({self._files.copied_bytes / GIB:.1f} GiB so far): the first "
-                    "epoch is as fast as the network, and each where data.staging_gib is less than the data set"
+                    f"copying shards from {self._folder}: the first epoch is as fast as the network, and so is each "
+                    "where data.staging_gib is less than the data set"
                 )
             case "reading":
                 return f"reading records from {self._folder}: take a faster disk, or set data.mode=cache"
             case "decoding":
                 return (
-                    f"decoding JPEGs in {self._threads.number} threads: set data.mode=raw ({pixels:.1f} GiB on disk), "
-                    f"or data.cache_gib={math.ceil(pixels)} if memory allows, or take more cores"
+                    f"decoding JPEGs in {self._threads.number} threads: go on with data.mode=raw ({pixels:.1f} GiB on "
+                    f"disk), or data.mode=cache and data.cache_gib={math.ceil(pixels)} if memory allows, or more cores"
                 )
+            case "copying" if self.mode == "raw":
+                return "reading decoded photographs: take a faster disk, or set data.mode=cache"
             case "copying":
-                return "copying decoded photographs: take a faster disk, or more cores"
+                return "copying decoded photographs: take more cores"
             case _:
                 return f"cropping in {self._threads.number} threads: set data.crop=device, or take more cores"
 
@@ -180,8 +207,6 @@ class RecordData:
         for pixels in self._pixels.values():
             pixels.close()
         self._pixels.clear()
-        for photos in self._photos.values():
-            photos.want(())
 
     def _batches(
         self, split: str, wanted: Iterator[requests.Request], largest: int, stages: Stages
@@ -195,28 +220,36 @@ class RecordData:
     def _canvases(
         self, split: str, wanted: Iterator[requests.Request], side: int, stages: Stages
     ) -> Iterator[iterator.Batch]:
-        if self.mode in ("jpeg", "encoded"):
-            return batches.from_jpegs(self._photos[split], wanted, side, self._threads.number, stages)
+        self._keep(split)
         if split not in self._pixels:
-            self._pixels[split] = self._decode(split)
+            return batches.from_jpegs(self._photos[split], wanted, side, self._threads.number, stages)
         return batches.from_pixels(self._pixels[split], wanted, side, self._threads, stages)
 
-    def _decode(self, split: str) -> decoded.Pixels:
-        photos = self._photos[split]
+    def _keep(self, split: str) -> None:
+        """Puts a split where `mode` wants it, the first time."""
+        photos = self._photos.get(split)
+        if not photos or split in self._pixels:
+            return
         if self.mode == "raw":
             path = Path(work.cache_dir()) / "raw" / f"{self.fingerprint[:16]}-{split}.rgb"
-            return decoded.on_disk(photos, self._threads.number, split, path)
-        say(f"data: {len(photos)} {split} photographs decoded in memory, {photos.decoded_bytes / GIB:.2f} GiB")
-        return decoded.in_memory(photos, self._threads.number, split)
+            self._pixels[split] = decoded.on_disk(photos, self._threads.number, split, path)
+        elif self.mode == "cache":
+            say(f"data: {len(photos)} {split} photographs decoded in memory, {photos.decoded_bytes / GIB:.2f} GiB")
+            self._pixels[split] = decoded.in_memory(photos, self._threads.number, split)
+        elif self.mode == "encoded" and not photos.held:
+            say(f"data: {len(photos)} {split} JPEGs kept in memory, {photos.num_bytes / GIB:.2f} GiB")
+            photos.hold()
 
     def _choose_mode(self) -> str:
         """Returns jpeg, encoded, cache or raw."""
         mode, limit = self._config.data.mode, self._config.data.cache_gib
+        free = psutil.virtual_memory().available / GIB
         pixels = sum(photos.decoded_bytes for photos in self._photos.values()) / GIB
         jpegs = sum(photos.num_bytes for photos in self._photos.values()) / GIB
         if mode in ("jpeg", "raw"):
             return mode
-        if pixels <= limit:
+        # Unasked no more than half of what is free is taken.
+        if pixels <= (limit if mode == "cache" else min(limit, free / 2)):
             return "cache"
         if mode == "auto":
             return "jpeg"
@@ -225,15 +258,16 @@ class RecordData:
                 f"data.mode=cache needs {jpegs:.1f} GiB of memory for JPEGs or {pixels:.1f} GiB for pixels: raise "
                 f"data.cache_gib = {limit}, or set data.mode=raw or data.mode=jpeg"
             )
-        say(f"data: JPEGs kept in memory, {jpegs:.2f} GiB (pixels would take {pixels:.2f}, more than data.cache_gib)")
-        for photos in self._photos.values():
-            photos.hold()
         return "encoded"
 
 
-def _shard_names(split: dict) -> list[str]:
-    count = len(split["shardLengths"])
-    return [f"butterflies-{split['name']}.tfrecord-{number:05}-of-{count:05}" for number in range(count)]
+def _num_cores() -> int:
+    # A container or a batch system may leave this process fewer than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _shard_names(split: str, count: int) -> list[str]:
+    return [f"butterflies-{split}.tfrecord-{number:05}-of-{count:05}" for number in range(count)]
 
 
 if __name__ == "__main__":

@@ -58,7 +58,11 @@ def training(
     while True:
         # The group after the last is the first of the next epoch.
         groups = [*this.groups, following.groups[0]]
-        wanted = [list(dict.fromkeys([*one, *other])) for one, other in itertools.pairwise(groups)]
+        # As many groups as a batch may reach into, and the next.
+        reach = 2 + config.batch_size // max(1, min(np.diff([*this.starts, len(this.photos)])))
+        wanted = [
+            list(dict.fromkeys(itertools.chain.from_iterable(groups[n : n + reach]))) for n in range(len(this.groups))
+        ]
         for batch in range(first, steps_per_epoch):
             start = batch * config.batch_size
             index = np.arange(start, start + config.batch_size, dtype=np.int32)[host]
@@ -74,12 +78,12 @@ def training(
 def evaluation(photos: Photographs, config: Config, host: slice) -> Iterator[Request]:
     """Yields a request for each batch of a split, in a fixed order; a batch has mask float32 [n].
 
-    The last batch is filled with the first photograph, which its mask leaves out: every batch has one shape, on each
+    The last batch is filled with its first photograph, which the mask leaves out: every batch has one shape, on each
     host.
     """
     for start in range(0, len(photos), config.batch_size):
         place = np.arange(start, start + config.batch_size)[host]
-        numbers = np.where(place < len(photos), place, 0)
+        numbers = np.where(place < len(photos), place, start)
         windows = crops.central_windows(photos.height[numbers], photos.width[numbers], config.data.eval_crop_fraction)
         rest = {"label": photos.label[numbers], "mask": (place < len(photos)).astype(np.float32)}
         yield Request(numbers, windows, rest, range(photos.shard[start], photos.num_shards))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +15,9 @@ import numpy as np
 
 from butterflyer_jax.config import UserError
 from butterflyer_jax.data import records
+
+# Of a reader; systems allow a process some hundreds.
+MAX_OPEN_FILES = 128
 
 
 class Files(Protocol):
@@ -35,6 +40,9 @@ class Files(Protocol):
     def close(self) -> None:
         """Ends what is under way; what is open stays so."""
 
+    def advice(self, name: str) -> str:
+        """Returns where a file that is damaged lies, and what to do."""
+
 
 class LocalFiles:
     """Files of a local folder: what is local is there."""
@@ -55,6 +63,10 @@ class LocalFiles:
     def close(self) -> None:
         """Does nothing."""
 
+    def advice(self, name: str) -> str:
+        """Returns where a file that is damaged lies, and what to do."""
+        return f"{self._folder / name} is damaged: build the data set again, or copy it anew"
+
 
 class Photographs:
     """The photographs of a split, by their number in it: 0 is the first of the first shard.
@@ -66,52 +78,60 @@ class Photographs:
       num_shards: the shards of the split.
       num_bytes: of all JPEGs together.
       decoded_bytes: of all pixels together, as uint8 RGB.
+      fingerprint: of all JPEGs and labels.
     """
 
-    def __init__(self, files: Files, names: Sequence[str]) -> None:
-        """Reads the indexes of the shards `names`.
+    def __init__(self, files: Files, names: Sequence[str], lengths: Sequence[int]) -> None:
+        """Reads the indexes of the shards `names`, which hold `lengths` photographs.
 
         Raises:
           OSError, ValueError: an index is missing or damaged.
         """
-        self._files, self._names = files, list(names)
+        self.files, self.names = files, list(names)
         indexes = [records.index_name(name) for name in names]
         files.prefetch(indexes)
-        tables = [_read_index(files, name) for name in indexes]
+        tables = [_read_index(files, name, length) for name, length in zip(indexes, lengths, strict=True)]
         table = np.concatenate([np.empty(0, records.INDEX), *tables])
-        self._offset, self._num_bytes, self._checksum = table["offset"], table["num_bytes"], table["checksum"]
+        self.fingerprint = sha256(table.tobytes()).hexdigest()
+        self.offset, self.num_jpeg_bytes, self.checksum = table["offset"], table["num_bytes"], table["checksum"]
         self.shard = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
         self.height, self.width, self.label = (table[name].astype(np.int32) for name in ("height", "width", "label"))
-        self.num_bytes = int(self._num_bytes.sum(dtype=np.int64))
-        self.decoded_bytes = int((3 * self.height.astype(np.int64) * self.width).sum())
         self.num_shards = len(tables)
-        self._open: dict[int, io.FileIO] = {}
-        self._held: dict[int, bytes] = {}
-        self._wanted: Sequence[int] = ()
+        self.num_bytes = int(self.num_jpeg_bytes.sum(dtype=np.int64))
+        self.decoded_bytes = int((3 * self.height.astype(np.int64) * self.width).sum())
+        self.held: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self.shard)
 
+    def hold(self) -> None:
+        """Reads all shards into memory; readers take them from there.
+
+        Raises:
+          UserError: one cannot be read.
+        """
+        if not self.held:
+            with contextlib.closing(Reader(self)) as reader:
+                self.held = [reader.whole_shard(number) for number in range(self.num_shards)]
+
+
+class Reader:
+    """Reads JPEGs of a split one by one; each thread that reads has its own."""
+
+    def __init__(self, photos: Photographs) -> None:
+        self._photos = photos
+        self._open: dict[int, io.FileIO] = {}
+        self._wanted: Sequence[int] = ()
+
     def want(self, shards: Sequence[int]) -> None:
         """Tells which shards will be read, in this order, and closes all others."""
-        if self._wanted == shards:
+        if self._photos.held or self._wanted == shards:
             return
         self._wanted = shards
         for number in [number for number in self._open if number not in shards]:
             self._open.pop(number).close()
         # What is open stays readable, even where its file is removed.
-        self._files.prefetch([self._names[number] for number in shards if number not in self._open])
-
-    def hold(self) -> None:
-        """Reads all shards into memory, to be read from there.
-
-        Raises:
-          UserError: one cannot be read.
-        """
-        for number in range(self.num_shards):
-            self.want(range(number, self.num_shards))
-            self._held[number] = self._file(number).readall()
-        self.want(())
+        self._photos.files.prefetch([self._photos.names[number] for number in shards if number not in self._open])
 
     def jpeg(self, number: int) -> bytes:
         """Returns the JPEG of a photograph.
@@ -119,31 +139,55 @@ class Photographs:
         Raises:
           UserError: it is not what was written, or cannot be read.
         """
-        shard = int(self.shard[number])
-        start, size = int(self._offset[number]), int(self._num_bytes[number])
-        if shard in self._held:
-            jpeg = self._held[shard][start : start + size]
+        photos = self._photos
+        shard = int(photos.shard[number])
+        start, size = int(photos.offset[number]), int(photos.num_jpeg_bytes[number])
+        if photos.held:
+            jpeg = photos.held[shard][start : start + size]
         else:
-            try:
+            with self._reading(shard):
                 jpeg = os.pread(self._file(shard).fileno(), size, start)
-            except OSError as error:
-                raise UserError(f"cannot read {self._names[shard]}: {error.strerror or error}") from error
-        if google_crc32c.value(jpeg) != self._checksum[number]:
-            raise UserError(f"{self._names[shard]} is damaged: build the data set again, or copy it anew")
+        if google_crc32c.value(jpeg) != photos.checksum[number]:
+            raise UserError(photos.files.advice(photos.names[shard]))
         return jpeg
+
+    def whole_shard(self, shard: int) -> bytes:
+        """Returns the content of a shard, and begins to fetch those behind it.
+
+        Raises:
+          UserError: it cannot be read.
+        """
+        self.want(range(shard, self._photos.num_shards))
+        with self._reading(shard):
+            return self._file(shard).readall()
+
+    def close(self) -> None:
+        """Closes all files."""
+        for file in self._open.values():
+            file.close()
+        self._open.clear()
+
+    @contextlib.contextmanager
+    def _reading(self, shard: int) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"cannot read {self._photos.names[shard]}: {error.strerror or error}") from error
 
     def _file(self, shard: int) -> io.FileIO:
         if shard not in self._open:
-            try:
-                self._open[shard] = self._files.open(self._names[shard])
-            except OSError as error:
-                raise UserError(f"cannot open {self._names[shard]}: {error.strerror or error}") from error
+            if len(self._open) >= MAX_OPEN_FILES:
+                self._open.pop(next(iter(self._open))).close()
+            self._open[shard] = self._photos.files.open(self._photos.names[shard])
         return self._open[shard]
 
 
-def _read_index(files: Files, name: str) -> np.ndarray:
+def _read_index(files: Files, name: str, length: int) -> np.ndarray:
     with files.open(name) as file:
-        table = np.load(io.BytesIO(file.readall()), allow_pickle=False)
-    if table.dtype != records.INDEX:
-        raise ValueError(f"{name} is of another version")
+        content = file.readall()
+    if not content:
+        raise ValueError(f"{name} is empty")
+    table = np.load(io.BytesIO(content), allow_pickle=False)
+    if table.dtype != records.INDEX or table.shape != (length,):
+        raise ValueError(f"{name} is no index of {length} photographs")
     return table

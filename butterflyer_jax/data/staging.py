@@ -172,6 +172,10 @@ class Staging:
             if file.copy:
                 file.copy.abandon()
 
+    def advice(self, name: str) -> str:
+        """Returns where a copy that is damaged lies, and what to do."""
+        return f"{self._files[name].local} is damaged: remove it, and the next run copies it from {self._remote.url}"
+
     def _wait_for(self, name: str, file: _File) -> io.FileIO:
         began = time.monotonic()
         # It failed when nobody waited; by now the network may be back.

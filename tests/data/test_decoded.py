@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ from PIL import Image
 
 from butterflyer_jax import UserError
 from butterflyer_jax.data import decoded, records
-from butterflyer_jax.data.shards import LocalFiles, Photographs
+from butterflyer_jax.data.shards import LocalFiles, Photographs, Reader
 from tests.conftest import ROOT
 
 
@@ -25,7 +26,9 @@ def shard_names(folder: Path, split: str = "train") -> list[str]:
 
 
 def open_photos(folder: Path, split: str = "train") -> Photographs:
-    return Photographs(LocalFiles(folder), shard_names(folder, split))
+    info = json.loads((folder / "dataset_info.json").read_text())
+    [lengths] = [of["shardLengths"] for of in info["splits"] if of["name"] == split]
+    return Photographs(LocalFiles(folder), shard_names(folder, split), [int(length) for length in lengths])
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def test_the_index_tells_what_the_records_hold(dataset: Path) -> None:
     photos = open_photos(dataset)
     assert len(photos) == 36
     for number, record in enumerate(stored):
-        assert photos.jpeg(number) == record["image"]
+        assert Reader(photos).jpeg(number) == record["image"]
         assert photos.label[number] == record["label"]
         image = Image.open(io.BytesIO(record["image"]))
         assert (photos.width[number], photos.height[number]) == image.size
@@ -63,7 +66,7 @@ def test_rows_are_those_of_the_photograph(dataset: Path, tmp_path: Path, where: 
         else decoded.on_disk(photos, 2, "train", tmp_path / "raw" / "train.rgb")
     )
     for number in (0, 17, 35):
-        whole = np.asarray(Image.open(io.BytesIO(photos.jpeg(number))))
+        whole = np.asarray(Image.open(io.BytesIO(Reader(photos).jpeg(number))))
         np.testing.assert_array_equal(pixels.rows(number, 0, len(whole)), whole)
         np.testing.assert_array_equal(pixels.rows(number, 5, 7), whole[5:12])
     pixels.close()
@@ -117,7 +120,7 @@ def test_too_small_a_disk_is_told_before_the_work(
 def test_a_flipped_bit_is_told(copy: Path) -> None:
     [name] = shard_names(copy)
     content = bytearray((copy / name).read_bytes())
-    content[content.index(open_photos(copy).jpeg(3)) + 500] ^= 1
+    content[content.index(Reader(open_photos(copy)).jpeg(3)) + 500] ^= 1
     (copy / name).write_bytes(content)
     with pytest.raises(UserError, match=f"{name} is damaged: build the data set again"):
         decoded.in_memory(open_photos(copy), 2, "train")
@@ -127,18 +130,18 @@ def test_a_shard_cut_short_is_told(copy: Path) -> None:
     [name] = shard_names(copy)
     os.truncate(copy / name, 100)
     with pytest.raises(UserError, match=f"{name} is damaged"):
-        open_photos(copy).jpeg(0)
+        Reader(open_photos(copy)).jpeg(0)
 
 
 def test_a_shard_that_is_gone_is_told(copy: Path) -> None:
     [name] = shard_names(copy)
     photos = open_photos(copy)
     (copy / name).unlink()
-    with pytest.raises(UserError, match=f"cannot open {name}: No such file"):
-        photos.jpeg(0)
+    with pytest.raises(UserError, match=f"cannot read {name}: No such file"):
+        Reader(photos).jpeg(0)
 
 
-@pytest.mark.parametrize("damage", ["gone", "garbage", "other"])
+@pytest.mark.parametrize("damage", ["gone", "empty", "garbage", "other", "short", "no species"])
 def test_an_index_that_is_no_index_is_told(copy: Path, damage: str) -> None:
     from butterflyer_jax import Config
     from butterflyer_jax.data.pipeline import RecordData
@@ -150,7 +153,15 @@ def test_an_index_that_is_no_index_is_told(copy: Path, damage: str) -> None:
             index.unlink()
         case "garbage":
             index.write_bytes(b"garbage")
-        case _:
+        case "empty":
+            index.write_bytes(b"")
+        case "other":
             np.save(index, np.zeros(3))
+        case "short":
+            np.save(index, np.load(index)[:-1])
+        case _:
+            table = np.load(index)
+            table["label"][0] = 3
+            np.save(index, table)
     with pytest.raises(UserError, match="is damaged, or was not built by this version of butterflyer_jax"):
         RecordData(copy, Config(batch_size=8))

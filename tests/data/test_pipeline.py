@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import itertools
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from PIL import Image
 
 from butterflyer_jax import Config, UserError, loop
 from butterflyer_jax.config import AugmentConfig, DataConfig
-from butterflyer_jax.data import photo
+from butterflyer_jax.data import iterator, photo
 from butterflyer_jax.data.fake import FakeData
-from butterflyer_jax.data.iterator import Batch, Position, batches_from, pad_batch
+from butterflyer_jax.data.iterator import Batch, Position, batches_from, in_background, pad_batch
 from tests.conftest import SPECIES
 
 
@@ -215,6 +216,8 @@ def test_positions_are_honoured_or_refused(dataset: Path) -> None:
     open_records(dataset, tiny_config()).position(6).check(saved)
     with pytest.raises(UserError, match="batch_size 8 -> 4"):
         open_records(dataset, tiny_config(batch_size=4)).position(6).check(saved)
+    with pytest.raises(UserError, match="other photographs, or built in another way"):
+        dataclasses.replace(Position(**saved), dataset="another").check(saved)
     with pytest.raises(UserError, match="version 2 -> 3"):
         dataclasses.replace(Position(**saved), version=3).check(saved)
 
@@ -225,6 +228,41 @@ def test_epochs_follow_each_other_from_any_step() -> None:
 
     seen = [tuple(batch["x"]) for batch in itertools.islice(batches_from(epoch, 3, 4), 5)]
     assert seen == [(1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
+
+
+def test_what_a_thread_makes_comes_in_order_and_its_errors_too() -> None:
+    def items():  # noqa: ANN202
+        yield from range(5)
+        raise UserError("no more")
+
+    seen = []
+    with pytest.raises(UserError, match="no more"):
+        for item in in_background(items(), 2):
+            seen.append(item)
+    assert seen == [0, 1, 2, 3, 4]
+    assert list(in_background(iter(()), 2)) == []
+
+
+def test_a_thread_ends_with_its_reader_and_waits_for_no_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(iterator, "JOIN_SECONDS", 0.01)
+    made, bucket = [], threading.Event()
+
+    def items():  # noqa: ANN202
+        for number in range(100):
+            made.append(number)
+            if number == 4:
+                bucket.wait()
+            yield number
+
+    ready = in_background(items(), 2)
+    assert next(ready) == 0
+    ready.close()
+    assert len(made) <= 5
+    [thread] = [thread for thread in threading.enumerate() if thread.name == "butterflyer-input"] or [None]
+    bucket.set()
+    if thread:
+        thread.join()
+    assert len(made) <= 5
 
 
 def test_padding_keeps_what_is_there() -> None:

@@ -94,6 +94,8 @@ class Builder(FileReaderBuilder):
         if _is_whole(dataset_dir) and not download_config.download_mode.overwrite_dataset:
             self._check_same(dataset_dir, download_config)
             return
+        # What lies there is removed only for what can be built.
+        archive.list_zip(self._raw_zip(download_config))
         with work.unfinished(dataset_dir, _is_distributed(download_config)) as folder:
             # Of a killed build: TFDS itself never looks at these again.
             for left in dataset_dir.parent.glob(f"incomplete.*_{dataset_dir.name}"):
