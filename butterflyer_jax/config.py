@@ -89,6 +89,7 @@ class ModelConfig:
     head: str = option("fc", "fc: the paper's two hidden dense layers; gap: global average pooling")
     width_multiplier: float = option(1.0, "factor on every layer's width")
     dropout: float = option(0.5, "share of activations dropped before each dense layer of the head")
+    remat: str = option("none", "blocks: compute each block again for its gradient, a third slower, in far less memory")
     mean: tuple[float, float, float] = option(IMAGENET_MEAN, "RGB mean taken off the input, of a range of 0 to 1")
     std: tuple[float, float, float] = option(IMAGENET_STD, "RGB standard deviation that the input is divided by")
 
@@ -239,6 +240,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "augment.strength": ("none", "light", "medium", "strong"),
     "model.variant": ("vgg11", "vgg13", "vgg16", "vgg19"),
     "model.head": ("fc", "gap"),
+    "model.remat": ("none", "blocks"),
     "optim.name": ("sgd", "adamw", "lion", "lamb"),
     "optim.schedule": ("cosine", "constant"),
 }

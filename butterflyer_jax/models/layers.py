@@ -1,28 +1,52 @@
-"""Layers whose plain formulation costs too much: 2x2 max-pooling with a stored argmax."""
+"""Layers whose plain formulation costs too much: max-pooling with a stored argmax, a convolution of three channels."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+# Tensor cores take the channels of 16-bit convolutions by eight.
+CHANNEL_MULTIPLE = 8
 
-def max_pool(x: jax.Array) -> jax.Array:
-    """Halves height and width by the maximum of each 2x2 window; an odd last row or column is dropped.
 
-    Equal to `flax.linen.max_pool(x, (2, 2), (2, 2))` in value and in gradient, the first of equal corners taking the
-    gradient. Even sides take a formulation that keeps one byte a window for the gradient, which is several times
-    faster than XLA's select-and-scatter on CPU and GPU; odd sides fall back to Flax.
+def max_pool(x: jax.Array, window: tuple[int, int] = (2, 2)) -> jax.Array:
+    """Returns the maximum of each window, windows side by side; what fills no window is dropped.
+
+    Equal to `flax.linen.max_pool(x, window, strides=window)` in value and in gradient, the first of equal corners
+    taking the gradient. Windows of 2x2 on even sides take a formulation that keeps one byte a window for the gradient,
+    which is several times faster than XLA's select-and-scatter on CPU and GPU; all others fall back to Flax.
 
     Args:
       x: float [batch, height, width, channels].
+      window: height and width, pixels.
 
     Returns:
-      float [batch, height // 2, width // 2, channels].
+      float [batch, height // window[0], width // window[1], channels].
     """
-    if x.shape[1] % 2 or x.shape[2] % 2:
-        return nn.max_pool(x, (2, 2), strides=(2, 2))
+    if window != (2, 2) or x.shape[1] % 2 or x.shape[2] % 2:
+        return nn.max_pool(x, window, strides=window)
     return _max_pool_even(x)
+
+
+def conv_padding_channels(lhs: jax.Array, rhs: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
+    """Does what `jax.lax.conv_general_dilated` does, with input channels padded by zeros where that is faster.
+
+    For `flax.linen.Conv(conv_general_dilated=...)`: parameters keep their shape. Three channels of 16 bits do not reach
+    an accelerator's matrix units, eight do; float32 is left alone.
+
+    Args:
+      lhs: float [batch, height, width, channels].
+      rhs: the kernel, float [height, width, channels, features].
+      *args, **kwargs: of `jax.lax.conv_general_dilated`.
+    """
+    missing = -lhs.shape[-1] % CHANNEL_MULTIPLE
+    if missing and lhs.dtype.itemsize == 2:
+        lhs = jnp.pad(lhs, [(0, 0)] * 3 + [(0, missing)])
+        rhs = jnp.pad(rhs, [(0, 0)] * 2 + [(0, missing), (0, 0)])
+    return jax.lax.conv_general_dilated(lhs, rhs, *args, **kwargs)
 
 
 @jax.custom_vjp

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 import flax.linen as nn
@@ -9,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from butterflyer_jax.config import ModelConfig
-from butterflyer_jax.models.layers import max_pool
+from butterflyer_jax.models.layers import conv_padding_channels, max_pool
 
 # Convolutions in each of the five blocks; a block ends with a 2x2 max-pool.
 VARIANTS: dict[str, tuple[int, ...]] = {
@@ -33,6 +35,7 @@ class VGG(nn.Module):
       head: "fc", two hidden dense layers on the flattened maps, or "gap", the mean of each map.
       width_multiplier: factor on every layer's width.
       dropout: share of activations dropped in the head.
+      remat: "none", or "blocks": a block keeps its result alone for the gradient, and is computed again for it.
       dtype: dtype of the computation; parameters and logits are float32.
     """
 
@@ -43,32 +46,19 @@ class VGG(nn.Module):
     head: str = "fc"
     width_multiplier: float = 1.0
     dropout: float = 0.5
+    remat: str = "none"
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
         """Maps normalised images, float [batch, height, width, 3], to logits, float32 [batch, num_classes]."""
         x = images.astype(self.dtype)
-        for block, (depth, width) in enumerate(zip(VARIANTS[self.variant], WIDTHS, strict=True), start=1):
-            for layer in range(1, depth + 1):
-                x = nn.Conv(
-                    scaled(width, self.width_multiplier),
-                    kernel_size=(3, 3),
-                    padding="SAME",
-                    use_bias=not self.batch_norm,
-                    kernel_init=nn.initializers.he_normal(),
-                    dtype=self.dtype,
-                    name=f"block{block}_conv{layer}",
-                )(x)
-                if self.batch_norm:
-                    x = nn.BatchNorm(
-                        use_running_average=not train,
-                        momentum=self.batch_norm_momentum,
-                        dtype=self.dtype,
-                        name=f"block{block}_bn{layer}",
-                    )(x)
-                x = nn.relu(x)
-            x = max_pool(x)
+        for block in range(1, 1 + len(WIDTHS)):
+
+            def forward(model: VGG, x: jax.Array, block: int = block) -> jax.Array:
+                return model._block(x, block, train)
+
+            x = (nn.remat(forward) if self.remat == "blocks" and train else forward)(self, x)
 
         if self.head == "gap":
             x = x.mean(axis=(1, 2))
@@ -89,6 +79,28 @@ class VGG(nn.Module):
             x.astype(jnp.float32)
         )
 
+    def _block(self, x: jax.Array, block: int, train: bool) -> jax.Array:
+        for layer in range(1, 1 + VARIANTS[self.variant][block - 1]):
+            x = nn.Conv(
+                scaled(WIDTHS[block - 1], self.width_multiplier),
+                kernel_size=(3, 3),
+                padding="SAME",
+                use_bias=not self.batch_norm,
+                kernel_init=nn.initializers.he_normal(),
+                conv_general_dilated=conv_padding_channels,
+                dtype=self.dtype,
+                name=f"block{block}_conv{layer}",
+            )(x)
+            if self.batch_norm:
+                x = nn.BatchNorm(
+                    use_running_average=not train,
+                    momentum=self.batch_norm_momentum,
+                    dtype=self.dtype,
+                    name=f"block{block}_bn{layer}",
+                )(x)
+            x = nn.relu(x)
+        return max_pool(x)
+
 
 def create_model(config: ModelConfig, num_classes: int, dtype: Any = jnp.float32) -> VGG:
     """Returns the network that `config` describes; parameters are made by its `init`."""
@@ -100,8 +112,28 @@ def create_model(config: ModelConfig, num_classes: int, dtype: Any = jnp.float32
         head=config.head,
         width_multiplier=config.width_multiplier,
         dropout=config.dropout,
+        remat=config.remat,
         dtype=dtype,
     )
+
+
+def forward_flops(params: Any, image_size: int) -> dict[str, float]:
+    """Returns the floating-point operations of each layer for one photograph, a multiplication and an addition as two.
+
+    Convolutions and dense layers only; all else is some thousandth of them.
+
+    Args:
+      params: of a VGG, arrays or their shapes.
+      image_size: side of the input, pixels.
+    """
+    flops = {}
+    for name, layer in params.items():
+        if "kernel" not in layer:
+            continue
+        block = re.match(r"block(\d)_conv", name)
+        positions = (image_size >> (int(block[1]) - 1)) ** 2 if block else 1
+        flops[name] = 2.0 * math.prod(layer["kernel"].shape) * positions
+    return flops
 
 
 def scaled(width: int, multiplier: float) -> int:

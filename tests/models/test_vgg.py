@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from butterflyer_jax.config import ModelConfig
-from butterflyer_jax.models import VARIANTS, VGG, create_model
+from butterflyer_jax.models import VARIANTS, VGG, create_model, forward_flops
 
 
 def num_parameters(model: VGG, image_size: int = 224) -> int:
@@ -95,3 +99,56 @@ def test_bfloat16_computes_low_and_keeps_float32_parameters_and_logits() -> None
     assert low.dtype == jnp.float32
     assert not np.array_equal(low, full)
     np.testing.assert_allclose(low, full, rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_blocks_computed_again_give_the_same_loss_gradients_and_statistics(batch_norm: bool) -> None:
+    images = jax.random.normal(jax.random.key(1), (4, 32, 32, 3))
+    config = ModelConfig(variant="vgg13", width_multiplier=0.125, batch_norm=batch_norm)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def train(variables: Any, model: VGG) -> Any:
+        def loss(params: Any) -> Any:
+            rngs = {"dropout": jax.random.key(3)}
+            logits, updates = model.apply(
+                {**variables, "params": params}, images, train=True, mutable=["batch_stats"], rngs=rngs
+            )
+            return jnp.square(logits).sum(), updates
+
+        return jax.value_and_grad(loss, has_aux=True)(variables["params"])
+
+    plain = create_model(config, 3)
+    again = create_model(dataclasses.replace(config, remat="blocks"), 3)
+    variables = plain.init(jax.random.key(0), images, train=False)
+    assert jax.tree.structure(again.init(jax.random.key(0), images, train=True)) == jax.tree.structure(variables)
+    for ours, theirs in zip(
+        jax.tree.leaves(train(variables, again)), jax.tree.leaves(train(variables, plain)), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert temporary_bytes(train, variables, again) < temporary_bytes(train, variables, plain)
+
+
+def temporary_bytes(function: Any, *arguments: Any) -> int:
+    return function.lower(*arguments).compile().memory_analysis().temp_size_in_bytes
+
+
+@pytest.mark.parametrize("head", ["fc", "gap"])
+def test_counted_flops_are_those_that_xla_counts(head: str) -> None:
+    model = create_model(ModelConfig(variant="vgg11", width_multiplier=0.25, head=head), num_classes=10)
+    image = jnp.zeros((1, 64, 64, 3))
+    variables = model.init(jax.random.key(0), image, train=False)
+    compiled = jax.jit(lambda v, x: model.apply(v, x, train=False)).lower(variables, image).compile()
+    flops = forward_flops(variables["params"], 64)
+    assert set(flops) == set(variables["params"])
+    # XLA leaves out multiplications with the padding, and counts biases, ReLU and pooling.
+    for name in flops:
+        if name.startswith("block"):
+            side = 64 >> (int(name[5]) - 1)
+            flops[name] *= ((3 * side - 2) / (3 * side)) ** 2
+    assert sum(flops.values()) == pytest.approx(compiled.cost_analysis()["flops"], rel=0.02)
+
+
+def test_vgg16_costs_what_the_literature_says() -> None:
+    shapes = jax.eval_shape(lambda: VGG(1000).init(jax.random.key(0), jnp.zeros((1, 224, 224, 3)), False))
+    # 15.5 billion multiplications with additions (torchvision's table of models: 15.47 GFLOPS).
+    assert sum(forward_flops(shapes["params"], 224).values()) / 2 == pytest.approx(15.47e9, rel=1e-3)
