@@ -10,6 +10,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard, TypeVar
 
+from butterflyer_jax.config_limits import CHOICES, RANGES
+
 T = TypeVar("T")
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -112,6 +114,22 @@ class OptimConfig:
 
 
 @dataclass
+class ParallelConfig:
+    """How devices share the parameters; the batch is split over all of them in any case."""
+
+    fsdp: bool = option(False, "split parameters and optimizer state over the devices; each layer is gathered for use")
+    model_devices: int = option(1, "devices that split the kernels of fc1 and fc2 and compute a part each")
+
+
+@dataclass
+class ProfileConfig:
+    """A window of steps whose trace goes to `profile/` in the run folder, for TensorBoard or Perfetto."""
+
+    start_step: int = option(10, "steps that are done before")
+    num_steps: int = option(0, "length of the window, steps; 0: no trace")
+
+
+@dataclass
 class CheckpointConfig:
     """What is kept of a run, beside the checkpoint with the best val top-1."""
 
@@ -124,16 +142,26 @@ class Config:
     """A run of training."""
 
     seed: int = option(0, "of initial weights, shuffling, augmentation and dropout")
-    batch_size: int = option(128, "photographs a step, over all devices")
+    batch_size: int = option(
+        128, "photographs a step, over all devices; 0: as many as fit, at most a tenth of the training photographs"
+    )
+    gradient_accumulation: int = option(1, "parts of a batch that are computed one after another, for one update")
     num_epochs: int = option(100, "passes over the training photographs")
-    precision: str = option("auto", "of the computation: float32, bfloat16, or auto (float32 on a CPU, else bfloat16)")
+    precision: str = option(
+        "auto",
+        "of the computation: float32, bfloat16, float16 (with a loss scale), auto (a CPU: float32, else bfloat16)",
+    )
+    deterministic: bool = option(False, "only GPU kernels that give the same bits in each run; slower")
     log_every_steps: int = option(10, "steps between lines of metrics.jsonl")
+    compilation_cache: bool = option(True, "keep compiled steps in $BUTTERFLYER_CACHE/xla for later runs")
     build: BuildConfig = field(default_factory=BuildConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
 
     def validate(self) -> "Config":
         """Returns self.
@@ -144,11 +172,11 @@ class Config:
         flat = flatten(self)
         for name, (value, field_type) in flat.items():
             _check_type(name, value, field_type)
-        for name, (low, high) in _RANGES.items():
+        for name, (low, high) in RANGES.items():
             value = flat[name][0]
             if not low <= value <= high:
                 raise UserError(f"config field {name} = {value!r} must lie between {low} and {high}")
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             value = flat[name][0]
             if value not in choices:
                 raise UserError(f"config field {name} = {value!r} must be one of {', '.join(choices)}")
@@ -163,6 +191,10 @@ class Config:
         if self.augment.mixes and self.batch_size % 2:
             raise UserError(f"config field batch_size = {self.batch_size} must be even for augment.mixup or cutmix")
         return self
+
+    def replace(self, **changes: Any) -> "Config":
+        """Returns a copy with other values in some fields."""
+        return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields as nested dicts that JSON can hold."""
@@ -185,65 +217,6 @@ class Config:
                     raise UserError(f"unknown config field {path}")
                 setattr(owner, name, tuple(value) if isinstance(value, list) else value)
         return config.validate()
-
-
-_POSITIVE = (1, 2**31)
-_SHARE = (0.0, 1.0)
-_RANGES: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**31 - 1),
-    "batch_size": _POSITIVE,
-    "num_epochs": _POSITIVE,
-    "log_every_steps": _POSITIVE,
-    "build.image_size": (8, 8192),
-    "build.jpeg_quality": (1, 100),
-    "build.val_fraction": _SHARE,
-    "build.test_fraction": _SHARE,
-    "build.max_reject_fraction": _SHARE,
-    # Pillow itself refuses more than twice this limit of its own.
-    "build.max_pixels": (1, 178_956_970),
-    # From about 30 on, photographs of museum specimens that are not the same look alike.
-    "build.near_duplicate_bits": (0, 40),
-    "build.num_shards": (0, 100_000),
-    # Five max-pools halve the side five times.
-    "data.image_size": (32, 8192),
-    "data.eval_crop_fraction": (0.1, 1.0),
-    "data.cache_gib": (0.0, 1e6),
-    "data.shuffle_window": _POSITIVE,
-    "data.class_balance": _SHARE,
-    "data.staging_gib": (0.1, 1e6),
-    "data.num_threads": (0, 1024),
-    "augment.crop_min_area": (0.01, 1.0),
-    "augment.crop_max_aspect": (1.0, 10.0),
-    "augment.brightness": _SHARE,
-    "augment.contrast": _SHARE,
-    "augment.saturation": _SHARE,
-    "augment.erase_probability": _SHARE,
-    "augment.mixup": (0.0, 10.0),
-    "augment.cutmix": (0.0, 10.0),
-    "model.batch_norm_momentum": _SHARE,
-    "model.width_multiplier": (0.01, 16),
-    "model.dropout": (0.0, 0.99),
-    "optim.learning_rate": (0.0, 1e3),
-    "optim.warmup_epochs": (0.0, 1e6),
-    "optim.momentum": _SHARE,
-    "optim.weight_decay": (0.0, 1e3),
-    "optim.label_smoothing": (0.0, 0.99),
-    "optim.class_balance": _SHARE,
-    "optim.gradient_clip_norm": (0.0, 1e9),
-    "checkpoint.every_steps": (0, 2**31),
-    "checkpoint.keep_last": _POSITIVE,
-}
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "data.mode": ("auto", "jpeg", "cache", "raw"),
-    "data.crop": ("auto", "host", "device"),
-    "precision": ("auto", "float32", "bfloat16"),
-    "augment.strength": ("none", "light", "medium", "strong"),
-    "model.variant": ("vgg11", "vgg13", "vgg16", "vgg19"),
-    "model.head": ("fc", "gap"),
-    "model.remat": ("none", "blocks"),
-    "optim.name": ("sgd", "adamw", "lion", "lamb"),
-    "optim.schedule": ("cosine", "constant"),
-}
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:

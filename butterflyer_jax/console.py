@@ -11,14 +11,28 @@ T = TypeVar("T")
 LINES_ELSEWHERE = 4
 
 
+_quiet = False
+
+
+def be_quiet() -> None:
+    """Shows nothing any more: of many processes one speaks for all."""
+    global _quiet
+    _quiet = True
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty() and not _quiet
+
+
 def say(line: str) -> None:
     """Prints one line of progress to stderr; stdout is for results."""
-    print(line, file=sys.stderr, flush=True)
+    if not _quiet:
+        print(line, file=sys.stderr, flush=True)
 
 
 def progress(items: Iterable[T], total: int, description: str) -> Iterator[T]:
     """Yields `items`, showing on stderr how many of `total` are done."""
-    if sys.stderr.isatty():
+    if _on_terminal():
         import rich.console
         import rich.progress
 
@@ -43,7 +57,7 @@ class TrainingDisplay:
 
     def __init__(self, total_steps: int, start_step: int) -> None:
         self._bar = None
-        if sys.stderr.isatty():
+        if _on_terminal():
             import rich.console
             import rich.progress
 

@@ -18,6 +18,7 @@ from butterflyer_jax.checkpoint import Checkpointer
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import TrainingDisplay
 from butterflyer_jax.evaluate import evaluate_batches
+from butterflyer_jax.profiling import Cost, ProfileWindow
 from butterflyer_jax.step import EvalStep, TrainState, TrainStep
 from butterflyer_jax.step_log import StepLog
 from butterflyer_jax.tracking import Tracker
@@ -78,6 +79,8 @@ def fit(
     checkpointer: Checkpointer,
     tracker: Tracker,
     display: TrainingDisplay,
+    profile: ProfileWindow,
+    cost: Cost,
     config: Config,
     mesh: Mesh,
 ) -> FitResult:
@@ -92,7 +95,7 @@ def fit(
     """
     start_step = int(state.step)
     total_steps = config.num_epochs * data.steps_per_epoch
-    log = StepLog(data, total_steps, schedule, tracker, display, config)
+    log = StepLog(data, total_steps, schedule, tracker, display, config, cost)
     # Virtual CPU devices deadlock when steps are queued.
     step_by_step = sharding.on_cpu(mesh) and mesh.size > 1
     with contextlib.closing(data.train_batches(start_step)) as on_host:
@@ -116,6 +119,7 @@ def fit(
             if step == total_steps:
                 break
 
+            profile.before_step(step, state)
             waiting_since = time.perf_counter()
             batch = next(batches)
             waited = time.perf_counter() - waiting_since
@@ -126,16 +130,20 @@ def fit(
                 jax.block_until_ready(state)
                 log.log_pending()
             if step == start_step:
-                # That call compiled, and that batch waited for the data set to open.
+                # That batch waited for the data set to open.
                 log.forget_time()
 
+    profile.close(state)
     checkpointer.wait()
     return FitResult(state, log.overall_images_per_second())
 
 
 def checkpoint_trees(state: TrainState) -> dict[str, Any]:
     """Returns the state in the parts that a checkpoint holds: evaluation restores `variables` alone."""
-    return {"variables": state.variables, "optimizer": {"step": state.step, "opt_state": state.opt_state}}
+    optimizer = {"step": state.step, "opt_state": state.opt_state}
+    if state.loss_scale is not None:
+        optimizer["loss_scale"] = state.loss_scale
+    return {"variables": state.variables, "optimizer": optimizer}
 
 
 def restore_state(checkpointer: Checkpointer, step: int, abstract_state: TrainState, data: Data) -> TrainState:
@@ -146,4 +154,4 @@ def restore_state(checkpointer: Checkpointer, step: int, abstract_state: TrainSt
     """
     data.position(step).check(checkpointer.restore_position(step))
     trees = checkpointer.restore(step, checkpoint_trees(abstract_state))
-    return TrainState(trees["optimizer"]["step"], trees["variables"], trees["optimizer"]["opt_state"])
+    return TrainState(variables=trees["variables"], **trees["optimizer"])

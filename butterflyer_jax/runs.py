@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 from etils import epath
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 import butterflyer_jax
@@ -26,8 +27,16 @@ from butterflyer_jax.models import VGG, create_model
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
-# Fields that a run may be gone on with under other values: its batches, and so its weights, do not depend on them.
-FREE_FIELDS = {"data": ("mode", "cache_gib", "staging_gib", "num_threads"), "": ("log_every_steps",)}
+PROFILE = "profile"
+# Fields that a run may be gone on with under other values: its batches do not depend on them, and so, but for the
+# rounding of other layouts, its weights.
+FREE_FIELDS = {
+    "": ("log_every_steps", "compilation_cache"),
+    "data": ("mode", "cache_gib", "staging_gib", "num_threads"),
+    "model": ("remat",),
+    "parallel": ("fsdp", "model_devices"),
+    "profile": ("start_step", "num_steps"),
+}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -69,10 +78,10 @@ def open_or_create(
     file = run.folder / CONFIG_FILE
     if file.exists():
         saved = _read_json(file)
-        changes = _differences(
-            _without_free_fields({key: saved.get(key) for key in identity}),
-            _without_free_fields(json.loads(json.dumps(identity))),
-        )
+        # Fields that are newer than the run had their defaults.
+        saved["config"] = Config.from_dict(saved["config"]).to_dict()
+        then, now = (json.loads(json.dumps({key: about[key] for key in identity})) for about in (saved, identity))
+        changes = _differences(_without_free_fields(then), _without_free_fields(now))
         if changes:
             raise UserError(
                 f"{run.folder} holds a run of another config: {'; '.join(changes)}. "
@@ -80,15 +89,31 @@ def open_or_create(
             )
         return run
     refuse_other_folders(output)
+    # No process may find what another has just made.
+    multihost_utils.sync_global_devices("the run folder was looked at")
+    if jax.process_index() == 0:
+        _create(run, identity)
+    multihost_utils.sync_global_devices("the run folder was made")
+    if not file.exists():
+        raise UserError(f"{run.folder} is not the folder that process 0 sees: take one that all hosts share")
+    return run
+
+
+def _create(run: Run, identity: dict[str, Any]) -> None:
     about = {
-        "dataset": dataset,
+        "dataset": run.dataset,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
         | {"python": platform.python_version(), "butterflyer_jax": butterflyer_jax.__version__},
         "git_revision": _git_revision(),
         "devices": sorted({device.device_kind for device in jax.local_devices()}),
     }
-    storage.write_text(file, json.dumps(identity | about, indent=2, ensure_ascii=False))
-    return run
+    storage.write_text(run.folder / CONFIG_FILE, json.dumps(identity | about, indent=2, ensure_ascii=False))
+
+
+def saved_batch_size(output: str | os.PathLike[str]) -> int | None:
+    """Returns the batch size of the run in a folder, None where there is no run yet."""
+    folder = storage.path(output)
+    return read(folder).config.batch_size if (folder / CONFIG_FILE).exists() else None
 
 
 def refuse_other_folders(output: str | os.PathLike[str]) -> None:

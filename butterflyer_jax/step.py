@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import flax.linen as nn
@@ -13,8 +13,9 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from butterflyer_jax import augment, losses, mixing, sharding
+from butterflyer_jax import augment, loss_scale, losses, mixing, sharding
 from butterflyer_jax.config import Config
+from butterflyer_jax.loss_scale import LossScale
 from butterflyer_jax.metrics import Sums
 
 Batch: TypeAlias = dict[str, jax.Array]
@@ -48,26 +49,37 @@ class TrainState(flax.struct.PyTreeNode):
       step: int32 [], steps done.
       variables: of the network.
       opt_state: of the optimizer.
+      loss_scale: of float16, else None.
     """
 
     step: jax.Array
     variables: Variables
     opt_state: Any
+    loss_scale: LossScale | None = None
 
 
 def abstract_state(model: nn.Module, tx: optax.GradientTransformation, config: Config, mesh: Mesh) -> TrainState:
     """Returns the state's shapes, dtypes and shardings; nothing is computed."""
-    return _spread(jax.eval_shape(lambda: _initial_state(model, tx, config)), mesh)
+    return sharding.abstract(jax.eval_shape(lambda: _initial_state(model, tx, config)), mesh, config.parallel)
 
 
 def abstract_variables(model: nn.Module, config: Config, mesh: Mesh) -> Variables:
     """Returns the shapes, dtypes and shardings of the network's variables; nothing is computed."""
-    return _spread(jax.eval_shape(lambda: _initial_variables(model, config)), mesh)
+    return sharding.abstract(jax.eval_shape(lambda: _initial_variables(model, config)), mesh, config.parallel)
 
 
-def _spread(tree: Any, mesh: Mesh) -> Any:
-    spread = sharding.replicated(mesh)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=spread), tree)
+def abstract_batch(photo: Mapping[str, tuple[tuple[int, ...], Any]], batch_size: int, mesh: Mesh) -> dict[str, Any]:
+    """Returns the shapes, dtypes and shardings of a batch.
+
+    Args:
+      photo: (shape, dtype) of one photograph's part, by name.
+      batch_size: photographs, over all devices.
+      mesh: of the run.
+    """
+    return {
+        name: jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=sharding.by_batch(mesh))
+        for name, (shape, dtype) in photo.items()
+    }
 
 
 def create_state(model: nn.Module, tx: optax.GradientTransformation, config: Config, mesh: Mesh) -> TrainState:
@@ -78,7 +90,8 @@ def create_state(model: nn.Module, tx: optax.GradientTransformation, config: Con
 
 def _initial_state(model: nn.Module, tx: optax.GradientTransformation, config: Config) -> TrainState:
     variables = _initial_variables(model, config)
-    return TrainState(jnp.zeros((), jnp.int32), variables, tx.init(variables.params))
+    scale = LossScale.create() if config.precision == "float16" else None
+    return TrainState(jnp.zeros((), jnp.int32), variables, tx.init(variables.params), scale)
 
 
 def _initial_variables(model: nn.Module, config: Config) -> Variables:
@@ -111,48 +124,115 @@ def make_train_step(
     and window int32 [batch_size, 4] where the crop is left to the device (see `augment.scaled_images`).
     The loss is the mean over the global batch, each photograph weighed by `class_weights`, float32 [num_classes], where
     these are given. Augmentation draws from (seed, epoch, index), dropout from (seed, step).
-    Metrics are float32 []: loss, top1 (against a mixed photograph's own label), gradient_norm.
+    With gradient accumulation the batch is computed in parts, and batch normalisation is over a part.
+    Metrics are float32 []: loss, top1 (against a mixed photograph's own label), gradient_norm, and with float16 the
+    loss_scale of this step.
     """
     weights = None if class_weights is None else jnp.asarray(class_weights)
 
+    def loss_fn(params: Any, batch_stats: Any, batch: Batch, epoch: jax.Array, dropout_key: jax.Array) -> Any:
+        images, own_share = augment.train_images(batch, photo_keys(config.seed, epoch, batch["index"]), config)
+        logits, updates = apply_fn(
+            Variables(params, batch_stats).collections(),
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": dropout_key},
+        )
+        loss = losses.weighted_cross_entropy(logits, batch["label"], config.optim.label_smoothing, weights)
+        if own_share is not None:
+            neighbours = mixing.swap_neighbours(batch["label"])
+            other = losses.weighted_cross_entropy(logits, neighbours, config.optim.label_smoothing, weights)
+            loss = own_share * loss + (1 - own_share) * other
+        metrics = {"loss": loss.mean(), "top1": (logits.argmax(axis=-1) == batch["label"]).mean()}
+        return metrics["loss"], (metrics, updates.get("batch_stats", {}))
+
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        keys = photo_keys(config.seed, state.step // steps_per_epoch, batch["index"])
-        images, own_share = augment.train_images(batch, keys, config)
+        epoch = state.step // steps_per_epoch
         dropout_key = jax.random.fold_in(_key(config.seed, DROPOUT_STREAM), state.step)
+        scale = 1.0 if state.loss_scale is None else state.loss_scale.value
 
-        def loss_fn(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-            logits, updates = apply_fn(
-                state.variables.replace(params=params).collections(),
-                images,
-                train=True,
-                mutable=["batch_stats"],
-                rngs={"dropout": dropout_key},
-            )
-            loss = losses.weighted_cross_entropy(logits, batch["label"], config.optim.label_smoothing, weights)
-            if own_share is not None:
-                neighbours = mixing.swap_neighbours(batch["label"])
-                other = losses.weighted_cross_entropy(logits, neighbours, config.optim.label_smoothing, weights)
-                loss = own_share * loss + (1 - own_share) * other
-            return loss.mean(), (logits, updates.get("batch_stats", {}))
+        def gradients_of(batch_stats: Any, part: Batch, number: jax.Array | int) -> Any:
+            key = jax.random.fold_in(dropout_key, number)
 
-        (loss, (logits, batch_stats)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.variables.params)
+            def scaled_loss(params: Any) -> Any:
+                loss, rest = loss_fn(params, batch_stats, part, epoch, key)
+                return loss * scale, rest
+
+            gradients, (metrics, new_stats) = jax.grad(scaled_loss, has_aux=True)(state.variables.params)
+            return (gradients, metrics), new_stats
+
+        if config.gradient_accumulation == 1:
+            (gradients, metrics), batch_stats = gradients_of(state.variables.batch_stats, batch, 0)
+        else:
+            parts = jax.lax.with_sharding_constraint(_parts(batch, config), sharding.by_part(mesh))
+            (gradients, metrics), batch_stats = accumulate(gradients_of, state.variables.batch_stats, parts)
+        gradients = jax.tree.map(lambda x: x / scale, gradients)
+
         updates, opt_state = tx.update(gradients, state.opt_state, state.variables.params)
         params = optax.apply_updates(state.variables.params, updates)
-        metrics = {
-            "loss": loss,
-            "top1": (logits.argmax(axis=-1) == batch["label"]).mean(),
-            # Tells a broken new state, where the loss is still that of the old one.
-            "gradient_norm": optax.global_norm(gradients),
-        }
-        return TrainState(state.step + 1, Variables(params, batch_stats), opt_state), metrics
+        # Tells a broken new state, where the loss is still that of the old one.
+        metrics["gradient_norm"] = optax.global_norm(gradients)
+        new_state = TrainState(state.step + 1, Variables(params, batch_stats), opt_state)
+        if state.loss_scale is not None:
+            new_state, metrics = _unless_overflow(state, state.loss_scale, new_state, metrics)
+        shardings = sharding.of_tree(new_state, mesh, config.parallel)
+        return jax.lax.with_sharding_constraint(new_state, shardings), metrics
 
-    spread = sharding.replicated(mesh)
-    return jax.jit(
-        train_step,
-        in_shardings=(spread, sharding.by_batch(mesh)),
-        out_shardings=(spread, spread),
-        donate_argnums=0,
-    )
+    return jax.jit(train_step, donate_argnums=0)
+
+
+def _parts(batch: Batch, config: Config) -> Batch:
+    """Returns the batch as [parts, batch_size // parts, ...], photographs dealt out in turn.
+
+    So a part is the same on any number of devices, and no device gives a photograph to another. Pairs that are mixed
+    are dealt out together.
+    """
+    parts, together = config.gradient_accumulation, 2 if config.augment.mixes else 1
+
+    def deal(x: jax.Array) -> jax.Array:
+        rest = x.shape[1:]
+        return jnp.moveaxis(x.reshape(-1, parts, together, *rest), 1, 0).reshape(parts, -1, *rest)
+
+    return jax.tree.map(deal, batch)
+
+
+def accumulate(function: Callable[..., Any], carry: Any, parts: Any) -> Any:
+    """Calls `function(carry, part, number) -> (value, carry)` for one part after another.
+
+    Args:
+      function: values are pytrees of float arrays.
+      carry: what the first call gets.
+      parts: pytree of arrays whose first axis counts the parts.
+
+    Returns:
+      The mean of the values, and what the last call carries on.
+    """
+    count = len(jax.tree.leaves(parts)[0])
+
+    def body(so_far: Any, numbered: Any) -> Any:
+        total, carry = so_far
+        value, carry = function(carry, *numbered)
+        return (jax.tree.map(jnp.add, total, value), carry), None
+
+    first = jax.tree.map(lambda x: x[0], parts)
+    shapes = jax.eval_shape(function, carry, first, 0)[0]
+    zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    (total, carry), _ = jax.lax.scan(body, (zero, carry), (parts, jnp.arange(count)))
+    return jax.tree.map(lambda x: x / count, total), carry
+
+
+def _unless_overflow(
+    old: TrainState, scale: LossScale, new: TrainState, metrics: dict[str, jax.Array]
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Returns the old state, one step on, where float16 gradients overflowed; and the metrics, which tell the scale."""
+    norm = metrics["gradient_norm"]
+    finite = jnp.isfinite(norm)
+    kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old.replace(step=new.step, loss_scale=None))
+    # An overflow that a smaller scale may mend is no broken state.
+    harmless = ~finite & (scale.value > loss_scale.SMALLEST)
+    metrics |= {"gradient_norm": jnp.where(harmless, 0.0, norm), "loss_scale": scale.value}
+    return kept.replace(loss_scale=scale.update(finite)), metrics
 
 
 def make_eval_step(apply_fn: Callable[..., Any], config: Config, mesh: Mesh) -> EvalStep:
@@ -166,5 +246,4 @@ def make_eval_step(apply_fn: Callable[..., Any], config: Config, mesh: Mesh) -> 
         logits = apply_fn(variables.collections(), augment.eval_images(batch, config), train=False)
         return Sums.of_batch(losses.cross_entropy(logits, batch["label"]), logits, batch["label"], batch["mask"])
 
-    spread = sharding.replicated(mesh)
-    return jax.jit(eval_step, in_shardings=(spread, sharding.by_batch(mesh)), out_shardings=spread)
+    return jax.jit(eval_step, out_shardings=sharding.replicated(mesh))

@@ -13,6 +13,7 @@ import psutil
 
 from butterflyer_jax.config import Config, UserError
 from butterflyer_jax.console import TrainingDisplay
+from butterflyer_jax.profiling import Cost
 from butterflyer_jax.tracking import Tracker
 
 # Share of the time that training may wait for data before the log says why, looked at so often, seconds.
@@ -45,7 +46,9 @@ class StepLog:
         tracker: Tracker,
         display: TrainingDisplay,
         config: Config,
+        cost: Cost,
     ) -> None:
+        self._cost = cost
         self._data, self._total_steps = data, total_steps
         self._schedule, self._tracker, self._display, self._config = schedule, tracker, display, config
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
@@ -93,14 +96,17 @@ class StepLog:
             )
         if step % self._config.log_every_steps and step != self._total_steps:
             return
-        images_per_second, data_wait = self._close_window()
+        step_seconds, data_wait = self._close_window()
+        images_per_second = self._config.batch_size / step_seconds
         record = {
             "step": step,
             "epoch": step / self._data.steps_per_epoch,
             "split": "train",
             **metrics,
             "learning_rate": float(self._schedule(step - 1)),
+            "step_ms": round(1000 * step_seconds, 3),
             "images_per_second": round(images_per_second, 2),
+            **self._cost.figures(images_per_second),
             "data_wait": round(data_wait, 4),
             "host_memory_mib": host_memory_mib(),
         }
@@ -111,14 +117,15 @@ class StepLog:
         )
 
     def _close_window(self) -> tuple[float, float]:
+        """Returns the seconds a step took, and the share of them that it waited for data."""
         seconds = time.perf_counter() - self._window_start
-        images_per_second = self._window_steps * self._config.batch_size / seconds
+        step_seconds = seconds / max(self._window_steps, 1)
         data_wait = self._window_wait / seconds
         self._steps_done += self._window_steps
         self._seconds += seconds
         self._waited_in_all += self._window_wait
         self.restart_clock()
-        return images_per_second, data_wait
+        return step_seconds, data_wait
 
     def _advise(self) -> None:
         """Says what holds up the input where training waited for it; the same thing once."""

@@ -6,15 +6,31 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 
 class Tracker(Protocol):
-    """Takes one record at a time."""
+    """Takes one record at a time; a context manager."""
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(self, *_: Any) -> None: ...
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Keeps a record; it has at least `step`, `epoch` and `split`."""
+
+
+class NoTracker:
+    """Keeps nothing: of many processes one keeps the records."""
+
+    def __enter__(self) -> NoTracker:
+        return self
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Does nothing."""
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 class JsonlTracker:
@@ -38,9 +54,7 @@ class JsonlTracker:
     def __enter__(self) -> JsonlTracker:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
 

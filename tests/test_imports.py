@@ -13,8 +13,11 @@ PACKAGE = Path(__file__).parent.parent / "butterflyer_jax"
 
 TRAINING_SIDE = [
     "augment",
+    "batch_size",
     "checkpoint",
+    "compilation",
     "config",
+    "distributed",
     "erasing",
     "evaluate",
     "loop",
@@ -25,6 +28,8 @@ TRAINING_SIDE = [
     "models.layers",
     "models.vgg",
     "optim",
+    "profiling",
+    "program",
     "randaugment",
     "resize",
     "runs",
@@ -41,7 +46,12 @@ TRAINING_SIDE = [
 
 # Modules at import time, of the package's own.
 ALLOWED = {
-    "config": set(),
+    "config_limits": set(),
+    "config": {"config_limits"},
+    "distributed": {"config"},
+    "loss_scale": set(),
+    "profiling": {"config"},
+    "compilation": {"config"},
     "losses": {"config"},
     "metrics": {"config"},
     "resize": {"config"},
@@ -52,14 +62,16 @@ ALLOWED = {
     "optim": {"config"},
     "sharding": {"config"},
     "models": {"config"},
-    "step": {"config", "losses", "metrics", "augment", "mixing", "sharding"},
+    "step": {"config", "losses", "loss_scale", "metrics", "augment", "mixing", "sharding"},
+    "program": {"config", "losses", "models", "optim", "sharding", "step"},
+    "batch_size": {"config", "compilation", "program", "step"},
     "disk": {"config"},
     "checkpoint": {"config", "disk"},
     "tracking": {"config"},
     "report": {"config"},
     "data": {"config", "console", "cli", "disk", "report"},
-    "step_log": {"config", "tracking", "console"},
-    "loop": {"config", "step", "step_log", "sharding", "checkpoint", "tracking", "evaluate", "console"},
+    "step_log": {"config", "tracking", "console", "profiling"},
+    "loop": {"config", "profiling", "step", "step_log", "sharding", "checkpoint", "tracking", "evaluate", "console"},
 }
 
 

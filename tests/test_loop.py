@@ -15,6 +15,7 @@ from butterflyer_jax import UserError, loop, sharding
 from butterflyer_jax.config import CheckpointConfig, Config
 from butterflyer_jax.console import TrainingDisplay
 from butterflyer_jax.metrics import Sums
+from butterflyer_jax.profiling import Cost, ProfileWindow
 from butterflyer_jax.step import TrainState, Variables
 
 STEPS_PER_EPOCH = 3
@@ -94,6 +95,8 @@ def run(start: int = 0, nan_at: int = 1000, **config: Any) -> list[Any]:
             checkpointer=recorder,
             tracker=recorder,
             display=TrainingDisplay(6, start),
+            profile=ProfileWindow(recorder.config.profile, "nowhere"),
+            cost=Cost(1e9, 1, 1e12),
             config=recorder.config,
             mesh=sharding.make_mesh(1),
         )

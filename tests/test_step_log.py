@@ -10,8 +10,11 @@ import pytest
 
 from butterflyer_jax import step_log
 from butterflyer_jax.config import Config
+from butterflyer_jax.profiling import Cost
 
 STEP_SECONDS = 4.0
+# Two photographs a second on four devices: one TFLOP/s each, a quarter of what they could do.
+COST = Cost(flops_per_image=2e12, num_devices=4, peak_flops=4e12)
 
 
 class Clock:
@@ -50,7 +53,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def steps(clock: Clock, waits: list[float]) -> step_log.StepLog:
     """Logs a step of four seconds for each wait, the seconds of it that were spent waiting for data."""
     config = Config(batch_size=8, log_every_steps=1)
-    log = step_log.StepLog(clock, 100, lambda step: 0.1, clock, clock, config)  # type: ignore[arg-type]
+    log = step_log.StepLog(clock, 100, lambda step: 0.1, clock, clock, config, COST)  # type: ignore[arg-type]
     for number, waited in enumerate(waits, start=1):
         clock.now += STEP_SECONDS
         metrics = {name: jnp.float32(1) for name in ("loss", "top1", "gradient_norm")}
@@ -63,6 +66,13 @@ def test_every_line_tells_speed_waiting_and_memory(clock: Clock) -> None:
     steps(clock, [1.0, 0.0])
     assert [(line["images_per_second"], line["data_wait"]) for line in clock.records] == [(2.0, 0.25), (2.0, 0.0)]
     assert all(100 < line["host_memory_mib"] < 100_000 for line in clock.records)
+
+
+def test_every_line_tells_how_well_the_devices_are_used(clock: Clock) -> None:
+    steps(clock, [0.0])
+    [line] = clock.records
+    figures = {"step_ms": 4000, "images_per_second_per_device": 0.5, "tflops_per_device": 1.0, "mfu": 0.25}
+    assert {name: line[name] for name in figures} == figures
 
 
 def test_more_than_a_tenth_of_waiting_is_explained_once(clock: Clock) -> None:

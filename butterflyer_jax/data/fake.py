@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 import numpy as np
 
 from butterflyer_jax.config import Config
-from butterflyer_jax.data import iterator
+from butterflyer_jax.data import iterator, order
 
 NUM_SPECIES = 100
 STEPS_PER_EPOCH = 100
@@ -19,18 +19,23 @@ class FakeData:
 
     fingerprint = "fake"
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, process_index: int = 0, process_count: int = 1) -> None:
         self._config = config
+        self._host = order.host_slice(config.batch_size, process_index, process_count)
         self.species = tuple(f"Species {i}" for i in range(NUM_SPECIES))
         self.class_counts = (STEPS_PER_EPOCH * config.batch_size // NUM_SPECIES,) * NUM_SPECIES
         self.steps_per_epoch = STEPS_PER_EPOCH
         # One batch of pixels, made once: what is measured is the step, not this.
-        shape = (config.batch_size, config.data.image_size, config.data.image_size, 3)
+        shape = (config.batch_size // process_count, config.data.image_size, config.data.image_size, 3)
         self._image = np.random.default_rng(config.seed).integers(0, 256, shape, np.uint8)
 
     def num_photos(self, split: str) -> int:
         """Returns the photographs in a split."""
         return STEPS_PER_EPOCH * self._config.batch_size if split == "train" else EVAL_PHOTOS
+
+    def photo_spec(self) -> iterator.PhotoSpec:
+        """Returns shape and dtype of what a training batch holds of one photograph."""
+        return iterator.photo_spec(self._config.data.image_size)
 
     def position(self, step: int) -> iterator.Position:
         """Returns the place in the data after `step` steps."""
@@ -54,14 +59,14 @@ class FakeData:
             label = np.random.default_rng([self._config.seed, epoch, batch]).integers(0, NUM_SPECIES, size, np.int32)
             yield {
                 "image": self._image,
-                "label": label,
-                "index": np.arange(batch * size, (batch + 1) * size, dtype=np.int32),
+                "label": label[self._host],
+                "index": np.arange(batch * size, (batch + 1) * size, dtype=np.int32)[self._host],
             }
 
     def eval_batches(self, split: str) -> Generator[iterator.Batch, None, None]:
         """Yields each photograph of a split once; shapes as in `RecordData.eval_batches`."""
         size = self._config.batch_size
         for start in range(0, self.num_photos(split), size):
-            count = min(size, self.num_photos(split) - start)
-            label = np.arange(start, start + count, dtype=np.int32) % NUM_SPECIES
-            yield iterator.pad_batch({"image": self._image[:count], "label": label}, size)
+            place = np.arange(start, start + size)[self._host]
+            mask = (place < self.num_photos(split)).astype(np.float32)
+            yield {"image": self._image, "label": (place % NUM_SPECIES).astype(np.int32), "mask": mask}

@@ -14,6 +14,7 @@ import numpy as np
 from butterflyer_jax.config import UserError
 
 Batch: TypeAlias = dict[str, np.ndarray]
+PhotoSpec: TypeAlias = dict[str, tuple[tuple[int, ...], type[np.generic]]]
 T = TypeVar("T")
 POSITION_VERSION = 2
 # What the thread of `in_background` is given to end the batch that it is at.
@@ -116,12 +117,12 @@ def in_background(items: Iterator[T], size: int) -> Generator[T, None, None]:
         thread.join(JOIN_SECONDS)
 
 
-def pad_batch(batch: Batch, batch_size: int) -> Batch:
-    """Returns an evaluation batch padded to `batch_size` with photographs whose `mask` is 0.
+def photo_spec(side: int, windowed: bool = False) -> PhotoSpec:
+    """Returns shape and dtype of what a training batch holds of one photograph, by name.
 
-    Every batch then has one shape, and each photograph counts once.
+    Args:
+      side: of the square image, pixels.
+      windowed: whether the part of it that is to be scaled comes with it.
     """
-    count = len(batch["label"])
-    padded = {name: np.pad(x, [(0, batch_size - count)] + [(0, 0)] * (x.ndim - 1)) for name, x in batch.items()}
-    padded["mask"] = (np.arange(batch_size) < count).astype(np.float32)
-    return padded
+    spec: PhotoSpec = {"image": ((side, side, 3), np.uint8), "label": ((), np.int32), "index": ((), np.int32)}
+    return spec | {"window": ((4,), np.int32)} if windowed else spec

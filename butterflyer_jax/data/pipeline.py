@@ -135,6 +135,16 @@ class RecordData:
         """Returns the photographs in a split, 0 where there is no such split."""
         return len(self._photos.get(split, ()))
 
+    def photo_spec(self) -> iterator.PhotoSpec:
+        """Returns shape and dtype of what a training batch holds of one photograph."""
+        if not self.crop_on_device:
+            return iterator.photo_spec(self._config.data.image_size)
+        return iterator.photo_spec(_canvas_side(self._largest_part()), windowed=True)
+
+    def _largest_part(self) -> int:
+        photos = self._photos["train"]
+        return crops.largest_side(photos.height, photos.width, self._config.augment)
+
     def position(self, step: int) -> iterator.Position:
         """Returns the place in the data after `step` steps."""
         epoch, batch = divmod(step, self.steps_per_epoch)
@@ -147,8 +157,7 @@ class RecordData:
             self._keep(split)
         photos = self._photos["train"]
         wanted = requests.training(photos, self._config, start_step, self.steps_per_epoch, self._host)
-        largest = crops.largest_side(photos.height, photos.width, self._config.augment)
-        yield from self._batches("train", wanted, largest, self._stages)
+        yield from self._batches("train", wanted, self._largest_part(), self._stages)
 
     def train_jpegs(self) -> Generator[list[bytes], None, None]:
         """Yields what `train_batches` decodes, for measuring: the JPEGs of each batch."""
@@ -211,8 +220,7 @@ class RecordData:
     def _batches(
         self, split: str, wanted: Iterator[requests.Request], largest: int, stages: Stages
     ) -> Generator[iterator.Batch, None, None]:
-        side = -(-(largest + MARGINS) // SIDE_MULTIPLE) * SIDE_MULTIPLE
-        made = self._canvases(split, wanted, side, stages)
+        made = self._canvases(split, wanted, _canvas_side(largest), stages)
         if not self.crop_on_device:
             made = batches.crop_on_host(made, self._config.data.image_size, self._threads, stages)
         return iterator.in_background(made, AHEAD)
@@ -259,6 +267,10 @@ class RecordData:
                 f"data.cache_gib = {limit}, or set data.mode=raw or data.mode=jpeg"
             )
         return "encoded"
+
+
+def _canvas_side(largest: int) -> int:
+    return -(-(largest + MARGINS) // SIDE_MULTIPLE) * SIDE_MULTIPLE
 
 
 def _num_cores() -> int:

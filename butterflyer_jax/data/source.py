@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from butterflyer_jax.config import BuildConfig, Config
 from butterflyer_jax.data import storage
@@ -11,6 +11,8 @@ from butterflyer_jax.data.fake import FakeData
 
 if TYPE_CHECKING:
     from butterflyer_jax.data.pipeline import RecordData
+
+    Data: TypeAlias = RecordData | FakeData
 
 FAKE = "fake"
 
@@ -37,14 +39,14 @@ def open_data(
     accelerator: bool = False,
     process_index: int = 0,
     process_count: int = 1,
-) -> RecordData | FakeData:
+) -> Data:
     """Opens what `resolve` returned, as `RecordData` does.
 
     Raises:
       UserError: it is gone, or as `RecordData` says.
     """
     if os.fspath(dataset) == FAKE:
-        return FakeData(config)
+        return FakeData(config, process_index, process_count)
     from butterflyer_jax.data import build
     from butterflyer_jax.data.pipeline import RecordData
 

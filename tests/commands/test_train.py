@@ -16,7 +16,8 @@ import pytest
 
 from tests.conftest import SPECIES, TINY_CONFIG, Command, assert_one_line_error
 
-TIMES = {"images_per_second", "data_wait", "host_memory_mib"}
+SPEEDS = {"step_ms", "images_per_second", "images_per_second_per_device", "tflops_per_device", "mfu"}
+TIMES = {*SPEEDS, "data_wait", "host_memory_mib"}
 
 # The config file is Python: it can arrange that the process gets a real SIGKILL at an exact moment.
 KILL_WITHIN_AN_EPOCH = """
@@ -237,3 +238,45 @@ def test_fake_data_trains_where_there_is_no_tensorflow(tiny_config: Path, tmp_pa
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert result.returncode == 0, result.stderr
     assert "100 species in fake" in result.stderr
+
+
+def test_a_batch_size_is_found_and_kept(tiny_config: Path, tmp_path: Path, command: Command) -> None:
+    line = ["--config", tiny_config, "--input", "fake", "--output", tmp_path / "run", "--config.batch_size=0"]
+    trace = ["--config.num_epochs=1", "--config.profile.start_step=3", "--config.profile.num_steps=2"]
+    first = command("train", *line, *trace, "--config.deterministic=true")
+    assert first.returncode == 0, first.stderr
+    # Of 800 photographs, eight a step while nothing is known, a tenth.
+    assert "batch_size: 80, found for 1 device(s)" in first.stderr
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["batch_size"] == 80
+    assert len(list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))) == 1
+
+    again = command("train", *line, "--config.num_epochs=1", "--config.deterministic=true")
+    assert again.returncode == 0, again.stderr
+    assert "found for" not in again.stderr
+    assert "going on from step 100 of 100" in again.stderr
+
+
+def test_too_few_photographs_for_a_batch_of_any_size(
+    dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
+) -> None:
+    line = ["--config", tiny_config, "--input", dataset, "--output", tmp_path / "run", "--config.batch_size=0"]
+    assert_one_line_error(command("train", *line), "the smallest batch for these devices is 8", "more than 3")
+    assert not (tmp_path / "run").exists()
+
+
+def test_layouts_may_change_when_a_run_goes_on(
+    dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
+) -> None:
+    """Checkpoints of float16 with fsdp and a model axis on eight devices; the second epoch on one device."""
+    line = ["--config", tiny_config, "--input", dataset, "--output", tmp_path / "run", "--config.precision=float16"]
+    line += ["--config.model.head=fc", "--config.checkpoint.every_steps=4"]
+    split = ["--config.parallel.fsdp=true", "--config.parallel.model_devices=2", "--config.model.remat=blocks"]
+    eight = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH)
+    killed = command("train", *["--config", deadly, *line[2:]], *split, env=eight)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    again = command("train", *line)
+    assert again.returncode == 0, again.stderr
+    assert "going on from step 4 of 8" in again.stderr
+    assert [line["step"] for line in records(tmp_path / "run") if line["split"] == "val"] == [4, 8]

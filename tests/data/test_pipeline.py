@@ -16,7 +16,7 @@ from butterflyer_jax import Config, UserError, loop
 from butterflyer_jax.config import AugmentConfig, DataConfig
 from butterflyer_jax.data import iterator, photo
 from butterflyer_jax.data.fake import FakeData
-from butterflyer_jax.data.iterator import Batch, Position, batches_from, in_background, pad_batch
+from butterflyer_jax.data.iterator import Batch, Position, batches_from, in_background
 from tests.conftest import SPECIES
 
 
@@ -263,13 +263,6 @@ def test_a_thread_ends_with_its_reader_and_waits_for_no_bucket(monkeypatch: pyte
     if thread:
         thread.join()
     assert len(made) <= 5
-
-
-def test_padding_keeps_what_is_there() -> None:
-    batch = pad_batch({"image": np.ones((2, 3, 3, 3), np.uint8), "label": np.array([4, 5], np.int32)}, 5)
-    assert batch["image"].shape == (5, 3, 3, 3)
-    assert batch["label"].tolist() == [4, 5, 0, 0, 0]
-    assert batch["mask"].tolist() == [1, 1, 0, 0, 0]
 
 
 def test_fake_data_has_the_face_of_records(dataset: Path) -> None:

@@ -1,0 +1,116 @@
+"""`python -m butterflyer_jax.train` as several processes of one run, as hosts of a cluster start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.commands.test_train import KILL_WITHIN_AN_EPOCH, final_arrays, records
+from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error
+
+NUM_PROCESSES = 2
+# A process that lost the others must not wait for minutes.
+SECONDS = 200
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def train_together(cache: Path, *arguments: object, vertex: bool = False) -> list[subprocess.CompletedProcess[str]]:
+    """Runs the command as two processes of two devices each; ends one that outlives the other's death."""
+    port = free_port()
+    processes = []
+    for number in range(NUM_PROCESSES):
+        line = [sys.executable, "-m", "butterflyer_jax.train", *map(str, arguments)]
+        environment = os.environ | {
+            "BUTTERFLYER_CACHE": str(cache),
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        }
+        if vertex:
+            pools = {"workerpool0": [f"127.0.0.1:{port}"], "workerpool1": ["127.0.0.1:1"]}
+            spec = {"cluster": pools, "task": {"type": f"workerpool{number}", "index": 0}}
+            environment["CLUSTER_SPEC"] = json.dumps(spec)
+        else:
+            line += [f"--coordinator=127.0.0.1:{port}", f"--num_processes={NUM_PROCESSES}", f"--process_id={number}"]
+        processes.append(
+            subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+    results = []
+    for process in processes:
+        if any(result.returncode == -signal.SIGKILL for result in results):
+            # The machine that is left learns of it after a minute and a half.
+            process.kill()
+        out, err = process.communicate(timeout=SECONDS)
+        results.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
+    return results
+
+
+@pytest.fixture(scope="module")
+def run_of_two(dataset: Path, tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an undisturbed run of two processes."""
+    folder = tmp_path_factory.mktemp("processes")
+    line = ("--config", tiny_config, "--input", dataset, "--output", folder / "run")
+    first, second = train_together(folder / "cache", *line)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "on 4 cpu, 8 steps" in first.stderr
+    assert "\ndone: best val top1" in first.stdout
+    said = [line for line in (second.stdout + second.stderr).splitlines() if not line.startswith("[Gloo]")]
+    assert said == [], "one process speaks for all"
+    return folder / "run"
+
+
+def test_two_processes_learn_what_one_does(run_of_two: Path, trained_run: Path) -> None:
+    ours, theirs = records(run_of_two), records(trained_run)
+    assert [(line["split"], line["step"]) for line in ours] == [(line["split"], line["step"]) for line in theirs]
+    for our, their in zip(ours, theirs, strict=True):
+        assert our["loss"] == pytest.approx(their["loss"], rel=1e-3)
+        assert our.get("count") == their.get("count"), "each photograph counts once"
+
+
+def test_killed_and_started_again_ends_the_same(
+    run_of_two: Path, dataset: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH)
+    line = ("--input", dataset, "--output", tmp_path / "run")
+    killed, _ = train_together(tmp_path / "cache", "--config", deadly, *line)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    first, second = train_together(tmp_path / "cache", "--config", tiny_config, *line, vertex=True)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "going on from step 4 of 8" in first.stderr
+    for one, other in zip(final_arrays(tmp_path / "run"), final_arrays(run_of_two), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert records(tmp_path / "run") == records(run_of_two)
+
+
+def test_a_run_of_two_goes_on_and_is_evaluated_alone(
+    run_of_two: Path, dataset: Path, tiny_config: Path, command: Command
+) -> None:
+    evaluated = command("evaluate", "--run", run_of_two, "--split", "val")
+    assert evaluated.returncode == 0, evaluated.stderr
+    last = [line for line in records(run_of_two) if line["split"] == "val"]
+    metrics = json.loads((run_of_two / "eval" / "val" / "metrics.json").read_text())
+    assert metrics["loss"] == pytest.approx(
+        min(line["loss"] for line in last if line["step"] == metrics["step"]), rel=1e-3
+    )
+    again = command("train", "--config", tiny_config, "--input", dataset, "--output", run_of_two)
+    assert again.returncode == 0, again.stderr
+    assert "going on from step 8 of 8" in again.stderr
+
+
+def test_half_a_place_is_one_line(tiny_config: Path, tmp_path: Path, command: Command) -> None:
+    result = command(
+        "train", "--config", tiny_config, "--input", "fake", "--output", tmp_path / "run", "--num_processes", 2
+    )
+    assert_one_line_error(result, "--coordinator, --num_processes and --process_id go together")
