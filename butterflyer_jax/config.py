@@ -7,6 +7,7 @@ A config file defines `get_config() -> Config`; `cli.load_config` reads it and a
 # No `from __future__ import annotations`: overrides are parsed by the real types of the fields.
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard, TypeVar
 
@@ -89,6 +90,13 @@ class ModelConfig:
     head: str = option("fc", "fc: the paper's two hidden dense layers; gap: global average pooling")
     width_multiplier: float = option(1.0, "factor on every layer's width")
     dropout: float = option(0.5, "share of activations dropped before each dense layer of the head")
+    pretrained: str = option(
+        "", "start from these weights: .pth, .safetensors, .h5, .keras or a run; local, gs:// or URL"
+    )
+    pretrained_allow: str = option(r"^/logits/", "regex of layers that may start anew, or be left out, of pretrained")
+    pretrained_input: str = option(
+        "auto", "what pretrained was trained on: caffe (BGR), imagenet, config (mean and std below), auto (by format)"
+    )
     mean: tuple[float, float, float] = option(IMAGENET_MEAN, "RGB mean taken off the input, of a range of 0 to 1")
     std: tuple[float, float, float] = option(IMAGENET_STD, "RGB standard deviation that the input is divided by")
 
@@ -151,6 +159,12 @@ class Config:
             value = flat[name][0]
             if value not in choices:
                 raise UserError(f"config field {name} = {value!r} must be one of {', '.join(choices)}")
+        try:
+            re.compile(self.model.pretrained_allow)
+        except re.error as error:
+            raise UserError(
+                f"config field model.pretrained_allow = {self.model.pretrained_allow!r} is no regex: {error}"
+            ) from error
         if min(self.model.std) <= 0:
             raise UserError(f"config field model.std = {self.model.std!r} must be above 0")
         if self.data.class_balance and self.optim.class_balance:
@@ -239,6 +253,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "augment.strength": ("none", "light", "medium", "strong"),
     "model.variant": ("vgg11", "vgg13", "vgg16", "vgg19"),
     "model.head": ("fc", "gap"),
+    "model.pretrained_input": ("auto", "caffe", "imagenet", "config"),
     "optim.name": ("sgd", "adamw", "lion", "lamb"),
     "optim.schedule": ("cosine", "constant"),
 }

@@ -59,7 +59,7 @@ def train(
     # Imported here, not above: `--help` and a wrong path should answer at once.
     import jax
 
-    from butterflyer_jax import loop, losses, optim, runs, sharding, step, tracking
+    from butterflyer_jax import loop, losses, optim, pretrained, runs, sharding, step, tracking
     from butterflyer_jax.checkpoint import Checkpointer
     from butterflyer_jax.data import source
     from butterflyer_jax.models import create_model
@@ -67,6 +67,8 @@ def train(
     mesh = sharding.make_mesh(num_devices)
     sharding.check_batch_size(config.batch_size, mesh)
     runs.refuse_other_folders(output)
+    # Before the data set is built: that may take long, and this tells at once what does not fit.
+    config, start_weights = pretrained.settle(config, output)
     dataset = source.resolve(input, config.build)
     data = source.open_data(dataset, config, not sharding.on_cpu(mesh), jax.process_index(), jax.process_count())
     try:
@@ -98,6 +100,8 @@ def train(
             state = loop.restore_state(checkpointer, start_step, step.abstract_state(model, tx, config, mesh), data)
         else:
             state = step.create_state(model, tx, config, mesh)
+            if start_weights is not None:
+                state = pretrained.insert(state, start_weights, config.model, data.species)
         num_parameters = sum(x.size for x in jax.tree.leaves(state.variables.params))
         say(
             f"run: {run.folder}, {config.model.variant} with {num_parameters:,} parameters in {dtype.name} on "

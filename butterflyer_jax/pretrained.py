@@ -1,0 +1,211 @@
+"""A run that starts from weights made elsewhere: finds them, settles mean and standard deviation, puts them in.
+
+The weights are read once. A run that goes on has its own checkpoint, and its config.json holds what came with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import posixpath
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jax
+import numpy as np
+from etils import epath
+
+from butterflyer_jax import disk, runs
+from butterflyer_jax.checkpoint import Checkpointer
+from butterflyer_jax.config import Config, ModelConfig, UserError
+from butterflyer_jax.console import progress, say
+from butterflyer_jax.data import storage, work
+from butterflyer_jax.models import weights as weights_module
+from butterflyer_jax.models.weights import Tensor, Weights
+from butterflyer_jax.step import TrainState, Variables
+
+CHUNK_BYTES = 1 << 20
+# What a file system tells of a file that changes with its content.
+VERSIONS = ("md5Hash", "generation", "etag", "ETag", "LastModified", "last_modified", "mtime", "size")
+
+
+def settle(config: Config, output: str | os.PathLike[str]) -> tuple[Config, Weights | None]:
+    """Returns the config with the mean and standard deviation of its pretrained weights, and the weights.
+
+    The weights are None where there are none to start from: the config names none, or the run in `output` has a
+    checkpoint, which comes first. Their source may then be gone.
+
+    Raises:
+      UserError: no such source, it is damaged or no VGG, or a VGG of another kind than the config's.
+    """
+    if not config.model.pretrained:
+        return config, None
+    folder = storage.path(output)
+    if (folder / runs.CONFIG_FILE).exists():
+        run = runs.read(output)
+        if run.config.model.pretrained != config.model.pretrained:
+            # `runs.open_or_create` shows this, and every other difference.
+            return config, None
+        if _has_checkpoint(run):
+            return _with_colours(config, run.config.model.mean, run.config.model.std), None
+    weights = load(config.model.pretrained, config.model.pretrained_input)
+    _check_kind(weights, config.model)
+    if weights.mean is None or weights.std is None:
+        return config, weights
+    ours, defaults = config.model, ModelConfig()
+    if (ours.mean, ours.std) not in ((defaults.mean, defaults.std), (weights.mean, weights.std)):
+        raise UserError(
+            f"config fields model.mean and model.std are set, and {weights.origin} brings its own: leave them out, or "
+            "keep them with model.pretrained_input=config"
+        )
+    return _with_colours(config, weights.mean, weights.std), weights
+
+
+def load(source: str, colours: str = "auto") -> Weights:
+    """Returns the weights of a file or of an earlier run.
+
+    Args:
+      source: a file or a run folder, local or gs://, or the address of a file.
+      colours: config field model.pretrained_input.
+
+    Raises:
+      UserError: no such source, or it is damaged or no VGG.
+    """
+    remote = storage.is_remote(source)
+    suffix = posixpath.splitext(urlsplit(source).path if remote else source)[1].lower()
+    if not source.startswith(("http://", "https://")):
+        path = storage.path(source)
+        if path.is_dir() or (remote and suffix not in weights_module.SUFFIXES):
+            return from_run(path, colours)
+        if not remote:
+            if not path.exists():
+                raise UserError(f"no such file of weights: {path}")
+            return weights_module.read(Path(path), os.fspath(path), colours)
+    if suffix not in weights_module.SUFFIXES:
+        raise UserError(f"{source} is no file of weights: its name must end with {', '.join(weights_module.SUFFIXES)}")
+    return weights_module.read(fetch(source), source, colours)
+
+
+def from_run(folder: epath.Path, colours: str = "auto") -> Weights:
+    """Returns the weights of the best checkpoint of a run.
+
+    Raises:
+      UserError: no run there, or no checkpoint yet.
+    """
+    if colours not in ("auto", "config"):
+        raise UserError(f"config field model.pretrained_input = {colours!r} is for files: a run brings its own mean")
+    run = runs.read(folder)
+    _, variables, _, _ = runs.load_model(run)
+    tensors = tuple(
+        Tensor(path, value.shape, path, np.asarray(value, np.float32)) for path, value in _by_path(variables).items()
+    )
+    model = run.config.model
+    mean, std = (model.mean, model.std) if colours == "auto" else (None, None)
+    return Weights(os.fspath(folder), model.variant, model.batch_norm, mean, std, tensors, run.species)
+
+
+def fetch(source: str) -> Path:
+    """Returns a copy of a remote file in the cache, made unless its newest version is there already.
+
+    Raises:
+      UserError: it cannot be reached, or not written down.
+    """
+    import fsspec
+
+    folder = Path(work.cache_dir()) / "pretrained" / sha256(source.encode()).hexdigest()[:16]
+    name = posixpath.basename(urlsplit(source).path)
+    try:
+        filesystem, inner = fsspec.core.url_to_fs(source)
+        info = filesystem.info(inner)
+    except Exception as error:
+        copies = sorted(folder.glob(f"*-{name}"), key=lambda path: path.stat().st_mtime)
+        if not copies:
+            raise UserError(f"cannot read {source}: {_reason(error)}") from error
+        say(f"pretrained weights: {source} cannot be reached, taking the copy of it in {folder}")
+        return copies[-1]
+    version = next((str(info[key]) for key in VERSIONS if info.get(key)), "")
+    path = folder / f"{sha256(version.encode()).hexdigest()[:16]}-{name}"
+    if path.exists():
+        return path
+    num_bytes = int(info.get("size") or 0)
+    with disk.writing(f"the pretrained weights to {folder}", "make space, or set $BUTTERFLYER_CACHE"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with storage.whole_file(path) as temporary, Path(temporary).open("wb") as target:
+            try:
+                # Read as a stream: what serves files may know no ranges.
+                with filesystem.open(inner, "rb", block_size=0 if source.startswith("http") else "default") as stream:
+                    chunks = iter(lambda: stream.read(CHUNK_BYTES), b"")
+                    for chunk in progress(chunks, -(-num_bytes // CHUNK_BYTES), f"downloading {name}, MiB"):
+                        target.write(chunk)
+            except OSError as error:
+                if error.errno:
+                    raise
+                raise UserError(f"cannot read {source}: {_reason(error)}") from error
+            if num_bytes and target.tell() != num_bytes:
+                raise UserError(f"cannot read {source}: it ended after {target.tell():,} of {num_bytes:,} bytes")
+    return path
+
+
+def insert(
+    state: TrainState, weights: Weights, config: ModelConfig, species: tuple[str, ...] | None = None
+) -> TrainState:
+    """Returns a new state with the weights in place of its initial values, laid out as these are; prints the account.
+
+    Raises:
+      UserError: a tensor finds no place, or no value, and the config does not allow it.
+    """
+    ours = _by_path(state.variables)
+    shapes = {path: leaf.shape for path, leaf in ours.items()}
+    values, rows = weights_module.match(weights, shapes, config.pretrained_allow, species)
+    say(f"pretrained weights: {weights.origin}, {weights.variant}")
+    for line in weights_module.table(rows):
+        say(line)
+    weights_module.check(weights, rows, config.pretrained_allow)
+    say(f"pretrained weights: {weights_module.summary(rows)}; mean {_short(config.mean)}, std {_short(config.std)}")
+    # Copied, as the train step takes over the memory of its state.
+    leaves = [
+        jax.device_put(values[path], leaf.sharding, may_alias=False) if path in values else leaf
+        for path, leaf in ours.items()
+    ]
+    return state.replace(variables=jax.tree.unflatten(jax.tree.structure(state.variables), leaves))
+
+
+def _by_path(variables: Variables) -> dict[str, Any]:
+    """Returns the leaves in their order, by names such as "/block1_bn1/scale"; parameters and statistics share none."""
+    leaves = jax.tree.leaves_with_path((variables.params, variables.batch_stats))
+    return {"/" + jax.tree_util.keystr(path[1:], simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _check_kind(weights: Weights, config: ModelConfig) -> None:
+    theirs, ours = ((x.variant, x.batch_norm) for x in (weights, config))
+    if theirs != ours:
+        held, wanted = (f"{variant} {'with' if norm else 'without'} batch norm" for variant, norm in (theirs, ours))
+        raise UserError(
+            f"{weights.origin} holds {held}, the config says {wanted}: set --config.model.variant={weights.variant} "
+            f"--config.model.batch_norm={weights.batch_norm}"
+        )
+
+
+def _has_checkpoint(run: runs.Run) -> bool:
+    if not run.checkpoints.exists():
+        return False
+    checkpointer = Checkpointer(run.checkpoints, read_only=True)
+    step = checkpointer.latest_step()
+    checkpointer.close()
+    return step is not None
+
+
+def _with_colours(config: Config, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Config:
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, mean=mean, std=std))
+
+
+def _short(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:.3g}" for value in values)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    return str(error) or type(error).__name__

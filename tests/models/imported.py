@@ -1,0 +1,59 @@
+"""What the tests of imported weights share: our network with a source's weights in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from butterflyer_jax import augment, pretrained, sharding, step
+from butterflyer_jax.config import Config, DataConfig, ModelConfig
+from butterflyer_jax.models import create_model
+from butterflyer_jax.models.weights import Weights
+
+
+def model_config(weights: Weights, width_multiplier: float, **changes: object) -> ModelConfig:
+    """Returns the config of the network that the weights are of; any mismatch is refused."""
+    config = ModelConfig(
+        variant=weights.variant,
+        batch_norm=weights.batch_norm,
+        width_multiplier=width_multiplier,
+        pretrained_allow="",
+        mean=weights.mean or (0, 0, 0),
+        std=weights.std or (1, 1, 1),
+    )
+    for name, value in changes.items():
+        setattr(config, name, value)
+    return config
+
+
+def imported_state(weights: Weights, config: ModelConfig, num_classes: int, image_size: int) -> step.TrainState:
+    """Returns an initial state with the weights in it."""
+    run = Config(data=DataConfig(image_size=image_size), model=config)
+    mesh = sharding.make_mesh(1)
+    state = step.create_state(create_model(config, num_classes), optax.sgd(0.1), run, mesh)
+    return pretrained.insert(state, weights, config)
+
+
+def logits(weights: Weights, images: np.ndarray, num_classes: int, config: ModelConfig) -> np.ndarray:
+    """Returns our network's logits of uint8 images, through the pipeline's own normalisation."""
+    state = imported_state(weights, config, num_classes, images.shape[1])
+    x = augment.normalise(jnp.asarray(images), config)
+    apply = jax.jit(lambda variables, x: create_model(config, num_classes).apply(variables, x, train=False))
+    return np.asarray(apply(state.variables.collections(), x))
+
+
+def assert_accounted_for(printed: str, sources: list[str]) -> None:
+    """Checks that every tensor of a source stands in the printed table once; what is idle may be counted together."""
+    lines = [line.split() for line in printed.splitlines() if line.startswith("  ")]
+    words = [word.rstrip(",").lstrip("/") for line in lines for word in line]
+    more = sum(int(line[-2]) for line in lines if line[-1] == "more")
+    named = [name for name in sources if words.count(name) == 1]
+    assert len(named) + more == len(sources), set(sources) - set(named)
+
+
+TORCH_FILES = Path(__file__).parent / "torch_files"
+TORCH_WIDTH = 1 / 64
