@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import posixpath
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,18 +16,17 @@ import jax
 import numpy as np
 from etils import epath
 
-from butterflyer_jax import disk, runs
+from butterflyer_jax import runs
 from butterflyer_jax.checkpoint import Checkpointer
 from butterflyer_jax.config import Config, ModelConfig, UserError
-from butterflyer_jax.console import progress, say
-from butterflyer_jax.data import storage, work
+from butterflyer_jax.console import say
+from butterflyer_jax.data import download, storage
 from butterflyer_jax.models import weights as weights_module
 from butterflyer_jax.models.weights import Tensor, Weights
 from butterflyer_jax.step import TrainState, Variables
 
-CHUNK_BYTES = 1 << 20
-# What a file system tells of a file that changes with its content.
-VERSIONS = ("md5Hash", "generation", "etag", "ETag", "LastModified", "last_modified", "mtime", "size")
+# Folder of the cache.
+CACHE = "pretrained"
 
 
 def settle(config: Config, output: str | os.PathLike[str]) -> tuple[Config, Weights | None]:
@@ -73,19 +71,18 @@ def load(source: str, colours: str = "auto") -> Weights:
     Raises:
       UserError: no such source, or it is damaged or no VGG.
     """
-    remote = storage.is_remote(source)
-    suffix = posixpath.splitext(urlsplit(source).path if remote else source)[1].lower()
-    if not source.startswith(("http://", "https://")):
-        path = storage.path(source)
-        if path.is_dir() or (remote and suffix not in weights_module.SUFFIXES):
-            return from_run(path, colours)
-        if not remote:
-            if not path.exists():
-                raise UserError(f"no such file of weights: {path}")
-            return weights_module.read(Path(path), os.fspath(path), colours)
-    if suffix not in weights_module.SUFFIXES:
-        raise UserError(f"{source} is no file of weights: its name must end with {', '.join(weights_module.SUFFIXES)}")
-    return weights_module.read(fetch(source), source, colours)
+    suffixes = weights_module.SUFFIXES
+    if storage.is_remote(source):
+        if posixpath.splitext(urlsplit(source).path)[1].lower() in suffixes:
+            return weights_module.read(download.cached_file(source, CACHE), source, colours)
+        if not source.startswith("gs://"):
+            raise UserError(f"{source} is no file of weights: its name must end with {', '.join(suffixes)}")
+    path = storage.path(source)
+    if storage.is_remote(source) or path.is_dir():
+        return from_run(path, colours)
+    if not path.exists():
+        raise UserError(f"no such file of weights: {path}")
+    return weights_module.read(Path(path), os.fspath(path), colours)
 
 
 def from_run(folder: epath.Path, colours: str = "auto") -> Weights:
@@ -104,48 +101,6 @@ def from_run(folder: epath.Path, colours: str = "auto") -> Weights:
     model = run.config.model
     mean, std = (model.mean, model.std) if colours == "auto" else (None, None)
     return Weights(os.fspath(folder), model.variant, model.batch_norm, mean, std, tensors, run.species)
-
-
-def fetch(source: str) -> Path:
-    """Returns a copy of a remote file in the cache, made unless its newest version is there already.
-
-    Raises:
-      UserError: it cannot be reached, or not written down.
-    """
-    import fsspec
-
-    folder = Path(work.cache_dir()) / "pretrained" / sha256(source.encode()).hexdigest()[:16]
-    name = posixpath.basename(urlsplit(source).path)
-    try:
-        filesystem, inner = fsspec.core.url_to_fs(source)
-        info = filesystem.info(inner)
-    except Exception as error:
-        copies = sorted(folder.glob(f"*-{name}"), key=lambda path: path.stat().st_mtime)
-        if not copies:
-            raise UserError(f"cannot read {source}: {_reason(error)}") from error
-        say(f"pretrained weights: {source} cannot be reached, taking the copy of it in {folder}")
-        return copies[-1]
-    version = next((str(info[key]) for key in VERSIONS if info.get(key)), "")
-    path = folder / f"{sha256(version.encode()).hexdigest()[:16]}-{name}"
-    if path.exists():
-        return path
-    num_bytes = int(info.get("size") or 0)
-    with disk.writing(f"the pretrained weights to {folder}", "make space, or set $BUTTERFLYER_CACHE"):
-        folder.mkdir(parents=True, exist_ok=True)
-        with storage.whole_file(path) as temporary, Path(temporary).open("wb") as target:
-            try:
-                # Read as a stream: what serves files may know no ranges.
-                with filesystem.open(inner, "rb", block_size=0 if source.startswith("http") else "default") as stream:
-                    chunks = iter(lambda: stream.read(CHUNK_BYTES), b"")
-                    for chunk in progress(chunks, -(-num_bytes // CHUNK_BYTES), f"downloading {name}, MiB"):
-                        target.write(chunk)
-            except OSError as error:
-                if error.errno:
-                    raise
-                raise UserError(f"cannot read {source}: {_reason(error)}") from error
-            if num_bytes and target.tell() != num_bytes:
-                raise UserError(f"cannot read {source}: it ended after {target.tell():,} of {num_bytes:,} bytes")
-    return path
 
 
 def insert(
@@ -203,9 +158,3 @@ def _with_colours(config: Config, mean: tuple[float, float, float], std: tuple[f
 
 def _short(values: tuple[float, ...]) -> str:
     return "/".join(f"{value:.3g}" for value in values)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    return str(error) or type(error).__name__
