@@ -103,27 +103,41 @@ def from_run(folder: epath.Path, colours: str = "auto") -> Weights:
     return Weights(os.fspath(folder), model.variant, model.batch_norm, mean, std, tensors, run.species)
 
 
-def insert(
-    state: TrainState, weights: Weights, config: ModelConfig, species: tuple[str, ...] | None = None
-) -> TrainState:
-    """Returns a new state with the weights in place of its initial values, laid out as these are; prints the account.
+def match(
+    weights: Weights, abstract: Variables, config: ModelConfig, species: tuple[str, ...] | None = None
+) -> dict[str, np.ndarray]:
+    """Returns the values that the network takes, by path; prints what becomes of each tensor, there and here.
+
+    Args:
+      weights: of the source.
+      abstract: shapes of the network's variables.
+      config: its model section says what may start anew.
+      species: of the logits.
 
     Raises:
       UserError: a tensor finds no place, or no value, and the config does not allow it.
     """
-    ours = _by_path(state.variables)
-    shapes = {path: leaf.shape for path, leaf in ours.items()}
+    shapes = {path: leaf.shape for path, leaf in _by_path(abstract).items()}
     values, rows = weights_module.match(weights, shapes, config.pretrained_allow, species)
     say(f"pretrained weights: {weights.origin}, {weights.variant}")
     for line in weights_module.table(rows):
         say(line)
     weights_module.check(weights, rows, config.pretrained_allow)
     say(f"pretrained weights: {weights_module.summary(rows)}; mean {_short(config.mean)}, std {_short(config.std)}")
-    # Copied, as the train step takes over the memory of its state.
-    leaves = [
-        jax.device_put(values[path], leaf.sharding, may_alias=False) if path in values else leaf
-        for path, leaf in ours.items()
-    ]
+    return values
+
+
+def insert(state: TrainState, values: dict[str, np.ndarray]) -> TrainState:
+    """Returns a new state with the values in place of its initial ones, laid out as these are.
+
+    Takes the values out of the dict, so that training does not keep them in the host's memory.
+    """
+
+    def replaced(path: str, leaf: jax.Array) -> jax.Array:
+        # Copied, as the train step takes over the memory of its state.
+        return jax.device_put(values.pop(path), leaf.sharding, may_alias=False) if path in values else leaf
+
+    leaves = [replaced(path, leaf) for path, leaf in _by_path(state.variables).items()]
     return state.replace(variables=jax.tree.unflatten(jax.tree.structure(state.variables), leaves))
 
 

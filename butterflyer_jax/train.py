@@ -72,6 +72,13 @@ def train(
     dataset = source.resolve(input, config.build)
     data = source.open_data(dataset, config, not sharding.on_cpu(mesh), jax.process_index(), jax.process_count())
     try:
+        dtype = sharding.compute_dtype(config.precision, mesh)
+        model = create_model(config.model, len(data.species), dtype)
+        initial_values = {}
+        if start_weights is not None:
+            abstract = step.abstract_variables(model, config, mesh)
+            initial_values = pretrained.match(start_weights, abstract, config.model, data.species)
+            del start_weights
         run = runs.open_or_create(output, config, data.species, dataset, data.fingerprint)
     except BaseException:
         data.close()
@@ -83,8 +90,6 @@ def train(
     weights = (
         losses.class_weights(data.class_counts, config.optim.class_balance) if config.optim.class_balance else None
     )
-    dtype = sharding.compute_dtype(config.precision, mesh)
-    model = create_model(config.model, len(data.species), dtype)
 
     say(
         f"data: {data.num_photos('train')} train, {data.num_photos('val')} val, {data.num_photos('test')} test "
@@ -100,8 +105,8 @@ def train(
             state = loop.restore_state(checkpointer, start_step, step.abstract_state(model, tx, config, mesh), data)
         else:
             state = step.create_state(model, tx, config, mesh)
-            if start_weights is not None:
-                state = pretrained.insert(state, start_weights, config.model, data.species)
+            if initial_values:
+                state = pretrained.insert(state, initial_values)
         num_parameters = sum(x.size for x in jax.tree.leaves(state.variables.params))
         say(
             f"run: {run.folder}, {config.model.variant} with {num_parameters:,} parameters in {dtype.name} on "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,7 +36,7 @@ def imported_state(weights: Weights, config: ModelConfig, num_classes: int, imag
     run = Config(data=DataConfig(image_size=image_size), model=config)
     mesh = sharding.make_mesh(1)
     state = step.create_state(create_model(config, num_classes), optax.sgd(0.1), run, mesh)
-    return pretrained.insert(state, weights, config)
+    return pretrained.insert(state, pretrained.match(weights, state.variables, config))
 
 
 def logits(weights: Weights, images: np.ndarray, num_classes: int, config: ModelConfig) -> np.ndarray:
@@ -57,3 +58,20 @@ def assert_accounted_for(printed: str, sources: list[str]) -> None:
 
 TORCH_FILES = Path(__file__).parent / "torch_files"
 TORCH_WIDTH = 1 / 64
+
+
+def write_keras_file(path: Path) -> Path:
+    """Writes a VGG11 of 64 pixels and 1000 classes, at 1/64 of its width, with random weights, as Keras 1 did."""
+    rng = np.random.default_rng(0)
+    widths = {"block1_conv1": (3, 1), "block2_conv1": (1, 2), "block3_conv1": (2, 4), "block3_conv2": (4, 4)}
+    widths |= {"block4_conv1": (4, 8), "block4_conv2": (8, 8), "block5_conv1": (8, 8), "block5_conv2": (8, 8)}
+    dense = {"fc1": (32, 64), "fc2": (64, 64), "predictions": (64, 1000)}
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [name.encode() for name in (*widths, *dense)]
+        for name, shape in (widths | dense).items():
+            kernel = ((3, 3) if name in widths else ()) + shape
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [f"{name}_W_1:0".encode(), f"{name}_b_1:0".encode()]
+            group[f"{name}_W_1:0"] = rng.normal(0, (2 / np.prod(kernel[:-1])) ** 0.5, kernel).astype(np.float32)
+            group[f"{name}_b_1:0"] = rng.normal(0, 0.1, shape[-1]).astype(np.float32)
+    return path
