@@ -24,7 +24,9 @@ TRAINING_SIDE = [
     "models",
     "models.layers",
     "models.vgg",
+    "models.weights",
     "optim",
+    "pretrained",
     "randaugment",
     "resize",
     "runs",
@@ -34,6 +36,7 @@ TRAINING_SIDE = [
     "tracking",
     "train",
     "predict",
+    "data.download",
     "data.fake",
     "data.iterator",
     "data.source",
@@ -59,6 +62,7 @@ ALLOWED = {
     "report": {"config"},
     "data": {"config", "console", "cli", "disk", "report"},
     "step_log": {"config", "tracking", "console"},
+    "pretrained": {"config", "console", "checkpoint", "data", "models", "runs", "step"},
     "loop": {"config", "step", "step_log", "sharding", "checkpoint", "tracking", "evaluate", "console"},
 }
 

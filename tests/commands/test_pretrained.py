@@ -21,7 +21,6 @@ NETWORK = (
     "--config.model.batch_norm=False",
     "--config.data.image_size=64",
 )
-NORMED = (*NETWORK[:2], "--config.data.image_size=32")
 
 
 def test_a_run_from_keras_weights_goes_on_without_them(
@@ -79,15 +78,11 @@ def test_a_run_from_a_run(
 @pytest.mark.parametrize(
     ("name", "options", "parts"),
     [
-        ("none.pth", NETWORK, ("no such file of weights",)),
         (
             "plain.pth",
             (*NETWORK[:3], "--config.data.image_size=32"),
             ("it is for data.image_size=64", "allow='^/logits/"),
         ),
-        ("plain.pth", NETWORK[1:], ("/block1_conv1/kernel: it is 3x3x3x1 there", "model.width_multiplier")),
-        ("plain.pth", NORMED, ("holds vgg11 without batch norm", "--config.model.batch_norm=False")),
-        ("normed.safetensors", (*NORMED, "--config.model.pretrained_allow="), ("another number of species",)),
         ("cut.pth", NETWORK, ("cut.pth is damaged",)),
     ],
 )

@@ -8,7 +8,6 @@ import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from butterflyer_jax import augment, pretrained, sharding, step
 from butterflyer_jax.config import Config, DataConfig, ModelConfig
@@ -31,20 +30,16 @@ def model_config(weights: Weights, width_multiplier: float, **changes: object) -
     return config
 
 
-def imported_state(weights: Weights, config: ModelConfig, num_classes: int, image_size: int) -> step.TrainState:
-    """Returns an initial state with the weights in it."""
-    run = Config(data=DataConfig(image_size=image_size), model=config)
-    mesh = sharding.make_mesh(1)
-    state = step.create_state(create_model(config, num_classes), optax.sgd(0.1), run, mesh)
-    return pretrained.insert(state, pretrained.match(weights, state.variables, config))
-
-
 def logits(weights: Weights, images: np.ndarray, num_classes: int, config: ModelConfig) -> np.ndarray:
     """Returns our network's logits of uint8 images, through the pipeline's own normalisation."""
-    state = imported_state(weights, config, num_classes, images.shape[1])
+    model = create_model(config, num_classes)
+    run = Config(data=DataConfig(image_size=images.shape[1]), model=config)
+    abstract = step.abstract_variables(model, run, sharding.make_mesh(1))
+    # What is not taken would show.
+    empty = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype, device=x.sharding), abstract)
+    state = pretrained.insert(step.TrainState(jnp.int32(0), empty, ()), pretrained.match(weights, abstract, config))
     x = augment.normalise(jnp.asarray(images), config)
-    apply = jax.jit(lambda variables, x: create_model(config, num_classes).apply(variables, x, train=False))
-    return np.asarray(apply(state.variables.collections(), x))
+    return np.asarray(jax.jit(lambda v, x: model.apply(v, x, train=False))(state.variables.collections(), x))
 
 
 def assert_accounted_for(printed: str, sources: list[str]) -> None:

@@ -70,6 +70,13 @@ def test_another_image_size_is_told_as_that() -> None:
     assert summary(rows) == "4 taken, 1 re-initialised, 1 left over"
 
 
+def test_another_width_is_told_as_that() -> None:
+    weights = source({"/block5_conv1/kernel": (3, 3, 2, 16)})
+    _, rows = match(weights, OURS, DEFAULT)
+    with pytest.raises(UserError, match=r"it is 3x3x2x16 there and 3x3x2x8 here, model\.width_multiplier or"):
+        check(weights, rows, DEFAULT)
+
+
 def test_what_has_no_place_needs_permission_unless_it_is_idle() -> None:
     idle = [Tensor(f"optimizer/{n}", (3,), idle="of the optimizer") for n in range(4)]
     extra = Tensor("aux.weight", (2, 2))

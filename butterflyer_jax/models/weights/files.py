@@ -33,13 +33,11 @@ def read(path: Path, origin: str, colours: str = "auto") -> Weights:
     try:
         if suffix in KERAS_SUFFIXES:
             arrays, epsilon = read_keras(path)
-        else:
-            arrays = read_safetensors(path) if suffix == ".safetensors" else read_pth(path)
-    except (MemoryError, PermissionError):
+            return translate.from_keras(arrays, origin, "caffe" if auto else colours, epsilon)
+        arrays = read_safetensors(path) if suffix == ".safetensors" else read_pth(path)
+        return translate.from_torch(arrays, origin, "imagenet" if auto else colours)
+    except (UserError, MemoryError, PermissionError):
         raise
     except Exception as error:
         # Whatever a library says of bytes that are not what the suffix promises.
         raise UserError(f"{origin} is damaged, or no {suffix} file: {error or type(error).__name__}") from error
-    if suffix in KERAS_SUFFIXES:
-        return translate.from_keras(arrays, origin, "caffe" if auto else colours, epsilon)
-    return translate.from_torch(arrays, origin, "imagenet" if auto else colours)

@@ -5,9 +5,8 @@ A pickle can name any function to call. Here it may name those that put tensors 
 
 from __future__ import annotations
 
-import collections
+import io
 import math
-import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from typing import IO, Any
 
 import ml_dtypes
 import numpy as np
+
+from butterflyer_jax.models.weights import unpickle
 
 MAGIC = 0x1950A86A20F9469CFC6C
 # A checkpoint of a training program keeps its weights under one of these.
@@ -108,58 +109,62 @@ class _View:
         return np.lib.stride_tricks.as_strided(elements[self.offset :], self.shape, strides).copy()
 
 
-class _Unpickler(pickle.Unpickler):
-    """Understands what a state_dict is made of: ordered dicts, tensors and their storages.
-
-    Attributes:
-      storages: those that the pickle referred to, by key.
-    """
+class _Bounded:
+    """A file that does not make room for more than it holds, whatever length is asked for."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(file)
-        self.storages: dict[str, _Storage] = {}
+        start = file.tell()
+        self._num_bytes = file.seek(0, io.SEEK_END)
+        file.seek(start)
+        self._file = file
+        self.readline, self.tell = file.readline, file.tell
 
-    def find_class(self, module: str, name: str) -> Any:
-        """Returns the stand-in for a name in the pickle.
+    def read(self, num_bytes: int) -> bytes:
+        """Returns so many bytes, fewer at the end."""
+        return self._file.read(max(0, min(num_bytes, self._num_bytes)))
 
-        Raises:
-          ValueError: a state_dict has no use for it.
-        """
 
-        # Made anew for each pickle, which could leave attributes on them.
-        def rebuild_tensor(storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: Any) -> _View:
-            if not isinstance(storage, _Storage):
-                raise ValueError("a tensor without a storage")
-            return _View(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+class _Storages:
+    """The storages that a pickle refers to, by key; what its names stand for."""
 
-        def rebuild_parameter(tensor: _View, *_: Any) -> _View:
-            return tensor
+    def __init__(self) -> None:
+        self.by_key: dict[str, _Storage] = {}
 
-        known = {
-            ("collections", "OrderedDict"): collections.OrderedDict,
-            ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
-            ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
-            ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
-        }
-        if (module, name) in known:
-            return known[module, name]
-        if module == "torch" and name in STORAGES:
-            return name
-        raise ValueError(f"it holds {module}.{name}, not weights alone; write it with torch.save(model.state_dict())")
+    def load(self, file: IO[bytes] | _Bounded) -> Any:
+        """Returns the object of the next pickle in a file."""
+        return unpickle.load(file, _NAMES, self._refer)
 
-    def persistent_load(self, pid: Any) -> _Storage:
-        """Returns the storage that a tensor refers to."""
-        kind, name, key, _, num_elements, *view = pid
-        if kind != "storage" or any(view):
-            raise ValueError(f"it refers to {pid!r}")
-        storage = _Storage(str(key), STORAGES[name], int(num_elements))
-        return self.storages.setdefault(storage.key, storage)
+    def _refer(self, reference: tuple) -> _Storage:
+        kind, dtype, key, _, num_elements, *view = reference
+        if kind != "storage" or not isinstance(dtype, np.dtype) or any(view):
+            raise ValueError("it refers to something else than a storage")
+        return self.by_key.setdefault(str(key), _Storage(str(key), dtype, int(num_elements)))
+
+
+def _rebuild_tensor(storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: Any) -> _View:
+    if not isinstance(storage, _Storage):
+        raise ValueError("a tensor has no storage")
+    return _View(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+
+
+def _rebuild_parameter(tensor: _View, *_: Any) -> _View:
+    return tensor
+
+
+_NAMES: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): dict,
+    ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    **{("torch", name): dtype for name, dtype in STORAGES.items()},
+}
 
 
 def _read_zip(file: IO[bytes]) -> tuple[dict[str, _View], dict[_Storage, np.ndarray]]:
     archive = zipfile.ZipFile(file)
+    num_bytes = file.seek(0, io.SEEK_END)
     # PyTorch stores without compression; what says otherwise may unpack to any size.
-    if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+    if any(m.compress_type != zipfile.ZIP_STORED or m.file_size > num_bytes for m in archive.infolist()):
         raise ValueError("its members are compressed")
     pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
     if len(pickles) != 1:
@@ -167,26 +172,27 @@ def _read_zip(file: IO[bytes]) -> tuple[dict[str, _View], dict[_Storage, np.ndar
     root = pickles[0].removesuffix("data.pkl")
     if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != b"little":
         raise ValueError("its numbers are big-endian")
-    views = _views(_Unpickler(archive.open(pickles[0])).load())
+    views = _views(_Storages().load(io.BytesIO(archive.read(pickles[0]))))
     storages = {view.storage for view in views.values()}
     return views, {storage: _elements(archive.read(f"{root}data/{storage.key}"), storage) for storage in storages}
 
 
 def _read_stream(file: IO[bytes]) -> tuple[dict[str, _View], dict[_Storage, np.ndarray]]:
     """Reads the format before PyTorch 1.6: pickles one after another, then the storages in the order of the last."""
-    if _Unpickler(file).load() != MAGIC:
+    stream = _Bounded(file)
+    storages = _Storages()
+    if storages.load(stream) != MAGIC:
         raise ValueError("it is no file of PyTorch")
-    version, system = _Unpickler(file).load(), _Unpickler(file).load()
+    version, system = storages.load(stream), storages.load(stream)
     if version != 1001 or not system["little_endian"]:
-        raise ValueError(f"it is of version {version}, written on {system}")
-    unpickler = _Unpickler(file)
-    views = _views(unpickler.load())
+        raise ValueError(f"it is of version {version}, or of a big-endian machine")
+    views = _views(storages.load(stream))
     arrays = {}
-    for key in _Unpickler(file).load():
-        storage = unpickler.storages[str(key)]
-        if int.from_bytes(file.read(8), "little") != storage.num_elements:
+    for key in storages.load(stream):
+        storage = storages.by_key[str(key)]
+        if int.from_bytes(stream.read(8), "little") != storage.num_elements:
             raise ValueError(f"storage {key} has another length than the tensors say")
-        arrays[storage] = _elements(file.read(storage.num_elements * storage.dtype.itemsize), storage)
+        arrays[storage] = _elements(stream.read(storage.num_elements * storage.dtype.itemsize), storage)
     return views, arrays
 
 
