@@ -7,6 +7,7 @@ A config file defines `get_config() -> Config`; `cli.load_config` reads it and a
 # No `from __future__ import annotations`: overrides are parsed by the real types of the fields.
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard, TypeVar
 
@@ -92,6 +93,13 @@ class ModelConfig:
     width_multiplier: float = option(1.0, "factor on every layer's width")
     dropout: float = option(0.5, "share of activations dropped before each dense layer of the head")
     remat: str = option("none", "blocks: compute each block again for its gradient, a third slower, in far less memory")
+    pretrained: str = option(
+        "", "start from these weights: .pth, .safetensors, .h5, .keras or a run; local, gs:// or URL"
+    )
+    pretrained_allow: str = option(r"^/logits/", "regex of layers that may start anew, or be left out, of pretrained")
+    pretrained_input: str = option(
+        "auto", "what pretrained was trained on: caffe (BGR), imagenet, config (mean and std below), auto (by format)"
+    )
     mean: tuple[float, float, float] = option(IMAGENET_MEAN, "RGB mean taken off the input, of a range of 0 to 1")
     std: tuple[float, float, float] = option(IMAGENET_STD, "RGB standard deviation that the input is divided by")
 
@@ -180,6 +188,12 @@ class Config:
             value = flat[name][0]
             if value not in choices:
                 raise UserError(f"config field {name} = {value!r} must be one of {', '.join(choices)}")
+        try:
+            re.compile(self.model.pretrained_allow)
+        except re.error as error:
+            raise UserError(
+                f"config field model.pretrained_allow = {self.model.pretrained_allow!r} is no regex: {error}"
+            ) from error
         if min(self.model.std) <= 0:
             raise UserError(f"config field model.std = {self.model.std!r} must be above 0")
         if self.data.class_balance and self.optim.class_balance:

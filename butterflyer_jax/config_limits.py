@@ -59,6 +59,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "augment.strength": ("none", "light", "medium", "strong"),
     "model.variant": ("vgg11", "vgg13", "vgg16", "vgg19"),
     "model.head": ("fc", "gap"),
+    "model.pretrained_input": ("auto", "caffe", "imagenet", "config"),
     "model.remat": ("none", "blocks"),
     "optim.name": ("sgd", "adamw", "lion", "lamb"),
     "optim.schedule": ("cosine", "constant"),

@@ -67,7 +67,18 @@ def train(
     # Imported here, not above: `--help` and a wrong path should answer at once.
     import jax
 
-    from butterflyer_jax import batch_size, compilation, console, loop, profiling, runs, sharding, step, tracking
+    from butterflyer_jax import (
+        batch_size,
+        compilation,
+        console,
+        loop,
+        pretrained,
+        profiling,
+        runs,
+        sharding,
+        step,
+        tracking,
+    )
     from butterflyer_jax.checkpoint import Checkpointer
     from butterflyer_jax.data import source, work
     from butterflyer_jax.program import make_program
@@ -79,6 +90,8 @@ def train(
         compilation.keep_compiled(work.cache_dir() / "xla")
     mesh = sharding.make_mesh(num_devices, config.parallel.model_devices)
     runs.refuse_other_folders(output)
+    # Before the data set is built: that may take long, and this tells at once what does not fit.
+    config, start_weights = pretrained.settle(config, output)
     dataset = source.resolve(input, config.build)
 
     def open_data(config: Config) -> source.Data:
@@ -96,6 +109,12 @@ def train(
     # Closed whatever happens: a save under way is finished even when a later step fails.
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.closing(data))
+        program = make_program(config, len(data.species), data.steps_per_epoch, mesh, data.class_counts)
+        initial_values = {}
+        if start_weights is not None:
+            shapes = program.abstract_state.variables
+            initial_values = pretrained.match(start_weights, shapes, config.model, data.species)
+            del start_weights
         run = runs.open_or_create(output, config, data.species, dataset, data.fingerprint)
         say(
             f"data: {data.num_photos('train')} train, {data.num_photos('val')} val, {data.num_photos('test')} test "
@@ -105,7 +124,6 @@ def train(
         stack.enter_context(contextlib.closing(checkpointer))
         start_step = checkpointer.latest_step() or 0
         total_steps = config.num_epochs * data.steps_per_epoch
-        program = make_program(config, len(data.species), data.steps_per_epoch, mesh, data.class_counts)
         say(
             f"run: {run.folder}, {config.model.variant} with {program.num_parameters:,} parameters in "
             f"{program.dtype.name} on {mesh.size} {mesh.devices.flat[0].device_kind}, "
@@ -122,6 +140,8 @@ def train(
             state = loop.restore_state(checkpointer, start_step, program.abstract_state, data)
         else:
             state = step.create_state(program.model, program.tx, config, mesh)
+            if initial_values:
+                state = pretrained.insert(state, initial_values)
         cost = profiling.Cost(
             program.training_flops(config.data.image_size), mesh.size, profiling.measure_peak_flops(program.dtype)
         )

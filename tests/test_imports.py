@@ -27,7 +27,9 @@ TRAINING_SIDE = [
     "models",
     "models.layers",
     "models.vgg",
+    "models.weights",
     "optim",
+    "pretrained",
     "profiling",
     "program",
     "randaugment",
@@ -39,6 +41,7 @@ TRAINING_SIDE = [
     "tracking",
     "train",
     "predict",
+    "data.download",
     "data.fake",
     "data.iterator",
     "data.source",
@@ -71,6 +74,7 @@ ALLOWED = {
     "report": {"config"},
     "data": {"config", "console", "cli", "disk", "report"},
     "step_log": {"config", "tracking", "console", "profiling"},
+    "pretrained": {"config", "console", "checkpoint", "data", "models", "runs", "step"},
     "loop": {"config", "profiling", "step", "step_log", "sharding", "checkpoint", "tracking", "evaluate", "console"},
 }
 

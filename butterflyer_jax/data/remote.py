@@ -87,7 +87,7 @@ class RemoteFolder:
         self._num_bytes_read = 0
         self._stopped = threading.Event()
         self._under_way: set[concurrent.futures.Future[Any]] = set()
-        self._filesystem, self._path = _connect(self.url)
+        self._filesystem, self._path = connect(self.url)
 
     @property
     def num_bytes_read(self) -> int:
@@ -224,7 +224,12 @@ def explain(error: Exception, url: str) -> UserError | None:
     return None
 
 
-def _connect(url: str) -> tuple[Any, str]:
+def connect(url: str) -> tuple[Any, str]:
+    """Returns the file system of a URL, as fsspec knows it, and the path in it.
+
+    Raises:
+      UserError: there is none for such URLs.
+    """
     options = {}
     if url.startswith(("gs://", "gcs://")):
         import aiohttp

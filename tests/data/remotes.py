@@ -69,7 +69,7 @@ class ShakyFileSystem(fsspec.AbstractFileSystem):
 
 
 class FakeGcs(http.server.ThreadingHTTPServer):
-    """The two requests of GCS's JSON API that reading takes, answered from `store`, or by `fault`."""
+    """The three requests of GCS's JSON API that reading takes, answered from `store`, or by `fault`."""
 
     daemon_threads = True
 
@@ -113,6 +113,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return
             start, end = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups())
             self.answer(self.server.store[name][start : end + 1], 206)
+        elif about := re.fullmatch(r"/storage/v1/b/bucket/o/(.+)", url.path):
+            name = urllib.parse.unquote(about[1])
+            if name not in self.server.store:
+                self.refuse(404, f"No such object: {name}")
+                return
+            self.answer(json.dumps(self.describe(name)).encode())
         elif url.path == "/storage/v1/b/bucket/o":
             query = urllib.parse.parse_qs(url.query)
             prefix = query.get("prefix", [""])[0]

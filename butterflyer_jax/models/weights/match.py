@@ -1,0 +1,158 @@
+"""Which of a source's tensors our network takes, with an account of every one."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from butterflyer_jax.config import UserError
+from butterflyer_jax.models.weights.translate import Tensor, Weights
+
+TAKEN, RENAMED, RESHAPED, REINITIALISED, LEFT_OVER = "taken", "renamed", "reshaped", "re-initialised", "left over"
+FATES = (TAKEN, RENAMED, RESHAPED, REINITIALISED, LEFT_OVER)
+# Mismatches that an error names one by one.
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a tensor of the source, or of ours.
+
+    Attributes:
+      fate: one of `FATES`.
+      target: our path; empty where the source's tensor has none.
+      source: its name there; empty where the source has none.
+      shape: of what is taken or re-initialised ours, of what is left over its own.
+      note: how it was changed, or why it was not taken.
+      refused: it is neither taken nor allowed to be otherwise.
+    """
+
+    fate: str
+    target: str
+    source: str
+    shape: tuple[int, ...]
+    note: str = ""
+    refused: bool = False
+
+
+def match(
+    weights: Weights, ours: Mapping[str, tuple[int, ...]], allow: str, species: Sequence[str] | None = None
+) -> tuple[dict[str, np.ndarray], list[Row]]:
+    """Returns the values for our network by path, float32, and a row for each tensor of the source and each of ours.
+
+    Args:
+      weights: of the source.
+      ours: shapes by path, such as {"/fc1/kernel": (25088, 4096)}.
+      allow: regex of the paths that may start anew, or be left over.
+      species: of our logits; those of a source that knows its own are taken only where they are the same.
+    """
+    other_species = weights.species is not None and species is not None and tuple(species) != weights.species
+    regex = re.compile(allow) if allow else None
+    values: dict[str, np.ndarray] = {}
+    reasons: dict[str, str] = {}
+    for tensor in weights.tensors:
+        if tensor.value is None:
+            continue
+        path, shape = tensor.target, tensor.value.shape
+        if path not in ours:
+            reasons[path] = "the network has no such layer"
+        elif ours[path] != shape:
+            reasons[path] = _why_unequal(path, shape, ours)
+        elif other_species and path.startswith("/logits/"):
+            reasons[path] = "it is of other species"
+        else:
+            values[path] = tensor.value
+
+    def allowed(*names: str) -> bool:
+        return regex is not None and any(regex.search(name) for name in names if name)
+
+    rows = []
+    for tensor in weights.tensors:
+        if tensor.target in values:
+            rows.append(Row(_fate(tensor), tensor.target, tensor.source, ours[tensor.target], tensor.how))
+        else:
+            note = tensor.idle or reasons.get(tensor.target, "the network has nothing like it")
+            refused = not tensor.idle and not allowed(tensor.target, f"/{tensor.source}")
+            rows.append(Row(LEFT_OVER, tensor.target, tensor.source, tensor.shape, note, refused))
+    for path, shape in ours.items():
+        if path not in values:
+            note = reasons.get(path, "the source has none")
+            rows.append(Row(REINITIALISED, path, "", shape, note, not allowed(path)))
+    return values, rows
+
+
+def _fate(tensor: Tensor) -> str:
+    if tensor.how:
+        return RESHAPED
+    return TAKEN if tensor.source.strip("/") == tensor.target.strip("/") else RENAMED
+
+
+def _why_unequal(path: str, theirs: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    ours = shapes[path]
+    sizes = f"it is {_by(theirs)} there and {_by(ours)} here"
+    if path == "/fc1/kernel" and theirs[1:] == ours[1:]:
+        # Five max-pools halve the side five times.
+        channels = max(shape[-1] for name, shape in shapes.items() if name.startswith("/block5_conv"))
+        return f"{sizes}, it is for data.image_size={32 * math.isqrt(theirs[0] // channels)}"
+    if path.startswith("/logits/") and theirs[:-1] == ours[:-1]:
+        return f"{sizes}, it is for another number of species"
+    if not path.startswith("/logits/"):
+        return f"{sizes}, model.width_multiplier or model.head is another"
+    return sizes
+
+
+def check(weights: Weights, rows: Sequence[Row], allow: str) -> None:
+    """Raises a UserError where a tensor is neither taken nor allowed to be otherwise; it says what would allow it."""
+    refused = [row for row in rows if row.refused]
+    if not refused:
+        return
+    # What is wrong with a tensor is said of ours, where there is one.
+    by_name = {row.target or row.source: row for row in refused}
+    named = [f"{name}: {row.note}" for name, row in by_name.items()]
+    more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    layers = dict.fromkeys(
+        re.escape(row.target.split("/")[1] if row.target else row.source.rpartition(".")[0] or row.source)
+        for row in refused
+    )
+    wanted = "|".join(filter(None, [allow, f"^/({'|'.join(layers)})"]))
+    raise UserError(
+        f"{weights.origin} does not fit the network: {'; '.join(named[:NAMED])}{more}. To train these anew, or leave "
+        f"them out: --config.model.pretrained_allow='{wanted}'"
+    )
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
+    """Yields a line for every tensor, and one for all of a kind that are no weights of the network."""
+    shown = []
+    idle: Counter[str] = Counter()
+    for row in rows:
+        if row.fate == LEFT_OVER and not row.target and not row.refused:
+            idle[row.note] += 1
+            if idle[row.note] > 1:
+                continue
+        shown.append(row)
+    width = max((len(row.target or row.source) for row in shown), default=0)
+    for row in shown:
+        name = row.target or row.source
+        renamed = row.source and row.target and row.source.strip("/") != row.target.strip("/")
+        notes = [f"from {row.source}" if renamed else "", row.note]
+        if row.fate == LEFT_OVER and not row.target and idle[row.note] > 1:
+            notes.append(f"and {idle[row.note] - 1} more")
+        if row.refused:
+            notes.append("NOT ALLOWED")
+        yield f"  {row.fate:<14}  {name:<{width}}  {_by(row.shape):<14}  {', '.join(filter(None, notes))}"
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Returns the numbers of tensors by their fate: "2 taken, 26 reshaped"."""
+    counts = Counter(row.fate for row in rows)
+    return ", ".join(f"{counts[fate]} {fate}" for fate in FATES if counts[fate])
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "1"
