@@ -11,7 +11,8 @@ from etils import epath
 from orbax.checkpoint import checkpoint_managers
 
 from butterflyer_jax import disk
-from butterflyer_jax.config import UserError
+from butterflyer_jax.config import CheckpointConfig, UserError
+from butterflyer_jax.progress import rank
 
 
 class Checkpointer:
@@ -20,12 +21,22 @@ class Checkpointer:
     A checkpoint is whole or absent: it is written under a temporary name in the background, and renamed.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], keep_last: int = 1, read_only: bool = False) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], config: CheckpointConfig | None = None, read_only: bool = False
+    ) -> None:
         """Opens a folder of checkpoints; makes it unless `read_only`."""
+        config = config or CheckpointConfig()
+
+        def rank_of(metrics: dict[str, float]) -> tuple[float, float]:
+            return rank(metrics, config.metric)
+
+        self._rank = rank_of
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
-                checkpoint_managers.LatestN(keep_last),
-                checkpoint_managers.BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False),
+                checkpoint_managers.LatestN(config.keep_last),
+                checkpoint_managers.BestN(
+                    get_metric_fn=rank_of, n=config.keep_best, keep_checkpoints_without_metrics=False
+                ),
             ]
         )
         self._manager = ocp.CheckpointManager(
@@ -39,7 +50,7 @@ class Checkpointer:
                 enable_should_save_is_saving_in_progress_check=False,
                 # Leftovers of a killed save.
                 cleanup_tmp_directories=not read_only,
-                best_fn=_rank,
+                best_fn=rank_of,
             ),
         )
 
@@ -51,7 +62,7 @@ class Checkpointer:
         """Returns the saved step with the best evaluation, the newest where none was evaluated."""
         self._manager.wait_until_finished()
         evaluated = {step: self.metrics(step) for step in self._manager.all_steps()}
-        ranked = [(_rank(metrics), step) for step, metrics in evaluated.items() if metrics]
+        ranked = [(self._rank(metrics), step) for step, metrics in evaluated.items() if metrics]
         return max(ranked)[1] if ranked else self.latest_step()
 
     def metrics(self, step: int) -> dict[str, float] | None:
@@ -67,7 +78,7 @@ class Checkpointer:
           step: names the checkpoint.
           trees: pytrees of arrays by name; each can be restored without the others.
           position: in the data, as JSON.
-          metrics: of the evaluation of this state (top1 and loss), None where there was none.
+          metrics: numbers of the evaluation of this state, None where there was none.
 
         Raises:
           UserError: this save, or the one before, could not be written.
@@ -118,7 +129,3 @@ class Checkpointer:
         """Waits, and gives threads back."""
         self.wait()
         self._manager.close()
-
-
-def _rank(metrics: dict[str, float]) -> tuple[float, float]:
-    return metrics["top1"], -metrics["loss"]

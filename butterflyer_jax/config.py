@@ -110,7 +110,11 @@ class OptimConfig:
 
     name: str = option("sgd", "sgd (Nesterov momentum), adamw, lion or lamb")
     learning_rate: float = option(0.01, "peak learning rate")
-    schedule: str = option("cosine", "cosine (to zero at the end) or constant, after the warm-up")
+    schedule: str = option("cosine", "after the warm-up: cosine or polynomial (to zero), step, plateau or constant")
+    decay_epochs: float = option(30.0, "epochs between the decays of schedule step")
+    decay_factor: float = option(0.1, "what a decay of schedule step or plateau multiplies the learning rate by")
+    plateau_epochs: int = option(5, "epochs without a better checkpoint.metric before schedule plateau decays")
+    polynomial_power: float = option(1.0, "of schedule polynomial; 1: a straight line")
     warmup_epochs: float = option(1.0, "length of the linear warm-up, epochs")
     momentum: float = option(0.9, "momentum of sgd")
     weight_decay: float = option(5e-4, "decay of kernels; biases and normalisation are left alone")
@@ -119,6 +123,14 @@ class OptimConfig:
         0.0, "what counts the same in the training loss, 0: photographs, 1: species, or between"
     )
     gradient_clip_norm: float = option(0.0, "largest global norm of the gradient; 0 means no limit")
+    freeze: str = option("", "regex of layers that stay as they are, such as ^/block[123]_")
+    unfreeze_epoch: float = option(
+        0.0, "epochs after which frozen layers move too; 0: never, which saves their gradient"
+    )
+    layer_decay: float = option(1.0, "factor on the learning rate of each layer further from the last")
+    average: str = option("none", "weights that are evaluated: none (the trained ones), ema or swa")
+    ema_decay: float = option(0.9999, "share of the average that a step of ema keeps")
+    swa_start_epoch: float = option(0.0, "epoch after which swa averages the weights of each epoch's end")
 
 
 @dataclass
@@ -139,10 +151,21 @@ class ProfileConfig:
 
 @dataclass
 class CheckpointConfig:
-    """What is kept of a run, beside the checkpoint with the best val top-1."""
+    """What is kept of a run."""
 
     every_steps: int = option(0, "save every so many steps too, not only after each epoch; 0 means off")
     keep_last: int = option(1, "newest checkpoints kept")
+    keep_best: int = option(1, "best checkpoints kept beside them")
+    metric: str = option("top1", "of the val split, that tells the best: top1, top5, balanced_accuracy or loss")
+
+
+@dataclass
+class StopConfig:
+    """What ends a run before its last epoch."""
+
+    patience: int = option(0, "epochs without a better checkpoint.metric; 0: no end")
+    target: float = option(0.0, "value of checkpoint.metric that is good enough; 0: none is")
+    max_minutes: float = option(0.0, "wall-clock time of a process, minutes; the same command goes on; 0: no limit")
 
 
 @dataclass
@@ -169,6 +192,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    stop: StopConfig = field(default_factory=StopConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
 
     def validate(self) -> "Config":
@@ -188,12 +212,11 @@ class Config:
             value = flat[name][0]
             if value not in choices:
                 raise UserError(f"config field {name} = {value!r} must be one of {', '.join(choices)}")
-        try:
-            re.compile(self.model.pretrained_allow)
-        except re.error as error:
-            raise UserError(
-                f"config field model.pretrained_allow = {self.model.pretrained_allow!r} is no regex: {error}"
-            ) from error
+        for name in ("model.pretrained_allow", "optim.freeze"):
+            try:
+                re.compile(flat[name][0])
+            except re.error as error:
+                raise UserError(f"config field {name} = {flat[name][0]!r} is no regex: {error}") from error
         if min(self.model.std) <= 0:
             raise UserError(f"config field model.std = {self.model.std!r} must be above 0")
         if self.data.class_balance and self.optim.class_balance:

@@ -18,10 +18,15 @@ from butterflyer_jax.checkpoint import Checkpointer
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import TrainingDisplay
 from butterflyer_jax.evaluate import evaluate_batches
+from butterflyer_jax.preempt import Preemption
 from butterflyer_jax.profiling import Cost, ProfileWindow
+from butterflyer_jax.progress import Progress
 from butterflyer_jax.step import EvalStep, TrainState, TrainStep
 from butterflyer_jax.step_log import StepLog
 from butterflyer_jax.tracking import Tracker
+
+# Of an evaluation, what a checkpoint can be the best by.
+SCORES = ("top1", "top5", "balanced_accuracy", "loss")
 
 
 class Position(Protocol):
@@ -64,10 +69,14 @@ class FitResult:
     Attributes:
       state: after the last step.
       images_per_second: training alone, without evaluation and saving; 0 where no step was left to do.
+      steps: done by all processes of the run so far.
+      stopped: why it ended before its last step, None where it did not.
     """
 
     state: TrainState
     images_per_second: float
+    steps: int
+    stopped: str | None = None
 
 
 def fit(
@@ -81,10 +90,12 @@ def fit(
     display: TrainingDisplay,
     profile: ProfileWindow,
     cost: Cost,
+    progress: Progress,
+    preemption: Preemption,
     config: Config,
     mesh: Mesh,
 ) -> FitResult:
-    """Trains from `state.step` to the end of the last epoch.
+    """Trains from `state.step` to the end of the last epoch, or until there is a reason to stop.
 
     The order of an iteration is a contract: evaluate the old state, save it, take the batch, step, log the previous
     step's metrics. So a checkpoint is whole before the steps that follow it, holds its evaluation, and is the state
@@ -102,21 +113,26 @@ def fit(
         batches = sharding.prefetch(itertools.islice(on_host, total_steps - start_step), mesh)
         for step in range(start_step, total_steps + 1):
             epoch_ends = step % data.steps_per_epoch == 0
-            save_due = epoch_ends or (config.checkpoint.every_steps and step % config.checkpoint.every_steps == 0)
+            has_to_stop = preemption.reason(step)
+            save_due = config.checkpoint.every_steps and step % config.checkpoint.every_steps == 0
             # The state that a run starts from needs neither: it is new, or was evaluated and saved by the run before.
-            if step > start_step and save_due:
+            if step > start_step and (epoch_ends or save_due or has_to_stop):
                 log.flush()
                 evaluation = None
                 if epoch_ends and data.num_photos("val"):
                     with contextlib.closing(data.eval_batches("val")) as val_batches:
-                        evaluation = evaluate_batches(eval_step, state.variables, val_batches, mesh)
+                        evaluation = evaluate_batches(eval_step, state.evaluated, val_batches, mesh)
                     tracker.log({"step": step, "epoch": step / data.steps_per_epoch, "split": "val", **evaluation})
+                    progress.add(evaluation, config)
+                    state = with_rate_scale(state, progress.rate_scale, mesh)
                 if epoch_ends:
                     log.end_epoch(step, evaluation)
-                scores = evaluation and {name: evaluation[name] for name in ("top1", "loss")}
-                checkpointer.save(step, checkpoint_trees(state), data.position(step).to_json(), scores)
+                scores = evaluation and {name: value for name, value in evaluation.items() if name in SCORES}
+                position = data.position(step).to_json() | {"progress": progress.to_json()}
+                checkpointer.save(step, checkpoint_trees(state), position, scores)
                 log.restart_clock()
-            if step == total_steps:
+            stopped = has_to_stop or progress.reason_to_stop(config)
+            if step == total_steps or stopped:
                 break
 
             profile.before_step(step, state)
@@ -135,23 +151,36 @@ def fit(
 
     profile.close(state)
     checkpointer.wait()
-    return FitResult(state, log.overall_images_per_second())
+    unfinished = stopped if step < total_steps else None
+    return FitResult(state, log.overall_images_per_second(), step, unfinished)
+
+
+def with_rate_scale(state: TrainState, scale: float, mesh: Mesh) -> TrainState:
+    """Returns the state with another factor on its learning rate, where it has one."""
+    if state.rate_scale is None:
+        return state
+    return state.replace(rate_scale=jax.device_put(np.float32(scale), sharding.replicated(mesh)))
 
 
 def checkpoint_trees(state: TrainState) -> dict[str, Any]:
     """Returns the state in the parts that a checkpoint holds: evaluation restores `variables` alone."""
+    rest = {"loss_scale": state.loss_scale, "rate_scale": state.rate_scale}
     optimizer = {"step": state.step, "opt_state": state.opt_state}
-    if state.loss_scale is not None:
-        optimizer["loss_scale"] = state.loss_scale
-    return {"variables": state.variables, "optimizer": optimizer}
+    optimizer |= {name: value for name, value in rest.items() if value is not None}
+    trees = {"variables": state.variables, "optimizer": optimizer}
+    return trees if state.averaged is None else trees | {"averaged": state.averaged}
 
 
-def restore_state(checkpointer: Checkpointer, step: int, abstract_state: TrainState, data: Data) -> TrainState:
-    """Returns the state saved at `step`.
+def restore_state(
+    checkpointer: Checkpointer, step: int, abstract_state: TrainState, data: Data
+) -> tuple[TrainState, Progress]:
+    """Returns the state saved at `step`, and what the run had come to.
 
     Raises:
       UserError: it does not fit the network, or the data cannot be taken up where the run left it.
     """
-    data.position(step).check(checkpointer.restore_position(step))
+    position = checkpointer.restore_position(step)
+    data.position(step).check(position)
     trees = checkpointer.restore(step, checkpoint_trees(abstract_state))
-    return TrainState(variables=trees["variables"], **trees["optimizer"])
+    state = TrainState(variables=trees["variables"], averaged=trees.get("averaged"), **trees["optimizer"])
+    return state, Progress(**position.get("progress", {}))

@@ -35,6 +35,8 @@ FREE_FIELDS = {
     "data": ("mode", "cache_gib", "staging_gib", "num_threads"),
     "model": ("remat",),
     "parallel": ("fsdp", "model_devices"),
+    "checkpoint": ("every_steps", "keep_last", "keep_best"),
+    "stop": ("patience", "target", "max_minutes"),
     "profile": ("start_step", "num_steps"),
 }
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -150,12 +152,13 @@ def load_model(run: Run) -> tuple[VGG, step.Variables, int, Mesh]:
     model = create_model(run.config.model, len(run.species), sharding.compute_dtype(run.config.precision, mesh))
     best_step = None
     if run.checkpoints.exists():
-        checkpointer = Checkpointer(run.checkpoints, read_only=True)
+        checkpointer = Checkpointer(run.checkpoints, run.config.checkpoint, read_only=True)
         best_step = checkpointer.best_step()
     if best_step is None:
         raise UserError(f"no checkpoint in {run.folder} yet: train for an epoch first")
     abstract = step.abstract_variables(model, run.config, mesh)
-    variables = checkpointer.restore(best_step, {"variables": abstract})["variables"]
+    item = "variables" if run.config.optim.average == "none" else "averaged"
+    variables = checkpointer.restore(best_step, {item: abstract})[item]
     checkpointer.close()
     return model, variables, best_step, mesh
 

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from butterflyer_jax import augment, loss_scale, losses, mixing, sharding
+from butterflyer_jax import augment, loss_scale, losses, mixing, optim, sharding
 from butterflyer_jax.config import Config
 from butterflyer_jax.loss_scale import LossScale
 from butterflyer_jax.metrics import Sums
@@ -50,12 +50,21 @@ class TrainState(flax.struct.PyTreeNode):
       variables: of the network.
       opt_state: of the optimizer.
       loss_scale: of float16, else None.
+      rate_scale: float32 [], what schedule plateau multiplies the learning rate by, else None.
+      averaged: what is evaluated where the config averages weights, else None.
     """
 
     step: jax.Array
     variables: Variables
     opt_state: Any
     loss_scale: LossScale | None = None
+    rate_scale: jax.Array | None = None
+    averaged: Variables | None = None
+
+    @property
+    def evaluated(self) -> Variables:
+        """The variables that the run is judged by, and leaves behind."""
+        return self.variables if self.averaged is None else self.averaged
 
 
 def abstract_state(model: nn.Module, tx: optax.GradientTransformation, config: Config, mesh: Mesh) -> TrainState:
@@ -91,7 +100,15 @@ def create_state(model: nn.Module, tx: optax.GradientTransformation, config: Con
 def _initial_state(model: nn.Module, tx: optax.GradientTransformation, config: Config) -> TrainState:
     variables = _initial_variables(model, config)
     scale = LossScale.create() if config.precision == "float16" else None
-    return TrainState(jnp.zeros((), jnp.int32), variables, tx.init(variables.params), scale)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        variables=variables,
+        opt_state=tx.init(variables.params),
+        loss_scale=scale,
+        rate_scale=jnp.ones(()) if config.optim.schedule == "plateau" else None,
+        # A copy: the two are given up for the next state one by one.
+        averaged=jax.tree.map(jnp.copy, variables) if config.optim.average != "none" else None,
+    )
 
 
 def _initial_variables(model: nn.Module, config: Config) -> Variables:
@@ -156,6 +173,8 @@ def make_train_step(
             key = jax.random.fold_in(dropout_key, number)
 
             def scaled_loss(params: Any) -> Any:
+                if not config.optim.unfreeze_epoch:
+                    params = optim.without_gradient(params, config.optim)
                 loss, rest = loss_fn(params, batch_stats, part, epoch, key)
                 return loss * scale, rest
 
@@ -168,12 +187,23 @@ def make_train_step(
             parts = jax.lax.with_sharding_constraint(_parts(batch, config), sharding.by_part(mesh))
             (gradients, metrics), batch_stats = accumulate(gradients_of, state.variables.batch_stats, parts)
         gradients = jax.tree.map(lambda x: x / scale, gradients)
+        # Tells a broken new state, where the loss is still that of the old one.
+        gradients = optim.hold_frozen(gradients, config.optim, state.step, steps_per_epoch)
+        metrics["gradient_norm"] = optax.global_norm(gradients)
 
         updates, opt_state = tx.update(gradients, state.opt_state, state.variables.params)
+        updates = optim.hold_frozen(updates, config.optim, state.step, steps_per_epoch)
+        if state.rate_scale is not None:
+            updates = jax.tree.map(lambda x: x * state.rate_scale, updates)
         params = optax.apply_updates(state.variables.params, updates)
-        # Tells a broken new state, where the loss is still that of the old one.
-        metrics["gradient_norm"] = optax.global_norm(gradients)
-        new_state = TrainState(state.step + 1, Variables(params, batch_stats), opt_state)
+        batch_stats = optim.keep_frozen(
+            batch_stats, state.variables.batch_stats, config.optim, state.step, steps_per_epoch
+        )
+        variables = Variables(params, batch_stats)
+        new_state = state.replace(step=state.step + 1, variables=variables, opt_state=opt_state)
+        if state.averaged is not None:
+            averaged = optim.average(config.optim, state.averaged, variables, new_state.step, steps_per_epoch)
+            new_state = new_state.replace(averaged=averaged)
         if state.loss_scale is not None:
             new_state, metrics = _unless_overflow(state, state.loss_scale, new_state, metrics)
         shardings = sharding.of_tree(new_state, mesh, config.parallel)
@@ -228,7 +258,7 @@ def _unless_overflow(
     """Returns the old state, one step on, where float16 gradients overflowed; and the metrics, which tell the scale."""
     norm = metrics["gradient_norm"]
     finite = jnp.isfinite(norm)
-    kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old.replace(step=new.step, loss_scale=None))
+    kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old.replace(step=new.step))
     # An overflow that a smaller scale may mend is no broken state.
     harmless = ~finite & (scale.value > loss_scale.SMALLEST)
     metrics |= {"gradient_norm": jnp.where(harmless, 0.0, norm), "loss_scale": scale.value}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from butterflyer_jax import cli, distributed
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import TrainingDisplay, say
+from butterflyer_jax.preempt import EXIT_CODES, Preemption
 
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
 
@@ -26,10 +28,12 @@ class Summary:
 
     Attributes:
       run: its folder.
-      best_step: of the checkpoint with the best val top-1.
+      best_step: of the best checkpoint by checkpoint.metric.
       val: that checkpoint's metrics (top1, loss), None where there are no val photographs.
       images_per_second: of training, 0 where no step was left to do.
       seconds: of this process, compilation and evaluation included.
+      steps: done by all processes of the run so far.
+      stopped: why it ended before its last step, None where it did not.
     """
 
     run: str
@@ -37,6 +41,8 @@ class Summary:
     val: dict[str, float] | None
     images_per_second: float
     seconds: float
+    steps: int = 0
+    stopped: str | None = None
 
 
 def train(
@@ -60,6 +66,7 @@ def train(
     """
     start = time.perf_counter()
     config.validate()
+    preemption = Preemption(config.stop.max_minutes)
     if config.deterministic and DETERMINISTIC_FLAG not in os.environ.get("XLA_FLAGS", ""):
         # Read when JAX looks for devices for the first time.
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC_FLAG}".strip()
@@ -82,6 +89,7 @@ def train(
     from butterflyer_jax.checkpoint import Checkpointer
     from butterflyer_jax.data import source, work
     from butterflyer_jax.program import make_program
+    from butterflyer_jax.progress import Progress
 
     first_process = jax.process_index() == 0
     if not first_process:
@@ -120,7 +128,7 @@ def train(
             f"data: {data.num_photos('train')} train, {data.num_photos('val')} val, {data.num_photos('test')} test "
             f"photographs of {len(data.species)} species in {dataset}"
         )
-        checkpointer = Checkpointer(run.checkpoints, config.checkpoint.keep_last)
+        checkpointer = Checkpointer(run.checkpoints, config.checkpoint)
         stack.enter_context(contextlib.closing(checkpointer))
         start_step = checkpointer.latest_step() or 0
         total_steps = config.num_epochs * data.steps_per_epoch
@@ -137,9 +145,9 @@ def train(
             say(f"step: compiled in {compiled.seconds:.1f} s; memory a device {compiled.memory}")
             train_step = compiled.call
         if start_step:
-            state = loop.restore_state(checkpointer, start_step, program.abstract_state, data)
+            state, progress = loop.restore_state(checkpointer, start_step, program.abstract_state, data)
         else:
-            state = step.create_state(program.model, program.tx, config, mesh)
+            state, progress = step.create_state(program.model, program.tx, config, mesh), Progress()
             if initial_values:
                 state = pretrained.insert(state, initial_values)
         cost = profiling.Cost(
@@ -162,6 +170,8 @@ def train(
             display=display,
             profile=profiling.ProfileWindow(config.profile, run.folder / runs.PROFILE),
             cost=cost,
+            progress=progress,
+            preemption=stack.enter_context(preemption),
             config=config,
             mesh=mesh,
         )
@@ -172,6 +182,8 @@ def train(
             val=checkpointer.metrics(best_step),
             images_per_second=result.images_per_second,
             seconds=time.perf_counter() - start,
+            steps=result.steps,
+            stopped=result.stopped,
         )
 
 
@@ -195,7 +207,11 @@ def main(argv: Sequence[str]) -> None:
         return
     accuracy = f"best val top1 {summary.val['top1']:.1%} at step {summary.best_step}" if summary.val else "no val split"
     minutes, seconds = divmod(round(summary.seconds), 60)
-    print(f"done: {accuracy}, {summary.images_per_second:,.0f} images/s, {minutes} min {seconds} s in all")
+    word = f"stopped at step {summary.steps}, {summary.stopped}" if summary.stopped else "done"
+    print(f"{word}: {accuracy}, {summary.images_per_second:,.0f} images/s, {minutes} min {seconds} s in all")
+    if summary.stopped in EXIT_CODES:
+        print(f"next: the same command goes on from step {summary.steps}")
+        sys.exit(EXIT_CODES[summary.stopped])
     print(f"next: python -m butterflyer_jax.evaluate --run {summary.run}")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from butterflyer_jax import UserError
 from butterflyer_jax.checkpoint import Checkpointer
+from butterflyer_jax.config import CheckpointConfig
 from butterflyer_jax.sharding import make_mesh, replicated
 
 
@@ -42,7 +43,7 @@ def test_round_trip_in_another_process_of_the_same_run(tmp_path: Path) -> None:
 
 
 def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
-    checkpointer = Checkpointer(tmp_path, keep_last=2)
+    checkpointer = Checkpointer(tmp_path, CheckpointConfig(keep_last=2))
     for step, top1 in enumerate([0.1, 0.9, 0.3, 0.4, 0.5], start=1):
         checkpointer.save(step, trees(step), {}, scores(top1))
     checkpointer.close()
@@ -52,7 +53,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
 
 
 def test_ties_go_to_the_lower_loss_and_saves_without_evaluation_do_not_count(tmp_path: Path) -> None:
-    checkpointer = Checkpointer(tmp_path, keep_last=10)
+    checkpointer = Checkpointer(tmp_path, CheckpointConfig(keep_last=10))
     checkpointer.save(1, trees(1), {}, scores(0.5, loss=2.0))
     checkpointer.save(2, trees(2), {}, scores(0.5, loss=1.0))
     checkpointer.save(3, trees(3), {}, scores(0.5, loss=3.0))
@@ -90,7 +91,7 @@ def test_a_save_that_was_killed_is_not_seen_and_is_cleared(tmp_path: Path) -> No
 
 
 def test_every_save_is_made_however_close(tmp_path: Path) -> None:
-    checkpointer = Checkpointer(tmp_path, keep_last=100)
+    checkpointer = Checkpointer(tmp_path, CheckpointConfig(keep_last=100))
     for step in range(1, 9):
         checkpointer.save(step, trees(step), {})
     checkpointer.close()

@@ -15,7 +15,9 @@ from butterflyer_jax import UserError, loop, sharding
 from butterflyer_jax.config import CheckpointConfig, Config
 from butterflyer_jax.console import TrainingDisplay
 from butterflyer_jax.metrics import Sums
+from butterflyer_jax.preempt import Preemption
 from butterflyer_jax.profiling import Cost, ProfileWindow
+from butterflyer_jax.progress import Progress
 from butterflyer_jax.step import TrainState, Variables
 
 STEPS_PER_EPOCH = 3
@@ -81,7 +83,7 @@ class Recorder:
         self.events.append(("log", record["split"], record["step"]))
 
 
-def run(start: int = 0, nan_at: int = 1000, **config: Any) -> list[Any]:
+def run(start: int = 0, nan_at: int = 1000, preemption: Any = None, **config: Any) -> list[Any]:
     values = {"batch_size": 1, "num_epochs": 2, "log_every_steps": 1, **config}
     recorder = Recorder(Config(**values), nan_at)
     state = TrainState(jnp.int32(start), Variables({}, {}), {})
@@ -97,6 +99,8 @@ def run(start: int = 0, nan_at: int = 1000, **config: Any) -> list[Any]:
             display=TrainingDisplay(6, start),
             profile=ProfileWindow(recorder.config.profile, "nowhere"),
             cost=Cost(1e9, 1, 1e12),
+            progress=Progress(),
+            preemption=preemption or Preemption(),
             config=recorder.config,
             mesh=sharding.make_mesh(1),
         )
