@@ -18,6 +18,7 @@ from butterflyer_jax.checkpoint import Checkpointer
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import TrainingDisplay
 from butterflyer_jax.evaluate import evaluate_batches
+from butterflyer_jax.gallery import NO_GALLERY, Gallery
 from butterflyer_jax.step import EvalStep, TrainState, TrainStep
 from butterflyer_jax.step_log import StepLog
 from butterflyer_jax.tracking import Tracker
@@ -80,6 +81,7 @@ def fit(
     display: TrainingDisplay,
     config: Config,
     mesh: Mesh,
+    gallery: Gallery = NO_GALLERY,
 ) -> FitResult:
     """Trains from `state.step` to the end of the last epoch.
 
@@ -105,9 +107,12 @@ def fit(
                 log.flush()
                 evaluation = None
                 if epoch_ends and data.num_photos("val"):
+                    display.note("evaluating")
                     with contextlib.closing(data.eval_batches("val")) as val_batches:
-                        evaluation = evaluate_batches(eval_step, state.variables, val_batches, mesh)
+                        sums = evaluate_batches(eval_step, state.variables, gallery.watch(val_batches), mesh)
+                    evaluation = sums.compute()
                     tracker.log({"step": step, "epoch": step / data.steps_per_epoch, "split": "val", **evaluation})
+                    gallery.show(step, step // data.steps_per_epoch, state.variables, sums.confusion)
                 if epoch_ends:
                     log.end_epoch(step, evaluation)
                 scores = evaluation and {name: evaluation[name] for name in ("top1", "loss")}

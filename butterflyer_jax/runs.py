@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import math
@@ -19,15 +20,18 @@ from jax.sharding import Mesh
 import butterflyer_jax
 from butterflyer_jax import sharding, step
 from butterflyer_jax.checkpoint import Checkpointer
-from butterflyer_jax.config import Config, UserError
+from butterflyer_jax.config import Config, TrackingConfig, UserError
 from butterflyer_jax.data import storage
 from butterflyer_jax.models import VGG, create_model
 
 CONFIG_FILE = "config.json"
-METRICS_FILE = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 # Fields that a run may be gone on with under other values: its batches, and so its weights, do not depend on them.
-FREE_FIELDS = {"data": ("mode", "cache_gib", "staging_gib", "num_threads"), "": ("log_every_steps",)}
+FREE_FIELDS = {
+    "data": ("mode", "cache_gib", "staging_gib", "num_threads"),
+    "tracking": tuple(item.name for item in dataclasses.fields(TrackingConfig)),
+    "": ("log_every_steps",),
+}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -135,6 +139,15 @@ def load_model(run: Run) -> tuple[VGG, step.Variables, int, Mesh]:
     return model, variables, best_step, mesh
 
 
+def model_files(run: Run, best_step: int) -> dict[str, Path]:
+    """Returns what it takes to predict with a checkpoint, by the place in a run folder; not the optimizer's state."""
+    folder = Path(run.folder)
+    checkpoint = folder / CHECKPOINTS / str(best_step)
+    files = [folder / CONFIG_FILE, *sorted(path for path in checkpoint.rglob("*") if path.is_file())]
+    optimizer = checkpoint / "optimizer"
+    return {path.relative_to(folder).as_posix(): path for path in files if not path.is_relative_to(optimizer)}
+
+
 def _read_json(file: epath.Path) -> dict[str, Any]:
     try:
         saved = json.loads(file.read_text())
@@ -152,6 +165,9 @@ def _without_free_fields(identity: dict[str, Any]) -> dict[str, Any]:
         fields = config.get(section, {}) if section else config
         for name in names if isinstance(fields, dict) else ():
             fields.pop(name, None)
+        if section and not fields:
+            # Runs from before there was such a section have none.
+            config.pop(section, None)
     return identity
 
 

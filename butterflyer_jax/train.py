@@ -8,14 +8,17 @@ The same command on the same --output goes on where the run stopped, and ends wi
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from butterflyer_jax import cli
-from butterflyer_jax.config import Config
+from butterflyer_jax.config import Config, TrackingConfig
 from butterflyer_jax.console import TrainingDisplay, say
+from butterflyer_jax.startup import Start
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,12 @@ def train(
     Raises:
       UserError: what the caller can mend, in one line.
     """
-    start = time.perf_counter()
+    began = time.perf_counter()
     config.validate()
     # Imported here, not above: `--help` and a wrong path should answer at once.
     import jax
 
-    from butterflyer_jax import loop, losses, optim, runs, sharding, step, tracking
+    from butterflyer_jax import gallery, loop, losses, optim, runs, sharding, step, tracking
     from butterflyer_jax.checkpoint import Checkpointer
     from butterflyer_jax.data import source
     from butterflyer_jax.models import create_model
@@ -84,10 +87,6 @@ def train(
     dtype = sharding.compute_dtype(config.precision, mesh)
     model = create_model(config.model, len(data.species), dtype)
 
-    say(
-        f"data: {data.num_photos('train')} train, {data.num_photos('val')} val, {data.num_photos('test')} test "
-        f"photographs of {len(data.species)} species in {dataset}"
-    )
     # Closed whatever happens: a save under way is finished even when a later step fails.
     with (
         contextlib.closing(data),
@@ -98,16 +97,28 @@ def train(
             state = loop.restore_state(checkpointer, start_step, step.abstract_state(model, tx, config, mesh), data)
         else:
             state = step.create_state(model, tx, config, mesh)
-        num_parameters = sum(x.size for x in jax.tree.leaves(state.variables.params))
-        say(
-            f"run: {run.folder}, {config.model.variant} with {num_parameters:,} parameters in {dtype.name} on "
-            f"{mesh.size} {mesh.devices.flat[0].device_kind}, "
-            + (f"going on from step {start_step} of {total_steps}" if start_step else f"{total_steps} steps")
+        start = Start(
+            photographs=(data.num_photos("train"), data.num_photos("val"), data.num_photos("test")),
+            num_species=len(data.species),
+            dataset=dataset,
+            run=os.fspath(run.folder),
+            variant=config.model.variant,
+            num_parameters=sum(x.size for x in jax.tree.leaves(state.variables.params)),
+            precision=dtype.name,
+            devices=f"{mesh.size} {mesh.devices.flat[0].device_kind}",
+            start_step=start_step,
+            total_steps=total_steps,
         )
+        start.show()
 
+        about = {**config.to_dict(), "start": dataclasses.asdict(start)}
+        # A finished run has nothing more to tell.
+        where = config.tracking if start_step < total_steps else TrackingConfig()
         with (
-            tracking.JsonlTracker(run.folder / runs.METRICS_FILE, start_step) as tracker,
-            TrainingDisplay(total_steps, start_step) as display,
+            tracking.open_trackers(
+                Path(run.folder), where, about, start_step, say, writes=jax.process_index() == 0
+            ) as trackers,
+            TrainingDisplay(total_steps, start_step, config.num_epochs) as display,
         ):
             result = loop.fit(
                 state=state,
@@ -116,18 +127,21 @@ def train(
                 eval_step=step.make_eval_step(model.apply, config, mesh),
                 schedule=schedule,
                 checkpointer=checkpointer,
-                tracker=tracker,
+                tracker=trackers,
                 display=display,
                 config=config,
                 mesh=mesh,
+                gallery=gallery.open_gallery(model.apply, data.species, trackers, config, mesh),
             )
-        best_step = checkpointer.best_step() or total_steps
+            best_step = checkpointer.best_step() or total_steps
+            scores = checkpointer.metrics(best_step)
+            trackers.keep_model(tracking.Model(best_step, scores, runs.model_files(run, best_step)))
         summary = Summary(
             run=os.fspath(output),
             best_step=best_step,
-            val=checkpointer.metrics(best_step),
+            val=scores,
             images_per_second=result.images_per_second,
-            seconds=time.perf_counter() - start,
+            seconds=time.perf_counter() - began,
         )
     return summary
 

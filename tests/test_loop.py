@@ -93,7 +93,7 @@ def run(start: int = 0, nan_at: int = 1000, **config: Any) -> list[Any]:
             schedule=lambda step: 0.1,
             checkpointer=recorder,
             tracker=recorder,
-            display=TrainingDisplay(6, start),
+            display=TrainingDisplay(6, start, 2),
             config=recorder.config,
             mesh=sharding.make_mesh(1),
         )

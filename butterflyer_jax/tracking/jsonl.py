@@ -1,4 +1,4 @@
-"""Where the numbers of a run go: metrics.jsonl, one object a line."""
+"""metrics.jsonl, one object a line."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
-
-class Tracker(Protocol):
-    """Takes one record at a time."""
-
-    def log(self, record: Mapping[str, Any]) -> None:
-        """Keeps a record; it has at least `step`, `epoch` and `split`."""
+from butterflyer_jax.tracking.tracker import Model, Pictures
 
 
 class JsonlTracker:
-    """Appends records to a file; a context manager that closes it."""
+    """Appends records to a file."""
 
     def __init__(self, path: str | os.PathLike[str], start_step: int) -> None:
         """Opens the file for a run that goes on from `start_step`.
@@ -35,12 +29,14 @@ class JsonlTracker:
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
 
-    def __enter__(self) -> JsonlTracker:
-        return self
+    def show(self, pictures: Pictures) -> None:
+        """Does nothing: the file holds numbers."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def keep_model(self, model: Model) -> None:
+        """Does nothing: the checkpoint lies beside the file."""
+
+    def close(self, failed: bool = False) -> None:
+        """Closes the file."""
         self._file.close()
 
 
