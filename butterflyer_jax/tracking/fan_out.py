@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -57,6 +58,7 @@ class Optional:
         """
         self._name, self._say = name, say
         self._tracker: Tracker = Trackers()
+        self._left_behind: Tracker = Trackers()
         self._try(lambda: setattr(self, "_tracker", open_tracker()))
 
     def log(self, record: Mapping[str, Any]) -> None:
@@ -72,14 +74,16 @@ class Optional:
         self._try(lambda: self._tracker.keep_model(model))
 
     def close(self, failed: bool = False) -> None:
-        """Closes it."""
+        """Closes it; only now where it failed before, as closing may take time."""
         self._try(lambda: self._tracker.close(failed))
+        with contextlib.suppress(Exception):
+            self._left_behind.close(failed=True)
 
     def _try(self, call: Callable[[], None]) -> None:
         try:
             call()
         except Exception as error:
-            self._tracker = Trackers()
+            self._left_behind, self._tracker = self._tracker, Trackers()
             self._say(f"{self._name}: {in_one_line(error)}; the run goes on without it")
 
 

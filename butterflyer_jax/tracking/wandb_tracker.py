@@ -5,6 +5,7 @@ It finds the key itself (WANDB_API_KEY, `wandb login`): here none is read, kept 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -31,6 +32,8 @@ DATA_VARIABLE = "WANDB_DATA_DIR"
 INIT_SECONDS = 20.0
 FINISH_SECONDS = 60.0
 FINISH_MODEL_SECONDS = 600.0
+# What a kill costs the files at most, seconds.
+FLUSH_SECONDS = 1.0
 # W&B's own chart takes a table of 10,000 cells.
 MAX_CHART_SPECIES = 100
 
@@ -80,6 +83,7 @@ class WandbTracker:
             disable_git=True,
             save_code=False,
             disable_job_creation=True,
+            x_transaction_log_flush_interval=FLUSH_SECONDS,
             init_timeout=INIT_SECONDS,
             finish_timeout=FINISH_MODEL_SECONDS if self._config.wandb_artifact else FINISH_SECONDS,
         )
@@ -127,6 +131,11 @@ class WandbTracker:
         """Ends the run, and waits a bounded time for uploads; what is not uploaded by then stays in the files."""
         try:
             self._run.finish(exit_code=int(failed))
+        except Exception:
+            # Its service is lost, which W&B would tell again as Python ends.
+            with contextlib.suppress(Exception):
+                wandb.teardown()
+            raise
         finally:
             if self._previous_data is None:
                 del os.environ[DATA_VARIABLE]
