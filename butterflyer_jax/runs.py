@@ -139,6 +139,12 @@ def load_model(run: Run) -> tuple[VGG, step.Variables, int, Mesh]:
     return model, variables, best_step, mesh
 
 
+def made_by(run: Run) -> dict[str, Any]:
+    """Returns the versions of packages and the git revision that a run was begun with."""
+    saved = _read_json(run.folder / CONFIG_FILE)
+    return {name: saved.get(name) for name in ("versions", "git_revision")}
+
+
 def model_files(run: Run, best_step: int) -> dict[str, Path]:
     """Returns what it takes to predict with a checkpoint, by the place in a run folder; not the optimizer's state."""
     folder = Path(run.folder)

@@ -111,7 +111,7 @@ def train(
         )
         start.show()
 
-        about = {**config.to_dict(), "start": dataclasses.asdict(start)}
+        about = {**config.to_dict(), "start": dataclasses.asdict(start), "made_by": runs.made_by(run)}
         # A finished run has nothing more to tell.
         where = config.tracking if start_step < total_steps else TrackingConfig()
         with (

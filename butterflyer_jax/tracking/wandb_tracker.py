@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 # Read as wandb is imported: no reports on errors of its own, which a machine without network would wait for.
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
@@ -27,15 +25,12 @@ from butterflyer_jax.tracking.fan_out import in_one_line
 from butterflyer_jax.tracking.tracker import Model, Pictures, numbers_by_name
 
 ID_FILE = "wandb.json"
-DATA_VARIABLE = "WANDB_DATA_DIR"
 # Longest waits for the network: at the start, at the end, and at the end with a model to upload, seconds.
 INIT_SECONDS = 20.0
 FINISH_SECONDS = 60.0
 FINISH_MODEL_SECONDS = 600.0
 # What a kill costs the files at most, seconds.
 FLUSH_SECONDS = 1.0
-# W&B's own chart takes a table of 10,000 cells.
-MAX_CHART_SPECIES = 100
 
 
 class WandbTracker:
@@ -51,9 +46,6 @@ class WandbTracker:
         """
         self._config = config
         self._run_id = _id_of(folder / ID_FILE)
-        # Tables wait there for their upload: beside the rest, so that the run folder is whole wherever it is taken.
-        self._previous_data = os.environ.get(DATA_VARIABLE)
-        os.environ[DATA_VARIABLE] = os.fspath(folder / "wandb")
         wandb.setup(wandb.Settings(silent=True))
         reason = ""
         if config.wandb == "online":
@@ -105,12 +97,15 @@ class WandbTracker:
         self._run.log({"step": record["step"], "epoch": record["epoch"], **numbers_by_name(record)})
 
     def show(self, pictures: Pictures) -> None:
-        """Keeps the confusion matrix, as a chart where its species are few, and the samples with captions."""
+        """Keeps the confusion matrix and the samples, these with captions."""
+        # W&B's own chart of the matrix is a table, and so an artifact: where the network dies, all that is logged after
+        # one waits for it, and is not in the files either.
+        matrix = drawing.confusion_matrix(pictures.confusion, pictures.species)
         samples = [
             wandb.Image(sample.pixels, caption=f"{sample.species}: {sample.verdict}", file_type="jpg")
             for sample in pictures.samples
         ]
-        media: dict[str, Any] = {"val/confusion": _confusion(pictures)}
+        media: dict[str, Any] = {"val/confusion": wandb.Image(matrix)}
         if samples:
             media["val/samples"] = samples
         self._run.log({"step": pictures.step, **media})
@@ -136,27 +131,6 @@ class WandbTracker:
             with contextlib.suppress(Exception):
                 wandb.teardown()
             raise
-        finally:
-            if self._previous_data is None:
-                del os.environ[DATA_VARIABLE]
-            else:
-                os.environ[DATA_VARIABLE] = self._previous_data
-
-
-def _confusion(pictures: Pictures) -> Any:
-    names = list(pictures.species)
-    if len(names) > MAX_CHART_SPECIES:
-        return wandb.Image(drawing.confusion_matrix(pictures.confusion, names))
-    cells: list[Any] = [
-        [names[row], names[column], int(count)] for (row, column), count in np.ndenumerate(pictures.confusion)
-    ]
-    columns: list[str | int] = ["Actual", "Predicted", "nPredictions"]
-    return wandb.plot_table(
-        vega_spec_name="wandb/confusion_matrix/v1",
-        data_table=wandb.Table(columns=columns, data=cells),
-        fields={str(name): str(name) for name in columns},
-        string_fields={"title": "val"},
-    )
 
 
 def _id_of(file: Path) -> str:
