@@ -44,8 +44,10 @@ class WandbTracker:
         Raises:
           Exception: whatever wandb raises where not even that works.
         """
-        self._config = config
+        self._config, self._say = config, say
         self._run_id = _id_of(folder / ID_FILE)
+        self._longest_finish = FINISH_MODEL_SECONDS if config.wandb_artifact else FINISH_SECONDS
+        self._sync = f"cd {shlex.quote(os.fspath(folder))} && wandb sync"
         wandb.setup(wandb.Settings(silent=True))
         reason = ""
         if config.wandb == "online":
@@ -61,7 +63,7 @@ class WandbTracker:
         if config.wandb == "offline" or reason:
             self._run = self._init(folder, about, "offline")
             because = f", as the server cannot be had: {reason}" if reason else ""
-            say(f"W&B: offline{because}; to upload: cd {shlex.quote(os.fspath(folder))} && wandb sync")
+            say(f"W&B: offline{because}; to upload: {self._sync}")
         # Steps that a killed run did, and that are done again, are told twice: W&B's own count must not be theirs.
         self._run.define_metric("step", hidden=True)
         self._run.define_metric("*", step_metric="step")
@@ -77,7 +79,8 @@ class WandbTracker:
             disable_job_creation=True,
             x_transaction_log_flush_interval=FLUSH_SECONDS,
             init_timeout=INIT_SECONDS,
-            finish_timeout=FINISH_MODEL_SECONDS if self._config.wandb_artifact else FINISH_SECONDS,
+            finish_timeout=self._longest_finish,
+            finish_timeout_raises=True,
         )
         return wandb.init(
             mode=mode,
@@ -124,8 +127,13 @@ class WandbTracker:
 
     def close(self, failed: bool = False) -> None:
         """Ends the run, and waits a bounded time for uploads; what is not uploaded by then stays in the files."""
+        if not self._run.offline:
+            self._say("W&B: uploading what is left")
         try:
             self._run.finish(exit_code=int(failed))
+        except TimeoutError:
+            seconds = f"{self._longest_finish:.0f} s"
+            self._say(f"W&B: not all was uploaded within {seconds}; to upload: {self._sync} --include-online")
         except Exception:
             # Its service is lost, which W&B would tell again as Python ends.
             with contextlib.suppress(Exception):
