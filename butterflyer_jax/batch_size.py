@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from butterflyer_jax import compilation, step
+from butterflyer_jax import compilation, runs, step
 from butterflyer_jax.compilation import MIB, size_text
 from butterflyer_jax.config import Config, UserError
+from butterflyer_jax.console import say
 from butterflyer_jax.program import make_program
 
 # A batch size found is not the very largest, but needs this share of the memory at least.
@@ -23,9 +26,45 @@ PHOTOS_MULTIPLE = 8
 MIN_STEPS_PER_EPOCH = 10
 
 
+class Data(Protocol):
+    """What is asked of a data set here."""
+
+    species: tuple[str, ...]
+
+    def num_photos(self, split: str) -> int:
+        """Returns the photographs in a split."""
+
+    def photo_spec(self) -> Mapping[str, tuple[tuple[int, ...], Any]]:
+        """Returns (shape, dtype) of what a batch holds of one photograph, by name."""
+
+    def close(self) -> None:
+        """Lets threads and files go."""
+
+
 def unit(config: Config, mesh: Mesh) -> int:
     """Returns the number of photographs that a batch size found is a multiple of."""
     return mesh.size * config.gradient_accumulation * PHOTOS_MULTIPLE
+
+
+def settle(config: Config, output: str | os.PathLike[str], open_data: Callable[[Config], Data], mesh: Mesh) -> int:
+    """Returns the batch size of a run whose config leaves it open: that of the run in `output`, else what fits.
+
+    Args:
+      config: its batch_size is 0.
+      output: run folder.
+      open_data: opens the data set for a config with a batch size.
+      mesh: of the run.
+
+    Raises:
+      UserError: none fits.
+    """
+    saved = runs.saved_batch_size(output)
+    if saved:
+        return saved
+    with contextlib.closing(open_data(config.replace(batch_size=unit(config, mesh)))) as data:
+        size = find(config, len(data.species), data.num_photos("train"), data.photo_spec(), mesh)
+    say(f"batch_size: {size}, found for {mesh.size} device(s)")
+    return size
 
 
 def find(

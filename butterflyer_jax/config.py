@@ -169,6 +169,24 @@ class StopConfig:
 
 
 @dataclass
+class TrackingConfig:
+    """Where the numbers of a run go, beside its metrics.jsonl. A key is no field: W&B finds its own."""
+
+    wandb: str = option("off", "W&B: off, online, or offline (files in the run folder, for `wandb sync`)")
+    wandb_project: str = option("butterflyer", "project of the run at W&B")
+    wandb_entity: str = option("", "user or team at W&B; empty: the one that the key belongs to")
+    wandb_name: str = option("", "name of the run at W&B; empty: that of the run folder")
+    wandb_tags: str = option("", "tags of the run at W&B, between commas")
+    wandb_artifact: bool = option(False, "give the best checkpoint to W&B at the end")
+    tensorboard: bool = option(False, "event files for TensorBoard in the run folder's tensorboard/")
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Tells whether something here can show a picture."""
+        return self.wandb != "off" or self.tensorboard
+
+
+@dataclass
 class Config:
     """A run of training."""
 
@@ -192,6 +210,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     stop: StopConfig = field(default_factory=StopConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
 

@@ -76,5 +76,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "optim.name": ("sgd", "adamw", "lion", "lamb"),
     "optim.schedule": ("cosine", "polynomial", "step", "plateau", "constant"),
     "optim.average": ("none", "ema", "swa"),
+    "tracking.wandb": ("off", "online", "offline"),
     "checkpoint.metric": ("top1", "top5", "balanced_accuracy", "loss"),
 }

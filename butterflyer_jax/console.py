@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
 
 LINES_ELSEWHERE = 4
+# Columns of a terminal that a bar takes at least, with the space around it.
+MIN_BAR = 12
+# Steps may be faster than an eye, seconds.
+REDRAW_SECONDS = 0.1
 
 
 _quiet = False
@@ -52,43 +58,112 @@ def progress(items: Iterable[T], total: int, description: str) -> Iterator[T]:
             say(f"{description}: {done} of {total}")
 
 
+def show_start(rows: Sequence[tuple[str, str]], lines: Sequence[str]) -> None:
+    """Says on stderr what a run begins with: a panel of (label, value) rows on a terminal, `lines` elsewhere."""
+    if not sys.stderr.isatty():
+        for line in lines:
+            say(line)
+        return
+    import rich.box
+    import rich.console
+    import rich.panel
+    import rich.table
+    import rich.text
+
+    table = rich.table.Table.grid(padding=(0, 2))
+    for label, value in rows:
+        # As text: a path may hold what rich takes for markup.
+        table.add_row(rich.text.Text(label, "dim"), rich.text.Text(value, overflow="fold"))
+    panel = rich.panel.Panel(table, box=rich.box.ROUNDED, border_style="dim", expand=False)
+    rich.console.Console(stderr=True).print(panel)
+
+
 class TrainingDisplay:
     """The course of a run on stderr: a bar below the lines of the epochs on a terminal, the lines alone elsewhere."""
 
-    def __init__(self, total_steps: int, start_step: int) -> None:
+    def __init__(self, total_steps: int, start_step: int, num_epochs: int) -> None:
+        self._total_steps, self._num_epochs = total_steps, num_epochs
+        self._began: tuple[int, float] | None = None
+        self._drawn = 0.0
+        self._numbers: list[str] = []
         self._bar = None
         if _on_terminal():
             import rich.console
             import rich.progress
 
             self._bar = rich.progress.Progress(
-                rich.progress.TextColumn("step"),
-                rich.progress.MofNCompleteColumn(),
-                rich.progress.BarColumn(),
-                rich.progress.TextColumn("{task.description}"),
-                rich.progress.TimeRemainingColumn(),
+                rich.progress.TextColumn("{task.fields[place]}", markup=False),
+                rich.progress.BarColumn(bar_width=None),
+                rich.progress.TextColumn("{task.fields[numbers]}", markup=False),
                 console=rich.console.Console(stderr=True),
+                # Drawn when there is something new, not ten times a second.
+                auto_refresh=False,
+                expand=True,
                 transient=True,
             )
-            self._task = self._bar.add_task("compiling", total=total_steps, completed=start_step)
+            self._task = self._bar.add_task(
+                "", total=total_steps, completed=start_step, place=self._place(start_step), numbers="compiling"
+            )
 
     def __enter__(self) -> TrainingDisplay:
         if self._bar:
             self._bar.start()
+            self._bar.refresh()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar:
             self._bar.stop()
 
-    def step(self, step: int, text: str) -> None:
-        """Moves the bar to a step, with the newest numbers beside it."""
-        if self._bar:
-            self._bar.update(self._task, completed=step, description=text)
+    def step(self, record: Mapping[str, Any]) -> None:
+        """Moves the bar to a logged step, with its numbers beside it."""
+        if not self._bar:
+            return
+        step, now = record["step"], time.monotonic()
+        self._numbers = [
+            f"loss {record['loss']:.3f}",
+            f"top1 {record['top1']:.1%}",
+            f"{record['images_per_second']:,.0f} images/s",
+            f"data wait {record['data_wait']:.0%}",
+        ]
+        if self._began is None:
+            # Compilation, before this first line, tells nothing of the steps to come.
+            self._began = step, now
+        elif step < self._total_steps:
+            steps, seconds = step - self._began[0], now - self._began[1]
+            left = seconds / steps * (self._total_steps - step)
+            self._numbers.append(f"ETA {timedelta(seconds=round(left))}")
+        if now - self._drawn < REDRAW_SECONDS and step < self._total_steps:
+            return
+        self._drawn = now
+        place = self._place(step)
+        self._draw(completed=step, place=place, numbers=self._fitting(place, self._numbers))
 
-    def line(self, text: str) -> None:
-        """Prints a line that stays."""
+    def note(self, text: str) -> None:
+        """Shows what the run is at that is no step, until the next one."""
         if self._bar:
-            self._bar.console.print(text, highlight=False, markup=False)
+            self._draw(numbers="  ".join([*self._numbers[:1], text]))
+
+    def line(self, text: str, cut: bool = False) -> None:
+        """Prints a line that stays; with `cut`, a terminal that is too narrow for it shows its beginning alone."""
+        if self._bar:
+            overflow: Literal["ellipsis", "fold"] = "ellipsis" if cut else "fold"
+            self._bar.console.print(text, highlight=False, markup=False, no_wrap=cut, overflow=overflow)
         else:
             say(text)
+
+    def _place(self, step: int) -> str:
+        epoch = min(self._num_epochs, step * self._num_epochs // self._total_steps + 1)
+        return f"epoch {epoch}/{self._num_epochs}  step {step}/{self._total_steps}"
+
+    def _fitting(self, place: str, numbers: Sequence[str]) -> str:
+        """Returns as many of the numbers as leave room for a bar, the first and the last before the others."""
+        room = self._bar.console.width - len(place) - MIN_BAR if self._bar else 0
+        shown = list(numbers)
+        while len(shown) > 2 and len("  ".join(shown)) > room:
+            del shown[-2]
+        return "  ".join(shown)
+
+    def _draw(self, **fields: Any) -> None:
+        if self._bar:
+            self._bar.update(self._task, refresh=True, **fields)

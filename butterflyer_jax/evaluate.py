@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     import numpy as np
     from jax.sharding import Mesh
 
+    from butterflyer_jax.metrics import Sums
     from butterflyer_jax.step import EvalStep, Variables
 
 
 def evaluate_batches(
     eval_step: EvalStep, variables: Variables, batches: Iterable[Mapping[str, np.ndarray]], mesh: Mesh
-) -> dict[str, Any]:
-    """Returns the metrics over masked, padded batches: sums, divided once (see `metrics.Sums.compute`)."""
+) -> Sums:
+    """Returns the sums over masked, padded batches; `Sums.compute` divides them, once."""
     import jax
 
     from butterflyer_jax import sharding
@@ -38,7 +39,7 @@ def evaluate_batches(
             jax.block_until_ready(total)
     if total is None:
         raise ValueError("nothing to evaluate")
-    return total.compute()
+    return total
 
 
 def evaluate(
@@ -73,7 +74,7 @@ def evaluate(
             raise UserError(f"the data set has no photographs in split {split}")
         eval_step = step.make_eval_step(model.apply, run.config, mesh)
         with contextlib.closing(data.eval_batches(split)) as split_batches:
-            metrics = evaluate_batches(eval_step, variables, split_batches, mesh)
+            metrics = evaluate_batches(eval_step, variables, split_batches, mesh).compute()
     metrics |= {"split": split, "step": best_step}
     storage.write_text(run.folder / "eval" / split / "metrics.json", json.dumps(metrics, indent=2))
     return metrics

@@ -18,6 +18,7 @@ from butterflyer_jax.checkpoint import Checkpointer
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import TrainingDisplay
 from butterflyer_jax.evaluate import evaluate_batches
+from butterflyer_jax.gallery import NO_GALLERY, Gallery
 from butterflyer_jax.preempt import Preemption
 from butterflyer_jax.profiling import Cost, ProfileWindow
 from butterflyer_jax.progress import Progress
@@ -94,6 +95,7 @@ def fit(
     preemption: Preemption,
     config: Config,
     mesh: Mesh,
+    gallery: Gallery = NO_GALLERY,
 ) -> FitResult:
     """Trains from `state.step` to the end of the last epoch, or until there is a reason to stop.
 
@@ -120,9 +122,13 @@ def fit(
                 log.flush()
                 evaluation = None
                 if epoch_ends and data.num_photos("val"):
+                    display.note("evaluating")
                     with contextlib.closing(data.eval_batches("val")) as val_batches:
-                        evaluation = evaluate_batches(eval_step, state.evaluated, val_batches, mesh)
+                        watched = gallery.watch(val_batches)
+                        sums = evaluate_batches(eval_step, state.evaluated, watched, mesh)
+                    evaluation = sums.compute()
                     tracker.log({"step": step, "epoch": step / data.steps_per_epoch, "split": "val", **evaluation})
+                    gallery.show(step, step // data.steps_per_epoch, state.evaluated, sums.confusion)
                     progress.add(evaluation, config)
                     state = with_rate_scale(state, progress.rate_scale, mesh)
                 if epoch_ends:

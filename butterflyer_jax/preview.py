@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,10 +22,7 @@ from butterflyer_jax.config import Config, UserError
 
 # Batches that pass before a stage is timed: those that were ready, and compilation.
 WARM_UP = 4
-GRID_COLUMNS = 8
 MAX_GRID_PHOTOS = 32
-CAPTION_HEIGHT = 18
-GAP = 6
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,7 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
     """
     from PIL import Image
 
-    from butterflyer_jax import sharding
+    from butterflyer_jax import drawing, sharding
     from butterflyer_jax.data import storage
     from butterflyer_jax.data.pipeline import RecordData
 
@@ -138,26 +134,8 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
     x = np.asarray(_prepare(config)(sharding.put_batch(batch, mesh), 0))[: len(names)]
     pixels = (x * np.asarray(config.model.std) + np.asarray(config.model.mean)).clip(0, 1) * 255
     with storage.whole_file(target) as temporary, temporary.open("wb") as file:
-        _grid(np.rint(pixels).astype(np.uint8), names).save(file, picture_format)
+        drawing.grid(np.rint(pixels).astype(np.uint8), names).save(file, picture_format)
     return len(names)
-
-
-def _grid(pixels: np.ndarray, names: Sequence[str]) -> Any:
-    from PIL import Image, ImageDraw, ImageFont
-
-    side = max(pixels.shape[1], 96)
-    columns = min(GRID_COLUMNS, len(names))
-    rows = math.ceil(len(names) / columns)
-    cell_width, cell_height = side + GAP, side + CAPTION_HEIGHT + GAP
-    grid = Image.new("RGB", (columns * cell_width + GAP, rows * cell_height + GAP), "white")
-    draw, font = ImageDraw.Draw(grid), ImageFont.load_default(12)
-    for number, (photo, name) in enumerate(zip(pixels, names, strict=True)):
-        left, top = GAP + number % columns * cell_width, GAP + number // columns * cell_height
-        grid.paste(Image.fromarray(photo).resize((side, side), Image.Resampling.NEAREST), (left, top))
-        while draw.textlength(name, font) > side:
-            name = name.removesuffix("…")[:-1] + "…"
-        draw.text((left, top + side + 2), name, "black", font)
-    return grid
 
 
 def main(argv: Sequence[str]) -> None:

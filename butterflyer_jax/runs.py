@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import math
@@ -20,12 +21,11 @@ from jax.sharding import Mesh
 import butterflyer_jax
 from butterflyer_jax import sharding, step
 from butterflyer_jax.checkpoint import Checkpointer
-from butterflyer_jax.config import Config, UserError
+from butterflyer_jax.config import Config, TrackingConfig, UserError
 from butterflyer_jax.data import storage
 from butterflyer_jax.models import VGG, create_model
 
 CONFIG_FILE = "config.json"
-METRICS_FILE = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 PROFILE = "profile"
 # Fields that a run may be gone on with under other values: its batches do not depend on them, and so, but for the
@@ -36,6 +36,7 @@ FREE_FIELDS = {
     "model": ("remat",),
     "parallel": ("fsdp", "model_devices"),
     "checkpoint": ("every_steps", "keep_last", "keep_best"),
+    "tracking": tuple(item.name for item in dataclasses.fields(TrackingConfig)),
     "stop": ("patience", "target", "max_minutes"),
     "profile": ("start_step", "num_steps"),
 }
@@ -161,6 +162,27 @@ def load_model(run: Run) -> tuple[VGG, step.Variables, int, Mesh]:
     variables = checkpointer.restore(best_step, {item: abstract})[item]
     checkpointer.close()
     return model, variables, best_step, mesh
+
+
+def made_by(run: Run) -> dict[str, Any]:
+    """Returns the versions of packages and the git revision that a run was begun with."""
+    saved = _read_json(run.folder / CONFIG_FILE)
+    return {name: saved.get(name) for name in ("versions", "git_revision")}
+
+
+def model_files(run: Run, best_step: int) -> dict[str, Path]:
+    """Returns what it takes to predict with a checkpoint, by the place in a run folder; not the optimizer's state."""
+    folder = Path(run.folder)
+    checkpoint = folder / CHECKPOINTS / str(best_step)
+    files = [folder / CONFIG_FILE, *sorted(path for path in checkpoint.rglob("*") if path.is_file())]
+    # What is evaluated is in one of two places, see `load_model`.
+    rest = ["optimizer", *(["variables"] if run.config.optim.average != "none" else [])]
+    left_out = [checkpoint / name for name in rest]
+    return {
+        path.relative_to(folder).as_posix(): path
+        for path in files
+        if not any(path.is_relative_to(one) for one in left_out)
+    }
 
 
 def _read_json(file: epath.Path) -> dict[str, Any]:

@@ -112,9 +112,7 @@ class StepLog:
         }
         self._tracker.log(record)
         self._advise()
-        self._display.step(
-            step, f"loss {metrics['loss']:.3f}  top1 {metrics['top1']:.1%}  {images_per_second:,.0f} images/s"
-        )
+        self._display.step(record)
 
     def _close_window(self) -> tuple[float, float]:
         """Returns the seconds a step took, and the share of them that it waited for data."""
@@ -151,7 +149,8 @@ class StepLog:
             line += f"  val loss {evaluation['loss']:.3f}  val top1 {evaluation['top1']:.1%}"
         self._display.line(
             f"{line}  {images / seconds:,.0f} images/s  waiting for data {waited / seconds:.0%}"
-            f"  memory {host_memory_mib():,} MiB"
+            f"  memory {host_memory_mib():,} MiB",
+            cut=True,
         )
         self._epoch = []
         self._epoch_start = self._totals()

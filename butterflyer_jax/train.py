@@ -8,18 +8,19 @@ The same command on the same --output goes on where the run stopped, and ends wi
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from butterflyer_jax import cli, distributed
-from butterflyer_jax.config import Config
+from butterflyer_jax import cli, distributed, environment
+from butterflyer_jax.config import Config, TrackingConfig
 from butterflyer_jax.console import TrainingDisplay, say
 from butterflyer_jax.preempt import EXIT_CODES, Preemption
-
-DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
+from butterflyer_jax.startup import Start
 
 
 @dataclass(frozen=True)
@@ -64,38 +65,20 @@ def train(
     Raises:
       UserError: what the caller can mend, in one line.
     """
-    start = time.perf_counter()
+    began = time.perf_counter()
     config.validate()
     preemption = Preemption(config.stop.max_minutes)
-    if config.deterministic and DETERMINISTIC_FLAG not in os.environ.get("XLA_FLAGS", ""):
-        # Read when JAX looks for devices for the first time.
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC_FLAG}".strip()
-    distributed.start(place)
+    speaks = environment.prepare(config, place)
     # Imported here, not above: `--help` and a wrong path should answer at once.
     import jax
 
-    from butterflyer_jax import (
-        batch_size,
-        compilation,
-        console,
-        loop,
-        pretrained,
-        profiling,
-        runs,
-        sharding,
-        step,
-        tracking,
-    )
+    from butterflyer_jax import batch_size, compilation, gallery, loop, pretrained, runs, sharding, step, tracking
     from butterflyer_jax.checkpoint import Checkpointer
-    from butterflyer_jax.data import source, work
+    from butterflyer_jax.data import source
+    from butterflyer_jax.profiling import Cost, ProfileWindow, measure_peak_flops
     from butterflyer_jax.program import make_program
     from butterflyer_jax.progress import Progress
 
-    first_process = jax.process_index() == 0
-    if not first_process:
-        console.be_quiet()
-    if config.compilation_cache:
-        compilation.keep_compiled(work.cache_dir() / "xla")
     mesh = sharding.make_mesh(num_devices, config.parallel.model_devices)
     runs.refuse_other_folders(output)
     # Before the data set is built: that may take long, and this tells at once what does not fit.
@@ -106,17 +89,11 @@ def train(
         return source.open_data(dataset, config, not sharding.on_cpu(mesh), jax.process_index(), jax.process_count())
 
     if not config.batch_size:
-        size = runs.saved_batch_size(output)
-        if not size:
-            with contextlib.closing(open_data(config.replace(batch_size=batch_size.unit(config, mesh)))) as data:
-                size = batch_size.find(config, len(data.species), data.num_photos("train"), data.photo_spec(), mesh)
-            say(f"batch_size: {size}, found for {mesh.size} device(s)")
-        config = config.replace(batch_size=size)
+        config = config.replace(batch_size=batch_size.settle(config, output, open_data, mesh))
     sharding.check(config, mesh)
-    data = open_data(config)
-    # Closed whatever happens: a save under way is finished even when a later step fails.
+    # All that is opened is closed whatever happens: a save under way is finished even when a later step fails.
     with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.closing(data))
+        data = stack.enter_context(contextlib.closing(open_data(config)))
         program = make_program(config, len(data.species), data.steps_per_epoch, mesh, data.class_counts)
         initial_values = {}
         if start_weights is not None:
@@ -124,40 +101,42 @@ def train(
             initial_values = pretrained.match(start_weights, shapes, config.model, data.species)
             del start_weights
         run = runs.open_or_create(output, config, data.species, dataset, data.fingerprint)
-        say(
-            f"data: {data.num_photos('train')} train, {data.num_photos('val')} val, {data.num_photos('test')} test "
-            f"photographs of {len(data.species)} species in {dataset}"
-        )
-        checkpointer = Checkpointer(run.checkpoints, config.checkpoint)
-        stack.enter_context(contextlib.closing(checkpointer))
+        checkpointer = stack.enter_context(contextlib.closing(Checkpointer(run.checkpoints, config.checkpoint)))
         start_step = checkpointer.latest_step() or 0
         total_steps = config.num_epochs * data.steps_per_epoch
-        say(
-            f"run: {run.folder}, {config.model.variant} with {program.num_parameters:,} parameters in "
-            f"{program.dtype.name} on {mesh.size} {mesh.devices.flat[0].device_kind}, "
-            + (f"going on from step {start_step} of {total_steps}" if start_step else f"{total_steps} steps")
-        )
-        train_step = program.train_step
+        train_step, more = program.train_step, []
         if start_step < total_steps:
             batch = step.abstract_batch(data.photo_spec(), config.batch_size, mesh)
             compiled = compilation.compile_step(train_step, program.abstract_state, batch, mesh)
             compilation.check_fits(compiled.memory, config)
-            say(f"step: compiled in {compiled.seconds:.1f} s; memory a device {compiled.memory}")
             train_step = compiled.call
+            more = [("step", f"compiled in {compiled.seconds:.1f} s"), ("memory", f"a device {compiled.memory}")]
         if start_step:
             state, progress = loop.restore_state(checkpointer, start_step, program.abstract_state, data)
         else:
             state, progress = step.create_state(program.model, program.tx, config, mesh), Progress()
             if initial_values:
                 state = pretrained.insert(state, initial_values)
-        cost = profiling.Cost(
-            program.training_flops(config.data.image_size), mesh.size, profiling.measure_peak_flops(program.dtype)
+        start = Start(
+            photographs=(data.num_photos("train"), data.num_photos("val"), data.num_photos("test")),
+            num_species=len(data.species),
+            dataset=dataset,
+            run=os.fspath(run.folder),
+            variant=config.model.variant,
+            num_parameters=program.num_parameters,
+            precision=program.dtype.name,
+            devices=f"{mesh.size} {mesh.devices.flat[0].device_kind}",
+            start_step=start_step,
+            total_steps=total_steps,
         )
-        metrics_file = run.folder / runs.METRICS_FILE
-        tracker: tracking.Tracker
-        tracker = tracking.JsonlTracker(metrics_file, start_step) if first_process else tracking.NoTracker()
-        stack.enter_context(tracker)
-        display = stack.enter_context(TrainingDisplay(total_steps, start_step))
+        start.show(more)
+        about = {**config.to_dict(), "start": dataclasses.asdict(start), "made_by": runs.made_by(run)}
+        # A finished run has nothing more to tell.
+        where = config.tracking if start_step < total_steps else TrackingConfig()
+        trackers = stack.enter_context(
+            tracking.open_trackers(Path(run.folder), where, about, start_step, say, writes=speaks)
+        )
+        display = stack.enter_context(TrainingDisplay(total_steps, start_step, config.num_epochs))
         stack.enter_context(compilation.telling_of_memory(config))
         result = loop.fit(
             state=state,
@@ -166,25 +145,30 @@ def train(
             eval_step=program.eval_step,
             schedule=program.schedule,
             checkpointer=checkpointer,
-            tracker=tracker,
+            tracker=trackers,
             display=display,
-            profile=profiling.ProfileWindow(config.profile, run.folder / runs.PROFILE),
-            cost=cost,
+            profile=ProfileWindow(config.profile, run.folder / runs.PROFILE),
+            cost=Cost(program.training_flops(config.data.image_size), mesh.size, measure_peak_flops(program.dtype)),
             progress=progress,
             preemption=stack.enter_context(preemption),
             config=config,
             mesh=mesh,
+            gallery=gallery.open_gallery(program.model.apply, data.species, trackers, config, mesh),
         )
         best_step = checkpointer.best_step() or total_steps
-        return Summary(
-            run=os.fspath(output),
-            best_step=best_step,
-            val=checkpointer.metrics(best_step),
-            images_per_second=result.images_per_second,
-            seconds=time.perf_counter() - start,
-            steps=result.steps,
-            stopped=result.stopped,
-        )
+        scores = checkpointer.metrics(best_step)
+        # Whoever stops the process wants it to end soon.
+        if result.stopped not in EXIT_CODES:
+            trackers.keep_model(tracking.Model(best_step, scores, runs.model_files(run, best_step)))
+    return Summary(
+        run=os.fspath(output),
+        best_step=best_step,
+        val=scores,
+        images_per_second=result.images_per_second,
+        seconds=time.perf_counter() - began,
+        steps=result.steps,
+        stopped=result.stopped,
+    )
 
 
 def main(argv: Sequence[str]) -> None:

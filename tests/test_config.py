@@ -70,6 +70,7 @@ def test_json_round_trip() -> None:
         (["build.val_fraction=0.5", "build.test_fraction=0.5"], "leave nothing to train on"),
         (["augment.strength=brutal"], "augment.strength = 'brutal' must be one of none, light, medium, strong"),
         (["augment.erase_probability=1.1"], "augment.erase_probability = 1.1 must lie between 0.0 and 1.0"),
+        (["tracking.wandb=maybe"], "tracking.wandb = 'maybe' must be one of off, online, offline"),
         (["augment.mixup=-0.1"], "augment.mixup = -0.1 must lie between 0.0"),
         (["augment.mixup=nan"], "augment.mixup = nan must lie between"),
         (["augment.mixup=0.2", "batch_size=7"], "batch_size = 7 must be even for augment.mixup or cutmix"),

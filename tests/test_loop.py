@@ -96,7 +96,7 @@ def run(start: int = 0, nan_at: int = 1000, preemption: Any = None, **config: An
             schedule=lambda step: 0.1,
             checkpointer=recorder,
             tracker=recorder,
-            display=TrainingDisplay(6, start),
+            display=TrainingDisplay(6, start, 2),
             profile=ProfileWindow(recorder.config.profile, "nowhere"),
             cost=Cost(1e9, 1, 1e12),
             progress=Progress(),

@@ -36,10 +36,10 @@ class Clock:
     def log(self, record: dict[str, Any]) -> None:
         self.records.append(record)
 
-    def step(self, step: int, text: str) -> None:
+    def step(self, record: dict[str, Any]) -> None:
         pass
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, cut: bool = False) -> None:
         self.lines.append(text)
 
 

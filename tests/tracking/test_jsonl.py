@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -11,20 +12,20 @@ def steps(path: Path) -> list[int]:
 
 
 def test_lines_are_on_disk_at_once(tmp_path: Path) -> None:
-    with JsonlTracker(tmp_path / "m.jsonl", 0) as tracker:
+    with contextlib.closing(JsonlTracker(tmp_path / "m.jsonl", 0)) as tracker:
         tracker.log({"step": 1, "loss": 0.5})
         assert json.loads((tmp_path / "m.jsonl").read_text()) == {"step": 1, "loss": 0.5}
 
 
 def test_going_on_takes_out_what_will_be_done_again(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
-    with JsonlTracker(path, 0) as tracker:
+    with contextlib.closing(JsonlTracker(path, 0)) as tracker:
         for step in range(1, 8):
             tracker.log({"step": step})
     # Killed while it wrote.
     with path.open("a") as file:
         file.write('{"step": 8, "lo')
-    with JsonlTracker(path, 5) as tracker:
+    with contextlib.closing(JsonlTracker(path, 5)) as tracker:
         assert steps(path) == [1, 2, 3, 4, 5]
         tracker.log({"step": 6})
     assert steps(path) == [1, 2, 3, 4, 5, 6]

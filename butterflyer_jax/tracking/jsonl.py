@@ -1,4 +1,4 @@
-"""Where the numbers of a run go: metrics.jsonl, one object a line."""
+"""metrics.jsonl, one object a line."""
 
 from __future__ import annotations
 
@@ -6,35 +6,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-
-class Tracker(Protocol):
-    """Takes one record at a time; a context manager."""
-
-    def __enter__(self) -> Any: ...
-
-    def __exit__(self, *_: Any) -> None: ...
-
-    def log(self, record: Mapping[str, Any]) -> None:
-        """Keeps a record; it has at least `step`, `epoch` and `split`."""
-
-
-class NoTracker:
-    """Keeps nothing: of many processes one keeps the records."""
-
-    def __enter__(self) -> NoTracker:
-        return self
-
-    def log(self, record: Mapping[str, Any]) -> None:
-        """Does nothing."""
-
-    def __exit__(self, *_: object) -> None:
-        pass
+from butterflyer_jax.tracking.tracker import Model, Pictures
 
 
 class JsonlTracker:
-    """Appends records to a file; a context manager that closes it."""
+    """Appends records to a file."""
 
     def __init__(self, path: str | os.PathLike[str], start_step: int) -> None:
         """Opens the file for a run that goes on from `start_step`.
@@ -51,10 +29,14 @@ class JsonlTracker:
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
 
-    def __enter__(self) -> JsonlTracker:
-        return self
+    def show(self, pictures: Pictures) -> None:
+        """Does nothing: the file holds numbers."""
 
-    def __exit__(self, *_: object) -> None:
+    def keep_model(self, model: Model) -> None:
+        """Does nothing: the checkpoint lies beside the file."""
+
+    def close(self, failed: bool = False) -> None:
+        """Closes the file."""
         self._file.close()
 
 

@@ -1,0 +1,14 @@
+"""Where a run is told of: metrics.jsonl always, W&B and TensorBoard where the config says so.
+
+All are `Tracker`s, and so are several of them together (`Trackers`). Only metrics.jsonl may stop a run, as it belongs
+to it; what another cannot do is said once, and the run goes on without it.
+"""
+
+from __future__ import annotations
+
+from butterflyer_jax.tracking.fan_out import Optional, Trackers
+from butterflyer_jax.tracking.jsonl import JsonlTracker
+from butterflyer_jax.tracking.opening import open_trackers
+from butterflyer_jax.tracking.tracker import Model, Pictures, Sample, Tracker
+
+__all__ = ["JsonlTracker", "Model", "Optional", "Pictures", "Sample", "Tracker", "Trackers", "open_trackers"]

@@ -1,0 +1,84 @@
+"""The display of a run on terminals of several widths, and where there is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.terminal import Seen, on_terminal
+
+COURSE = """
+import time
+from butterflyer_jax import console
+from butterflyer_jax.startup import Start
+
+start = Start((448, 96, 96), 8, "/data/[bold]/records", "/runs/first", "vgg11", 578840, "float32", "1 cpu", START, 210)
+start.show([("memory", "1.5 GiB a device")])
+with console.TrainingDisplay(210, START, 15) as display:
+    for step in range(START + 1, 211):
+        numbers = {"loss": 0.547, "top1": 0.991, "images_per_second": 1217.3, "data_wait": 0.012}
+        display.step({"step": step, "split": "train", **numbers})
+        time.sleep(0.002)
+        if step % 14 == 0:
+            display.note("evaluating")
+            display.line(f"epoch {step // 14}/15  loss 0.547  top1 99.1%  val loss 0.077  memory 933 MiB", cut=True)
+            print("from elsewhere")
+    time.sleep(0.11)
+"""
+
+
+def course(columns: int, start: int = 0) -> Seen:
+    seen = on_terminal("-c", COURSE.replace("START", str(start)), columns=columns, cwd=ROOT)
+    assert seen.returncode == 0, seen.text
+    return seen
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_bar_fits_its_terminal_and_is_drawn_calmly(columns: int) -> None:
+    seen = course(columns)
+    bars = [line for line in seen.lines if "step " in line and "epoch" in line]
+    assert all(len(bar) <= columns and "━" in bar for bar in bars)
+    # In half a second, at most ten times a second; and for each evaluation, and below each line.
+    assert len(bars) < 80
+    running = [bar for bar in bars if "loss" in bar and "evaluating" not in bar]
+    assert all("ETA 0:00:0" in bar for bar in running[3:-4])
+    assert any("images/s  data wait 1%  ETA" in bar for bar in running) == (columns == 120)
+    # One line an epoch stays, cut rather than broken.
+    epochs = [line for line in seen.lines if line.startswith("epoch") and "val loss" in line]
+    assert [int(line.split("/")[0].removeprefix("epoch ")) for line in epochs] == list(range(1, 16))
+    assert all(len(line) <= columns for line in epochs)
+    # What others print does not break it.
+    assert sum(line.strip() == "from elsewhere" for line in seen.lines) == 15
+    assert "━" not in seen.lines[-1]
+
+
+def test_a_panel_shows_what_the_run_starts_with() -> None:
+    text = course(120, start=200).text
+    for row in (
+        "data       448 train, 96 val, 96 test photographs of 8 species",
+        "           /data/[bold]/records",
+        "model      vgg11, 578,840 parameters",
+        "devices    1 cpu",
+        "precision  float32",
+        "memory     1.5 GiB a device",
+        "steps      going on from step 200 of 210",
+        "run        /runs/first",
+    ):
+        assert f"│ {row} " in text
+
+
+def test_elsewhere_there_are_plain_lines() -> None:
+    code = COURSE.replace("START", "0")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    lines = result.stderr.splitlines()
+    assert lines[:3] == [
+        "data: 448 train, 96 val, 96 test photographs of 8 species in /data/[bold]/records",
+        "run: /runs/first, vgg11 with 578,840 parameters in float32 on 1 cpu, 210 steps",
+        "memory: 1.5 GiB a device",
+    ]
+    assert len(lines) == 3 + 15
+    assert lines[3] == "epoch 1/15  loss 0.547  top1 99.1%  val loss 0.077  memory 933 MiB"
+    assert "\x1b" not in result.stderr

@@ -1,0 +1,136 @@
+"""A server on this machine that W&B's client takes for its own: it keeps runs, their rows and their files.
+
+It answers the few requests that a run makes; artifacts are refused, which a run must survive, too.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from types import TracebackType
+from typing import Any
+
+
+@dataclass
+class ServedRun:
+    """What the server has of a run.
+
+    Attributes:
+      config: as it was last sent.
+      rows: of its history, in their order.
+      files: names of what was uploaded.
+    """
+
+    config: dict[str, Any] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
+
+
+class WandbServer:
+    """Serves until it is closed, or until a request for /stop: then it breaks every connection. A context manager.
+
+    Attributes:
+      runs: by their ids.
+      resumed: ids of runs that were gone on with.
+      lost: whether connections break.
+    """
+
+    def __init__(self) -> None:
+        self.runs: dict[str, ServedRun] = {}
+        self.resumed: list[str] = []
+        self.lost = False
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                if server.lost or self.path == "/stop":
+                    server.lost = True
+                    # To the client, a connection that breaks.
+                    self.close_connection = True
+                    return
+                answer = json.dumps(server.answer(self.path, body)).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_PUT = do_POST
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def __enter__(self) -> WandbServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, path: str, body: bytes) -> Any:
+        """Returns the answer to a request."""
+        if path.startswith("/upload/"):
+            _, _, run, name = path.split("/", 3)
+            self.runs[run].files.add(name)
+            return {}
+        if path.endswith("/file_stream"):
+            history = (json.loads(body).get("files") or {}).get("wandb-history.jsonl")
+            if history:
+                rows = self.runs[path.split("/")[-2]].rows
+                rows[history["offset"] :] = [json.loads(line) for line in history["content"]]
+            return {}
+        request = json.loads(body)
+        query, variables = request["query"], request.get("variables") or {}
+        if "RunResumeStatus" in query:
+            bucket = self._bucket(variables["name"]) if variables["name"] in self.runs else None
+            if bucket:
+                self.resumed.append(variables["name"])
+            return {"data": {"model": {**PROJECT, "bucket": bucket}}}
+        if "UpsertBucket" in query:
+            run = self.runs.setdefault(variables["name"], ServedRun())
+            run.config |= json.loads(variables["config"] or "{}")
+            return {"data": {"upsertBucket": {"bucket": self._bucket(variables["name"]), "inserted": True}}}
+        if "CreateRunFiles" in query:
+            urls = [
+                {"name": name, "uploadUrl": f"{self.url}/upload/{variables['run']}/{name}"}
+                for name in variables["files"]
+            ]
+            return {"data": {"createRunFiles": {"runID": "run", "uploadHeaders": [], "files": urls}}}
+        return {"errors": [{"message": "not here"}]}
+
+    def _bucket(self, name: str) -> dict[str, Any]:
+        run = self.runs[name]
+        lines = len(run.rows)
+        return {
+            "id": f"id-{name}",
+            "name": name,
+            "displayName": name,
+            "project": PROJECT,
+            "config": json.dumps(run.config),
+            "summaryMetrics": "{}",
+            "logLineCount": 0,
+            "eventsLineCount": 0,
+            "historyLineCount": lines,
+            "historyTail": json.dumps([json.dumps(row) for row in run.rows[-1:]]),
+            "eventsTail": "[]",
+            "tags": [],
+            "wandbConfig": '{"t": 1}',
+        }
+
+
+PROJECT = {"id": "project", "name": "butterflyer", "entity": {"id": "entity", "name": "people"}}
