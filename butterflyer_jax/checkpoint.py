@@ -58,6 +58,10 @@ class Checkpointer:
         """Returns the newest saved step, None where there is none."""
         return self._manager.latest_step()
 
+    def steps(self) -> list[int]:
+        """Returns the saved steps."""
+        return sorted(self._manager.all_steps())
+
     def best_step(self) -> int | None:
         """Returns the saved step with the best evaluation, the newest where none was evaluated."""
         self._manager.wait_until_finished()

@@ -48,6 +48,9 @@ class DataConfig:
     """How records become batches."""
 
     image_size: int = option(224, "side of the square network input, pixels")
+    start_image_size: int = option(
+        0, "side that training starts with, pixels; it grows to image_size in four stages; 0: image_size throughout"
+    )
     eval_crop_fraction: float = option(0.875, "side of the central evaluation crop, as a share of the short side")
     mode: str = option(
         "auto",

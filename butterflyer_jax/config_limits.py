@@ -22,6 +22,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "build.num_shards": (0, 100_000),
     # Five max-pools halve the side five times.
     "data.image_size": (32, 8192),
+    "data.start_image_size": (0, 8192),
     "data.eval_crop_fraction": (0.1, 1.0),
     "data.cache_gib": (0.0, 1e6),
     "data.shuffle_window": _POSITIVE,

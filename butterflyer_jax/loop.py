@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import itertools
 import time
@@ -11,9 +12,10 @@ from typing import Any, Protocol
 
 import jax
 import numpy as np
+from etils import epath
 from jax.sharding import Mesh
 
-from butterflyer_jax import sharding
+from butterflyer_jax import broken, sharding
 from butterflyer_jax.checkpoint import Checkpointer
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import TrainingDisplay
@@ -96,6 +98,7 @@ def fit(
     config: Config,
     mesh: Mesh,
     gallery: Gallery = NO_GALLERY,
+    folder: epath.Path | None = None,
 ) -> FitResult:
     """Trains from `state.step` to the end of the last epoch, or until there is a reason to stop.
 
@@ -111,7 +114,12 @@ def fit(
     log = StepLog(data, total_steps, schedule, tracker, display, config, cost)
     # Virtual CPU devices deadlock when steps are queued.
     step_by_step = sharding.on_cpu(mesh) and mesh.size > 1
-    with contextlib.closing(data.train_batches(start_step)) as on_host:
+    # The metrics of a step come when the next has started: its batch is kept till then.
+    recent: collections.deque[tuple[int, Mapping[str, jax.Array]]] = collections.deque(maxlen=2)
+    with (
+        contextlib.closing(data.train_batches(start_step)) as on_host,
+        broken.keeping(folder, recent, data.steps_per_epoch),
+    ):
         batches = sharding.prefetch(itertools.islice(on_host, total_steps - start_step), mesh)
         for step in range(start_step, total_steps + 1):
             epoch_ends = step % data.steps_per_epoch == 0
@@ -146,6 +154,7 @@ def fit(
             batch = next(batches)
             waited = time.perf_counter() - waiting_since
 
+            recent.append((step + 1, batch))
             state, metrics = train_step(state, batch)
             log.add(step + 1, metrics, waited)
             if step_by_step:

@@ -53,7 +53,12 @@ class Program:
 
 
 def make_program(
-    config: Config, num_classes: int, steps_per_epoch: int, mesh: Mesh, class_counts: Sequence[int] | None = None
+    config: Config,
+    num_classes: int,
+    steps_per_epoch: int,
+    mesh: Mesh,
+    class_counts: Sequence[int] | None = None,
+    schedule: optax.Schedule | None = None,
 ) -> Program:
     """Returns what a run computes with; nothing is compiled or allocated yet.
 
@@ -63,6 +68,7 @@ def make_program(
       steps_per_epoch: batches an epoch.
       mesh: of the run.
       class_counts: training photographs of each species, which `optim.class_balance` weighs by.
+      schedule: learning rate by step, by default the config's.
 
     Raises:
       UserError: the devices cannot be used as `config` says.
@@ -70,7 +76,7 @@ def make_program(
     sharding.check(config, mesh)
     dtype = sharding.compute_dtype(config.precision, mesh)
     model = create_model(config.model, num_classes, dtype)
-    schedule = optim.make_schedule(config.optim, steps_per_epoch, config.num_epochs * steps_per_epoch)
+    schedule = schedule or optim.make_schedule(config.optim, steps_per_epoch, config.num_epochs * steps_per_epoch)
     tx = optim.make_optimizer(config.optim, schedule)
     balance = config.optim.class_balance
     weights = losses.class_weights(class_counts, balance) if class_counts and balance else None

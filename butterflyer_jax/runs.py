@@ -28,6 +28,8 @@ from butterflyer_jax.models import VGG, create_model
 CONFIG_FILE = "config.json"
 CHECKPOINTS = "checkpoints"
 PROFILE = "profile"
+# What is learned of a run before it begins lies where it will.
+CHECK_FILES = ("find_lr.json", "find_lr.png", "sanity.json", "sanity.png")
 # Fields that a run may be gone on with under other values: its batches do not depend on them, and so, but for the
 # rounding of other layouts, its weights.
 FREE_FIELDS = {
@@ -125,7 +127,9 @@ def refuse_other_folders(output: str | os.PathLike[str]) -> None:
     if not folder.exists() or (folder / CONFIG_FILE).exists():
         return
     # A run that was killed while it wrote its config leaves a hidden file.
-    if not folder.is_dir() or any(not path.name.startswith(".") for path in folder.iterdir()):
+    if not folder.is_dir() or any(
+        not path.name.startswith(".") and path.name not in CHECK_FILES for path in folder.iterdir()
+    ):
         raise UserError(f"{folder} is not empty and holds no run; take another --output")
 
 

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 import psutil
 
-from butterflyer_jax.config import Config, UserError
+from butterflyer_jax.broken import BrokenStep
+from butterflyer_jax.config import Config
 from butterflyer_jax.console import TrainingDisplay
 from butterflyer_jax.profiling import Cost
 from butterflyer_jax.tracking import Tracker
@@ -87,13 +88,8 @@ class StepLog:
         metrics = {name: float(value) for name, value in jax.device_get(on_device).items()}
         self._window_steps += 1
         self._epoch.append((metrics["loss"], metrics["top1"]))
-        broken = [name for name in ("loss", "gradient_norm") if not math.isfinite(metrics[name])]
-        if broken:
-            name = broken[0].replace("_", " ")
-            raise UserError(
-                f"the {name} is {metrics[broken[0]]} at step {step}: lower optim.learning_rate, lengthen "
-                "optim.warmup_epochs, or set optim.gradient_clip_norm; the last checkpoint is from before that step"
-            )
+        if not all(math.isfinite(metrics[name]) for name in ("loss", "gradient_norm")):
+            raise BrokenStep(step, metrics)
         if step % self._config.log_every_steps and step != self._total_steps:
             return
         step_seconds, data_wait = self._close_window()

@@ -7,6 +7,7 @@ The same command on the same --output goes on where the run stopped, and ends wi
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import os
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from butterflyer_jax import cli, distributed, environment
-from butterflyer_jax.config import Config, TrackingConfig
+from butterflyer_jax.config import Config, TrackingConfig, UserError
 from butterflyer_jax.console import TrainingDisplay, say
 from butterflyer_jax.preempt import EXIT_CODES, Preemption
 from butterflyer_jax.startup import Start
@@ -154,6 +155,7 @@ def train(
             config=config,
             mesh=mesh,
             gallery=gallery.open_gallery(program.model.apply, data.species, trackers, config, mesh),
+            folder=run.folder,
         )
         best_step = checkpointer.best_step() or total_steps
         scores = checkpointer.metrics(best_step)
@@ -183,9 +185,21 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 of several listens (see README)")
     parser.add_argument("--num_processes", type=int, metavar="N", help="processes of this run, over all hosts")
     parser.add_argument("--process_id", type=int, metavar="I", help="which of them this is, from 0")
+    parser.add_argument(
+        "--find_lr", action="store_true", help="only look for a learning rate: 100 steps, a plot in the run folder"
+    )
+    parser.add_argument(
+        "--sanity", action="store_true", help="only see whether one batch can be learned; a plot in the run folder"
+    )
+    parser.add_argument(
+        "--replay", action="store_true", help="only do a step again after which the network was not finite"
+    )
     args, rest = parser.parse_known_args(argv)
     config = cli.load_config(args.config, cli.split_overrides(rest))
     place = distributed.from_flags(args.coordinator, args.num_processes, args.process_id)
+    if args.find_lr or args.sanity or args.replay:
+        _check(config, args)
+        return
     summary = train(config, args.input, args.output, args.gpu, place)
     if place and place.process_id:
         return
@@ -197,6 +211,31 @@ def main(argv: Sequence[str]) -> None:
         print(f"next: the same command goes on from step {summary.steps}")
         sys.exit(EXIT_CODES[summary.stopped])
     print(f"next: python -m butterflyer_jax.evaluate --run {summary.run}")
+
+
+def _check(config: Config, args: argparse.Namespace) -> None:
+    """Does what is asked for before a run, or after it broke."""
+    environment.prepare(config, None)
+    from butterflyer_jax import checks, runs
+
+    input, output = args.input, args.output
+    if args.replay:
+        print(checks.replay(config, output))
+        return
+    runs.refuse_other_folders(output)
+    if not config.batch_size:
+        raise UserError("--find_lr and --sanity need a batch_size, not 0")
+    if args.find_lr:
+        found = checks.find_learning_rate(config, input, output)
+        print(f"the loss fell fastest at learning rate {found.suggestion:.2g}: see {output}/find_lr.png")
+        print(f"next: --config.optim.learning_rate={found.suggestion:.2g}")
+    if args.sanity:
+        fit = checks.overfit_one_batch(config, input, output)
+        word = "learned" if fit.learned else "not learned"
+        print(f"one batch {word}: loss {fit.losses[0]:.3f} to {fit.losses[-1]:.3f} in {len(fit.losses)} steps")
+        if not fit.learned:
+            print("next: try --find_lr, or a smaller optim.learning_rate")
+            sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from butterflyer_jax.config import OptimConfig
 from butterflyer_jax.losses import class_weights, cross_entropy
-from butterflyer_jax.optim import make_optimizer, make_schedule, mask_by_path
+from butterflyer_jax.optim import average, layer_multipliers, make_optimizer, make_schedule, mask_by_path
 
 
 def test_warmup_then_cosine_to_zero() -> None:
@@ -30,6 +32,67 @@ def test_constant_without_warmup() -> None:
 def test_a_warmup_longer_than_the_run_still_ends() -> None:
     schedule = make_schedule(OptimConfig(learning_rate=0.4, warmup_epochs=100), 1, 3)
     assert 0 < float(schedule(0)) < float(schedule(2)) <= 0.4 + 1e-6
+
+
+def test_steps_count_from_the_start_of_the_run() -> None:
+    config = OptimConfig(learning_rate=0.4, warmup_epochs=1, schedule="step", decay_epochs=2, decay_factor=0.5)
+    schedule = make_schedule(config, steps_per_epoch=5, total_steps=30)
+    np.testing.assert_allclose(
+        [schedule(at) for at in (5, 9, 10, 19, 20, 29)], [0.4, 0.4, 0.2, 0.2, 0.1, 0.1], rtol=1e-6
+    )
+    long_warmup = make_schedule(dataclasses.replace(config, warmup_epochs=3), 5, 30)
+    np.testing.assert_allclose([long_warmup(at) for at in (15, 19, 20)], [0.2, 0.2, 0.1], rtol=1e-6)
+
+
+def test_polynomial_to_zero() -> None:
+    config = OptimConfig(learning_rate=0.4, warmup_epochs=0, schedule="polynomial", polynomial_power=2)
+    schedule = make_schedule(config, 5, 20)
+    np.testing.assert_allclose([schedule(at) for at in (0, 10, 20)], [0.4, 0.1, 0.0], atol=1e-7)
+
+
+LAYERS = {"block1_conv1": 0, "block1_bn1": 0, "block2_conv1": 1, "block10_conv1": 2, "fc1": 3, "fc2": 4, "logits": 5}
+
+
+def test_layers_further_from_the_last_move_less() -> None:
+    params = {
+        name: {"kernel": jnp.ones(1), "bias": jnp.ones(1)} for name in reversed(LAYERS) if name != "block10_conv1"
+    }
+    multipliers = layer_multipliers(params, 0.5)
+    found = {name: layer["kernel"] for name, layer in multipliers.items()}
+    assert found == {
+        "logits": 1.0,
+        "fc2": 0.5,
+        "fc1": 0.25,
+        "block2_conv1": 0.125,
+        "block1_conv1": 0.0625,
+        "block1_bn1": 0.0625,
+    }
+    config = OptimConfig(learning_rate=1, warmup_epochs=0, schedule="constant", weight_decay=0, momentum=0)
+    config.layer_decay = 0.5
+    tx = make_optimizer(config, make_schedule(config, 1, 10))
+    updates, _ = tx.update(params, tx.init(params), params)
+    np.testing.assert_allclose(updates["fc1"]["bias"], -0.25)
+
+
+def test_the_moving_average_forgets_the_start_and_then_decays() -> None:
+    config = OptimConfig(average="ema", ema_decay=0.9)
+    averaged = 5.0
+    for step in range(1, 200):
+        averaged = average(config, averaged, 1.0 * step, jnp.int32(step), 10)
+    # Of a straight line it lags decay / (1 - decay) steps behind.
+    assert float(averaged) == pytest.approx(199 - 9, abs=0.01)
+    first = average(config, 5.0, 1.0, jnp.int32(1), 10)
+    assert float(first) == pytest.approx(2 / 11 * 5 + 9 / 11)
+
+
+def test_swa_is_the_mean_of_the_ends_of_epochs() -> None:
+    config = OptimConfig(average="swa", swa_start_epoch=2)
+    averaged, seen = 0.0, {}
+    for step in range(1, 21):
+        averaged = average(config, averaged, float(step), jnp.int32(step), 4)
+        seen[step] = float(averaged)
+    # Until the end of the second epoch the weights themselves; then the mean of steps 8, 12, 16, 20.
+    assert [seen[step] for step in (3, 7, 8, 11, 12, 15, 16, 20)] == pytest.approx([3, 7, 8, 8, 10, 10, 12, 14])
 
 
 PARAMS = {"conv": {"kernel": jnp.ones(3), "bias": jnp.ones(2)}, "bn": {"scale": jnp.ones(2)}}

@@ -149,7 +149,8 @@ def _id_of(file: Path) -> str:
             return run_id
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass
-    run_id = uuid.uuid4().hex[:16]
+    # An agent of a W&B sweep has chosen one.
+    run_id = os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:16]
     temporary = file.with_name(f".{file.name}")
     temporary.write_text(json.dumps({"id": run_id}), encoding="utf-8")
     temporary.replace(file)
