@@ -55,13 +55,17 @@ def scaled_images(batch: Mapping[str, jax.Array], image_size: int) -> jax.Array:
     """Returns the photographs at the network's size, float32 [batch, image_size, image_size, 3] from 0 to 1.
 
     Args:
-      batch: image uint8 [batch, height, width, 3]; where `height` and `width` are not yet `image_size`, also window
-        int32 [batch, 4]: top, left, height and width, in pixels, of the part that is scaled to it.
+      batch: image uint8 [batch, height, width, 3], and where the crop is left to the device window int32 [batch, 4]:
+        top, left, height and width, in pixels, of the part that is scaled; by default all of the image.
       image_size: side of the square, pixels.
     """
+    images = batch["image"]
     if "window" in batch:
-        return resize_windows(batch["image"], batch["window"], image_size) / 255
-    return batch["image"].astype(jnp.float32) / 255
+        return resize_windows(images, batch["window"], image_size) / 255
+    if images.shape[1:3] == (image_size, image_size):
+        return images.astype(jnp.float32) / 255
+    window = jnp.array([0, 0, *images.shape[1:3]], jnp.int32)
+    return resize_windows(images, jnp.broadcast_to(window, (len(images), 4)), image_size) / 255
 
 
 def augment(images: jax.Array, keys: jax.Array, config: AugmentConfig, model: ModelConfig) -> jax.Array:

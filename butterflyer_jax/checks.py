@@ -30,6 +30,8 @@ DIVERGED = 4.0
 # Share of the running mean of the loss that a step keeps.
 SMOOTHING = 0.9
 OVERFIT_STEPS = 200
+# Over so many steps the fall of the loss is measured: a sixth of all.
+FALL_STEPS = 16
 # One batch is learned when its loss is this share of the first.
 LEARNED_SHARE = 0.1
 
@@ -91,9 +93,10 @@ def find_learning_rate(config: Config, input: str | os.PathLike[str], output: st
                 break
     finite = [value for value in losses if math.isfinite(value)]
     rates, losses = rates[: len(finite)], finite
-    # Over the logarithm of the rate, whose steps are equal. The lowest loss ends the fall.
-    fall = np.diff(losses[: int(np.argmin(losses)) + 1])
-    found = LearningRates(rates, losses, rates[int(np.argmin(fall))] if len(fall) else rates[0])
+    # Over the logarithm of the rate, whose steps are equal, and several of them: single batches differ too much.
+    fall = np.subtract(losses[FALL_STEPS:], losses[:-FALL_STEPS])
+    steepest = int(np.argmin(fall)) + FALL_STEPS // 2 if len(fall) else 0
+    found = LearningRates(rates, losses, rates[steepest])
     _write(output, "find_lr", dataclasses.asdict(found))
     _plot(output, "find_lr", rates, losses, "learning rate", marked=found.suggestion, logarithmic=True)
     return found

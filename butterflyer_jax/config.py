@@ -241,6 +241,12 @@ class Config:
                 raise UserError(f"config field {name} = {flat[name][0]!r} is no regex: {error}") from error
         if min(self.model.std) <= 0:
             raise UserError(f"config field model.std = {self.model.std!r} must be above 0")
+        start_size = self.data.start_image_size
+        if start_size and not (32 <= start_size <= self.data.image_size and self.model.head == "gap"):
+            raise UserError(
+                f"config field data.start_image_size = {start_size} must lie between 32 and data.image_size, and needs "
+                "model.head = gap: a dense layer on flattened maps fits one size alone"
+            )
         if self.data.class_balance and self.optim.class_balance:
             raise UserError(
                 "config fields data.class_balance and optim.class_balance both weigh species: set one of them"

@@ -85,14 +85,14 @@ class FitResult:
 def fit(
     state: TrainState,
     data: Data,
-    train_step: TrainStep,
+    step_at: Callable[[int], TrainStep],
     eval_step: EvalStep,
     schedule: Callable[[int], Any],
     checkpointer: Checkpointer,
     tracker: Tracker,
     display: TrainingDisplay,
     profile: ProfileWindow,
-    cost: Cost,
+    cost_at: Callable[[int], Cost],
     progress: Progress,
     preemption: Preemption,
     config: Config,
@@ -111,7 +111,7 @@ def fit(
     """
     start_step = int(state.step)
     total_steps = config.num_epochs * data.steps_per_epoch
-    log = StepLog(data, total_steps, schedule, tracker, display, config, cost)
+    log = StepLog(data, total_steps, schedule, tracker, display, config, cost_at)
     # Virtual CPU devices deadlock when steps are queued.
     step_by_step = sharding.on_cpu(mesh) and mesh.size > 1
     # The metrics of a step come when the next has started: its batch is kept till then.
@@ -155,7 +155,7 @@ def fit(
             waited = time.perf_counter() - waiting_since
 
             recent.append((step + 1, batch))
-            state, metrics = train_step(state, batch)
+            state, metrics = step_at(step)(state, batch)
             log.add(step + 1, metrics, waited)
             if step_by_step:
                 jax.block_until_ready(state)

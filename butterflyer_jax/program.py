@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from butterflyer_jax import losses, optim, sharding, step
 from butterflyer_jax.config import Config
 from butterflyer_jax.models import VGG, create_model, forward_flops
 
+NUM_STAGES = 4
+
 
 @dataclass(frozen=True)
 class Program:
@@ -24,7 +27,8 @@ class Program:
       model: the network.
       tx: the optimizer.
       schedule: learning rate by step.
-      train_step, eval_step: see `step.make_train_step` and `step.make_eval_step`.
+      train_steps: see `step.make_train_step`; by the side of the images, pixels, smaller ones first.
+      eval_step: see `step.make_eval_step`.
       abstract_state: shapes, dtypes and shardings of the state.
       dtype: of the computation.
     """
@@ -32,10 +36,15 @@ class Program:
     model: VGG
     tx: optax.GradientTransformation
     schedule: optax.Schedule
-    train_step: Any
+    train_steps: dict[int, Any]
     eval_step: step.EvalStep
     abstract_state: step.TrainState
     dtype: jnp.dtype
+
+    @property
+    def train_step(self) -> Any:
+        """The train step at the network's full image size."""
+        return self.train_steps[max(self.train_steps)]
 
     @property
     def num_parameters(self) -> int:
@@ -84,8 +93,34 @@ def make_program(
         model=model,
         tx=tx,
         schedule=schedule,
-        train_step=step.make_train_step(model.apply, tx, config, mesh, steps_per_epoch, weights),
+        train_steps={
+            size: step.make_train_step(model.apply, tx, _at_size(config, size), mesh, steps_per_epoch, weights)
+            for size in image_sizes(config)
+        },
         eval_step=step.make_eval_step(model.apply, config, mesh),
         abstract_state=step.abstract_state(model, tx, config, mesh),
         dtype=dtype,
     )
+
+
+def image_sizes(config: Config) -> list[int]:
+    """Returns the sides of the images that a run trains on, in order: one, or four stages that grow evenly.
+
+    Smaller images first cost less and regularise (progressive resizing; Tan & Le 2021, arXiv:2104.00298). Sides are
+    multiples of 32, as the network halves them five times, but for the last.
+    """
+    start, end = config.data.start_image_size, config.data.image_size
+    if not start:
+        return [end]
+    sizes = [start + (end - start) * stage // (NUM_STAGES - 1) for stage in range(NUM_STAGES)]
+    return [*dict.fromkeys([*(size // 32 * 32 for size in sizes[:-1]), end])]
+
+
+def image_size_at(config: Config, step_number: int, total_steps: int) -> int:
+    """Returns the side of the images that the step after `step_number` steps takes; stages are equally long."""
+    sizes = image_sizes(config)
+    return sizes[min(len(sizes) * step_number // total_steps, len(sizes) - 1)]
+
+
+def _at_size(config: Config, image_size: int) -> Config:
+    return config.replace(data=dataclasses.replace(config.data, image_size=image_size))

@@ -47,9 +47,9 @@ class StepLog:
         tracker: Tracker,
         display: TrainingDisplay,
         config: Config,
-        cost: Cost,
+        cost_at: Callable[[int], Cost],
     ) -> None:
-        self._cost = cost
+        self._cost_at = cost_at
         self._data, self._total_steps = data, total_steps
         self._schedule, self._tracker, self._display, self._config = schedule, tracker, display, config
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
@@ -102,7 +102,7 @@ class StepLog:
             "learning_rate": float(self._schedule(step - 1)),
             "step_ms": round(1000 * step_seconds, 3),
             "images_per_second": round(images_per_second, 2),
-            **self._cost.figures(images_per_second),
+            **self._cost_at(step - 1).figures(images_per_second),
             "data_wait": round(data_wait, 4),
             "host_memory_mib": host_memory_mib(),
         }

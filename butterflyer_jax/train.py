@@ -77,7 +77,7 @@ def train(
     from butterflyer_jax.checkpoint import Checkpointer
     from butterflyer_jax.data import source
     from butterflyer_jax.profiling import Cost, ProfileWindow, measure_peak_flops
-    from butterflyer_jax.program import make_program
+    from butterflyer_jax.program import image_size_at, make_program
     from butterflyer_jax.progress import Progress
 
     mesh = sharding.make_mesh(num_devices, config.parallel.model_devices)
@@ -105,13 +105,20 @@ def train(
         checkpointer = stack.enter_context(contextlib.closing(Checkpointer(run.checkpoints, config.checkpoint)))
         start_step = checkpointer.latest_step() or 0
         total_steps = config.num_epochs * data.steps_per_epoch
-        train_step, more = program.train_step, []
+        train_steps, more = program.train_steps, []
         if start_step < total_steps:
             batch = step.abstract_batch(data.photo_spec(), config.batch_size, mesh)
-            compiled = compilation.compile_step(train_step, program.abstract_state, batch, mesh)
-            compilation.check_fits(compiled.memory, config)
-            train_step = compiled.call
-            more = [("step", f"compiled in {compiled.seconds:.1f} s"), ("memory", f"a device {compiled.memory}")]
+            first_size = image_size_at(config, start_step, total_steps)
+            compiled = {
+                size: compilation.compile_step(program.train_steps[size], program.abstract_state, batch, mesh)
+                for size in program.train_steps
+                if size >= first_size
+            }
+            largest = compiled[config.data.image_size]
+            compilation.check_fits(largest.memory, config)
+            seconds = sum(one.seconds for one in compiled.values())
+            more = [("step", f"compiled in {seconds:.1f} s"), ("memory", f"a device {largest.memory}")]
+            train_steps = {size: one.call for size, one in compiled.items()}
         if start_step:
             state, progress = loop.restore_state(checkpointer, start_step, program.abstract_state, data)
         else:
@@ -137,19 +144,22 @@ def train(
         trackers = stack.enter_context(
             tracking.open_trackers(Path(run.folder), where, about, start_step, say, writes=speaks)
         )
+        peak_flops = measure_peak_flops(program.dtype)
         display = stack.enter_context(TrainingDisplay(total_steps, start_step, config.num_epochs))
         stack.enter_context(compilation.telling_of_memory(config))
         result = loop.fit(
             state=state,
             data=data,
-            train_step=train_step,
+            step_at=lambda done: train_steps[image_size_at(config, done, total_steps)],
             eval_step=program.eval_step,
             schedule=program.schedule,
             checkpointer=checkpointer,
             tracker=trackers,
             display=display,
             profile=ProfileWindow(config.profile, run.folder / runs.PROFILE),
-            cost=Cost(program.training_flops(config.data.image_size), mesh.size, measure_peak_flops(program.dtype)),
+            cost_at=lambda done: Cost(
+                program.training_flops(image_size_at(config, done, total_steps)), mesh.size, peak_flops
+            ),
             progress=progress,
             preemption=stack.enter_context(preemption),
             config=config,

@@ -53,7 +53,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def steps(clock: Clock, waits: list[float]) -> step_log.StepLog:
     """Logs a step of four seconds for each wait, the seconds of it that were spent waiting for data."""
     config = Config(batch_size=8, log_every_steps=1)
-    log = step_log.StepLog(clock, 100, lambda step: 0.1, clock, clock, config, COST)  # type: ignore[arg-type]
+    log = step_log.StepLog(clock, 100, lambda step: 0.1, clock, clock, config, lambda step: COST)  # type: ignore[arg-type]
     for number, waited in enumerate(waits, start=1):
         clock.now += STEP_SECONDS
         metrics = {name: jnp.float32(1) for name in ("loss", "top1", "gradient_norm")}

@@ -1,0 +1,243 @@
+"""Runs that end early, break, are looked at before, or are killed again and again, through the commands."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.commands.test_train import final_arrays, records
+from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error
+
+# The config file is Python: it sends this process a signal when the third step is logged.
+SIGNAL_AT_STEP_3 = """
+import os, signal
+from butterflyer_jax import tracking
+log = tracking.JsonlTracker.log
+def log_and_signal(self, record):
+    log(self, record)
+    if record["step"] == 3 and record["split"] == "train":
+        os.kill(os.getpid(), signal.{name})
+tracking.JsonlTracker.log = log_and_signal
+"""
+# Dies with SIGKILL at a moment of its own, the first time that it comes there; $MOMENT counts them.
+DEADLY = """
+import os, signal
+from butterflyer_jax import checkpoint, evaluate, loop, step, step_log, tracking
+from butterflyer_jax.data import records as data_records
+
+def die_when(owner, name, condition, after=False):
+    original = getattr(owner, name)
+    def wrapper(*args, **kwargs):
+        due = condition(*args, **kwargs)
+        if due and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*args, **kwargs)
+        if due:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(owner, name, wrapper)
+
+def at_step(split, number):
+    return lambda self, record: record["split"] == split and record["step"] == number
+
+def any_call(*args, **kwargs):
+    return True
+
+def saves(number):
+    return lambda self, at, *args, **kwargs: at == number
+
+MOMENTS = [
+    lambda: die_when(step, "create_state", any_call, after=True),
+    lambda: die_when(step_log.StepLog, "add", any_call),
+    lambda: die_when(tracking.JsonlTracker, "log", at_step("train", 1), after=True),
+    lambda: die_when(tracking.JsonlTracker, "log", at_step("train", 3)),
+    lambda: die_when(loop, "evaluate_batches", any_call),
+    lambda: die_when(tracking.JsonlTracker, "log", at_step("val", 4), after=True),
+    lambda: die_when(checkpoint.Checkpointer, "save", saves(4)),
+    lambda: die_when(checkpoint.Checkpointer, "save", saves(4), after=True),
+    lambda: die_when(tracking.JsonlTracker, "log", at_step("train", 6), after=True),
+    lambda: die_when(checkpoint.Checkpointer, "save", saves(8), after=True),
+]
+if os.environ.get("MOMENT"):
+    MOMENTS[int(os.environ["MOMENT"])]()
+"""
+NUM_MOMENTS = 10
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(
+    name: str, trained_run: Path, dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
+) -> None:
+    config = tmp_path / "signalled.py"
+    config.write_text(TINY_CONFIG + SIGNAL_AT_STEP_3.format(name=name))
+    line = ["--input", dataset, "--output", tmp_path / "run"]
+    stopped = command("train", "--config", config, *line)
+    assert stopped.returncode == 128 + signal.Signals[name], stopped.stderr
+    assert f"stopped at step 4, {name}: " in stopped.stdout
+    assert "next: the same command goes on from step 4" in stopped.stdout
+    again = command("train", "--config", tiny_config, *line)
+    assert again.returncode == 0, again.stderr
+    assert "going on from step 4 of 8" in again.stderr
+    for one, other in zip(final_arrays(trained_run), final_arrays(tmp_path / "run"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert records(tmp_path / "run") == records(trained_run)
+
+
+def test_time_patience_and_target_end_a_run(dataset: Path, tiny_config: Path, tmp_path: Path, command: Command) -> None:
+    line = ["--config", tiny_config, "--input", dataset, "--output", tmp_path / "run", "--config.num_epochs=6"]
+    # No step takes so little.
+    stopped = command("train", *line, "--config.stop.max_minutes=0.0001")
+    assert stopped.returncode == 75, stopped.stderr
+    assert "its time is over" in stopped.stdout
+
+    # A learning rate of zero: nothing ever gets better than after the first epoch.
+    still = [*line[:-3], "--output", tmp_path / "still", "--config.num_epochs=6", "--config.optim.learning_rate=0"]
+    still += ["--config.model.batch_norm_momentum=1.0"]
+    patient = command("train", *still, "--config.stop.patience=2")
+    assert patient.returncode == 0, patient.stderr
+    assert "stopped at step 12, val top1 has not become better" in patient.stdout
+    again = command("train", *still, "--config.stop.patience=2")
+    assert "stopped at step 12" in again.stdout, "it knows without another epoch"
+    on = command("train", *still, "--config.stop.patience=0", "--config.stop.target=0.0001")
+    assert "reached the target" in on.stdout
+
+
+def test_killed_ten_times_ends_as_if_never(trained_run: Path, dataset: Path, tmp_path: Path) -> None:
+    """A chain: each start goes on from what the one before left, and dies a little later."""
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text(TINY_CONFIG + DEADLY)
+    line = [sys.executable, "-m", "butterflyer_jax.train", "--config", deadly, "--input", dataset]
+    line += ["--output", tmp_path / "run"]
+    environment = os.environ | {"BUTTERFLYER_CACHE": str(tmp_path / "cache")}
+    for moment in range(NUM_MOMENTS):
+        killed = subprocess.run(
+            [*map(str, line)], cwd=ROOT, env=environment | {"MOMENT": str(moment)}, capture_output=True, text=True
+        )
+        assert killed.returncode == -signal.SIGKILL, (moment, killed.stderr)
+    whole = subprocess.run([*map(str, line)], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    for one, other in zip(final_arrays(trained_run), final_arrays(tmp_path / "run"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert records(tmp_path / "run") == records(trained_run)
+
+
+def test_averages_and_a_plateau_go_on_where_they_were(
+    dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
+) -> None:
+    config = tmp_path / "signalled.py"
+    config.write_text(TINY_CONFIG + SIGNAL_AT_STEP_3.format(name="SIGTERM"))
+    fields = ["--config.optim.average=ema", "--config.optim.schedule=plateau", "--config.optim.plateau_epochs=1"]
+    line = ["--input", dataset, *fields]
+    whole = command("train", "--config", tiny_config, *line, "--output", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    assert command("train", "--config", config, *line, "--output", tmp_path / "run").returncode == 143
+    again = command("train", "--config", tiny_config, *line, "--output", tmp_path / "run")
+    assert again.returncode == 0, again.stderr
+    for one, other in zip(final_arrays(tmp_path / "whole"), final_arrays(tmp_path / "run"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert records(tmp_path / "run") == records(tmp_path / "whole")
+    evaluated = command("evaluate", "--run", tmp_path / "run", "--split", "val")
+    assert evaluated.returncode == 0, evaluated.stderr
+    metrics = json.loads((tmp_path / "run" / "eval" / "val" / "metrics.json").read_text())
+    [logged] = [
+        line for line in records(tmp_path / "run") if line["split"] == "val" and line["step"] == metrics["step"]
+    ]
+    assert metrics["loss"] == pytest.approx(logged["loss"], rel=1e-5), "the averaged weights are what is evaluated"
+
+
+def test_a_broken_step_is_kept_and_done_again(
+    dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
+) -> None:
+    line = ["--config", tiny_config, "--input", dataset, "--output", tmp_path / "run", "--config.optim.name=sgd"]
+    line += ["--config.optim.learning_rate=1000", "--config.model.batch_norm=false", "--config.optim.warmup_epochs=0"]
+    broken = command("train", *line)
+    assert_one_line_error(broken, "lower optim.learning_rate", "Its batch is in", "--replay")
+    [folder] = (tmp_path / "run" / "broken").iterdir()
+    about = json.loads((folder / "about.json").read_text())
+    batch = np.load(folder / "batch.npz")
+    assert folder.name == f"step_{about['step']}"
+    assert batch["image"].shape == (8, 32, 32, 3)
+    assert about["index"] == batch["index"].tolist()
+    again = command("train", *line, "--replay")
+    assert again.returncode == 0, again.stderr
+    assert f"step {about['step']}, from the checkpoint of step 0: gradient_norm " in again.stdout
+    assert ("not finite first in" in again.stdout) != ("its gradient breaks it" in again.stdout)
+
+
+def test_a_rate_is_found_and_one_batch_learned(
+    dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
+) -> None:
+    line = ["--config", tiny_config, "--input", dataset, "--output", tmp_path / "run"]
+    looked = command("train", *line, "--find_lr", "--sanity")
+    assert looked.returncode == 0, looked.stderr
+    found = json.loads((tmp_path / "run" / "find_lr.json").read_text())
+    assert 1e-5 < found["suggestion"] < 1
+    assert f"--config.optim.learning_rate={found['suggestion']:.2g}" in looked.stdout
+    assert "one batch learned" in looked.stdout
+    for name in ("find_lr", "sanity"):
+        assert (tmp_path / "run" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    # The run itself goes into the same folder.
+    assert command("train", *line, "--config.num_epochs=1").returncode == 0
+    nothing = command("train", *line[:-1], tmp_path / "other", "--sanity", "--config.optim.learning_rate=0")
+    assert nothing.returncode == 1
+    assert "one batch not learned" in nothing.stdout
+
+
+SWEEP = """
+from butterflyer_jax.search import Sweep, Uniform
+
+def get_sweep():
+    return Sweep(
+        grid={"optim.name": ["sgd", "adamw"]},
+        random={"optim.learning_rate": Uniform(1e-3, 1e-2, log=True), "model.head": ["gap", "fc"]},
+        num_trials=1,
+    )
+"""
+
+
+def test_a_sweep_is_one_table_and_goes_on(dataset: Path, tmp_path: Path, command: Command) -> None:
+    config = tmp_path / "sweep.py"
+    config.write_text(TINY_CONFIG + SWEEP)
+    line = ["--config", config, "--input", dataset, "--output", tmp_path / "sweep", "--config.num_epochs=1"]
+    first = command("sweep", *line)
+    assert first.returncode == 0, first.stderr
+    rows = [*csv.DictReader((tmp_path / "sweep" / "results.csv").read_text().splitlines())]
+    assert {row["optim.name"] for row in rows} == {"sgd", "adamw"}
+    assert all(1e-3 <= float(row["optim.learning_rate"]) <= 1e-2 for row in rows)
+    assert float(rows[0]["top1"]) >= float(rows[1]["top1"])
+    saved = json.loads((tmp_path / "sweep" / "trial_000" / "config.json").read_text())["config"]
+    assert saved["optim"]["name"] == "sgd"
+    assert saved["num_epochs"] == 1
+
+    (tmp_path / "sweep" / "trial_001" / "trial.json").unlink()
+    again = command("sweep", *line)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == first.stdout
+    assert "going on from step 4 of 4" in again.stderr
+    assert_one_line_error(command("sweep", *line, "--config.seed=1"), "holds another sweep")
+
+    for_wandb = command("sweep", *line, "--wandb_file", tmp_path / "wandb.yaml")
+    assert for_wandb.returncode == 0, for_wandb.stderr
+    import yaml
+
+    content = yaml.safe_load((tmp_path / "wandb.yaml").read_text())
+    assert content["method"] == "random"
+    assert content["metric"] == {"name": "val/top1", "goal": "maximize"}
+    assert content["parameters"]["config.optim.name"] == {"values": ["sgd", "adamw"]}
+    assert content["command"][-2:] == ["--config.num_epochs=1", "${args}"]
+
+
+def test_a_sweep_that_cannot_be_is_one_line(tiny_config: Path, tmp_path: Path, command: Command) -> None:
+    line = ["--input", "fake", "--output", tmp_path / "sweep"]
+    assert_one_line_error(command("sweep", "--config", tiny_config, *line), "must define get_sweep()")
+    config = tmp_path / "sweep.py"
+    config.write_text(TINY_CONFIG + SWEEP.replace("optim.name", "optim.nane"))
+    assert_one_line_error(command("sweep", "--config", config, *line), "unknown config field optim.nane")
