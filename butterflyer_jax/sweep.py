@@ -129,8 +129,14 @@ def _train(
         code = subprocess.run(line, stdout=subprocess.DEVNULL).returncode
         if code in EXIT_CODES.values() or code < 0:
             raise UserError(f"{folder.name} was stopped; the same command goes on from there")
+        # Imported here: `--help` should answer at once.
+        from butterflyer_jax import broken
+
         # A trial that broke, by a rate that is too high say, has shown what it has to.
-        best = _best_evaluation(folder, config) if code == 0 else {}
+        broke = (folder / broken.FOLDER).exists()
+        if code and not broke:
+            raise UserError(f"{folder.name} could not be trained, as said above; the same command tries again")
+        best = {} if broke else _best_evaluation(folder, config)
         storage.write_text(done, json.dumps({"exit_code": code, **best}))
     return json.loads(done.read_text())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from butterflyer_jax import distributed, evaluate, load_config, predict, preview, train
+from butterflyer_jax import distributed, evaluate, load_config, predict, preview, sweep, train
 from butterflyer_jax.config import UserError
 from tests.conftest import ROOT, SPECIES, make_photo
 
@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": evaluate.main,
     "predict": predict.main,
     "data.pipeline": preview.main,
+    "sweep": sweep.main,
 }
 README = (ROOT / "README.md").read_text()
 
@@ -52,7 +53,7 @@ def test_every_file_and_config_that_the_readme_names_is_there() -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_every_command_line_is_one_that_the_commands_take(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_line_is_one_that_the_commands_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     # There is nobody to join.
     monkeypatch.setattr(distributed, "start", lambda place: None)
@@ -66,9 +67,11 @@ def test_every_command_line_is_one_that_the_commands_take(monkeypatch: pytest.Mo
         for flag, wrong in {"--input": "/nowhere.zip", "--run": "/nowhere"}.items():
             if flag in arguments:
                 arguments[arguments.index(flag) + 1] = wrong
+        if "--output" in arguments:
+            arguments[arguments.index("--output") + 1] = str(tmp_path / "output")
         source = "--config.model.pretrained="
         arguments = [f"{source}/nowhere.pth" if word.startswith(source) else word for word in arguments]
-        with pytest.raises(UserError, match=r"nowhere|this machine has"):
+        with pytest.raises(UserError, match=r"nowhere|this machine has|could not be trained"):
             main(arguments)
 
 

@@ -126,12 +126,12 @@ def test_runs_that_are_none(command: Command, tmp_path: Path) -> None:
     assert_one_line_error(command("evaluate", "--run", tmp_path, "--split", "all"), "invalid choice: 'all'")
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "sweep"])
 def test_help_suffices_and_is_quick(command: Command, name: str) -> None:
     result = command(name, "--help")
     assert result.returncode == 0
     assert f"python -m butterflyer_jax.{name} --" in result.stdout
-    if name == "train":
+    if name in ("train", "sweep"):
         assert "optim.learning_rate = 0.01" in result.stdout
     code = f"import sys; from butterflyer_jax import {name}; print({{'jax', 'tensorflow'}} & {{*sys.modules}})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

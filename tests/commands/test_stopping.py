@@ -239,5 +239,11 @@ def test_a_sweep_that_cannot_be_is_one_line(tiny_config: Path, tmp_path: Path, c
     line = ["--input", "fake", "--output", tmp_path / "sweep"]
     assert_one_line_error(command("sweep", "--config", tiny_config, *line), "must define get_sweep()")
     config = tmp_path / "sweep.py"
+    config.write_text(TINY_CONFIG + SWEEP)
+    nowhere = command("sweep", "--config", config, "--input", tmp_path / "no.zip", "--output", tmp_path / "sweep")
+    assert nowhere.returncode == 2
+    assert nowhere.stderr.rstrip().endswith("as said above; the same command tries again")
+    assert "error: no such zip" in nowhere.stderr
+    assert not (tmp_path / "sweep" / "results.csv").exists()
     config.write_text(TINY_CONFIG + SWEEP.replace("optim.name", "optim.nane"))
     assert_one_line_error(command("sweep", "--config", config, *line), "unknown config field optim.nane")
