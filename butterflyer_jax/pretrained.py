@@ -138,7 +138,10 @@ def insert(state: TrainState, values: dict[str, np.ndarray]) -> TrainState:
         return jax.device_put(values.pop(path), leaf.sharding, may_alias=False) if path in values else leaf
 
     leaves = [replaced(path, leaf) for path, leaf in _by_path(state.variables).items()]
-    return state.replace(variables=jax.tree.unflatten(jax.tree.structure(state.variables), leaves))
+    variables = jax.tree.unflatten(jax.tree.structure(state.variables), leaves)
+    # An average of weights begins with these too; a copy, as the two are given up one by one.
+    averaged = None if state.averaged is None else jax.tree.map(jax.numpy.copy, variables)
+    return state.replace(variables=variables, averaged=averaged)
 
 
 def _by_path(variables: Variables) -> dict[str, Any]:

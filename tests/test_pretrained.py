@@ -157,3 +157,13 @@ def test_a_run_gives_all_it_has(trained_run: Path, tmp_path: Path) -> None:
     model = dataclasses.replace(model, pretrained_input="caffe")
     with pytest.raises(UserError, match="a run brings its own mean"):
         pretrained.settle(dataclasses.replace(old.config, model=model), tmp_path / "run")
+
+
+def test_an_average_of_weights_begins_with_them(tmp_path: Path) -> None:
+    config, weights = pretrained.settle(config_of(PLAIN), tmp_path / "run")
+    assert weights is not None
+    config.optim.average = "ema"
+    state = filled(config, weights)
+    jax.tree.map(np.testing.assert_array_equal, state.averaged, state.variables)
+    [first, second] = (x.params["fc1"]["kernel"] for x in (state.averaged, state.variables))
+    assert first.unsafe_buffer_pointer() != second.unsafe_buffer_pointer()
