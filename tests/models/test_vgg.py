@@ -152,3 +152,24 @@ def test_vgg16_costs_what_the_literature_says() -> None:
     shapes = jax.eval_shape(lambda: VGG(1000).init(jax.random.key(0), jnp.zeros((1, 224, 224, 3)), False))
     # 15.5 billion multiplications with additions (torchvision's table of models: 15.47 GFLOPS).
     assert sum(forward_flops(shapes["params"], 224).values()) / 2 == pytest.approx(15.47e9, rel=1e-3)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_the_gradient_is_the_slope_of_the_loss(batch_norm: bool) -> None:
+    model = create_model(ModelConfig(variant="vgg13", width_multiplier=0.0625, batch_norm=batch_norm, dropout=0.0), 3)
+    images = jax.random.normal(jax.random.key(1), (4, 32, 32, 3))
+    variables = model.init(jax.random.key(0), images, train=False)
+
+    @jax.jit
+    def loss(params: Any) -> jax.Array:
+        logits, _ = model.apply({**variables, "params": params}, images, train=True, mutable=["batch_stats"])
+        return -jax.nn.log_softmax(logits)[:, 0].mean()
+
+    gradient = jax.grad(loss)(variables["params"])
+    norm = sum((x**2).sum() for x in jax.tree.leaves(gradient)) ** 0.5
+    # Along the gradient itself the slope is its length, and largest.
+    ahead, behind = (
+        loss(jax.tree.map(lambda x, g, s=sign: x + s * 1e-3 * g / norm, variables["params"], gradient))
+        for sign in (1, -1)
+    )
+    assert float(ahead - behind) / 2e-3 == pytest.approx(float(norm), rel=0.02)
