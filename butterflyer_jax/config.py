@@ -146,6 +146,13 @@ class CheckpointConfig:
 
 
 @dataclass
+class ExportConfig:
+    """What a run leaves in `export/` when it ends, for other programs."""
+
+    format: str = option("keras", "none, keras, savedmodel, onnx, stablehlo or safetensors")
+
+
+@dataclass
 class Config:
     """A run of training."""
 
@@ -170,6 +177,7 @@ class Config:
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
     def validate(self) -> "Config":
         """Returns self.

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from butterflyer_jax import cli
+from butterflyer_jax.calibration import Calibration
 from butterflyer_jax.config import UserError
 from butterflyer_jax.data import photo, storage
 from butterflyer_jax.data.archive import PHOTO_SUFFIXES
@@ -33,23 +34,26 @@ class Predictor:
 
     Attributes:
       species: names, in the order of the probabilities.
+      calibration: temperature of the probabilities, and threshold below which a photograph is none of these.
     """
 
-    def __init__(self, model: Any, variables: Any, run: Any) -> None:
-        """Takes the network, its variables and the run they come from; see `load`."""
+    def __init__(self, model: Any, variables: Any, run: Any, calibration: Calibration | None = None) -> None:
+        """Takes the network, its variables, the run they come from, and what corrects its answers; see `load`."""
         import jax
 
         from butterflyer_jax import augment
 
         self.species: tuple[str, ...] = run.species
+        self.calibration = calibration or Calibration()
         self._config = run.config
+        temperature = self.calibration.temperature
 
         self._variables = variables
 
         @jax.jit
         def probabilities(variables: Any, images: jax.Array) -> jax.Array:
             logits = model.apply(variables.collections(), augment.normalise(images, run.config.model), train=False)
-            return jax.nn.softmax(logits)
+            return jax.nn.softmax(logits / temperature)
 
         self._probabilities = probabilities
 
@@ -63,8 +67,8 @@ class Predictor:
         from butterflyer_jax import runs
 
         run = runs.read(run_folder)
-        model, variables, _, _ = runs.load_model(run)
-        return cls(model, variables, run)
+        model, variables, step, _ = runs.load_model(run)
+        return cls(model, variables, run, runs.read_calibration(run, step))
 
     def predict(self, images: Iterable[Source]) -> list[dict[str, Any]]:
         """Returns one answer an image, in order.

@@ -71,6 +71,7 @@ def train(
         batch_size,
         compilation,
         console,
+        finish,
         loop,
         pretrained,
         profiling,
@@ -165,6 +166,7 @@ def train(
             config=config,
             mesh=mesh,
         )
+        finish.finish(run, data)
         best_step = checkpointer.best_step() or total_steps
         return Summary(
             run=os.fspath(output),
