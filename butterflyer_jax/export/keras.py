@@ -43,7 +43,7 @@ def write(network: Network, path: Path) -> None:
         about, arrays = Path(folder, "network.json"), Path(folder, "network.npz")
         about.write_text(json.dumps(facts))
         np.savez(arrays, **to_arrays(network))  # type: ignore[arg-type]
-        line = [sys.executable, "-m", "butterflyer_jax.export.keras", about, arrays, path]
+        line = [sys.executable, "-m", "butterflyer_jax.export.keras", *map(str, (about, arrays, path))]
         # The lightest backend: nothing is computed here.
         environment = {**os.environ, "KERAS_BACKEND": "numpy", "JAX_PLATFORMS": "cpu"}
         result = subprocess.run(line, env=environment, capture_output=True, text=True)

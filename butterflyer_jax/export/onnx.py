@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def write(network: Network, path: Path) -> None:
         arrays[name] = np.ascontiguousarray(array)
         return name
 
-    def add(kind: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def add(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
@@ -67,7 +68,7 @@ def write(network: Network, path: Path) -> None:
         x = add("Gemm", [x, constant(f"{name}/kernel", kernel), constant(f"{name}/bias", bias)], name)
         if name != "logits":
             x = add("Relu", [x], f"{name}/relu")
-    x = add("Div", [x, constant("temperature", np.float32(network.temperature))], "tempered")
+    x = add("Div", [x, constant("temperature", np.array(network.temperature, np.float32))], "tempered")
     add("Softmax", [x], "probabilities", axis=-1)
 
     side = network.image_size

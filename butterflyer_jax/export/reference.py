@@ -35,7 +35,7 @@ def read_network(run: runs.Run) -> tuple[Network, int]:
 
 def make_function(network: Network) -> Callable[[Any], jax.Array]:
     """Returns the function from uint8 [batch, image_size, image_size, 3] to probabilities, float32 [batch, species]."""
-    model = create_model(network.model, len(network.species), jnp.float32)
+    model: Any = create_model(network.model, len(network.species), jnp.float32)
     params = {
         name: {key: array for key, array in layer.items() if key not in ("mean", "var")}
         for name, layer in network.layers.items()

@@ -233,11 +233,12 @@ def test_fake_data_trains_where_there_is_no_tensorflow(tiny_config: Path, tmp_pa
         "sys.modules.update(dict.fromkeys(['tensorflow', 'tensorflow_datasets']))\n"
         "from butterflyer_jax import train\n"
         f"train.main(['--config', {str(tiny_config)!r}, '--input', 'fake', '--output', {str(tmp_path / 'run')!r},\n"
-        "            '--config.num_epochs=1', '--config.data.image_size=32'])\n"
+        "            '--config.num_epochs=1', '--config.data.image_size=32', '--config.export.format=keras'])\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert result.returncode == 0, result.stderr
     assert "100 species in fake" in result.stderr
+    assert "export: none, format keras needs tensorflow: uv pip install tensorflow-cpu" in result.stderr
 
 
 def test_a_batch_size_is_found_and_kept(tiny_config: Path, tmp_path: Path, command: Command) -> None:
