@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from butterflyer_jax import cli
+from butterflyer_jax.callable_module import make_callable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,6 +118,8 @@ def main(argv: Sequence[str]) -> None:
     )
     print(f"report: {args.run.rstrip('/')}/report/index.html")
 
+
+make_callable(__name__)
 
 if __name__ == "__main__":
     cli.run(main)

@@ -14,8 +14,6 @@ from butterflyer_jax.config import UserError
 from butterflyer_jax.console import say
 from butterflyer_jax.data import source, storage
 
-EXPORT = "export"
-
 
 def finish(run: runs.Run, data: Any) -> None:
     """Calibrates a run's best checkpoint and exports it, where that is not done; tells what cannot be.
@@ -34,14 +32,14 @@ def finish(run: runs.Run, data: Any) -> None:
     chosen = run.config.export.format
     if chosen == "none":
         return
-    from butterflyer_jax import export
+    from butterflyer_jax.export import CARD, companion, default_path, export
 
-    target = export.default_path(run, chosen)
-    if _exported_step(export.companion(target, export.CARD)) == step:
+    target = default_path(run, chosen)
+    if _exported_step(companion(target, CARD)) == step:
         return
     start = time.perf_counter()
     try:
-        written = export.export(run.folder, chosen, target, data=data)
+        written = export(run.folder, chosen, target, data=data)
     except UserError as error:
         # The run itself is whole.
         say(f"export: none, {error}")

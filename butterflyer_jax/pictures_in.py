@@ -92,8 +92,8 @@ def read_url(url: str) -> bytes:
 def pictures(names: Iterable[str], lines: Iterable[str] | None = None) -> Iterator[Picture]:
     """Yields every picture that the names stand for.
 
-    A folder stands for all pictures in it, at any depth; a pattern for what it matches, `**` for folders at any depth; a
-    zip for the pictures in it; `-` for the names on stdin, one a line. Local or gs://; zips are local. A name that
+    A folder stands for all pictures in it, at any depth; a pattern for what it matches, `**` for folders at any depth;
+    a zip for the pictures in it; `-` for the names on stdin, one a line. Local or gs://; zips are local. A name that
     stands for nothing gives one picture that cannot be read, so that the rest goes on.
 
     Args:
@@ -118,7 +118,7 @@ def _of_name(name: str) -> Iterator[Picture]:
     if not exists and any(letter in name for letter in _PATTERN):
         yield from _matching(name)
     elif exists and path.is_dir():
-        found = sorted(os.fspath(file) for file in path.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES)
+        found = sorted(file for file in _files_below(path) if Path(file).suffix.lower() in PHOTO_SUFFIXES)
         if not found:
             yield Nothing(name, "no pictures in it")
         # As the user named the folder.
@@ -130,12 +130,22 @@ def _of_name(name: str) -> Iterator[Picture]:
         yield Picture(name)
 
 
+def _files_below(folder: Any) -> Iterator[str]:
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _files_below(path)
+        else:
+            yield os.fspath(path)
+
+
 def _matching(name: str) -> Iterator[Picture]:
     import glob
 
     if storage.is_remote(name):
-        base = name[: min(name.index(letter) for letter in _PATTERN if letter in name)].rpartition("/")[0]
-        found = sorted(os.fspath(path) for path in storage.path(base).glob(name.removeprefix(f"{base}/")))
+        import fsspec
+
+        filesystem, inner = fsspec.core.url_to_fs(name)
+        found = sorted(filesystem.unstrip_protocol(file) for file in filesystem.glob(inner))
     else:
         found = sorted(glob.glob(os.path.expanduser(name), recursive=True))  # noqa: PTH111, PTH207
     files = [file for file in found if Path(file).suffix.lower() in PHOTO_SUFFIXES]

@@ -3,7 +3,7 @@
     python -m butterflyer_jax.predict --run DIR IMAGE… [--format csv] [--top 3] [--flip]
     ls photos/*.jpg | python -m butterflyer_jax.predict --run DIR -
 
-An IMAGE is a picture file, a folder, a pattern ('photos/**/*.jpg'), a zip, local or gs://, a URL, or - for names on stdin.
+An IMAGE is a picture file, a folder, a pattern ('photos/**/*.jpg'), a zip, a URL, or - for names on stdin.
 A line holds image, species, probability, none_of_these (whether the probability is below the threshold that was chosen
 on validation photographs), top5 and probabilities; of a file that is no photograph, image and error.
 """

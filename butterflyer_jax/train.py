@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from butterflyer_jax import cli, distributed
+from butterflyer_jax.callable_module import make_callable
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import TrainingDisplay, say
 
@@ -200,6 +201,8 @@ def main(argv: Sequence[str]) -> None:
     print(f"done: {accuracy}, {summary.images_per_second:,.0f} images/s, {minutes} min {seconds} s in all")
     print(f"next: python -m butterflyer_jax.evaluate --run {summary.run}")
 
+
+make_callable(__name__)
 
 if __name__ == "__main__":
     cli.run(main)

@@ -83,7 +83,7 @@ ALLOWED = {
     "scores": set(),
     "gradcam": {"augment", "config", "models"},
     "scoring": {"augment", "config", "losses", "metrics", "sharding", "step"},
-    "export": {"augment", "cli", "config", "config_limits", "data", "models", "runs"},
+    "export": {"augment", "callable_module", "cli", "config", "config_limits", "data", "models", "runs"},
     "evaluation_report": {"calibration", "data", "gradcam", "report", "runs", "scoring"},
     "finish": {"calibration", "config", "console", "data", "export", "runs", "scoring"},
     "data": {"config", "console", "cli", "disk", "report"},
@@ -153,6 +153,21 @@ def test_nobody_imports_upward(module: str) -> None:
     files = home.rglob("*.py") if home.is_dir() else [PACKAGE / f"{module}.py"]
     for file in files:
         assert own_imports(file) - {module} <= ALLOWED[module], file
+
+
+def test_the_library_has_one_face() -> None:
+    code = (
+        "import sys, butterflyer_jax as bj\n"
+        "assert set(bj.__all__) <= set(dir(bj))\n"
+        "for name in bj.__all__: assert callable(getattr(bj, name)), name\n"
+        "from butterflyer_jax.train import train\n"
+        "import butterflyer_jax.export\n"
+        "assert callable(bj.train) and bj.train.train is train and callable(bj.export)\n"
+        "print({'jax', 'tensorflow'} & {*sys.modules})\n"
+    )
+    result = run_python(code)
+    assert result.stdout == "set()\n", result.stderr
+    assert (PACKAGE / "py.typed").exists()
 
 
 def test_an_unknown_name_is_no_attribute() -> None:

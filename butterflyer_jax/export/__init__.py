@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from butterflyer_jax.callable_module import make_callable
 from butterflyer_jax.config import UserError
 from butterflyer_jax.config_limits import CHOICES
 from butterflyer_jax.data import storage
@@ -167,3 +168,6 @@ def _publish(folder: Path, target: epath.Path) -> None:
     for source, goal in files:
         goal.parent.mkdir(parents=True, exist_ok=True)
         storage.move(source, goal)
+
+
+make_callable(__name__)

@@ -10,20 +10,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from butterflyer_jax import cli, export
+from butterflyer_jax import cli
+from butterflyer_jax.export import FORMATS, export
 
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
     parser = cli.ArgumentParser(prog="python -m butterflyer_jax.export", description=__doc__)
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
-    parser.add_argument("--format", default="keras", choices=export.FORMATS, help="default: keras")
+    parser.add_argument("--format", default="keras", choices=FORMATS, help="default: keras")
     parser.add_argument("--to", metavar="PATH", help="file or folder, local or gs:// (default: export/ of the run)")
     parser.add_argument(
         "--python", default=sys.executable, metavar="FILE", help="interpreter with the runtime that reads it back"
     )
     args = parser.parse_args(argv)
-    written = export.export(args.run, args.format, args.to, args.python)
+    written = export(args.run, args.format, args.to, args.python)
     print(f"wrote {written.summary}")
 
 

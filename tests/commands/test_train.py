@@ -192,7 +192,7 @@ def test_predictions_are_those_of_evaluation(trained_run: Path, dataset: Path) -
     """The same photographs through records and TensorFlow, and through Pillow: the same probabilities, nearly."""
     import tensorflow_datasets as tfds
 
-    from butterflyer_jax import Predictor
+    from butterflyer_jax import Predictor, runs
 
     builder = tfds.builder_from_directory(str(dataset))
     jpegs = tfds.as_numpy(builder.as_dataset(split="test", decoders={"image": tfds.decode.SkipDecoding()}))
