@@ -190,6 +190,13 @@ class TrackingConfig:
 
 
 @dataclass
+class ExportConfig:
+    """What a run leaves in `export/` when it ends, for other programs."""
+
+    format: str = option("keras", "none, keras, savedmodel, onnx, stablehlo or safetensors")
+
+
+@dataclass
 class Config:
     """A run of training."""
 
@@ -216,6 +223,7 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     stop: StopConfig = field(default_factory=StopConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
     def validate(self) -> "Config":
         """Returns self.

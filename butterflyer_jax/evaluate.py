@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from butterflyer_jax import cli
+from butterflyer_jax.callable_module import make_callable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +46,7 @@ def evaluate_batches(
 def evaluate(
     run_folder: str | os.PathLike[str], split: str = "test", dataset: str | os.PathLike[str] | None = None
 ) -> dict[str, Any]:
-    """Evaluates a run's best checkpoint and writes `eval/<split>/metrics.json` into the run folder.
+    """Evaluates a run's best checkpoint; writes `eval/<split>/metrics.json` and `report/index.html` into its folder.
 
     Args:
       run_folder: of a run with a checkpoint.
@@ -53,12 +54,14 @@ def evaluate(
       dataset: built data set to take instead of the one that the run was trained on, with the same species.
 
     Returns:
-      count, loss, top1, top5, balanced_accuracy, split, and the checkpoint's step.
+      count, loss, top1, top5, balanced_accuracy; expected_calibration_error, of probabilities with the temperature;
+      intervals, 95% of a bootstrap; species, with precision, recall, f1 and support of each; temperature, threshold,
+      split, and the checkpoint's step.
 
     Raises:
       UserError: no run or checkpoint there, the data set is gone or has other species, or the split is empty.
     """
-    from butterflyer_jax import runs, sharding, step
+    from butterflyer_jax import calibration, evaluation_report, finish, runs, scores, scoring, sharding
     from butterflyer_jax.config import UserError
     from butterflyer_jax.data import source, storage
 
@@ -66,17 +69,36 @@ def evaluate(
     model, variables, best_step, mesh = runs.load_model(run)
     # Once over a split: neither files on the disk nor more memory than is free are worth it, whatever training took.
     once = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, mode="auto"))
-    data = source.open_data(run.dataset if dataset is None else dataset, once, not sharding.on_cpu(mesh))
+    if dataset is None or os.fspath(dataset) == source.FAKE:
+        folder = run.dataset if dataset is None else source.FAKE
+    else:
+        folder = source.resolve(dataset, run.config.build)
+    data = source.open_data(folder, once, not sharding.on_cpu(mesh))
     with contextlib.closing(data):
         if data.species != run.species:
             raise UserError(f"the data set's species are not the run's: {', '.join(data.species)}")
         if not data.num_photos(split):
             raise UserError(f"the data set has no photographs in split {split}")
-        eval_step = step.make_eval_step(model.apply, run.config, mesh)
-        with contextlib.closing(data.eval_batches(split)) as split_batches:
-            metrics = evaluate_batches(eval_step, variables, split_batches, mesh).compute()
-    metrics |= {"split": split, "step": best_step}
-    storage.write_text(run.folder / "eval" / split / "metrics.json", json.dumps(metrics, indent=2))
+        scored = scoring.score(model, variables, data, split, run.config, mesh)
+        # What another data set would suggest is not the run's.
+        own = folder == run.dataset and folder != source.FAKE
+        known = runs.read_calibration(run, best_step)
+        calibrated = finish.calibrate(run, model, variables, best_step, mesh, data) if own else known
+        probabilities = calibration.softmax(scored.logits / calibrated.temperature)
+        confusion = scores.confusion_matrix(scored.labels, scored.logits.argmax(axis=1), len(run.species))
+        metrics = scored.metrics | {
+            "expected_calibration_error": scores.reliability(probabilities, scored.labels).error,
+            "temperature": calibrated.temperature,
+            "threshold": calibrated.threshold,
+            "intervals": scores.intervals(scored.logits, scored.labels),
+            "split": split,
+            "step": best_step,
+            "species": scores.by_species(confusion, run.species),
+        }
+        storage.write_text(
+            run.folder / "eval" / split / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False)
+        )
+        evaluation_report.write(run, model, variables, data, folder, scored, metrics, calibrated)
     return metrics
 
 
@@ -95,7 +117,10 @@ def main(argv: Sequence[str]) -> None:
         f"balanced {metrics['balanced_accuracy']:.1%}  loss {metrics['loss']:.3f}  "
         f"({metrics['count']} photographs, checkpoint of step {metrics['step']})"
     )
+    print(f"report: {args.run.rstrip('/')}/report/index.html")
 
+
+make_callable(__name__)
 
 if __name__ == "__main__":
     cli.run(main)

@@ -1,30 +1,38 @@
-"""Names the species on photographs: one JSON line an image.
+"""Names the species on photographs: a line of JSON, or of CSV, an image.
 
-    python -m butterflyer_jax.predict --run DIR IMAGE…
+    python -m butterflyer_jax.predict --run DIR IMAGE… [--format csv] [--top 3] [--flip]
+    ls photos/*.jpg | python -m butterflyer_jax.predict --run DIR -
 
-A line holds image, species, probability, top5 and probabilities; of a file that is no photograph, image and error.
+An IMAGE is a picture file, a folder, a pattern ('photos/**/*.jpg'), a zip, a URL, or - for names on stdin.
+A line holds image, species, probability, none_of_these (whether the probability is below the threshold that was chosen
+on validation photographs), top5 and probabilities; of a file that is no photograph, image and error.
 """
 
 from __future__ import annotations
 
+import csv
+import itertools
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from butterflyer_jax import cli
+from butterflyer_jax import cli, pictures_in
+from butterflyer_jax.calibration import Calibration
 from butterflyer_jax.config import UserError
+from butterflyer_jax.console import say
 from butterflyer_jax.data import photo, storage
-from butterflyer_jax.data.archive import PHOTO_SUFFIXES
 
-Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
+Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | pictures_in.Picture
 
 MAX_BATCH = 32
+TOP = 5
 DECIMALS = 6
 
 
@@ -33,23 +41,26 @@ class Predictor:
 
     Attributes:
       species: names, in the order of the probabilities.
+      calibration: temperature of the probabilities, and threshold below which a photograph is none of these.
     """
 
-    def __init__(self, model: Any, variables: Any, run: Any) -> None:
-        """Takes the network, its variables and the run they come from; see `load`."""
+    def __init__(self, model: Any, variables: Any, run: Any, calibration: Calibration | None = None) -> None:
+        """Takes the network, its variables, the run they come from, and what corrects its answers; see `load`."""
         import jax
 
         from butterflyer_jax import augment
 
         self.species: tuple[str, ...] = run.species
+        self.calibration = calibration or Calibration()
         self._config = run.config
+        temperature = self.calibration.temperature
 
         self._variables = variables
 
         @jax.jit
         def probabilities(variables: Any, images: jax.Array) -> jax.Array:
             logits = model.apply(variables.collections(), augment.normalise(images, run.config.model), train=False)
-            return jax.nn.softmax(logits)
+            return jax.nn.softmax(logits / temperature)
 
         self._probabilities = probabilities
 
@@ -63,31 +74,29 @@ class Predictor:
         from butterflyer_jax import runs
 
         run = runs.read(run_folder)
-        model, variables, _, _ = runs.load_model(run)
-        return cls(model, variables, run)
+        model, variables, step, _ = runs.load_model(run)
+        return cls(model, variables, run, runs.read_calibration(run, step))
 
-    def predict(self, images: Iterable[Source]) -> list[dict[str, Any]]:
+    def predict(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> list[dict[str, Any]]:
         """Returns one answer an image, in order.
 
         Args:
-          images: paths (local or gs://), bytes of picture files, PIL images, or uint8 arrays [height, width, 3].
+          images: paths (local or gs://), URLs, bytes of picture files, PIL images, or uint8 arrays [height, width, 3].
+          top: how many species an answer ranks.
+          flip: whether the answer is the mean of those to the picture and to its mirror image.
 
         Returns:
-          Dicts of species, probability, top5 (species and probability) and probabilities (by species); of an image that
-          cannot be read, error alone.
+          Dicts of species, probability, none_of_these (the probability is below the threshold), top<n> (species and
+          probability) and probabilities (by species); of an image that cannot be read, error alone.
         """
-        return list(self.stream(images))
+        return list(self.stream(images, top, flip))
 
-    def stream(self, images: Iterable[Source]) -> Iterator[dict[str, Any]]:
+    def stream(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> Iterator[dict[str, Any]]:
         """Yields what `predict` returns, batch by batch."""
-        chunk: list[np.ndarray | str] = []
-        for image in images:
-            chunk.append(self._load(image))
-            if len(chunk) == MAX_BATCH:
-                yield from self._answer(chunk)
-                chunk = []
-        if chunk:
-            yield from self._answer(chunk)
+        rest = iter(images)
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
+            while chunk := list(itertools.islice(rest, MAX_BATCH)):
+                yield from self._answer(list(pool.map(self._load, chunk)), top, flip)
 
     def _load(self, source: Source) -> np.ndarray | str:
         """Returns the network's input, uint8 [image_size, image_size, 3], or the reason why there is none."""
@@ -100,11 +109,16 @@ class Predictor:
             return str(error)
         return photo.central_crop(image, config.data.eval_crop_fraction, config.data.image_size)
 
-    def _answer(self, inputs: Sequence[np.ndarray | str]) -> Iterator[dict[str, Any]]:
+    def _answer(self, inputs: Sequence[np.ndarray | str], top: int, flip: bool) -> Iterator[dict[str, Any]]:
         pixels = [x for x in inputs if not isinstance(x, str)]
-        rows = iter(self._classify(np.stack(pixels)) if pixels else ())
+        rows: Iterator[np.ndarray] = iter(())
+        if pixels:
+            probabilities = self._classify(np.stack(pixels))
+            if flip:
+                probabilities = (probabilities + self._classify(np.stack(pixels)[:, :, ::-1])) / 2
+            rows = iter(probabilities)
         for x in inputs:
-            yield {"error": x} if isinstance(x, str) else self._describe(next(rows))
+            yield {"error": x} if isinstance(x, str) else self._describe(next(rows), top)
 
     def _classify(self, images: np.ndarray) -> np.ndarray:
         # Padded to a power of two, so that few shapes are ever compiled.
@@ -112,10 +126,15 @@ class Predictor:
         padded = np.pad(images, [(0, padding), (0, 0), (0, 0), (0, 0)])
         return np.asarray(self._probabilities(self._variables, padded))[: len(images)]
 
-    def _describe(self, probabilities: np.ndarray) -> dict[str, Any]:
+    def _describe(self, probabilities: np.ndarray, top: int) -> dict[str, Any]:
         rounded = [round(float(p), DECIMALS) for p in probabilities]
-        top5 = [{"species": self.species[i], "probability": rounded[i]} for i in np.argsort(-probabilities)[:5]]
-        return {**top5[0], "top5": top5, "probabilities": dict(zip(self.species, rounded, strict=True))}
+        ranked = [{"species": self.species[i], "probability": rounded[i]} for i in np.argsort(-probabilities)[:top]]
+        return {
+            **ranked[0],
+            "none_of_these": bool(probabilities.max() < self.calibration.threshold),
+            f"top{top}": ranked,
+            "probabilities": dict(zip(self.species, rounded, strict=True)),
+        }
 
 
 def _to_image(source: Source, image_size: int, max_pixels: int) -> Image.Image:
@@ -126,7 +145,12 @@ def _to_image(source: Source, image_size: int, max_pixels: int) -> Image.Image:
         source = Image.fromarray(source)
     if isinstance(source, Image.Image):
         return photo.resize_short_side(photo.upright_rgb(source), image_size, max_pixels)
-    data = source if isinstance(source, bytes) else storage.path(source).read_bytes()
+    if isinstance(source, pictures_in.Picture):
+        data = source.read()
+    elif isinstance(source, bytes):
+        data = source
+    else:
+        data = pictures_in.read_url(str(source)) if pictures_in.is_url(source) else storage.path(source).read_bytes()
     return photo.load(data, image_size, max_pixels)[0]
 
 
@@ -134,26 +158,53 @@ def main(argv: Sequence[str]) -> None:
     """The command."""
     parser = cli.ArgumentParser(prog="python -m butterflyer_jax.predict", description=__doc__)
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
-    parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="picture file; a folder stands for all pictures in it"
-    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, 'pattern', zip, URL, or - for stdin")
+    parser.add_argument("--format", default="json", choices=("json", "csv"), help="of the lines (default: json)")
+    parser.add_argument("--top", type=int, default=TOP, metavar="N", help="species ranked a line (default: 5)")
+    parser.add_argument("--flip", action="store_true", help="mean of the answers to a picture and its mirror image")
     args = parser.parse_args(argv)
-    images = [file for name in args.images for file in _files(name)]
-    if not images:
-        raise UserError(f"no pictures in {', '.join(args.images)}")
-    failed = 0
-    for image, answer in zip(images, Predictor.load(args.run).stream(images), strict=True):
+    if args.top < 1:
+        raise UserError("--top must be 1 at least")
+    predictor = Predictor.load(args.run)
+    top = min(args.top, len(predictor.species)) if args.top != TOP else TOP
+    asked, read = itertools.tee(pictures_in.pictures(args.images))
+    write = _csv_writer(top) if args.format == "csv" else _write_json
+    start = time.perf_counter()
+    count = failed = 0
+    for image, answer in zip(asked, predictor.stream(read, top, args.flip), strict=True):
+        count += 1
         failed += "error" in answer
-        print(json.dumps({"image": image, **answer}, ensure_ascii=False), flush=True)
+        write(image.name, answer)
+    seconds = time.perf_counter() - start
+    if not count:
+        raise UserError("no pictures on stdin")
+    say(f"{count} images in {seconds:.1f} s, {count / seconds:,.1f} images/s")
     if failed:
-        print(f"error: {failed} of {len(images)} images could not be read", file=sys.stderr)
+        print(f"error: {failed} of {count} images could not be read", file=sys.stderr)
         sys.exit(1)
 
 
-def _files(name: str) -> list[str]:
-    if not Path(name).is_dir():
-        return [name]
-    return sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+def _write_json(image: str, answer: dict[str, Any]) -> None:
+    print(json.dumps({"image": image, **answer}, ensure_ascii=False), flush=True)
+
+
+def _csv_writer(top: int) -> Callable[[str, dict[str, Any]], None]:
+    """Prints the header; returns what prints a line."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    more = [f"{name}_{place}" for place in range(2, top + 1) for name in ("species", "probability")]
+    writer.writerow(["image", "species", "probability", "none_of_these", *more, "error"])
+
+    def write(image: str, answer: dict[str, Any]) -> None:
+        if "error" in answer:
+            writer.writerow([image, *[""] * (3 + len(more)), answer["error"]])
+        else:
+            ranked = [value for of in answer[f"top{top}"][1:] for value in (of["species"], of["probability"])]
+            ranked += [""] * (len(more) - len(ranked))
+            unknown = str(answer["none_of_these"]).lower()
+            writer.writerow([image, answer["species"], answer["probability"], unknown, *ranked, ""])
+        sys.stdout.flush()
+
+    return write
 
 
 if __name__ == "__main__":

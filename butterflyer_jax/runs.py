@@ -19,7 +19,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 import butterflyer_jax
-from butterflyer_jax import sharding, step
+from butterflyer_jax import calibration, sharding, step
+from butterflyer_jax.calibration import Calibration
 from butterflyer_jax.checkpoint import Checkpointer
 from butterflyer_jax.config import Config, TrackingConfig, UserError
 from butterflyer_jax.data import storage
@@ -34,6 +35,7 @@ CHECK_FILES = ("find_lr.json", "find_lr.png", "sanity.json", "sanity.png")
 # rounding of other layouts, its weights.
 FREE_FIELDS = {
     "": ("log_every_steps", "compilation_cache"),
+    "export": ("format",),
     "data": ("mode", "cache_gib", "staging_gib", "num_threads"),
     "model": ("remat",),
     "parallel": ("fsdp", "model_devices"),
@@ -187,6 +189,22 @@ def model_files(run: Run, best_step: int) -> dict[str, Path]:
         for path in files
         if not any(path.is_relative_to(one) for one in left_out)
     }
+
+
+def read_calibration(run: Run, step: int) -> Calibration:
+    """Returns what was chosen for the checkpoint of a step, else temperature 1 and threshold 0.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    file = run.folder / calibration.FILE
+    if not file.exists():
+        return Calibration(step=step)
+    try:
+        chosen = Calibration.from_json(file.read_text())
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{file} is damaged: {error}; remove it, and butterflyer_jax.evaluate makes it anew") from error
+    return chosen if chosen.step == step else Calibration(step=step)
 
 
 def _read_json(file: epath.Path) -> dict[str, Any]:

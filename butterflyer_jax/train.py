@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from butterflyer_jax import cli, distributed, environment
+from butterflyer_jax.callable_module import make_callable
 from butterflyer_jax.config import Config, TrackingConfig, UserError
 from butterflyer_jax.console import TrainingDisplay, say
 from butterflyer_jax.preempt import EXIT_CODES, Preemption
@@ -73,7 +74,18 @@ def train(
     # Imported here, not above: `--help` and a wrong path should answer at once.
     import jax
 
-    from butterflyer_jax import batch_size, compilation, gallery, loop, pretrained, runs, sharding, step, tracking
+    from butterflyer_jax import (
+        batch_size,
+        compilation,
+        finish,
+        gallery,
+        loop,
+        pretrained,
+        runs,
+        sharding,
+        step,
+        tracking,
+    )
     from butterflyer_jax.checkpoint import Checkpointer
     from butterflyer_jax.data import source
     from butterflyer_jax.profiling import Cost, ProfileWindow, measure_peak_flops
@@ -147,30 +159,32 @@ def train(
         peak_flops = measure_peak_flops(program.dtype)
         display = stack.enter_context(TrainingDisplay(total_steps, start_step, config.num_epochs))
         stack.enter_context(compilation.telling_of_memory(config))
-        result = loop.fit(
-            state=state,
-            data=data,
-            step_at=lambda done: train_steps[image_size_at(config, done, total_steps)],
-            eval_step=program.eval_step,
-            schedule=program.schedule,
-            checkpointer=checkpointer,
-            tracker=trackers,
-            display=display,
-            profile=ProfileWindow(config.profile, run.folder / runs.PROFILE),
-            cost_at=lambda done: Cost(
-                program.training_flops(image_size_at(config, done, total_steps)), mesh.size, peak_flops
-            ),
-            progress=progress,
-            preemption=stack.enter_context(preemption),
-            config=config,
-            mesh=mesh,
-            gallery=gallery.open_gallery(program.model.apply, data.species, trackers, config, mesh),
-            folder=run.folder,
-        )
+        with preemption:
+            result = loop.fit(
+                state=state,
+                data=data,
+                step_at=lambda done: train_steps[image_size_at(config, done, total_steps)],
+                eval_step=program.eval_step,
+                schedule=program.schedule,
+                checkpointer=checkpointer,
+                tracker=trackers,
+                display=display,
+                profile=ProfileWindow(config.profile, run.folder / runs.PROFILE),
+                cost_at=lambda done: Cost(
+                    program.training_flops(image_size_at(config, done, total_steps)), mesh.size, peak_flops
+                ),
+                progress=progress,
+                preemption=preemption,
+                config=config,
+                mesh=mesh,
+                gallery=gallery.open_gallery(program.model.apply, data.species, trackers, config, mesh),
+                folder=run.folder,
+            )
         best_step = checkpointer.best_step() or total_steps
         scores = checkpointer.metrics(best_step)
         # Whoever stops the process wants it to end soon.
         if result.stopped not in EXIT_CODES:
+            finish.finish(run, data)
             trackers.keep_model(tracking.Model(best_step, scores, runs.model_files(run, best_step)))
     return Summary(
         run=os.fspath(output),
@@ -247,6 +261,8 @@ def _check(config: Config, args: argparse.Namespace) -> None:
             print("next: try --find_lr, or a smaller optim.learning_rate")
             sys.exit(1)
 
+
+make_callable(__name__)
 
 if __name__ == "__main__":
     cli.run(main)

@@ -5,7 +5,7 @@ python -m butterflyer_jax.train --config configs/fake_benchmark.py --input fake 
 Machine: one GPU or more, bfloat16. Images a second: not measured yet.
 """
 
-from butterflyer_jax.config import Config, ModelConfig, OptimConfig
+from butterflyer_jax.config import Config, ExportConfig, ModelConfig, OptimConfig
 
 
 def get_config() -> Config:
@@ -15,4 +15,6 @@ def get_config() -> Config:
         num_epochs=1,
         model=ModelConfig(variant="vgg16"),
         optim=OptimConfig(name="sgd", learning_rate=0.01),
+        # What noise has taught is of no use to anybody.
+        export=ExportConfig(format="none"),
     )

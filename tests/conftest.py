@@ -25,7 +25,7 @@ SPECIES = ("Blue Stripe", "Green Dot", "Red Edge")
 
 # Every config of a test is this one: seconds on one core.
 TINY_CONFIG = """
-from butterflyer_jax.config import BuildConfig, Config, DataConfig, ModelConfig, OptimConfig
+from butterflyer_jax.config import BuildConfig, Config, DataConfig, ExportConfig, ModelConfig, OptimConfig
 
 def get_config():
     return Config(
@@ -36,6 +36,8 @@ def get_config():
         data=DataConfig(image_size=32, eval_crop_fraction=0.9),
         model=ModelConfig(variant="vgg11", batch_norm=True, head="gap", width_multiplier=0.0625),
         optim=OptimConfig(name="adamw", learning_rate=1e-3),
+        # Keras takes longer than such a run.
+        export=ExportConfig(format="none"),
     )
 """
 

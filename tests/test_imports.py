@@ -18,12 +18,15 @@ TRAINING_SIDE = [
     "checkpoint",
     "checks",
     "compilation",
+    "calibration",
     "config",
     "distributed",
     "drawing",
     "environment",
     "erasing",
     "evaluate",
+    "export",
+    "finish",
     "gallery",
     "loop",
     "losses",
@@ -42,6 +45,7 @@ TRAINING_SIDE = [
     "randaugment",
     "resize",
     "runs",
+    "scoring",
     "sharding",
     "startup",
     "step",
@@ -56,6 +60,9 @@ TRAINING_SIDE = [
     "data.iterator",
     "data.source",
 ]
+
+# Beside data/.
+TENSORFLOW = {"export/keras.py", "export/savedmodel.py"}
 
 # Modules at import time, of the package's own.
 ALLOWED = {
@@ -88,7 +95,14 @@ ALLOWED = {
     "tracking": {"config", "drawing"},
     "gallery": {"config", "augment", "sharding", "step", "tracking"},
     "startup": {"console"},
-    "report": {"config"},
+    "report": {"config", "scores"},
+    "calibration": set(),
+    "scores": set(),
+    "gradcam": {"augment", "config", "models"},
+    "scoring": {"augment", "config", "losses", "metrics", "sharding", "step"},
+    "export": {"augment", "callable_module", "cli", "config", "config_limits", "data", "models", "runs"},
+    "evaluation_report": {"calibration", "data", "gradcam", "report", "runs", "scoring", "tracking"},
+    "finish": {"calibration", "config", "console", "data", "export", "runs", "scoring"},
     "data": {"config", "console", "cli", "disk", "report"},
     "step_log": {"broken", "config", "tracking", "console", "profiling"},
     "pretrained": {"config", "console", "checkpoint", "data", "models", "runs", "step"},
@@ -144,7 +158,8 @@ def outside_imports(path: Path) -> set[str]:
 
 def test_jax_and_tensorflow_keep_to_their_sides() -> None:
     for file in PACKAGE.rglob("*.py"):
-        side = {"jax", "flax", "optax", "orbax"} if "data" in file.parts else {"tensorflow", "tensorflow_datasets"}
+        of_jax, of_tensorflow = {"jax", "flax", "optax", "orbax"}, {"tensorflow", "tensorflow_datasets", "keras"}
+        side = of_jax if file.relative_to(PACKAGE).as_posix() in TENSORFLOW or "data" in file.parts else of_tensorflow
         assert not outside_imports(file) & side, file
 
 
@@ -169,6 +184,21 @@ def test_nobody_imports_upward(module: str) -> None:
     files = home.rglob("*.py") if home.is_dir() else [PACKAGE / f"{module}.py"]
     for file in files:
         assert own_imports(file) - {module} <= ALLOWED[module], file
+
+
+def test_the_library_has_one_face() -> None:
+    code = (
+        "import sys, butterflyer_jax as bj\n"
+        "assert set(bj.__all__) <= set(dir(bj))\n"
+        "for name in bj.__all__: assert callable(getattr(bj, name)), name\n"
+        "from butterflyer_jax.train import train\n"
+        "import butterflyer_jax.export\n"
+        "assert callable(bj.train) and bj.train.train is train and callable(bj.export)\n"
+        "print({'jax', 'tensorflow'} & {*sys.modules})\n"
+    )
+    result = run_python(code)
+    assert result.stdout == "set()\n", result.stderr
+    assert (PACKAGE / "py.typed").exists()
 
 
 def test_an_unknown_name_is_no_attribute() -> None:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -165,6 +165,13 @@ class RecordData:
         with contextlib.closing(Reader(photos)) as reader:
             for request in requests.training(photos, self._config, 0, self.steps_per_epoch, self._host):
                 yield batches.read_jpegs(reader, request)
+
+    def jpegs(self, split: str, numbers: Iterable[int]) -> Iterator[bytes]:
+        """Yields stored JPEGs of a split, by their places in the order of `eval_batches`."""
+        with contextlib.closing(Reader(self._photos[split])) as reader:
+            for number in numbers:
+                reader.want([int(self._photos[split].shard[number])])
+                yield reader.jpeg(number)
 
     def eval_batches(self, split: str) -> Generator[iterator.Batch, None, None]:
         """Yields each photograph of a split once, in a fixed order."""

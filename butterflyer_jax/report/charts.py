@@ -1,4 +1,4 @@
-"""The charts of a data card, as SVG that takes its colours from the page."""
+"""Charts, as SVG that takes its colours from the page; and those of a data card."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 MAX_POINTS = 1500
 # Colours that stand for the page's own, which differ between light and dark.
 INK, BARS, GRID = "#010203", "#010204", "#010205"
-PAGE_COLOURS = {INK: "currentColor", BARS: "var(--bars)", GRID: "var(--line)"}
+TRAIN, VAL, TEST = "#010206", "#010207", "#010208"
+PAGE_COLOURS = {
+    INK: "currentColor",
+    BARS: "var(--bars)",
+    GRID: "var(--line)",
+    TRAIN: "var(--train)",
+    VAL: "var(--val)",
+    TEST: "var(--test)",
+}
 
 
 @dataclass(frozen=True)
@@ -47,18 +55,20 @@ def draw_charts(photos: Sequence[CardPhoto], image_size: int) -> list[Chart]:
     if len(photos) > MAX_POINTS:
         size_caption += f" {MAX_POINTS:,} photographs are drawn."
     return [
-        Chart("Original size", size_caption, _svg("size", lambda axes: _draw_sizes(axes, widths, heights, image_size))),
+        Chart(
+            "Original size", size_caption, draw_svg("size", lambda axes: _draw_sizes(axes, widths, heights, image_size))
+        ),
         Chart(
             "Shape",
             f"{landscape:,} wider than tall, {portrait:,} taller than wide, "
             f"{len(photos) - landscape - portrait:,} square.",
-            _svg("shape", lambda axes: _draw_shapes(axes, widths / heights)),
+            draw_svg("shape", lambda axes: _draw_shapes(axes, widths / heights)),
         ),
         Chart(
             "Brightness",
             f"Mean of a photograph: from {brightness.min():.0f} to {brightness.max():.0f}, "
             f"{np.median(brightness):.0f} in the median, of a range of 0 (black) to 255 (white).",
-            _svg("brightness", lambda axes: _draw_brightness(axes, brightness)),
+            draw_svg("brightness", lambda axes: _draw_brightness(axes, brightness)),
         ),
     ]
 
@@ -120,7 +130,7 @@ def _draw_histogram(axes: Axes, values: np.ndarray, edges: np.ndarray) -> None:
     axes.set_ylabel("photographs")
 
 
-def _svg(name: str, draw: Callable[[Axes], None]) -> str:
+def draw_svg(name: str, draw: Callable[[Axes], None]) -> str:
     """Returns a chart as an SVG element for the page; `name` makes its ids unlike those of the others."""
     import matplotlib
     from matplotlib.figure import Figure

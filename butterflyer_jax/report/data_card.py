@@ -8,6 +8,7 @@ from typing import Any
 
 from butterflyer_jax.config import BuildConfig, describe
 from butterflyer_jax.report import charts, findings, pictures
+from butterflyer_jax.report.page import make_environment
 from butterflyer_jax.report.pictures import CardPhoto
 
 __all__ = ["CardPhoto", "render_data_card"]
@@ -43,37 +44,31 @@ def render_data_card(
       rejects: (member, reason) of every file that is not in the data set, and of every CSV row without a file.
       read_jpeg: gives the stored JPEG of a photograph; called for the at most 146 photographs that are shown.
     """
-    import jinja2
-
     thumbnails = pictures.Thumbnails(read_jpeg)
     rows = _species_rows(card["species"])
     names = [row.name for row in rows]
     reasons = sorted(card["reject_reasons"].items(), key=lambda item: (-item[1], item[0]))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("butterflyer_jax.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "counted": findings.counted, "megabytes": _megabytes}
-    return environment.get_template("data_card.html.j2").render(
-        card=card,
-        splits=SPLITS,
-        findings=findings.find(card, photos),
-        open_rows=rows[:OPEN_SPECIES],
-        folded_rows=rows[OPEN_SPECIES:MAX_SPECIES],
-        num_unlisted=max(0, len(rows) - MAX_SPECIES),
-        samples=pictures.choose_samples(photos, names, thumbnails),
-        extremes=pictures.choose_extremes(photos, thumbnails),
-        charts=charts.draw_charts(photos, card["build"]["image_size"]),
-        groups=pictures.choose_groups(photos, thumbnails),
-        reasons=reasons[:MAX_REASONS],
-        num_more_reasons=max(0, len(reasons) - MAX_REASONS),
-        rejects=rejects[:MAX_REJECTS],
-        num_more_rejects=max(0, len(rejects) - MAX_REJECTS),
-        mean_colour=[round(255 * value) for value in card["pixels"]["mean"]],
-        settings=_settings(card["build"]),
+    return (
+        make_environment()
+        .get_template("data_card.html.j2")
+        .render(
+            card=card,
+            splits=SPLITS,
+            findings=findings.find(card, photos),
+            open_rows=rows[:OPEN_SPECIES],
+            folded_rows=rows[OPEN_SPECIES:MAX_SPECIES],
+            num_unlisted=max(0, len(rows) - MAX_SPECIES),
+            samples=pictures.choose_samples(photos, names, thumbnails),
+            extremes=pictures.choose_extremes(photos, thumbnails),
+            charts=charts.draw_charts(photos, card["build"]["image_size"]),
+            groups=pictures.choose_groups(photos, thumbnails),
+            reasons=reasons[:MAX_REASONS],
+            num_more_reasons=max(0, len(reasons) - MAX_REASONS),
+            rejects=rejects[:MAX_REJECTS],
+            num_more_rejects=max(0, len(rejects) - MAX_REJECTS),
+            mean_colour=[round(255 * value) for value in card["pixels"]["mean"]],
+            settings=_settings(card["build"]),
+        )
     )
 
 
@@ -89,14 +84,3 @@ def _settings(build: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
     """Returns (field, value, meaning) of the config that the data set was built with."""
     meanings = {name: meaning for name, _, meaning in describe(BuildConfig)}
     return [(name, value, meanings.get(name, "")) for name, value in build.items()]
-
-
-def _number(value: Any) -> str:
-    """Returns a whole number with its thousands apart, and any other value as it is."""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def _megabytes(num_bytes: int) -> str:
-    if num_bytes >= 10**9:
-        return f"{num_bytes / 1e9:,.1f} GB"
-    return f"{num_bytes / 1e6:.1f} MB" if num_bytes < 10**7 else f"{num_bytes / 1e6:.0f} MB"

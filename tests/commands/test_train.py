@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -146,7 +147,14 @@ def test_evaluate_and_predict_a_run(trained_run: Path, raw_zip: Path, tmp_path: 
     assert result.returncode == 0, result.stderr
     metrics = json.loads((trained_run / "eval" / "test" / "metrics.json").read_text())
     assert metrics["count"] == 12
-    assert {"loss", "top1", "top5", "balanced_accuracy"} <= set(metrics)
+    assert {"loss", "top1", "top5", "balanced_accuracy", "expected_calibration_error"} <= set(metrics)
+    assert list(metrics["species"]) == list(SPECIES)
+    assert sum(row["support"] for row in metrics["species"].values()) == 12
+    assert metrics["intervals"]["top1"][0] <= metrics["top1"] <= metrics["intervals"]["top1"][1]
+    assert json.loads((trained_run / "calibration.json").read_text())["count"] == 12
+    page = (trained_run / "report" / "index.html").read_text()
+    # Names out of the zip, found without reading a record.
+    assert re.search(r"(Blue Stripe|Green Dot|Red Edge)/0\d\d\.jpg", page)
     assert f"test: top1 {metrics['top1']:.1%}" in result.stdout
     # What the loop wrote of the best checkpoint is what the command finds in it.
     assert command("evaluate", "--run", trained_run, "--split", "val").returncode == 0
@@ -172,6 +180,7 @@ def test_evaluate_and_predict_a_run(trained_run: Path, raw_zip: Path, tmp_path: 
     assert "not decodable" in answers[1]["error"]
     assert answers[2]["error"] == "No such file or directory"
     assert_one_line_error(result, "2 of 5 images could not be read")
+    assert re.search(r"5 images in [\d.]+ s, [\d.]+ images/s", result.stderr)
     for answer in (answers[0], *answers[3:]):
         assert set(answer["probabilities"]) == set(SPECIES)
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
@@ -183,12 +192,14 @@ def test_predictions_are_those_of_evaluation(trained_run: Path, dataset: Path) -
     """The same photographs through records and TensorFlow, and through Pillow: the same probabilities, nearly."""
     import tensorflow_datasets as tfds
 
-    from butterflyer_jax import Predictor
+    from butterflyer_jax import Predictor, runs
 
     builder = tfds.builder_from_directory(str(dataset))
     jpegs = tfds.as_numpy(builder.as_dataset(split="test", decoders={"image": tfds.decode.SkipDecoding()}))
     records = [(record["image"], SPECIES[record["label"]]) for record in jpegs]
-    answers = Predictor.load(trained_run).predict([image for image, _ in records])
+    # The loss is that of the network's own probabilities.
+    predictor = Predictor(*runs.load_model(runs.read(trained_run))[:2], runs.read(trained_run))
+    answers = predictor.predict([image for image, _ in records])
     losses = [-np.log(answer["probabilities"][species]) for answer, (_, species) in zip(answers, records, strict=True)]
 
     from butterflyer_jax.evaluate import evaluate
@@ -233,11 +244,12 @@ def test_fake_data_trains_where_there_is_no_tensorflow(tiny_config: Path, tmp_pa
         "sys.modules.update(dict.fromkeys(['tensorflow', 'tensorflow_datasets']))\n"
         "from butterflyer_jax import train\n"
         f"train.main(['--config', {str(tiny_config)!r}, '--input', 'fake', '--output', {str(tmp_path / 'run')!r},\n"
-        "            '--config.num_epochs=1', '--config.data.image_size=32'])\n"
+        "            '--config.num_epochs=1', '--config.data.image_size=32', '--config.export.format=keras'])\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert result.returncode == 0, result.stderr
     assert "100 species in fake" in result.stderr
+    assert "export: none, format keras needs tensorflow: uv pip install tensorflow-cpu" in result.stderr
 
 
 def test_a_batch_size_is_found_and_kept(tiny_config: Path, tmp_path: Path, command: Command) -> None:

@@ -1,0 +1,32 @@
+"""Writes a run's best checkpoint for another runtime, and compares what that answers.
+
+    python -m butterflyer_jax.export --run DIR --format keras|savedmodel|onnx|stablehlo|safetensors [--to PATH]
+
+Beside the model lie its species, one a line, and a card as JSON and Markdown, with the code that reads it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from butterflyer_jax import cli
+from butterflyer_jax.export import FORMATS, export
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.export", description=__doc__)
+    parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
+    parser.add_argument("--format", default="keras", choices=FORMATS, help="default: keras")
+    parser.add_argument("--to", metavar="PATH", help="file or folder, local or gs:// (default: export/ of the run)")
+    parser.add_argument(
+        "--python", default=sys.executable, metavar="FILE", help="interpreter with the runtime that reads it back"
+    )
+    args = parser.parse_args(argv)
+    written = export(args.run, args.format, args.to, args.python)
+    print(f"wrote {written.summary}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

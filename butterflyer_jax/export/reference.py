@@ -1,0 +1,59 @@
+"""What the network itself answers, in float32: every written format is held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from butterflyer_jax import augment, runs
+from butterflyer_jax.export.network import EPSILON, Network
+from butterflyer_jax.models import create_model
+
+assert EPSILON == 1e-5, "flax.linen.BatchNorm's own"
+
+
+def read_network(run: runs.Run) -> tuple[Network, int]:
+    """Returns the network of a run's best checkpoint, and that checkpoint's step.
+
+    Raises:
+      UserError: the run has no checkpoint yet.
+    """
+    _, variables, step, _ = runs.load_model(run)
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for tree in jax.device_get((variables.params, variables.batch_stats)):
+        for name, arrays in tree.items():
+            layers.setdefault(name, {}).update({key: np.asarray(array, np.float32) for key, array in arrays.items()})
+    calibration = runs.read_calibration(run, step)
+    config = run.config
+    network = Network(run.species, config.model, config.data, config.build.image_size, calibration.temperature, layers)
+    return network, step
+
+
+def make_function(network: Network) -> Callable[[Any], jax.Array]:
+    """Returns the function from uint8 [batch, image_size, image_size, 3] to probabilities, float32 [batch, species]."""
+    model: Any = create_model(network.model, len(network.species), jnp.float32)
+    params = {
+        name: {key: array for key, array in layer.items() if key not in ("mean", "var")}
+        for name, layer in network.layers.items()
+    }
+    stats = {
+        name: {key: layer[key] for key in ("mean", "var")} for name, layer in network.layers.items() if "mean" in layer
+    }
+
+    def probabilities(images: Any) -> jax.Array:
+        x = augment.normalise(images, network.model)
+        logits = model.apply({"params": params, "batch_stats": stats}, x, train=False)
+        return jax.nn.softmax(logits / network.temperature)
+
+    return probabilities
+
+
+def answers(network: Network, images: np.ndarray) -> np.ndarray:
+    """Returns the probabilities, float32 [batch, species], of uint8 [batch, image_size, image_size, 3]."""
+    # Or a GPU computes float32 in 19 bits.
+    with jax.default_matmul_precision("highest"):
+        return np.asarray(jax.jit(make_function(network))(images))

@@ -1,0 +1,36 @@
+"""StableHLO by `jax.export`: runs wherever JAX or another StableHLO runtime does, without our package or Flax."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from butterflyer_jax.export.network import Network
+
+NAME = "model.stablehlo"
+RUNTIME = "jax"
+NEEDS = ("jax",)
+PLATFORMS = ("cpu", "cuda", "tpu")
+READ = """
+import jax.export
+
+with open(path, "rb") as file:
+    exported = jax.export.deserialize(bytearray(file.read()))
+
+def probabilities(images):
+    return exported.call(images)
+"""
+
+
+def write(network: Network, path: Path) -> None:
+    """Writes the network for CPU, CUDA and TPU, with any batch; the weights are in it."""
+    import jax
+    import jax.export
+    import jax.numpy as jnp
+
+    from butterflyer_jax.export.reference import make_function
+
+    side = network.image_size
+    [batch] = jax.export.symbolic_shape("batch")
+    images = jax.ShapeDtypeStruct((batch, side, side, 3), jnp.uint8)
+    exported = jax.export.export(jax.jit(make_function(network)), platforms=PLATFORMS)(images)
+    path.write_bytes(exported.serialize())

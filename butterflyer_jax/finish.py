@@ -1,0 +1,71 @@
+"""What follows training: the calibration on validation photographs, and the export that the config names."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import jax
+
+from butterflyer_jax import calibration, runs, scoring
+from butterflyer_jax.calibration import Calibration
+from butterflyer_jax.config import UserError
+from butterflyer_jax.console import say
+from butterflyer_jax.data import source, storage
+
+
+def finish(run: runs.Run, data: Any) -> None:
+    """Calibrates a run's best checkpoint and exports it, where that is not done; tells what cannot be.
+
+    Args:
+      run: with a checkpoint.
+      data: its open data set.
+    """
+    if jax.process_count() > 1:
+        # Each of them holds a part of the checkpoint, and none is alone to write.
+        say(f"next: python -m butterflyer_jax.export --run {run.folder} --format {run.config.export.format}")
+        return
+    model, variables, step, mesh = runs.load_model(run)
+    if run.dataset != source.FAKE:
+        calibrate(run, model, variables, step, mesh, data)
+    chosen = run.config.export.format
+    if chosen == "none":
+        return
+    from butterflyer_jax.export import CARD, companion, default_path, export
+
+    target = default_path(run, chosen)
+    if _exported_step(companion(target, CARD)) == step:
+        return
+    start = time.perf_counter()
+    try:
+        written = export(run.folder, chosen, target, data=data)
+    except UserError as error:
+        # The run itself is whole.
+        say(f"export: none, {error}")
+        return
+    say(f"export: {written.summary}, {time.perf_counter() - start:.0f} s")
+
+
+def calibrate(run: runs.Run, model: Any, variables: Any, step: int, mesh: Any, data: Any) -> Calibration:
+    """Returns the calibration of a checkpoint; it is chosen and written where that is not done.
+
+    Args:
+      run: its folder gets `calibration.json`.
+      model, variables, step, mesh: as `runs.load_model` returns them.
+      data: the run's open data set.
+    """
+    known = runs.read_calibration(run, step)
+    if known.count or not data.num_photos("val"):
+        return known
+    scored = scoring.score(model, variables, data, "val", run.config, mesh)
+    chosen = calibration.fit(scored.logits, scored.labels, step)
+    storage.write_text(run.folder / calibration.FILE, chosen.to_json())
+    return chosen
+
+
+def _exported_step(card: Any) -> int | None:
+    try:
+        return json.loads(card.read_text())["step"]
+    except (OSError, ValueError, KeyError):
+        return None

@@ -1,0 +1,172 @@
+"""The evaluation report: one HTML page that shows what a run has learned, and where it is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from butterflyer_jax import scores
+from butterflyer_jax.config import describe
+from butterflyer_jax.report import evaluation_charts, matrix
+from butterflyer_jax.report.evaluation_pictures import Gallery, HeatMaps, View
+from butterflyer_jax.report.findings import Finding, counted, share
+from butterflyer_jax.report.page import make_environment
+
+if TYPE_CHECKING:
+    import numpy as np
+
+OPEN_SPECIES = 30
+MAX_SPECIES = 300
+# Below this many photographs an accuracy says little.
+FEW = 10
+LOW_RECALL = 0.5
+HIGH_CALIBRATION_ERROR = 0.1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a report is made of.
+
+    Attributes:
+      name: of the run.
+      split: that was evaluated.
+      species: names.
+      metrics: as in metrics.json.
+      labels: int [count].
+      raw_probabilities: float [count, species], as trained.
+      probabilities: likewise, divided by the temperature.
+      photo_ids: of each photograph.
+      threshold: probability below which a photograph is none of the species.
+      temperature: that the logits were divided by.
+      records: of metrics.jsonl.
+      about: the run's config.json.
+      facts: (name, value) of anything else that the model's card should tell.
+      view: gives (number, side) -> uint8 [side, side, 3], a photograph as the network sees it; None without any.
+      heat_maps: gives (numbers, species) -> float [n, side, side] from 0 to 1.
+    """
+
+    name: str
+    split: str
+    species: Sequence[str]
+    metrics: Mapping[str, Any]
+    labels: np.ndarray
+    raw_probabilities: np.ndarray
+    probabilities: np.ndarray
+    photo_ids: Sequence[str]
+    threshold: float
+    temperature: float
+    records: Sequence[Mapping[str, Any]]
+    about: Mapping[str, Any]
+    facts: Sequence[tuple[str, str]]
+    view: View | None = None
+    heat_maps: HeatMaps | None = None
+
+
+def render_evaluation(evaluation: Evaluation) -> str:
+    """Returns the report as one HTML page, pictures and charts included."""
+    confusion = scores.confusion_matrix(
+        evaluation.labels, evaluation.probabilities.argmax(axis=1), len(evaluation.species)
+    )
+    gallery = Gallery(
+        evaluation.species,
+        evaluation.labels,
+        evaluation.probabilities,
+        evaluation.photo_ids,
+        evaluation.view,
+        evaluation.heat_maps,
+    )
+    before = scores.reliability(evaluation.raw_probabilities, evaluation.labels)
+    after = scores.reliability(evaluation.probabilities, evaluation.labels)
+    rows = _species_rows(evaluation.metrics["species"])
+    return (
+        make_environment()
+        .get_template("evaluation.html.j2")
+        .render(
+            of=evaluation,
+            metrics=evaluation.metrics,
+            tiles=_tiles(evaluation.metrics),
+            findings=_findings(evaluation),
+            curves=evaluation_charts.training_charts(evaluation.records),
+            open_rows=rows[:OPEN_SPECIES],
+            folded_rows=rows[OPEN_SPECIES:MAX_SPECIES],
+            num_unlisted=max(0, len(rows) - MAX_SPECIES),
+            matrix=matrix.layout(confusion, evaluation.species),
+            confusions=gallery.confusions(confusion),
+            mistakes=gallery.mistakes(),
+            num_mistakes=int(confusion.sum() - confusion.trace()),
+            right_ones=gallery.right_ones(),
+            reliability=evaluation_charts.reliability_charts(
+                before, after, evaluation.temperature, evaluation.threshold
+            ),
+            settings=_settings(evaluation.about["config"]),
+        )
+    )
+
+
+def _tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns (name, value, interval) of the numbers at the top."""
+    tiles = []
+    for name, title in (("top1", "Top-1"), ("top5", "Top-5"), ("balanced_accuracy", "Balanced over species")):
+        low, high = metrics["intervals"][name]
+        tiles.append((title, f"{metrics[name]:.1%}", f"{low:.1%} to {high:.1%}"))
+    tiles.append(("Calibration error", f"{metrics['expected_calibration_error']:.1%}", "lower is better"))
+    tiles.append(("Loss", f"{metrics['loss']:.3f}", "cross-entropy"))
+    return tiles
+
+
+def _species_rows(species: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Returns (name, scores), the worst first; those without photographs last."""
+    return sorted(
+        species.items(), key=lambda item: (item[1]["f1"] is None, item[1]["f1"] or 0.0, item[0] if item[1] else "")
+    )
+
+
+def _findings(evaluation: Evaluation) -> list[Finding]:
+    rows = evaluation.metrics["species"]
+    found = []
+    low = sorted(name for name, row in rows.items() if row["recall"] is not None and row["recall"] < LOW_RECALL)
+    if low:
+        found.append(
+            Finding(
+                counted(len(low), "species is", "species are") + " missed more often than found",
+                "Less than half of their photographs are named rightly:",
+                serious=True,
+                names=low,
+            )
+        )
+    missing = sorted(name for name, row in rows.items() if not row["support"])
+    if missing:
+        found.append(
+            Finding(
+                counted(len(missing), "species has", "species have") + f" no {evaluation.split} photographs",
+                "Nothing is known of how well these are told:",
+                names=missing,
+            )
+        )
+    few = sorted(name for name, row in rows.items() if 0 < row["support"] < FEW)
+    if few:
+        found.append(
+            Finding(
+                f"{share(len(few), len(rows))} of the species have fewer than {FEW} {evaluation.split} photographs",
+                "One photograph more or less changes their numbers much; look at the intervals above.",
+            )
+        )
+    error = evaluation.metrics["expected_calibration_error"]
+    if error > HIGH_CALIBRATION_ERROR:
+        found.append(
+            Finding(
+                f"Probabilities are off by {error:.0%}",
+                "The network is right more or less often than its probabilities say, even with the temperature.",
+            )
+        )
+    return found
+
+
+def _settings(config: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    """Returns (field, value, meaning) of the config, sections opened."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        flat |= {f"{name}.{inner}": of for inner, of in value.items()} if isinstance(value, dict) else {name: value}
+    meanings = {name: meaning for name, _, meaning in describe()}
+    return [(name, value, meanings.get(name, "")) for name, value in flat.items()]

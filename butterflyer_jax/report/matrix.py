@@ -1,0 +1,86 @@
+"""The confusion matrix as it is drawn: a cell for every pair of species that occurs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_SPECIES = 120
+# Up to so many species the counts stand in the cells.
+NUMBERED = 30
+MAX_LETTERS = 26
+# Width of a letter, as a share of the size of the font.
+LETTER = 0.55
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A pair of species: column and row, how many photographs, and as a share of the row's."""
+
+    column: int
+    row: int
+    count: int
+    share: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What the page draws, in pixels.
+
+    Attributes:
+      names: of the species, shortened; full_names: whole.
+      cells: those that are not empty.
+      cell: side of a cell.
+      font: size of the names.
+      margin: room for the names, at the left and above.
+      numbered: whether counts stand in the cells.
+      num_species: of the whole matrix; more than names where only those with the most mistakes are drawn.
+    """
+
+    names: list[str]
+    full_names: list[str]
+    cells: list[Cell]
+    cell: int
+    font: int
+    margin: int
+    numbered: bool
+    num_species: int
+
+    @property
+    def side(self) -> int:
+        """Of the cells together."""
+        return self.cell * len(self.names)
+
+
+def layout(confusion: np.ndarray, species: Sequence[str]) -> Matrix:
+    """Returns the matrix of the species that occur; of very many, of those with the most mistakes.
+
+    Args:
+      confusion: int [species, species], photographs by (species, prediction).
+      species: names.
+    """
+    import numpy as np
+
+    support = confusion.sum(axis=1)
+    wrong = support + confusion.sum(axis=0) - 2 * confusion.diagonal()
+    present = np.flatnonzero(support + confusion.sum(axis=0))
+    chosen = np.sort(present[np.argsort(-wrong[present], kind="stable")[:MAX_SPECIES]])
+    part = confusion[np.ix_(chosen, chosen)]
+    full = [species[n] for n in chosen]
+    count = len(chosen)
+    cell = 54 if count <= 12 else 34 if count <= NUMBERED else 15
+    font = 13 if count <= NUMBERED else 11
+    names = [name if len(name) <= MAX_LETTERS else f"{name[: MAX_LETTERS - 1]}…" for name in full]
+    margin = round(max(map(len, names), default=1) * font * LETTER) + 14
+    cells = []
+    for row, column in zip(*(indexes.tolist() for indexes in part.nonzero()), strict=True):
+        number, whole = int(part[row, column]), int(support[chosen[row]])
+        verb = "named rightly" if row == column else f"named {full[column]}"
+        text = f"{full[row]}, {verb}: {number:,} of {whole:,}"
+        cells.append(Cell(column, row, number, number / whole, text))
+    return Matrix(names, full, cells, cell, font, margin, count <= NUMBERED, len(species))

@@ -1,0 +1,45 @@
+"""What the pages share: templates, and how numbers are written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from butterflyer_jax.report import findings
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+def make_environment() -> jinja2.Environment:
+    """Returns the templates, which escape all that is put into them."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("butterflyer_jax.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "counted": findings.counted,
+        "megabytes": _megabytes,
+        "percent": _percent,
+    }
+    return environment
+
+
+def _number(value: Any) -> str:
+    """Returns a whole number with its thousands apart, and any other value as it is."""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _megabytes(num_bytes: int) -> str:
+    if num_bytes >= 10**9:
+        return f"{num_bytes / 1e9:,.1f} GB"
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes < 10**7 else f"{num_bytes / 1e6:.0f} MB"

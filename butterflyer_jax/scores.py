@@ -1,0 +1,116 @@
+"""Numbers of an evaluation beyond the sums: by species, calibration, and how far each may be off. NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+BINS = 15
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often the network is right where it says that it is so sure.
+
+    Attributes:
+      confidence: float64 [bins], mean probability of the first species; nan where no photograph falls.
+      accuracy: float64 [bins], share that is right.
+      count: int64 [bins], photographs.
+      error: expected calibration error, the mean distance of both, by photographs.
+    """
+
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    count: np.ndarray
+    error: float
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_species: int) -> np.ndarray:
+    """Returns photographs by (species, prediction), int64 [species, species]."""
+    flat = np.bincount(labels.astype(np.int64) * num_species + predictions, minlength=num_species**2)
+    return flat.reshape(num_species, num_species)
+
+
+def by_species(confusion: np.ndarray, species: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Returns precision, recall, f1 and support of each species.
+
+    Recall and f1 are None where a species has no photographs, precision where it was never named.
+    """
+    support, named, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
+
+    def share(part: int, whole: int) -> float | None:
+        return float(part / whole) if whole else None
+
+    return {
+        name: {
+            "precision": share(right[i], named[i]),
+            "recall": share(right[i], support[i]),
+            "f1": float(2 * right[i] / (support[i] + named[i])) if support[i] else None,
+            "support": int(support[i]),
+        }
+        for i, name in enumerate(species)
+    }
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
+    """Sorts photographs into bins of equal width by the probability of their first species.
+
+    Args:
+      probabilities: float [count, species].
+      labels: int [count].
+      bins: how many.
+    """
+    sure = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.minimum((sure * bins).astype(int), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        confidence = np.bincount(place, sure, bins) / count
+        accuracy = np.bincount(place, right, bins) / count
+    distance = np.nan_to_num(np.abs(confidence - accuracy))
+    return Reliability(confidence, accuracy, count, float((distance * count).sum() / max(1, len(labels))))
+
+
+def intervals(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
+    """Returns the 95% intervals of top1, top5 and balanced_accuracy, [low, high], by bootstrap.
+
+    A thousand times as many photographs are drawn anew from these. As the three depend only on how many of each species
+    are right, among the five, or neither, these numbers are drawn.
+
+    Args:
+      logits: float [count, species].
+      labels: int [count].
+    """
+    num_species = logits.shape[1]
+    own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
+    first = logits.argmax(axis=1) == labels
+    # 0: first; 1: among the five; 2: neither.
+    outcome = np.where(first, 0, np.where((logits > own).sum(axis=1) < 5, 1, 2))
+    cells = np.bincount(labels.astype(np.int64) * 3 + outcome, minlength=3 * num_species)
+    draws = np.random.default_rng(_SEED).multinomial(len(labels), cells / len(labels), RESAMPLES)
+    draws = draws.reshape(RESAMPLES, num_species, 3)
+    support = draws.sum(axis=2)
+    with np.errstate(invalid="ignore"):
+        recall = draws[:, :, 0] / support
+    values = {
+        "top1": draws[:, :, 0].sum(axis=1) / len(labels),
+        "top5": draws[:, :, :2].sum(axis=(1, 2)) / len(labels),
+        # Of the species that were drawn.
+        "balanced_accuracy": np.nanmean(recall, axis=1),
+    }
+    tails = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+    return {name: [float(x) for x in np.quantile(of_each, tails)] for name, of_each in values.items()}
+
+
+def worst_confusions(confusion: np.ndarray, limit: int) -> list[tuple[int, int, int]]:
+    """Returns (species, prediction, photographs) of the most frequent mistakes, the most frequent first."""
+    mistakes = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:limit]
+    pairs = [divmod(int(place), len(confusion)) for place in order]
+    return [(true, named, int(mistakes[true, named])) for true, named in pairs if mistakes[true, named]]

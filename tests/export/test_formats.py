@@ -1,0 +1,106 @@
+"""Each format's writer, on every kind of network, read with the code that stands in the card."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from butterflyer_jax.config import UserError
+from butterflyer_jax.data import photo
+from butterflyer_jax.export import FORMATS, keras, onnx, reference, safetensors, savedmodel
+from tests.conftest import make_photo
+from tests.export.networks import KINDS, SPECIES, make_network, noise
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+def written(format: str, network: Any, folder: Path) -> dict[str, Any]:
+    """Returns what the code in the card defines, for a network written in a format."""
+    module = importlib.import_module(f"butterflyer_jax.export.{format}")
+    path = folder / module.NAME
+    # In this process: tests of the command have it in its own.
+    keras.build_model(network).save(path) if format == "keras" else module.write(network, path)
+    names: dict[str, Any] = {"path": str(path), "np": np}
+    exec(module.READ, names)
+    return names
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("format", [name for name in FORMATS if name != "safetensors"])
+def test_other_runtimes_give_the_same_probabilities(format: str, kind: str, tmp_path: Path) -> None:
+    network = make_network(**KINDS[kind])
+    images = noise(network)
+    probabilities = written(format, network, tmp_path)["probabilities"]
+    ours = reference.answers(network, images)
+    # Any batch, and every photograph for itself.
+    for part in (slice(0, 1), slice(0, 5)):
+        np.testing.assert_allclose(np.asarray(probabilities(images[part])), ours[part], atol=2e-5)
+    assert ours.std() > 0.01
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_safetensors_hold_what_torchvision_names(kind: str, tmp_path: Path) -> None:
+    network = make_network(**KINDS[kind])
+    safetensors.write(network, tmp_path / "model.safetensors")
+    layers = safetensors.read(tmp_path / "model.safetensors")
+    assert layers.keys() == network.layers.keys()
+    for name, layer in network.layers.items():
+        assert layers[name].keys() == layer.keys()
+        for key, array in layer.items():
+            np.testing.assert_array_equal(layers[name][key], array)
+
+
+def test_the_names_of_torchvision() -> None:
+    plain = safetensors.tensors(make_network(32, variant="vgg16"))
+    convolutions = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+    layers = [*(f"features.{n}" for n in convolutions), *(f"classifier.{n}" for n in (0, 3, 6))]
+    assert list(plain) == [f"{layer}.{part}" for layer in layers for part in ("weight", "bias")]
+    normed = safetensors.tensors(make_network(32, variant="vgg11", batch_norm=True))
+    assert [n for n in normed if n.startswith("features.1.")] == [
+        f"features.1.{part}" for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    ]
+    assert not normed["features.0.bias"].any()
+    assert "features.25.weight" in normed and len(normed) == 8 * 7 + 6
+
+
+def test_safetensors_in_torch(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    network = make_network(**KINDS["vgg11 normalised, odd side"])
+    probabilities = written("safetensors", network, tmp_path)["probabilities"]
+    np.testing.assert_allclose(probabilities(noise(network)), reference.answers(network, noise(network)), atol=2e-5)
+
+
+def test_a_saved_model_takes_picture_files(tmp_path: Path) -> None:
+    network = make_network(64, variant="vgg11", head="gap")
+    files = [make_photo(n, width, height) for n, (width, height) in enumerate([(90, 84), (84, 200), (300, 301)])]
+    images = [photo.central_crop(photo.load(data, 84, 10**6)[0], 0.8, 64) for data in files]
+    names = written("savedmodel", network, tmp_path)
+    ours = reference.answers(network, np.stack(images))
+    np.testing.assert_allclose(names["probabilities_of_bytes"](files), ours, atol=0.01)
+    answer = names["pixels"](image=np.stack(images))
+    assert [name.decode() for name in answer["species"].numpy()] == list(SPECIES)
+
+
+def test_an_onnx_file_names_its_species(tmp_path: Path) -> None:
+    session = written("onnx", make_network(32, variant="vgg11", head="gap"), tmp_path)["session"]
+    assert json.loads(session.get_modelmeta().custom_metadata_map["species"]) == list(SPECIES)
+
+
+def test_what_is_too_large_for_onnx_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx, "MAX_BYTES", 1000)
+    with pytest.raises(UserError, match="take another format"):
+        onnx.write(make_network(32, variant="vgg11"), tmp_path / "model.onnx")
+
+
+def test_keras_layers_are_named_as_ours_and_can_be_trained_on() -> None:
+    network = make_network(32, variant="vgg11", batch_norm=True)
+    model = keras.build_model(network)
+    assert {layer.name for layer in model.layers if layer.weights} == network.layers.keys()
+    assert model.count_params() == sum(array.size for layer in network.layers.values() for array in layer.values())
+    assert savedmodel.NAME == "savedmodel"

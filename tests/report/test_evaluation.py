@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from butterflyer_jax.report import matrix
+from butterflyer_jax.report.evaluation import render_evaluation
+from butterflyer_jax.report.evaluation_pictures import with_heat
+from tests.report.evaluations import make_evaluation, render
+from tests.report.test_data_card import HOSTILE
+
+
+def test_the_page_stands_alone() -> None:
+    text, page = render()
+    assert text.startswith("<!DOCTYPE html>")
+    assert "http://" not in text and "https://" not in text and "@import" not in text
+    assert not {tag for tag, _ in page.elements} & {"script", "link", "iframe", "object"}
+    assert page.all("img")
+    assert all(image["src"].startswith("data:image/jpeg;base64,") and image["alt"] for image in page.all("img"))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for a in page.all("a")} <= set(ids)
+
+
+def test_the_numbers_and_the_sections_are_there() -> None:
+    evaluation = make_evaluation()
+    _, page = render()
+    wrong = int((evaluation.probabilities.argmax(axis=1) != evaluation.labels).sum())
+    assert f"108 photographs of the split test, 10 species, checkpoint of step 1,234. {wrong} answers are" in page.words
+    low, high = evaluation.metrics["intervals"]["top1"]
+    assert f"{low:.1%} to {high:.1%}" in page.words
+    for heading in ("Training", "Species, the worst first", "Confusion matrix", "Worst confusions", "Surest mistakes"):
+        assert heading in page.words
+    assert "1 species has no test photographs" in page.words
+    assert "a photograph is probably none of these species" in page.words
+    assert "model.width_multiplier" in page.words and "0.10.2" in page.words
+
+
+@pytest.mark.parametrize("num_species", [10, 100, 400])
+def test_a_matrix_names_its_species_at_any_number(num_species: int) -> None:
+    evaluation = make_evaluation(num_species)
+    confusion = np.zeros((num_species, num_species), int)
+    np.add.at(confusion, (evaluation.labels, evaluation.probabilities.argmax(axis=1)), 1)
+    drawn = matrix.layout(confusion, evaluation.species)
+    # The first species has no photographs, and may not have been named.
+    assert min(num_species - 1, 120) <= len(drawn.names) <= 120
+    assert drawn.font >= 11 and drawn.cell > drawn.font
+    assert drawn.numbered == (num_species == 10)
+    if num_species <= 120:
+        assert sum(cell.count for cell in drawn.cells) == len(evaluation.labels)
+    text, page = render(num_species=num_species)
+    assert len(text) < 1_500_000
+    assert len(page.all("title")) > len(drawn.names)
+
+
+def test_a_perfect_run_has_no_mistakes_to_show() -> None:
+    _, page = render(sure=30.0)
+    assert "No answer is wrong." in page.words
+    assert "Worst confusions" not in page.words and "Surest mistakes" not in page.words
+    assert "Where it looks" in page.words
+
+
+def test_without_photographs_and_without_records_the_numbers_stand() -> None:
+    _, page = render(view=None, records=[])
+    assert not page.all("img")
+    assert "Learning rate" not in page.words and "Confusion matrix" in page.words
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_text(name: str) -> None:
+    evaluation = make_evaluation(3)
+    species = (f"{name} 1", f"{name} 2", name)
+    rows = dict(zip(species, evaluation.metrics["species"].values(), strict=True))
+    evaluation = make_evaluation(
+        3, species=species, metrics={**evaluation.metrics, "species": rows}, photo_ids=[name] * len(evaluation.labels)
+    )
+    text = render_evaluation(evaluation)
+    assert "<script>" not in text and "onerror='alert" not in re.sub(r"&\w+;|&#\d+;", "", text).replace("&", "")
+    assert "49" not in re.findall(r"<bdi class=\"name\">([^<]*)</bdi>", text)
+
+
+def test_heat_brightens_what_speaks_for_the_name() -> None:
+    heat = np.zeros((4, 4))
+    heat[1, 2] = 1
+    shown = with_heat(np.full((64, 64, 3), 100, np.uint8), heat).astype(int)
+    assert shown.shape == (64, 64, 3)
+    assert shown[24, 40].sum() > 2 * shown[60, 4].sum()
