@@ -30,4 +30,5 @@ python -m butterflyer_jax.predict --run demo/run "demo/photographs/butterflies/P
 
 echo
 echo "demo done in $SECONDS s: the run is in demo/run, its metrics in demo/run/eval/test/metrics.json"
+echo "look at the report: demo/run/report/index.html; the model for Keras is demo/run/export/model.keras"
 echo "look at the data: $(ls demo/data/butterflies/*/*/data_card.html)"

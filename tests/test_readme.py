@@ -11,11 +11,13 @@ import pytest
 
 from butterflyer_jax import distributed, evaluate, load_config, predict, preview, sweep, train
 from butterflyer_jax.config import UserError
+from butterflyer_jax.export import __main__ as export
 from tests.conftest import ROOT, SPECIES, make_photo
 
 COMMANDS = {
     "train": train.main,
     "evaluate": evaluate.main,
+    "export": export.main,
     "predict": predict.main,
     "data.pipeline": preview.main,
     "sweep": sweep.main,
@@ -58,7 +60,8 @@ def test_every_command_line_is_one_that_the_commands_take(tmp_path: Path, monkey
     # There is nobody to join.
     monkeypatch.setattr(distributed, "start", lambda place: None)
     lines = [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines()]
-    ours = [shlex.split(line) for line in lines if "-m butterflyer_jax." in line]
+    # Behind a pipe too.
+    ours = [shlex.split(line[line.index("python -m") :]) for line in lines if "-m butterflyer_jax." in line]
     assert len(ours) >= 4
     for words in ours:
         name, arguments = words[2].removeprefix("butterflyer_jax."), words[3:]
