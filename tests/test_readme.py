@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import distributed, evaluate, load_config, predict, preview, train
-from butterflyer_jax.export import __main__ as export
 from butterflyer_jax.config import UserError
+from butterflyer_jax.export import __main__ as export
 from tests.conftest import ROOT, SPECIES, make_photo
 
 COMMANDS = {
