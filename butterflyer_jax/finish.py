@@ -22,14 +22,15 @@ def finish(run: runs.Run, data: Any) -> None:
       run: with a checkpoint.
       data: its open data set.
     """
+    chosen = run.config.export.format
     if jax.process_count() > 1:
-        # Each of them holds a part of the checkpoint, and none is alone to write.
-        say(f"next: python -m butterflyer_jax.export --run {run.folder} --format {run.config.export.format}")
+        # Each of them holds a part of the checkpoint, and none is alone to write. Evaluation calibrates it.
+        if chosen != "none":
+            say(f"export: none, of several processes; python -m butterflyer_jax.export --run {run.folder} makes one")
         return
     model, variables, step, mesh = runs.load_model(run)
     if run.dataset != source.FAKE:
         calibrate(run, model, variables, step, mesh, data)
-    chosen = run.config.export.format
     if chosen == "none":
         return
     from butterflyer_jax.export import CARD, companion, default_path, export
