@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from butterflyer_jax import cli, distributed, environment
+from butterflyer_jax.cloud import secret
 from butterflyer_jax.config import Config, TrackingConfig
 from butterflyer_jax.console import TrainingDisplay, say
 from butterflyer_jax.preempt import EXIT_CODES, Preemption
@@ -186,6 +187,7 @@ def main(argv: Sequence[str]) -> None:
     args, rest = parser.parse_known_args(argv)
     config = cli.load_config(args.config, cli.split_overrides(rest))
     place = distributed.from_flags(args.coordinator, args.num_processes, args.process_id)
+    secret.resolve(os.environ)
     summary = train(config, args.input, args.output, args.gpu, place)
     if place and place.process_id:
         return

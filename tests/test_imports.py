@@ -15,6 +15,7 @@ TRAINING_SIDE = [
     "augment",
     "batch_size",
     "checkpoint",
+    "cloud.secret",
     "compilation",
     "config",
     "distributed",
@@ -88,6 +89,7 @@ ALLOWED = {
     "report": {"config"},
     "data": {"config", "console", "cli", "disk", "report"},
     "step_log": {"config", "tracking", "console", "profiling"},
+    "cloud": {"config", "console", "data"},
     "pretrained": {"config", "console", "checkpoint", "data", "models", "runs", "step"},
     "loop": {
         "config",
