@@ -120,7 +120,7 @@ def jobset(job: Job, command: str, path: str) -> str:
         "restartPolicy": "Never",
         # Time to finish a step and save, from the first sign that the node goes.
         "terminationGracePeriodSeconds": 120,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000},
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "fsGroup": 10001},
         "nodeSelector": node_selector,
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
         "containers": [

@@ -1,9 +1,10 @@
-"""A secret that a job names and does not hold: read from Secret Manager where the training runs."""
+"""A secret that a job names and does not hold: read where the training runs, of Secret Manager or a mounted file."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 from butterflyer_jax.cloud.job import WANDB_SECRET
@@ -12,6 +13,7 @@ from butterflyer_jax.console import say
 
 URL = "https://secretmanager.googleapis.com/v1/{name}:access"
 WANDB_KEY = "WANDB_API_KEY"
+WANDB_FILE = "WANDB_API_KEY_FILE"
 SECONDS = 30.0
 
 
@@ -23,7 +25,7 @@ def resource(name: str, project: str) -> str:
 
 
 def resolve(environment: MutableMapping[str, str], session: Any = None) -> None:
-    """Puts the key of Weights & Biases into this process's environment, where a job names its secret.
+    """Puts the key of Weights & Biases into this process's environment, where a job names its secret or a file.
 
     Training goes on without it where it cannot be read, as it does without Weights & Biases: a line says so.
 
@@ -31,8 +33,14 @@ def resolve(environment: MutableMapping[str, str], session: Any = None) -> None:
       environment: `os.environ`.
       session: of requests; by default one with Google's default credentials.
     """
-    name = environment.get(WANDB_SECRET)
-    if not name or environment.get(WANDB_KEY):
+    name, file = environment.get(WANDB_SECRET), environment.get(WANDB_FILE)
+    if not (name or file) or environment.get(WANDB_KEY):
+        return
+    if file:
+        try:
+            environment[WANDB_KEY] = Path(file).read_text().strip()
+        except OSError as error:
+            say(f"without the key of Weights & Biases: {error.strerror}: {file}")
         return
     try:
         if session is None:

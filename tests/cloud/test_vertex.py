@@ -232,6 +232,15 @@ def test_a_secret_is_read_where_the_training_runs(capsys: pytest.CaptureFixture[
     assert "without the key of Weights & Biases: cannot read" in capsys.readouterr().err
 
 
+def test_a_secret_may_be_a_mounted_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "key").write_text("the-key\n")
+    environment = {"WANDB_API_KEY_FILE": str(tmp_path / "key")}
+    secret.resolve(environment)
+    assert environment["WANDB_API_KEY"] == "the-key"
+    secret.resolve({"WANDB_API_KEY_FILE": str(tmp_path / "none")})
+    assert "No such file" in capsys.readouterr().err
+
+
 def test_default_credentials_are_googles(monkeypatch: pytest.MonkeyPatch) -> None:
     from google.auth.credentials import AnonymousCredentials
 
