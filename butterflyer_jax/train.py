@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from butterflyer_jax import cli, distributed, environment
 from butterflyer_jax.cloud import secret
@@ -73,7 +72,18 @@ def train(
     # Imported here, not above: `--help` and a wrong path should answer at once.
     import jax
 
-    from butterflyer_jax import batch_size, compilation, gallery, loop, pretrained, runs, sharding, step, tracking
+    from butterflyer_jax import (
+        batch_size,
+        compilation,
+        gallery,
+        loop,
+        mirror,
+        pretrained,
+        runs,
+        sharding,
+        step,
+        tracking,
+    )
     from butterflyer_jax.checkpoint import Checkpointer
     from butterflyer_jax.data import source
     from butterflyer_jax.profiling import Cost, ProfileWindow, measure_peak_flops
@@ -102,7 +112,10 @@ def train(
             initial_values = pretrained.match(start_weights, shapes, config.model, data.species)
             del start_weights
         run = runs.open_or_create(output, config, data.species, dataset, data.fingerprint)
-        checkpointer = stack.enter_context(contextlib.closing(Checkpointer(run.checkpoints, config.checkpoint)))
+        local = stack.enter_context(contextlib.closing(mirror.Mirror(run.folder, speaks)))
+        # What is told of steps is in a bucket before their checkpoint is.
+        checkpointer = Checkpointer(run.checkpoints, config.checkpoint, before_save=local.copy)
+        stack.enter_context(contextlib.closing(checkpointer))
         start_step = checkpointer.latest_step() or 0
         total_steps = config.num_epochs * data.steps_per_epoch
         train_step, more = program.train_step, []
@@ -135,7 +148,7 @@ def train(
         # A finished run has nothing more to tell.
         where = config.tracking if start_step < total_steps else TrackingConfig()
         trackers = stack.enter_context(
-            tracking.open_trackers(Path(run.folder), where, about, start_step, say, writes=speaks)
+            tracking.open_trackers(local.folder, where, about, start_step, say, writes=speaks)
         )
         display = stack.enter_context(TrainingDisplay(total_steps, start_step, config.num_epochs))
         stack.enter_context(compilation.telling_of_memory(config))
@@ -148,7 +161,7 @@ def train(
             checkpointer=checkpointer,
             tracker=trackers,
             display=display,
-            profile=ProfileWindow(config.profile, run.folder / runs.PROFILE),
+            profile=ProfileWindow(config.profile, local.folder / runs.PROFILE),
             cost=Cost(program.training_flops(config.data.image_size), mesh.size, measure_peak_flops(program.dtype)),
             progress=progress,
             preemption=stack.enter_context(preemption),
@@ -159,8 +172,8 @@ def train(
         best_step = checkpointer.best_step() or total_steps
         scores = checkpointer.metrics(best_step)
         # Whoever stops the process wants it to end soon.
-        if result.stopped not in EXIT_CODES:
-            trackers.keep_model(tracking.Model(best_step, scores, runs.model_files(run, best_step)))
+        if result.stopped not in EXIT_CODES and config.tracking.wandb_artifact:
+            trackers.keep_model(tracking.Model(best_step, scores, runs.model_files(run, best_step, local.folder)))
     return Summary(
         run=os.fspath(output),
         best_step=best_step,

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from butterflyer_jax import distributed, evaluate, load_config, predict, preview, train
+from butterflyer_jax import distributed, evaluate, launch, load_config, predict, preview, train
+from butterflyer_jax.cloud import vertex
 from butterflyer_jax.config import UserError
+from butterflyer_jax.data import build
 from tests.conftest import ROOT, SPECIES, make_photo
 
 COMMANDS = {
@@ -18,6 +20,15 @@ COMMANDS = {
     "evaluate": evaluate.main,
     "predict": predict.main,
     "data.pipeline": preview.main,
+    "data.build": build.main,
+    "launch": launch.main,
+}
+# As the README exports them.
+VARIABLES = {
+    "BUCKET": "bucket",
+    "REGION": "us-central1",
+    "IMAGE": "us-central1-docker.pkg.dev/p/r/train:1",
+    "ACCOUNT": "a@p.iam.gserviceaccount.com",
 }
 README = (ROOT / "README.md").read_text()
 
@@ -56,15 +67,26 @@ def test_every_command_line_is_one_that_the_commands_take(monkeypatch: pytest.Mo
     monkeypatch.chdir(ROOT)
     # There is nobody to join.
     monkeypatch.setattr(distributed, "start", lambda place: None)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "project")
+
+    def no_account() -> None:
+        raise UserError("credentials are nowhere")
+
+    monkeypatch.setattr(vertex, "authorized_session", no_account)
     lines = [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines()]
     ours = [shlex.split(line) for line in lines if "-m butterflyer_jax." in line]
     assert len(ours) >= 4
     for words in ours:
         name, arguments = words[2].removeprefix("butterflyer_jax."), words[3:]
         main = COMMANDS[name]
+        if name == "launch":
+            arguments = [re.sub(r"\$(\w+)", lambda match: VARIABLES[match[1]], word) for word in arguments]
+            if {"--dry-run", "--estimate", "--on"} & set(arguments):
+                main(arguments)
+                continue
         # Up to the first thing that is not on this machine, every word was understood.
         for flag, wrong in {"--input": "/nowhere.zip", "--run": "/nowhere"}.items():
-            if flag in arguments:
+            if flag in arguments and name != "launch":
                 arguments[arguments.index(flag) + 1] = wrong
         source = "--config.model.pretrained="
         arguments = [f"{source}/nowhere.pth" if word.startswith(source) else word for word in arguments]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from etils import epath
 
 from butterflyer_jax.config import UserError
 from butterflyer_jax.data import remote, storage
@@ -32,6 +35,46 @@ def telling(url: str | os.PathLike[str], verb: str = "read") -> Iterator[None]:
         if told is None:
             raise
         raise told from error
+
+
+@contextlib.contextmanager
+def telling_of_access(url: str | os.PathLike[str]) -> Iterator[None]:
+    """Does what `telling` does where the bucket refused or was out of reach, not where a file is missing."""
+    try:
+        yield
+    except Exception as error:
+        if not storage.is_remote(url) or isinstance(error, (FileNotFoundError, ValueError, KeyError, UserError)):
+            raise
+        with telling(url):
+            raise
+
+
+def check_exists(url: str | os.PathLike[str]) -> None:
+    """Raises a UserError where the bucket of a URL does not exist or cannot be reached; local paths are left alone."""
+    if not storage.is_remote(url):
+        return
+    filesystem, path = remote.connect(os.fspath(url))
+    with telling(url):
+        try:
+            filesystem.ls(path.split("/")[0], detail=False)
+        except Exception as error:
+            # Not for this account to list, perhaps for it to use.
+            if isinstance(error, FileNotFoundError) or remote.is_transient(error):
+                raise
+
+
+def copy_to(source: epath.Path, target: Path) -> None:
+    """Copies a file or a folder of a bucket to a local disk.
+
+    Raises:
+      UserError: as `telling`.
+    """
+    filesystem, path = remote.connect(os.fspath(source))
+    with telling(source):
+        for name in filesystem.find(path):
+            place = target / name.removeprefix(path).strip("/") if name != path else target
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(read_bytes(f"{os.fspath(source).split('://')[0]}://{name}"))
 
 
 def explain(error: BaseException, url: str, verb: str = "read") -> UserError | None:
@@ -74,6 +117,24 @@ def read_bytes(url: str) -> bytes:
             if is_missing_bucket(url):
                 raise
             raise UserError(f"no such file: {url}") from error
+
+
+def read_bytes_or_none(url: str) -> bytes | None:
+    """Returns a whole file, None where there is none.
+
+    Raises:
+      UserError: as `telling`.
+    """
+    filesystem, path = remote.connect(url)
+    # Another process, or machine, may have written since this one last looked.
+    filesystem.invalidate_cache()
+    with telling(url):
+        try:
+            return retried(lambda: filesystem.cat_file(path))
+        except FileNotFoundError:
+            if is_missing_bucket(url):
+                raise
+            return None
 
 
 def write_bytes(url: str, data: bytes) -> None:

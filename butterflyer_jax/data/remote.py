@@ -245,6 +245,7 @@ def connect(url: str) -> tuple[Any, str]:
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
         # Its errors are raised too, and told in one line; it would also print them with a traceback.
         logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
+        logging.getLogger("google.auth").setLevel(logging.CRITICAL)
         silence = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE_SECONDS, sock_read=SILENCE_SECONDS)
         options = {"requests_timeout": silence}
     import fsspec
