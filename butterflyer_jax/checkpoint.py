@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orbax.checkpoint as ocp
@@ -12,6 +13,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from butterflyer_jax import disk
 from butterflyer_jax.config import CheckpointConfig, UserError
+from butterflyer_jax.data import bucket
 from butterflyer_jax.progress import rank
 
 
@@ -22,9 +24,18 @@ class Checkpointer:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], config: CheckpointConfig | None = None, read_only: bool = False
+        self,
+        folder: str | os.PathLike[str],
+        config: CheckpointConfig | None = None,
+        read_only: bool = False,
+        before_save: Callable[[], None] = lambda: None,
     ) -> None:
-        """Opens a folder of checkpoints; makes it unless `read_only`."""
+        """Opens a folder of checkpoints; makes it unless `read_only`.
+
+        Raises:
+          UserError: a bucket cannot be reached or written.
+        """
+        self._before_save = before_save
         config = config or CheckpointConfig()
 
         def rank_of(metrics: dict[str, float]) -> tuple[float, float]:
@@ -39,20 +50,19 @@ class Checkpointer:
                 ),
             ]
         )
-        self._manager = ocp.CheckpointManager(
-            epath.Path(folder),
-            options=ocp.CheckpointManagerOptions(
-                create=not read_only,
-                read_only=read_only,
-                preservation_policy=policy,
-                # The loop decides when to save; Orbax's default policies would skip some.
-                save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
-                enable_should_save_is_saving_in_progress_check=False,
-                # Leftovers of a killed save.
-                cleanup_tmp_directories=not read_only,
-                best_fn=rank_of,
-            ),
+        options = ocp.CheckpointManagerOptions(
+            create=not read_only,
+            read_only=read_only,
+            preservation_policy=policy,
+            # The loop decides when to save; Orbax's default policies would skip some.
+            save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
+            enable_should_save_is_saving_in_progress_check=False,
+            # Leftovers of a killed save.
+            cleanup_tmp_directories=not read_only,
+            best_fn=rank_of,
         )
+        with bucket.telling(folder, "read" if read_only else "write"):
+            self._manager = ocp.CheckpointManager(epath.Path(folder), options=options)
 
     def latest_step(self) -> int | None:
         """Returns the newest saved step, None where there is none."""
@@ -88,6 +98,7 @@ class Checkpointer:
           UserError: this save, or the one before, could not be written.
         """
         items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
+        self._before_save()
         with self._writing():
             if not self._manager.save(
                 step, args=ocp.args.Composite(position=ocp.args.JsonSave(position), **items), metrics=metrics
@@ -109,16 +120,18 @@ class Checkpointer:
 
     def _restore(self, step: int, items: dict[str, Any]) -> Any:
         try:
-            return self._manager.restore(step, args=ocp.args.Composite(**items))
+            with bucket.telling_of_access(self._manager.directory):
+                return self._manager.restore(step, args=ocp.args.Composite(**items))
         except (ValueError, KeyError, FileNotFoundError) as error:
             where = f"{self._manager.directory}/{step}"
             raise UserError(f"the checkpoint {where} is damaged or of another network: {error}") from error
 
-    def _writing(self) -> contextlib.AbstractContextManager[None]:
-        return disk.writing(
-            f"a checkpoint to {self._manager.directory}",
-            "the one before is whole, and the same command goes on from it when there is room",
-        )
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        folder = self._manager.directory
+        advice = "the one before is whole, and the same command goes on from it when there is room"
+        with bucket.telling(folder, "write"), disk.writing(f"a checkpoint to {folder}", advice):
+            yield
 
     def wait(self) -> None:
         """Returns when all that was saved is on disk.

@@ -7,6 +7,7 @@ import difflib
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -96,7 +97,8 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
     """Returns the validated config of a config file.
 
     Args:
-      path: a Python file that defines `get_config() -> Config`; None stands for the defaults of all fields.
+      path: a Python file that defines `get_config() -> Config`, local or gs://; None stands for the defaults of all
+        fields.
       overrides: such as `"optim.learning_rate=0.1"`, parsed by the type of the field.
 
     Raises:
@@ -107,6 +109,13 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
     from ml_collections import config_flags
 
     path = os.fspath(path or Path(__file__).with_name("defaults.py"))
+    if path.startswith("gs://"):
+        from butterflyer_jax.data import bucket
+
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / path.rsplit("/", 1)[-1]
+            copy.write_bytes(bucket.read_bytes(path))
+            return load_config(copy, overrides)
     if not Path(path).is_file():
         raise UserError(f"no such config file: {path}")
     names = [name for name, _, _ in describe()]

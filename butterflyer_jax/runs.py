@@ -23,7 +23,7 @@ from butterflyer_jax import calibration, sharding, step
 from butterflyer_jax.calibration import Calibration
 from butterflyer_jax.checkpoint import Checkpointer
 from butterflyer_jax.config import Config, TrackingConfig, UserError
-from butterflyer_jax.data import storage
+from butterflyer_jax.data import bucket, storage
 from butterflyer_jax.models import VGG, create_model
 
 CONFIG_FILE = "config.json"
@@ -126,13 +126,15 @@ def saved_batch_size(output: str | os.PathLike[str]) -> int | None:
 def refuse_other_folders(output: str | os.PathLike[str]) -> None:
     """Raises a UserError where a folder holds something else than a run."""
     folder = storage.path(output)
-    if not folder.exists() or (folder / CONFIG_FILE).exists():
-        return
-    # A run that was killed while it wrote its config leaves a hidden file.
-    if not folder.is_dir() or any(
-        not path.name.startswith(".") and path.name not in CHECK_FILES for path in folder.iterdir()
-    ):
-        raise UserError(f"{folder} is not empty and holds no run; take another --output")
+    with bucket.telling(folder, "write"):
+        bucket.check_exists(folder)
+        if not folder.exists() or (folder / CONFIG_FILE).exists():
+            return
+        # A run that was killed while it wrote its config leaves a hidden file; a job's config lies in a hidden folder.
+        if not folder.is_dir() or any(
+            not path.name.startswith(".") and path.name not in CHECK_FILES for path in folder.iterdir()
+        ):
+            raise UserError(f"{folder} is not empty and holds no run; take another --output")
 
 
 def read(folder: str | os.PathLike[str]) -> Run:
@@ -142,9 +144,11 @@ def read(folder: str | os.PathLike[str]) -> Run:
       UserError: there is none.
     """
     path = storage.path(folder)
-    if not (path / CONFIG_FILE).exists():
-        raise UserError(f"no run in {path}: it has no {CONFIG_FILE}")
-    saved = _read_json(path / CONFIG_FILE)
+    with bucket.telling(path):
+        bucket.check_exists(path)
+        if not (path / CONFIG_FILE).exists():
+            raise UserError(f"no run in {path}: it has no {CONFIG_FILE}")
+        saved = _read_json(path / CONFIG_FILE)
     return Run(path, Config.from_dict(saved["config"]), tuple(saved["species"]), saved["dataset"], saved["fingerprint"])
 
 
@@ -176,9 +180,16 @@ def made_by(run: Run) -> dict[str, Any]:
     return {name: saved.get(name) for name in ("versions", "git_revision")}
 
 
-def model_files(run: Run, best_step: int) -> dict[str, Path]:
-    """Returns what it takes to predict with a checkpoint, by the place in a run folder; not the optimizer's state."""
+def model_files(run: Run, best_step: int, local: Path) -> dict[str, Path]:
+    """Returns what it takes to predict with a checkpoint, by the place in a run folder; not the optimizer's state.
+
+    Of a run in a bucket they are copied, to a hidden folder in `local`.
+    """
     folder = Path(run.folder)
+    if storage.is_remote(run.folder):
+        folder = local / ".model"
+        for name in (CONFIG_FILE, f"{CHECKPOINTS}/{best_step}"):
+            bucket.copy_to(run.folder / name, folder / name)
     checkpoint = folder / CHECKPOINTS / str(best_step)
     files = [folder / CONFIG_FILE, *sorted(path for path in checkpoint.rglob("*") if path.is_file())]
     # What is evaluated is in one of two places, see `load_model`.

@@ -15,10 +15,10 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from butterflyer_jax import cli, distributed, environment
 from butterflyer_jax.callable_module import make_callable
+from butterflyer_jax.cloud import secret
 from butterflyer_jax.config import Config, TrackingConfig, UserError
 from butterflyer_jax.console import TrainingDisplay, say
 from butterflyer_jax.preempt import EXIT_CODES, Preemption
@@ -80,6 +80,7 @@ def train(
         finish,
         gallery,
         loop,
+        mirror,
         pretrained,
         runs,
         sharding,
@@ -114,7 +115,10 @@ def train(
             initial_values = pretrained.match(start_weights, shapes, config.model, data.species)
             del start_weights
         run = runs.open_or_create(output, config, data.species, dataset, data.fingerprint)
-        checkpointer = stack.enter_context(contextlib.closing(Checkpointer(run.checkpoints, config.checkpoint)))
+        local = stack.enter_context(contextlib.closing(mirror.Mirror(run.folder, speaks)))
+        # What is told of steps is in a bucket before their checkpoint is.
+        checkpointer = Checkpointer(run.checkpoints, config.checkpoint, before_save=local.copy)
+        stack.enter_context(contextlib.closing(checkpointer))
         start_step = checkpointer.latest_step() or 0
         total_steps = config.num_epochs * data.steps_per_epoch
         train_steps, more = program.train_steps, []
@@ -154,7 +158,7 @@ def train(
         # A finished run has nothing more to tell.
         where = config.tracking if start_step < total_steps else TrackingConfig()
         trackers = stack.enter_context(
-            tracking.open_trackers(Path(run.folder), where, about, start_step, say, writes=speaks)
+            tracking.open_trackers(local.folder, where, about, start_step, say, writes=speaks)
         )
         peak_flops = measure_peak_flops(program.dtype)
         display = stack.enter_context(TrainingDisplay(total_steps, start_step, config.num_epochs))
@@ -169,7 +173,7 @@ def train(
                 checkpointer=checkpointer,
                 tracker=trackers,
                 display=display,
-                profile=ProfileWindow(config.profile, run.folder / runs.PROFILE),
+                profile=ProfileWindow(config.profile, local.folder / runs.PROFILE),
                 cost_at=lambda done: Cost(
                     program.training_flops(image_size_at(config, done, total_steps)), mesh.size, peak_flops
                 ),
@@ -185,7 +189,9 @@ def train(
         # Whoever stops the process wants it to end soon.
         if result.stopped not in EXIT_CODES:
             finish.finish(run, data)
-            trackers.keep_model(tracking.Model(best_step, scores, runs.model_files(run, best_step)))
+            if config.tracking.wandb_artifact:
+                files = runs.model_files(run, best_step, local.folder)
+                trackers.keep_model(tracking.Model(best_step, scores, files))
     return Summary(
         run=os.fspath(output),
         best_step=best_step,
@@ -221,6 +227,7 @@ def main(argv: Sequence[str]) -> None:
     args, rest = parser.parse_known_args(argv)
     config = cli.load_config(args.config, cli.split_overrides(rest))
     place = distributed.from_flags(args.coordinator, args.num_processes, args.process_id)
+    secret.resolve(os.environ)
     if args.find_lr or args.sanity or args.replay:
         _check(config, args)
         return

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from butterflyer_jax import distributed, evaluate, load_config, predict, preview, sweep, train
+from butterflyer_jax import distributed, evaluate, launch, load_config, predict, preview, sweep, train
+from butterflyer_jax.cloud import vertex
 from butterflyer_jax.config import UserError
+from butterflyer_jax.data import build
 from butterflyer_jax.export import __main__ as export
 from tests.conftest import ROOT, SPECIES, make_photo
 
@@ -21,6 +23,15 @@ COMMANDS = {
     "predict": predict.main,
     "data.pipeline": preview.main,
     "sweep": sweep.main,
+    "data.build": build.main,
+    "launch": launch.main,
+}
+# As the README exports them.
+VARIABLES = {
+    "BUCKET": "bucket",
+    "REGION": "us-central1",
+    "IMAGE": "us-central1-docker.pkg.dev/p/r/train:1",
+    "ACCOUNT": "a@p.iam.gserviceaccount.com",
 }
 README = (ROOT / "README.md").read_text()
 
@@ -59,6 +70,12 @@ def test_every_command_line_is_one_that_the_commands_take(tmp_path: Path, monkey
     monkeypatch.chdir(ROOT)
     # There is nobody to join.
     monkeypatch.setattr(distributed, "start", lambda place: None)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "project")
+
+    def no_account() -> None:
+        raise UserError("credentials are nowhere")
+
+    monkeypatch.setattr(vertex, "authorized_session", no_account)
     lines = [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines()]
     # Behind a pipe too.
     ours = [shlex.split(line[line.index("python -m") :]) for line in lines if "-m butterflyer_jax." in line]
@@ -66,9 +83,14 @@ def test_every_command_line_is_one_that_the_commands_take(tmp_path: Path, monkey
     for words in ours:
         name, arguments = words[2].removeprefix("butterflyer_jax."), words[3:]
         main = COMMANDS[name]
+        if name == "launch":
+            arguments = [re.sub(r"\$(\w+)", lambda match: VARIABLES[match[1]], word) for word in arguments]
+            if {"--dry-run", "--estimate", "--on"} & set(arguments):
+                main(arguments)
+                continue
         # Up to the first thing that is not on this machine, every word was understood.
         for flag, wrong in {"--input": "/nowhere.zip", "--run": "/nowhere"}.items():
-            if flag in arguments:
+            if flag in arguments and name != "launch":
                 arguments[arguments.index(flag) + 1] = wrong
         if "--output" in arguments:
             arguments[arguments.index("--output") + 1] = str(tmp_path / "output")

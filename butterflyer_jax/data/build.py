@@ -1,4 +1,9 @@
-"""Builds the data set from Python: into a folder of yours, or once into the cache that training uses."""
+"""Builds a raw zip into sharded TFRecords: into a folder of yours, or once into the cache that training uses.
+
+    python -m butterflyer_jax.data.build --input ZIP --output DIR [--config FILE --config.build.FIELD=VALUE …]
+
+The same as `tfds build`, in one command that a container can start; both may be local or gs://.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,15 @@ import dataclasses
 import io
 import os
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 from etils import epath
 
-from butterflyer_jax import disk
+from butterflyer_jax import cli, disk
 from butterflyer_jax.config import BuildConfig, UserError
 from butterflyer_jax.console import say
-from butterflyer_jax.data import archive, collection, quiet, storage, work
+from butterflyer_jax.data import archive, bucket, collection, quiet, storage, work
 
 INFO_FILE = "dataset_info.json"
 
@@ -90,8 +96,10 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
       UserError: none there, or several.
     """
     folder = storage.path(source)
-    if not folder.exists():
-        raise UserError(f"no such input: {folder}")
+    with bucket.telling(folder):
+        bucket.check_exists(folder)
+        if not folder.exists():
+            raise UserError(f"no such input: {folder}")
     for pattern in (INFO_FILE, f"*/{INFO_FILE}", f"*/*/{INFO_FILE}", f"*/*/*/{INFO_FILE}"):
         # TFDS builds under such a name, and renames when all is there.
         found = sorted(f.parent for f in folder.glob(pattern) if not f.parent.name.startswith("incomplete."))
@@ -100,3 +108,18 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
         if found:
             raise UserError(f"several data sets in {folder}, name one: {', '.join(map(str, found))}")
     raise UserError(f"no data set in {folder}: it holds no {INFO_FILE}; build one with `tfds build`, or give a raw zip")
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.data.build", description=__doc__)
+    parser.add_argument("--input", required=True, metavar="ZIP", help="raw zip, local or gs://")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the records, local or gs://")
+    parser.add_argument("--config", metavar="FILE", help="config file; its section build is read (default: defaults)")
+    args, rest = parser.parse_known_args(argv)
+    config = cli.load_config(args.config, cli.split_overrides(rest))
+    print(build(args.input, args.output, config.build))
+
+
+if __name__ == "__main__":
+    cli.run(main)

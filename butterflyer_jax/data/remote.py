@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -204,23 +205,29 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in LIBRARIES
 
 
-def explain(error: Exception, url: str) -> UserError | None:
-    """Returns what to tell a user whose file or folder could not be read; None for what is no fault of theirs."""
+def pause(attempt: int, seconds: float = 1.0) -> None:
+    """Waits before another attempt, longer each time, and not as long as other processes do."""
+    time.sleep(seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1))
+
+
+def explain(error: Exception, url: str, verb: str = "read") -> UserError | None:
+    """Returns what to tell a user whose file or folder could not be read, or written; None for no fault of theirs."""
     # The one of google.auth that speaks of the network.
     is_of_credentials = type(error).__module__.startswith("google.auth") and type(error).__name__ != "TransportError"
     if is_of_credentials or _status(error) == 401 or "Anonymous caller" in str(error):
         return UserError(
-            f"no valid Google credentials to read {url}: run `gcloud auth application-default login`, "
+            f"no valid Google credentials to {verb} {url}: run `gcloud auth application-default login`, "
             "or set GOOGLE_APPLICATION_CREDENTIALS to a key file"
         )
     if isinstance(error, PermissionError) or _is_forbidden(error):
-        return UserError(f"no permission to read {url}: give your account the role Storage Object Viewer of its bucket")
+        role = "Storage Object Viewer" if verb == "read" else "Storage Object User"
+        return UserError(f"no permission to {verb} {url}: give your account the role {role} of its bucket")
     if is_transient(error):
         return UserError(
             f"cannot reach {url}: {_words(error)}; look at the network, then give the same command again: it goes on"
         )
     if isinstance(error, ValueError | OSError) or _status(error):
-        return UserError(f"cannot read {url}: {_words(error)}")
+        return UserError(f"cannot {verb} {url}: {_words(error)}")
     return None
 
 
@@ -238,6 +245,7 @@ def connect(url: str) -> tuple[Any, str]:
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
         # Its errors are raised too, and told in one line; it would also print them with a traceback.
         logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
+        logging.getLogger("google.auth").setLevel(logging.CRITICAL)
         silence = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE_SECONDS, sock_read=SILENCE_SECONDS)
         options = {"requests_timeout": silence}
     import fsspec

@@ -11,14 +11,29 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+# Before epath looks: it would take TensorFlow to reach a bucket, which training does without.
+os.environ.setdefault("EPATH_USE_TF", "0")
+# And gcsfs would ask for the kind of each bucket, by gRPC and a minute long where there is no answer.
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
 from etils import epath
 
 
 def path(name: str | os.PathLike[str]) -> epath.Path:
     """Returns the path, local (made absolute, `~` expanded) or gs://, with pathlib's methods."""
     path = epath.Path(name)
+    if is_remote(path):
+        _forget_listings()
+        return path
     # epath would make gs://bucket a folder below the current one.
-    return path if is_remote(path) else path.expanduser().absolute()
+    return path.expanduser().absolute()
+
+
+def _forget_listings() -> None:
+    """Makes gcsfs look at the bucket each time: a folder's new files would not be seen by whoever listed it before."""
+    import fsspec
+
+    fsspec.config.conf.setdefault("gcs", {}).setdefault("use_listings_cache", False)
 
 
 def is_remote(name: str | os.PathLike[str]) -> bool:
@@ -52,9 +67,16 @@ def whole_file(name: str | os.PathLike[str]) -> Iterator[epath.Path]:
 
 def write_text(name: str | os.PathLike[str], text: str) -> None:
     """Writes a whole text file in UTF-8, as `whole_file` does."""
+    # A zip's names may hold what is no Unicode; they are written as they would be shown.
+    data = text.encode("utf-8", "backslashreplace")
+    if os.fspath(name).startswith("gs://"):
+        from butterflyer_jax.data import bucket
+
+        # An object is whole or absent by itself.
+        bucket.write_bytes(os.fspath(name), data)
+        return
     with whole_file(name) as temporary:
-        # A zip's names may hold what is no Unicode; they are written as they would be shown.
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        temporary.write_bytes(data)
 
 
 def write_csv(name: str | os.PathLike[str], header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

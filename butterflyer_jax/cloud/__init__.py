@@ -1,0 +1,1 @@
+"""Jobs on machines that are not this one: Vertex AI, Kubernetes, Slurm."""

@@ -1,0 +1,82 @@
+"""How long a training takes on some machines, and what that costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from butterflyer_jax.cloud import machines
+from butterflyer_jax.cloud.machines import Machine
+from butterflyer_jax.config import UserError
+from butterflyer_jax.console import say
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Time and cost of the steps alone: starting, copying the data and evaluating come on top.
+
+    Attributes:
+      hours: of training.
+      usd: list price on demand of all hosts for these hours.
+    """
+
+    hours: float
+    usd: float
+
+
+def estimate(photographs: int, epochs: int, images_per_second: float, machine: Machine, hosts: int) -> Estimate:
+    """Returns what `epochs` over so many training photographs take and cost.
+
+    Args:
+      photographs: in the training split.
+      epochs: passes over them.
+      images_per_second: measured, of all hosts together.
+      machine: of each host.
+      hosts: how many.
+
+    Raises:
+      UserError: a number is not above 0.
+    """
+    if photographs <= 0 or images_per_second <= 0:
+        raise UserError("--photographs and --images_per_second must be above 0")
+    hours = photographs * epochs / images_per_second / 3600
+    return Estimate(hours, hours * hosts * machine.usd_per_hour)
+
+
+def table(photographs: int, epochs: int, images_per_second: float, machine: Machine, hosts: int, spot: bool) -> str:
+    """Returns the estimate in words; see `estimate`."""
+    result = estimate(photographs, epochs, images_per_second, machine, hosts)
+    together = f"{hosts} x {machine.words}" if hosts > 1 else machine.words
+    lines = [
+        f"training   {photographs:,} photographs x {epochs} epochs at {images_per_second:,.0f} images/s",
+        f"machines   {together}, {hosts * machine.usd_per_hour:,.2f} USD an hour",
+        f"time       {result.hours:,.2f} hours",
+        f"cost       {result.usd:,.2f} USD",
+        f"           list prices on demand in us-central1 of {machines.price_date()}; newer ones are at "
+        f"{machines.pricing_page()}",
+    ]
+    if spot:
+        lines.append("           spot machines cost less, at a price that changes daily")
+    lines.append("           steps alone: start (about ten minutes), data and evaluation come on top")
+    return "\n".join(lines)
+
+
+def num_train_photographs(source: str) -> int:
+    """Returns how many training photographs a built data set has; all of a raw zip, which is not split yet.
+
+    Raises:
+      UserError: there is none, or it cannot be read.
+    """
+    # Imported here: what reads a bucket takes a second.
+    import json
+
+    from butterflyer_jax.data import archive, build, storage
+
+    if source == "fake":
+        raise UserError("--input fake has no size: give --photographs")
+    if source.lower().endswith(".zip"):
+        count = len(archive.list_zip(source).members)
+        say(f"{source} is not split yet: all its {count:,} photographs are counted")
+        return count
+    info = json.loads((storage.path(build.find_dataset(source)) / build.INFO_FILE).read_text())
+    lengths = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
+    return lengths.get("train", 0)

@@ -1,0 +1,162 @@
+"""A training job: what it runs and on what, and the CustomJob that says so to Vertex AI."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from butterflyer_jax.cloud.machines import Machine
+from butterflyer_jax.config import UserError
+
+TRAIN = ("python", "-m", "butterflyer_jax.train")
+# In the run folder; the name is hidden, so that a folder with nothing else in it is still new.
+STAGING = ".launch"
+# What tells a training where the key of Weights & Biases is; the key itself is nowhere in a job.
+WANDB_SECRET = "WANDB_API_KEY_SECRET"
+# Environment variables whose values are best kept out of a job, where every reader of the project sees them.
+SECRET_NAME = re.compile(r"KEY|TOKEN|PASSWORD|PASSWD|CREDENTIAL|SECRET", re.IGNORECASE)
+LABEL = re.compile(r"[a-z0-9_-]{0,63}")
+NAME = re.compile(r"[a-z]([a-z0-9-]{0,60}[a-z0-9])?")
+IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)+(:[\w.-]+|@sha256:[0-9a-f]{64})?|[\w.-]+(:[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training on one machine or several.
+
+    Attributes:
+      name: of lower case letters, digits and hyphens.
+      config: local config file; a copy of it goes to the bucket.
+      overrides: such as "optim.learning_rate=0.1".
+      input: what training reads, on gs:// or "fake".
+      output: run folder on gs://.
+      image: address of the container image.
+      machine: of each host, with its GPUs.
+      hosts: machines that train together.
+      spot: take spare machines, which are cheaper and may be taken back; the job then starts again and goes on.
+      timeout_hours: after which the job is ended.
+      restart: start all hosts again when one was lost, and after internal errors.
+      disk_gib: disk of each host.
+      service_account: whose rights the training has; empty for the project's default.
+      labels: of the job, for bills.
+      environment: variables of the training.
+      wandb_secret: resource of Secret Manager that holds the key of Weights & Biases, empty for none.
+    """
+
+    name: str
+    config: str
+    input: str
+    output: str
+    image: str
+    machine: Machine
+    overrides: tuple[str, ...] = ()
+    hosts: int = 1
+    spot: bool = False
+    timeout_hours: float = 24.0
+    restart: bool = True
+    disk_gib: int = 200
+    service_account: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    wandb_secret: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises a UserError where the parts make no job."""
+        if not NAME.fullmatch(self.name):
+            raise UserError(f"--name {self.name!r}: take lower case letters, digits and hyphens, at most 62")
+        if self.hosts < 1:
+            raise UserError(f"--hosts {self.hosts}: at least one")
+        if self.timeout_hours <= 0:
+            raise UserError(f"--timeout_hours {self.timeout_hours}: more than 0")
+        if self.disk_gib < 100:
+            raise UserError(f"--disk_gib {self.disk_gib}: at least 100")
+        if self.machine.spot_only and not self.spot:
+            raise UserError(f"{self.machine.words} cannot be had on demand: add --spot, or take a3-highgpu-8g")
+        for name, value in self.labels.items():
+            if not name or not name[0].isalpha() or not LABEL.fullmatch(name) or not LABEL.fullmatch(value):
+                raise UserError(f"--label {name}={value}: take lower case letters, digits, _ and -, at most 63")
+        for name in self.environment:
+            if SECRET_NAME.search(name):
+                raise UserError(
+                    f"--env {name}: a job's environment is no place for a secret, every reader of the project sees it; "
+                    "keep it in Secret Manager (--wandb_secret does that for the key of Weights & Biases)"
+                )
+
+    def check_cloud(self) -> None:
+        """Raises a UserError where the job could not run far from this machine's files."""
+        if not self.output.startswith("gs://"):
+            raise UserError(f"--output {self.output}: a job in the cloud keeps its run in a bucket: give gs://BUCKET/…")
+        if self.input != "fake" and not self.input.startswith("gs://"):
+            raise UserError(f"--input {self.input}: a job in the cloud reads from a bucket: give gs://BUCKET/…")
+        if not IMAGE.fullmatch(self.image):
+            raise UserError(f"--image {self.image!r} is no address of an image")
+
+    @property
+    def config_content(self) -> bytes:
+        """The config file's bytes."""
+        return Path(self.config).read_bytes()
+
+    @property
+    def staged_config(self) -> str:
+        """Where in the bucket the job finds its config: another name for another content."""
+        digest = hashlib.sha256(self.config_content).hexdigest()[:12]
+        return f"{self.output.rstrip('/')}/{STAGING}/{Path(self.config).stem}-{digest}.py"
+
+    def arguments(self, config: str | None = None) -> list[str]:
+        """Returns the arguments of the training command, with `config` for the config file."""
+        config = config or self.staged_config
+        overrides = [f"--config.{override}" for override in self.overrides]
+        return ["--config", config, "--input", self.input, "--output", self.output, *overrides]
+
+
+def custom_job(job: Job) -> dict[str, Any]:
+    """Returns the CustomJob of Vertex AI as its REST API takes it.
+
+    Pool 0 is the first host, pool 1 the others, as `distributed.vertex_place` reads them from `CLUSTER_SPEC`.
+    """
+    environment = dict(job.environment)
+    if job.wandb_secret:
+        environment[WANDB_SECRET] = job.wandb_secret
+
+    # Machines with H200 take no other disks.
+    disk = "hyperdisk-balanced" if job.machine.machine.startswith("a3-ultragpu") else "pd-ssd"
+
+    def pool(replicas: int) -> dict[str, Any]:
+        return {
+            "machineSpec": {
+                "machineType": job.machine.machine,
+                "acceleratorType": job.machine.accelerator,
+                "acceleratorCount": job.machine.gpus,
+            },
+            "replicaCount": replicas,
+            "diskSpec": {"bootDiskType": disk, "bootDiskSizeGb": job.disk_gib},
+            "containerSpec": {
+                "imageUri": job.image,
+                "command": list(TRAIN),
+                "args": job.arguments(),
+                "env": [{"name": name, "value": value} for name, value in environment.items()],
+            },
+        }
+
+    specification: dict[str, Any] = {
+        "workerPoolSpecs": [pool(1)] + ([pool(job.hosts - 1)] if job.hosts > 1 else []),
+        "scheduling": {
+            "timeout": f"{round(job.timeout_hours * 3600)}s",
+            "restartJobOnWorkerRestart": job.restart,
+            "disableRetries": not job.restart,
+            "strategy": "SPOT" if job.spot else "STANDARD",
+        },
+    }
+    if job.service_account:
+        specification["serviceAccount"] = job.service_account
+    return {"displayName": job.name, "labels": {"app": "butterflyer", **job.labels}, "jobSpec": specification}
+
+
+def name_of(output: str) -> str:
+    """Returns a job name for a run folder."""
+    words = re.sub(r"[^a-z0-9]+", "-", output.rstrip("/").rsplit("/", 1)[-1].lower()).strip("-")
+    return f"butterflyer-{words}"[:62].rstrip("-")

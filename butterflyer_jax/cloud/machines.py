@@ -1,0 +1,139 @@
+"""The machines of Vertex AI that have GPUs, from `machines.json`, cheapest first."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from butterflyer_jax.config import UserError
+
+TABLE = Path(__file__).with_name("machines.json")
+# Of the cheap GPUs the first that computes in bfloat16.
+DEFAULT_ACCELERATOR = "NVIDIA_L4"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine type with its GPUs.
+
+    Attributes:
+      machine: its name.
+      accelerator: name of its GPUs.
+      gpus: how many.
+      vcpus: threads of its CPUs.
+      memory_gib: of the host.
+      usd_per_hour: list price, GPUs included, on demand.
+      spot_only: whether it cannot be had on demand.
+    """
+
+    machine: str
+    accelerator: str
+    gpus: int
+    vcpus: int
+    memory_gib: int
+    usd_per_hour: float
+    spot_only: bool
+
+    @property
+    def words(self) -> str:
+        """What a user calls it."""
+        return f"{self.machine} with {self.gpus} x {self.accelerator}"
+
+    @property
+    def flags(self) -> str:
+        """The flags that choose it."""
+        return f"--machine {self.machine} --accelerator {self.accelerator} --gpu {self.gpus}"
+
+
+@functools.cache
+def _table() -> dict[str, Any]:
+    return json.loads(TABLE.read_text(encoding="utf-8"))
+
+
+def all_machines() -> list[Machine]:
+    """Returns every machine, cheapest first."""
+    return [Machine(**row) for row in _table()["machines"]]
+
+
+def price_date() -> str:
+    """Returns the day of the prices, YYYY-MM-DD."""
+    return _table()["date"]
+
+
+def pricing_page() -> str:
+    """Returns where newer prices are."""
+    return _table()["pricing_page"]
+
+
+def quota(accelerator: str, spot: bool) -> str:
+    """Returns the name of the quota that jobs with such GPUs need."""
+    return "aiplatform.googleapis.com/" + _table()["accelerators"][accelerator]["spot_quota" if spot else "quota"]
+
+
+def regions(accelerator: str) -> list[str]:
+    """Returns some regions that have such GPUs."""
+    return _table()["accelerators"][accelerator]["regions"]
+
+
+def table() -> str:
+    """Returns all machines as lines of text, cheapest first, for `--help`."""
+    about = _table()["accelerators"]
+    lines = [
+        f"  {m.machine:<15} {m.gpus:>2} x {m.accelerator:<21} {about[m.accelerator]['gpu_memory_gb']:>3} GB"
+        f"  {m.vcpus:>3} vCPU {m.memory_gib:>5} GiB {m.usd_per_hour:>9.2f}{'  spot only' if m.spot_only else ''}"
+        for m in all_machines()
+    ]
+    title = f"machines of Vertex AI with GPUs, USD an hour on demand in us-central1, {price_date()}:"
+    return "\n".join([title, *lines])
+
+
+def pick(machine: str | None = None, accelerator: str | None = None, gpus: int | None = None) -> Machine:
+    """Returns the cheapest machine with these properties; what is None is free (by default one L4).
+
+    Raises:
+      UserError: there is none; the message says what there is.
+    """
+    every = all_machines()
+    _check_known("--machine", machine, (m.machine for m in every))
+    _check_known("--accelerator", accelerator, (m.accelerator for m in every))
+    if machine is None and accelerator is None:
+        accelerator = DEFAULT_ACCELERATOR
+    if gpus is None and machine is None:
+        gpus = 1
+    kin = [m for m in every if machine in (None, m.machine) and accelerator in (None, m.accelerator)]
+    found = [m for m in kin if gpus in (None, m.gpus)]
+    if found:
+        return found[0]
+    asked = " ".join(
+        f"{flag} {value}"
+        for flag, value in (("--machine", machine), ("--accelerator", accelerator), ("--gpu", gpus))
+        if value is not None
+    )
+    if not kin:
+        kin = [m for m in every if m.machine == machine]
+    there_is = "; ".join(dict.fromkeys(m.words for m in kin))
+    raise UserError(f"there is no machine for {asked}: there is {there_is}")
+
+
+def alternatives(machine: Machine, limit: int = 3) -> list[Machine]:
+    """Returns machines with other GPUs and as many of them, the nearest in price first."""
+    cheapest: dict[str, Machine] = {}
+    for other in all_machines():
+        if other.gpus == machine.gpus and other.accelerator != machine.accelerator:
+            cheapest.setdefault(other.accelerator, other)
+    return sorted(cheapest.values(), key=lambda other: abs(other.usd_per_hour - machine.usd_per_hour))[:limit]
+
+
+def _check_known(flag: str, name: str | None, known: Iterable[str]) -> None:
+    names = list(dict.fromkeys(known))
+    if name is None or name in names:
+        return
+    parts = [known_name for known_name in names if name.upper().replace("-", "_") in known_name.upper()]
+    close = parts or difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(names)}"
+    raise UserError(f"{flag} {name} is none with GPUs on Vertex AI (table of {price_date()}): {hint}")

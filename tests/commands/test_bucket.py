@@ -1,0 +1,179 @@
+"""All in a bucket, through the commands: raw zip, records, run, checkpoints, on a network that fails now and then."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import gcs
+from tests.commands.test_train import KILL_WHILE_SAVING, KILL_WITHIN_AN_EPOCH, final_arrays, records
+from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error, make_photo
+
+pytestmark = pytest.mark.gcs
+
+RUN = "gs://butterflies/runs/first"
+BUILD = {"archive": "gs://butterflies/raw.zip", "image_size": 48, "val_fraction": 0.2, "test_fraction": 0.2}
+SECONDS = 280
+
+
+@pytest.fixture(scope="module")
+def server(raw_zip: Path) -> Iterator[gcs.Gcs]:
+    with gcs.serve() as server:
+        server.put("butterflies/raw.zip", raw_zip.read_bytes())
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def healthy(server: gcs.Gcs) -> Iterator[None]:
+    yield
+    server.fault = gcs.no_fault
+
+
+def reaching(server: gcs.Gcs) -> dict[str, str]:
+    # A process that waits for ever shows where.
+    return {**server.environment, "PYTHONFAULTHANDLER": "1"}
+
+
+def download(server: gcs.Gcs, url: str, folder: Path) -> Path:
+    """Copies a run folder to the local disk, where the tests of local runs look at it."""
+    prefix = url.removeprefix("gs://")
+    for name in server.names(prefix):
+        path = folder / name.removeprefix(prefix).strip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(server.get(name))
+    return folder
+
+
+def test_from_a_raw_zip_to_an_evaluated_run_on_a_shaky_network(
+    server: gcs.Gcs, command: Command, tiny_config: Path, trained_run: Path, tmp_path: Path
+) -> None:
+    """Killed within an epoch and while saving; in the end everything is as if it had run undisturbed on a disk."""
+    server.fault = gcs.now_and_then
+    environment = reaching(server)
+    line = [str(Path(sys.executable).parent / "tfds"), "build", "butterflyer_jax/data/butterflies"]
+    line += ["--data_dir", "gs://butterflies/data", "--config", json.dumps(BUILD)]
+    built = subprocess.run(
+        line,
+        cwd=ROOT,
+        env={**os.environ, **environment, "BUTTERFLYER_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert built.returncode == 0, built.stderr
+    assert not [name for name in server.names("butterflies/data") if "incomplete" in name]
+
+    # A job's config lies in the run folder before the run does.
+    server.put("butterflies/runs/first/.launch/tiny.py", tiny_config.read_bytes())
+    configs = {
+        "dies": tmp_path / "dies.py",
+        "dies later": tmp_path / "dies_later.py",
+        "lives": f"{RUN}/.launch/tiny.py",
+    }
+    configs["dies"].write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH)
+    configs["dies later"].write_text(TINY_CONFIG + KILL_WHILE_SAVING)
+    for number, (name, going_on) in enumerate({"dies": 0, "dies later": 4, "lives": 4}.items()):
+        # Each time on another machine, as far as its disk tells.
+        result = command(
+            *("train", "--config", configs[name], "--input", "gs://butterflies/data", "--output", RUN),
+            env={**environment, "BUTTERFLYER_CACHE": str(tmp_path / f"cache{number}")},
+            timeout=SECONDS,
+        )
+        assert result.returncode == (0 if name == "lives" else -signal.SIGKILL), result.stderr
+        assert not going_on or f"going on from step {going_on} of 8" in result.stderr
+    evaluated = command("evaluate", "--run", RUN, env=environment, timeout=SECONDS)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert set(server.faults) >= {"503", "429", "drop", "lose", "slow"}, "nothing was disturbed"
+
+    server.fault = gcs.no_fault
+    run = download(server, RUN, tmp_path / "downloaded")
+    assert records(run) == records(trained_run), "no line twice, none missing"
+    for ours, theirs in zip(final_arrays(run), final_arrays(trained_run), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert json.loads((run / "eval" / "test" / "metrics.json").read_text())["count"] == 12
+    assert not list((tmp_path / "cache2" / "runs").iterdir()), "the local side of the run is gone"
+
+    (tmp_path / "photo.jpg").write_bytes(make_photo(1))
+    server.put("butterflies/photo.jpg", make_photo(1))
+    predicted = command(
+        "predict", "--run", RUN, tmp_path / "photo.jpg", "gs://butterflies/photo.jpg", env=environment, timeout=SECONDS
+    )
+    assert predicted.returncode == 0, predicted.stderr
+    here, there = (json.loads(line) for line in predicted.stdout.splitlines())
+    assert here["probabilities"] == there["probabilities"]
+    # Of another config, or in the middle of other things, there is no run to go on with.
+    other = command(
+        *("train", "--config", tiny_config, "--input", "fake", "--output", RUN, "--config.seed=5"), env=environment
+    )
+    assert_one_line_error(other, "holds a run of another config")
+    other = command(
+        "train", "--config", tiny_config, "--input", "fake", "--output", "gs://butterflies", env=environment
+    )
+    assert_one_line_error(other, "is not empty and holds no run")
+
+
+def test_what_a_bucket_refuses_is_one_line(server: gcs.Gcs, command: Command, tiny_config: Path) -> None:
+    environment = reaching(server)
+
+    def train(source: str, output: str, **more: str) -> subprocess.CompletedProcess[str]:
+        line = ("train", "--config", tiny_config, "--input", source, "--output", output)
+        return command(*line, env={**environment, **more}, timeout=SECONDS)
+
+    assert_one_line_error(train("gs://nowhere/data", "gs://butterflies/runs/x"), "no such bucket: gs://nowhere")
+    assert_one_line_error(train("gs://nowhere/raw.zip", "gs://butterflies/runs/x"), "gs://nowhere")
+    assert_one_line_error(train("fake", "gs://nowhere/runs/x"), "no such bucket: gs://nowhere")
+    assert_one_line_error(train("gs://butterflies/none", "gs://butterflies/runs/x"), "no such input")
+    assert_one_line_error(command("evaluate", "--run", "gs://nowhere/run", env=environment), "no such bucket")
+    assert_one_line_error(command("evaluate", "--run", "gs://butterflies/no", env=environment), "no run in gs://")
+    no_config = ("train", "--config", "gs://butterflies/no.py", "--input", "fake", "--output", "gs://butterflies/x")
+    assert_one_line_error(command(*no_config, env=environment), "no such file: gs://butterflies/no.py")
+
+    server.fault = lambda method, path, number: "403"
+    assert_one_line_error(train("fake", "gs://butterflies/runs/x"), "no permission to write gs://butterflies/runs/x")
+    server.fault = lambda method, path, number: "401"
+    assert_one_line_error(train("fake", "gs://butterflies/runs/x"), "no valid Google credentials to write gs://")
+    # Reading is allowed, writing is not.
+    server.fault = lambda method, path, number: "403" if method != "GET" else ""
+    assert_one_line_error(train("fake", "gs://butterflies/runs/x"), "no permission to write gs://butterflies/runs/x")
+    assert not server.names("butterflies/runs/x")
+
+
+def test_a_network_that_is_gone_is_one_line(command: Command, tiny_config: Path) -> None:
+    result = command(
+        *("train", "--config", tiny_config, "--input", "fake", "--output", "gs://butterflies/runs/x"),
+        env=gcs.environment(1),
+        timeout=SECONDS,
+    )
+    assert_one_line_error(result, "cannot reach gs://butterflies/runs/x", "look at the network")
+
+
+def test_rights_that_go_while_training_leave_a_run_to_go_on_with(
+    server: gcs.Gcs, command: Command, tiny_config: Path
+) -> None:
+    """From the moment on that the first of two checkpoints is whole."""
+    first = "butterflies/runs/gone/checkpoints/100/commit_success.txt"
+    gone = []
+
+    def fault(method: str, path: str, number: int) -> str:
+        if method == "GET":
+            return ""
+        if not gone and server.names(first):
+            gone.append(number)
+        return "403" if gone else ""
+
+    server.fault = fault
+    line = ("train", "--config", tiny_config, "--input", "fake", "--output", "gs://butterflies/runs/gone")
+    broken = command(*line, env=reaching(server), timeout=SECONDS)
+    assert_one_line_error(broken, "no permission to write gs://butterflies/runs/gone")
+    server.fault = gcs.no_fault
+    again = command(*line, env=reaching(server), timeout=SECONDS)
+    assert again.returncode == 0, again.stderr
+    assert "going on from step 100 of 200" in again.stderr
