@@ -11,7 +11,6 @@ import pytest
 
 from butterflyer_jax import gallery, sharding
 from butterflyer_jax.config import Config, DataConfig, TrackingConfig
-from butterflyer_jax.data.iterator import pad_batch
 from butterflyer_jax.step import Variables
 from butterflyer_jax.tracking import Pictures, Trackers
 
@@ -35,8 +34,10 @@ def by_brightness(collections: Any, images: jax.Array, train: bool) -> jax.Array
 
 
 def batch(number: int, size: int = 32) -> dict[str, np.ndarray]:
-    image = np.zeros((number, SIDE, SIDE, 3), np.uint8) + np.arange(number, dtype=np.uint8)[:, None, None, None] * 8
-    return pad_batch({"image": image, "label": (np.arange(number) % 2).astype(np.int32)}, size)
+    place = np.arange(size)
+    real = place < number
+    image = np.broadcast_to((place * 8 * real).astype(np.uint8)[:, None, None, None], (size, SIDE, SIDE, 3))
+    return {"image": image, "label": (place % 2 * real).astype(np.int32), "mask": real.astype(np.float32)}
 
 
 def watch_and_show(config: Config, batches: list[dict[str, np.ndarray]], devices: int = 1) -> list[Pictures]:
