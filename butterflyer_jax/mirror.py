@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from hashlib import sha256
 from pathlib import Path
 
@@ -40,15 +41,17 @@ class Mirror:
           UserError: the bucket cannot be read.
         """
         self._remote = os.fspath(run_folder) if writes and storage.is_remote(run_folder) else None
+        self._own: Path | None = None
         self._copied: dict[Path, tuple[int, int]] = {}
         if not storage.is_remote(run_folder):
             self.folder = Path(run_folder)
             return
         key = sha256(os.fspath(run_folder).encode()).hexdigest()[:16]
-        # The name of the run is in it, as trackers show it.
-        self.folder = Path(work.cache_dir()) / "runs" / f"{key}.{os.getpid()}" / run_folder.name
-        shutil.rmtree(self.folder.parent, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        parent = Path(work.cache_dir()) / "runs"
+        parent.mkdir(parents=True, exist_ok=True)
+        # A new one each time: hosts may share the cache. The name of the run is in it, as trackers show it.
+        self.folder = self._own = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=parent)) / run_folder.name
+        self.folder.mkdir()
         for name in TAKEN_UP if self._remote else ():
             if data := bucket.read_bytes_or_none(f"{self._remote}/{name}"):
                 (self.folder / name).write_bytes(data)
@@ -64,14 +67,15 @@ class Mirror:
     def close(self) -> None:
         """Copies all that changed, and removes the local folder."""
         self._copy(None)
-        if storage.is_remote(self._remote or ""):
-            shutil.rmtree(self.folder.parent, ignore_errors=True)
+        if self._own is not None:
+            shutil.rmtree(self._own.parent, ignore_errors=True)
 
     def _copy(self, most_bytes: int | None) -> None:
         if self._remote is None:
             return
         for path in sorted(self.folder.rglob("*")):
-            if not path.is_file() or path.is_symlink():
+            hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
+            if hidden or path.is_symlink() or not path.is_file():
                 continue
             stat = path.stat()
             version = (stat.st_size, stat.st_mtime_ns)

@@ -77,7 +77,8 @@ def test_the_locks_agree() -> None:
 
 
 def test_hadolint_finds_nothing() -> None:
-    hadolint = shutil.which("hadolint")
+    beside = Path(sys.executable).with_name("hadolint")
+    hadolint = beside if beside.exists() else shutil.which("hadolint")
     if hadolint is None:
         pytest.skip("needs hadolint")
     subprocess.run([hadolint, ROOT / "Dockerfile"], check=True)
