@@ -188,10 +188,14 @@ def model_files(run: Run, best_step: int, local: Path) -> dict[str, Path]:
     folder = Path(run.folder)
     if storage.is_remote(run.folder):
         folder = local / ".model"
-        for name in (CONFIG_FILE, f"{CHECKPOINTS}/{best_step}"):
-            bucket.copy_to(run.folder / name, folder / name)
+        for name in (CONFIG_FILE, calibration.FILE, f"{CHECKPOINTS}/{best_step}"):
+            if (run.folder / name).exists():
+                bucket.copy_to(run.folder / name, folder / name)
     checkpoint = folder / CHECKPOINTS / str(best_step)
     files = [folder / CONFIG_FILE, *sorted(path for path in checkpoint.rglob("*") if path.is_file())]
+    # Probabilities are not those of the run without it.
+    if (folder / calibration.FILE).exists():
+        files.append(folder / calibration.FILE)
     # What is evaluated is in one of two places, see `load_model`.
     rest = ["optimizer", *(["variables"] if run.config.optim.average != "none" else [])]
     left_out = [checkpoint / name for name in rest]
