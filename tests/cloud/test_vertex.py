@@ -79,7 +79,7 @@ def test_a_job_is_staged_submitted_and_followed_to_its_end(service: Any) -> None
     (_, first_url, config), (method, url, body), *rest = transport.requests
     golden = json.loads((jobs.GOLDEN / "four_hosts.json").read_text())
     staged = golden["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"][1]
-    assert config == (jobs.ROOT / "configs" / "fake_benchmark.py").read_bytes()
+    assert config == (jobs.ROOT / jobs.CONFIG).read_bytes()
     assert requests.compat.unquote(first_url.split("name=")[1]) == staged.removeprefix("gs://lepidoptera/")
     recorded = json.loads((Path(__file__).parent / "client_requests.json").read_text())["requests"]
     assert (method, url, body) == ("POST", recorded[0]["url"], golden)
