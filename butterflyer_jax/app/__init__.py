@@ -1,0 +1,1 @@
+"""The application: names a butterfly on a photograph, and talks about it."""
