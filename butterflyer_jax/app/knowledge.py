@@ -231,7 +231,7 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     if found := problems(args.folder or SPECIES_FOLDER):
         print("\n".join(found))
-        print(f"error: {len(found)} problems", file=sys.stderr)
+        print(f"error: problems found: {len(found)}", file=sys.stderr)
         sys.exit(1)
     knowledge = load(extra=args.folder)
     count = len(load(args.folder).species)
