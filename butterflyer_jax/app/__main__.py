@@ -1,0 +1,181 @@
+"""The application: a page that names a butterfly on a photograph, tells about it, and answers questions.
+
+    python -m butterflyer_jax.app --run runs/first
+    python -m butterflyer_jax.app --model runs/first/export/model.onnx --port 8000
+
+It listens on this machine alone. With another --host, or behind a proxy, it asks for a password: the content of
+$BUTTERFLYER_APP_PASSWORD, or of the file in $BUTTERFLYER_APP_PASSWORD_FILE. A browser asks for it with any user name; a
+program sends it as 'Authorization: Bearer PASSWORD'.
+
+The chat answers from the knowledge base in this package. Where $BUTTERFLYER_CHAT_URL and $BUTTERFLYER_CHAT_MODEL are
+set (and the key in $BUTTERFLYER_CHAT_KEY, or in the file in $BUTTERFLYER_CHAT_KEY_FILE), any OpenAI-compatible endpoint
+answers from the same knowledge.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from butterflyer_jax import cli
+from butterflyer_jax.app.settings import Settings
+from butterflyer_jax.config import UserError
+from butterflyer_jax.console import say
+
+if TYPE_CHECKING:
+    from butterflyer_jax.app.identify import Classifier
+
+PASSWORD = "BUTTERFLYER_APP_PASSWORD"
+MIN_PASSWORD = 8
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Imported as; what brings them is the extra `app`.
+PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "limits", "yaml", "bm25s")
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    args = _parser().parse_args(argv)
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"the application needs {', '.join(missing)}: uv pip install 'butterflyer-jax[app]'")
+    if not 0 <= args.port < 65536:
+        raise UserError("--port must be 0 to 65535")
+    password = read_password(os.environ)
+    if password is None and (args.host not in LOOPBACK or args.proxy):
+        raise UserError(
+            f"beyond this machine the application asks for a password: set {PASSWORD}, or {PASSWORD}_FILE to a file"
+        )
+    settings = Settings(
+        max_upload_bytes=round(args.max_mib * 2**20),
+        max_pixels=round(args.max_megapixels * 1e6),
+        max_batch=args.max_batch,
+        pictures_per_minute=args.pictures_per_minute,
+        messages_per_minute=args.messages_per_minute,
+    )
+    rates = (settings.pictures_per_minute, settings.messages_per_minute)
+    if min(settings.max_upload_bytes, settings.max_pixels, settings.max_batch) < 1 or min(rates) < 0:
+        raise UserError("limits must be above 0 (a rate of 0 is no limit)")
+
+    from butterflyer_jax.app import answering, knowledge
+    from butterflyer_jax.app.feedback import FeedbackStore
+    from butterflyer_jax.app.identify import Identifier
+    from butterflyer_jax.app.service import Parts, create_service
+
+    known = knowledge.load(extra=args.species)
+    answerer = answering.make_answerer(os.environ, known)
+    identifier = Identifier(_classifier(args.run, args.model), settings.max_pixels)
+    feedback = FeedbackStore(args.feedback, args.keep_photographs)
+    identifier.warm_up(settings.max_batch)
+    parts = Parts(identifier, known, answerer, feedback, settings, password)
+    _serve(create_service(parts), args.host, args.port, args.proxy, settings)
+
+
+def _parser() -> cli.ArgumentParser:
+    limits = Settings()
+    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.app", description=__doc__)
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--run", metavar="DIR", help="run folder, made by butterflyer_jax.train, local or gs://")
+    model.add_argument("--model", metavar="EXPORT", help="what butterflyer_jax.export wrote (no heat maps)")
+    parser.add_argument("--host", default=LOOPBACK[0], help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=7860, help="0 for a free one (default: %(default)s)")
+    parser.add_argument("--proxy", metavar="ADDRESS", help="of a proxy in front, whose word on who asks is believed")
+    parser.add_argument("--species", metavar="FOLDER", help="knowledge of more species, files as in app/species")
+    parser.add_argument(
+        "--feedback", default="feedback.sqlite", metavar="FILE", help="keeps what visitors say (default: %(default)s)"
+    )
+    parser.add_argument("--keep_photographs", metavar="FOLDER", help="keeps the pictures that visitors speak of too")
+    for name, default, unit in (
+        ("max_mib", limits.max_upload_bytes / 2**20, "of a picture file, MiB"),
+        ("max_megapixels", limits.max_pixels / 1e6, "of a picture"),
+    ):
+        parser.add_argument(f"--{name}", type=float, default=default, help=f"{unit} (default: %(default)g)")
+    parser.add_argument(
+        "--max_batch", type=int, default=limits.max_batch, help="pictures identified at once (default: %(default)s)"
+    )
+    for name, what in (("pictures", "pictures"), ("messages", "questions and words of feedback")):
+        parser.add_argument(
+            f"--{name}_per_minute",
+            type=int,
+            default=getattr(limits, f"{name}_per_minute"),
+            help=f"{what} that one client may send, 0 for no limit (default: %(default)s)",
+        )
+    return parser
+
+
+def read_password(environment: Mapping[str, str]) -> str | None:
+    """Returns the password that the environment gives; None without one.
+
+    Raises:
+      UserError: its file cannot be read, or it is short.
+    """
+    password, file = environment.get(PASSWORD, ""), environment.get(f"{PASSWORD}_FILE", "")
+    if file and not password:
+        try:
+            password = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read the password from {file}: {getattr(error, 'strerror', error)}") from error
+    if (password or file) and len(password) < MIN_PASSWORD:
+        raise UserError(f"the password in {PASSWORD} has fewer than {MIN_PASSWORD} characters")
+    return password or None
+
+
+def _classifier(run: str | None, model: str | None) -> Classifier:
+    if model is not None:
+        from butterflyer_jax.app.exported import ExportClassifier
+
+        return ExportClassifier(model)
+    from butterflyer_jax.app.trained import RunClassifier
+
+    assert run is not None, "argparse holds that one of both is given"
+    return RunClassifier(run)
+
+
+def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Settings) -> None:
+    """Answers until SIGTERM or SIGINT; what is under way then ends first."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Says where it listens, by its real port."""
+
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                chosen = self.servers[0].sockets[0].getsockname()[1]
+                shown = f"[{host}]" if ":" in host else host
+                say(f"ready: http://{shown}:{chosen}")
+
+    def leave(*_: Any) -> NoReturn:
+        sys.exit(0)
+
+    # Uvicorn ends what is under way and then raises the signal again: to have been stopped is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+    config = uvicorn.Config(
+        service,
+        host=host,
+        port=port,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        proxy_headers=proxy is not None,
+        forwarded_allow_ips=proxy,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        limit_concurrency=settings.max_waiting + 2 * settings.max_chats,
+    )
+    try:
+        Server(config).run()
+    except SystemExit as error:
+        # Uvicorn's way to say that the address is taken; its own line went to the log.
+        if error.code:
+            raise UserError(f"cannot listen on {host}:{port}: is another program there?") from error
+        raise
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,36 @@
+"""What the service admits: sizes, rates and times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of the service.
+
+    Attributes:
+      max_upload_bytes: of a picture file.
+      max_pixels: of a picture; a larger one is refused before it is decoded.
+      max_batch: pictures that are identified at once.
+      max_waiting: pictures that may wait for their batch; further ones are told to come again.
+      pictures_per_minute: that one client may ask about; 0 for no limit.
+      messages_per_minute: of the chat and of feedback, that one client may send; 0 for no limit.
+      upload_seconds: that a client may take to send a request.
+      answer_seconds: after which an identification is given up.
+      chat_seconds: after which a chat answer ends.
+      max_chats: answers that may be under way at once.
+      shutdown_seconds: that requests under way get to end when the service is stopped.
+    """
+
+    max_upload_bytes: int = 20 << 20
+    max_pixels: int = 64_000_000
+    max_batch: int = 32
+    max_waiting: int = 256
+    pictures_per_minute: int = 240
+    messages_per_minute: int = 60
+    upload_seconds: float = 30.0
+    answer_seconds: float = 30.0
+    chat_seconds: float = 120.0
+    max_chats: int = 32
+    shutdown_seconds: int = 30

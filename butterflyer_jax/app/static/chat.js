@@ -1,0 +1,148 @@
+// The conversation: sent whole with each question, as the service keeps nothing.
+import { element, link, make, plain, sourceItem } from "./common.js";
+
+const AT_LARGE = ["What tells a butterfly from a moth?", "How long do butterflies live?", "How do I help butterflies?"];
+const ABOUT_IT = ["What do its caterpillars eat?", "How do I tell it from others?", "Where and when does it fly?", "Is it endangered?"];
+const MAX_MESSAGE = 10000;
+
+export function startChat(about) {
+  const talk = element("talk");
+  const form = element("ask");
+  const box = element("message");
+  const messages = [];
+  let identified = null;
+  let busy = false;
+
+  element("answerer").textContent = `Answers come from ${about.chat}, with their sources.`;
+  suggest(AT_LARGE);
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    ask(box.value);
+  });
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      ask(box.value);
+    }
+  });
+
+  function suggest(questions) {
+    const chips = questions.map((question) => {
+      const chip = make("button", { type: "button", class: "chip" }, question);
+      chip.addEventListener("click", () => ask(question));
+      return chip;
+    });
+    element("suggestions").replaceChildren(...chips);
+  }
+
+  async function ask(text) {
+    const question = text.trim();
+    if (busy || !question) {
+      box.focus();
+      return;
+    }
+    if (question.length > MAX_MESSAGE) {
+      add("assistant").text(`That is too long: ${question.length} characters, where ${MAX_MESSAGE} are read.`);
+      return;
+    }
+    busy = true;
+    element("send").disabled = true;
+    box.value = "";
+    messages.push({ role: "user", text: question });
+    add("user").text(question);
+    const answer = add("assistant");
+    try {
+      await stream({ messages, identification: identified }, answer);
+      messages.push({ role: "assistant", text: answer.value() });
+    } catch (error) {
+      messages.pop();
+      answer.text(`Sorry, no answer: ${error.message}.`);
+      if (!box.value) box.value = question;
+    }
+    answer.finish();
+    busy = false;
+    element("send").disabled = false;
+  }
+
+  async function stream(conversation, answer) {
+    let response;
+    try {
+      response = await fetch("api/chat", { method: "POST", body: JSON.stringify(conversation) });
+    } catch {
+      throw new Error("no connection");
+    }
+    if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `error ${response.status}`);
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    let done = false;
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      const events = (rest + read.value).split("\n\n");
+      rest = events.pop();
+      for (const event of events) {
+        const content = JSON.parse(event.replace(/^data: /, ""));
+        if (content.text) answer.text(content.text);
+        if (content.sources) answer.sources(content.sources);
+        done ||= Boolean(content.done);
+      }
+    }
+    if (!done) throw new Error("it broke off");
+  }
+
+  function add(role) {
+    const words = make("div", { class: "words", dir: "auto" });
+    const bubble = make("div", { class: `bubble ${role}` }, words);
+    if (role === "assistant") bubble.classList.add("waiting");
+    talk.append(bubble);
+    let text = "";
+    let sources = [];
+    const follow = () => talk.scrollTo({ top: talk.scrollHeight });
+    follow();
+    return {
+      value: () => text,
+      text(more) {
+        text += more;
+        words.textContent = text;
+        bubble.classList.remove("waiting");
+        follow();
+      },
+      sources(given) {
+        sources = given;
+      },
+      finish() {
+        bubble.classList.remove("waiting");
+        if (sources.length === 0) return;
+        words.replaceChildren(...withMarks(text, sources));
+        bubble.append(make("ol", { class: "sources", "aria-label": "Sources" }, ...sources.map(sourceItem)));
+        follow();
+      },
+    };
+  }
+
+  return {
+    about(next) {
+      identified = next && {
+        species: next.species,
+        probability: next.probability,
+        verdict: next.verdict,
+        top5: next.top5,
+      };
+      const known = next && next.verdict !== "none";
+      element("context").textContent = !next
+        ? "About butterflies at large, or give a photograph and ask about that one."
+        : known
+          ? `About the ${plain(next.species)} on your photograph, or butterflies at large.`
+          : "About butterflies at large: what is on your photograph is not sure.";
+      suggest(known ? ABOUT_IT : AT_LARGE);
+    },
+  };
+}
+
+// Turns each [1] into a link to its source.
+function withMarks(text, sources) {
+  return text.split(/(\[\d+\])/).map((part) => {
+    const number = /^\[(\d+)\]$/.exec(part)?.[1];
+    const source = number && sources[number - 1];
+    return source ? make("sup", {}, link(source, number)) : part;
+  });
+}

@@ -1,0 +1,125 @@
+"""The chat's route: checks a conversation, and streams the answer as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+from fastapi import HTTPException, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field, ValidationError
+
+from butterflyer_jax.app import uploads
+from butterflyer_jax.app.conversation import Answerer, Identification, Message, Piece
+from butterflyer_jax.app.identify import NAMED
+from butterflyer_jax.app.settings import Settings
+from butterflyer_jax.app.watch import Metrics
+
+MAX_MESSAGES = 400
+MAX_CHARACTERS = 100_000
+MAX_BYTES = 4 << 20
+LATE = "\n\n(The answer took too long and ends here.)"
+BROKEN = "\n\n(Something went wrong here; please ask again.)"
+
+
+class Said(BaseModel):
+    """A message."""
+
+    role: Literal["user", "assistant"]
+    text: str = Field(max_length=MAX_CHARACTERS)
+
+
+class Ranked(BaseModel):
+    """A species and its probability."""
+
+    species: str
+    probability: float = Field(ge=0, le=1)
+
+
+class Identified(Ranked):
+    """What `/api/predict` answered."""
+
+    verdict: Literal["named", "unsure", "none"]
+    top5: list[Ranked] = Field(default=[], max_length=5)
+
+
+class Conversation(BaseModel):
+    """What a browser sends: the messages so far, the newest last, and what the picture was identified as."""
+
+    messages: list[Said] = Field(max_length=MAX_MESSAGES)
+    identification: Identified | None = None
+
+
+class Talks:
+    """Answers conversations; nothing of them is kept."""
+
+    def __init__(self, answerer: Answerer, species: Sequence[str], settings: Settings, metrics: Metrics) -> None:
+        """Takes what answers, the species that an identification may be of, limits, and what counts."""
+        self._answerer = answerer
+        self._species = frozenset(species)
+        self._settings = settings
+        self._metrics = metrics
+        self._under_way = 0
+
+    async def answer(self, request: Request) -> StreamingResponse:
+        """Returns the stream of events that answers a request.
+
+        Raises:
+          HTTPException: 422 it is no conversation, 503 too many are answered already; and those of reading it.
+        """
+        body = await uploads.read_body(request, MAX_BYTES, self._settings.upload_seconds)
+        try:
+            asked = Conversation.model_validate_json(body)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise HTTPException(422, f"no conversation: {where}: {first['msg']}") from error
+        identification = self._identification(asked.identification)
+        messages = [Message(said.role, said.text) for said in asked.messages]
+        if self._under_way >= self._settings.max_chats:
+            raise HTTPException(503, "too many questions at once; try again", {"retry-after": "5"})
+        self._metrics.chats.labels(self._answerer.name).inc()
+        events = self._events(self._answerer.answer(messages, identification))
+        return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+    def _identification(self, found: Identified | None) -> Identification | None:
+        if found is None:
+            return None
+        ranked = tuple((one.species, one.probability) for one in found.top5)
+        # What is no species of the model was not said by it.
+        if not {found.species, *(name for name, _ in ranked)} <= self._species:
+            raise HTTPException(422, "no conversation: identification: no species of this model")
+        return Identification(found.species, found.probability, found.verdict == NAMED, ranked)
+
+    async def _events(self, pieces: Iterator[Piece]) -> AsyncIterator[str]:
+        end = time.monotonic() + self._settings.chat_seconds
+        self._under_way += 1
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(max(0.0, end - time.monotonic())):
+                        piece = await asyncio.to_thread(next, pieces, None)
+                except TimeoutError:
+                    yield _event({"text": LATE})
+                    break
+                except Exception as error:
+                    # Of our own making: the visitor's conversation goes on, the log says what it was.
+                    yield _event({"text": BROKEN, "error": type(error).__name__})
+                    break
+                if piece is None:
+                    break
+                if piece.text:
+                    yield _event({"text": piece.text})
+                if piece.sources:
+                    yield _event({"sources": [asdict(source) for source in piece.sources]})
+            yield _event({"done": True})
+        finally:
+            self._under_way -= 1
+
+
+def _event(content: dict[str, Any]) -> str:
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"

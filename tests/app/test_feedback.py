@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax.app import feedback
+from butterflyer_jax.app.feedback import FeedbackStore
+from butterflyer_jax.config import UserError
+from butterflyer_jax.data import archive
+from tests.app.parts import GREEN, ORANGE, picture
+from tests.conftest import Command, assert_one_line_error
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "kept" / "feedback.sqlite"
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as opened:
+        return list(csv.reader(opened))
+
+
+def test_the_newest_word_on_each_picture_is_exported(file: Path, tmp_path: Path) -> None:
+    store = FeedbackStore(file)
+    one, other = picture(ORANGE), picture(GREEN)
+    assert store.add(one, "C:\\Users\\me\\a b.png", "Monarch", "Red Admiral", 0.7) == hashlib.sha256(one).hexdigest()
+    store.add(other, "../../etc/passwd", "Weißling, groß", "", None)
+    store.add(one, "a b.png", "  Viceroy  ", "Red Admiral", 0.7)
+    store.close()
+    assert feedback.export(file, tmp_path / "labels.csv") == (2, 0)
+    assert rows(tmp_path / "labels.csv") == [
+        ["filename", "label"],
+        ["a b.png", "Viceroy"],
+        ["passwd", "Weißling, groß"],
+    ]
+
+
+def test_pictures_are_found_by_their_hashes(file: Path, tmp_path: Path) -> None:
+    photographs = tmp_path / "photographs"
+    (photographs / "trip").mkdir(parents=True)
+    (photographs / "trip" / "IMG_1.png").write_bytes(picture(ORANGE))
+    store = FeedbackStore(file)
+    store.add(picture(ORANGE), "upload.png", "Monarch", "", None)
+    store.add(picture(GREEN), "upload.png", "Brimstone", "", None)
+    with pytest.raises(UserError, match=r"2 pictures are called upload\.png: .*--photographs"):
+        feedback.export(file, tmp_path / "labels.csv")
+    assert not (tmp_path / "labels.csv").exists()
+    assert feedback.export(file, tmp_path / "labels.csv", photographs) == (1, 1)
+    assert rows(tmp_path / "labels.csv")[1:] == [["trip/IMG_1.png", "Monarch"]]
+    store.close()
+
+
+def test_kept_pictures_and_their_labels_are_a_zip_for_the_builder(file: Path, tmp_path: Path) -> None:
+    photographs = tmp_path / "photographs"
+    store = FeedbackStore(file, photographs)
+    assert store.keeps_photographs
+    for number in range(6):
+        store.add(
+            picture((40 * number, 0, 0), kind="JPEG"), "image.jpg", "Monarch" if number % 2 else "Viceroy", "", None
+        )
+    store.close()
+    assert {path.suffix for path in photographs.iterdir()} == {".jpg"}
+    feedback.export(file, photographs / "labels.csv", photographs)
+    raw = tmp_path / "raw.zip"
+    with zipfile.ZipFile(raw, "w") as made:
+        for path in photographs.iterdir():
+            made.write(path, path.name)
+    listing = archive.list_zip(raw)
+    assert not listing.rejects
+    assert sorted(member.species for member in listing.members) == 3 * ["Monarch"] + 3 * ["Viceroy"]
+
+
+@pytest.mark.parametrize("label", ["", "   ", "a" * 101, "a\x00b", "a\x1b[31m"])
+def test_what_is_no_name_is_refused(file: Path, label: str) -> None:
+    store = FeedbackStore(file)
+    with pytest.raises(ValueError, match="printable"):
+        store.add(picture(), "a.png", label, "", None)
+    assert store.labels() == []
+    store.close()
+
+
+def test_what_is_no_picture_is_refused(file: Path, tmp_path: Path) -> None:
+    store = FeedbackStore(file, tmp_path / "photographs")
+    with pytest.raises(ValueError, match="no picture"):
+        store.add(b"<script>", "a.html", "Monarch", "", None)
+    assert list((tmp_path / "photographs").iterdir()) == []
+    store.close()
+
+
+def test_the_command(file: Path, tmp_path: Path, command: Command) -> None:
+    store = FeedbackStore(file)
+    store.add(picture(), "a.png", "Monarch", "", None)
+    store.close()
+    result = command("app.feedback", "--file", file, "--to", tmp_path / "labels.csv")
+    assert result.returncode == 0, result.stderr
+    assert "1 labels" in result.stderr
+    assert_one_line_error(command("app.feedback", "--file", tmp_path / "none", "--to", "x.csv"), "no feedback in")
+    (tmp_path / "text.sqlite").write_text("no database, but long enough to look like a file of something else " * 20)
+    assert_one_line_error(
+        command("app.feedback", "--file", tmp_path / "text.sqlite", "--to", "x.csv"), "cannot keep feedback in"
+    )

@@ -1,0 +1,105 @@
+"""`python -m butterflyer_jax.app` as a process: what it starts with, answers, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax.export import export
+from tests.app.running import start
+from tests.conftest import Command, assert_one_line_error, make_photo
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "one of the arguments --run --model is required"),
+        (["--run", "nowhere"], "nowhere"),
+        (["--model", "nowhere.onnx"], "no model in nowhere.onnx"),
+        (["--run", "nowhere", "--host", "0.0.0.0"], "asks for a password: set BUTTERFLYER_APP_PASSWORD"),
+        (["--run", "nowhere", "--proxy", "127.0.0.1"], "asks for a password"),
+        (["--run", "nowhere", "--port", "70000"], "--port must be"),
+        (["--run", "nowhere", "--max_mib", "0"], "limits must be above 0"),
+        (["--run", "nowhere", "--species", "no_folder"], "no_folder"),
+    ],
+)
+def test_what_a_user_got_wrong_is_one_line(command: Command, tmp_path: Path, arguments: list[str], part: str) -> None:
+    result = command("app", *arguments, "--feedback", tmp_path / "feedback.sqlite")
+    assert_one_line_error(result, part)
+    assert not (tmp_path / "feedback.sqlite").exists()
+
+
+def test_a_password_must_be_one(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("short\n")
+    line = ["--run", "nowhere", "--host", "0.0.0.0"]
+    for env, part in (
+        ({"BUTTERFLYER_APP_PASSWORD": "short"}, "fewer than 8 characters"),
+        ({"BUTTERFLYER_APP_PASSWORD_FILE": str(tmp_path / "password")}, "fewer than 8 characters"),
+        ({"BUTTERFLYER_APP_PASSWORD_FILE": str(tmp_path / "none")}, "cannot read the password from"),
+    ):
+        assert_one_line_error(command("app", *line, env=env), part)
+
+
+def test_a_run_is_served_until_it_is_told_to_stop(trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("correct horse\n")
+    env = {"BUTTERFLYER_APP_PASSWORD_FILE": str(tmp_path / "password")}
+    with start(tmp_path, "--run", trained_run, "--host", "0.0.0.0", env=env) as running:
+        with running.client(headers={"authorization": "Bearer correct horse"}) as client:
+            about = client.get("/api/about").json()
+            assert about["species"] == ["Blue Stripe", "Green Dot", "Red Edge"]
+            photo = make_photo(1)
+            answer = client.post("/api/predict", params={"heat_map": "true"}, files={"file": ("a.jpg", photo)}).json()
+            assert answer["species"] in about["species"]
+            assert max(max(row) for row in answer["heat_map"]["values"]) == 1
+            question = {"messages": [{"role": "user", "text": "What do monarch caterpillars eat?"}]}
+            assert "ilkweed" in client.post("/api/chat", json=question).text
+            kept = client.post("/api/feedback", data={"label": "Monarch"}, files={"file": ("a.jpg", photo)})
+            assert kept.status_code == 200
+            address = ("127.0.0.1", int(running.url.rsplit(":", 1)[1]))
+        # A request under way is answered before the end.
+        body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + photo + b"\r\n--b--\r\n"
+        head = (
+            "POST /api/predict HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer correct horse\r\nConnection: close\r\n"
+            f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode()
+        with socket.create_connection(address, timeout=60) as connection:
+            connection.sendall(head + body[:100])
+            # Answered after that much was read.
+            with running.client() as client:
+                assert client.get("/health").status_code == 200
+            running.process.send_signal(signal.SIGTERM)
+            with pytest.raises(OSError):
+                while True:
+                    socket.create_connection(address, timeout=60).close()
+            connection.sendall(body[100:])
+            received = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+        assert received.startswith(b"HTTP/1.1 200 "), received
+        assert running.process.wait(60) == 0
+    log = running.log.read_text()
+    assert "Traceback" not in log
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert {line["route"] for line in lines} == {"/api/about", "/api/predict", "/api/chat", "/api/feedback", "/health"}
+    assert "horse" not in log
+
+
+def test_an_export_is_served_without_heat_maps(trained_run: Path, tmp_path: Path) -> None:
+    model = export(trained_run, "onnx", tmp_path / "model.onnx").path
+    with start(tmp_path, "--model", model) as running, running.client() as client:
+        answer = client.post("/api/predict?heat_map=true", files={"file": ("a.jpg", make_photo(2))}).json()
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert "heat_map" not in answer
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(60) == 0
+
+
+def test_a_taken_address_is_one_line(trained_run: Path, tmp_path: Path, command: Command) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = command("app", "--run", trained_run, "--port", port, "--feedback", tmp_path / "feedback.sqlite")
+    assert_one_line_error(result, f"cannot listen on 127.0.0.1:{port}")
