@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -17,8 +18,8 @@ URL = "BUTTERFLYER_CHAT_URL"
 MODEL = "BUTTERFLYER_CHAT_MODEL"
 KEY = "BUTTERFLYER_CHAT_KEY"
 KEY_FILE = "BUTTERFLYER_CHAT_KEY_FILE"
-# A shorter one could not be kept out of an answer without cutting words to pieces.
-MIN_KEY = 8
+# A shorter one, or one with the brackets of citations, could not be kept out of an answer.
+KEY_FORM = re.compile(r"[!-Z^-~]{8,}")
 
 
 def make_answerer(environ: Mapping[str, str], knowledge: Knowledge) -> Answerer:
@@ -62,8 +63,6 @@ def _key(environ: Mapping[str, str]) -> str:
             raise UserError(f"{KEY_FILE}: cannot read {file}: {getattr(error, 'strerror', 'no text')}") from error
         if not key:
             raise UserError(f"{KEY_FILE}: {file} is empty")
-    if key and (len(key) < MIN_KEY or not key.isascii() or not key.isprintable() or " " in key):
-        raise UserError(
-            f"{name} holds no key: {MIN_KEY} or more ASCII characters without spaces; unset it if none is needed"
-        )
+    if key and not KEY_FORM.fullmatch(key):
+        raise UserError(f"{name}: a key has 8 or more ASCII characters and no space; unset it if the server needs none")
     return key

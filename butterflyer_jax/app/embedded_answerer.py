@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from butterflyer_jax.app.citations import Citations
 from butterflyer_jax.app.conversation import Identification, Message, Piece, label, reply_without_answering, trimmed
 from butterflyer_jax.app.knowledge import Knowledge
-from butterflyer_jax.app.languages import ENGLISH, OTHER, languages
+from butterflyer_jax.app.languages import OTHER, language_or_english
 from butterflyer_jax.app.questions import PHOTOGRAPH, Asked
 from butterflyer_jax.app.retrieval import Found, Retriever
 
@@ -39,8 +39,8 @@ class EmbeddedAnswerer:
 
     def answer_to(self, asked: Asked, identification: Identification | None, citations: Citations) -> Iterator[Piece]:
         """Yields the answer to a question that was read already; `citations` may hold sources that came before."""
-        knowledge, question = self.retriever.knowledge, asked.question
-        language = languages().get(question.language, languages()[ENGLISH])
+        question = asked.question
+        language = language_or_english(question.language)
         say = language.say
         parts = []
         if question.language == OTHER:
@@ -48,8 +48,7 @@ class EmbeddedAnswerer:
         if question.talk:
             parts.append(self._talk(question.talk, say, identification))
         else:
-            if asked.of_photograph and identification:
-                parts.append(_caveat(identification, knowledge, say))
+            parts.append(caveat_of(asked, identification, self.retriever.knowledge))
             found = chosen(self.retriever.find(question, asked.about, MAX_PASSAGES), asked)
             if found:
                 parts.append(say["quote"])
@@ -98,13 +97,13 @@ def percent(probability: float) -> str:
     return "> 99%" if probability > 0.99 else f"{probability:.0%}"
 
 
-def _caveat(identification: Identification, knowledge: Knowledge, say: Mapping[str, str]) -> str:
-    name = shown(identification.species, knowledge)
-    unsure = (
-        ""
-        if identification.named
-        else say["not_sure"].format(species=name, probability=percent(identification.probability))
-    )
+def caveat_of(asked: Asked, identification: Identification | None, knowledge: Knowledge) -> str:
+    """Returns what to say before an answer about a photograph that is unsure, or of a species that the base lacks."""
+    if not identification or not asked.of_photograph:
+        return ""
+    say = language_or_english(asked.question.language).say
+    name, probability = shown(identification.species, knowledge), percent(identification.probability)
+    unsure = "" if identification.named else say["not_sure"].format(species=name, probability=probability)
     nothing = "" if knowledge.find(identification.species) else say["no_species"].format(species=name)
     return " ".join(filter(None, (unsure, nothing)))
 

@@ -126,6 +126,11 @@ def languages() -> Mapping[str, Language]:
     return {file.stem: _read(file) for file in files}
 
 
+def language_or_english(code: str) -> Language:
+    """Returns the language of a code, and English for `OTHER`."""
+    return languages().get(code, languages()[ENGLISH])
+
+
 def language_of(text: str, before: str = ENGLISH) -> str:
     """Returns the code of the language of a text, or `OTHER`.
 

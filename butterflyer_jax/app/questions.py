@@ -8,7 +8,16 @@ from dataclasses import dataclass, field, replace
 
 from butterflyer_jax.app.conversation import Identification, Message, clean
 from butterflyer_jax.app.knowledge import Knowledge
-from butterflyer_jax.app.languages import ENGLISH, HINT, OTHER, Language, language_of, languages, words_of
+from butterflyer_jax.app.languages import (
+    ENGLISH,
+    HINT,
+    OTHER,
+    Language,
+    language_of,
+    language_or_english,
+    languages,
+    words_of,
+)
 from butterflyer_jax.app.species_names import SpeciesNames, stemmer
 
 # Words beyond these say nothing new, and a message may have thousands.
@@ -98,7 +107,7 @@ class Reader:
         named = {i for mention in mentions for i in range(mention.start, mention.start + mention.length)}
         rest = [word for i, word in enumerate(words) if i not in named]
         code = language_of(" ".join(rest) if named else text[:1000], before)
-        language = languages().get(code, languages()[ENGLISH])
+        language = language_or_english(code)
         talk, greeting = _talk(rest, language)
         rest = [word for i, word in enumerate(rest) if i not in greeting]
         terms = tuple(self._terms(rest, language))
@@ -124,6 +133,7 @@ class Reader:
         while start < len(words):
             length, kinds = language.kinds.at(words, start)
             in_words, english = language.words.at(words, start)
+            refers, _ = language.refers.at(words, start)
             taken = max(length, in_words, 1)
             phrase = list(words[start : start + taken])
             if language.code == ENGLISH:
@@ -133,7 +143,7 @@ class Reader:
                 yield Term(stems, tuple(kind.lstrip("~") for kind in kinds))
             elif stems and _BUTTERFLY not in stems:
                 yield Term(stems)
-            elif language.code != ENGLISH and not in_words and phrase[0] not in language.stop:
+            elif language.code != ENGLISH and not (in_words or refers or phrase[0] in language.stop):
                 yield Term(tuple(self._stem(phrase)), weight=UNKNOWN_WEIGHT)
             start += taken
 

@@ -1,4 +1,4 @@
-"""What the text of a model passes on its way to the visitor, chunk by chunk: citations are checked, a key is taken out."""
+"""What a model's text passes on its way to the visitor, chunk by chunk: citations are checked, a key is taken out."""
 
 from __future__ import annotations
 
