@@ -81,7 +81,7 @@ class EmbeddedAnswerer:
 
 def chosen(found: Sequence[Found], asked: Asked) -> list[Found]:
     """Returns the passages to quote: all of an overview, otherwise those that fit nearly as well as the best."""
-    if not asked.question.kinds and not asked.question.terms:
+    if not asked.question.asks:
         return list(found)
     return [one for one in found if one.score >= found[0].score - MARGIN]
 

@@ -28,8 +28,13 @@ UNKNOWN_WEIGHT = 0.5
 MAX_LOOK_BACK = 10
 PHOTOGRAPH = "photograph"
 _GREETINGS = ("hello", "thanks", "bye")
-_BUTTERFLY = "butterfli"
+_BUTTERFLY = "butterfly"
 _PHOTOGRAPH = re.compile(r"\b(photo|picture|image|bild|foto|imagen|immagine|imagem|afbeelding)", re.IGNORECASE)
+# By these a question is about butterflies, whatever else it says.
+HOME = (
+    *("butterfly", "moth", "insect", "caterpillar", "larva", "chrysalis", "pupa", "cocoon", "wing", "antenna"),
+    *("proboscis", "lepidoptera", "metamorphosis", "eyespot", "nectar", "mimicry", "diapause", "puddling", "pollinate"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,12 @@ class Term:
 
     Attributes:
       stems: of English words that a passage may hold; any of them will do.
-      kinds: of facts that it asks for.
+      kinds: of facts that it asks for, from 0 to 1.
       weight: how much it counts beside the others.
     """
 
     stems: tuple[str, ...]
-    kinds: tuple[str, ...] = ()
+    kinds: Mapping[str, float] = field(default_factory=dict)
     weight: float = 1.0
 
 
@@ -56,7 +61,8 @@ class Question:
       kinds: of facts that are asked for, from 0 to 1.
       species: scientific names of the species that it names.
       refers: it speaks of the butterfly at hand, as "it".
-      general: it speaks of butterflies at large.
+      general: it speaks of butterflies at large, and not of the one at hand.
+      at_home: it surely is about butterflies.
       talk: greetings and the like, where it is nothing else.
       terms: what a passage should hold, without the names.
     """
@@ -66,8 +72,14 @@ class Question:
     species: tuple[str, ...] = ()
     refers: bool = False
     general: bool = False
+    at_home: bool = False
     talk: str = ""
     terms: tuple[Term, ...] = ()
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for something of its species, and not just names or means them."""
+        return bool(self.kinds) or any(term.weight for term in self.terms)
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,8 @@ class Reader:
         """Takes the base and the stems of its passages."""
         self._stem = stemmer()
         self._knowledge = knowledge
+        self._home = frozenset(self._stem(HOME))
+        (self._butterfly,) = self._stem([_BUTTERFLY])
         self._names = SpeciesNames(knowledge, _other_names(), vocabulary)
 
     def read(self, text: str, before: str = ENGLISH) -> Question:
@@ -110,42 +124,26 @@ class Reader:
         language = language_or_english(code)
         talk, greeting = _talk(rest, language)
         rest = [word for i, word in enumerate(rest) if i not in greeting]
-        terms = tuple(self._terms(rest, language))
+        terms = tuple(self._stemmed(term) for term in _terms(rest, language))
         kinds: dict[str, float] = {}
-        for _, _, meanings in language.kinds.all(rest):
-            for meaning in meanings:
-                kind = meaning.lstrip("~")
-                kinds[kind] = max(kinds.get(kind, 0.0), HINT if meaning.startswith("~") else 1.0)
-        if 1.0 in kinds.values():
-            kinds = {kind: strength for kind, strength in kinds.items() if strength == 1.0}
+        for term in terms:
+            kinds.update({kind: max(kinds.get(kind, 0.0), strength) for kind, strength in term.kinds.items()})
+        references = {meaning for _, _, meanings in language.refers.all(words) for meaning in meanings}
         return Question(
             language=code,
             kinds=kinds,
             species=tuple(dict.fromkeys(mention.species for mention in mentions)),
-            refers=any(language.refers.all(words)),
-            general=any(language.general.all(words)),
+            refers=bool(references),
+            general=any(language.general.all(words)) and "refers" not in references,
             talk="" if mentions else talk,
+            at_home=bool(mentions) or any(not self._home.isdisjoint(term.stems) for term in terms),
             terms=terms,
         )
 
-    def _terms(self, words: Sequence[str], language: Language) -> Iterator[Term]:
-        start = 0
-        while start < len(words):
-            length, kinds = language.kinds.at(words, start)
-            in_words, english = language.words.at(words, start)
-            refers, _ = language.refers.at(words, start)
-            taken = max(length, in_words, 1)
-            phrase = list(words[start : start + taken])
-            if language.code == ENGLISH:
-                english = [word for word in phrase if word not in language.stop]
-            stems = tuple(dict.fromkeys(self._stem([part for word in english for part in words_of(word)])))
-            if kinds:
-                yield Term(stems, tuple(kind.lstrip("~") for kind in kinds))
-            elif stems and _BUTTERFLY not in stems:
-                yield Term(stems)
-            elif language.code != ENGLISH and not (in_words or refers or phrase[0] in language.stop):
-                yield Term(tuple(self._stem(phrase)), weight=UNKNOWN_WEIGHT)
-            start += taken
+    def _stemmed(self, term: Term) -> Term:
+        stems = tuple(dict.fromkeys(self._stem(list(term.stems))))
+        # Nearly every passage has the word, so it cannot tell which of them answers.
+        return Term(stems, term.kinds, 0.0 if self._butterfly in stems and not term.kinds else term.weight)
 
     def in_context(self, messages: Sequence[Message], identification: Identification | None) -> Asked:
         """Returns what the last of the messages asks, where it is a follow-up with what was said before.
@@ -165,13 +163,38 @@ class Reader:
         if identification and of_photograph:
             species = self._knowledge.find(identification.species)
             at_hand = (species.scientific_name if species else identification.species,)
-        if not question.kinds and not question.terms and not question.talk and (question.species or question.refers):
+        if not question.asks and not question.talk and (question.species or question.refers):
             asked_before = next((asked for asked in reversed(earlier) if asked.kinds), Question())
             question = replace(question, kinds=asked_before.kinds, terms=asked_before.terms)
         compares_it = "look_alikes" in question.kinds and question.refers and len(question.species) == 1
-        at_large = bool(question.species and not compares_it) or (question.general and not question.refers)
+        at_large = bool(question.species and not compares_it) or question.general
         about = dict.fromkeys((*(() if at_large else at_hand), *question.species))
         return Asked(question, tuple(about), of_photograph and not at_large)
+
+
+def _terms(words: Sequence[str], language: Language) -> Iterator[Term]:
+    """Yields the terms of a message, in English words where the language has them."""
+    start = 0
+    while start < len(words):
+        length, kinds = language.kinds.at(words, start)
+        in_words, meanings = language.words.at(words, start)
+        refers, _ = language.refers.at(words, start)
+        taken = max(length, in_words, 1)
+        own = [word for word in words[start : start + taken] if word not in language.stop]
+        english = [word for meaning in meanings for word in meaning.split()]
+        if language.code == ENGLISH:
+            english = own + english
+        if kinds and length >= in_words:
+            strengths = {kind.lstrip("~"): HINT if kind.startswith("~") else 1.0 for kind in kinds}
+            if "look_alikes" in strengths:
+                # Of a species without any, how to recognise it is the next best.
+                strengths.setdefault("identification", HINT)
+            yield Term(tuple(english), strengths)
+        elif english:
+            yield Term(tuple(english))
+        elif own and not refers:
+            yield Term(tuple(own), weight=UNKNOWN_WEIGHT)
+        start += taken
 
 
 def _speaks_of_photograph(question: Question, text: str) -> bool:

@@ -36,6 +36,7 @@ class SpeciesNames:
         self._stem = stemmer()
         self._vocabulary = vocabulary
         self._names: dict[tuple[str, ...], str] = {}
+        self._spelt: dict[tuple[str, ...], str] = {}
         epithets: dict[str, set[str]] = {}
         for species in knowledge.species:
             binomials = {species.scientific_name, *(n for n in species.synonyms if " " in n)}
@@ -67,7 +68,9 @@ class SpeciesNames:
         return mentions
 
     def _add(self, name: str, species: str) -> None:
-        self._names.setdefault(tuple(self._stem(words_of(name))), species)
+        words = words_of(name)
+        self._names.setdefault(tuple(self._stem(words)), species)
+        self._spelt.setdefault(tuple(words), species)
 
     def _at(self, words: Sequence[str], stems: Sequence[str], start: int) -> Mention | None:
         for length in range(min(self._longest, len(words) - start), 0, -1):
@@ -78,17 +81,15 @@ class SpeciesNames:
         return None
 
     def _misspelt(self, words: Sequence[str], stems: Sequence[str]) -> str | None:
-        for name, species in self._names.items():
-            if len(name) == len(stems) and all(map(self._is_meant, words, stems, name)):
+        for name, species in self._spelt.items():
+            if len(name) == len(words) and all(map(self._is_meant, words, stems, name)):
                 return species
         return None
 
     def _is_meant(self, word: str, stem: str, name: str) -> bool:
-        if stem == name:
+        if word == name:
             return True
-        if min(len(word), len(name)) < MIN_MISSPELT or stem in self._vocabulary:
-            return False
-        return one_letter_off(stem, name) or one_letter_off(word, name)
+        return min(len(word), len(name)) >= MIN_MISSPELT and stem not in self._vocabulary and one_letter_off(word, name)
 
 
 def one_letter_off(one: str, other: str) -> bool:
