@@ -1,0 +1,106 @@
+"""What is said in a chat: messages, what the photograph was identified as, and the pieces of an answer."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from butterflyer_jax.app.knowledge import Source
+
+# In characters. A message above the first is refused; of older messages the answerers see what fits the others.
+MAX_MESSAGE = 10_000
+MAX_CONVERSATION = 16_000
+MAX_OLD_MESSAGE = 2_000
+MAX_MESSAGES = 30
+MAX_LABEL = 80
+
+EMPTY = (
+    "Ask me anything about butterflies, for example what the caterpillars of this one eat, where it lives or how to "
+    "tell it from others."
+)
+TOO_LONG = "Your message has {count:,} characters; I read up to {limit:,}. Please ask in fewer words."
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one side said; `text` is plain text."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What the classifier said about the photograph that the chat is about.
+
+    Attributes:
+      species: the most probable one, a label of the run.
+      probability: of that species, from 0 to 1.
+      named: False where the photograph may well be none of the species.
+      ranked: (species, probability), the most probable first.
+    """
+
+    species: str
+    probability: float
+    named: bool
+    ranked: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of an answer: plain text to append, or at the end the sources that [1], [2] … in the text stand for."""
+
+    text: str = ""
+    sources: tuple[Source, ...] = ()
+
+
+class Answerer(Protocol):
+    """What talks with a visitor; one is shared by all conversations and keeps nothing of them."""
+
+    name: str
+
+    def answer(self, messages: Sequence[Message], identification: Identification | None) -> Iterator[Piece]:
+        """Yields the answer to the last message: pieces of text, then one piece with the sources, if it has any."""
+        ...
+
+
+def clean(text: str) -> str:
+    """Returns the text without control characters and lone surrogates; line breaks and tabs stay."""
+    kept = (c for c in text.replace("\r\n", "\n") if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    return "".join(kept).strip()
+
+
+def label(name: str) -> str:
+    """Returns the name of a species on one line, and no longer than a name may be."""
+    return " ".join(clean(name).split())[:MAX_LABEL]
+
+
+def reply_without_answering(messages: Sequence[Message]) -> str:
+    """Returns what to say to an empty or too long message; "" where the last message is one to answer."""
+    if not messages or messages[-1].role != "user" or not any(c.isprintable() for c in clean(messages[-1].text)):
+        return EMPTY
+    if len(messages[-1].text) > MAX_MESSAGE:
+        return TOO_LONG.format(count=len(messages[-1].text), limit=MAX_MESSAGE)
+    return ""
+
+
+def trimmed(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Returns the newest messages that fit the limits, cleaned, beginning with one of the user's.
+
+    The last message stays whole; older ones are cut.
+    """
+    kept: list[Message] = []
+    room = MAX_CONVERSATION
+    for message in reversed(messages[-MAX_MESSAGES:]):
+        text = clean(message.text[: MAX_OLD_MESSAGE if kept else MAX_MESSAGE])
+        if kept and len(text) > room:
+            break
+        room -= len(text)
+        if text or not kept:
+            kept.append(Message(message.role, text))
+    kept.reverse()
+    while kept and kept[0].role != "user":
+        kept.pop(0)
+    return tuple(kept)
