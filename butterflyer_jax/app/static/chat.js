@@ -13,7 +13,10 @@ export function startChat(about) {
   let identified = null;
   let busy = false;
 
-  element("answerer").textContent = `Answers come from ${about.chat}, with their sources.`;
+  element("answerer").textContent =
+    about.chat === "embedded"
+      ? "Answers are sentences of the knowledge base here, with their sources."
+      : "A language model words the answers, from the knowledge base here. It may err: look at the sources.";
   suggest(AT_LARGE);
 
   form.addEventListener("submit", (event) => {

@@ -83,7 +83,7 @@ class Picture {
     this.answer = null;
     this.error = null;
     this.said = null;
-    this.mark = make("span", { class: "mark" }, "…");
+    this.mark = make("span", { class: "mark waiting" }, "…");
     const thumbnail = make("img", { src: this.url, alt: file.name });
     thumbnail.addEventListener("error", () => thumbnail.classList.add("unshown"));
     this.button = make("button", { type: "button", class: "thumbnail", "aria-pressed": "false" }, thumbnail, this.mark);
@@ -103,6 +103,7 @@ class Picture {
       this.error = error.message;
       this.mark.textContent = "not read";
     }
+    this.mark.classList.remove("waiting");
   }
 }
 
