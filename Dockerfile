@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
-# Two images: data builds records, train trains.
+# Three images, of the same layers: data builds records, train trains, app names butterflies.
 #   docker build --target train --build-arg ACCELERATOR=gpu --tag butterflyer/train .
 #   docker build --target data --tag butterflyer/data .
+#   docker build --target app --tag butterflyer/app .
 # ACCELERATOR=gpu brings CUDA 12 and cuDNN from PyPI, so that the host needs no more than a driver (525 or newer).
 ARG PYTHON=3.12
 
@@ -20,11 +21,11 @@ RUN --mount=type=cache,target=/var/cache/uv \
     if [ "${ACCELERATOR}" != cpu ]; then set -- --extra "${ACCELERATOR}"; fi \
  && python -m uv pip install --python /opt/butterflyer/bin/python --require-hashes \
       --constraint requirements.lock --constraint scripts/cuda.lock --requirement pyproject.toml \
-      --extra vertex --extra wandb "$@"
+      --extra vertex --extra wandb --extra export --extra app "$@"
 
 FROM python:${PYTHON}-slim-bookworm AS base
 RUN useradd --uid 10001 --create-home butterflyer \
- && install --directory --owner=10001 --group=10001 /cache /data /runs
+ && install --directory --owner=10001 --group=10001 /cache /data /runs /feedback
 COPY --from=packages /opt/butterflyer /opt/butterflyer
 # What changes most comes last, and is small.
 COPY configs /app/configs/
@@ -52,3 +53,14 @@ CMD ["--help"]
 FROM base AS train
 ENTRYPOINT ["python", "-m", "butterflyer_jax.train"]
 CMD ["--config", "configs/vgg16.py", "--input", "/data", "--output", "/runs/vgg16", "--gpu", "1"]
+
+# docker run -p 127.0.0.1:7860:7860 -v $PWD/runs:/runs:ro -v $PWD/password:/run/secrets/password:ro
+#   -e BUTTERFLYER_APP_PASSWORD_FILE=/run/secrets/password butterflyer/app
+# What visitors say is kept in the volume /feedback.
+FROM base AS app
+VOLUME /feedback
+EXPOSE 7860
+HEALTHCHECK --start-period=2m \
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:7860/health', timeout=5)"]
+ENTRYPOINT ["python", "-m", "butterflyer_jax.app"]
+CMD ["--run", "/runs/vgg16", "--host", "0.0.0.0", "--feedback", "/feedback/feedback.sqlite"]

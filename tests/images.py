@@ -44,6 +44,7 @@ class Image:
     user: str = "0:0"
     entrypoint: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
+    healthcheck: list[str] = field(default_factory=list)
 
 
 def parse(text: str) -> tuple[dict[str, str], list[Stage]]:
@@ -137,6 +138,12 @@ class Builder:
 
     def _do_volume(self, image: Image, rest: str, arguments: dict[str, str]) -> None:
         self.run(image, ["test", "-d", rest])
+
+    def _do_expose(self, image: Image, rest: str, arguments: dict[str, str]) -> None:
+        """Says which port; nothing is done."""
+
+    def _do_healthcheck(self, image: Image, rest: str, arguments: dict[str, str]) -> None:
+        image.healthcheck = json.loads(rest.partition("CMD ")[2])
 
     def _do_entrypoint(self, image: Image, rest: str, arguments: dict[str, str]) -> None:
         image.entrypoint = json.loads(rest)

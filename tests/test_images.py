@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,9 +28,10 @@ def stages() -> dict[str, images.Stage]:
 
 def test_the_images_are_what_was_asked_for() -> None:
     steps = {name: dict(stage.steps) for name, stage in stages().items()}
-    assert stages()["data"].base == stages()["train"].base == "base"
+    assert {stages()[name].base for name in ("data", "train", "app")} == {"base"}
     assert steps["data"]["ENTRYPOINT"] == '["python", "-m", "butterflyer_jax.data.build"]'
     assert steps["train"]["ENTRYPOINT"] == '["python", "-m", "butterflyer_jax.train"]'
+    assert steps["app"]["ENTRYPOINT"] == '["python", "-m", "butterflyer_jax.app"]'
     assert '"--gpu", "1"' in steps["train"]["CMD"]
     assert steps["base"]["USER"].split(":")[0] not in ("0", "root")
     assert steps["base"]["VOLUME"] == "/cache"
@@ -110,9 +112,9 @@ def builder() -> Iterator[images.Builder]:
 @pytest.mark.slow
 def test_its_steps_build_images_that_answer_build_and_train(builder: images.Builder) -> None:
     """Half a minute of computing and a gigabyte of packages; each command as the image's own user."""
-    data, train = builder.build("data"), builder.build("train")
+    data, train, app = builder.build("data"), builder.build("train"), builder.build("app")
     make_zip(data.layer / "data" / "raw.zip", folder_members())
-    for image in (data, train):
+    for image in (data, train, app):
         builder.run(image, [*image.entrypoint, "--help"])
         builder.run(image, ["sh", "-c", "test $(id -u) = 10001 && ! touch /app/configs/x && ! test -e /app/README.md"])
     small = ["--config", "configs/demo.py", "--config.num_epochs=1", "--config.model.width_multiplier=0.125"]
@@ -123,6 +125,14 @@ def test_its_steps_build_images_that_answer_build_and_train(builder: images.Buil
         [*train.entrypoint, *small, "--config.batch_size=8", "--input", "/data/records", "--output", "/runs/real"],
     )
     assert (train.layer / "runs" / "real" / "metrics.jsonl").exists()
+    # The check of the app's health, while it answers; it ends with it.
+    (app.layer / "data" / "password").write_text("correct horse")
+    app.environment["BUTTERFLYER_APP_PASSWORD_FILE"] = "/data/password"
+    serve = shlex.join([*app.entrypoint, *app.command]).replace("/runs/vgg16", "/runs/real")
+    check = shlex.join(app.healthcheck)
+    builder.run(
+        app, ["sh", "-c", f"{serve} & for i in $(seq 60); do {check} && exec kill $!; sleep 2; done 2>&1; exit 1"]
+    )
     # The program's own tests and tools are in no image.
     site = next((train.layer / "opt" / "butterflyer" / "lib").glob("python3*")) / "site-packages"
     for name in ("pytest", "ruff", "gradio"):

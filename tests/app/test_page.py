@@ -108,7 +108,8 @@ def test_a_visitor_names_asks_and_corrects(visit: Any, running: Running) -> None
     assert "mm" in answer.inner_text()
     assert answer.locator(".sources a").count() >= 1
     if PICTURES:
-        page.evaluate("document.getElementById('talk').scrollTo({top: 0})")
+        page.click("#facts-more summary")
+        page.evaluate("document.getElementById('talk').scrollTo({top: 0}); document.activeElement.blur()")
         page.screenshot(path=Path(PICTURES) / "app.jpg", type="jpeg", quality=85, full_page=True)
     answer = ask(page, "<img src=x onerror=alert(1)> Who won the world cup?")
     assert "nothing" in answer.inner_text()

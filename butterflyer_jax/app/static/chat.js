@@ -143,7 +143,8 @@ export function startChat(about) {
 
 // Turns each [1] into a link to its source.
 function withMarks(text, sources) {
-  return text.split(/(\[\d+\])/).map((part) => {
+  // Apart from each other, or 1 and 2 read as 12.
+  return text.replaceAll("][", "] [").split(/(\[\d+\])/).map((part) => {
     const number = /^\[(\d+)\]$/.exec(part)?.[1];
     const source = number && sources[number - 1];
     return source ? make("sup", {}, link(source, number)) : part;
