@@ -105,6 +105,7 @@ class Reader:
         """Takes the base and the stems of its passages."""
         self._stem = stemmer()
         self._knowledge = knowledge
+        self._vocabulary = vocabulary
         self._home = frozenset(self._stem(HOME))
         (self._butterfly,) = self._stem([_BUTTERFLY])
         self._names = SpeciesNames(knowledge, _other_names(), vocabulary)
@@ -125,6 +126,9 @@ class Reader:
         talk, greeting = _talk(rest, language)
         rest = [word for i, word in enumerate(rest) if i not in greeting]
         terms = tuple(self._stemmed(term) for term in _terms(rest, language))
+        if code == OTHER and mentions:
+            # Of the rest nothing is understood, but the name.
+            terms = tuple(term for term in terms if not self._vocabulary.isdisjoint(term.stems))
         kinds: dict[str, float] = {}
         for term in terms:
             kinds.update({kind: max(kinds.get(kind, 0.0), strength) for kind, strength in term.kinds.items()})
