@@ -92,6 +92,7 @@ class Language:
       kinds: phrases that mean a kind of fact; of a hint the meaning begins with ~.
       words: phrases that stand for English words.
       refers: phrases by which a question speaks of the butterfly at hand.
+      photo: phrases by which it speaks of the photograph.
       general: phrases by which it speaks of butterflies at large.
       talk: what is said without asking for a fact: greetings and questions about the photograph.
       species: names of species, by scientific name.
@@ -105,6 +106,7 @@ class Language:
     kinds: Phrases
     words: Phrases
     refers: Phrases
+    photo: Phrases
     general: Phrases
     talk: Phrases
     species: Mapping[str, list[str]]
@@ -151,7 +153,7 @@ def language_of(text: str, before: str = ENGLISH) -> str:
         return equal[0]
     if before in equal:
         return before
-    ranked = [code for code, _ in _identifier().rank(text) if code in equal]
+    ranked = [code for code, _ in identifier().rank(text) if code in equal]
     return ranked[0] if len(words) >= OTHER_WORDS else equal[0]
 
 
@@ -161,12 +163,13 @@ def _is_other(text: str, words: Sequence[str]) -> bool:
         return True
     if len(words) < OTHER_WORDS:
         return False
-    code, probability = _identifier().classify(text)
+    code, probability = identifier().classify(text)
     return code not in languages() and probability > OTHER_PROBABILITY
 
 
 @functools.cache
-def _identifier() -> Any:
+def identifier() -> Any:
+    """Returns what tells languages apart, by all that it knows; takes a moment the first time."""
     identifiers = extra.load("py3langid.langid")
     return identifiers.LanguageIdentifier.from_model_file(identifiers.MODEL_FILE, norm_probs=True)
 
@@ -181,6 +184,7 @@ def _read(file: Path) -> Language:
         kinds=Phrases(listed["kinds"]),
         words=Phrases(listed["words"]),
         refers=Phrases({"refers": _split(document["refers"])}),
+        photo=Phrases({"photo": _split(document["photo"])}),
         general=Phrases({"general": _split(document["general"])}),
         talk=Phrases(listed["talk"]),
         species=listed["species"],
