@@ -19,6 +19,8 @@ FOLDER = Path(__file__).parent / "languages"
 ENGLISH = "en"
 OTHER = "other"
 HINT = 0.4
+# By these the language of a text is told.
+MAX_WORDS = 50
 # py3langid's probability of a language that is none of ours, and the fewest words that make it believable.
 OTHER_PROBABILITY = 0.9
 OTHER_WORDS = 4
@@ -140,7 +142,7 @@ def language_of(text: str, before: str = ENGLISH) -> str:
       text: names of species had better be gone from it, as Latin looks like Italian.
       before: language of the conversation so far, for a text that says nothing of its own.
     """
-    words = words_of(text)
+    words = words_of(text)[:MAX_WORDS]
     known = {code: language.knows(words) for code, language in languages().items()}
     best = max(known.values())
     if not best:

@@ -154,19 +154,23 @@ class Reader:
         # Nearly every passage has the word, so it cannot tell which of them answers.
         return Term(stems, term.kinds, 0.0 if self._butterfly in stems and not term.kinds else term.weight)
 
-    def in_context(self, messages: Sequence[Message], identification: Identification | None) -> Asked:
-        """Returns what the last of the messages asks, where it is a follow-up with what was said before.
+    def read_earlier(self, messages: Sequence[Message]) -> list[Question]:
+        """Returns what the newest of the user's messages ask, each by itself."""
+        said = [message.text for message in messages if message.role == "user"][-MAX_LOOK_BACK:]
+        questions: list[Question] = []
+        for text in said:
+            questions.append(self.read(text, _language(questions)))
+        return questions
+
+    def in_context(self, text: str, earlier: Sequence[Question], identification: Identification | None) -> Asked:
+        """Returns what a message asks, where it is a follow-up with what was asked before.
 
         Args:
-          messages: the conversation, at least one message of the user's.
+          text: the message.
+          earlier: of `read_earlier`.
           identification: of the photograph, if there is one.
         """
-        said = [message.text for message in messages if message.role == "user"][-MAX_LOOK_BACK:]
-        earlier: list[Question] = []
-        for text in said:
-            before = earlier[-1].language if earlier and earlier[-1].language != OTHER else ENGLISH
-            earlier.append(self.read(text, before))
-        question = earlier.pop()
+        question = self.read(text, _language(earlier))
         at_hand = next((asked.species[-1:] for asked in reversed(earlier) if asked.species), ())
         of_photograph = identification is not None and (not at_hand or question.of_photo)
         if identification and of_photograph:
@@ -204,6 +208,10 @@ def _terms(words: Sequence[str], language: Language) -> Iterator[Term]:
         elif own and not refers:
             yield Term(tuple(own), weight=UNKNOWN_WEIGHT)
         start += taken
+
+
+def _language(earlier: Sequence[Question]) -> str:
+    return earlier[-1].language if earlier and earlier[-1].language != OTHER else ENGLISH
 
 
 def _talk(words: Sequence[str], language: Language) -> tuple[str, set[int]]:

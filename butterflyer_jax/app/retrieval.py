@@ -101,13 +101,14 @@ class Retriever:
 
         Where the whole message finds nothing, a clause of it may: it may have told a story before it asks.
         """
-        whole = self.reader.in_context(messages, identification)
+        earlier = self.reader.read_earlier(messages[:-1])
+        whole = self.reader.in_context(messages[-1].text, earlier, identification)
         found = self.find(whole.question, whole.about, limit)
         clauses = [clause for clause in _CLAUSE_END.split(messages[-1].text) if clause.strip()][-MAX_CLAUSES:]
         if found or whole.question.talk or len(clauses) < 2:
             return whole, found
         for clause in reversed(clauses):
-            asked = self.reader.in_context([*messages[:-1], Message("user", clause)], identification)
+            asked = self.reader.in_context(clause, earlier, identification)
             question = asked.question
             stands_alone = question.asks and (question.at_home or question.refers) and not question.talk
             if stands_alone and (found := self.find(question, asked.about, limit)):
