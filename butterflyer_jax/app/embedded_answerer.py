@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from butterflyer_jax.app.citations import Citations
 from butterflyer_jax.app.conversation import Identification, Message, Piece, label, reply_without_answering, trimmed
-from butterflyer_jax.app.knowledge import Knowledge
+from butterflyer_jax.app.knowledge import Knowledge, Passage
 from butterflyer_jax.app.languages import OTHER, language_or_english
 from butterflyer_jax.app.questions import PHOTOGRAPH, Asked
 from butterflyer_jax.app.retrieval import Found, Retriever
@@ -53,14 +53,20 @@ class EmbeddedAnswerer:
             parts.append(caveat_of(asked, identification, self.retriever.knowledge))
             if found:
                 parts.append(say["quote"])
-                for one in chosen(found, asked):
-                    parts.append(f"{one.passage.text} {citations.cite(one.passage.sources)}")
+                parts += self._quoted([one.passage for one in chosen(found, asked)], citations)
             else:
                 parts.append(self._unknown(asked, language.labels, say))
         for number, part in enumerate(filter(None, parts)):
             yield Piece(f"\n\n{part}" if number else part)
         if citations.sources:
             yield Piece(sources=tuple(citations.sources))
+
+    def _quoted(self, passages: Sequence[Passage], citations: Citations) -> Iterator[str]:
+        several = len({passage.species for passage in passages}) > 1
+        for passage in passages:
+            # Not every fact names its species.
+            name = f"{shown(passage.species, self.retriever.knowledge)}: " if several and passage.species else ""
+            yield f"{name}{passage.text} {citations.cite(passage.sources)}"
 
     def _talk(self, talk: str, say: Mapping[str, str], identification: Identification | None) -> str:
         knowledge = self.retriever.knowledge
@@ -83,10 +89,12 @@ class EmbeddedAnswerer:
 
 def chosen(found: Sequence[Found], asked: Asked) -> list[Found]:
     """Returns the passages to quote: the first of an overview, otherwise those that fit nearly as well as the best."""
-    found = found[:MAX_PASSAGES]
+    best = found[0]
     if not asked.question.asks:
-        return list(found)
-    return [one for one in found if one.score >= found[0].score - MARGIN]
+        return list(found[: MAX_PASSAGES if asked.about else 1])
+    # What is so of one species is not so of all.
+    alike = [one for one in found if (one.passage.species is None) == (best.passage.species is None)]
+    return [one for one in alike[:MAX_PASSAGES] if one.score >= best.score - MARGIN]
 
 
 def shown(species: str, knowledge: Knowledge) -> str:

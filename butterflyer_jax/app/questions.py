@@ -150,7 +150,7 @@ class Reader:
         )
 
     def _stemmed(self, term: Term) -> Term:
-        stems = tuple(dict.fromkeys(self._stem(list(term.stems))))
+        stems = tuple(dict.fromkeys(self._stem(term.stems)))
         # Nearly every passage has the word, so it cannot tell which of them answers.
         return Term(stems, term.kinds, 0.0 if self._butterfly in stems and not term.kinds else term.weight)
 
@@ -171,7 +171,7 @@ class Reader:
           identification: of the photograph, if there is one.
         """
         question = self.read(text, _language(earlier))
-        at_hand = next((asked.species[-1:] for asked in reversed(earlier) if asked.species), ())
+        at_hand = next((asked.species for asked in reversed(earlier) if asked.species), ())
         of_photograph = identification is not None and (not at_hand or question.of_photo)
         if identification and of_photograph:
             species = self._knowledge.find(identification.species)

@@ -155,7 +155,7 @@ class Retriever:
         # Without a word of butterflies, one that happens to stand in a text is not enough.
         asks_kind = any(strength == 1.0 for strength in question.kinds.values())
         in_title = any(not self._titles[number].isdisjoint(term.stems) for term in terms)
-        return question.at_home or asks_kind or in_title
+        return in_title or asks_kind or (question.at_home and question.asks)
 
     def _overview(self, about: Sequence[str], limit: int) -> list[Found]:
         order = {kind: len(OVERVIEW) - place for place, kind in enumerate(OVERVIEW)}
@@ -163,7 +163,7 @@ class Retriever:
         return sorted(found, key=lambda one: -one.score)[:limit]
 
     def _comparison(self, about: Sequence[str], limit: int) -> list[Found]:
-        of_each = [passage for passage in self._passages if passage.species in about]
+        of_each = [passage for species in about for passage in self._passages if passage.species == species]
         others = {species: [f"({other})" for other in about if other != species] for species in about}
         pairs = [
             passage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,8 +26,16 @@ class Mention:
 
 
 def stemmer() -> Callable[[Sequence[str]], list[str]]:
-    """Returns the function that makes stems of English words."""
-    return extra.load("Stemmer").Stemmer("english").stemWords
+    """Returns the function that makes stems of English words; threads may share it."""
+    stem_words = extra.load("Stemmer").Stemmer("english").stemWords
+    # PyStemmer's are one thread's at a time.
+    lock = threading.Lock()
+
+    def stems(words: Sequence[str]) -> list[str]:
+        with lock:
+            return stem_words(list(words))
+
+    return stems
 
 
 class SpeciesNames:
@@ -60,7 +69,7 @@ class SpeciesNames:
 
     def find(self, words: Sequence[str]) -> list[Mention]:
         """Returns the mentions in folded words, in their order; of names that overlap the longest counts."""
-        stems = self._stem(list(words))
+        stems = self._stem(words)
         meant = {word: self._meant_by(word, stem) for word, stem in dict(zip(words, stems, strict=True)).items()}
         mentions, start = [], 0
         while start < len(words):

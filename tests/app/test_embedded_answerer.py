@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import example, given
@@ -12,12 +13,12 @@ from hypothesis import strategies as st
 from butterflyer_jax.app.conversation import EMPTY, MAX_MESSAGE, Identification, Message
 from butterflyer_jax.app.languages import ENGLISH, languages
 from tests.app.chats import MONARCH, ask, embedded, fact, reply, retriever
-from tests.app.labelled_questions import UNRELATED, UNRELATED_HELD_OUT
+from tests.app.labelled_questions import TUNED, UNRELATED, UNRELATED_HELD_OUT
 
 SAY = languages()[ENGLISH].say
 UNSURE = Identification("Monarch", 0.41, False, (("Monarch", 0.41), ("Painted Lady", 0.3)))
 UNKNOWN = Identification("Mystery Blue", 0.9, True, (("Mystery Blue", 0.9),))
-SECONDS = 1.0
+SECONDS = 5.0
 
 
 def test_an_answer_is_a_fact_with_its_sources_by_number() -> None:
@@ -122,7 +123,10 @@ def test_comparisons() -> None:
     assert "A Viceroy is smaller" in ask(embedded(), "How do I tell it from a viceroy?").text
     answer = ask(embedded(), "What is the difference between the red admiral and the painted lady?")
     assert fact("Red Admiral", "identification") in answer.text
-    assert fact("Painted Lady", "identification") in answer.text
+    assert f"Painted Lady (Vanessa cardui): {fact('Painted Lady', 'identification')}" in answer.text
+    answer = ask(embedded(), "What is the difference between the red admiral and the monarch?", "Which one is bigger?")
+    assert fact("Red Admiral", "wingspan") in answer.text
+    assert fact("Monarch", "wingspan") in answer.text
     assert fact("Red Admiral", "identification") in ask(embedded(), "How do I tell it from a red admiral?").text
 
 
@@ -173,6 +177,13 @@ def test_any_text_gets_an_answer_in_time(texts: list[str], identification: Ident
     assert time.monotonic() - start < SECONDS
     assert answer.text.strip()
     assert len(set(re.findall(r"\[(\d+)\]", answer.text))) >= bool(answer.sources)
+
+
+def test_threads_share_an_answerer() -> None:
+    questions = [labelled.text for labelled in TUNED] * 4
+    alone = [ask(embedded(), text).text for text in questions]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda text: ask(embedded(), text).text, questions)) == alone
 
 
 def test_only_emoji_is_nothing_asked() -> None:
