@@ -35,10 +35,10 @@ def embedded() -> EmbeddedAnswerer:
 
 
 def fact(species: str, kind: str) -> str:
-    """Returns the text of a fact of the shipped base."""
+    """Returns the text of a fact of the shipped base, or of its first look-alike."""
     found = retriever().knowledge.find(species)
     assert found
-    return found.facts[kind].text
+    return found.look_alikes[0].text if kind == "look_alikes" else found.facts[kind].text
 
 
 def reply(answerer: Answerer, messages: list[Message], identification: Identification | None = MONARCH) -> Answer:

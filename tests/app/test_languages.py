@@ -17,6 +17,8 @@ QUESTIONS = {
         "flight_season": "Wann fliegt er?",
         "conservation": "Ist er gefährdet?",
         "identification": "Woran erkenne ich ihn?",
+        "life_cycle": "Wie überwintert er?",
+        "look_alikes": "Mit welchen Arten kann man ihn verwechseln?",
     },
     "fr": {
         "host_plants": "Que mange la chenille du monarque ?",
@@ -25,6 +27,8 @@ QUESTIONS = {
         "flight_season": "Quand vole-t-il ?",
         "conservation": "Est-il menacé ?",
         "identification": "Comment le reconnaître ?",
+        "life_cycle": "Quel est son cycle de vie ?",
+        "look_alikes": "Avec quelles espèces peut-on le confondre ?",
     },
     "es": {
         "host_plants": "¿Qué comen las orugas de la monarca?",
@@ -33,6 +37,8 @@ QUESTIONS = {
         "flight_season": "¿Cuándo vuela?",
         "conservation": "¿Está en peligro de extinción?",
         "identification": "¿Cómo la reconozco?",
+        "life_cycle": "¿Cómo es su ciclo de vida?",
+        "look_alikes": "¿Con qué especies se confunde esta mariposa?",
     },
     "it": {
         "host_plants": "Che cosa mangia il bruco della monarca?",
@@ -41,6 +47,8 @@ QUESTIONS = {
         "flight_season": "Quando vola?",
         "conservation": "È minacciata?",
         "identification": "Come si riconosce questa farfalla?",
+        "life_cycle": "Qual è il suo ciclo vitale?",
+        "look_alikes": "Con quali specie si confonde questa farfalla?",
     },
     "pt": {
         "host_plants": "O que comem as lagartas da borboleta-monarca?",
@@ -49,6 +57,8 @@ QUESTIONS = {
         "flight_season": "Em que meses voa esta borboleta?",
         "conservation": "Está ameaçada?",
         "identification": "Como reconheço esta borboleta?",
+        "life_cycle": "Qual é o seu ciclo de vida?",
+        "look_alikes": "Com que espécies se confunde esta borboleta?",
     },
     "nl": {
         "host_plants": "Wat eet de rups van de monarchvlinder?",
@@ -57,6 +67,8 @@ QUESTIONS = {
         "flight_season": "Wanneer vliegt hij?",
         "conservation": "Is deze vlinder bedreigd?",
         "identification": "Hoe herken ik deze vlinder?",
+        "life_cycle": "Wat is zijn levenscyclus?",
+        "look_alikes": "Op welke soorten lijkt deze vlinder?",
     },
 }
 CASES = [(code, kind, text) for code, questions in QUESTIONS.items() for kind, text in questions.items()]
