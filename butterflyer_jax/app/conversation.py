@@ -79,7 +79,7 @@ def label(name: str) -> str:
 
 def reply_without_answering(messages: Sequence[Message]) -> str:
     """Returns what to say to an empty or too long message; "" where the last message is one to answer."""
-    if not messages or messages[-1].role != "user" or not any(c.isprintable() for c in clean(messages[-1].text)):
+    if not messages or messages[-1].role != "user" or not any(map(str.isalnum, messages[-1].text)):
         return EMPTY
     if len(messages[-1].text) > MAX_MESSAGE:
         return TOO_LONG.format(count=len(messages[-1].text), limit=MAX_MESSAGE)

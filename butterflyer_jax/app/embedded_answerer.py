@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from butterflyer_jax.app.citations import Citations
 from butterflyer_jax.app.conversation import Identification, Message, Piece, label, reply_without_answering, trimmed
-from butterflyer_jax.app.knowledge import Knowledge
+from butterflyer_jax.app.knowledge import Knowledge, Passage
 from butterflyer_jax.app.languages import OTHER, language_or_english
 from butterflyer_jax.app.questions import PHOTOGRAPH, Asked
 from butterflyer_jax.app.retrieval import Found, Retriever
@@ -34,11 +34,13 @@ class EmbeddedAnswerer:
         if reply := reply_without_answering(messages):
             yield Piece(reply)
             return
-        asked = self.retriever.reader.in_context(trimmed(messages), identification)
-        yield from self.answer_to(asked, identification, Citations())
+        asked, found = self.retriever.look_up(trimmed(messages), identification, MAX_PASSAGES)
+        yield from self.quote(asked, found, identification, Citations())
 
-    def answer_to(self, asked: Asked, identification: Identification | None, citations: Citations) -> Iterator[Piece]:
-        """Yields the answer to a question that was read already; `citations` may hold sources that came before."""
+    def quote(
+        self, asked: Asked, found: Sequence[Found], identification: Identification | None, citations: Citations
+    ) -> Iterator[Piece]:
+        """Yields the answer from passages that were found already; `citations` may hold sources that came before."""
         question = asked.question
         language = language_or_english(question.language)
         say = language.say
@@ -49,16 +51,22 @@ class EmbeddedAnswerer:
             parts.append(self._talk(question.talk, say, identification))
         else:
             parts.append(caveat_of(asked, identification, self.retriever.knowledge))
-            found = chosen(self.retriever.find(question, asked.about, MAX_PASSAGES), asked)
             if found:
                 parts.append(say["quote"])
-                parts += [f"{one.passage.text} {citations.cite(one.passage.sources)}" for one in found]
+                parts += self._quoted([one.passage for one in chosen(found, asked)], citations)
             else:
                 parts.append(self._unknown(asked, language.labels, say))
         for number, part in enumerate(filter(None, parts)):
             yield Piece(f"\n\n{part}" if number else part)
         if citations.sources:
             yield Piece(sources=tuple(citations.sources))
+
+    def _quoted(self, passages: Sequence[Passage], citations: Citations) -> Iterator[str]:
+        several = len({passage.species for passage in passages}) > 1
+        for passage in passages:
+            # Not every fact names its species.
+            name = f"{shown(passage.species, self.retriever.knowledge)}: " if several and passage.species else ""
+            yield f"{name}{passage.text} {citations.cite(passage.sources)}"
 
     def _talk(self, talk: str, say: Mapping[str, str], identification: Identification | None) -> str:
         knowledge = self.retriever.knowledge
@@ -71,7 +79,7 @@ class EmbeddedAnswerer:
     def _unknown(self, asked: Asked, labels: Mapping[str, str], say: Mapping[str, str]) -> str:
         species = self.retriever.knowledge.find(asked.about[0]) if asked.about else None
         question = asked.question
-        if species and (question.species or question.kinds or question.refers):
+        if species and (question.species or question.refers):
             kinds = ", ".join(labels[kind] for kind in NAMED_KINDS)
             return say["unknown_of"].format(
                 species=shown(species.scientific_name, self.retriever.knowledge), kinds=kinds
@@ -80,10 +88,13 @@ class EmbeddedAnswerer:
 
 
 def chosen(found: Sequence[Found], asked: Asked) -> list[Found]:
-    """Returns the passages to quote: all of an overview, otherwise those that fit nearly as well as the best."""
+    """Returns the passages to quote: the first of an overview, otherwise those that fit nearly as well as the best."""
+    best = found[0]
     if not asked.question.asks:
-        return list(found)
-    return [one for one in found if one.score >= found[0].score - MARGIN]
+        return list(found[: MAX_PASSAGES if asked.about else 1])
+    # What is so of one species is not so of all.
+    alike = [one for one in found if (one.passage.species is None) == (best.passage.species is None)]
+    return [one for one in alike[:MAX_PASSAGES] if one.score >= best.score - MARGIN]
 
 
 def shown(species: str, knowledge: Knowledge) -> str:

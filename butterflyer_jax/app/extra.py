@@ -17,4 +17,6 @@ def load(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise UserError(f"the chat needs {error.name}; install it with: pip install 'butterflyer-jax[app]'") from error
+        raise UserError(
+            f"the chat needs {module.partition('.')[0]}; install it with: pip install 'butterflyer-jax[app]'"
+        ) from error

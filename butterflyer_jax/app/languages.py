@@ -19,6 +19,8 @@ FOLDER = Path(__file__).parent / "languages"
 ENGLISH = "en"
 OTHER = "other"
 HINT = 0.4
+# By these the language of a text is told.
+MAX_WORDS = 50
 # py3langid's probability of a language that is none of ours, and the fewest words that make it believable.
 OTHER_PROBABILITY = 0.9
 OTHER_WORDS = 4
@@ -92,6 +94,7 @@ class Language:
       kinds: phrases that mean a kind of fact; of a hint the meaning begins with ~.
       words: phrases that stand for English words.
       refers: phrases by which a question speaks of the butterfly at hand.
+      photo: phrases by which it speaks of the photograph.
       general: phrases by which it speaks of butterflies at large.
       talk: what is said without asking for a fact: greetings and questions about the photograph.
       species: names of species, by scientific name.
@@ -105,6 +108,7 @@ class Language:
     kinds: Phrases
     words: Phrases
     refers: Phrases
+    photo: Phrases
     general: Phrases
     talk: Phrases
     species: Mapping[str, list[str]]
@@ -138,7 +142,7 @@ def language_of(text: str, before: str = ENGLISH) -> str:
       text: names of species had better be gone from it, as Latin looks like Italian.
       before: language of the conversation so far, for a text that says nothing of its own.
     """
-    words = words_of(text)
+    words = words_of(text)[:MAX_WORDS]
     known = {code: language.knows(words) for code, language in languages().items()}
     best = max(known.values())
     if not best:
@@ -151,7 +155,7 @@ def language_of(text: str, before: str = ENGLISH) -> str:
         return equal[0]
     if before in equal:
         return before
-    ranked = [code for code, _ in _identifier().rank(text) if code in equal]
+    ranked = [code for code, _ in identifier().rank(text) if code in equal]
     return ranked[0] if len(words) >= OTHER_WORDS else equal[0]
 
 
@@ -161,12 +165,13 @@ def _is_other(text: str, words: Sequence[str]) -> bool:
         return True
     if len(words) < OTHER_WORDS:
         return False
-    code, probability = _identifier().classify(text)
+    code, probability = identifier().classify(text)
     return code not in languages() and probability > OTHER_PROBABILITY
 
 
 @functools.cache
-def _identifier() -> Any:
+def identifier() -> Any:
+    """Returns what tells languages apart, by all that it knows; takes a moment the first time."""
     identifiers = extra.load("py3langid.langid")
     return identifiers.LanguageIdentifier.from_model_file(identifiers.MODEL_FILE, norm_probs=True)
 
@@ -181,6 +186,7 @@ def _read(file: Path) -> Language:
         kinds=Phrases(listed["kinds"]),
         words=Phrases(listed["words"]),
         refers=Phrases({"refers": _split(document["refers"])}),
+        photo=Phrases({"photo": _split(document["photo"])}),
         general=Phrases({"general": _split(document["general"])}),
         talk=Phrases(listed["talk"]),
         species=listed["species"],

@@ -89,12 +89,11 @@ class OpenAIAnswerer:
             return
         messages = trimmed(messages)
         retriever = self._embedded.retriever
-        asked = retriever.reader.in_context(messages, identification)
-        found = [] if asked.question.talk else retriever.find(asked.question, asked.about, MAX_PASSAGES)
+        asked, found = retriever.look_up(messages, identification, MAX_PASSAGES)
         citations = Citations()
         shown_any = False
         try:
-            if found:
+            if found and not asked.question.talk:
                 passages = [one.passage for one in found]
                 about = identification if asked.of_photograph else None
                 prompt = system_message(passages, about, asked.question.language, retriever.knowledge)
@@ -110,7 +109,7 @@ class OpenAIAnswerer:
             yield Piece(f"\n\n{sentence}\n\n" if shown_any else f"{sentence}\n\n")
             shown_any = False
         if not shown_any:
-            yield from self._embedded.answer_to(asked, identification, citations)
+            yield from self._embedded.quote(asked, found, identification, citations)
         elif citations.sources:
             yield Piece(sources=tuple(citations.sources))
 
@@ -126,6 +125,8 @@ class OpenAIAnswerer:
         held += redactor.feed(cited.finish()) + redactor.finish()
         if citations.sources and held:
             yield held
+        elif not citations.sources:
+            say("chat: the model's answer cites no passage, so the knowledge base is quoted instead")
 
     def _chunks(self, prompt: str, messages: Sequence[Message]) -> Iterator[str]:
         """Yields the model's text.

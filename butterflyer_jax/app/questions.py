@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +12,7 @@ from butterflyer_jax.app.languages import (
     HINT,
     OTHER,
     Language,
+    identifier,
     language_of,
     language_or_english,
     languages,
@@ -29,7 +29,6 @@ MAX_LOOK_BACK = 10
 PHOTOGRAPH = "photograph"
 _GREETINGS = ("hello", "thanks", "bye")
 _BUTTERFLY = "butterfly"
-_PHOTOGRAPH = re.compile(r"\b(photo|picture|image|bild|foto|imagen|immagine|imagem|afbeelding)", re.IGNORECASE)
 # By these a question is about butterflies, whatever else it says.
 HOME = (
     *("butterfly", "moth", "insect", "caterpillar", "larva", "chrysalis", "pupa", "cocoon", "wing", "antenna"),
@@ -61,6 +60,7 @@ class Question:
       kinds: of facts that are asked for, from 0 to 1.
       species: scientific names of the species that it names.
       refers: it speaks of the butterfly at hand, as "it".
+      of_photo: it speaks of the photograph itself.
       general: it speaks of butterflies at large, and not of the one at hand.
       at_home: it surely is about butterflies.
       talk: greetings and the like, where it is nothing else.
@@ -71,6 +71,7 @@ class Question:
     kinds: Mapping[str, float] = field(default_factory=dict)
     species: tuple[str, ...] = ()
     refers: bool = False
+    of_photo: bool = False
     general: bool = False
     at_home: bool = False
     talk: str = ""
@@ -103,8 +104,11 @@ class Reader:
 
     def __init__(self, knowledge: Knowledge, vocabulary: frozenset[str]) -> None:
         """Takes the base and the stems of its passages."""
+        # The first visitor is not to wait for it.
+        identifier()
         self._stem = stemmer()
         self._knowledge = knowledge
+        self._vocabulary = vocabulary
         self._home = frozenset(self._stem(HOME))
         (self._butterfly,) = self._stem([_BUTTERFLY])
         self._names = SpeciesNames(knowledge, _other_names(), vocabulary)
@@ -123,8 +127,12 @@ class Reader:
         code = language_of(" ".join(rest) if named else text[:1000], before)
         language = language_or_english(code)
         talk, greeting = _talk(rest, language)
-        rest = [word for i, word in enumerate(rest) if i not in greeting]
+        of_photo = {i for start, length, _ in language.photo.all(rest) for i in range(start, start + length)}
+        rest = [word for i, word in enumerate(rest) if i not in greeting | of_photo]
         terms = tuple(self._stemmed(term) for term in _terms(rest, language))
+        if code == OTHER and mentions:
+            # Of the rest nothing is understood, but the name.
+            terms = tuple(term for term in terms if not self._vocabulary.isdisjoint(term.stems))
         kinds: dict[str, float] = {}
         for term in terms:
             kinds.update({kind: max(kinds.get(kind, 0.0), strength) for kind, strength in term.kinds.items()})
@@ -133,33 +141,38 @@ class Reader:
             language=code,
             kinds=kinds,
             species=tuple(dict.fromkeys(mention.species for mention in mentions)),
-            refers=bool(references),
-            general=any(language.general.all(words)) and "refers" not in references,
+            refers=bool(references or of_photo),
+            of_photo=bool(of_photo) or talk == PHOTOGRAPH,
+            general=any(language.general.all(words)) and not (of_photo or "refers" in references),
             talk="" if mentions else talk,
             at_home=bool(mentions) or any(not self._home.isdisjoint(term.stems) for term in terms),
             terms=terms,
         )
 
     def _stemmed(self, term: Term) -> Term:
-        stems = tuple(dict.fromkeys(self._stem(list(term.stems))))
+        stems = tuple(dict.fromkeys(self._stem(term.stems)))
         # Nearly every passage has the word, so it cannot tell which of them answers.
         return Term(stems, term.kinds, 0.0 if self._butterfly in stems and not term.kinds else term.weight)
 
-    def in_context(self, messages: Sequence[Message], identification: Identification | None) -> Asked:
-        """Returns what the last of the messages asks, where it is a follow-up with what was said before.
+    def read_earlier(self, messages: Sequence[Message]) -> list[Question]:
+        """Returns what the newest of the user's messages ask, each by itself."""
+        said = [message.text for message in messages if message.role == "user"][-MAX_LOOK_BACK:]
+        questions: list[Question] = []
+        for text in said:
+            questions.append(self.read(text, _language(questions)))
+        return questions
+
+    def in_context(self, text: str, earlier: Sequence[Question], identification: Identification | None) -> Asked:
+        """Returns what a message asks, where it is a follow-up with what was asked before.
 
         Args:
-          messages: the conversation, at least one message of the user's.
+          text: the message.
+          earlier: of `read_earlier`.
           identification: of the photograph, if there is one.
         """
-        said = [message.text for message in messages if message.role == "user"][-MAX_LOOK_BACK:]
-        earlier: list[Question] = []
-        for text in said:
-            before = earlier[-1].language if earlier and earlier[-1].language != OTHER else ENGLISH
-            earlier.append(self.read(text, before))
-        question = earlier.pop()
-        at_hand = next((asked.species[-1:] for asked in reversed(earlier) if asked.species), ())
-        of_photograph = identification is not None and (not at_hand or _speaks_of_photograph(question, said[-1]))
+        question = self.read(text, _language(earlier))
+        at_hand = next((asked.species for asked in reversed(earlier) if asked.species), ())
+        of_photograph = identification is not None and (not at_hand or question.of_photo)
         if identification and of_photograph:
             species = self._knowledge.find(identification.species)
             at_hand = (species.scientific_name if species else identification.species,)
@@ -197,8 +210,8 @@ def _terms(words: Sequence[str], language: Language) -> Iterator[Term]:
         start += taken
 
 
-def _speaks_of_photograph(question: Question, text: str) -> bool:
-    return question.talk == PHOTOGRAPH or bool(_PHOTOGRAPH.search(text))
+def _language(earlier: Sequence[Question]) -> str:
+    return earlier[-1].language if earlier and earlier[-1].language != OTHER else ENGLISH
 
 
 def _talk(words: Sequence[str], language: Language) -> tuple[str, set[int]]:
@@ -206,7 +219,7 @@ def _talk(words: Sequence[str], language: Language) -> tuple[str, set[int]]:
     found = [(start, length, meanings[0]) for start, length, meanings in language.talk.all(words)]
     if not found:
         return "", set()
-    spans = [(start, length) for start, length, _ in (*found, *language.refers.all(words))]
+    spans = [(start, length) for start, length, _ in (*found, *language.refers.all(words), *language.photo.all(words))]
     said = {i for start, length in spans for i in range(start, start + length)}
     only = all(word in language.stop for i, word in enumerate(words) if i not in said)
     greeting = {i for start, length, meaning in found if meaning in _GREETINGS for i in range(start, start + length)}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from butterflyer_jax.app import extra
+from butterflyer_jax.app.conversation import Identification, Message
 from butterflyer_jax.app.knowledge import Knowledge, Passage
 from butterflyer_jax.app.languages import words_of
-from butterflyer_jax.app.questions import Question, Reader, Term
+from butterflyer_jax.app.questions import Asked, Question, Reader, Term
 from butterflyer_jax.app.species_names import stemmer
 
 # Share of a question's words, by weight, that a passage has to hold, where the question is surely about butterflies and
@@ -37,8 +39,12 @@ IN_PASSAGES = {
     "names": ("name",),
     "family": ("family",),
 }
+# Of a long message the last clauses are tried by themselves.
+MAX_CLAUSES = 6
 # Without a kind, what one wants to know of a species first.
 OVERVIEW = ("identification", "range", "host_plants", "wingspan", "flight_season")
+
+_CLAUSE_END = re.compile(r"[.,;:!?\n]+")
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,27 @@ class Retriever:
         about = question.species or (() if question.general else tuple(species))
         return self.find(question, about, limit)
 
+    def look_up(
+        self, messages: Sequence[Message], identification: Identification | None, limit: int
+    ) -> tuple[Asked, list[Found]]:
+        """Returns what the last message asks, and the passages that answer it.
+
+        Where the whole message finds nothing, a clause of it may: it may have told a story before it asks.
+        """
+        earlier = self.reader.read_earlier(messages[:-1])
+        whole = self.reader.in_context(messages[-1].text, earlier, identification)
+        found = self.find(whole.question, whole.about, limit)
+        clauses = [clause for clause in _CLAUSE_END.split(messages[-1].text) if clause.strip()][-MAX_CLAUSES:]
+        if found or whole.question.talk or len(clauses) < 2:
+            return whole, found
+        for clause in reversed(clauses):
+            asked = self.reader.in_context(clause, earlier, identification)
+            question = asked.question
+            stands_alone = question.asks and (question.at_home or question.refers) and not question.talk
+            if stands_alone and (found := self.find(question, asked.about, limit)):
+                return asked, found
+        return whole, []
+
     def find(self, question: Question, about: Sequence[str], limit: int = 3) -> list[Found]:
         """Returns the passages that answer a question about these species, as `search` does."""
         if not question.terms or (about and not question.asks):
@@ -96,17 +123,12 @@ class Retriever:
             return self._comparison(about, limit)
         terms = question.terms if about else [self._at_large(term) for term in question.terms]
         certain = bool(about) and (bool(question.species) or question.refers)
-        kinds = any(strength == 1.0 for strength in question.kinds.values())
         words = [stem for term in terms for stem in term.stems if stem in self._counts]
         ranks = self._index.get_scores(words) if words else np.zeros(len(self._passages))
         best = float(ranks.max()) or 1.0
         found = []
         for number, passage in enumerate(self._passages):
-            # At large, the host plants of any one species do not answer what caterpillars eat.
-            if passage.species not in (None, *about) and (about or not self._holds_a_word(terms, number)):
-                continue
-            # Without a word of butterflies, one that happens to stand in a text is not enough.
-            if passage.species not in about and not (question.at_home or kinds) and not self._names(number, terms):
+            if not self._is_meant(question, about, terms, number):
                 continue
             coverage, kind = self._coverage(terms, number), question.kinds.get(passage.kind, 0.0)
             at_home = question.at_home or (question.refers and kind == 1.0)
@@ -120,8 +142,20 @@ class Retriever:
             found.append(Found(passage, score))
         return sorted(found, key=lambda one: -one.score)[:limit]
 
-    def _names(self, number: int, terms: Sequence[Term]) -> bool:
-        return any(not self._titles[number].isdisjoint(term.stems) for term in terms)
+    def _is_meant(self, question: Question, about: Sequence[str], terms: Sequence[Term], number: int) -> bool:
+        """Returns whether a passage may answer, if it holds enough of the words."""
+        species = self._passages[number].species
+        if species in about:
+            return True
+        if species and about:
+            return False
+        # What any one species eats is no answer for all, and what all eat none for this one.
+        if (species or question.refers or question.species) and not self._holds_a_word(terms, number):
+            return False
+        # Without a word of butterflies, one that happens to stand in a text is not enough.
+        asks_kind = any(strength == 1.0 for strength in question.kinds.values())
+        in_title = any(not self._titles[number].isdisjoint(term.stems) for term in terms)
+        return in_title or asks_kind or (question.at_home and question.asks)
 
     def _overview(self, about: Sequence[str], limit: int) -> list[Found]:
         order = {kind: len(OVERVIEW) - place for place, kind in enumerate(OVERVIEW)}
@@ -129,7 +163,7 @@ class Retriever:
         return sorted(found, key=lambda one: -one.score)[:limit]
 
     def _comparison(self, about: Sequence[str], limit: int) -> list[Found]:
-        of_each = [passage for passage in self._passages if passage.species in about]
+        of_each = [passage for species in about for passage in self._passages if passage.species == species]
         others = {species: [f"({other})" for other in about if other != species] for species in about}
         pairs = [
             passage

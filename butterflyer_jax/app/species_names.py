@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,8 +26,16 @@ class Mention:
 
 
 def stemmer() -> Callable[[Sequence[str]], list[str]]:
-    """Returns the function that makes stems of English words."""
-    return extra.load("Stemmer").Stemmer("english").stemWords
+    """Returns the function that makes stems of English words; threads may share it."""
+    stem_words = extra.load("Stemmer").Stemmer("english").stemWords
+    # PyStemmer's are one thread's at a time.
+    lock = threading.Lock()
+
+    def stems(words: Sequence[str]) -> list[str]:
+        with lock:
+            return stem_words(list(words))
+
+    return stems
 
 
 class SpeciesNames:
@@ -37,6 +47,7 @@ class SpeciesNames:
         self._vocabulary = vocabulary
         self._names: dict[tuple[str, ...], str] = {}
         self._spelt: dict[tuple[str, ...], str] = {}
+        self._words: set[str] = set()
         epithets: dict[str, set[str]] = {}
         for species in knowledge.species:
             binomials = {species.scientific_name, *(n for n in species.synonyms if " " in n)}
@@ -58,10 +69,11 @@ class SpeciesNames:
 
     def find(self, words: Sequence[str]) -> list[Mention]:
         """Returns the mentions in folded words, in their order; of names that overlap the longest counts."""
-        stems = self._stem(list(words))
+        stems = self._stem(words)
+        meant = {word: self._meant_by(word, stem) for word, stem in dict(zip(words, stems, strict=True)).items()}
         mentions, start = [], 0
         while start < len(words):
-            mention = self._at(words, stems, start)
+            mention = self._at([meant[word] for word in words[start : start + self._longest]], stems[start:], start)
             if mention:
                 mentions.append(mention)
             start += mention.length if mention else 1
@@ -71,25 +83,23 @@ class SpeciesNames:
         words = words_of(name)
         self._names.setdefault(tuple(self._stem(words)), species)
         self._spelt.setdefault(tuple(words), species)
+        self._words.update(words)
 
-    def _at(self, words: Sequence[str], stems: Sequence[str], start: int) -> Mention | None:
-        for length in range(min(self._longest, len(words) - start), 0, -1):
-            window = slice(start, start + length)
-            exact = self._names.get(tuple(stems[window]))
-            if found := exact or self._misspelt(words[window], stems[window]):
+    def _at(self, meant: Sequence[Sequence[str]], stems: Sequence[str], start: int) -> Mention | None:
+        for length in range(len(meant), 0, -1):
+            spellings = itertools.product(*meant[:length])
+            misspelt = (self._spelt[spelling] for spelling in spellings if spelling in self._spelt)
+            if found := self._names.get(tuple(stems[:length])) or next(misspelt, None):
                 return Mention(found, start, length)
         return None
 
-    def _misspelt(self, words: Sequence[str], stems: Sequence[str]) -> str | None:
-        for name, species in self._spelt.items():
-            if len(name) == len(words) and all(map(self._is_meant, words, stems, name)):
-                return species
-        return None
-
-    def _is_meant(self, word: str, stem: str, name: str) -> bool:
-        if word == name:
-            return True
-        return min(len(word), len(name)) >= MIN_MISSPELT and stem not in self._vocabulary and one_letter_off(word, name)
+    def _meant_by(self, word: str, stem: str) -> list[str]:
+        """Returns the words of names that a word is, or is misspelt for."""
+        if word in self._words:
+            return [word]
+        if len(word) < MIN_MISSPELT or stem in self._vocabulary:
+            return []
+        return [name for name in sorted(self._words) if len(name) >= MIN_MISSPELT and one_letter_off(word, name)]
 
 
 def one_letter_off(one: str, other: str) -> bool:
