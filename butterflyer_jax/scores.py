@@ -78,10 +78,11 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
 
 
 def intervals(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
-    """Returns the 95% intervals of top1, top5 and balanced_accuracy, [low, high], by bootstrap.
+    """Returns the 95% intervals of top1, top5, balanced_accuracy and loss, [low, high], by bootstrap.
 
-    A thousand times as many photographs are drawn anew from these. As the three depend only on how many of each species
-    are right, among the five, or neither, these numbers are drawn.
+    A thousand times as many photographs are drawn anew from these, with replacement; an interval is the 2.5% and the
+    97.5% quantile of what comes out. As the first three depend only on how many of each species are right, among the
+    five, or neither, these numbers are drawn; the loss is the mean over the photographs themselves.
 
     Args:
       logits: float [count, species].
@@ -103,9 +104,23 @@ def intervals(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
         "top5": draws[:, :, :2].sum(axis=(1, 2)) / len(labels),
         # Of the species that were drawn.
         "balanced_accuracy": np.nanmean(recall, axis=1),
+        "loss": _mean_of_draws(cross_entropies(logits, labels)),
     }
     tails = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
     return {name: [float(x) for x in np.quantile(of_each, tails)] for name, of_each in values.items()}
+
+
+def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns the loss of each photograph, float64 [count]."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    own = np.take_along_axis(shifted, labels[:, None].astype(np.int64), axis=1)[:, 0]
+    return np.log(np.exp(shifted).sum(axis=1)) - own
+
+
+def _mean_of_draws(values: np.ndarray) -> np.ndarray:
+    # One draw after another: all of them at once would hold a thousand numbers a photograph.
+    rng = np.random.default_rng(_SEED)
+    return np.array([values[rng.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)])
 
 
 def worst_confusions(confusion: np.ndarray, limit: int) -> list[tuple[int, int, int]]:

@@ -111,7 +111,8 @@ def _tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         low, high = metrics["intervals"][name]
         tiles.append((title, f"{metrics[name]:.1%}", f"{low:.1%} to {high:.1%}"))
     tiles.append(("Calibration error", f"{metrics['expected_calibration_error']:.1%}", "lower is better"))
-    tiles.append(("Loss", f"{metrics['loss']:.3f}", "cross-entropy"))
+    low, high = metrics["intervals"]["loss"]
+    tiles.append(("Loss, cross-entropy", f"{metrics['loss']:.3f}", f"{low:.3f} to {high:.3f}"))
     return tiles
 
 
