@@ -58,6 +58,32 @@ def by_species(confusion: np.ndarray, species: Sequence[str]) -> dict[str, dict[
     }
 
 
+def summary(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Returns count, loss, top1, top5 and balanced_accuracy, as `metrics.Sums.compute` does of a whole split.
+
+    Args:
+      logits: float [count, species].
+      labels: int [count], one at least.
+    """
+    outcome = _outcomes(logits, labels)
+    species, place = np.unique(labels, return_inverse=True)
+    recall = np.bincount(place, outcome == 0, len(species)) / np.bincount(place)
+    return {
+        "count": len(labels),
+        "loss": float(cross_entropies(logits, labels).mean()),
+        "top1": float((outcome == 0).mean()),
+        "top5": float((outcome < 2).mean()),
+        "balanced_accuracy": float(recall.mean()),
+    }
+
+
+def _outcomes(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns 0 where the species is the first, 1 where it is among the five, else 2; int [count]."""
+    own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
+    first = logits.argmax(axis=1) == labels
+    return np.where(first, 0, np.where((logits > own).sum(axis=1) < 5, 1, 2))
+
+
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
     """Sorts photographs into bins of equal width by the probability of their first species.
 
@@ -88,14 +114,10 @@ def intervals(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
       logits: float [count, species].
       labels: int [count].
     """
-    num_species = logits.shape[1]
-    own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
-    first = logits.argmax(axis=1) == labels
-    # 0: first; 1: among the five; 2: neither.
-    outcome = np.where(first, 0, np.where((logits > own).sum(axis=1) < 5, 1, 2))
-    cells = np.bincount(labels.astype(np.int64) * 3 + outcome, minlength=3 * num_species)
+    species, place = np.unique(labels, return_inverse=True)
+    cells = np.bincount(place * 3 + _outcomes(logits, labels), minlength=3 * len(species))
     draws = np.random.default_rng(_SEED).multinomial(len(labels), cells / len(labels), RESAMPLES)
-    draws = draws.reshape(RESAMPLES, num_species, 3)
+    draws = draws.reshape(RESAMPLES, len(species), 3)
     support = draws.sum(axis=2)
     with np.errstate(invalid="ignore"):
         recall = draws[:, :, 0] / support

@@ -100,6 +100,7 @@ ALLOWED = {
     "report": {"config", "scores"},
     "calibration": set(),
     "scores": set(),
+    "slices": {"scores"},
     "gradcam": {"augment", "config", "models"},
     "scoring": {"augment", "config", "losses", "metrics", "sharding", "step"},
     "export": {"augment", "callable_module", "cli", "config", "config_limits", "data", "models", "runs"},
