@@ -7,7 +7,6 @@ import pytest
 
 from butterflyer_jax.report import matrix
 from butterflyer_jax.report.evaluation import render_evaluation
-from butterflyer_jax.report.evaluation_pictures import with_heat
 from tests.report.evaluations import make_evaluation, render
 from tests.report.test_data_card import HOSTILE
 
@@ -79,14 +78,6 @@ def test_hostile_names_are_text(name: str) -> None:
     text = render_evaluation(evaluation)
     assert "<script>" not in text and "onerror='alert" not in re.sub(r"&\w+;|&#\d+;", "", text).replace("&", "")
     assert "49" not in re.findall(r"<bdi class=\"name\">([^<]*)</bdi>", text)
-
-
-def test_heat_brightens_what_speaks_for_the_name() -> None:
-    heat = np.zeros((4, 4))
-    heat[1, 2] = 1
-    shown = with_heat(np.full((64, 64, 3), 100, np.uint8), heat).astype(int)
-    assert shown.shape == (64, 64, 3)
-    assert shown[24, 40].sum() > 2 * shown[60, 4].sum()
 
 
 def test_slices_are_told_and_the_weak_ones_stand_on_top() -> None:
