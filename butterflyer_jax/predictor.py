@@ -14,7 +14,7 @@ from PIL import Image
 
 from butterflyer_jax import drawing, pictures_in
 from butterflyer_jax.calibration import Calibration
-from butterflyer_jax.data import photo, storage
+from butterflyer_jax.data import photo
 
 T = TypeVar("T")
 Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | pictures_in.Picture
@@ -222,10 +222,7 @@ def _to_image(source: Source, image_size: int, max_pixels: int) -> Image.Image:
         source = Image.fromarray(source)
     if isinstance(source, Image.Image):
         return photo.resize_short_side(photo.upright_rgb(source), image_size, max_pixels)
-    if isinstance(source, pictures_in.Picture):
-        data = source.read()
-    elif isinstance(source, bytes):
-        data = source
-    else:
-        data = pictures_in.read_url(str(source)) if pictures_in.is_url(source) else storage.path(source).read_bytes()
+    if not isinstance(source, bytes | pictures_in.Picture):
+        source = pictures_in.Picture(os.fspath(source))
+    data = source if isinstance(source, bytes) else source.read()
     return photo.load(data, image_size, max_pixels)[0]
