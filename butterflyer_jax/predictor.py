@@ -84,6 +84,9 @@ class Predictor:
     def load(cls, run_folder: str | os.PathLike[str]) -> Predictor:
         """Returns the predictor of a run's best checkpoint.
 
+        Args:
+          run_folder: made by `train`, local or gs://.
+
         Raises:
           UserError: no run there, or no checkpoint yet.
         """
