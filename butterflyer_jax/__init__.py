@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from butterflyer_jax.data.build import build
     from butterflyer_jax.evaluate import evaluate
     from butterflyer_jax.export import export
-    from butterflyer_jax.predict import Predictor
+    from butterflyer_jax.predictor import Predictor
     from butterflyer_jax.train import train
 
 __version__ = "0.1.0"
@@ -32,7 +32,7 @@ __all__ = ["build", "load_config", "train", "evaluate", "Predictor", "export", "
 
 _HOMES = {
     "Config": "butterflyer_jax.config",
-    "Predictor": "butterflyer_jax.predict",
+    "Predictor": "butterflyer_jax.predictor",
     "UserError": "butterflyer_jax.config",
     "build": "butterflyer_jax.data.build",
     "load_config": "butterflyer_jax.cli",

@@ -266,7 +266,11 @@ class Config:
         return self
 
     def replace(self, **changes: Any) -> "Config":
-        """Returns a copy with other values in some fields."""
+        """Returns a copy with other values in some fields.
+
+        Args:
+          **changes: values by field; a whole section at a time.
+        """
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -276,6 +280,9 @@ class Config:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Config":
         """Returns the config that `to_dict` (or its JSON) came from.
+
+        Args:
+          values: by field; a dict of them for a section. Those that are left out have their defaults.
 
         Raises:
           UserError: a field is unknown, of a wrong type, or out of range.

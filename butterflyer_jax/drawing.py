@@ -1,4 +1,4 @@
-"""Pictures drawn from arrays: photographs in rows with captions, and a confusion matrix."""
+"""Pictures drawn from arrays: photographs in rows with captions, with a heat map, and a confusion matrix."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ MAX_CELL = 64
 NAME_WIDTH = 140
 # Of a share of 1; a share of 0 is white.
 DARKEST = np.array((20, 70, 130))
+# Share of the colours in what shows where the network looks.
+HEAT = 0.5
 
 
 def grid(pixels: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str], caption_lines: int = 1) -> Image:
@@ -48,6 +50,24 @@ def grid(pixels: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str], cap
         for line, text in enumerate(caption.splitlines()[:caption_lines]):
             _write(draw, (left, top + side + 2 + line * CAPTION_HEIGHT), text, side)
     return picture
+
+
+def with_heat(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Returns a picture with a heat map over it, uint8 [side, side, 3].
+
+    Args:
+      pixels: uint8 [side, side, 3].
+      heat: float [any, any] from 0 to 1.
+    """
+    import matplotlib
+    from PIL import Image
+
+    small = Image.fromarray(np.asarray(heat, np.float32))
+    smooth = np.asarray(small.resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)).clip(0, 1)
+    colours = matplotlib.colormaps["inferno"](smooth)[:, :, :3]
+    # Where nothing speaks for the species, the picture itself, darker.
+    mixed = (1 - HEAT) * pixels / 255 * (0.45 + 0.55 * smooth[:, :, None]) + HEAT * colours
+    return np.rint(255 * mixed.clip(0, 1)).astype(np.uint8)
 
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> Image:

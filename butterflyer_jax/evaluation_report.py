@@ -143,8 +143,9 @@ def _facts(
     if steps:
         # Each line stands for the steps since the one before.
         lengths = np.diff([0, *(record["step"] for record in steps)])
-        minutes = float(np.dot(lengths, [record["step_ms"] for record in steps])) / 60_000
-        facts.append(("Time in steps", f"{minutes:.1f} minutes for {steps[-1]['step']:,} steps"))
+        seconds = float(np.dot(lengths, [record["step_ms"] for record in steps])) / 1000
+        time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
+        facts.append(("Time in steps", f"{time} for {steps[-1]['step']:,} steps"))
     if calibrated.count:
         facts.append(
             (

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from butterflyer_jax.data import storage
+from butterflyer_jax.config import UserError
+from butterflyer_jax.data import archive, bucket, members, storage
 from butterflyer_jax.data.archive import PHOTO_SUFFIXES
 
 LIST = "-"
@@ -31,15 +32,21 @@ class Picture:
         Raises:
           OSError: it cannot be read.
         """
-        return read_url(self.name) if is_url(self.name) else storage.path(self.name).read_bytes()
+        if is_url(self.name):
+            return read_url(self.name)
+        if storage.is_remote(self.name):
+            with _as_os_errors():
+                return bucket.read_bytes(self.name)
+        return storage.path(self.name).read_bytes()
 
 
 @dataclass(frozen=True)
 class Member(Picture):
-    """A picture in a zip."""
+    """A picture in a zip; of a zip in a bucket no other part is read for it."""
 
-    archive: zipfile.ZipFile
-    member: str
+    archive: str
+    member: members.Member
+    encrypted: bool
 
     def read(self) -> bytes:
         """Returns the picture file.
@@ -47,9 +54,12 @@ class Member(Picture):
         Raises:
           OSError: it is damaged or encrypted, or the zip cannot be read.
         """
+        if self.encrypted:
+            raise OSError("not readable in the zip: encrypted")
         try:
-            return self.archive.read(self.member)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+            with _as_os_errors(), bucket.telling(self.archive):
+                return members.MemberReader(self.archive, [self.member]).read(self.member)
+        except members.DamagedMember as error:
             raise OSError(f"not readable in the zip: {error}") from error
 
 
@@ -62,6 +72,15 @@ class Nothing(Picture):
     def read(self) -> bytes:
         """Raises an OSError with the reason."""
         raise OSError(self.reason)
+
+
+@contextlib.contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Turns what a bucket refuses into an OSError, the kind that a single picture may have."""
+    try:
+        yield
+    except UserError as error:
+        raise OSError(str(error)) from error
 
 
 def is_url(name: Any) -> bool:
@@ -93,7 +112,7 @@ def pictures(names: Iterable[str], lines: Iterable[str] | None = None) -> Iterat
     """Yields every picture that the names stand for.
 
     A folder stands for all pictures in it, at any depth; a pattern for what it matches, `**` for folders at any depth;
-    a zip for the pictures in it; `-` for the names on stdin, one a line. Local or gs://; zips are local. A name that
+    a zip for the pictures in it; `-` for the names on stdin, one a line. All of it is local or gs://. A name that
     stands for nothing gives one picture that cannot be read, so that the rest goes on.
 
     Args:
@@ -104,9 +123,17 @@ def pictures(names: Iterable[str], lines: Iterable[str] | None = None) -> Iterat
         if name == LIST:
             for line in sys.stdin if lines is None else lines:
                 if line.strip():
-                    yield from _of_name(line.rstrip("\r\n"))
+                    yield from _or_nothing(line.rstrip("\r\n"))
         else:
+            yield from _or_nothing(name)
+
+
+def _or_nothing(name: str) -> Iterator[Picture]:
+    try:
+        with bucket.telling(name):
             yield from _of_name(name)
+    except UserError as error:
+        yield Nothing(name, str(error))
 
 
 def _of_name(name: str) -> Iterator[Picture]:
@@ -155,14 +182,20 @@ def _matching(name: str) -> Iterator[Picture]:
 
 
 def _in_zip(name: str) -> Iterator[Picture]:
+    location = os.fspath(storage.path(name))
     try:
-        # Open as long as its members are wanted.
-        archive = zipfile.ZipFile(storage.path(name))
-    except (OSError, zipfile.BadZipFile) as error:
+        with archive.open_zip(location) as opened:
+            infos = sorted((info for info in opened.infolist() if not info.is_dir()), key=lambda info: info.filename)
+    except (OSError, UserError) as error:
         yield Nothing(name, f"no zip that can be read: {error}")
         return
-    members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
-    wanted = [m for m in members if Path(m).suffix.lower() in PHOTO_SUFFIXES and not m.startswith("__MACOSX/")]
+    wanted = [
+        info
+        for info in infos
+        if Path(info.filename).suffix.lower() in PHOTO_SUFFIXES and not info.filename.startswith("__MACOSX/")
+    ]
     if not wanted:
         yield Nothing(name, "no pictures in it")
-    yield from (Member(f"{name}/{member}", archive, member) for member in wanted)
+    for info in wanted:
+        member = archive.member(info.filename, "", None, info)
+        yield Member(f"{name}/{info.filename}", location, member, bool(info.flag_bits & archive.ENCRYPTED))

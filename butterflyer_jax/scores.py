@@ -58,6 +58,32 @@ def by_species(confusion: np.ndarray, species: Sequence[str]) -> dict[str, dict[
     }
 
 
+def summary(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Returns count, loss, top1, top5 and balanced_accuracy, as `metrics.Sums.compute` does of a whole split.
+
+    Args:
+      logits: float [count, species].
+      labels: int [count], one at least.
+    """
+    outcome = _outcomes(logits, labels)
+    species, place = np.unique(labels, return_inverse=True)
+    recall = np.bincount(place, outcome == 0, len(species)) / np.bincount(place)
+    return {
+        "count": len(labels),
+        "loss": float(cross_entropies(logits, labels).mean()),
+        "top1": float((outcome == 0).mean()),
+        "top5": float((outcome < 2).mean()),
+        "balanced_accuracy": float(recall.mean()),
+    }
+
+
+def _outcomes(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns 0 where the species is the first, 1 where it is among the five, else 2; int [count]."""
+    own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
+    first = logits.argmax(axis=1) == labels
+    return np.where(first, 0, np.where((logits > own).sum(axis=1) < 5, 1, 2))
+
+
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
     """Sorts photographs into bins of equal width by the probability of their first species.
 
@@ -78,23 +104,20 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
 
 
 def intervals(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
-    """Returns the 95% intervals of top1, top5 and balanced_accuracy, [low, high], by bootstrap.
+    """Returns the 95% intervals of top1, top5, balanced_accuracy and loss, [low, high], by bootstrap.
 
-    A thousand times as many photographs are drawn anew from these. As the three depend only on how many of each species
-    are right, among the five, or neither, these numbers are drawn.
+    A thousand times as many photographs are drawn anew from these, with replacement; an interval is the 2.5% and the
+    97.5% quantile of what comes out. As the first three depend only on how many of each species are right, among the
+    five, or neither, these numbers are drawn; the loss is the mean over the photographs themselves.
 
     Args:
       logits: float [count, species].
       labels: int [count].
     """
-    num_species = logits.shape[1]
-    own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
-    first = logits.argmax(axis=1) == labels
-    # 0: first; 1: among the five; 2: neither.
-    outcome = np.where(first, 0, np.where((logits > own).sum(axis=1) < 5, 1, 2))
-    cells = np.bincount(labels.astype(np.int64) * 3 + outcome, minlength=3 * num_species)
+    species, place = np.unique(labels, return_inverse=True)
+    cells = np.bincount(place * 3 + _outcomes(logits, labels), minlength=3 * len(species))
     draws = np.random.default_rng(_SEED).multinomial(len(labels), cells / len(labels), RESAMPLES)
-    draws = draws.reshape(RESAMPLES, num_species, 3)
+    draws = draws.reshape(RESAMPLES, len(species), 3)
     support = draws.sum(axis=2)
     with np.errstate(invalid="ignore"):
         recall = draws[:, :, 0] / support
@@ -103,9 +126,23 @@ def intervals(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
         "top5": draws[:, :, :2].sum(axis=(1, 2)) / len(labels),
         # Of the species that were drawn.
         "balanced_accuracy": np.nanmean(recall, axis=1),
+        "loss": _mean_of_draws(cross_entropies(logits, labels)),
     }
     tails = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
     return {name: [float(x) for x in np.quantile(of_each, tails)] for name, of_each in values.items()}
+
+
+def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns the loss of each photograph, float64 [count]."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    own = np.take_along_axis(shifted, labels[:, None].astype(np.int64), axis=1)[:, 0]
+    return np.log(np.exp(shifted).sum(axis=1)) - own
+
+
+def _mean_of_draws(values: np.ndarray) -> np.ndarray:
+    # One draw after another: all of them at once would hold a thousand numbers a photograph.
+    rng = np.random.default_rng(_SEED)
+    return np.array([values[rng.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)])
 
 
 def worst_confusions(confusion: np.ndarray, limit: int) -> list[tuple[int, int, int]]:

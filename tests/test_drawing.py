@@ -41,3 +41,11 @@ def test_many_species_are_cells_alone() -> None:
     picture = drawing.confusion_matrix(np.eye(1000, dtype=int), [str(n) for n in range(1000)])
     assert picture.size == (1000, 1000)
     assert np.asarray(drawing.confusion_matrix(np.zeros((3, 3), int), list("abc"))).min() < 255
+
+
+def test_heat_brightens_what_speaks_for_the_name() -> None:
+    heat = np.zeros((4, 4))
+    heat[1, 2] = 1
+    shown = drawing.with_heat(np.full((64, 64, 3), 100, np.uint8), heat).astype(int)
+    assert shown.shape == (64, 64, 3)
+    assert shown[24, 40].sum() > 2 * shown[60, 4].sum()

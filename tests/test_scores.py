@@ -67,3 +67,15 @@ def test_intervals_are_those_of_a_plain_bootstrap() -> None:
     assert ours["top5"][0] >= ours["top1"][0]
     low, high = ours["balanced_accuracy"]
     assert low < np.mean([hits[labels == n].mean() for n in range(7)]) < high
+
+
+def test_the_interval_of_the_loss_is_that_of_its_mean() -> None:
+    logits, labels = answers(2000)
+    losses = scores.cross_entropies(logits, labels)
+    np.testing.assert_allclose(losses, -np.log(calibration.softmax(logits)[np.arange(2000), labels]), rtol=1e-6)
+    # Of so many, the mean is normally distributed.
+    reach = 1.96 * losses.std() / 2000**0.5
+    interval = scores.intervals(logits, labels)["loss"]
+    np.testing.assert_allclose(interval, [losses.mean() - reach, losses.mean() + reach], rtol=0.01)
+    assert scores.intervals(logits, labels)["loss"] == interval, "the same each time"
+    assert np.isfinite(scores.cross_entropies(np.array([[3e38, -3e38]], np.float32), np.array([0]))).all()

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
+from typing import IO
 
 from butterflyer_jax.config import UserError
 from butterflyer_jax.data import labels, storage
@@ -23,7 +24,7 @@ from butterflyer_jax.data.members import Member
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
-_ENCRYPTED = 0x1
+ENCRYPTED = 0x1
 _UTF8_NAME = 0x800
 _WINDOWS = 0
 
@@ -90,9 +91,27 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
         raise UserError(f"{location} is a folder, not a zip")
     try:
         # By name where that is possible: the zip then closes the file.
-        return zipfile.ZipFile(location.open("rb") if storage.is_remote(location) else os.fspath(location))
-    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, struct.error) as error:
+        return _BucketZip(location.open("rb")) if storage.is_remote(location) else zipfile.ZipFile(os.fspath(location))
+    # ValueError: text that is none; a file of a bucket that is too short for a zip.
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
         raise UserError(f"{location} is no zip, or a damaged one: {error}") from error
+
+
+class _BucketZip(zipfile.ZipFile):
+    """A zip that closes the file it is read from."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        try:
+            super().__init__(file)
+        except BaseException:
+            file.close()
+            raise
+
+    def close(self) -> None:
+        """Closes both."""
+        super().close()
+        self._file.close()
 
 
 def read_listing(archive: zipfile.ZipFile) -> Listing:
@@ -134,7 +153,7 @@ def read_listing(archive: zipfile.ZipFile) -> Listing:
     else:
         species, reasons = _read_folders(list(photos))
     return Listing(
-        members=tuple(_member(name, *species[name], photos[name]) for name in sorted(photos.keys() & species.keys())),
+        members=tuple(member(name, *species[name], photos[name]) for name in sorted(photos.keys() & species.keys())),
         rejects=(*rejects, *(Reject(name, reason) for name, reason in reasons.items())),
         missing=tuple(missing),
         num_ignored=num_ignored,
@@ -156,7 +175,8 @@ def _name(info: zipfile.ZipInfo) -> str:
     return name.replace("\\", "/") if info.create_system == _WINDOWS else name
 
 
-def _member(name: str, species: str, split: str | None, info: zipfile.ZipInfo) -> Member:
+def member(name: str, species: str, split: str | None, info: zipfile.ZipInfo) -> Member:
+    """Returns a photograph of a zip as `MemberReader` reads it."""
     place = info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC
     return Member(name, species, split, *place)
 
@@ -169,7 +189,7 @@ def _is_clutter(path: PurePosixPath) -> bool:
 def _unusable(info: zipfile.ZipInfo, name: str) -> str:
     if name.startswith("/") or ".." in PurePosixPath(name).parts or re.match("[A-Za-z]:", name):
         return "name climbs out of the folder"
-    if info.flag_bits & _ENCRYPTED:
+    if info.flag_bits & ENCRYPTED:
         return "encrypted"
     if info.file_size == 0:
         return "zero bytes"

@@ -64,12 +64,12 @@ def read_rows(archive: zipfile.ZipFile, tables: Mapping[str, zipfile.ZipInfo]) -
         try:
             with archive.open(info) as file:
                 data = file.read(MAX_HEADER_BYTES)
-                if not {"filename", "label"} <= set(_open_table(_decode(data, "replace"))[0]):
+                if not {"filename", "label"} <= set(open_table(decode(data, "replace"))[0]):
                     continue
                 data += file.read(MAX_TABLE_BYTES)
             if len(data) > MAX_TABLE_BYTES:
                 raise UserError(f"{name} in the zip is too large: more than {MAX_TABLE_BYTES >> 20} MiB")
-            rows += _parse(name, _decode(data), max_rows)
+            rows += _parse(name, decode(data), max_rows)
         except UserError:
             raise
         except Exception as error:
@@ -80,13 +80,14 @@ def read_rows(archive: zipfile.ZipFile, tables: Mapping[str, zipfile.ZipInfo]) -
     return rows
 
 
-def _decode(data: bytes, errors: str = "strict") -> str:
+def decode(data: bytes, errors: str = "strict") -> str:
+    """Returns the text of a CSV, in UTF-8 or UTF-16 with its mark."""
     # Excel's "Unicode text" is UTF-16.
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     return data.decode(encoding, errors)
 
 
-def _open_table(text: str) -> tuple[list[str], csv.DictReader[str]]:
+def open_table(text: str) -> tuple[list[str], csv.DictReader[str]]:
     """Returns the names of a CSV's columns in lower case, and the reader of its rows by these names."""
     # Line ends of every system.
     lines = io.StringIO(text, newline=None)
@@ -98,7 +99,7 @@ def _open_table(text: str) -> tuple[list[str], csv.DictReader[str]]:
 
 
 def _parse(table: str, text: str, max_rows: int) -> list[Row]:
-    columns, reader = _open_table(text)
+    columns, reader = open_table(text)
     doubled = [name for name in ("filename", "label", "split") if columns.count(name) > 1]
     if doubled:
         raise UserError(f"{table} in the zip has several columns {doubled[0]}: leave one")
@@ -109,8 +110,7 @@ def _parse(table: str, text: str, max_rows: int) -> list[Row]:
         filename, label, split = ((line.get(name) or "").strip() for name in ("filename", "label", "split"))
         if not (filename or label):
             continue
-        filename = filename.replace("\\", "/").removeprefix("./")
-        rows.append(Row(filename, plain(label), split.lower() or split_of_table, table))
+        rows.append(Row(spelt(filename), plain(label), split.lower() or split_of_table, table))
         if len(rows) > max_rows:
             raise UserError(f"{table} in the zip has more than {max_rows} rows, far more than there are files")
     if not rows:
@@ -118,15 +118,20 @@ def _parse(table: str, text: str, max_rows: int) -> list[Row]:
     return rows
 
 
+def spelt(filename: str) -> str:
+    """Returns a path of a CSV as paths of a zip are spelt."""
+    return filename.replace("\\", "/").removeprefix("./")
+
+
 def match(rows: Sequence[Row], photos: Sequence[str]) -> Matches:
     """Joins rows with photographs: by path, by path beside the CSV, else by the end of a path that stands once.
 
     Where nothing is spelt so exactly, letters of another case and accents of another form match too.
     """
-    names = _Names(photos)
+    names = Names(photos)
     found = Matches({}, {}, [])
     for row in rows:
-        candidates = names.find(row)
+        candidates = names.find(row.filename, row.table)
         if len(candidates) != 1:
             reason = "several files of that name" if candidates else "no such file in the zip"
             found.missing.append((row.filename, f"{row.table}: {reason}"))
@@ -142,7 +147,7 @@ def match(rows: Sequence[Row], photos: Sequence[str]) -> Matches:
     return found
 
 
-class _Names:
+class Names:
     """Finds photographs by the whole or the end of their path."""
 
     def __init__(self, photos: Sequence[str]) -> None:
@@ -150,16 +155,18 @@ class _Names:
         # {(number of parts or 0 for all, folded or not): {end of the path: photographs}}, made when first asked for.
         self._ends: dict[tuple[int, bool], dict[str, list[str]]] = {}
 
-    def find(self, row: Row) -> list[str]:
-        if not row.filename:
+    def find(self, filename: str, table: str = "") -> list[str]:
+        """Returns the photographs that a row of a CSV may mean: none, the one, or several that end alike.
+
+        Args:
+          filename: as the row spells it.
+          table: path of the CSV where it lies among them.
+        """
+        if not filename:
             return []
-        beside = str(PurePosixPath(row.table).parent / row.filename)
+        beside = str(PurePosixPath(table).parent / filename)
         for folded in (False, True):
-            for name, length in (
-                (row.filename, 0),
-                (beside, 0),
-                (row.filename, len(PurePosixPath(row.filename).parts)),
-            ):
+            for name, length in ((filename, 0), (beside, 0), (filename, len(PurePosixPath(filename).parts))):
                 found = self._ending(length, folded).get(_fold(name) if folded else name)
                 if found:
                     return found

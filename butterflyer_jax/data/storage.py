@@ -68,7 +68,11 @@ def whole_file(name: str | os.PathLike[str]) -> Iterator[epath.Path]:
 def write_text(name: str | os.PathLike[str], text: str) -> None:
     """Writes a whole text file in UTF-8, as `whole_file` does."""
     # A zip's names may hold what is no Unicode; they are written as they would be shown.
-    data = text.encode("utf-8", "backslashreplace")
+    write_bytes(name, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(name: str | os.PathLike[str], data: bytes) -> None:
+    """Writes a whole file, as `whole_file` does."""
     if os.fspath(name).startswith("gs://"):
         from butterflyer_jax.data import bucket
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from butterflyer_jax.callable_module import make_callable
 from butterflyer_jax.config import UserError
 from butterflyer_jax.config_limits import CHOICES
-from butterflyer_jax.data import storage
+from butterflyer_jax.data import bucket, storage
 
 if TYPE_CHECKING:
     from etils import epath
@@ -74,7 +74,8 @@ def export(
       data: the run's open data set, where the caller has it.
 
     Raises:
-      UserError: no such run, format or runtime; the target holds something else; or the answers differ.
+      UserError: no such run, format or runtime; the target holds something else, or its bucket refuses; or the answers
+        differ.
     """
     from butterflyer_jax import runs
 
@@ -83,7 +84,9 @@ def export(
     writer = importlib.import_module(f"butterflyer_jax.export.{format}")
     opened = runs.read(run)
     target = _target(default_path(opened, format) if to is None else storage.path(to), writer)
-    _refuse(target)
+    with bucket.telling(target):
+        bucket.check_exists(target)
+        _refuse(target)
     require(writer, format)
 
     from butterflyer_jax.export import card, check, reference
@@ -95,7 +98,8 @@ def export(
         checked = check.check(opened, network, writer, path, python, data)
         about = card.describe(opened, network, step, format, path, target.name, writer, checked)
         card.write(about, companion(path, CARD), companion(path, CARD_TEXT), companion(path, SPECIES))
-        _publish(folder, target)
+        with bucket.telling(target, "write"):
+            _publish(folder, target)
     return Written(os.fspath(target), about)
 
 

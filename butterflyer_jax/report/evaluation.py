@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 OPEN_SPECIES = 30
 MAX_SPECIES = 300
+OPEN_VALUES = 12
 # Below this many photographs an accuracy says little.
 FEW = 10
 LOW_RECALL = 0.5
@@ -91,6 +92,9 @@ def render_evaluation(evaluation: Evaluation) -> str:
             open_rows=rows[:OPEN_SPECIES],
             folded_rows=rows[OPEN_SPECIES:MAX_SPECIES],
             num_unlisted=max(0, len(rows) - MAX_SPECIES),
+            slices=evaluation.metrics.get("slices", {}),
+            open_values=OPEN_VALUES,
+            few=FEW,
             matrix=matrix.layout(confusion, evaluation.species),
             confusions=gallery.confusions(confusion),
             mistakes=gallery.mistakes(),
@@ -111,7 +115,8 @@ def _tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         low, high = metrics["intervals"][name]
         tiles.append((title, f"{metrics[name]:.1%}", f"{low:.1%} to {high:.1%}"))
     tiles.append(("Calibration error", f"{metrics['expected_calibration_error']:.1%}", "lower is better"))
-    tiles.append(("Loss", f"{metrics['loss']:.3f}", "cross-entropy"))
+    low, high = metrics["intervals"]["loss"]
+    tiles.append(("Loss, cross-entropy", f"{metrics['loss']:.3f}", f"{low:.3f} to {high:.3f}"))
     return tiles
 
 
@@ -152,6 +157,15 @@ def _findings(evaluation: Evaluation) -> list[Finding]:
                 "One photograph more or less changes their numbers much; look at the intervals above.",
             )
         )
+    worse = _told_worse(evaluation.metrics)
+    if worse:
+        found.append(
+            Finding(
+                counted(len(worse), "slice is", "slices are") + " told worse than the rest",
+                "The 95% interval of their top-1 lies below that of all photographs:",
+                names=worse,
+            )
+        )
     error = evaluation.metrics["expected_calibration_error"]
     if error > HIGH_CALIBRATION_ERROR:
         found.append(
@@ -161,6 +175,16 @@ def _findings(evaluation: Evaluation) -> list[Finding]:
             )
         )
     return found
+
+
+def _told_worse(metrics: Mapping[str, Any]) -> list[str]:
+    low = metrics["intervals"]["top1"][0]
+    return [
+        f"{column} {value} ({row['top1']:.0%} of {row['count']:,})"
+        for column, values in metrics.get("slices", {}).items()
+        for value, row in values.items()
+        if row["count"] >= FEW and row["intervals"]["top1"][1] < low
+    ]
 
 
 def _settings(config: Mapping[str, Any]) -> list[tuple[str, Any, str]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from butterflyer_jax.drawing import with_heat
 from butterflyer_jax.scores import worst_confusions
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ MAX_CONFUSIONS = 8
 PER_CONFUSION = 3
 MAX_MISTAKES = 12
 MAX_RIGHT = 8
-# Share of the colours in what shows where the network looks.
-HEAT = 0.5
 
 View = Callable[[int, int], "np.ndarray"]
 HeatMaps = Callable[[Sequence[int], Sequence[int]], "np.ndarray"]
@@ -160,25 +159,6 @@ class Gallery:
         if number not in self._uris and self._view is not None:
             self._uris[number] = to_uri(self._view(number, SIDE))
         return self._uris[number]
-
-
-def with_heat(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Returns a picture with a heat map over it, uint8 [side, side, 3].
-
-    Args:
-      pixels: uint8 [side, side, 3].
-      heat: float [any, any] from 0 to 1.
-    """
-    import matplotlib
-    import numpy as np
-    from PIL import Image
-
-    small = Image.fromarray(np.asarray(heat, np.float32))
-    smooth = np.asarray(small.resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)).clip(0, 1)
-    colours = matplotlib.colormaps["inferno"](smooth)[:, :, :3]
-    # Where nothing speaks for the species, the picture itself, darker.
-    mixed = (1 - HEAT) * pixels / 255 * (0.45 + 0.55 * smooth[:, :, None]) + HEAT * colours
-    return np.rint(255 * mixed.clip(0, 1)).astype(np.uint8)
 
 
 def to_uri(pixels: np.ndarray) -> str:

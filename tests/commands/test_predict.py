@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from butterflyer_jax import Predictor, pictures_in, predict
+from butterflyer_jax import Predictor, gradcam, pictures_in, predict, runs
 from butterflyer_jax.config import UserError
+from butterflyer_jax.heat_pictures import HeatPictures
 from tests.conftest import make_photo, make_zip
 
 
@@ -120,3 +122,81 @@ def test_below_the_threshold_it_is_none_of_these(trained_run: Path) -> None:
     assert predictor.calibration.count == 12
     [answer] = predictor.predict([make_photo(3)])
     assert answer["none_of_these"] == (answer["probability"] < predictor.calibration.threshold)
+
+
+def test_heat_maps_are_those_of_the_answers_species(trained_run: Path) -> None:
+    predictor = Predictor.load(trained_run)
+    images = [make_photo(number, 90, 80) for number in range(5)]
+    images.insert(2, b"hello")
+    looks = list(predictor.look(images, top=2))
+    assert [look.answer for look in looks] == predictor.predict(images, top=2)
+    run = runs.read(trained_run)
+    heat_maps = gradcam.make_heat_maps(runs.load_model(run)[0], run.config)
+    for look, heat_map, image in zip(looks, predictor.heat_maps(images), images, strict=True):
+        if image == b"hello":
+            assert look.heat_map is heat_map is look.photograph is None
+            with pytest.raises(ValueError, match="cannot be read: not decodable"):
+                look.picture()
+            continue
+        seen = predictor._load(image)
+        [wanted] = heat_maps(predictor._variables, seen[None], [predictor.species.index(look.answer["species"])])
+        np.testing.assert_allclose(look.heat_map, wanted, atol=1e-5)
+        np.testing.assert_array_equal(look.heat_map, heat_map)
+        assert look.heat_map.dtype == np.float32 and 0 <= look.heat_map.min() <= look.heat_map.max() <= 1
+        # 90% of the short side that the builder keeps; the network's input is smaller.
+        assert look.photograph.shape == look.picture().shape == (43, 43, 3)
+        assert not np.array_equal(look.photograph, look.picture())
+
+
+def test_each_image_is_read_once_for_both(trained_run: Path) -> None:
+    reads = []
+
+    class Picture(pictures_in.Picture):
+        def read(self) -> bytes:
+            reads.append(self.name)
+            return make_photo(1)
+
+    looks = list(Predictor.load(trained_run).look(Picture(str(number)) for number in range(40)))
+    assert len(looks) == 40 and sorted(reads, key=int) == [str(number) for number in range(40)]
+
+
+def test_pictures_of_the_same_name_do_not_overwrite_each_other(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["x/Red Edge/1.jpg", "y/Red Edge/1.jpg", "y/red edge/1.png", "1.jpg", "大紅 斑蝶/é (1).jpg", "x/bad.jpg"]
+    for number, name in enumerate(given):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(make_photo(number) if number < 5 else b"hello")
+    with pytest.raises(SystemExit):
+        predict.main(["--run", str(trained_run), *given, "--gradcam", "."])
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    paths = [answer.get("gradcam") for answer in answers]
+    assert paths == [
+        "./Red_Edge_1.gradcam.jpg",
+        "./Red_Edge_1-2.gradcam.jpg",
+        "./red_edge_1-3.gradcam.jpg",
+        "./1.gradcam.jpg",
+        "./大紅_斑蝶_é_1.gradcam.jpg",
+        None,
+    ]
+    pictures = [Path(path).read_bytes() for path in paths[:5]]
+    assert len(set(pictures)) == 5
+    with Image.open(io.BytesIO(pictures[0])) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (43, 43))
+    assert Path("1.jpg").read_bytes() == make_photo(3), "the photographs are as they were"
+
+    predict.main(["--run", str(trained_run), *given[:2], "--gradcam", "new/below", "--format", "csv"])
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["gradcam"] for row in rows] == [f"new/below/Red_Edge_1{n}.gradcam.jpg" for n in ("", "-2")]
+    with pytest.raises(OSError, match="File exists"):
+        predict.main(["--run", str(trained_run), "1.jpg", "--gradcam", "1.jpg"])
+
+
+@pytest.mark.parametrize("name", ["", "..", "a" * 400 + ".jpg", "http://h/x?y=/../../é.jpg", "C:\\b\\c.jpg", "/.jpg"])
+def test_any_name_gives_a_file_within_the_folder(tmp_path: Path, name: str) -> None:
+    pictures = HeatPictures(tmp_path / "out")
+    written = [Path(pictures.write(name, np.zeros((4, 4, 3), np.uint8))) for _ in range(2)]
+    assert written[0] != written[1]
+    assert sorted((tmp_path / "out").iterdir()) == sorted(written)
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]

@@ -7,7 +7,6 @@ import pytest
 
 from butterflyer_jax.report import matrix
 from butterflyer_jax.report.evaluation import render_evaluation
-from butterflyer_jax.report.evaluation_pictures import with_heat
 from tests.report.evaluations import make_evaluation, render
 from tests.report.test_data_card import HOSTILE
 
@@ -81,9 +80,16 @@ def test_hostile_names_are_text(name: str) -> None:
     assert "49" not in re.findall(r"<bdi class=\"name\">([^<]*)</bdi>", text)
 
 
-def test_heat_brightens_what_speaks_for_the_name() -> None:
-    heat = np.zeros((4, 4))
-    heat[1, 2] = 1
-    shown = with_heat(np.full((64, 64, 3), 100, np.uint8), heat).astype(int)
-    assert shown.shape == (64, 64, 3)
-    assert shown[24, 40].sum() > 2 * shown[60, 4].sum()
+def test_slices_are_told_and_the_weak_ones_stand_on_top() -> None:
+    evaluation = make_evaluation()
+    row = evaluation.metrics | {"count": 20, "loss": 0.25, "top1": 0.9}
+    weak = row | {"top1": 0.1, "intervals": {"top1": [0.0, 0.2]}}
+    cameras = {f"camera {number}": row for number in range(20)} | {"<b>phone</b>": weak, "rare": weak | {"count": 3}}
+    metrics = {**evaluation.metrics, "slices": {"camera": cameras}}
+    text, page = render(metrics=metrics)
+    assert "1 slice is told worse than the rest" in page.words
+    assert "camera <b>phone</b> (10% of 20)" in page.words and "<b>" not in text
+    assert "10 more values" in page.words
+    assert "0.250" in page.words and "0.0% to 20.0%" in page.words
+    assert {"href": "#slices"} in page.all("a")
+    assert {"href": "#slices"} not in render()[1].all("a")
