@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from butterflyer_jax import drawing, pictures_in
-from butterflyer_jax.calibration import Calibration
+from butterflyer_jax.classifier import TrainedClassifier
 from butterflyer_jax.data import photo
 
 T = TypeVar("T")
@@ -55,30 +55,16 @@ class Predictor:
     """A trained classifier; `Predictor.load(run).predict([path])`.
 
     Attributes:
+      classifier: the network.
       species: names, in the order of the probabilities.
       calibration: temperature of the probabilities, and threshold below which a photograph is none of these.
     """
 
-    def __init__(self, model: Any, variables: Any, run: Any, calibration: Calibration | None = None) -> None:
-        """Takes the network, its variables, the run they come from, and what corrects its answers; see `load`."""
-        import jax
-
-        from butterflyer_jax import augment, gradcam
-
-        self.species: tuple[str, ...] = run.species
-        self.calibration = calibration or Calibration()
-        self._config = run.config
-        temperature = self.calibration.temperature
-
-        self._variables = variables
-
-        @jax.jit
-        def probabilities(variables: Any, images: jax.Array) -> jax.Array:
-            logits = model.apply(variables.collections(), augment.normalise(images, run.config.model), train=False)
-            return jax.nn.softmax(logits / temperature)
-
-        self._probabilities = probabilities
-        self._heat_maps = gradcam.make_heat_maps(model, run.config)
+    def __init__(self, classifier: TrainedClassifier) -> None:
+        """Takes the network; see `load`."""
+        self.classifier = classifier
+        self.species = classifier.species
+        self.calibration = classifier.calibration
 
     @classmethod
     def load(cls, run_folder: str | os.PathLike[str]) -> Predictor:
@@ -90,11 +76,7 @@ class Predictor:
         Raises:
           UserError: no run there, or no checkpoint yet.
         """
-        from butterflyer_jax import runs
-
-        run = runs.read(run_folder)
-        model, variables, step, _ = runs.load_model(run)
-        return cls(model, variables, run, runs.read_calibration(run, step))
+        return cls(TrainedClassifier.load(run_folder))
 
     def predict(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> list[dict[str, Any]]:
         """Returns one answer an image, in order.
@@ -146,7 +128,7 @@ class Predictor:
     def _open(self, source: Source) -> Image.Image | str:
         """Returns an upright image of the size that the builder keeps, or the reason why there is none."""
         try:
-            return _to_image(source, self._config.build.image_size, self._config.build.max_pixels)
+            return _to_image(source, self.classifier.short_side, self.classifier.config.build.max_pixels)
         except OSError as error:
             return error.strerror or str(error)
         except photo.PhotoError as error:
@@ -154,12 +136,11 @@ class Predictor:
 
     def _see(self, image: Image.Image) -> np.ndarray:
         """Returns the network's input, uint8 [image_size, image_size, 3]."""
-        data = self._config.data
-        return photo.central_crop(image, data.eval_crop_fraction, data.image_size)
+        return photo.central_crop(image, self.classifier.crop_fraction, self.classifier.image_size)
 
     def _see_large(self, image: Image.Image) -> np.ndarray:
         """Returns the same part in its own size."""
-        fraction = self._config.data.eval_crop_fraction
+        fraction = self.classifier.crop_fraction
         return photo.central_crop(image, fraction, max(1, round(min(image.size) * fraction)))
 
     def _load(self, source: Source) -> np.ndarray | str:
@@ -170,9 +151,10 @@ class Predictor:
         pixels = [x for x in inputs if not isinstance(x, str)]
         rows: Iterator[np.ndarray] = iter(())
         if pixels:
-            probabilities = self._classify(np.stack(pixels))
+            classify = self.classifier.probabilities
+            probabilities = classify(np.stack(pixels))
             if flip:
-                probabilities = (probabilities + self._classify(np.stack(pixels)[:, :, ::-1])) / 2
+                probabilities = (probabilities + classify(np.stack(pixels)[:, :, ::-1])) / 2
             rows = iter(probabilities)
         for x in inputs:
             yield {"error": x} if isinstance(x, str) else self._describe(next(rows), top)
@@ -184,13 +166,9 @@ class Predictor:
         labels = [self.species.index(answer["species"]) for answer in answers if "species" in answer]
         maps: Iterator[np.ndarray] = iter(())
         if pixels:
-            padded = _padded(np.stack(pixels))
-            maps = iter(self._heat_maps(self._variables, padded, np.resize(labels, len(padded))))
+            maps = iter(self.classifier.heat_maps(np.stack(pixels), np.array(labels)))
         for x in inputs:
             yield None if isinstance(x, str) else next(maps)
-
-    def _classify(self, images: np.ndarray) -> np.ndarray:
-        return np.asarray(self._probabilities(self._variables, _padded(images)))[: len(images)]
 
     def _describe(self, probabilities: np.ndarray, top: int) -> dict[str, Any]:
         rounded = [round(float(p), DECIMALS) for p in probabilities]
@@ -209,12 +187,6 @@ def _in_batches(load: Callable[[Source], T], images: Iterable[Source]) -> Iterat
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
         while chunk := list(itertools.islice(rest, MAX_BATCH)):
             yield list(pool.map(load, chunk))
-
-
-def _padded(images: np.ndarray) -> np.ndarray:
-    """Returns a batch padded to a power of two, so that few shapes are ever compiled."""
-    padding = (1 << (len(images) - 1).bit_length()) - len(images)
-    return np.pad(images, [(0, padding), (0, 0), (0, 0), (0, 0)])
 
 
 def _to_image(source: Source, image_size: int, max_pixels: int) -> Image.Image:

@@ -129,10 +129,10 @@ def _classifier(run: str | None, model: str | None) -> Classifier:
         from butterflyer_jax.app.exported import ExportClassifier
 
         return ExportClassifier(model)
-    from butterflyer_jax.app.trained import RunClassifier
+    from butterflyer_jax.classifier import TrainedClassifier
 
     assert run is not None, "argparse holds that one of both is given"
-    return RunClassifier(run)
+    return TrainedClassifier.load(run)
 
 
 def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Settings) -> None:

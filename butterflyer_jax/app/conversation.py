@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -61,7 +61,9 @@ class Answerer(Protocol):
 
     name: str
 
-    def answer(self, messages: Sequence[Message], identification: Identification | None) -> Iterator[Piece]:
+    def answer(
+        self, messages: Sequence[Message], identification: Identification | None
+    ) -> Generator[Piece, None, None]:
         """Yields the answer to the last message: pieces of text, then one piece with the sources, if it has any."""
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from butterflyer_jax.app.citations import Citations
 from butterflyer_jax.app.conversation import Identification, Message, Piece, label, reply_without_answering, trimmed
@@ -29,7 +29,9 @@ class EmbeddedAnswerer:
         """Takes what finds the passages."""
         self.retriever = retriever
 
-    def answer(self, messages: Sequence[Message], identification: Identification | None) -> Iterator[Piece]:
+    def answer(
+        self, messages: Sequence[Message], identification: Identification | None
+    ) -> Generator[Piece, None, None]:
         """Yields the answer to the last message: sentence by sentence, then the sources."""
         if reply := reply_without_answering(messages):
             yield Piece(reply)

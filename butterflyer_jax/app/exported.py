@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from butterflyer_jax.classifier import padded
 from butterflyer_jax.config import UserError
 from butterflyer_jax.export import CARD, FORMATS, companion, require
 
@@ -50,7 +51,7 @@ class ExportClassifier:
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns float32 [batch, species] of uint8 [batch, image_size, image_size, 3]."""
-        return np.asarray(self._call(images))
+        return np.asarray(self._call(padded(images)))[: len(images)]
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Returns None: what has left keeps the maps to itself."""

@@ -67,8 +67,8 @@ class Identifier:
         size = 1
         while size <= max_batch:
             images = np.zeros((size, *2 * (self.classifier.image_size,), 3), np.uint8)
-            self._classify(images)
-            self._look(images, np.zeros(size, np.int64))
+            self.classifier.probabilities(images)
+            self.classifier.heat_maps(images, np.zeros(size, np.int64))
             size *= 2
 
     def answer(self, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
@@ -84,12 +84,12 @@ class Identifier:
         if not good:
             return answers
         images = np.stack([inputs[number] for number in good])
-        probabilities = self._classify(images)
+        probabilities = self.classifier.probabilities(images)
         for number, of_one in zip(good, probabilities, strict=True):
             answers[number] = self.describe(of_one)
         asked = [place for place, number in enumerate(good) if uploads[number].heat_map]
         if asked:
-            maps = self._look(images[asked], probabilities[asked].argmax(axis=1))
+            maps = self.classifier.heat_maps(images[asked], probabilities[asked].argmax(axis=1))
             for place, heat in zip(asked, maps if maps is not None else [], strict=False):
                 values = [[round(float(value), 3) for value in row] for row in heat]
                 answers[good[place]]["heat_map"] = {
@@ -118,16 +118,3 @@ class Identifier:
         except photo.PhotoError as error:
             return str(error)
         return photo.central_crop(image, self.classifier.crop_fraction, self.classifier.image_size)
-
-    def _classify(self, images: np.ndarray) -> np.ndarray:
-        return self.classifier.probabilities(_padded(images))[: len(images)]
-
-    def _look(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
-        maps = self.classifier.heat_maps(_padded(images), _padded(labels))
-        return None if maps is None else maps[: len(images)]
-
-
-def _padded(array: np.ndarray) -> np.ndarray:
-    """Returns it with rows of zeros, up to a power of two, so that few shapes are ever compiled."""
-    more = (1 << (len(array) - 1).bit_length()) - len(array)
-    return np.pad(array, [(0, more), *[(0, 0)] * (array.ndim - 1)])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from butterflyer_jax.app import extra
@@ -82,7 +82,9 @@ class OpenAIAnswerer:
             timeout=self._openai.Timeout(timeout, connect=CONNECT_SECONDS),
         )
 
-    def answer(self, messages: Sequence[Message], identification: Identification | None) -> Iterator[Piece]:
+    def answer(
+        self, messages: Sequence[Message], identification: Identification | None
+    ) -> Generator[Piece, None, None]:
         """Yields the answer to the last message as the model makes it, then the sources that it cites."""
         if reply := reply_without_answering(messages):
             yield Piece(reply)

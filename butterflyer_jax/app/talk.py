@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -95,7 +96,7 @@ class Talks:
             raise HTTPException(422, "no conversation: identification: no species of this model")
         return Identification(found.species, found.probability, found.verdict == NAMED, ranked)
 
-    async def _events(self, pieces: Iterator[Piece]) -> AsyncIterator[str]:
+    async def _events(self, pieces: Generator[Piece, None, None]) -> AsyncIterator[str]:
         end = time.monotonic() + self._settings.chat_seconds
         self._under_way += 1
         try:
@@ -119,6 +120,9 @@ class Talks:
             yield _event({"done": True})
         finally:
             self._under_way -= 1
+            # Of who has left; one that is at work in its thread ends by its own time limit.
+            with contextlib.suppress(ValueError):
+                pieces.close()
 
 
 def _event(content: dict[str, Any]) -> str:

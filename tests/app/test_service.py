@@ -135,8 +135,8 @@ def test_concurrent_pictures_share_batches_and_get_their_own_answers(ask: Any) -
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda colour: predict(client, picture(colour)).json()["species"], colours))
     assert answers == ["Monarch", "Green_Unknown"] * 20
-    # Powers of two alone, so that little is compiled.
-    assert {size & (size - 1) for size in classifier.batches} == {0}
+    assert sum(classifier.batches) == 40
+    assert len(classifier.batches) < 40
 
 
 def test_a_warm_up_compiles_every_batch_that_can_come() -> None:

@@ -112,7 +112,7 @@ def test_a_mirrored_picture_counts_as_much(trained_run: Path) -> None:
     predictor = Predictor.load(trained_run)
     pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
     seen = predictor._load(pixels)
-    wanted = predictor._classify(np.stack([seen, seen[:, ::-1]])).mean(axis=0)
+    wanted = predictor.classifier.probabilities(np.stack([seen, seen[:, ::-1]])).mean(axis=0)
     [answer] = predictor.predict([pixels], flip=True)
     np.testing.assert_allclose(list(answer["probabilities"].values()), wanted, atol=2e-6)
 
@@ -139,7 +139,9 @@ def test_heat_maps_are_those_of_the_answers_species(trained_run: Path) -> None:
                 look.picture()
             continue
         seen = predictor._load(image)
-        [wanted] = heat_maps(predictor._variables, seen[None], [predictor.species.index(look.answer["species"])])
+        [wanted] = heat_maps(
+            predictor.classifier._variables, seen[None], [predictor.species.index(look.answer["species"])]
+        )
         np.testing.assert_allclose(look.heat_map, wanted, atol=1e-5)
         np.testing.assert_array_equal(look.heat_map, heat_map)
         assert look.heat_map.dtype == np.float32 and 0 <= look.heat_map.min() <= look.heat_map.max() <= 1

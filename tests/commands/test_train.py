@@ -192,13 +192,14 @@ def test_predictions_are_those_of_evaluation(trained_run: Path, dataset: Path) -
     """The same photographs through records and TensorFlow, and through Pillow: the same probabilities, nearly."""
     import tensorflow_datasets as tfds
 
-    from butterflyer_jax import Predictor, runs
+    from butterflyer_jax import Predictor
+    from butterflyer_jax.classifier import TrainedClassifier
 
     builder = tfds.builder_from_directory(str(dataset))
     jpegs = tfds.as_numpy(builder.as_dataset(split="test", decoders={"image": tfds.decode.SkipDecoding()}))
     records = [(record["image"], SPECIES[record["label"]]) for record in jpegs]
     # The loss is that of the network's own probabilities.
-    predictor = Predictor(*runs.load_model(runs.read(trained_run))[:2], runs.read(trained_run))
+    predictor = Predictor(TrainedClassifier.load(trained_run, calibrated=False))
     answers = predictor.predict([image for image, _ in records])
     losses = [-np.log(answer["probabilities"][species]) for answer, (_, species) in zip(answers, records, strict=True)]
 

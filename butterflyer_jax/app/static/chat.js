@@ -123,7 +123,12 @@ export function startChat(about) {
   }
 
   return {
+    // Another photograph begins another conversation: what "it" means is then the new one.
     about(next) {
+      if (next?.species !== identified?.species && messages.length) {
+        messages.length = 0;
+        talk.append(make("p", { class: "divider" }, next ? `About ${plain(next.species)}` : "Another photograph"));
+      }
       identified = next && {
         species: next.species,
         probability: next.probability,
