@@ -87,6 +87,7 @@ def create_service(parts: Parts) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         batcher.close()
+        talks.close()
 
     # No page of documentation: it would load its scripts from another site.
     service = FastAPI(

@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from butterflyer_jax.app import uploads
 from butterflyer_jax.app.conversation import Answerer, Identification, Message, Piece
 from butterflyer_jax.app.identify import NAMED
 from butterflyer_jax.app.settings import Settings
-from butterflyer_jax.app.watch import Metrics
+from butterflyer_jax.app.watch import Metrics, log_error
 
 MAX_MESSAGES = 400
 MAX_CHARACTERS = 100_000
@@ -65,6 +66,8 @@ class Talks:
         self._settings = settings
         self._metrics = metrics
         self._under_way = 0
+        # A model may take its time over each piece; what else runs in threads must not wait for that.
+        self._threads = ThreadPoolExecutor(max(1, settings.max_chats), "chat")
 
     async def answer(self, request: Request) -> StreamingResponse:
         """Returns the stream of events that answers a request.
@@ -87,6 +90,10 @@ class Talks:
         events = self._events(self._answerer.answer(messages, identification))
         return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
+    def close(self) -> None:
+        """Ends the threads; call it when nothing is asked any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     def _identification(self, found: Identified | None) -> Identification | None:
         if found is None:
             return None
@@ -97,19 +104,21 @@ class Talks:
         return Identification(found.species, found.probability, found.verdict == NAMED, ranked)
 
     async def _events(self, pieces: Generator[Piece, None, None]) -> AsyncIterator[str]:
+        loop = asyncio.get_running_loop()
         end = time.monotonic() + self._settings.chat_seconds
         self._under_way += 1
         try:
             while True:
                 try:
                     async with asyncio.timeout(max(0.0, end - time.monotonic())):
-                        piece = await asyncio.to_thread(next, pieces, None)
+                        piece = await loop.run_in_executor(self._threads, next, pieces, None)
                 except TimeoutError:
                     yield _event({"text": LATE})
                     break
                 except Exception as error:
-                    # Of our own making: the visitor's conversation goes on, the log says what it was.
-                    yield _event({"text": BROKEN, "error": type(error).__name__})
+                    # Of our own making: the visitor's conversation goes on.
+                    log_error("chat", error)
+                    yield _event({"text": BROKEN})
                     break
                 if piece is None:
                     break

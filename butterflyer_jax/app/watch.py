@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
@@ -91,7 +92,7 @@ class Watch:
                 self._metrics.requests.labels(route, scope["method"], status).inc()
                 self._metrics.seconds.labels(route).observe(seconds)
                 line = {
-                    "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                    "time": _now(),
                     "client": (scope.get("client") or ("",))[0],
                     "method": scope["method"],
                     "route": route,
@@ -100,6 +101,17 @@ class Watch:
                     "bytes": num_bytes,
                 }
                 self._log(json.dumps(line | ({"error": error} if error else {})))
+
+
+def log_error(what: str, error: BaseException) -> None:
+    """Prints a line of JSON on an error of our own making: its kind and place, as its text may hold a visitor's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    _to_stderr(json.dumps({"time": _now(), "failed": what, "error": type(error).__name__, "place": place}))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _route(scope: Scope) -> str:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +20,7 @@ from butterflyer_jax.app.settings import Settings
 from tests.app.parts import DIM, GREEN, GREY, ORANGE, SPECIES, Colours, Echo, make_parts, picture
 
 HERE = "http://127.0.0.1:7860"
+QUESTION = {"messages": [{"role": "user", "text": "a"}]}
 
 
 @pytest.fixture
@@ -139,6 +142,85 @@ def test_concurrent_pictures_share_batches_and_get_their_own_answers(ask: Any) -
     assert len(classifier.batches) < 40
 
 
+class Stuck(Colours):
+    """Answers only when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def probabilities(self, images: Any) -> Any:
+        self.begun.set()
+        assert self.go.wait(60)
+        return super().probabilities(images)
+
+
+def test_what_takes_too_long_is_given_up(ask: Any) -> None:
+    stuck = Stuck()
+    client = ask(settings=Settings(answer_seconds=0.05), identifier=Identifier(stuck, 10**6))
+    response = predict(client, picture())
+    stuck.go.set()
+    assert response.status_code == 504
+    assert predict(client, picture()).status_code == 200
+
+
+def test_more_than_can_wait_are_told_to_come_again(ask: Any) -> None:
+    stuck = Stuck()
+    client = ask(settings=Settings(max_waiting=1), identifier=Identifier(stuck, 10**6))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(predict, client, picture())
+        assert stuck.begun.wait(60)
+        second = pool.submit(predict, client, picture())
+        while "butterflyer_pictures_waiting 1.0" not in client.get("/metrics").text:
+            assert not second.done()
+        third = predict(client, picture())
+        stuck.go.set()
+        assert first.result().status_code == second.result().status_code == 200
+    assert third.status_code == 503
+    assert third.headers["retry-after"] == "2"
+
+
+def test_who_sends_slowly_is_not_waited_for(tmp_path: Path) -> None:
+    """As ASGI itself: a client of the tests sends all at once."""
+    parts = make_parts(tmp_path, Settings(upload_seconds=0.05))
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(60)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/predict",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=b")],
+    }
+    asyncio.run(create_service(parts)(scope, receive, send))
+    assert sent[0]["status"] == 408
+
+
+def test_more_questions_than_are_answered_at_once_are_refused(ask: Any) -> None:
+    assert ask(settings=Settings(max_chats=0)).post("/api/chat", json=QUESTION).status_code == 503
+
+
+def test_an_answer_that_takes_too_long_ends(ask: Any) -> None:
+    go = threading.Event()
+
+    class Slow(Echo):
+        def answer(self, messages: Any, identification: Any) -> Iterator[Any]:
+            yield from list(super().answer(messages, identification))[:1]
+            assert go.wait(60)
+
+    told = events(ask(answerer=Slow(), settings=Settings(chat_seconds=0.2)).post("/api/chat", json=QUESTION))
+    go.set()
+    assert told[0] == {"text": "You said "}
+    assert "took too long" in told[1]["text"]
+    assert told[-1] == {"done": True}
+
+
 def test_a_warm_up_compiles_every_batch_that_can_come() -> None:
     classifier = Colours()
     Identifier(classifier, 10**6).warm_up(32)
@@ -223,17 +305,19 @@ def test_what_is_no_conversation_is_refused(ask: Any, sent: bytes) -> None:
     assert response.json()["error"].startswith("no conversation: ")
 
 
-def test_an_answerer_that_fails_ends_its_answer_alone(ask: Any) -> None:
+def test_an_answerer_that_fails_ends_its_answer_alone(ask: Any, capsys: pytest.CaptureFixture[str]) -> None:
     class Broken(Echo):
         def answer(self, messages: Any, identification: Any) -> Iterator[Any]:
             yield from list(super().answer(messages, identification))[:1]
             raise RuntimeError("key=secret")
 
-    told = events(ask(answerer=Broken()).post("/api/chat", json={"messages": [{"role": "user", "text": "a"}]}))
+    told = events(ask(answerer=Broken()).post("/api/chat", json=QUESTION))
     assert told[0] == {"text": "You said "}
     assert "please ask again" in told[1]["text"]
-    assert "secret" not in json.dumps(told)
     assert told[-1] == {"done": True}
+    [line] = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "failed" in line]
+    assert (line["failed"], line["error"]) == ("chat", "RuntimeError")
+    assert "secret" not in json.dumps([told, line])
 
 
 def test_feedback_is_kept(ask: Any, tmp_path: Path) -> None:
@@ -260,8 +344,7 @@ def test_rates_are_each_clients_own(tmp_path: Path) -> None:
     one, other = (TestClient(service, base_url=HERE, client=(host, 1)) for host in ("127.0.0.1", "127.0.0.2"))
     assert [predict(one, picture()).status_code for _ in range(3)] == [200, 200, 429]
     assert predict(other, picture()).status_code == 200
-    question = {"messages": [{"role": "user", "text": "a"}]}
-    assert [one.post("/api/chat", json=question).status_code for _ in range(2)] == [200, 429]
+    assert [one.post("/api/chat", json=QUESTION).status_code for _ in range(2)] == [200, 429]
     assert one.get("/api/about").status_code == 200
     # Of IPv6 a network is one client.
     hosts = [TestClient(service, base_url=HERE, client=(f"2001:db8::{n}", 1)) for n in range(3)]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax.export import export
+from tests.app.openai_server import ANSWER, ModelServer
 from tests.app.running import start
 from tests.conftest import Command, assert_one_line_error, make_photo
 
@@ -86,14 +87,26 @@ def test_a_run_is_served_until_it_is_told_to_stop(trained_run: Path, tmp_path: P
     assert "horse" not in log
 
 
-def test_an_export_is_served_without_heat_maps(trained_run: Path, tmp_path: Path) -> None:
-    model = export(trained_run, "onnx", tmp_path / "model.onnx").path
-    with start(tmp_path, "--model", model) as running, running.client() as client:
-        answer = client.post("/api/predict?heat_map=true", files={"file": ("a.jpg", make_photo(2))}).json()
-        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
-        assert "heat_map" not in answer
-        running.process.send_signal(signal.SIGINT)
-        assert running.process.wait(60) == 0
+def test_an_export_is_served_and_a_model_words_the_answers(trained_run: Path, tmp_path: Path) -> None:
+    path = export(trained_run, "onnx", tmp_path / "model.onnx").path
+    with ModelServer() as model:
+        env = {"BUTTERFLYER_CHAT_URL": model.url, "BUTTERFLYER_CHAT_MODEL": "m", "BUTTERFLYER_CHAT_KEY": "sk-12345678"}
+        with start(tmp_path, "--model", path, env=env) as running, running.client() as client:
+            answer = client.post("/api/predict?heat_map=true", files={"file": ("a.jpg", make_photo(2))}).json()
+            assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+            # What has left keeps its maps to itself.
+            assert "heat_map" not in answer
+            question = {"messages": [{"role": "user", "text": "What do monarch caterpillars eat?"}]}
+            text = client.post("/api/chat", json=question).text
+            pieces = [json.loads(line[len("data: ") :]) for line in text.split("\n\n") if line]
+            text = "".join(piece.get("text", "") for piece in pieces)
+            # The one passage stands in two places.
+            assert text.replace("[1][2]", "[1]") == ANSWER
+            assert pieces[-2]["sources"][0]["url"].startswith("https://")
+            assert model.requests[0].headers["authorization"] == "Bearer sk-12345678"
+            running.process.send_signal(signal.SIGINT)
+            assert running.process.wait(60) == 0
+        assert "sk-12345678" not in running.log.read_text()
 
 
 def test_a_taken_address_is_one_line(trained_run: Path, tmp_path: Path, command: Command) -> None:
