@@ -32,3 +32,4 @@ echo
 echo "demo done in $SECONDS s: the run is in demo/run, its metrics in demo/run/eval/test/metrics.json"
 echo "look at the report: demo/run/report/index.html; the model for Keras is demo/run/export/model.keras"
 echo "look at the data: $(ls demo/data/butterflies/*/*/data_card.html)"
+echo "and at the application: .venv/bin/python -m butterflyer_jax.app --run demo/run"

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import distributed, evaluate, launch, load_config, predict, preview, sweep, train
+from butterflyer_jax.app import __main__ as app
+from butterflyer_jax.app import feedback, knowledge
 from butterflyer_jax.cloud import vertex
 from butterflyer_jax.config import UserError
 from butterflyer_jax.data import build
@@ -25,6 +27,9 @@ COMMANDS = {
     "sweep": sweep.main,
     "data.build": build.main,
     "launch": launch.main,
+    "app": app.main,
+    "app.feedback": feedback.main,
+    "app.knowledge": knowledge.main,
 }
 # As the README exports them.
 VARIABLES = {
@@ -32,6 +37,13 @@ VARIABLES = {
     "REGION": "us-central1",
     "IMAGE": "us-central1-docker.pkg.dev/p/r/train:1",
     "ACCOUNT": "a@p.iam.gserviceaccount.com",
+}
+NOWHERE = {
+    "--input": "/nowhere.zip",
+    "--run": "/nowhere",
+    "--file": "/nowhere",
+    "--species": "/nowhere",
+    "--slices": "/nowhere.csv",
 }
 README = (ROOT / "README.md").read_text()
 
@@ -89,7 +101,9 @@ def test_every_command_line_is_one_that_the_commands_take(tmp_path: Path, monkey
                 main(arguments)
                 continue
         # Up to the first thing that is not on this machine, every word was understood.
-        for flag, wrong in {"--input": "/nowhere.zip", "--run": "/nowhere"}.items():
+        if name == "app.knowledge":
+            arguments = ["/nowhere"]
+        for flag, wrong in NOWHERE.items():
             if flag in arguments and name != "launch":
                 arguments[arguments.index(flag) + 1] = wrong
         if "--output" in arguments and name != "launch":

@@ -110,7 +110,7 @@ def test_a_visitor_names_asks_and_corrects(visit: Any, running: Running) -> None
     if PICTURES:
         page.click("#facts-more summary")
         page.evaluate("document.getElementById('talk').scrollTo({top: 0}); document.activeElement.blur()")
-        page.screenshot(path=Path(PICTURES) / "app.jpg", type="jpeg", quality=85, full_page=True)
+        page.screenshot(path=Path(PICTURES) / "app.jpg", type="jpeg", quality=75, full_page=True)
     answer = ask(page, "<img src=x onerror=alert(1)> Who won the world cup?")
     assert "nothing" in answer.inner_text()
     assert answer.locator(".sources").count() == 0
@@ -183,4 +183,4 @@ def test_a_telephone_shows_it_without_scrolling_sideways(visit: Any, scheme: str
     ask(page, "Where and when does it fly?")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     if PICTURES:
-        page.screenshot(path=Path(PICTURES) / f"app_phone_{scheme}.jpg", type="jpeg", quality=85, full_page=True)
+        page.screenshot(path=Path(PICTURES) / f"app_phone_{scheme}.jpg", type="jpeg", quality=75, full_page=True)

@@ -149,7 +149,7 @@ export function startChat(about) {
 // Turns each [1] into a link to its source.
 function withMarks(text, sources) {
   // Apart from each other, or 1 and 2 read as 12.
-  return text.replaceAll("][", "] [").split(/(\[\d+\])/).map((part) => {
+  return text.replaceAll("][", "]\u00a0[").replaceAll(" [", "\u00a0[").split(/(\[\d+\])/).map((part) => {
     const number = /^\[(\d+)\]$/.exec(part)?.[1];
     const source = number && sources[number - 1];
     return source ? make("sup", {}, link(source, number)) : part;
