@@ -61,6 +61,11 @@ TRAINING_SIDE = [
     "data.fake",
     "data.iterator",
     "data.source",
+    "app.__main__",
+    "app.exported",
+    "app.service",
+    "classifier",
+    "predictor",
 ]
 
 # Beside data/.
@@ -129,6 +134,7 @@ ALLOWED = {
         "gallery",
         "console",
     },
+    "app": {"classifier", "cli", "config", "console", "data", "export"},
 }
 
 
