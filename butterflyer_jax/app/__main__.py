@@ -61,7 +61,8 @@ def main(argv: Sequence[str]) -> None:
     if min(settings.max_upload_bytes, settings.max_pixels, settings.max_batch) < 1 or min(rates) < 0:
         raise UserError("limits must be above 0 (a rate of 0 is no limit)")
 
-    from butterflyer_jax.app import answering, knowledge
+    from butterflyer_jax.app import knowledge
+    from butterflyer_jax.app.chat import answering
     from butterflyer_jax.app.feedback import FeedbackStore
     from butterflyer_jax.app.identify import Identifier
     from butterflyer_jax.app.service import Parts, create_service

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 import butterflyer_jax
 from butterflyer_jax.app import uploads
 from butterflyer_jax.app.batching import Batcher, Full
-from butterflyer_jax.app.conversation import Answerer
+from butterflyer_jax.app.chat.conversation import Answerer
 from butterflyer_jax.app.feedback import FeedbackStore
 from butterflyer_jax.app.guard import Guard
 from butterflyer_jax.app.identify import Identifier, Upload

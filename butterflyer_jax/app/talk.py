@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field, ValidationError
 
 from butterflyer_jax.app import uploads
-from butterflyer_jax.app.conversation import Answerer, Identification, Message, Piece
+from butterflyer_jax.app.chat.conversation import Answerer, Identification, Message, Piece
 from butterflyer_jax.app.identify import NAMED
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.app.watch import Metrics, log_error

@@ -6,10 +6,10 @@ import functools
 from typing import NamedTuple
 
 from butterflyer_jax.app import knowledge
-from butterflyer_jax.app.conversation import Answerer, Identification, Message, Piece
-from butterflyer_jax.app.embedded_answerer import EmbeddedAnswerer
+from butterflyer_jax.app.chat.conversation import Answerer, Identification, Message, Piece
+from butterflyer_jax.app.chat.embedded_answerer import EmbeddedAnswerer
+from butterflyer_jax.app.chat.retrieval import Retriever
 from butterflyer_jax.app.knowledge import Source
-from butterflyer_jax.app.retrieval import Retriever
 
 MONARCH = Identification("Monarch", 0.97, True, (("Monarch", 0.97), ("Red Admiral", 0.02)))
 

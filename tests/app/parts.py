@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from butterflyer_jax.app import knowledge
-from butterflyer_jax.app.conversation import Identification, Message, Piece
+from butterflyer_jax.app.chat.conversation import Identification, Message, Piece
 from butterflyer_jax.app.feedback import FeedbackStore
 from butterflyer_jax.app.identify import Identifier
 from butterflyer_jax.app.service import Parts

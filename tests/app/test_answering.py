@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from butterflyer_jax.app.answering import make_answerer
+from butterflyer_jax.app.chat.answering import make_answerer
 from butterflyer_jax.config import UserError
 from tests.app.chats import ask, retriever
 from tests.app.openai_server import ModelServer
@@ -78,7 +78,7 @@ def run_python(code: str) -> str:
 
 def test_imports_leave_the_packages_of_the_extra_for_later() -> None:
     code = (
-        "import sys, butterflyer_jax.app.answering\n"
+        "import sys, butterflyer_jax.app.chat.answering\n"
         "print({'openai', 'bm25s', 'Stemmer', 'py3langid', 'yaml', 'jax', 'numba'} & {*sys.modules})"
     )
     assert run_python(code) == "set()\n"
@@ -88,7 +88,8 @@ def test_imports_leave_the_packages_of_the_extra_for_later() -> None:
 def test_a_missing_package_is_named_with_its_extra(package: str) -> None:
     code = (
         f"import sys; sys.modules['{package}'] = None\n"
-        "from butterflyer_jax.app import answering, knowledge\n"
+        "from butterflyer_jax.app import knowledge\n"
+        "from butterflyer_jax.app.chat import answering\n"
         "from butterflyer_jax.config import UserError\n"
         f"try: answering.make_answerer({SERVER}, knowledge.load())\n"
         "except UserError as error: print(error)"

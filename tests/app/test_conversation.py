@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from butterflyer_jax.app import conversation
-from butterflyer_jax.app.conversation import EMPTY, MAX_CONVERSATION, MAX_MESSAGE, Message, clean, trimmed
+from butterflyer_jax.app.chat import conversation
+from butterflyer_jax.app.chat.conversation import EMPTY, MAX_CONVERSATION, MAX_MESSAGE, Message, clean, trimmed
 
 
 def talk(turns: int, text: str = "What does it eat?") -> list[Message]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from butterflyer_jax.app.conversation import EMPTY, MAX_MESSAGE, Identification, Message
-from butterflyer_jax.app.languages import ENGLISH, languages
+from butterflyer_jax.app.chat.conversation import EMPTY, MAX_MESSAGE, Identification, Message
+from butterflyer_jax.app.chat.languages import ENGLISH, languages
 from tests.app.chats import MONARCH, ask, embedded, fact, reply, retriever
 from tests.app.labelled_questions import TUNED, UNRELATED, UNRELATED_HELD_OUT
 

@@ -6,7 +6,7 @@ import string
 
 import pytest
 
-from butterflyer_jax.app.languages import ENGLISH, OTHER, language_of, languages, words_of
+from butterflyer_jax.app.chat.languages import ENGLISH, OTHER, language_of, languages, words_of
 from tests.app.chats import ask, embedded, fact, retriever
 
 QUESTIONS = {

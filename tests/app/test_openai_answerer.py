@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from butterflyer_jax.app import openai_answerer
-from butterflyer_jax.app.conversation import MAX_CONVERSATION, MAX_MESSAGE, Identification, Message
-from butterflyer_jax.app.languages import ENGLISH, languages
-from butterflyer_jax.app.openai_answerer import OpenAIAnswerer
+from butterflyer_jax.app.chat import openai_answerer
+from butterflyer_jax.app.chat.conversation import MAX_CONVERSATION, MAX_MESSAGE, Identification, Message
+from butterflyer_jax.app.chat.languages import ENGLISH, languages
+from butterflyer_jax.app.chat.openai_answerer import OpenAIAnswerer
 from tests.app.chats import ask, embedded, fact, reply, retriever
 from tests.app.openai_server import ModelServer
 

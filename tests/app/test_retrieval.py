@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from butterflyer_jax.app.chat.retrieval import Retriever
 from butterflyer_jax.app.knowledge import Passage
-from butterflyer_jax.app.retrieval import Retriever
 from tests.app.chats import retriever
 from tests.app.labelled_questions import HELD_OUT, MONARCH, TUNED, UNRELATED, UNRELATED_HELD_OUT, Labelled
 

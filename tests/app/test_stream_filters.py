@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from butterflyer_jax.app.citations import Citations
+from butterflyer_jax.app.chat.citations import Citations
+from butterflyer_jax.app.chat.stream_filters import REDACTED, CitationFilter, Redactor
 from butterflyer_jax.app.knowledge import Passage, Source
-from butterflyer_jax.app.stream_filters import REDACTED, CitationFilter, Redactor
 
 SECRET = "abcabcab"
 SOURCES = tuple(Source(f"Page {number}", "Museum", f"https://example.org/{number}") for number in range(3))

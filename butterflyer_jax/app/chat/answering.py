@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from butterflyer_jax.app.conversation import Answerer
-from butterflyer_jax.app.embedded_answerer import EmbeddedAnswerer
+from butterflyer_jax.app.chat.conversation import Answerer
+from butterflyer_jax.app.chat.embedded_answerer import EmbeddedAnswerer
+from butterflyer_jax.app.chat.openai_answerer import OpenAIAnswerer
+from butterflyer_jax.app.chat.retrieval import Retriever
 from butterflyer_jax.app.knowledge import Knowledge
-from butterflyer_jax.app.openai_answerer import OpenAIAnswerer
-from butterflyer_jax.app.retrieval import Retriever
 from butterflyer_jax.config import UserError
 
 URL = "BUTTERFLYER_CHAT_URL"

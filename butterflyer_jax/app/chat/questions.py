@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from butterflyer_jax.app.conversation import Identification, Message, clean
-from butterflyer_jax.app.knowledge import Knowledge
-from butterflyer_jax.app.languages import (
+from butterflyer_jax.app.chat.conversation import Identification, Message, clean
+from butterflyer_jax.app.chat.languages import (
     ENGLISH,
     HINT,
     OTHER,
@@ -18,7 +17,8 @@ from butterflyer_jax.app.languages import (
     languages,
     words_of,
 )
-from butterflyer_jax.app.species_names import SpeciesNames, stemmer
+from butterflyer_jax.app.chat.species_names import SpeciesNames, stemmer
+from butterflyer_jax.app.knowledge import Knowledge
 
 # Words beyond these say nothing new, and a message may have thousands.
 MAX_WORDS = 200

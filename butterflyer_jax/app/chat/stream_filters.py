@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from butterflyer_jax.app.citations import Citations
+from butterflyer_jax.app.chat.citations import Citations
 from butterflyer_jax.app.knowledge import Passage
 
 REDACTED = "(redacted)"

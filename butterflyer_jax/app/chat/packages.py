@@ -1,4 +1,4 @@
-"""The packages of the `app` extra, which are imported when they are first used."""
+"""The packages of the `app` extra that the chat needs, imported when they are first used."""
 
 from __future__ import annotations
 

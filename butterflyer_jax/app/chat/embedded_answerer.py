@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
-from butterflyer_jax.app.citations import Citations
-from butterflyer_jax.app.conversation import Identification, Message, Piece, label, reply_without_answering, trimmed
+from butterflyer_jax.app.chat.citations import Citations
+from butterflyer_jax.app.chat.conversation import (
+    Identification,
+    Message,
+    Piece,
+    label,
+    reply_without_answering,
+    trimmed,
+)
+from butterflyer_jax.app.chat.languages import OTHER, language_or_english
+from butterflyer_jax.app.chat.questions import PHOTOGRAPH, Asked
+from butterflyer_jax.app.chat.retrieval import Found, Retriever
 from butterflyer_jax.app.knowledge import Knowledge, Passage
-from butterflyer_jax.app.languages import OTHER, language_or_english
-from butterflyer_jax.app.questions import PHOTOGRAPH, Asked
-from butterflyer_jax.app.retrieval import Found, Retriever
 
 MAX_PASSAGES = 3
 # Passages that fit nearly as well as the best are quoted beside it.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from butterflyer_jax.app import extra
+from butterflyer_jax.app.chat import packages
 
 FOLDER = Path(__file__).parent / "languages"
 ENGLISH = "en"
@@ -172,12 +172,12 @@ def _is_other(text: str, words: Sequence[str]) -> bool:
 @functools.cache
 def identifier() -> Any:
     """Returns what tells languages apart, by all that it knows; takes a moment the first time."""
-    identifiers = extra.load("py3langid.langid")
+    identifiers = packages.load("py3langid.langid")
     return identifiers.LanguageIdentifier.from_model_file(identifiers.MODEL_FILE, norm_probs=True)
 
 
 def _read(file: Path) -> Language:
-    document = extra.load("yaml").safe_load(file.read_text(encoding="utf-8"))
+    document = packages.load("yaml").safe_load(file.read_text(encoding="utf-8"))
     listed = {key: {k: _split(v) for k, v in document.get(key, {}).items()} for key in _PHRASES}
     return Language(
         code=file.stem,
