@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from butterflyer_jax.export import export
 from tests.app.openai_server import ANSWER, ModelServer
 from tests.app.running import start
-from tests.conftest import Command, assert_one_line_error, make_photo
+from tests.conftest import ROOT, Command, assert_one_line_error, make_photo
 
 
 @pytest.mark.parametrize(
@@ -116,3 +118,23 @@ def test_a_taken_address_is_one_line(trained_run: Path, tmp_path: Path, command:
         port = taken.getsockname()[1]
         result = command("app", "--run", trained_run, "--port", port, "--feedback", tmp_path / "feedback.sqlite")
     assert_one_line_error(result, f"cannot listen on 127.0.0.1:{port}")
+
+
+def test_its_load_is_measured(trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(make_photo(1))
+    small = ["--users", "4", "--seconds", "0.2", "--rounds", "1"]
+    result = subprocess.run(
+        [sys.executable, "scripts/bench_app.py", "--run", trained_run, "--picture", tmp_path / "a.jpg", *small]
+        + ["--json", tmp_path / "figures.json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    rows = {row["name"]: row for row in json.loads((tmp_path / "figures.json").read_text())["rows"]}
+    assert len(rows) == 6
+    for method in ("ours, batches", "batches of one"):
+        per_second, p50, p99 = (rows[f"{method}: {name}"]["value"] for name in ("per_second", "p50", "p99"))
+        assert 0 < p50 <= p99
+        # Four visitors, each waiting for its answers.
+        assert per_second * p50 / 1000 == pytest.approx(4, rel=0.5)
