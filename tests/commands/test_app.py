@@ -122,19 +122,14 @@ def test_a_taken_address_is_one_line(trained_run: Path, tmp_path: Path, command:
 
 def test_its_load_is_measured(trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(make_photo(1))
-    small = ["--users", "4", "--seconds", "0.2", "--rounds", "1"]
-    result = subprocess.run(
-        [sys.executable, "scripts/bench_app.py", "--run", trained_run, "--picture", tmp_path / "a.jpg", *small]
-        + ["--json", tmp_path / "figures.json"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    small = ["--users", "4", "--seconds", "0.2", "--rounds", "1", "--json", tmp_path / "figures.json"]
+    line = ["scripts/bench_app.py", "--run", trained_run, "--picture", tmp_path / "a.jpg", *small]
+    result = subprocess.run([sys.executable, *map(str, line)], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     rows = {row["name"]: row for row in json.loads((tmp_path / "figures.json").read_text())["rows"]}
     assert len(rows) == 6
     for method in ("ours, batches", "batches of one"):
         per_second, p50, p99 = (rows[f"{method}: {name}"]["value"] for name in ("per_second", "p50", "p99"))
         assert 0 < p50 <= p99
-        # Four visitors, each waiting for its answers.
-        assert per_second * p50 / 1000 == pytest.approx(4, rel=0.5)
+        # Four visitors, each of whom waits for its answer: no more than four are under way.
+        assert 0 < per_second * p50 / 1000 < 5
