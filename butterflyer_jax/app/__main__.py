@@ -113,7 +113,7 @@ def read_password(environment: Mapping[str, str]) -> str | None:
     Raises:
       UserError: its file cannot be read, or it is short.
     """
-    password, file = environment.get(PASSWORD, ""), environment.get(f"{PASSWORD}_FILE", "")
+    password, file = environment.get(PASSWORD, "").strip(), environment.get(f"{PASSWORD}_FILE", "")
     if file and not password:
         try:
             password = Path(file).read_text(encoding="utf-8").strip()

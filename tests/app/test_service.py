@@ -365,12 +365,21 @@ def test_a_password_is_asked_for(ask: Any) -> None:
     assert client.get("/metrics").status_code == 401
     tries = [client.get("/", headers={"authorization": "Bearer wrong"}).status_code for _ in range(30)]
     assert tries[-1] == 429
+    # Or a guesser need only listen for what is not 429.
+    assert client.get("/", headers={"authorization": "Bearer correct horse"}).status_code == 429
+
+
+def test_a_password_may_have_any_letters(ask: Any) -> None:
+    client = ask(password="Bläuling 🦋")
+    for right in (b"Basic " + base64.b64encode("me:Bläuling 🦋".encode()), "Bearer Bläuling 🦋".encode()):
+        assert client.get("/api/about", headers={b"authorization": right}).status_code == 200
 
 
 def test_pages_of_other_sites_are_refused(ask: Any) -> None:
     client = ask()
     assert predict(client, picture(), headers={"origin": "https://evil.example"}).status_code == 403
-    assert predict(client, picture(), headers={"origin": "null"}).status_code == 403
+    for origin in ("null", "http://[", "", HERE + "@evil.example", HERE.replace("7860", "7861")):
+        assert predict(client, picture(), headers={"origin": origin}).status_code == 403, origin
     assert predict(client, picture(), headers={"origin": HERE}).status_code == 200
     # A name that was made to point here.
     assert client.get("/", headers={"host": "evil.example:7860"}).status_code == 421
