@@ -139,6 +139,8 @@ def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Sett
     """Answers until SIGTERM or SIGINT; what is under way then ends first."""
     import uvicorn
 
+    from butterflyer_jax.app.connections import Connection
+
     class Server(uvicorn.Server):
         """Says where it listens, by its real port."""
 
@@ -157,6 +159,7 @@ def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Sett
         signal.signal(number, leave)
     config = uvicorn.Config(
         service,
+        http=Connection,
         host=host,
         port=port,
         log_level="critical",
