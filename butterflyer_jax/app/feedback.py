@@ -27,6 +27,8 @@ from butterflyer_jax.config import UserError
 from butterflyer_jax.console import say
 from butterflyer_jax.data import photo, storage
 
+# That another program may hold the file.
+BUSY_SECONDS = 5.0
 MAX_LABEL = 100
 MAX_NAME = 200
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tif"}
@@ -64,7 +66,7 @@ class FeedbackStore:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self._photographs is not None:
                 self._photographs.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, check_same_thread=False, timeout=30)
+            self._connection = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_SECONDS)
             with self._connection:
                 # A reader, such as the export, does not hold up the page.
                 self._connection.execute("PRAGMA journal_mode=WAL")
@@ -131,7 +133,10 @@ def _suffix(data: bytes) -> str:
     try:
         with Image.open(io.BytesIO(data), formats=photo.FORMATS) as image:
             return SUFFIXES[str(image.format)]
-    except (OSError, KeyError, Image.DecompressionBombError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
+        # A damaged file makes Pillow's readers raise whatever they trip over.
         raise ValueError("no picture") from error
 
 
@@ -139,8 +144,12 @@ def _keep(data: bytes, target: Path) -> None:
     """Writes a picture under its hash alone: a visitor's name for it decides nothing."""
     if not target.exists():
         part = target.with_name(f".{target.name}.{threading.get_ident()}")
-        part.write_bytes(data)
-        part.replace(target)
+        try:
+            part.write_bytes(data)
+            part.replace(target)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def export(

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from fastapi.responses import Response, StreamingResponse
 
 import butterflyer_jax
 from butterflyer_jax.app import uploads
 from butterflyer_jax.app.batching import Batcher, Full
 from butterflyer_jax.app.conversation import Answerer
+from butterflyer_jax.app.errors import add_error_answers
 from butterflyer_jax.app.feedback import FeedbackStore
 from butterflyer_jax.app.guard import Guard
 from butterflyer_jax.app.identify import Identifier, Upload
@@ -25,7 +26,7 @@ from butterflyer_jax.app.knowledge import Knowledge
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.app.species_facts import facts
 from butterflyer_jax.app.talk import Talks
-from butterflyer_jax.app.watch import Metrics, Watch
+from butterflyer_jax.app.watch import Metrics, Watch, log_error
 
 STATIC = {
     "": ("page.html", "text/html; charset=utf-8"),
@@ -91,14 +92,16 @@ def create_service(parts: Parts) -> FastAPI:
 
     # No page of documentation: it would load its scripts from another site.
     service = FastAPI(
-        title="Butterflyer", version=butterflyer_jax.__version__, docs_url=None, redoc_url=None, lifespan=lifespan
+        title="Butterflyer",
+        version=butterflyer_jax.__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
     )
+    add_error_answers(service)
     service.add_middleware(Guard, settings=settings, password=parts.password)
     service.add_middleware(Watch, metrics=metrics)
-
-    @service.exception_handler(StarletteHTTPException)
-    async def as_json(_: Request, error: StarletteHTTPException) -> Response:
-        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
 
     def add_static(route: str, name: str, kind: str) -> None:
         content = resources.files(__package__).joinpath("static", name).read_bytes()
@@ -178,6 +181,10 @@ def create_service(parts: Parts) -> FastAPI:
             )
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
+        except (sqlite3.Error, OSError) as error:
+            # The disk is full, the file is read-only or held by another program.
+            log_error("feedback", error)
+            raise HTTPException(503, "feedback cannot be kept now; try again later", {"retry-after": "60"}) from error
         metrics.feedback.inc()
         return {"sha256": sha256}
 
