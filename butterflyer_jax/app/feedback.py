@@ -31,6 +31,8 @@ from butterflyer_jax.data import photo, storage
 BUSY_SECONDS = 5.0
 MAX_LABEL = 100
 MAX_NAME = 200
+# What a spreadsheet that opens the CSV takes for a formula.
+FORMULA = ("=", "+", "-", "@")
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tif"}
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS feedback (
@@ -90,11 +92,14 @@ class FeedbackStore:
           probability: that it gave.
 
         Raises:
-          ValueError: it is no picture; or the label is empty, too long, or holds control characters.
+          ValueError: it is no picture; or the label is empty, too long, holds control characters, or is a formula.
+          sqlite3.Error, OSError: it cannot be kept.
         """
         label = " ".join(label.split())
         if not label or len(label) > MAX_LABEL or not label.isprintable():
             raise ValueError(f"a species is 1 to {MAX_LABEL} printable characters")
+        if label.startswith(FORMULA):
+            raise ValueError(f"a species does not begin with {label[0]}")
         sha256, suffix = hashlib.sha256(data).hexdigest(), _suffix(data)
         if self._photographs is not None:
             _keep(data, self._photographs / f"{sha256}{suffix}")
@@ -123,9 +128,9 @@ class FeedbackStore:
 
 
 def plain_name(filename: str) -> str:
-    """Returns a visitor's file name without folders and without what no file name holds."""
+    """Returns a visitor's file name without folders, without what no file name holds, and as no formula."""
     name = filename.replace("\\", "/").rsplit("/", 1)[-1]
-    name = "".join(letter for letter in name if letter.isprintable()).strip()[-MAX_NAME:]
+    name = "".join(letter for letter in name if letter.isprintable()).strip()[-MAX_NAME:].lstrip("".join(FORMULA))
     return name or "unnamed"
 
 
