@@ -347,7 +347,9 @@ def test_feedback_is_kept(ask: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_feedback_that_cannot_be_kept_is_said_so(tmp_path: Path, kept: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_feedback_that_cannot_be_kept_is_said_so(
+    tmp_path: Path, kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     photographs = tmp_path / "kept" if kept else None
     store = FeedbackStore(tmp_path / "f.sqlite", photographs)
     with closing(sqlite3.connect(tmp_path / "f.sqlite")) as other:
