@@ -114,7 +114,7 @@ def read_password(environment: Mapping[str, str]) -> str | None:
     Raises:
       UserError: its file cannot be read, or it is short.
     """
-    password, file = environment.get(PASSWORD, ""), environment.get(f"{PASSWORD}_FILE", "")
+    password, file = environment.get(PASSWORD, "").strip(), environment.get(f"{PASSWORD}_FILE", "")
     if file and not password:
         try:
             password = Path(file).read_text(encoding="utf-8").strip()
@@ -140,6 +140,8 @@ def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Sett
     """Answers until SIGTERM or SIGINT; what is under way then ends first."""
     import uvicorn
 
+    from butterflyer_jax.app.connections import Connection
+
     class Server(uvicorn.Server):
         """Says where it listens, by its real port."""
 
@@ -158,6 +160,7 @@ def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Sett
         signal.signal(number, leave)
     config = uvicorn.Config(
         service,
+        http=Connection,
         host=host,
         port=port,
         log_level="critical",

@@ -27,8 +27,12 @@ from butterflyer_jax.config import UserError
 from butterflyer_jax.console import say
 from butterflyer_jax.data import photo, storage
 
+# That another program may hold the file.
+BUSY_SECONDS = 5.0
 MAX_LABEL = 100
 MAX_NAME = 200
+# What a spreadsheet that opens the CSV takes for a formula.
+FORMULA = ("=", "+", "-", "@")
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tif"}
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS feedback (
@@ -64,7 +68,7 @@ class FeedbackStore:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self._photographs is not None:
                 self._photographs.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, check_same_thread=False, timeout=30)
+            self._connection = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_SECONDS)
             with self._connection:
                 # A reader, such as the export, does not hold up the page.
                 self._connection.execute("PRAGMA journal_mode=WAL")
@@ -88,11 +92,14 @@ class FeedbackStore:
           probability: that it gave.
 
         Raises:
-          ValueError: it is no picture; or the label is empty, too long, or holds control characters.
+          ValueError: it is no picture; or the label is empty, too long, holds control characters, or is a formula.
+          sqlite3.Error, OSError: it cannot be kept.
         """
         label = " ".join(label.split())
         if not label or len(label) > MAX_LABEL or not label.isprintable():
             raise ValueError(f"a species is 1 to {MAX_LABEL} printable characters")
+        if label.startswith(FORMULA):
+            raise ValueError(f"a species does not begin with {label[0]}")
         sha256, suffix = hashlib.sha256(data).hexdigest(), _suffix(data)
         if self._photographs is not None:
             _keep(data, self._photographs / f"{sha256}{suffix}")
@@ -121,9 +128,9 @@ class FeedbackStore:
 
 
 def plain_name(filename: str) -> str:
-    """Returns a visitor's file name without folders and without what no file name holds."""
+    """Returns a visitor's file name without folders, without what no file name holds, and as no formula."""
     name = filename.replace("\\", "/").rsplit("/", 1)[-1]
-    name = "".join(letter for letter in name if letter.isprintable()).strip()[-MAX_NAME:]
+    name = "".join(letter for letter in name if letter.isprintable()).strip()[-MAX_NAME:].lstrip("".join(FORMULA))
     return name or "unnamed"
 
 
@@ -131,7 +138,10 @@ def _suffix(data: bytes) -> str:
     try:
         with Image.open(io.BytesIO(data), formats=photo.FORMATS) as image:
             return SUFFIXES[str(image.format)]
-    except (OSError, KeyError, Image.DecompressionBombError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
+        # A damaged file makes Pillow's readers raise whatever they trip over.
         raise ValueError("no picture") from error
 
 
@@ -139,8 +149,12 @@ def _keep(data: bytes, target: Path) -> None:
     """Writes a picture under its hash alone: a visitor's name for it decides nothing."""
     if not target.exists():
         part = target.with_name(f".{target.name}.{threading.get_ident()}")
-        part.write_bytes(data)
-        part.replace(target)
+        try:
+            part.write_bytes(data)
+            part.replace(target)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def export(

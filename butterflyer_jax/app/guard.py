@@ -7,7 +7,6 @@ import binascii
 import hmac
 import ipaddress
 import json
-import urllib.parse
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -18,8 +17,8 @@ import limits.strategies
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.app.watch import App, Receive, Scope, Send
 
-# Of those who ask for a page without the password.
-ATTEMPTS_PER_MINUTE = 20
+# Wrong passwords that one client may send.
+_ATTEMPTS = limits.RateLimitItemPerMinute(20)
 # Asked by what starts and watches the service, which has no password.
 OPEN = ("/health",)
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
@@ -83,19 +82,21 @@ class Guard:
         if self._password is None and host.rsplit(":", 1)[0] not in LOOPBACK_NAMES and host not in LOOPBACK_NAMES:
             return 421, "this service answers on this machine alone", {}
         origin = headers.get("origin")
-        if origin is not None and urllib.parse.urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             return 403, "a page of another site may not ask", {}
-        if self._password is not None and not _is_authorized(headers.get("authorization", ""), self._password):
-            if headers.get("authorization") and not self._admits("password", client, ATTEMPTS_PER_MINUTE):
+        if self._password is not None:
+            given = headers.get("authorization", "")
+            # Of who has guessed so often the right password is refused too, or guessing could go on.
+            if given and not self._limiter.test(_ATTEMPTS, "password", client):
                 return 429, "too many wrong passwords; wait a minute", {"retry-after": "60"}
-            return 401, "password needed", {"www-authenticate": 'Basic realm="butterflyer", charset="UTF-8"'}
+            if not _is_authorized(given, self._password):
+                if given:
+                    self._limiter.hit(_ATTEMPTS, "password", client)
+                return 401, "password needed", {"www-authenticate": 'Basic realm="butterflyer", charset="UTF-8"'}
         rate = self._rates.get(path, 0)
-        if rate and not self._admits(path, client, rate):
+        if rate and not self._limiter.hit(limits.RateLimitItemPerMinute(rate), path, client):
             return 429, f"more than {rate} a minute; wait a moment", {"retry-after": "10"}
         return None
-
-    def _admits(self, what: str, client: str, per_minute: int) -> bool:
-        return self._limiter.hit(limits.RateLimitItemPerMinute(per_minute), what, client)
 
 
 def _client(scope: Scope) -> str:
@@ -111,14 +112,16 @@ def _client(scope: Scope) -> str:
 def _is_authorized(header: str, password: str) -> bool:
     """Returns whether a header brings the password, as a browser's Basic (any name) or a program's Bearer."""
     scheme, _, value = header.partition(" ")
+    # The bytes that came: headers are read as latin-1.
+    given = value.strip().encode("latin-1")
     if scheme.lower() == "basic":
         try:
-            value = base64.b64decode(value, validate=True).decode("utf-8").partition(":")[2]
-        except (binascii.Error, ValueError):
+            given = base64.b64decode(given, validate=True).partition(b":")[2]
+        except binascii.Error:
             return False
     elif scheme.lower() != "bearer":
         return False
-    return hmac.compare_digest(value.strip().encode(), password.encode())
+    return hmac.compare_digest(given, password.encode("utf-8", "surrogateescape"))
 
 
 async def _refuse(send: Send, status: int, reason: str, headers: Mapping[str, str]) -> None:

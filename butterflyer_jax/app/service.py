@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 import butterflyer_jax
-from butterflyer_jax.app import uploads
+from butterflyer_jax.app import shapes, uploads
 from butterflyer_jax.app.batching import Batcher, Full
 from butterflyer_jax.app.chat.conversation import Answerer
+from butterflyer_jax.app.errors import add_error_answers
 from butterflyer_jax.app.feedback import FeedbackStore
 from butterflyer_jax.app.guard import Guard
 from butterflyer_jax.app.identify import Identifier, Upload
@@ -25,7 +26,7 @@ from butterflyer_jax.app.knowledge import Knowledge
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.app.species_facts import facts
 from butterflyer_jax.app.talk import Talks
-from butterflyer_jax.app.watch import Metrics, Watch
+from butterflyer_jax.app.watch import Metrics, Watch, log_error
 
 STATIC = {
     "": ("page.html", "text/html; charset=utf-8"),
@@ -35,20 +36,6 @@ STATIC = {
         for name in ("app", "chat", "common", "facts", "pictures")
     },
     "icon.svg": ("icon.svg", "image/svg+xml"),
-}
-FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                }
-            }
-        },
-    }
 }
 
 
@@ -91,14 +78,17 @@ def create_service(parts: Parts) -> FastAPI:
 
     # No page of documentation: it would load its scripts from another site.
     service = FastAPI(
-        title="Butterflyer", version=butterflyer_jax.__version__, docs_url=None, redoc_url=None, lifespan=lifespan
+        title="Butterflyer",
+        version=butterflyer_jax.__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
     )
+    add_error_answers(service)
+    shapes.describe(service, parts.password is not None)
     service.add_middleware(Guard, settings=settings, password=parts.password)
     service.add_middleware(Watch, metrics=metrics)
-
-    @service.exception_handler(StarletteHTTPException)
-    async def as_json(_: Request, error: StarletteHTTPException) -> Response:
-        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
 
     def add_static(route: str, name: str, kind: str) -> None:
         content = resources.files(__package__).joinpath("static", name).read_bytes()
@@ -111,17 +101,17 @@ def create_service(parts: Parts) -> FastAPI:
     for route, (name, kind) in STATIC.items():
         add_static(route, name, kind)
 
-    @service.get("/health")
+    @service.get("/health", response_model=shapes.Health)
     async def health() -> dict[str, Any]:
         """Says that the service can answer: it listens only once the network is compiled."""
         return {"status": "ok", "version": butterflyer_jax.__version__}
 
-    @service.get("/metrics")
+    @service.get("/metrics", response_class=PlainTextResponse)
     async def get_metrics() -> Response:
         """Prometheus metrics."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @service.get("/api/about")
+    @service.get("/api/about", response_model=shapes.About)
     async def about() -> dict[str, Any]:
         """Which species are known, and what answers."""
         return {
@@ -133,7 +123,13 @@ def create_service(parts: Parts) -> FastAPI:
             "keeps_photographs": parts.feedback.keeps_photographs,
         }
 
-    @service.post("/api/predict", openapi_extra=FORM)
+    @service.post(
+        "/api/predict",
+        response_model=shapes.Prediction,
+        response_model_exclude_unset=True,
+        responses=shapes.failures(400, 408, 413, 422, 429, 503, 504),
+        openapi_extra=shapes.form(),
+    )
     async def predict(request: Request, heat_map: bool = False) -> Any:
         """Names the butterfly on the picture in the field `file`; with `heat_map`, says where the network looked."""
         form = await uploads.read_form(request, settings.max_upload_bytes, settings.upload_seconds)
@@ -149,19 +145,36 @@ def create_service(parts: Parts) -> FastAPI:
             raise HTTPException(422, answer["error"])
         return {"sha256": hashlib.sha256(form.data).hexdigest(), **answer}
 
-    @service.get("/api/species/{label:path}")
+    @service.get(
+        "/api/species/{label:path}",
+        response_model=shapes.SpeciesFacts,
+        response_model_exclude_unset=True,
+        responses=shapes.failures(404, 422),
+    )
     async def species(label: str) -> dict[str, Any]:
         """What the knowledge base says of a species of the model, each fact with its sources."""
         if label not in classifier.species:
             raise HTTPException(404, "no species of this model")
         return facts(parts.knowledge, label)
 
-    @service.post("/api/chat")
+    @service.post(
+        "/api/chat",
+        response_class=StreamingResponse,
+        responses=shapes.failures(408, 413, 422, 429, 503),
+        openapi_extra=shapes.CHAT,
+    )
     async def chat(request: Request) -> StreamingResponse:
         """Answers the last message, as server-sent events: text pieces, then sources, then done."""
         return await talks.answer(request)
 
-    @service.post("/api/feedback", openapi_extra=FORM)
+    @service.post(
+        "/api/feedback",
+        response_model=shapes.Kept,
+        responses=shapes.failures(400, 408, 413, 422, 429, 503),
+        openapi_extra=shapes.form(
+            label="the species that it is", named="what `/api/predict` said", probability="that it gave, 0 to 1"
+        ),
+    )
     async def feedback(request: Request) -> dict[str, str]:
         """Keeps what a visitor says the butterfly on the picture in the field `file` is: `label`."""
         form = await uploads.read_form(request, settings.max_upload_bytes, settings.upload_seconds)
@@ -178,6 +191,10 @@ def create_service(parts: Parts) -> FastAPI:
             )
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
+        except (sqlite3.Error, OSError) as error:
+            # The disk is full, the file is read-only or held by another program.
+            log_error("feedback", error)
+            raise HTTPException(503, "feedback cannot be kept now; try again later", {"retry-after": "60"}) from error
         metrics.feedback.inc()
         return {"sha256": sha256}
 

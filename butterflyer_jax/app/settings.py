@@ -29,7 +29,7 @@ class Settings:
     max_waiting: int = 256
     pictures_per_minute: int = 240
     messages_per_minute: int = 60
-    upload_seconds: float = 30.0
+    upload_seconds: float = 120.0
     answer_seconds: float = 30.0
     chat_seconds: float = 120.0
     max_chats: int = 32

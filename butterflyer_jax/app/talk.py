@@ -9,51 +9,22 @@ import time
 from collections.abc import AsyncIterator, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import HTTPException, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
 from butterflyer_jax.app import uploads
 from butterflyer_jax.app.chat.conversation import Answerer, Identification, Message, Piece
 from butterflyer_jax.app.identify import NAMED
 from butterflyer_jax.app.settings import Settings
+from butterflyer_jax.app.shapes import Conversation, Identified
 from butterflyer_jax.app.watch import Metrics, log_error
 
-MAX_MESSAGES = 400
-MAX_CHARACTERS = 100_000
 MAX_BYTES = 4 << 20
 LATE = "\n\n(The answer took too long and ends here.)"
 BROKEN = "\n\n(Something went wrong here; please ask again.)"
-
-
-class Said(BaseModel):
-    """A message."""
-
-    role: Literal["user", "assistant"]
-    text: str = Field(max_length=MAX_CHARACTERS)
-
-
-class Ranked(BaseModel):
-    """A species and its probability."""
-
-    species: str
-    probability: float = Field(ge=0, le=1)
-
-
-class Identified(Ranked):
-    """What `/api/predict` answered."""
-
-    verdict: Literal["named", "unsure", "none"]
-    top5: list[Ranked] = Field(default=[], max_length=5)
-
-
-class Conversation(BaseModel):
-    """What a browser sends: the messages so far, the newest last, and what the picture was identified as."""
-
-    messages: list[Said] = Field(max_length=MAX_MESSAGES)
-    identification: Identified | None = None
 
 
 class Talks:
@@ -80,8 +51,8 @@ class Talks:
             asked = Conversation.model_validate_json(body)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise HTTPException(422, f"no conversation: {where}: {first['msg']}") from error
+            reason = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+            raise HTTPException(422, f"no conversation: {reason}") from error
         identification = self._identification(asked.identification)
         messages = [Message(said.role, said.text) for said in asked.messages]
         if self._under_way >= self._settings.max_chats:

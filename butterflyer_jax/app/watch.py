@@ -18,6 +18,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OTHER = "other"
+# A client may call a method anything.
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+# As nginx calls it: the client left before an answer began.
+LEFT = 499
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
@@ -54,7 +58,10 @@ class Metrics:
 
 
 class Watch:
-    """Middleware that counts, times and logs each request: no pictures, names, texts or keys."""
+    """Middleware that counts, times and logs each request: no pictures, names, texts or keys.
+
+    HEAD is asked of the application as GET; the server leaves the body out.
+    """
 
     def __init__(self, app: App, metrics: Metrics, log: Callable[[str], None] | None = None) -> None:
         """Takes the application, what counts, and what prints a line; by default to stderr."""
@@ -67,8 +74,10 @@ class Watch:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # 499: the client left before an answer began.
-        status, num_bytes = 499, 0
+        method = scope["method"] if scope["method"] in METHODS else OTHER
+        # A copy: the server reads the method in its own.
+        scope = {**scope, "method": "GET"} if method == "HEAD" else scope
+        status, num_bytes = LEFT, 0
         start = time.perf_counter()
 
         async def watched(message: MutableMapping[str, Any]) -> None:
@@ -79,35 +88,40 @@ class Watch:
                 num_bytes += len(message.get("body", b""))
             await send(message)
 
-        error = None
+        failure = {}
         with self._metrics.under_way.track_inprogress():
             try:
                 await self._app(scope, receive, watched)
             except Exception as raised:
-                status, error = 500, type(raised).__name__
+                status, failure = 500, _failure(raised)
                 raise
             finally:
                 seconds = time.perf_counter() - start
                 route = _route(scope)
-                self._metrics.requests.labels(route, scope["method"], status).inc()
+                self._metrics.requests.labels(route, method, status).inc()
                 self._metrics.seconds.labels(route).observe(seconds)
                 line = {
                     "time": _now(),
                     "client": (scope.get("client") or ("",))[0],
-                    "method": scope["method"],
+                    "method": method,
                     "route": route,
                     "status": status,
                     "milliseconds": round(seconds * 1000, 1),
                     "bytes": num_bytes,
                 }
-                self._log(json.dumps(line | ({"error": error} if error else {})))
+                self._log(json.dumps(line | failure))
 
 
 def log_error(what: str, error: BaseException) -> None:
-    """Prints a line of JSON on an error of our own making: its kind and place, as its text may hold a visitor's."""
+    """Prints a line of JSON on an error of our own making."""
+    _to_stderr(json.dumps({"time": _now(), "failed": what, **_failure(error)}))
+
+
+def _failure(error: BaseException) -> dict[str, str]:
+    """Returns an error's kind and place: its text may hold a visitor's."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    _to_stderr(json.dumps({"time": _now(), "failed": what, "error": type(error).__name__, "place": place}))
+    return {"error": type(error).__name__, "place": place}
 
 
 def _now() -> str:

@@ -84,6 +84,17 @@ def test_what_is_no_name_is_refused(file: Path, label: str) -> None:
     store.close()
 
 
+def test_no_cell_of_the_csv_is_a_formula(file: Path, tmp_path: Path) -> None:
+    store = FeedbackStore(file)
+    for label in ("=1+1", "+1", "-1", "@SUM(A1)", " =1"):
+        with pytest.raises(ValueError, match="does not begin with"):
+            store.add(picture(), "a.png", label, "", None)
+    store.add(picture(), "=-HYPERLINK(1).png", "Red-spotted Purple", "", None)
+    store.close()
+    feedback.export(file, tmp_path / "labels.csv")
+    assert rows(tmp_path / "labels.csv")[1:] == [["HYPERLINK(1).png", "Red-spotted Purple"]]
+
+
 def test_what_is_no_picture_is_refused(file: Path, tmp_path: Path) -> None:
     store = FeedbackStore(file, tmp_path / "photographs")
     with pytest.raises(ValueError, match="no picture"):

@@ -4,9 +4,11 @@ import asyncio
 import base64
 import hashlib
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from butterflyer_jax.app import knowledge
+from butterflyer_jax.app.feedback import FeedbackStore
 from butterflyer_jax.app.identify import Identifier
 from butterflyer_jax.app.service import create_service
 from butterflyer_jax.app.settings import Settings
@@ -38,6 +41,17 @@ def ask(tmp_path: Path) -> Iterator[Any]:
     yield make
     for client in opened:
         client.__exit__(None, None, None)
+
+
+def scope_of(path: str) -> dict[str, Any]:
+    """Returns what ASGI says of a form that is sent."""
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=b")],
+    }
 
 
 def predict(client: TestClient, data: bytes, name: str = "a.png", **more: Any) -> Any:
@@ -191,14 +205,7 @@ def test_who_sends_slowly_is_not_waited_for(tmp_path: Path) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/api/predict",
-        "query_string": b"",
-        "headers": [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=b")],
-    }
-    asyncio.run(create_service(parts)(scope, receive, send))
+    asyncio.run(create_service(parts)(scope_of("/api/predict"), receive, send))
     assert sent[0]["status"] == 408
 
 
@@ -339,6 +346,78 @@ def test_feedback_is_kept(ask: Any, tmp_path: Path) -> None:
     assert len(parts.feedback.labels()) == 1
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_feedback_that_cannot_be_kept_is_said_so(
+    tmp_path: Path, kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photographs = tmp_path / "kept" if kept else None
+    store = FeedbackStore(tmp_path / "f.sqlite", photographs)
+    with closing(sqlite3.connect(tmp_path / "f.sqlite")) as other:
+        if photographs:
+            photographs.rmdir()
+        else:
+            other.execute("DROP TABLE feedback")
+    with TestClient(create_service(make_parts(tmp_path, feedback=store)), base_url=HERE) as client:
+        sent = {"data": {"label": "Viceroy"}, "files": {"file": ("a.png", picture())}}
+        response = client.post("/api/feedback", **sent)
+        assert response.status_code == 503
+        assert response.json() == {"error": "feedback cannot be kept now; try again later"}
+        assert response.headers["retry-after"] == "60"
+        assert predict(client, picture()).status_code == 200
+    assert '"failed": "feedback"' in capsys.readouterr().err
+
+
+def test_every_error_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken(Colours):
+        def probabilities(self, images: Any) -> Any:
+            raise RuntimeError("key=secret")
+
+    service = create_service(make_parts(tmp_path, identifier=Identifier(Broken(), 10**6)))
+    client = TestClient(service, base_url=HERE, raise_server_exceptions=False)
+    for status, response in (
+        (404, client.get("/nothing")),
+        (404, client.get("/health/")),
+        (405, client.post("/health")),
+        (405, client.options("/api/predict")),
+        (422, predict(client, picture(), params={"heat_map": "perhaps"})),
+        (500, predict(client, picture())),
+    ):
+        assert response.status_code == status
+        assert list(response.json()) == ["error"]
+        assert "secret" not in response.text
+    line = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (line["status"], line["error"]) == (500, "RuntimeError")
+    assert "test_service.py" in line["place"]
+
+
+def test_who_leaves_while_sending_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # As ASGI itself: a client of the tests sends all.
+    messages: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    for path in ("/api/predict", "/api/feedback", "/api/chat"):
+        messages = [{"type": "http.request", "body": b"--b", "more_body": True}, {"type": "http.disconnect"}]
+        asyncio.run(create_service(make_parts(tmp_path))(scope_of(path), receive, send))
+        assert json.loads(capsys.readouterr().err)["status"] == 499, path
+
+
+def test_head_is_answered_as_get_is(tmp_path: Path) -> None:
+    client = TestClient(create_service(make_parts(tmp_path)), base_url=HERE)
+    for path in ("/", "/health", "/api/about"):
+        head, get = client.head(path), client.get(path)
+        assert (head.status_code, head.headers["content-type"]) == (200, get.headers["content-type"])
+    client.request("BREW", "/health")
+    metrics = client.get("/metrics").text
+    assert 'butterflyer_requests_total{method="HEAD",route="/health",status="200"} 1.0' in metrics
+    assert 'butterflyer_requests_total{method="other",route="/health",status="405"} 1.0' in metrics
+    assert "BREW" not in metrics
+
+
 def test_rates_are_each_clients_own(tmp_path: Path) -> None:
     service = create_service(make_parts(tmp_path, Settings(pictures_per_minute=2, messages_per_minute=1)))
     one, other = (TestClient(service, base_url=HERE, client=(host, 1)) for host in ("127.0.0.1", "127.0.0.2"))
@@ -365,12 +444,21 @@ def test_a_password_is_asked_for(ask: Any) -> None:
     assert client.get("/metrics").status_code == 401
     tries = [client.get("/", headers={"authorization": "Bearer wrong"}).status_code for _ in range(30)]
     assert tries[-1] == 429
+    # Or a guesser need only listen for what is not 429.
+    assert client.get("/", headers={"authorization": "Bearer correct horse"}).status_code == 429
+
+
+def test_a_password_may_have_any_letters(ask: Any) -> None:
+    client = ask(password="Bläuling 🦋")
+    for right in (b"Basic " + base64.b64encode("me:Bläuling 🦋".encode()), "Bearer Bläuling 🦋".encode()):
+        assert client.get("/api/about", headers={b"authorization": right}).status_code == 200
 
 
 def test_pages_of_other_sites_are_refused(ask: Any) -> None:
     client = ask()
     assert predict(client, picture(), headers={"origin": "https://evil.example"}).status_code == 403
-    assert predict(client, picture(), headers={"origin": "null"}).status_code == 403
+    for origin in ("null", "http://[", "", HERE + "@evil.example", HERE.replace("7860", "7861")):
+        assert predict(client, picture(), headers={"origin": origin}).status_code == 403, origin
     assert predict(client, picture(), headers={"origin": HERE}).status_code == 200
     # A name that was made to point here.
     assert client.get("/", headers={"host": "evil.example:7860"}).status_code == 421

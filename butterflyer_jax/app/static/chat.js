@@ -4,12 +4,14 @@ import { element, link, make, plain, sourceItem } from "./common.js";
 const AT_LARGE = ["What tells a butterfly from a moth?", "How long do butterflies live?", "How do I help butterflies?"];
 const ABOUT_IT = ["What do its caterpillars eat?", "How do I tell it from others?", "Where and when does it fly?", "Is it endangered?"];
 const MAX_MESSAGE = 10000;
+// Of older ones the service reads nothing.
+const MAX_MESSAGES = 60;
 
 export function startChat(about) {
   const talk = element("talk");
   const form = element("ask");
   const box = element("message");
-  const messages = [];
+  let messages = [];
   let identified = null;
   let busy = false;
 
@@ -46,21 +48,25 @@ export function startChat(about) {
       return;
     }
     if (question.length > MAX_MESSAGE) {
-      add("assistant").text(`That is too long: ${question.length} characters, where ${MAX_MESSAGE} are read.`);
+      const answer = add("assistant");
+      answer.text(`That is too long: ${question.length} characters, where ${MAX_MESSAGE} are read.`);
+      answer.finish();
       return;
     }
     busy = true;
     element("send").disabled = true;
     box.value = "";
-    messages.push({ role: "user", text: question });
+    // Another photograph may begin another conversation meanwhile.
+    const conversation = messages;
+    conversation.push({ role: "user", text: question });
     add("user").text(question);
     const answer = add("assistant");
     try {
-      await stream({ messages, identification: identified }, answer);
-      messages.push({ role: "assistant", text: answer.value() });
+      await stream({ messages: conversation.slice(-MAX_MESSAGES), identification: identified }, answer);
+      conversation.push({ role: "assistant", text: answer.value() });
     } catch (error) {
-      messages.pop();
-      answer.text(`Sorry, no answer: ${error.message}.`);
+      conversation.pop();
+      answer.text(`${answer.value() && "\n\n"}Sorry, no answer: ${error.message}.`);
       if (!box.value) box.value = question;
     }
     answer.finish();
@@ -76,10 +82,13 @@ export function startChat(about) {
       throw new Error("no connection");
     }
     if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `error ${response.status}`);
+    const broken = () => {
+      throw new Error("it broke off");
+    };
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     let done = false;
-    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    for (let read = await reader.read().catch(broken); !read.done; read = await reader.read().catch(broken)) {
       const events = (rest + read.value).split("\n\n");
       rest = events.pop();
       for (const event of events) {
@@ -89,13 +98,18 @@ export function startChat(about) {
         done ||= Boolean(content.done);
       }
     }
-    if (!done) throw new Error("it broke off");
+    if (!done) broken();
   }
 
   function add(role) {
     const words = make("div", { class: "words", dir: "auto" });
-    const bubble = make("div", { class: `bubble ${role}` }, words);
-    if (role === "assistant") bubble.classList.add("waiting");
+    const who = make("span", { class: "hidden" }, role === "user" ? "You: " : "Answer: ");
+    const bubble = make("div", { class: `bubble ${role}` }, who, words);
+    if (role === "assistant") {
+      bubble.classList.add("waiting");
+      // Read aloud once, when it is whole.
+      talk.setAttribute("aria-busy", "true");
+    }
     talk.append(bubble);
     let text = "";
     let sources = [];
@@ -114,6 +128,7 @@ export function startChat(about) {
       },
       finish() {
         bubble.classList.remove("waiting");
+        talk.removeAttribute("aria-busy");
         if (sources.length === 0) return;
         words.replaceChildren(...withMarks(text, sources));
         bubble.append(make("ol", { class: "sources", "aria-label": "Sources" }, ...sources.map(sourceItem)));
@@ -126,7 +141,7 @@ export function startChat(about) {
     // Another photograph begins another conversation: what "it" means is then the new one.
     about(next) {
       if (next?.species !== identified?.species && messages.length) {
-        messages.length = 0;
+        messages = [];
         talk.append(make("p", { class: "divider" }, next ? `About ${plain(next.species)}` : "Another photograph"));
       }
       identified = next && {

@@ -15,15 +15,24 @@ export function make(tag, attributes = {}, ...children) {
   return made;
 }
 
+// An answer that is none; `again`: asked later it may be one, in `after` seconds.
+export class Refused extends Error {
+  constructor(reason, { status, headers }) {
+    super(reason);
+    this.again = status === 408 || status === 429 || status >= 500;
+    this.after = status === 429 || status === 503 ? Number(headers.get("retry-after")) || 5 : null;
+  }
+}
+
 export async function getJson(url, options) {
   let response;
   try {
     response = await fetch(url, options);
   } catch {
-    throw new Error("no connection");
+    throw Object.assign(new Error("no connection"), { again: true });
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error ?? `error ${response.status}`);
+  if (!response.ok) throw new Refused(answer.error ?? `error ${response.status}`, response);
   return answer;
 }
 

@@ -2,6 +2,10 @@
 import { element, getJson, make, percent, plain } from "./common.js";
 
 const AT_ONCE = 4;
+// How often a service that is busy is asked.
+const TRIES = 20;
+
+const KINDS = "JPEG, PNG, WebP, BMP, GIF and TIFF are read; save another kind, such as HEIC, as JPEG.";
 
 export function startPictures(about, onShown) {
   const pictures = [];
@@ -44,16 +48,34 @@ export function startPictures(about, onShown) {
       element("strip").append(picture.button);
     }
     element("strip").hidden = pictures.length < 2;
+    count();
     if (added.length) show(added[0]);
     next();
   }
 
-  async function next() {
+  function count() {
+    const done = pictures.filter((picture) => picture.answer || picture.error).length;
+    element("count").hidden = pictures.length < 2;
+    element("count").textContent =
+      done < pictures.length ? `${done} of ${pictures.length} photographs` : `${done} photographs`;
+  }
+
+  element("again").addEventListener("click", () => {
+    shown.forget();
+    waiting.push(shown);
+    show(shown);
+    // The button is gone.
+    element("name").focus();
+    next();
+  });
+
+  function next() {
     while (running < AT_ONCE && waiting.length) {
       const picture = waiting.shift();
       running += 1;
       picture.identify(about).then(() => {
         running -= 1;
+        count();
         if (picture === shown) show(picture);
         next();
       });
@@ -80,14 +102,21 @@ class Picture {
   constructor(file, onChosen) {
     this.file = file;
     this.url = URL.createObjectURL(file);
-    this.answer = null;
-    this.error = null;
     this.said = null;
-    this.mark = make("span", { class: "mark waiting" }, "…");
+    this.mark = make("span", { class: "mark" });
+    this.forget();
     const thumbnail = make("img", { src: this.url, alt: file.name });
-    thumbnail.addEventListener("error", () => thumbnail.classList.add("unshown"));
+    // Of a kind that this browser does not show, such as TIFF.
+    thumbnail.addEventListener("error", () => thumbnail.replaceWith(make("span", { class: "unshown" }, file.name)));
     this.button = make("button", { type: "button", class: "thumbnail", "aria-pressed": "false" }, thumbnail, this.mark);
     this.button.addEventListener("click", () => onChosen(this));
+  }
+
+  forget() {
+    this.answer = null;
+    this.error = null;
+    this.mark.textContent = "…";
+    this.mark.classList.add("waiting");
   }
 
   async identify(about) {
@@ -97,13 +126,25 @@ class Picture {
       }
       const body = new FormData();
       body.append("file", this.file);
-      this.answer = await getJson("api/predict?heat_map=true", { method: "POST", body });
+      this.answer = await patiently(() => getJson("api/predict?heat_map=true", { method: "POST", body }));
       this.mark.textContent = this.answer.verdict === "none" ? "not in my list" : plain(this.answer.species);
     } catch (error) {
-      this.error = error.message;
-      this.mark.textContent = "not read";
+      this.error = error;
+      this.mark.textContent = error.again ? "no answer" : "not read";
     }
     this.mark.classList.remove("waiting");
+  }
+}
+
+// Asks again where the service says when.
+async function patiently(ask) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!error.after || tries === TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * error.after));
+    }
   }
 }
 
@@ -119,8 +160,10 @@ function showPicture(picture) {
   photo.src = picture.url;
   photo.alt = picture.file.name;
   element("filename").textContent = picture.file.name;
+  element("filename").title = picture.file.name;
   const verdict = element("verdict");
   verdict.className = `verdict ${error ? "failed" : (answer?.verdict ?? "waiting")}`;
+  element("again").hidden = error?.again !== true;
   const [name, sure] = words(answer, error);
   element("name").textContent = name;
   element("sure").textContent = sure;
@@ -131,7 +174,11 @@ function showPicture(picture) {
 }
 
 function words(answer, error) {
-  if (error) return ["It cannot be read", error];
+  if (error?.again) return ["No answer", `${error.message}.`];
+  if (error?.message.includes("no picture format")) {
+    return ["It cannot be read", `${error.message}. ${KINDS}`];
+  }
+  if (error) return ["It cannot be read", error.message];
   if (!answer) return ["Looking …", ""];
   const name = plain(answer.species);
   const probability = percent(answer.probability);
@@ -176,6 +223,7 @@ function drawHeat(heat) {
 }
 
 function startFeedback(about, current) {
+  const buttons = element("feedback").querySelectorAll("button");
   element("right").addEventListener("click", () => send(current(), current().answer.species));
   element("wrong").addEventListener("click", () => {
     const open = element("correction").hidden;
@@ -195,13 +243,19 @@ function startFeedback(about, current) {
     const { species, probability } = picture.answer;
     for (const [name, value] of Object.entries({ label, named: species, probability })) body.append(name, value);
     body.append("file", picture.file);
+    for (const button of buttons) button.disabled = true;
     try {
       await getJson("api/feedback", { method: "POST", body });
       picture.said = { text: `Thank you. Noted as ${plain(label)}.` };
     } catch (error) {
       picture.said = { text: `That was not kept: ${error.message}.`, again: true };
     }
-    if (picture === current()) showFeedback(picture);
+    for (const button of buttons) button.disabled = false;
+    if (picture === current()) {
+      showFeedback(picture);
+      // What had the focus is gone.
+      element("thanks").focus();
+    }
   }
 }
 

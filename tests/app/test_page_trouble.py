@@ -1,0 +1,201 @@
+"""The page on a bad line, on odd pictures, without a mouse; in a real browser, on a network that is none."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from PIL import Image
+
+from butterflyer_jax.app.service import Parts, create_service
+from butterflyer_jax.app.settings import Settings
+from tests.app.browser import open_browser
+from tests.app.parts import GREEN, ORANGE, make_parts, picture
+
+pytestmark = pytest.mark.browser
+
+OTHERS = ("paper", "card")
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    return make_parts(tmp_path_factory.mktemp("app"), Settings(pictures_per_minute=0, messages_per_minute=0))
+
+
+@pytest.fixture(scope="module")
+def address(parts: Parts) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(create_service(parts), port=0, log_level="critical"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        thread.join(0.02)
+        assert thread.is_alive()
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    opened = context.new_page()
+    opened.goto(address)
+    opened.wait_for_selector(".chip")
+    yield opened
+    context.close()
+
+
+def give(page: Any, *pictures: bytes, name: str = "a.png") -> None:
+    page.set_input_files(
+        "#choose", [{"name": f"{n}{name}", "mimeType": "image/png", "buffer": data} for n, data in enumerate(pictures)]
+    )
+
+
+def refuse_once(page: Any, path: str, status: int, wait: str = "1") -> list[str]:
+    """Answers the first request so; returns where each one is noted."""
+    asked: list[str] = []
+
+    def answer(route: Any) -> None:
+        asked.append(route.request.url)
+        if len(asked) > 1:
+            route.fallback()
+        elif status:
+            route.fulfill(status=status, headers={"retry-after": wait}, json={"error": "wait a moment"})
+        else:
+            route.abort()
+
+    page.route(f"**/{path}*", answer)
+    return asked
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_service_is_asked_again(page: Any, status: int) -> None:
+    asked = refuse_once(page, "api/predict", status, "0.1")
+    give(page, picture(ORANGE))
+    page.wait_for_selector(".verdict.named")
+    assert len(asked) == 2
+
+
+def test_a_lost_connection_can_be_tried_again(page: Any) -> None:
+    refuse_once(page, "api/predict", 0)
+    give(page, picture(ORANGE))
+    page.wait_for_selector(".verdict.failed")
+    assert page.locator("#verdict").inner_text().split("\n")[0] == "No answer"
+    page.click("#again")
+    page.wait_for_selector(".verdict.named")
+    assert not page.locator("#again").is_visible()
+
+
+def test_another_photograph_while_an_answer_comes(page: Any, parts: Parts) -> None:
+    give(page, picture(ORANGE), picture(GREEN))
+    page.wait_for_selector("#strip:not(:has(.mark.waiting))")
+    held: list[Any] = []
+    page.route("**/api/chat", lambda route: held.append(route) if not held else route.fallback())
+    page.fill("#message", "about the first")
+    page.press("#message", "Enter")
+    page.wait_for_selector(".bubble.waiting")
+    page.locator(".thumbnail").nth(1).click()
+    held[0].fallback()
+    page.wait_for_selector("#send:enabled")
+    page.fill("#message", "about the second")
+    with page.expect_request("**/api/chat") as request:
+        page.press("#message", "Enter")
+    assert [said["text"] for said in request.value.post_data_json["messages"]] == ["about the second"]
+
+
+def test_feedback_is_sent_once_and_keeps_the_focus(page: Any, parts: Parts) -> None:
+    sent: list[Any] = []
+    page.route("**/api/feedback", lambda route: sent.append(route))
+    give(page, picture(ORANGE))
+    page.wait_for_selector(".verdict.named")
+    page.evaluate("document.getElementById('right').click(); document.getElementById('right').click()")
+    page.wait_for_selector("#right:disabled")
+    assert len(sent) == 1
+    sent[0].fallback()
+    page.wait_for_selector("#thanks:focus")
+    assert "Noted as Monarch" in page.locator("#thanks").inner_text()
+
+
+@pytest.mark.parametrize(("size", "orientation"), [((900, 60), 1), ((900, 60), 6), ((48, 60), 6)])
+def test_the_heat_map_lies_over_the_square_that_was_seen(page: Any, size: tuple[int, int], orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    buffer = io.BytesIO()
+    Image.new("RGB", size, ORANGE).save(buffer, "JPEG", exif=exif)
+    give(page, buffer.getvalue(), name="a" * 150 + ".jpg")
+    page.wait_for_selector("#heat:not([hidden])")
+    photo, heat = (page.locator(name).bounding_box() for name in ("#photo", "#heat"))
+    width, height = size if orientation == 1 else size[::-1]
+    assert photo["width"] / photo["height"] == pytest.approx(width / height, rel=0.05)
+    side = 0.8 * min(photo["width"], photo["height"])
+    assert (heat["width"], heat["height"]) == pytest.approx((side, side), abs=0.5)
+    for start, length in (("x", "width"), ("y", "height")):
+        assert heat[start] - photo[start] == pytest.approx((photo[length] - side) / 2, abs=0.5)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_of_many_photographs_the_chosen_one_stays_in_sight(page: Any) -> None:
+    give(page, *(picture((240, n, 10)) for n in range(30)))
+    page.wait_for_selector("#strip:not(:has(.mark.waiting))")
+    assert page.locator("#count").inner_text() == "30 photographs"
+    assert page.locator(".thumbnail").first.bounding_box()["height"] > 100
+    assert page.locator("#photo").bounding_box()["y"] < 844
+
+
+def test_a_kind_that_the_browser_does_not_show(page: Any) -> None:
+    give(page, picture(ORANGE), picture(ORANGE, kind="TIFF"), b"\0\0\0\x18ftypheic", name="a.tif")
+    page.wait_for_selector("#strip:not(:has(.mark.waiting))")
+    page.locator(".thumbnail").nth(1).click()
+    page.wait_for_selector("#figure.unshown")
+    assert page.locator("#name").inner_text() == "Monarch"
+    assert not page.locator("#heat-switch").is_visible()
+    assert "1a.tif" in page.locator(".thumbnail").nth(1).inner_text()
+    page.locator(".thumbnail").nth(2).click()
+    assert "HEIC" in page.locator("#sure").inner_text()
+
+
+def test_a_screen_reader_is_told_and_not_flooded(page: Any) -> None:
+    assert page.locator("#verdict").get_attribute("role") == "status"
+    assert page.locator("[aria-live]").count() == 0
+    unnamed = """[...document.querySelectorAll("button, input, textarea, summary")]
+        .filter((one) => one.checkVisibility())
+        .filter((one) => !(one.textContent.trim() || one.labels?.length || one.getAttribute("aria-label")))
+        .map((one) => one.outerHTML)"""
+    assert page.evaluate(unnamed) == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "choose"
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_colours_have_contrast(scheme: int) -> None:
+    css = Path(str(resources.files("butterflyer_jax.app") / "static" / "app.css")).read_text()
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6});", re.findall(r":root \{(.*?)\n\s*\}", css, re.DOTALL)[scheme]))
+
+    def luminance(name: str) -> float:
+        parts = [int(colours[name][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(one: str, other: str) -> float:
+        low, high = sorted((luminance(one), luminance(other)))
+        return (high + 0.05) / (low + 0.05)
+
+    # WCAG 2.2, AA: text, then what shows a control.
+    for name in ("ink", "soft", "link", "serious", "notable", "good"):
+        assert min(contrast(name, on) for on in (*OTHERS, "fill")) >= 4.5, name
+    assert contrast("on-accent", "accent") >= 4.5
+    for name in ("edge", "bars", "accent"):
+        assert min(contrast(name, on) for on in OTHERS) >= 3, name
