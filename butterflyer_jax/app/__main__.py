@@ -65,12 +65,14 @@ def main(argv: Sequence[str]) -> None:
     from butterflyer_jax.app.chat import answering
     from butterflyer_jax.app.feedback import FeedbackStore
     from butterflyer_jax.app.identify import Identifier
+    from butterflyer_jax.app.kept import KeptPhotographs
     from butterflyer_jax.app.service import Parts, create_service
 
     known = knowledge.load(extra=args.species)
     answerer = answering.make_answerer(os.environ, known)
     identifier = Identifier(_classifier(args.run, args.model), settings.max_pixels)
-    feedback = FeedbackStore(args.feedback, args.keep_photographs)
+    kept = KeptPhotographs(args.keep_photographs, settings.max_kept_bytes) if args.keep_photographs else None
+    feedback = FeedbackStore(args.feedback, kept)
     identifier.warm_up(settings.max_batch)
     parts = Parts(identifier, known, answerer, feedback, settings, password)
     _serve(create_service(parts), args.host, args.port, args.proxy, settings)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import collections
 import hashlib
-import io
 import os
 import sqlite3
 import threading
@@ -20,12 +19,12 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from PIL import Image
-
 from butterflyer_jax import cli
+from butterflyer_jax.app import kept
+from butterflyer_jax.app.kept import KeptPhotographs
 from butterflyer_jax.config import UserError
 from butterflyer_jax.console import say
-from butterflyer_jax.data import photo, storage
+from butterflyer_jax.data import storage
 
 # That another program may hold the file.
 BUSY_SECONDS = 5.0
@@ -33,7 +32,6 @@ MAX_LABEL = 100
 MAX_NAME = 200
 # What a spreadsheet that opens the CSV takes for a formula.
 FORMULA = ("=", "+", "-", "@")
-SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tif"}
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS feedback (
   id INTEGER PRIMARY KEY,
@@ -54,20 +52,18 @@ class FeedbackStore:
       UserError: it is no file of feedback, or cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], photographs: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], photographs: KeptPhotographs | None = None) -> None:
         """Opens or makes the file.
 
         Args:
           path: of the file.
-          photographs: folder in which the pictures that visitors speak of are kept too; None for nowhere.
+          photographs: where the pictures that visitors speak of are kept too.
         """
         self.path = Path(path)
-        self._photographs = None if photographs is None else Path(photographs)
+        self._photographs = photographs
         self._lock = threading.Lock()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self._photographs is not None:
-                self._photographs.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_SECONDS)
             with self._connection:
                 # A reader, such as the export, does not hold up the page.
@@ -100,9 +96,10 @@ class FeedbackStore:
             raise ValueError(f"a species is 1 to {MAX_LABEL} printable characters")
         if label.startswith(FORMULA):
             raise ValueError(f"a species does not begin with {label[0]}")
-        sha256, suffix = hashlib.sha256(data).hexdigest(), _suffix(data)
+        kept.suffix(data)
+        sha256 = hashlib.sha256(data).hexdigest()
         if self._photographs is not None:
-            _keep(data, self._photographs / f"{sha256}{suffix}")
+            self._photographs.keep(data, sha256)
         row = (sha256, plain_name(filename), label, named, probability, time.time())
         with self._lock, self._connection:
             self._connection.execute(
@@ -132,29 +129,6 @@ def plain_name(filename: str) -> str:
     name = filename.replace("\\", "/").rsplit("/", 1)[-1]
     name = "".join(letter for letter in name if letter.isprintable()).strip()[-MAX_NAME:].lstrip("".join(FORMULA))
     return name or "unnamed"
-
-
-def _suffix(data: bytes) -> str:
-    try:
-        with Image.open(io.BytesIO(data), formats=photo.FORMATS) as image:
-            return SUFFIXES[str(image.format)]
-    except MemoryError:
-        raise
-    except Exception as error:
-        # A damaged file makes Pillow's readers raise whatever they trip over.
-        raise ValueError("no picture") from error
-
-
-def _keep(data: bytes, target: Path) -> None:
-    """Writes a picture under its hash alone: a visitor's name for it decides nothing."""
-    if not target.exists():
-        part = target.with_name(f".{target.name}.{threading.get_ident()}")
-        try:
-            part.write_bytes(data)
-            part.replace(target)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
 
 
 def export(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,11 +75,13 @@ class Identifier:
     def answer(self, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
         """Returns one answer an upload, in order.
 
-        A dict of verdict (named, unsure, none), species, probability, top5 (species and probability), probabilities (by
-        species) and, where it was wanted and is known, heat_map: values (rows from 0 to 1) and crop_fraction (the side
-        of the central square that they cover, of the short side). Of a file that is no photograph, error alone.
+        A dict of sha256 (of the file), verdict (named, unsure, none), species, probability, top5 (species and
+        probability), probabilities (by species) and, where it was wanted and is known, heat_map: values (rows from 0
+        to 1) and crop_fraction (the side of the central square that they cover, of the short side). Of a file that is
+        no photograph, error alone.
         """
         inputs = list(self._threads.map(self._load, uploads))
+        hashes = list(self._threads.map(_sha256, uploads))
         good = [number for number, found in enumerate(inputs) if not isinstance(found, str)]
         answers: list[dict[str, Any]] = [{"error": found} if isinstance(found, str) else {} for found in inputs]
         if not good:
@@ -86,7 +89,7 @@ class Identifier:
         images = np.stack([inputs[number] for number in good])
         probabilities = self.classifier.probabilities(images)
         for number, of_one in zip(good, probabilities, strict=True):
-            answers[number] = self.describe(of_one)
+            answers[number] = {"sha256": hashes[number], **self.describe(of_one)}
         asked = [place for place, number in enumerate(good) if uploads[number].heat_map]
         if asked:
             maps = self.classifier.heat_maps(images[asked], probabilities[asked].argmax(axis=1))
@@ -118,3 +121,7 @@ class Identifier:
         except photo.PhotoError as error:
             return str(error)
         return photo.central_crop(image, self.classifier.crop_fraction, self.classifier.image_size)
+
+
+def _sha256(upload: Upload) -> str:
+    return hashlib.sha256(upload.data).hexdigest()

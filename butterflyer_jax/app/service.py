@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -68,7 +67,8 @@ def create_service(parts: Parts) -> FastAPI:
         parts.identifier.answer, settings.max_batch, settings.max_waiting, metrics.batches.observe
     )
     metrics.waiting.set_function(lambda: batcher.waiting)
-    talks = Talks(parts.answerer, classifier.species, settings, metrics)
+    room = uploads.Room(settings.max_memory_bytes)
+    talks = Talks(parts.answerer, classifier.species, settings, metrics, room)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -132,18 +132,19 @@ def create_service(parts: Parts) -> FastAPI:
     )
     async def predict(request: Request, heat_map: bool = False) -> Any:
         """Names the butterfly on the picture in the field `file`; with `heat_map`, says where the network looked."""
-        form = await uploads.read_form(request, settings.max_upload_bytes, settings.upload_seconds)
-        try:
-            async with asyncio.timeout(settings.answer_seconds):
-                answer = await batcher(Upload(form.data, heat_map))
-        except Full as error:
-            raise HTTPException(503, "too many pictures at once; try again", {"retry-after": "2"}) from error
-        except TimeoutError as error:
-            raise HTTPException(504, f"no answer within {settings.answer_seconds:.0f} s") from error
+        with room.of_request() as take:
+            form = await uploads.read_form(request, settings.max_upload_bytes, settings.upload_seconds, take)
+            try:
+                async with asyncio.timeout(settings.answer_seconds):
+                    answer = await batcher(Upload(form.data, heat_map))
+            except Full as error:
+                raise HTTPException(503, "too many pictures at once; try again", {"retry-after": "2"}) from error
+            except TimeoutError as error:
+                raise HTTPException(504, f"no answer within {settings.answer_seconds:.0f} s") from error
         metrics.pictures.labels(answer.get("verdict", "unreadable")).inc()
         if "error" in answer:
             raise HTTPException(422, answer["error"])
-        return {"sha256": hashlib.sha256(form.data).hexdigest(), **answer}
+        return answer
 
     @service.get(
         "/api/species/{label:path}",
@@ -177,24 +178,27 @@ def create_service(parts: Parts) -> FastAPI:
     )
     async def feedback(request: Request) -> dict[str, str]:
         """Keeps what a visitor says the butterfly on the picture in the field `file` is: `label`."""
-        form = await uploads.read_form(request, settings.max_upload_bytes, settings.upload_seconds)
-        named = form.fields.get("named", "")
-        given = form.fields.get("probability", "")
-        try:
-            probability = float(given) if given else None
-            if named and named not in classifier.species:
-                raise ValueError("named is no species of this model")
-            if probability is not None and not 0 <= probability <= 1:
-                raise ValueError("probability is not between 0 and 1")
-            sha256 = await asyncio.to_thread(
-                parts.feedback.add, form.data, form.filename, form.fields.get("label", ""), named, probability
-            )
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from error
-        except (sqlite3.Error, OSError) as error:
-            # The disk is full, the file is read-only or held by another program.
-            log_error("feedback", error)
-            raise HTTPException(503, "feedback cannot be kept now; try again later", {"retry-after": "60"}) from error
+        with room.of_request() as take:
+            form = await uploads.read_form(request, settings.max_upload_bytes, settings.upload_seconds, take)
+            named = form.fields.get("named", "")
+            given = form.fields.get("probability", "")
+            try:
+                probability = float(given) if given else None
+                if named and named not in classifier.species:
+                    raise ValueError("named is no species of this model")
+                if probability is not None and not 0 <= probability <= 1:
+                    raise ValueError("probability is not between 0 and 1")
+                sha256 = await asyncio.to_thread(
+                    parts.feedback.add, form.data, form.filename, form.fields.get("label", ""), named, probability
+                )
+            except ValueError as error:
+                raise HTTPException(422, str(error)) from error
+            except (sqlite3.Error, OSError) as error:
+                # The disk is full, the file is read-only or held by another program.
+                log_error("feedback", error)
+                raise HTTPException(
+                    503, "feedback cannot be kept now; try again later", {"retry-after": "60"}
+                ) from error
         metrics.feedback.inc()
         return {"sha256": sha256}
 

@@ -11,6 +11,8 @@ class Settings:
 
     Attributes:
       max_upload_bytes: of a picture file.
+      max_memory_bytes: of all uploads that are read or answered at the same time; further ones are told to come again.
+      max_kept_bytes: of the folder of kept photographs; with more in it, feedback is refused.
       max_pixels: of a picture; a larger one is refused before it is decoded.
       max_batch: pictures that are identified at once.
       max_waiting: pictures that may wait for their batch; further ones are told to come again.
@@ -24,6 +26,8 @@ class Settings:
     """
 
     max_upload_bytes: int = 20 << 20
+    max_memory_bytes: int = 512 << 20
+    max_kept_bytes: int = 10 << 30
     max_pixels: int = 64_000_000
     max_batch: int = 32
     max_waiting: int = 256

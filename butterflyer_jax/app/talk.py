@@ -30,8 +30,11 @@ BROKEN = "\n\n(Something went wrong here; please ask again.)"
 class Talks:
     """Answers conversations; nothing of them is kept."""
 
-    def __init__(self, answerer: Answerer, species: Sequence[str], settings: Settings, metrics: Metrics) -> None:
-        """Takes what answers, the species that an identification may be of, limits, and what counts."""
+    def __init__(
+        self, answerer: Answerer, species: Sequence[str], settings: Settings, metrics: Metrics, room: uploads.Room
+    ) -> None:
+        """Takes what answers, the species that an identification may be of, limits, what counts, and memory."""
+        self._room = room
         self._answerer = answerer
         self._species = frozenset(species)
         self._settings = settings
@@ -46,7 +49,8 @@ class Talks:
         Raises:
           HTTPException: 422 it is no conversation, 503 too many are answered already; and those of reading it.
         """
-        body = await uploads.read_body(request, MAX_BYTES, self._settings.upload_seconds)
+        with self._room.of_request() as take:
+            body = await uploads.read_body(request, MAX_BYTES, self._settings.upload_seconds, take)
         try:
             asked = Conversation.model_validate_json(body)
         except ValidationError as error:

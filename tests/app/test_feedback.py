@@ -9,6 +9,7 @@ import pytest
 
 from butterflyer_jax.app import feedback
 from butterflyer_jax.app.feedback import FeedbackStore
+from butterflyer_jax.app.kept import KeptPhotographs
 from butterflyer_jax.config import UserError
 from butterflyer_jax.data import archive
 from tests.app.parts import GREEN, ORANGE, picture
@@ -57,7 +58,7 @@ def test_pictures_are_found_by_their_hashes(file: Path, tmp_path: Path) -> None:
 
 def test_kept_pictures_and_their_labels_are_a_zip_for_the_builder(file: Path, tmp_path: Path) -> None:
     photographs = tmp_path / "photographs"
-    store = FeedbackStore(file, photographs)
+    store = FeedbackStore(file, KeptPhotographs(photographs, 10**6))
     assert store.keeps_photographs
     for number in range(6):
         store.add(
@@ -96,10 +97,25 @@ def test_no_cell_of_the_csv_is_a_formula(file: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_no_picture_is_refused(file: Path, tmp_path: Path) -> None:
-    store = FeedbackStore(file, tmp_path / "photographs")
+    store = FeedbackStore(file, KeptPhotographs(tmp_path / "photographs", 10**6))
     with pytest.raises(ValueError, match="no picture"):
         store.add(b"<script>", "a.html", "Monarch", "", None)
     assert list((tmp_path / "photographs").iterdir()) == []
+    store.close()
+
+
+def test_a_full_folder_refuses_new_pictures_and_knows_the_old(file: Path, tmp_path: Path) -> None:
+    small, large = picture(size=(20, 20), kind="BMP"), picture(size=(60, 60), kind="BMP")
+    KeptPhotographs(tmp_path / "kept", 10**6).keep(small, "aa")
+    again = KeptPhotographs(tmp_path / "kept", len(large))
+    again.keep(small, "aa")
+    with pytest.raises(OSError, match="full"):
+        again.keep(large, "bb")
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["aa.bmp"]
+    store = FeedbackStore(file, again)
+    with pytest.raises(OSError, match="full"):
+        store.add(large, "a.bmp", "Monarch", "", None)
+    assert store.labels() == []
     store.close()
 
 
