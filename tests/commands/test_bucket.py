@@ -44,16 +44,6 @@ def reaching(server: gcs.Gcs) -> dict[str, str]:
     return {**server.environment, "PYTHONFAULTHANDLER": "1"}
 
 
-def download(server: gcs.Gcs, url: str, folder: Path) -> Path:
-    """Copies a run folder to the local disk, where the tests of local runs look at it."""
-    prefix = url.removeprefix("gs://")
-    for name in server.names(prefix):
-        path = folder / name.removeprefix(prefix).strip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(server.get(name))
-    return folder
-
-
 def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
     server: gcs.Gcs, command: Command, tiny_config: Path, trained_run: Path, tmp_path: Path
 ) -> None:
@@ -103,7 +93,7 @@ def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
     assert set(server.faults) >= {"503", "429", "drop", "lose", "slow"}, "nothing was disturbed"
 
     server.fault = gcs.no_fault
-    run = download(server, RUN, tmp_path / "downloaded")
+    run = server.download("butterflies/runs/first", tmp_path / "downloaded")
     assert records(run) == records(trained_run), "no line twice, none missing"
     for ours, theirs in zip(final_arrays(run), final_arrays(trained_run), strict=True):
         np.testing.assert_array_equal(ours, theirs)
