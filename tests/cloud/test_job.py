@@ -217,7 +217,9 @@ def test_the_estimate_is_arithmetic_on_dated_prices(dataset: Path) -> None:
 
 def test_the_command_in_its_own_process(command: Command) -> None:
     assert "a2-highgpu-8g" in command("launch", "--help").stdout
-    assert_one_line_error(command("launch", *jobs.LINES["one_gpu"][:-4]), "arguments are required: --output")
+    assert_one_line_error(
+        command("launch", *jobs.LINES["one_gpu"][:-4], alone=True), "arguments are required: --output"
+    )
     without = command("launch", *jobs.LINES["one_gpu"], env={"GOOGLE_APPLICATION_CREDENTIALS": "/nowhere.json"})
     assert_one_line_error(without, "no valid Google credentials", "gcloud auth application-default login")
     code = (

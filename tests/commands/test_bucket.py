@@ -39,17 +39,12 @@ def healthy(server: gcs.Gcs) -> Iterator[None]:
     server.fault = gcs.no_fault
 
 
-def reaching(server: gcs.Gcs) -> dict[str, str]:
-    # A process that waits for ever shows where.
-    return {**server.environment, "PYTHONFAULTHANDLER": "1"}
-
-
 def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
     server: gcs.Gcs, command: Command, tiny_config: Path, trained_run: Path, tmp_path: Path
 ) -> None:
     """Killed within an epoch and while saving; in the end everything is as if it had run undisturbed on a disk."""
     server.fault = gcs.now_and_then
-    environment = reaching(server)
+    environment = server.environment
     line = [str(Path(sys.executable).parent / "tfds"), "build", "butterflyer_jax/data/butterflies"]
     line += ["--data_dir", "gs://butterflies/data", "--config", json.dumps(BUILD)]
     built = subprocess.run(
@@ -128,7 +123,7 @@ def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
 
 
 def test_what_a_bucket_refuses_is_one_line(server: gcs.Gcs, command: Command, tiny_config: Path) -> None:
-    environment = reaching(server)
+    environment = server.environment
 
     def train(source: str, output: str, **more: str) -> subprocess.CompletedProcess[str]:
         line = ("train", "--config", tiny_config, "--input", source, "--output", output)
@@ -178,9 +173,9 @@ def test_rights_that_go_while_training_leave_a_run_to_go_on_with(
 
     server.fault = fault
     line = ("train", "--config", tiny_config, "--input", "fake", "--output", "gs://butterflies/runs/gone")
-    broken = command(*line, env=reaching(server), timeout=SECONDS)
+    broken = command(*line, env=server.environment, timeout=SECONDS)
     assert_one_line_error(broken, "no permission to write gs://butterflies/runs/gone")
     server.fault = gcs.no_fault
-    again = command(*line, env=reaching(server), timeout=SECONDS)
+    again = command(*line, env=server.environment, timeout=SECONDS)
     assert again.returncode == 0, again.stderr
     assert "going on from step 100 of 200" in again.stderr

@@ -128,7 +128,7 @@ def test_runs_that_are_none(command: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "launch", "sweep"])
 def test_help_suffices_and_is_quick(command: Command, name: str) -> None:
-    result = command(name, "--help")
+    result = command(name, "--help", alone=True)
     assert result.returncode == 0
     assert f"python -m butterflyer_jax.{name} --" in result.stdout
     if name in ("train", "sweep"):
