@@ -29,6 +29,7 @@ NUM_STEPS = 5
 LOSSES_BY_DEVICES = """
 import json
 from tests.test_step import augmentation_program, losses_by_devices
+from tests.conftest import on_devices
 print(json.dumps({"losses": losses_by_devices((1, 2, 8)), "program": augmentation_program(8)}))
 """
 
@@ -121,7 +122,7 @@ def augmentation_program(num_devices: int) -> str:
 
 
 def test_one_two_and_eight_devices_give_the_same_losses() -> None:
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    flags = on_devices(8) | {"JAX_PLATFORMS": "cpu"}
     result = subprocess.run(
         [sys.executable, "-c", LOSSES_BY_DEVICES], env=os.environ | flags, capture_output=True, text=True
     )

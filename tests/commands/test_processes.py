@@ -16,7 +16,7 @@ import pytest
 
 from tests import gcs
 from tests.commands.test_train import KILL_WITHIN_AN_EPOCH, final_arrays, records
-from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error
+from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error, on_devices
 
 NUM_PROCESSES = 2
 # A process that lost the others must not wait for minutes.
@@ -39,7 +39,7 @@ def train_together(
         line = [sys.executable, "-m", "butterflyer_jax.train", *map(str, arguments)]
         environment = os.environ | {
             "BUTTERFLYER_CACHE": str(cache),
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+            **on_devices(2),
             **(env or {}),
         }
         if vertex:

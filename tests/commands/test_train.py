@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.conftest import SPECIES, TINY_CONFIG, Command, assert_one_line_error
+from tests.conftest import SPECIES, TINY_CONFIG, Command, assert_one_line_error, on_devices
 
 SPEEDS = {"step_ms", "images_per_second", "images_per_second_per_device", "tflops_per_device", "mfu"}
 TIMES = {*SPEEDS, "data_wait", "host_memory_mib"}
@@ -280,10 +280,9 @@ def test_layouts_may_change_when_a_run_goes_on(
     line = ["--config", tiny_config, "--input", dataset, "--output", tmp_path / "run", "--config.precision=float16"]
     line += ["--config.model.head=fc", "--config.checkpoint.every_steps=4"]
     split = ["--config.parallel.fsdp=true", "--config.parallel.model_devices=2", "--config.model.remat=blocks"]
-    eight = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     deadly = tmp_path / "deadly.py"
     deadly.write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH)
-    killed = command("train", *["--config", deadly, *line[2:]], *split, env=eight)
+    killed = command("train", *["--config", deadly, *line[2:]], *split, env=on_devices(8))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     again = command("train", *line)
     assert again.returncode == 0, again.stderr
