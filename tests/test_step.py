@@ -20,6 +20,7 @@ from jax.sharding import Mesh
 from butterflyer_jax import augment, optim, sharding, step
 from butterflyer_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimConfig
 from butterflyer_jax.models import create_model
+from tests.conftest import on_devices
 
 NUM_CLASSES = 5
 NUM_STEPS = 5
@@ -29,7 +30,6 @@ NUM_STEPS = 5
 LOSSES_BY_DEVICES = """
 import json
 from tests.test_step import augmentation_program, losses_by_devices
-from tests.conftest import on_devices
 print(json.dumps({"losses": losses_by_devices((1, 2, 8)), "program": augmentation_program(8)}))
 """
 
