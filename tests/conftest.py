@@ -8,13 +8,15 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.forking import ForkServer
 
 # The same examples on every machine, and no time limit that a busy one could miss.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -109,15 +111,38 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, dataset: Path, tiny_co
 def pytest_configure() -> None:
     # Commands compile the same small networks over and over: they share what XLA made, in this session alone.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="butterflyer-tests-"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    # LLVM's later passes cost a fifth of the time of all tests of networks, and gain these small ones nothing.
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+
+
+def on_devices(count: int) -> dict[str, str]:
+    """Returns the environment of a process that takes the CPU for `count` devices."""
+    return {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Files that take longest first, or one worker would end long after the other.
+    items.sort(key=lambda item: (item.path.parent.name != "commands", item.path.parent != ROOT / "tests"))
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Where most commands are run; its imports are made once."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
-    """Runs `python -m butterflyer_jax.<name> <arguments>` as a user would, with a cache of its own."""
+def command(tmp_path: Path, request: pytest.FixtureRequest) -> Command:
+    """Runs `python -m butterflyer_jax.<name> <arguments>` as a user would, with a cache of its own.
+
+    Each command of the package is run `alone` by some test: as an interpreter of its own, that has imported nothing.
+    """
 
     def run(
         name: str,
@@ -126,11 +151,17 @@ def command(tmp_path: Path) -> Command:
         cwd: Path = ROOT,
         timeout: float = 300,
         prefix: str = "",
+        alone: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", f"butterflyer_jax.{name}", *map(str, arguments)]
+        module, words = f"butterflyer_jax.{name}", [*map(str, arguments)]
+        environment = {**os.environ, "BUTTERFLYER_CACHE": str(tmp_path / "cache"), **(env or {})}
+        if not alone and not prefix:
+            server: ForkServer = request.getfixturevalue("fork_server")
+            if server.can_run(environment):
+                return server.run(module, words, environment, cwd, timeout)
+        line = [sys.executable, "-m", module, *words]
         if prefix:
             line = ["bash", "-c", f'{prefix}; exec "$@"', "bash", *line]
-        environment = {**os.environ, "BUTTERFLYER_CACHE": str(tmp_path / "cache"), **(env or {})}
         return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
 
     return run

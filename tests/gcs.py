@@ -18,6 +18,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 START_SECONDS = 20
@@ -78,6 +79,14 @@ class Gcs:
         query = urllib.parse.urlencode({"prefix": inner, "maxResults": 10_000})
         found = json.loads(_call(f"http://127.0.0.1:{self._upstream}/storage/v1/b/{bucket}/o?{query}"))
         return [f"{bucket}/{item['name']}" for item in found.get("items", [])]
+
+    def download(self, prefix: str, folder: Path) -> Path:
+        """Copies what lies below `bucket/prefix` to the local disk, where the tests of local files look at it."""
+        for name in self.names(prefix):
+            path = folder / name.removeprefix(prefix).strip("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.get(name))
+        return folder
 
 
 def environment(port: int) -> dict[str, str]:

@@ -20,6 +20,7 @@ from jax.sharding import Mesh
 from butterflyer_jax import augment, optim, sharding, step
 from butterflyer_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimConfig
 from butterflyer_jax.models import create_model
+from tests.conftest import on_devices
 
 NUM_CLASSES = 5
 NUM_STEPS = 5
@@ -121,7 +122,7 @@ def augmentation_program(num_devices: int) -> str:
 
 
 def test_one_two_and_eight_devices_give_the_same_losses() -> None:
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    flags = on_devices(8) | {"JAX_PLATFORMS": "cpu"}
     result = subprocess.run(
         [sys.executable, "-c", LOSSES_BY_DEVICES], env=os.environ | flags, capture_output=True, text=True
     )

@@ -1,4 +1,6 @@
-"""Records what Google's own client sends for the jobs in `golden/`, into `client_requests.json`.
+"""Records what Google's own client sends for the jobs in `golden/`, and which accelerators it knows.
+
+Into `client_requests.json`.
 
 Needs google-cloud-aiplatform, in an environment of its own:
   python -m venv /tmp/client && /tmp/client/bin/pip install google-cloud-aiplatform
@@ -17,7 +19,7 @@ import requests
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
 from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceRestTransport
-from google.cloud.aiplatform_v1.types import CustomJob
+from google.cloud.aiplatform_v1.types import AcceleratorType, CustomJob
 from google.protobuf import json_format
 
 HERE = Path(__file__).parent
@@ -58,5 +60,6 @@ if __name__ == "__main__":
     client.get_custom_job(name=JOB)
     client.cancel_custom_job(name=JOB)
     recording = {"client": f"google-cloud-aiplatform {version('google-cloud-aiplatform')}"}
+    recording["accelerators"] = list(AcceleratorType.__members__)
     recording["requests"] = recorder.requests
     (HERE / "client_requests.json").write_text(json.dumps(recording, indent=1) + "\n")

@@ -56,7 +56,7 @@ def as_client_sends(value: Any) -> Any:
 
 
 def test_googles_client_sends_the_same() -> None:
-    """Recorded by record_client.py."""
+    """Recorded by record_client.py, which reads each job as Google's message: an unknown field would be an error."""
     recording = json.loads((Path(__file__).parent / "client_requests.json").read_text())["requests"]
     sent = [request["body"] for request in recording if request["url"].endswith("/customJobs")]
     ours = [json.loads(path.read_text()) for path in sorted(jobs.GOLDEN.glob("*.json"))]
@@ -64,20 +64,9 @@ def test_googles_client_sends_the_same() -> None:
     assert [as_client_sends(job) for job in ours] == sent
 
 
-@pytest.mark.parametrize("name", jobs.LINES)
-def test_the_job_parses_as_googles_message(name: str) -> None:
-    types = pytest.importorskip("google.cloud.aiplatform_v1.types", reason="needs google-cloud-aiplatform")
-    from google.protobuf import json_format
-
-    job = types.CustomJob.pb(types.CustomJob())
-    json_format.ParseDict(json.loads((jobs.GOLDEN / f"{name}.json").read_text()), job)
-    assert job.job_spec.worker_pool_specs[0].machine_spec.accelerator_type > 0
-
-
 def test_every_accelerator_is_one_of_googles() -> None:
-    types = pytest.importorskip("google.cloud.aiplatform_v1.types", reason="needs google-cloud-aiplatform")
-    for machine in machines.all_machines():
-        assert machine.accelerator in types.AcceleratorType.__members__
+    recording = json.loads((Path(__file__).parent / "client_requests.json").read_text())
+    assert {machine.accelerator for machine in machines.all_machines()} <= set(recording["accelerators"])
 
 
 def test_the_pools_are_what_our_processes_read() -> None:
@@ -217,7 +206,9 @@ def test_the_estimate_is_arithmetic_on_dated_prices(dataset: Path) -> None:
 
 def test_the_command_in_its_own_process(command: Command) -> None:
     assert "a2-highgpu-8g" in command("launch", "--help").stdout
-    assert_one_line_error(command("launch", *jobs.LINES["one_gpu"][:-4]), "arguments are required: --output")
+    assert_one_line_error(
+        command("launch", *jobs.LINES["one_gpu"][:-4], alone=True), "arguments are required: --output"
+    )
     without = command("launch", *jobs.LINES["one_gpu"], env={"GOOGLE_APPLICATION_CREDENTIALS": "/nowhere.json"})
     assert_one_line_error(without, "no valid Google credentials", "gcloud auth application-default login")
     code = (

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
+from butterflyer_jax.data import photo
 from tests import gcs
 from tests.commands.test_train import KILL_WHILE_SAVING, KILL_WITHIN_AN_EPOCH, final_arrays, records
-from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error, make_photo
+from tests.conftest import ROOT, SPECIES, TINY_CONFIG, Command, assert_one_line_error, make_photo
 
 pytestmark = pytest.mark.gcs
 
@@ -37,27 +39,12 @@ def healthy(server: gcs.Gcs) -> Iterator[None]:
     server.fault = gcs.no_fault
 
 
-def reaching(server: gcs.Gcs) -> dict[str, str]:
-    # A process that waits for ever shows where.
-    return {**server.environment, "PYTHONFAULTHANDLER": "1"}
-
-
-def download(server: gcs.Gcs, url: str, folder: Path) -> Path:
-    """Copies a run folder to the local disk, where the tests of local runs look at it."""
-    prefix = url.removeprefix("gs://")
-    for name in server.names(prefix):
-        path = folder / name.removeprefix(prefix).strip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(server.get(name))
-    return folder
-
-
-def test_from_a_raw_zip_to_an_evaluated_run_on_a_shaky_network(
+def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
     server: gcs.Gcs, command: Command, tiny_config: Path, trained_run: Path, tmp_path: Path
 ) -> None:
     """Killed within an epoch and while saving; in the end everything is as if it had run undisturbed on a disk."""
     server.fault = gcs.now_and_then
-    environment = reaching(server)
+    environment = server.environment
     line = [str(Path(sys.executable).parent / "tfds"), "build", "butterflyer_jax/data/butterflies"]
     line += ["--data_dir", "gs://butterflies/data", "--config", json.dumps(BUILD)]
     built = subprocess.run(
@@ -91,10 +78,17 @@ def test_from_a_raw_zip_to_an_evaluated_run_on_a_shaky_network(
         assert not going_on or f"going on from step {going_on} of 8" in result.stderr
     evaluated = command("evaluate", "--run", RUN, env=environment, timeout=SECONDS)
     assert evaluated.returncode == 0, evaluated.stderr
+    exported = command(
+        *("export", "--run", RUN, "--format", "onnx", "--to", "gs://butterflies/exported"),
+        env=environment,
+        timeout=SECONDS,
+    )
+    assert exported.returncode == 0, exported.stderr
+    assert exported.stdout.startswith("wrote gs://butterflies/exported/model.onnx, ")
     assert set(server.faults) >= {"503", "429", "drop", "lose", "slow"}, "nothing was disturbed"
 
     server.fault = gcs.no_fault
-    run = download(server, RUN, tmp_path / "downloaded")
+    run = server.download("butterflies/runs/first", tmp_path / "downloaded")
     assert records(run) == records(trained_run), "no line twice, none missing"
     for ours, theirs in zip(final_arrays(run), final_arrays(trained_run), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -109,6 +103,14 @@ def test_from_a_raw_zip_to_an_evaluated_run_on_a_shaky_network(
     assert predicted.returncode == 0, predicted.stderr
     here, there = (json.loads(line) for line in predicted.stdout.splitlines())
     assert here["probabilities"] == there["probabilities"]
+    card = json.loads(server.get("butterflies/exported/model.onnx.card.json"))
+    assert (card["step"], card["check"]["of"], card["check"]["same_species"]) == (8, "test photographs", 12)
+    assert server.get("butterflies/exported/model.onnx.species.txt").decode().splitlines() == list(SPECIES)
+    assert len(server.names("butterflies/exported")) == 4
+    image = photo.central_crop(photo.load(make_photo(1), 48, 10**6)[0], 0.9, 32)
+    session = onnxruntime.InferenceSession(server.get("butterflies/exported/model.onnx"))
+    [answer] = session.run(None, {"image": image[None]})
+    np.testing.assert_allclose(answer[0], [here["probabilities"][name] for name in SPECIES], atol=2e-6)
     # Of another config, or in the middle of other things, there is no run to go on with.
     other = command(
         *("train", "--config", tiny_config, "--input", "fake", "--output", RUN, "--config.seed=5"), env=environment
@@ -121,7 +123,7 @@ def test_from_a_raw_zip_to_an_evaluated_run_on_a_shaky_network(
 
 
 def test_what_a_bucket_refuses_is_one_line(server: gcs.Gcs, command: Command, tiny_config: Path) -> None:
-    environment = reaching(server)
+    environment = server.environment
 
     def train(source: str, output: str, **more: str) -> subprocess.CompletedProcess[str]:
         line = ("train", "--config", tiny_config, "--input", source, "--output", output)
@@ -171,9 +173,9 @@ def test_rights_that_go_while_training_leave_a_run_to_go_on_with(
 
     server.fault = fault
     line = ("train", "--config", tiny_config, "--input", "fake", "--output", "gs://butterflies/runs/gone")
-    broken = command(*line, env=reaching(server), timeout=SECONDS)
+    broken = command(*line, env=server.environment, timeout=SECONDS)
     assert_one_line_error(broken, "no permission to write gs://butterflies/runs/gone")
     server.fault = gcs.no_fault
-    again = command(*line, env=reaching(server), timeout=SECONDS)
+    again = command(*line, env=server.environment, timeout=SECONDS)
     assert again.returncode == 0, again.stderr
     assert "going on from step 100 of 200" in again.stderr

@@ -10,7 +10,7 @@ import pytest
 
 from butterflyer_jax import UserError, runs
 from butterflyer_jax.data.build import INFO_FILE
-from tests.conftest import Command, assert_one_line_error, folder_members, make_photo, make_zip
+from tests.conftest import Command, assert_one_line_error, folder_members, make_photo, make_zip, on_devices
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_configs_that_are_none(train: Command, command: Command, tmp_path: Path)
 
 
 def test_devices_that_are_not_there(train: Command, tmp_path: Path) -> None:
-    env = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    env = on_devices(2) | {"JAX_PLATFORMS": "cpu"}
     assert_one_line_error(train("fake", "--gpu", 3, env=env), "--gpu 3: this machine has 2 device(s) of kind cpu")
     assert_one_line_error(train("fake", "--gpu", 0, env=env), "--gpu 0")
     assert_one_line_error(train("fake", "--config.batch_size=7", env=env), "batch_size = 7 must be a multiple of the 2")
@@ -128,7 +128,7 @@ def test_runs_that_are_none(command: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "launch", "sweep"])
 def test_help_suffices_and_is_quick(command: Command, name: str) -> None:
-    result = command(name, "--help")
+    result = command(name, "--help", alone=True)
     assert result.returncode == 0
     assert f"python -m butterflyer_jax.{name} --" in result.stdout
     if name in ("train", "sweep"):

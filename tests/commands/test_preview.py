@@ -19,7 +19,7 @@ def test_stages_are_timed_and_a_batch_is_drawn(
 ) -> None:
     picture = tmp_path / "pictures" / "batch.png"
     line = ["--input", dataset, "--config", tiny_config, "--batches", 3, "--config.data.mode=jpeg"]
-    result = command("data.pipeline", *line, "--benchmark", "--grid", picture)
+    result = command("data.pipeline", *line, "--benchmark", "--grid", picture, alone=True)
     assert result.returncode == 0, result.stderr
     wrote, header, *rows = result.stdout.splitlines()
     assert wrote == f"wrote {picture}: 8 photographs of the first batch"

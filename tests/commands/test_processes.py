@@ -8,13 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import gcs
 from tests.commands.test_train import KILL_WITHIN_AN_EPOCH, final_arrays, records
-from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error
+from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error, on_devices
 
 NUM_PROCESSES = 2
 # A process that lost the others must not wait for minutes.
@@ -27,7 +29,9 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def train_together(cache: Path, *arguments: object, vertex: bool = False) -> list[subprocess.CompletedProcess[str]]:
+def train_together(
+    cache: Path, *arguments: object, vertex: bool = False, env: Mapping[str, str] | None = None
+) -> list[subprocess.CompletedProcess[str]]:
     """Runs the command as two processes of two devices each; ends one that outlives the other's death."""
     port = free_port()
     processes = []
@@ -35,7 +39,8 @@ def train_together(cache: Path, *arguments: object, vertex: bool = False) -> lis
         line = [sys.executable, "-m", "butterflyer_jax.train", *map(str, arguments)]
         environment = os.environ | {
             "BUTTERFLYER_CACHE": str(cache),
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+            **on_devices(2),
+            **(env or {}),
         }
         if vertex:
             pools = {"workerpool0": [f"127.0.0.1:{port}"], "workerpool1": ["127.0.0.1:1"]}
@@ -94,6 +99,34 @@ def test_killed_and_started_again_ends_the_same(
     for one, other in zip(final_arrays(tmp_path / "run"), final_arrays(run_of_two), strict=True):
         np.testing.assert_array_equal(one, other)
     assert records(tmp_path / "run") == records(run_of_two)
+
+
+@pytest.mark.gcs
+def test_in_a_bucket_killed_and_started_again_ends_the_same(
+    run_of_two: Path, dataset: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    """Each process writes its part of a checkpoint, and one what is told of the steps."""
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH)
+    with gcs.serve() as server:
+        server.fault = gcs.now_and_then
+        line = ("--input", dataset, "--output", "gs://butterflies/run")
+        killed, _ = train_together(tmp_path / "cache", "--config", deadly, *line, env=server.environment)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        # On other machines, as far as their disks tell.
+        first, second = train_together(tmp_path / "others", "--config", tiny_config, *line, env=server.environment)
+        assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+        assert "going on from step 4 of 8" in first.stderr
+        server.fault = gcs.no_fault
+        run = server.download("butterflies/run", tmp_path / "run")
+    for one, other in zip(final_arrays(run), final_arrays(run_of_two), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert records(run) == records(run_of_two)
+    assert {path.name for path in (run / "checkpoints" / "8" / "variables").glob("ocdbt.process_*")} == {
+        "ocdbt.process_0",
+        "ocdbt.process_1",
+    }
+    assert not list((tmp_path / "others" / "runs").iterdir()), "the local sides of the run are gone"
 
 
 def test_a_run_of_two_goes_on_and_is_evaluated_alone(

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.commands.test_train import final_arrays, records
-from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error
+from tests.conftest import TINY_CONFIG, Command, assert_one_line_error
 
 # The config file is Python: it sends this process a signal when the third step is logged.
 SIGNAL_AT_STEP_3 = """
@@ -110,19 +107,15 @@ def test_time_patience_and_target_end_a_run(dataset: Path, tiny_config: Path, tm
     assert "reached the target" in on.stdout
 
 
-def test_killed_ten_times_ends_as_if_never(trained_run: Path, dataset: Path, tmp_path: Path) -> None:
+def test_killed_ten_times_ends_as_if_never(trained_run: Path, dataset: Path, tmp_path: Path, command: Command) -> None:
     """A chain: each start goes on from what the one before left, and dies a little later."""
     deadly = tmp_path / "deadly.py"
     deadly.write_text(TINY_CONFIG + DEADLY)
-    line = [sys.executable, "-m", "butterflyer_jax.train", "--config", deadly, "--input", dataset]
-    line += ["--output", tmp_path / "run"]
-    environment = os.environ | {"BUTTERFLYER_CACHE": str(tmp_path / "cache")}
+    line = ["--config", deadly, "--input", dataset, "--output", tmp_path / "run"]
     for moment in range(NUM_MOMENTS):
-        killed = subprocess.run(
-            [*map(str, line)], cwd=ROOT, env=environment | {"MOMENT": str(moment)}, capture_output=True, text=True
-        )
+        killed = command("train", *line, env={"MOMENT": str(moment)})
         assert killed.returncode == -signal.SIGKILL, (moment, killed.stderr)
-    whole = subprocess.run([*map(str, line)], cwd=ROOT, env=environment, capture_output=True, text=True)
+    whole = command("train", *line)
     assert whole.returncode == 0, whole.stderr
     for one, other in zip(final_arrays(trained_run), final_arrays(tmp_path / "run"), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -207,7 +200,7 @@ def test_a_sweep_is_one_table_and_goes_on(dataset: Path, tmp_path: Path, command
     config = tmp_path / "sweep.py"
     config.write_text(TINY_CONFIG + SWEEP)
     line = ["--config", config, "--input", dataset, "--output", tmp_path / "sweep", "--config.num_epochs=1"]
-    first = command("sweep", *line)
+    first = command("sweep", *line, alone=True)
     assert first.returncode == 0, first.stderr
     rows = [*csv.DictReader((tmp_path / "sweep" / "results.csv").read_text().splitlines())]
     assert {row["optim.name"] for row in rows} == {"sgd", "adamw"}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,14 +17,23 @@ from butterflyer_jax.data import build
 from butterflyer_jax.data.build import INFO_FILE
 from butterflyer_jax.data.butterflies.butterflies_dataset_builder import ButterfliesConfig
 from tests.conftest import ROOT, folder_members, make_zip
+from tests.forking import ForkServer
 
 FILES = {"data_card.json", "data_card.html", "train.csv", "val.csv", "test.csv", "rejects.csv", "duplicates.csv"}
+Build = Callable[..., "subprocess.CompletedProcess[str]"]
+SECONDS = 300
 
 
-def tfds_build(data_dir: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    tfds = Path(sys.executable).parent / "tfds"
-    line = [tfds, "build", "butterflyer_jax/data/butterflies", "--data_dir", data_dir, *arguments]
-    return subprocess.run([*map(str, line)], cwd=ROOT, capture_output=True, text=True, timeout=300)
+@pytest.fixture
+def tfds_build(fork_server: ForkServer) -> Build:
+    def run(data_dir: Path, *arguments: object, alone: bool = False) -> subprocess.CompletedProcess[str]:
+        line = ["build", "butterflyer_jax/data/butterflies", "--data_dir", str(data_dir), *map(str, arguments)]
+        if not alone:
+            return fork_server.run("tensorflow_datasets.scripts.cli.main", line, os.environ, ROOT, SECONDS)
+        tfds = str(Path(sys.executable).parent / "tfds")
+        return subprocess.run([tfds, *line], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+
+    return run
 
 
 def assert_refused(result: subprocess.CompletedProcess[str], reason: str) -> None:
@@ -33,20 +44,20 @@ def assert_refused(result: subprocess.CompletedProcess[str], reason: str) -> Non
     assert reason in last
 
 
-def test_the_only_zip_of_a_folder(tmp_path: Path, raw_zip: Path) -> None:
+def test_the_only_zip_of_a_folder(tmp_path: Path, raw_zip: Path, tfds_build: Build) -> None:
     data, manual_dir = tmp_path / "data", tmp_path / "manual"
-    result = tfds_build(data, "--manual_dir", raw_zip.parent)
+    result = tfds_build(data, "--manual_dir", raw_zip.parent, alone=True)
     assert result.returncode == 0, result.stderr
     folder = data / "butterflies" / "default" / "1.0.0"
     assert {INFO_FILE, *FILES} <= {path.name for path in folder.iterdir()}
     assert tfds_build(data, "--manual_dir", raw_zip.parent).returncode == 0, "built already, and of the same zip"
     make_zip(manual_dir / "other.zip", folder_members(5))
-    assert_refused(tfds_build(data, "--manual_dir", manual_dir), "was built from another zip")
+    assert_refused(tfds_build(data, "--manual_dir", manual_dir, alone=True), "was built from another zip")
     (manual_dir / "other.zip").rename(manual_dir / "raw.tar")
     assert_refused(tfds_build(tmp_path / "new", "--manual_dir", manual_dir), "must hold exactly one .zip; found: none")
 
 
-def test_every_parameter_by_config_and_beam_by_flag(tmp_path: Path, raw_zip: Path) -> None:
+def test_every_parameter_by_config_and_beam_by_flag(tmp_path: Path, raw_zip: Path, tfds_build: Build) -> None:
     """On DirectRunner with processes, as a cluster would do it: no worker shares memory with another."""
     parameters = {
         "archive": str(raw_zip),
@@ -76,7 +87,7 @@ def test_every_parameter_by_config_and_beam_by_flag(tmp_path: Path, raw_zip: Pat
     assert_refused(tfds_build(tmp_path, "--config", other), "was built with image_size=32")
 
 
-def test_parameters_that_are_none(tmp_path: Path, raw_zip: Path) -> None:
+def test_parameters_that_are_none(tmp_path: Path, raw_zip: Path, tfds_build: Build) -> None:
     for values, reason in {
         '{"imagesize": 64}': "unknown field imagesize",
         '{"archive": 5}': "field archive of the builder config must be a text",

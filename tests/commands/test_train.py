@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.conftest import SPECIES, TINY_CONFIG, Command, assert_one_line_error
+from tests.conftest import SPECIES, TINY_CONFIG, Command, assert_one_line_error, on_devices
 
 SPEEDS = {"step_ms", "images_per_second", "images_per_second_per_device", "tflops_per_device", "mfu"}
 TIMES = {*SPEEDS, "data_wait", "host_memory_mib"}
@@ -143,7 +143,7 @@ def test_another_config_on_the_same_folder_is_refused_with_the_difference(
 
 
 def test_evaluate_and_predict_a_run(trained_run: Path, raw_zip: Path, tmp_path: Path, command: Command) -> None:
-    result = command("evaluate", "--run", trained_run)
+    result = command("evaluate", "--run", trained_run, alone=True)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((trained_run / "eval" / "test" / "metrics.json").read_text())
     assert metrics["count"] == 12
@@ -169,14 +169,11 @@ def test_evaluate_and_predict_a_run(trained_run: Path, raw_zip: Path, tmp_path: 
         archive.extractall(tmp_path, names)
     (tmp_path / "broken.jpg").write_text("hello")
     good = [tmp_path / name for name in names]
-    result = command(
-        "predict", "--run", trained_run, good[0], tmp_path / "broken.jpg", tmp_path / "none.jpg", *good[1:]
-    )
+    images = (good[0], tmp_path / "broken.jpg", tmp_path / "none.jpg", *good[1:])
+    result = command("predict", "--run", trained_run, *images, alone=True)
     assert result.returncode == 1
     answers = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [a["image"] for a in answers] == [
-        str(path) for path in (good[0], tmp_path / "broken.jpg", tmp_path / "none.jpg", *good[1:])
-    ]
+    assert [a["image"] for a in answers] == [*map(str, images)]
     assert "not decodable" in answers[1]["error"]
     assert answers[2]["error"] == "No such file or directory"
     assert_one_line_error(result, "2 of 5 images could not be read")
@@ -227,7 +224,7 @@ def test_a_predictor_takes_paths_bytes_images_and_arrays(trained_run: Path, tmp_
 def test_a_raw_zip_is_built_once_and_reused(raw_zip: Path, tiny_config: Path, tmp_path: Path, command: Command) -> None:
     arguments = ["--config", tiny_config, "--input", raw_zip, "--config.num_epochs=1", "--gpu", 1]
     # As people type it: relative to where they are.
-    first = command("train", *arguments, "--output", "one", cwd=tmp_path)
+    first = command("train", *arguments, "--output", "one", cwd=tmp_path, alone=True)
     assert first.returncode == 0, first.stderr
     assert "preparing photographs: 60 of 60" in first.stderr
     assert "epoch 1/1" in first.stderr
@@ -284,10 +281,9 @@ def test_layouts_may_change_when_a_run_goes_on(
     line = ["--config", tiny_config, "--input", dataset, "--output", tmp_path / "run", "--config.precision=float16"]
     line += ["--config.model.head=fc", "--config.checkpoint.every_steps=4"]
     split = ["--config.parallel.fsdp=true", "--config.parallel.model_devices=2", "--config.model.remat=blocks"]
-    eight = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     deadly = tmp_path / "deadly.py"
     deadly.write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH)
-    killed = command("train", *["--config", deadly, *line[2:]], *split, env=eight)
+    killed = command("train", *["--config", deadly, *line[2:]], *split, env=on_devices(8))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     again = command("train", *line)
     assert again.returncode == 0, again.stderr

@@ -48,7 +48,9 @@ def test_a_run_goes_on_with_another_export(
 
 def test_the_command_writes_into_a_folder_or_a_file(trained_run: Path, tmp_path: Path, command: Command) -> None:
     for target, file in {"out": "out/model.safetensors", "named.safetensors": "named.safetensors"}.items():
-        result = command("export", "--run", trained_run, "--format", "safetensors", "--to", tmp_path / target)
+        result = command(
+            "export", "--run", trained_run, "--format", "safetensors", "--to", tmp_path / target, alone=True
+        )
         assert result.returncode == 0, result.stderr
         assert result.stdout.startswith(f"wrote {tmp_path / file}, ")
         assert {f"{Path(file).name}.card.json", f"{Path(file).name}.species.txt"} <= {

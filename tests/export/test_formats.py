@@ -70,7 +70,7 @@ def test_the_names_of_torchvision() -> None:
 
 
 def test_safetensors_in_torch(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="torch is too large to be installed for this")
     network = make_network(**KINDS["vgg11 normalised, odd side"])
     probabilities = written("safetensors", network, tmp_path)["probabilities"]
     np.testing.assert_allclose(probabilities(noise(network)), reference.answers(network, noise(network)), atol=2e-5)
