@@ -20,11 +20,8 @@ from tests import trainings
 from tests.conftest import on_devices
 
 NUM_STEPS = 3
-# (fsdp, model_devices, gradient_accumulation, remat); any three of them in every combination.
-LAYOUTS = [
-    (bool(fsdp), 1 + split, 1 + accumulated, ("none", "blocks")[fsdp ^ split ^ accumulated])
-    for fsdp, split, accumulated in itertools.product((0, 1), repeat=3)
-]
+# (fsdp, model_devices, gradient_accumulation, remat), in every combination.
+LAYOUTS = [*itertools.product((False, True), (1, 2), (1, 2), ("none", "blocks"))]
 
 
 def on_eight_devices(expression: str) -> Any:

@@ -126,7 +126,7 @@ def test_runs_that_are_none(command: Command, tmp_path: Path) -> None:
     assert_one_line_error(command("evaluate", "--run", tmp_path, "--split", "all"), "invalid choice: 'all'")
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "launch", "sweep"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "launch", "sweep", "app"])
 def test_help_suffices_and_is_quick(command: Command, name: str) -> None:
     result = command(name, "--help", alone=True)
     assert result.returncode == 0
