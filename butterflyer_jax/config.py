@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard, TypeVar
 
-from butterflyer_jax.config_limits import CHOICES, RANGES
+from butterflyer_jax import config_limits
 
 T = TypeVar("T")
 
@@ -233,15 +233,8 @@ class Config:
         """
         flat = flatten(self)
         for name, (value, field_type) in flat.items():
-            _check_type(name, value, field_type)
-        for name, (low, high) in RANGES.items():
-            value = flat[name][0]
-            if not low <= value <= high:
-                raise UserError(f"config field {name} = {value!r} must lie between {low} and {high}")
-        for name, choices in CHOICES.items():
-            value = flat[name][0]
-            if value not in choices:
-                raise UserError(f"config field {name} = {value!r} must be one of {', '.join(choices)}")
+            if problem := config_limits.problem(name, value, field_type):
+                raise UserError(f"config field {name} = {value!r} {problem}")
         for name in ("model.pretrained_allow", "optim.freeze"):
             try:
                 re.compile(flat[name][0])
@@ -326,21 +319,3 @@ def describe(config_type: type[Any] = Config, prefix: str = "") -> list[tuple[st
 
 def _is_section(field_type: Any) -> TypeGuard[type]:
     return isinstance(field_type, type) and dataclasses.is_dataclass(field_type)
-
-
-def _check_type(name: str, value: Any, field_type: Any) -> None:
-    if field_type is float:
-        right = isinstance(value, (int, float)) and not isinstance(value, bool)
-    elif field_type is int:
-        right = isinstance(value, int) and not isinstance(value, bool)
-    elif field_type in (bool, str):
-        right = isinstance(value, field_type)
-    else:  # an RGB triple
-        right = isinstance(value, tuple) and len(value) == 3 and all(isinstance(v, (int, float)) for v in value)
-    if isinstance(value, str) and not value.isprintable():
-        raise UserError(f"config field {name} = {value!r} has letters that cannot be printed")
-    if not right:
-        wanted = (
-            getattr(field_type, "__name__", str(field_type)) if field_type in (bool, str, int, float) else field_type
-        )
-        raise UserError(f"config field {name} = {value!r} must be of type {wanted}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 _POSITIVE = (1, 2**31)
 _SHARE = (0.0, 1.0)
 RANGES: dict[str, tuple[float, float]] = {
@@ -81,3 +83,35 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "tracking.wandb": ("off", "online", "offline"),
     "checkpoint.metric": ("top1", "top5", "balanced_accuracy", "loss"),
 }
+
+
+def problem(name: str, value: Any, field_type: Any) -> str:
+    """Returns what is wrong with the value of a field, as the end of a sentence; empty where nothing is.
+
+    Args:
+      name: of the field, with its section.
+      value: that it has.
+      field_type: bool, int, float, str, or the type of an RGB triple.
+    """
+    if isinstance(value, str) and not value.isprintable():
+        return "has letters that cannot be printed"
+    if not _has_type(value, field_type):
+        return f"must be of type {field_type.__name__ if field_type in (bool, str, int, float) else field_type}"
+    if name in RANGES:
+        low, high = RANGES[name]
+        if not low <= value <= high:
+            return f"must lie between {low} and {high}"
+    if name in CHOICES and value not in CHOICES[name]:
+        return f"must be one of {', '.join(CHOICES[name])}"
+    return ""
+
+
+def _has_type(value: Any, field_type: Any) -> bool:
+    if field_type is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if field_type is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if field_type in (bool, str):
+        return isinstance(value, field_type)
+    # An RGB triple.
+    return isinstance(value, tuple) and len(value) == 3 and all(isinstance(v, (int, float)) for v in value)
