@@ -13,43 +13,19 @@ Public names are loaded when they are first used: importing the package imports 
 the function itself.
 """
 
-from __future__ import annotations
+from importlib import metadata
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from etils import epy
 
-if TYPE_CHECKING:
-    from butterflyer_jax.cli import load_config
-    from butterflyer_jax.config import Config, UserError
-    from butterflyer_jax.data.build import build
-    from butterflyer_jax.evaluate import evaluate
-    from butterflyer_jax.export import export
-    from butterflyer_jax.predictor import Predictor
-    from butterflyer_jax.train import train
-
-__version__ = "0.1.0"
+__version__ = metadata.version("butterflyer-jax")
 __all__ = ["build", "load_config", "train", "evaluate", "Predictor", "export", "Config", "UserError"]
 
-_HOMES = {
-    "Config": "butterflyer_jax.config",
-    "Predictor": "butterflyer_jax.predictor",
-    "UserError": "butterflyer_jax.config",
-    "build": "butterflyer_jax.data.build",
-    "load_config": "butterflyer_jax.cli",
-}
-
-
-# Modules that are called as the function of their name.
-_CALLABLE = ("train", "evaluate", "export")
-
-
-def __getattr__(name: str) -> Any:
-    if name in _CALLABLE:
-        return importlib.import_module(f"butterflyer_jax.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'butterflyer_jax' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+with epy.lazy_api_imports(globals()):
+    from butterflyer_jax.cli import load_config
+    from butterflyer_jax.config import Config
+    from butterflyer_jax.data.build import build
+    from butterflyer_jax.errors import UserError
+    from butterflyer_jax.evaluate import evaluate
+    from butterflyer_jax.export import export
+    from butterflyer_jax.inference.predictor import Predictor
+    from butterflyer_jax.train import train

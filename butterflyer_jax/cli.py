@@ -8,12 +8,14 @@ import logging
 import os
 import sys
 import tempfile
+import types
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from butterflyer_jax.config import Config, UserError, describe
+from butterflyer_jax.config import Config, describe
+from butterflyer_jax.errors import UserError
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -108,13 +110,13 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
     from absl import flags
     from ml_collections import config_flags
 
-    path = os.fspath(path or Path(__file__).with_name("defaults.py"))
+    path = os.fspath(path or __file__)
     if path.startswith("gs://"):
-        from butterflyer_jax.data import bucket
+        from butterflyer_jax.storage import remote
 
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / path.rsplit("/", 1)[-1]
-            copy.write_bytes(bucket.read_bytes(path))
+            copy.write_bytes(remote.read_bytes(path))
             return load_config(copy, overrides)
     if not Path(path).is_file():
         raise UserError(f"no such config file: {path}")
@@ -178,3 +180,22 @@ def install_excepthook() -> None:
             default(kind, error, trace)  # type: ignore[arg-type]
 
     sys.excepthook = hook
+
+
+class CallableModule(types.ModuleType):
+    """A module with a function of its own name."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls that function."""
+        return getattr(self, self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+
+def make_callable(name: str) -> None:
+    """Makes a module callable; as a command it is none."""
+    if name != "__main__":
+        sys.modules[name].__class__ = CallableModule
+
+
+def get_config() -> Config:
+    """Returns the defaults of all fields: this file is the config file where none is given."""
+    return Config()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
+
+STDERR = 2
 
 T = TypeVar("T")
 
@@ -167,3 +172,75 @@ class TrainingDisplay:
     def _draw(self, **fields: Any) -> None:
         if self._bar:
             self._bar.update(self._task, refresh=True, **fields)
+
+
+@contextlib.contextmanager
+def without_stderr() -> Iterator[None]:
+    """Discards what is written to stderr in the block, by native code too.
+
+    TensorFlow greets with two lines about oneDNN whatever its log level. Switching oneDNN off would silence them, but
+    its memory allocator goes with it, and JPEGs are then decoded at two thirds of the speed.
+    """
+    sys.stderr.flush()
+    kept, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, STDERR)
+        yield
+    finally:
+        os.dup2(kept, STDERR)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts with.
+
+    Attributes:
+      photographs: train, val and test photographs.
+      num_species: species.
+      dataset: where the photographs are.
+      run: its folder.
+      variant: of the network.
+      num_parameters: of the network.
+      precision: of the computation.
+      devices: how many, of which kind.
+      start_step: steps done before.
+      total_steps: steps in all.
+    """
+
+    photographs: tuple[int, int, int]
+    num_species: int
+    dataset: str
+    run: str
+    variant: str
+    num_parameters: int
+    precision: str
+    devices: str
+    start_step: int
+    total_steps: int
+
+    def show(self, more: Sequence[tuple[str, str]] = ()) -> None:
+        """Shows it, with `more` rows (label, value), such as the memory of a device."""
+        train, val, test = self.photographs
+        photographs = f"{train} train, {val} val, {test} test photographs of {self.num_species} species"
+        steps, plan = f"{self.total_steps}", f"{self.total_steps} steps"
+        if self.start_step:
+            steps = plan = f"going on from step {self.start_step} of {self.total_steps}"
+        rows = [
+            ("data", photographs),
+            ("", self.dataset),
+            ("model", f"{self.variant}, {self.num_parameters:,} parameters"),
+            ("devices", self.devices),
+            ("precision", self.precision),
+            *more,
+            ("steps", steps),
+            ("run", self.run),
+        ]
+        lines = [
+            f"data: {photographs} in {self.dataset}",
+            f"run: {self.run}, {self.variant} with {self.num_parameters:,} parameters in {self.precision} "
+            f"on {self.devices}, {plan}",
+            *(f"{label}: {value}" for label, value in more),
+        ]
+        show_start(rows, lines)

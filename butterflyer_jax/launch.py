@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 from butterflyer_jax import cli
 from butterflyer_jax.cloud import estimate, machines, render, secret, vertex
 from butterflyer_jax.cloud.job import Job, custom_job, name_of
-from butterflyer_jax.config import Config, UserError
+from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
+from butterflyer_jax.errors import UserError
 
 if TYPE_CHECKING:
     from butterflyer_jax.cloud.vertex import Vertex

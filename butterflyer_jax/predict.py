@@ -19,11 +19,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from butterflyer_jax import cli, pictures_in
-from butterflyer_jax.config import UserError
+from butterflyer_jax import cli
 from butterflyer_jax.console import say
-from butterflyer_jax.heat_pictures import HeatPictures
-from butterflyer_jax.predictor import TOP, Predictor
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.inference import inputs
+from butterflyer_jax.inference.overlays import HeatPictures
+from butterflyer_jax.inference.predictor import TOP, Predictor
 
 
 def main(argv: Sequence[str]) -> None:
@@ -44,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
     write = _csv_writer(top, ["gradcam"] if pictures else []) if args.format == "csv" else _write_json
     start = time.perf_counter()
     count = failed = 0
-    for image, answer in _answers(predictor, pictures_in.pictures(args.images), top, args.flip, pictures):
+    for image, answer in _answers(predictor, inputs.pictures(args.images), top, args.flip, pictures):
         count += 1
         failed += "error" in answer
         write(image, answer)
@@ -59,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _answers(
     predictor: Predictor,
-    images: Iterable[pictures_in.Picture],
+    images: Iterable[inputs.Picture],
     top: int,
     flip: bool,
     pictures: HeatPictures | None,

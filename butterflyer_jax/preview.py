@@ -1,7 +1,7 @@
 """How fast batches come, stage by stage, and what the network sees of them.
 
-python -m butterflyer_jax.data.pipeline --input SRC --benchmark
-python -m butterflyer_jax.data.pipeline --input SRC --grid batch.png --config FILE [--config.FIELD=VALUE …]
+python -m butterflyer_jax.preview --input SRC --benchmark
+python -m butterflyer_jax.preview --input SRC --grid batch.png --config FILE [--config.FIELD=VALUE …]
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from butterflyer_jax import cli
-from butterflyer_jax.config import Config, UserError
+from butterflyer_jax.config import Config
+from butterflyer_jax.errors import UserError
 
 # Batches that pass before a stage is timed: those that were ready, and compilation.
 WARM_UP = 4
@@ -53,8 +54,8 @@ def stage_speeds(dataset: str | os.PathLike[str], config: Config, num_batches: i
     """
     import jax
 
-    from butterflyer_jax import sharding
-    from butterflyer_jax.data.pipeline import RecordData
+    from butterflyer_jax.data.input.record_data import RecordData
+    from butterflyer_jax.distributed import sharding
 
     mesh = sharding.make_mesh()
     accelerator = not sharding.on_cpu(mesh)
@@ -92,12 +93,13 @@ def _prepare(config: Config) -> Callable[[Any, int], Any]:
     """Returns the jitted `(batch, epoch) -> float32 [batch, image_size, image_size, 3]` of the train step."""
     import jax
 
-    from butterflyer_jax import augment, step
+    from butterflyer_jax.preprocessing import images as images_lib
+    from butterflyer_jax.training import step
 
     @jax.jit
     def prepare(batch: Any, epoch: Any) -> Any:
         keys = step.photo_keys(config.seed, epoch, batch["index"])
-        return augment.train_images(batch, keys, config)[0]
+        return images_lib.train_images(batch, keys, config)[0]
 
     return prepare
 
@@ -118,11 +120,12 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
     """
     from PIL import Image
 
-    from butterflyer_jax import drawing, sharding
-    from butterflyer_jax.data import storage
-    from butterflyer_jax.data.pipeline import RecordData
+    from butterflyer_jax.data.input.record_data import RecordData
+    from butterflyer_jax.distributed import sharding
+    from butterflyer_jax.report import drawing
+    from butterflyer_jax.storage import files, paths
 
-    target = storage.path(path)
+    target = paths.path(path)
     picture_format = Image.registered_extensions().get(target.suffix.lower())
     if picture_format not in Image.SAVE:
         raise UserError(f"--grid {path}: give it the suffix .png or .jpg")
@@ -133,15 +136,14 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
         names = [data.species[label] for label in batch["label"]][:MAX_GRID_PHOTOS]
     x = np.asarray(_prepare(config)(sharding.put_batch(batch, mesh), 0))[: len(names)]
     pixels = (x * np.asarray(config.model.std) + np.asarray(config.model.mean)).clip(0, 1) * 255
-    with storage.whole_file(target) as temporary, temporary.open("wb") as file:
+    with files.whole_file(target) as temporary, temporary.open("wb") as file:
         drawing.grid(np.rint(pixels).astype(np.uint8), names).save(file, picture_format)
     return len(names)
 
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
-    prog = "python -m butterflyer_jax.data.pipeline"
-    parser = cli.ArgumentParser(prog=prog, description=__doc__, epilog=cli.config_help())
+    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.preview", description=__doc__, epilog=cli.config_help())
     parser.add_argument("--input", required=True, metavar="SRC", help="raw zip or built data set, local or gs://")
     parser.add_argument("--config", metavar="FILE", help="config file (default: the defaults of all fields)")
     parser.add_argument("--benchmark", action="store_true", help="print images a second, stage by stage")
@@ -155,10 +157,10 @@ def main(argv: Sequence[str]) -> None:
     if args.batches < 1:
         raise UserError("--batches must be 1 at least")
     config = cli.load_config(args.config, cli.split_overrides(rest))
-    from butterflyer_jax.data import source
+    from butterflyer_jax.data import dataset as dataset_lib
 
-    dataset = source.resolve(args.input, config.build)
-    if dataset == source.FAKE:
+    dataset = dataset_lib.resolve(args.input, config.build)
+    if dataset == dataset_lib.FAKE:
         raise UserError("--input fake has no stages: give a raw zip or a built data set")
     if args.grid:
         print(f"wrote {args.grid}: {write_grid(dataset, config, args.grid)} photographs of the first batch")
@@ -166,3 +168,7 @@ def main(argv: Sequence[str]) -> None:
         print(f"{'stage, with those before it':<36}{'images/s':>10}{'a CPU-second':>14}")
         for row in stage_speeds(dataset, config, args.batches):
             print(f"{row.stage:<36}{row.images_per_second:>10,.0f}{row.images_per_cpu_second:>14,.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)

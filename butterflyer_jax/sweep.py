@@ -3,9 +3,9 @@
     python -m butterflyer_jax.sweep --config FILE --input SRC --output DIR [--config.FIELD=VALUE …]
     python -m butterflyer_jax.sweep --config FILE --input SRC --output DIR --wandb_file sweep.yaml
 
-The config file defines, beside get_config(), a function get_sweep() that returns a butterflyer_jax.search.Sweep. Each
-trial is a run of its own, DIR/trial_000 and so on; the table is DIR/results.csv, best first. The same command goes on
-where it was stopped.
+The config file defines, beside get_config(), a function get_sweep() that returns a
+butterflyer_jax.config.search.Sweep. Each trial is a run of its own, DIR/trial_000 and so on; the table is
+DIR/results.csv, best first. The same command resumes where it was stopped.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from butterflyer_jax import cli
-from butterflyer_jax.config import Config, UserError, flatten
+from butterflyer_jax.config import Config, flatten
+from butterflyer_jax.config.search import Sweep, Uniform
 from butterflyer_jax.console import say
-from butterflyer_jax.data import storage
-from butterflyer_jax.preempt import EXIT_CODES
-from butterflyer_jax.progress import rank
-from butterflyer_jax.search import Sweep, Uniform
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.metrics.classification import rank
+from butterflyer_jax.storage import files
+from butterflyer_jax.training.preemption import EXIT_CODES
 
 SWEEP_FILE, RESULTS_FILE = "sweep.json", "results.csv"
 
@@ -43,7 +44,7 @@ def load_sweep(path: str | os.PathLike[str], config: Config) -> Sweep:
     except Exception as error:
         raise UserError(f"cannot read the sweep of {path}: {error}") from error
     if not isinstance(sweep, Sweep):
-        raise UserError(f"{path} must define get_sweep() that returns a butterflyer_jax.search.Sweep")
+        raise UserError(f"{path} must define get_sweep() that returns a butterflyer_jax.config.search.Sweep")
     for name in (*sweep.grid, *sweep.random):
         if name not in flatten(config):
             raise UserError(f"the sweep of {path} tries an unknown config field {name}")
@@ -100,7 +101,7 @@ def run(
         if json.loads(file.read_text()) != json.loads(json.dumps(identity)):
             raise UserError(f"{folder} holds another sweep; take another --output, or the same config")
     else:
-        storage.write_text(file, json.dumps(identity, indent=2))
+        files.write_text(file, json.dumps(identity, indent=2))
     rows = []
     for number, values in enumerate(trials):
         name = f"trial_{number:03}"
@@ -130,14 +131,14 @@ def _train(
         if code in EXIT_CODES.values() or code < 0:
             raise UserError(f"{folder.name} was stopped; the same command goes on from there")
         # Imported here: `--help` should answer at once.
-        from butterflyer_jax import broken
+        from butterflyer_jax.training import nonfinite
 
         # A trial that broke, by a rate that is too high say, has shown what it has to.
-        broke = (folder / broken.FOLDER).exists()
+        broke = (folder / nonfinite.FOLDER).exists()
         if code and not broke:
             raise UserError(f"{folder.name} could not be trained, as said above; the same command tries again")
         best = {} if broke else _best_evaluation(folder, config)
-        storage.write_text(done, json.dumps({"exit_code": code, **best}))
+        files.write_text(done, json.dumps({"exit_code": code, **best}))
     return json.loads(done.read_text())
 
 
@@ -159,7 +160,7 @@ def _ranked(rows: list[dict[str, Any]], config: Config) -> list[dict[str, Any]]:
 
 def _write_results(file: Path, rows: list[dict[str, Any]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    storage.write_csv(file, names, [[row.get(name, "") for name in names] for row in rows])
+    files.write_csv(file, names, [[row.get(name, "") for name in names] for row in rows])
 
 
 def main(argv: Sequence[str]) -> None:
@@ -176,7 +177,7 @@ def main(argv: Sequence[str]) -> None:
     if args.wandb_file:
         content = wandb_sweep(sweep, args.config, args.input, args.output, config.checkpoint.metric, overrides)
         # JSON is YAML.
-        storage.write_text(args.wandb_file, json.dumps(content, indent=2) + "\n")
+        files.write_text(args.wandb_file, json.dumps(content, indent=2) + "\n")
         print(f"wrote {args.wandb_file}: give it to `wandb sweep {args.wandb_file}`")
         return
     rows = run(sweep, config, args.config, args.input, args.output, overrides)

@@ -16,13 +16,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from butterflyer_jax import cli, distributed, environment
-from butterflyer_jax.callable_module import make_callable
+from butterflyer_jax import cli
+from butterflyer_jax.cli import make_callable
 from butterflyer_jax.cloud import secret
-from butterflyer_jax.config import Config, TrackingConfig, UserError
-from butterflyer_jax.console import TrainingDisplay, say
-from butterflyer_jax.preempt import EXIT_CODES, Preemption
-from butterflyer_jax.startup import Start
+from butterflyer_jax.config import Config, TrackingConfig
+from butterflyer_jax.console import Start, TrainingDisplay, say
+from butterflyer_jax.distributed import processes
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.training.preemption import EXIT_CODES, Preemption
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def train(
     input: str | os.PathLike[str],
     output: str | os.PathLike[str],
     num_devices: int | None = None,
-    place: distributed.Place | None = None,
+    place: processes.Place | None = None,
 ) -> Summary:
     """Trains, or goes on with, the run in `output`.
 
@@ -70,37 +71,31 @@ def train(
     began = time.perf_counter()
     config.validate()
     preemption = Preemption(config.stop.max_minutes)
-    speaks = environment.prepare(config, place)
+    speaks = processes.prepare(config, place)
     # Imported here, not above: `--help` and a wrong path should answer at once.
     import jax
 
-    from butterflyer_jax import (
-        batch_size,
-        compilation,
-        finish,
-        gallery,
-        loop,
-        mirror,
-        pretrained,
-        runs,
-        sharding,
-        step,
-        tracking,
-    )
-    from butterflyer_jax.checkpoint import Checkpointer
-    from butterflyer_jax.data import source
-    from butterflyer_jax.profiling import Cost, ProfileWindow, measure_peak_flops
-    from butterflyer_jax.program import image_size_at, make_program
-    from butterflyer_jax.progress import Progress
+    from butterflyer_jax import runs, tracking
+    from butterflyer_jax.data import dataset as dataset_lib
+    from butterflyer_jax.distributed import sharding
+    from butterflyer_jax.runs import sync
+    from butterflyer_jax.runs.checkpoint import Checkpointer
+    from butterflyer_jax.training import batch_size, compilation, finish, loop, pretrained, validation_images
+    from butterflyer_jax.training import state as state_lib
+    from butterflyer_jax.training.early_stopping import Progress
+    from butterflyer_jax.training.profiling import Cost, ProfileWindow, measure_peak_flops
+    from butterflyer_jax.training.setup import image_size_at, make_program
 
     mesh = sharding.make_mesh(num_devices, config.parallel.model_devices)
     runs.refuse_other_folders(output)
     # Before the data set is built: that may take long, and this tells at once what does not fit.
     config, start_weights = pretrained.settle(config, output)
-    dataset = source.resolve(input, config.build)
+    dataset = dataset_lib.resolve(input, config.build)
 
-    def open_data(config: Config) -> source.Data:
-        return source.open_data(dataset, config, not sharding.on_cpu(mesh), jax.process_index(), jax.process_count())
+    def open_data(config: Config) -> dataset_lib.Data:
+        return dataset_lib.open_data(
+            dataset, config, not sharding.on_cpu(mesh), jax.process_index(), jax.process_count()
+        )
 
     if not config.batch_size:
         config = config.replace(batch_size=batch_size.settle(config, output, open_data, mesh))
@@ -115,7 +110,7 @@ def train(
             initial_values = pretrained.match(start_weights, shapes, config.model, data.species)
             del start_weights
         run = runs.open_or_create(output, config, data.species, dataset, data.fingerprint)
-        local = stack.enter_context(contextlib.closing(mirror.Mirror(run.folder, speaks)))
+        local = stack.enter_context(contextlib.closing(sync.Mirror(run.folder, speaks)))
         # What is told of steps is in a bucket before their checkpoint is.
         checkpointer = Checkpointer(run.checkpoints, config.checkpoint, before_save=local.copy)
         stack.enter_context(contextlib.closing(checkpointer))
@@ -123,7 +118,7 @@ def train(
         total_steps = config.num_epochs * data.steps_per_epoch
         train_steps, more = program.train_steps, []
         if start_step < total_steps:
-            batch = step.abstract_batch(data.photo_spec(), config.batch_size, mesh)
+            batch = state_lib.abstract_batch(data.photo_spec(), config.batch_size, mesh)
             first_size = image_size_at(config, start_step, total_steps)
             compiled = {
                 size: compilation.compile_step(program.train_steps[size], program.abstract_state, batch, mesh)
@@ -136,9 +131,9 @@ def train(
             more = [("step", f"compiled in {seconds:.1f} s"), ("memory", f"a device {largest.memory}")]
             train_steps = {size: one.call for size, one in compiled.items()}
         if start_step:
-            state, progress = loop.restore_state(checkpointer, start_step, program.abstract_state, data)
+            state, progress = state_lib.restore_state(checkpointer, start_step, program.abstract_state, data)
         else:
-            state, progress = step.create_state(program.model, program.tx, config, mesh), Progress()
+            state, progress = state_lib.create_state(program.model, program.tx, config, mesh), Progress()
             if initial_values:
                 state = pretrained.insert(state, initial_values)
         start = Start(
@@ -181,7 +176,7 @@ def train(
                 preemption=preemption,
                 config=config,
                 mesh=mesh,
-                gallery=gallery.open_gallery(program.model.apply, data.species, trackers, config, mesh),
+                gallery=validation_images.open_gallery(program.model.apply, data.species, trackers, config, mesh),
                 folder=run.folder,
             )
         best_step = checkpointer.best_step() or total_steps
@@ -226,7 +221,7 @@ def main(argv: Sequence[str]) -> None:
     )
     args, rest = parser.parse_known_args(argv)
     config = cli.load_config(args.config, cli.split_overrides(rest))
-    place = distributed.from_flags(args.coordinator, args.num_processes, args.process_id)
+    place = processes.from_flags(args.coordinator, args.num_processes, args.process_id)
     secret.resolve(os.environ)
     if args.find_lr or args.sanity or args.replay:
         _check(config, args)
@@ -246,22 +241,23 @@ def main(argv: Sequence[str]) -> None:
 
 def _check(config: Config, args: argparse.Namespace) -> None:
     """Does what is asked for before a run, or after it broke."""
-    environment.prepare(config, None)
-    from butterflyer_jax import checks, runs
+    processes.prepare(config, None)
+    from butterflyer_jax import runs
+    from butterflyer_jax.training import diagnostics
 
     input, output = args.input, args.output
     if args.replay:
-        print(checks.replay(config, output))
+        print(diagnostics.replay(config, output))
         return
     runs.refuse_other_folders(output)
     if not config.batch_size:
         raise UserError("--find_lr and --sanity need a batch_size, not 0")
     if args.find_lr:
-        found = checks.find_learning_rate(config, input, output)
+        found = diagnostics.find_learning_rate(config, input, output)
         print(f"the loss fell fastest at learning rate {found.suggestion:.2g}: see {output}/find_lr.png")
         print(f"next: --config.optim.learning_rate={found.suggestion:.2g}")
     if args.sanity:
-        fit = checks.overfit_one_batch(config, input, output)
+        fit = diagnostics.overfit_one_batch(config, input, output)
         word = "learned" if fit.learned else "not learned"
         print(f"one batch {word}: loss {fit.losses[0]:.3f} to {fit.losses[-1]:.3f} in {len(fit.losses)} steps")
         if not fit.learned:

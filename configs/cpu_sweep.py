@@ -7,7 +7,7 @@ Machine: 2 cores of an AMD EPYC, about a minute a trial of ten epochs.
 
 from butterflyer_jax import load_config
 from butterflyer_jax.config import Config
-from butterflyer_jax.search import Sweep, Uniform
+from butterflyer_jax.config.search import Sweep, Uniform
 
 
 def get_config() -> Config:

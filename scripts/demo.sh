@@ -9,7 +9,7 @@ step() { echo; echo "== $1"; }
 SECONDS=0
 
 step "draw a raw zip of 8 invented species"
-python -m butterflyer_jax.data.synthetic --output demo/raw/butterflies.zip
+python -m butterflyer_jax.synthetic --output demo/raw/butterflies.zip
 
 step "build records"
 tfds build butterflyer_jax/data/butterflies --manual_dir demo/raw --data_dir demo/data >demo/build.log 2>&1 || {

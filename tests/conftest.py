@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.forking import ForkServer
+from tests.helpers.fork_server import ForkServer
 
 # The same examples on every machine, and no time limit that a busy one could miss.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)

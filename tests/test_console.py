@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tests.terminal import Seen, on_terminal
+from tests.helpers.terminal import Seen, on_terminal
 
 COURSE = """
 import time
 from butterflyer_jax import console
-from butterflyer_jax.startup import Start
+from butterflyer_jax.console import Start
 
 start = Start((448, 96, 96), 8, "/data/[bold]/records", "/runs/first", "vgg11", 578840, "float32", "1 cpu", START, 210)
 start.show([("memory", "1.5 GiB a device")])

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import load_config, train
-from butterflyer_jax.config import UserError
+from butterflyer_jax.errors import UserError
 from tests import images
 from tests.conftest import ROOT, folder_members, make_zip
 

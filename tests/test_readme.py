@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from butterflyer_jax import distributed, evaluate, launch, load_config, predict, preview, sweep, train
+from butterflyer_jax import evaluate, launch, load_config, predict, preview, sweep, train
 from butterflyer_jax.app import __main__ as app
-from butterflyer_jax.app import feedback, knowledge
+from butterflyer_jax.app import feedback
+from butterflyer_jax.app.knowledge import __main__
 from butterflyer_jax.cloud import vertex
-from butterflyer_jax.config import UserError
 from butterflyer_jax.data import build
+from butterflyer_jax.distributed import processes
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.export import __main__ as export
 from tests.conftest import ROOT, SPECIES, make_photo
 
@@ -23,13 +25,13 @@ COMMANDS = {
     "evaluate": evaluate.main,
     "export": export.main,
     "predict": predict.main,
-    "data.pipeline": preview.main,
+    "preview": preview.main,
     "sweep": sweep.main,
     "data.build": build.main,
     "launch": launch.main,
     "app": app.main,
     "app.feedback": feedback.main,
-    "app.knowledge": knowledge.main,
+    "app.knowledge": __main__.main,
 }
 # As the README exports them.
 VARIABLES = {
@@ -81,7 +83,7 @@ def test_every_file_and_config_that_the_readme_names_is_there() -> None:
 def test_every_command_line_is_one_that_the_commands_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     # There is nobody to join.
-    monkeypatch.setattr(distributed, "start", lambda place: None)
+    monkeypatch.setattr(processes, "start", lambda place: None)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "project")
 
     def no_account() -> None:

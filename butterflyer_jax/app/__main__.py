@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from butterflyer_jax import cli
 from butterflyer_jax.app.settings import Settings
-from butterflyer_jax.config import UserError
 from butterflyer_jax.console import say
+from butterflyer_jax.errors import UserError
 
 if TYPE_CHECKING:
     from butterflyer_jax.app.identify import Classifier
@@ -62,15 +62,14 @@ def main(argv: Sequence[str]) -> None:
     if min(settings.max_upload_bytes, settings.max_pixels, settings.max_batch) < 1 or min(rates) < 0:
         raise UserError("limits must be above 0 (a rate of 0 is no limit)")
 
-    from butterflyer_jax.app import knowledge
-    from butterflyer_jax.app.chat import answering
-    from butterflyer_jax.app.feedback import FeedbackStore
+    from butterflyer_jax.app.chat import answerers
+    from butterflyer_jax.app.feedback import FeedbackStore, KeptPhotographs
     from butterflyer_jax.app.identify import Identifier
-    from butterflyer_jax.app.kept import KeptPhotographs
-    from butterflyer_jax.app.service import Parts, create_service
+    from butterflyer_jax.app.knowledge import base
+    from butterflyer_jax.app.server.service import Parts, create_service
 
-    known = knowledge.load(extra=args.species)
-    answerer = answering.make_answerer(os.environ, known)
+    known = base.load(extra=args.species)
+    answerer = answerers.make_answerer(os.environ, known)
     identifier = Identifier(_classifier(args.run, args.model), settings.max_pixels)
     kept = KeptPhotographs(args.keep_photographs, settings.max_kept_bytes) if args.keep_photographs else None
     feedback = FeedbackStore(args.feedback, kept)
@@ -133,10 +132,10 @@ def read_password(environment: Mapping[str, str]) -> str | None:
 
 def _classifier(run: str | None, model: str | None) -> Classifier:
     if model is not None:
-        from butterflyer_jax.app.exported import ExportClassifier
+        from butterflyer_jax.export.reader import ExportClassifier
 
         return ExportClassifier(model)
-    from butterflyer_jax.classifier import TrainedClassifier
+    from butterflyer_jax.inference.classifier import TrainedClassifier
 
     assert run is not None, "argparse holds that one of both is given"
     return TrainedClassifier.load(run)
@@ -146,7 +145,7 @@ def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Sett
     """Answers until SIGTERM or SIGINT; what is under way then ends first."""
     import uvicorn
 
-    from butterflyer_jax.app.connections import Connection
+    from butterflyer_jax.app.server.connection import Connection
 
     class Server(uvicorn.Server):
         """Says where it listens, by its real port."""

@@ -10,7 +10,9 @@ place of the picture in it, whatever the visitor's file was called, and pictures
 from __future__ import annotations
 
 import collections
+import errno
 import hashlib
+import io
 import os
 import sqlite3
 import threading
@@ -19,12 +21,15 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from PIL import Image
+
 from butterflyer_jax import cli
-from butterflyer_jax.app import kept
-from butterflyer_jax.app.kept import KeptPhotographs
-from butterflyer_jax.config import UserError
 from butterflyer_jax.console import say
-from butterflyer_jax.data import storage
+from butterflyer_jax.data import photo
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import files
+
+SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tif"}
 
 # That another program may hold the file.
 BUSY_SECONDS = 5.0
@@ -96,7 +101,7 @@ class FeedbackStore:
             raise ValueError(f"a species is 1 to {MAX_LABEL} printable characters")
         if label.startswith(FORMULA):
             raise ValueError(f"a species does not begin with {label[0]}")
-        kept.suffix(data)
+        suffix(data)
         sha256 = hashlib.sha256(data).hexdigest()
         if self._photographs is not None:
             self._photographs.keep(data, sha256)
@@ -155,7 +160,7 @@ def export(
     [(name, count)] = collections.Counter(name for name, _ in rows).most_common(1) or [("", 0)]
     if count > 1:
         raise UserError(f"{count} pictures are called {name}: give their folder with --photographs")
-    storage.write_csv(to, ["filename", "label"], rows)
+    files.write_csv(to, ["filename", "label"], rows)
     return len(rows), len(labels) - len(rows)
 
 
@@ -181,6 +186,67 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     written, left_out = export(args.file, args.to, args.photographs)
     say(f"{args.to}: {written} labels" + (f"; {left_out} pictures are not in {args.photographs}" if left_out else ""))
+
+
+class KeptPhotographs:
+    """A folder of picture files, each under the SHA-256 of its content; safe to use from several threads."""
+
+    def __init__(self, folder: str | os.PathLike[str], max_bytes: int) -> None:
+        """Opens or makes the folder.
+
+        Args:
+          folder: of the pictures.
+          max_bytes: of all files in it; further pictures are refused.
+
+        Raises:
+          UserError: it cannot be made.
+        """
+        self.folder = Path(folder)
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._bytes = sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+        except OSError as error:
+            raise UserError(f"cannot keep photographs in {folder}: {error.strerror or error}") from error
+
+    def keep(self, data: bytes, sha256: str) -> None:
+        """Writes a picture under its hash alone: a visitor's name for it decides nothing.
+
+        Raises:
+          ValueError: it is no picture.
+          OSError: it cannot be written, or the folder is full.
+        """
+        target = self.folder / f"{sha256}{suffix(data)}"
+        with self._lock:
+            if target.exists():
+                return
+            if self._bytes + len(data) > self._max_bytes:
+                raise OSError(errno.EDQUOT, "the folder of kept photographs is full", str(self.folder))
+            part = target.with_name(f".{target.name}")
+            try:
+                part.write_bytes(data)
+                part.replace(target)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+            self._bytes += len(data)
+
+
+def suffix(data: bytes) -> str:
+    """Returns the suffix of a picture file, by its content.
+
+    Raises:
+      ValueError: it is no picture.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=photo.FORMATS) as image:
+            return SUFFIXES[str(image.format)]
+    except MemoryError:
+        raise
+    except Exception as error:
+        # A damaged file makes Pillow's readers raise whatever they trip over.
+        raise ValueError("no picture") from error
 
 
 if __name__ == "__main__":

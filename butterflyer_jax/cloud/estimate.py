@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from butterflyer_jax.cloud import machines
 from butterflyer_jax.cloud.machines import Machine
-from butterflyer_jax.config import UserError
 from butterflyer_jax.console import say
+from butterflyer_jax.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,16 @@ def num_train_photographs(source: str) -> int:
     # Imported here: what reads a bucket takes a second.
     import json
 
-    from butterflyer_jax.data import archive, build, storage
+    from butterflyer_jax.data import dataset
+    from butterflyer_jax.data.ingest import raw_zip
+    from butterflyer_jax.storage import paths
 
     if source == "fake":
         raise UserError("--input fake has no size: give --photographs")
     if source.lower().endswith(".zip"):
-        count = len(archive.list_zip(source).members)
+        count = len(raw_zip.list_zip(source).members)
         say(f"{source} is not split yet: all its {count:,} photographs are counted")
         return count
-    info = json.loads((storage.path(build.find_dataset(source)) / build.INFO_FILE).read_text())
+    info = json.loads((paths.path(dataset.find_dataset(source)) / dataset.INFO_FILE).read_text())
     lengths = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
     return lengths.get("train", 0)

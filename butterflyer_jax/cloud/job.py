@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from butterflyer_jax.cloud.machines import Machine
-from butterflyer_jax.config import UserError
+from butterflyer_jax.errors import UserError
 
 TRAIN = ("python", "-m", "butterflyer_jax.train")
 # In the run folder; the name is hidden, so that a folder with nothing else in it is still new.
@@ -116,7 +116,7 @@ class Job:
 def custom_job(job: Job) -> dict[str, Any]:
     """Returns the CustomJob of Vertex AI as its REST API takes it.
 
-    Pool 0 is the first host, pool 1 the others, as `distributed.vertex_place` reads them from `CLUSTER_SPEC`.
+    Pool 0 is the first host, pool 1 the others, as `processes.vertex_place` reads them from `CLUSTER_SPEC`.
     """
     environment = dict(job.environment)
     if job.wandb_secret:

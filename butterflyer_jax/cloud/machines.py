@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from butterflyer_jax.config import UserError
+from butterflyer_jax.errors import UserError
 
 TABLE = Path(__file__).with_name("machines.json")
 # Of the cheap GPUs the first that computes in bfloat16.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from butterflyer_jax.cloud.job import WANDB_SECRET
-from butterflyer_jax.config import UserError
 from butterflyer_jax.console import say
+from butterflyer_jax.errors import UserError
 
 URL = "https://secretmanager.googleapis.com/v1/{name}:access"
 WANDB_KEY = "WANDB_API_KEY"

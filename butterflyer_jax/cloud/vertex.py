@@ -12,8 +12,8 @@ from typing import Any
 
 from butterflyer_jax.cloud import machines
 from butterflyer_jax.cloud.job import Job, custom_job
-from butterflyer_jax.config import UserError
 from butterflyer_jax.console import say
+from butterflyer_jax.errors import UserError
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 STORAGE = "https://storage.googleapis.com"

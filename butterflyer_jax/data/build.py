@@ -17,12 +17,12 @@ from typing import Any
 
 from etils import epath
 
-from butterflyer_jax import cli, disk
-from butterflyer_jax.config import BuildConfig, UserError
+from butterflyer_jax import cli, console
+from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.console import say
-from butterflyer_jax.data import archive, bucket, collection, quiet, storage, work
-
-INFO_FILE = "dataset_info.json"
+from butterflyer_jax.data.ingest import manifest
+from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
+from butterflyer_jax.storage import files, paths
 
 
 def build(
@@ -47,21 +47,21 @@ def build(
     """
     config = config or BuildConfig()
     # Before TensorFlow, which takes seconds to import: a wrong zip should be told at once.
-    listing = archive.list_zip(raw_zip)
-    collection.check_species(member.species for member in listing.members)
-    with quiet.without_stderr():
+    listing = raw_zip_lib.list_zip(raw_zip)
+    manifest.check_species(member.species for member in listing.members)
+    with console.without_stderr():
         import tensorflow_datasets as tfds
 
         from butterflyer_jax.data.butterflies import butterflies_dataset_builder
 
     tfds.disable_progress_bar()
     # Another zip or another config is another data set, whatever else lies in the folder.
-    name = f"size{config.image_size}_{collection.fingerprint(listing, config)[:8]}"
+    name = f"size{config.image_size}_{manifest.fingerprint(listing, config)[:8]}"
     builder_config = butterflies_dataset_builder.ButterfliesConfig(
         name=name, archive=os.fspath(raw_zip), **dataclasses.asdict(config)
     )
     with (
-        disk.writing(f"records to {data_dir}", "the same command goes on once there is space"),
+        files.writing(f"records to {data_dir}", "the same command goes on once there is space"),
         # The raw zip is neither downloaded nor extracted; TFDS wants a local folder for both all the same.
         tempfile.TemporaryDirectory() as unused,
         # TFDS tells its progress on stdout, which is for results.
@@ -71,7 +71,7 @@ def build(
         builder.download_and_prepare(
             download_dir=unused, download_config=tfds.download.DownloadConfig(beam_options=beam_options)
         )
-    return storage.path(builder.data_path)
+    return paths.path(builder.data_path)
 
 
 def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.Path:
@@ -83,31 +83,10 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.
     Raises:
       UserError: as `build`.
     """
-    listing = archive.list_zip(raw_zip)
-    data_dir = work.cache_dir() / listing.fingerprint[:16]
+    listing = raw_zip_lib.list_zip(raw_zip)
+    data_dir = paths.cache_dir() / listing.fingerprint[:16]
     say(f"data: {raw_zip} with {len(listing.members)} photographs, records in {data_dir}")
     return build(raw_zip, data_dir, config)
-
-
-def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
-    """Returns the folder of a built data set: `source` itself, or the only one below it.
-
-    Raises:
-      UserError: none there, or several.
-    """
-    folder = storage.path(source)
-    with bucket.telling(folder):
-        bucket.check_exists(folder)
-        if not folder.exists():
-            raise UserError(f"no such input: {folder}")
-    for pattern in (INFO_FILE, f"*/{INFO_FILE}", f"*/*/{INFO_FILE}", f"*/*/*/{INFO_FILE}"):
-        # TFDS builds under such a name, and renames when all is there.
-        found = sorted(f.parent for f in folder.glob(pattern) if not f.parent.name.startswith("incomplete."))
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise UserError(f"several data sets in {folder}, name one: {', '.join(map(str, found))}")
-    raise UserError(f"no data set in {folder}: it holds no {INFO_FILE}; build one with `tfds build`, or give a raw zip")
 
 
 def main(argv: Sequence[str]) -> None:

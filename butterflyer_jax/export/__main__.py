@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from butterflyer_jax import cli
-from butterflyer_jax.export import FORMATS, export
+from butterflyer_jax.export.exporter import FORMATS, export
 
 
 def main(argv: Sequence[str]) -> None:

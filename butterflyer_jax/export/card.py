@@ -10,10 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import butterflyer_jax
 from butterflyer_jax import runs
-from butterflyer_jax.export.check import Check
 from butterflyer_jax.export.network import Network, numbers
+from butterflyer_jax.export.verify import Check
 
 SPLITS = ("test", "val")
 INSIDE = "normalisation is inside; scale and crop the photograph as `input` says"
@@ -70,7 +69,7 @@ def describe(
         "metrics": {split: found for split in SPLITS if (found := _metrics(run, split))},
         "check": dataclasses.asdict(checked),
         "read": writer.READ.strip(),
-        "written_by": {"butterflyer_jax": butterflyer_jax.__version__} | _versions(writer),
+        "written_by": {"butterflyer_jax": importlib.metadata.version("butterflyer-jax")} | _versions(writer),
     }
 
 

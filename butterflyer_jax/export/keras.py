@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from butterflyer_jax.config import DataConfig, ModelConfig, UserError
+from butterflyer_jax.config import DataConfig, ModelConfig
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.network import EPSILON, Network, from_arrays, to_arrays
 
 NAME = "model.keras"

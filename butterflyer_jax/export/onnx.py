@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from butterflyer_jax.config import UserError
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.network import Network
 
 NAME = "model.onnx"

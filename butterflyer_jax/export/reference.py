@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from butterflyer_jax import augment, runs
+from butterflyer_jax import runs
 from butterflyer_jax.export.network import EPSILON, Network
 from butterflyer_jax.models import create_model
+from butterflyer_jax.preprocessing import images as images_lib
 
 assert EPSILON == 1e-5, "flax.linen.BatchNorm's own"
 
@@ -45,7 +46,7 @@ def make_function(network: Network) -> Callable[[Any], jax.Array]:
     }
 
     def probabilities(images: Any) -> jax.Array:
-        x = augment.normalise(images, network.model)
+        x = images_lib.normalise(images, network.model)
         logits = model.apply({"params": params, "batch_stats": stats}, x, train=False)
         return jax.nn.softmax(logits / network.temperature)
 

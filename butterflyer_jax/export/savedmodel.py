@@ -31,9 +31,9 @@ def write(network: Network, path: Path) -> None:
     `serving_default` takes image, uint8 [batch, image_size, image_size, 3]; `serving_bytes` takes image_bytes, string
     [batch], JPEG, PNG, BMP or GIF, upright as stored (EXIF is not read). Both return probabilities and species.
     """
-    from butterflyer_jax.data import quiet
+    from butterflyer_jax import console
 
-    with quiet.without_stderr():
+    with console.without_stderr():
         import tensorflow as tf
 
         # The memory of GPUs is JAX's.

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from butterflyer_jax import scores
 from butterflyer_jax.config import describe
+from butterflyer_jax.metrics import classification
 from butterflyer_jax.report import evaluation_charts, matrix
 from butterflyer_jax.report.evaluation_pictures import Gallery, HeatMaps, View
 from butterflyer_jax.report.findings import Finding, counted, share
@@ -66,7 +66,7 @@ class Evaluation:
 
 def render_evaluation(evaluation: Evaluation) -> str:
     """Returns the report as one HTML page, pictures and charts included."""
-    confusion = scores.confusion_matrix(
+    confusion = classification.confusion_matrix(
         evaluation.labels, evaluation.probabilities.argmax(axis=1), len(evaluation.species)
     )
     gallery = Gallery(
@@ -77,8 +77,8 @@ def render_evaluation(evaluation: Evaluation) -> str:
         evaluation.view,
         evaluation.heat_maps,
     )
-    before = scores.reliability(evaluation.raw_probabilities, evaluation.labels)
-    after = scores.reliability(evaluation.probabilities, evaluation.labels)
+    before = classification.reliability(evaluation.raw_probabilities, evaluation.labels)
+    after = classification.reliability(evaluation.probabilities, evaluation.labels)
     rows = _species_rows(evaluation.metrics["species"])
     return (
         make_environment()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from butterflyer_jax.metrics.classification import Reliability
 from butterflyer_jax.report.charts import BARS, GRID, INK, TRAIN, VAL, Chart, draw_svg
-from butterflyer_jax.scores import Reliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

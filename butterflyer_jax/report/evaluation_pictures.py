@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from butterflyer_jax.drawing import with_heat
-from butterflyer_jax.scores import worst_confusions
+from butterflyer_jax.metrics.classification import worst_confusions
+from butterflyer_jax.report.drawing import with_heat
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,9 +6,8 @@ to it; what another cannot do is said once, and the run goes on without it.
 
 from __future__ import annotations
 
-from butterflyer_jax.tracking.fan_out import Optional, Trackers
 from butterflyer_jax.tracking.jsonl import JsonlTracker
-from butterflyer_jax.tracking.opening import open_trackers
 from butterflyer_jax.tracking.tracker import Model, Pictures, Sample, Tracker
+from butterflyer_jax.tracking.trackers import Optional, Trackers, open_trackers
 
 __all__ = ["JsonlTracker", "Model", "Optional", "Pictures", "Sample", "Tracker", "Trackers", "open_trackers"]

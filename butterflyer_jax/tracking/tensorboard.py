@@ -15,7 +15,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import text as text_summary
 
-from butterflyer_jax import drawing
+from butterflyer_jax.report import drawing
 from butterflyer_jax.tracking.tracker import Model, Pictures, numbers_by_name
 
 if TYPE_CHECKING:

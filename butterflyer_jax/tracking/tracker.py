@@ -86,3 +86,8 @@ def numbers_by_name(record: Mapping[str, Any]) -> dict[str, float]:
         for name, value in record.items()
         if name not in ("step", "epoch") and isinstance(value, (int, float))
     }
+
+
+def in_one_line(error: Exception) -> str:
+    """Returns what an error says, or its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -19,10 +19,9 @@ os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 import wandb
 
-from butterflyer_jax import drawing
 from butterflyer_jax.config import TrackingConfig
-from butterflyer_jax.tracking.fan_out import in_one_line
-from butterflyer_jax.tracking.tracker import Model, Pictures, numbers_by_name
+from butterflyer_jax.report import drawing
+from butterflyer_jax.tracking.tracker import Model, Pictures, in_one_line, numbers_by_name
 
 ID_FILE = "wandb.json"
 # Longest waits for the network: at the start, at the end, and at the end with a model to upload, seconds.

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from butterflyer_jax.app.service import create_service
+from butterflyer_jax.app.server.service import create_service
 from butterflyer_jax.app.settings import Settings
-from tests.app.asking import HERE
-from tests.app.parts import make_parts
+from tests.helpers.app_parts import make_parts
+from tests.helpers.chat_questions import HERE
 
 
 @pytest.fixture

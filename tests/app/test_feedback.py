@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax.app import feedback
-from butterflyer_jax.app.feedback import FeedbackStore
-from butterflyer_jax.app.kept import KeptPhotographs
-from butterflyer_jax.config import UserError
-from butterflyer_jax.data import archive
-from tests.app.parts import GREEN, ORANGE, picture
+from butterflyer_jax.app.feedback import FeedbackStore, KeptPhotographs
+from butterflyer_jax.data.ingest import raw_zip
+from butterflyer_jax.errors import UserError
 from tests.conftest import Command, assert_one_line_error
+from tests.helpers.app_parts import GREEN, ORANGE, picture
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def test_kept_pictures_and_their_labels_are_a_zip_for_the_builder(file: Path, tm
     with zipfile.ZipFile(raw, "w") as made:
         for path in photographs.iterdir():
             made.write(path, path.name)
-    listing = archive.list_zip(raw)
+    listing = raw_zip.list_zip(raw)
     assert not listing.rejects
     assert sorted(member.species for member in listing.members) == 3 * ["Monarch"] + 3 * ["Viceroy"]
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from butterflyer_jax.app.feedback import FeedbackStore
-from tests.app import drawn
-from tests.app.browser import open_browser
-from tests.app.running import Running, start
+from tests.helpers import drawn_run
+from tests.helpers.app_process import Running, start
+from tests.helpers.browser import open_browser
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +25,7 @@ WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("app")
-    run = drawn.train(folder)
+    run = drawn_run.train(folder)
     with start(folder, "--run", run, "--keep_photographs", folder / "kept") as service:
         yield service
 
@@ -80,7 +80,7 @@ def ask(page: Any, question: str) -> Any:
 
 def test_a_visitor_names_asks_and_corrects(visit: Any, running: Running) -> None:
     page = visit(WIDE)
-    photograph = drawn.draw("Monarch", 1001, 640, 480)
+    photograph = drawn_run.draw("Monarch", 1001, 640, 480)
     page.set_input_files("#choose", [upload("holiday.jpg", photograph)])
     assert identified(page) == "Monarch"
     assert "% sure" in page.locator("#sure").inner_text()
@@ -132,10 +132,10 @@ def test_many_pictures_at_once_and_what_is_none(visit: Any) -> None:
     page.set_input_files(
         "#choose",
         [
-            upload("unknown.jpg", drawn.draw("Freckled Pardine", 1001, 640, 480)),
-            upload("other.jpg", drawn.draw("Amber Lanternwing", 3, 640, 480)),
-            upload("broken.jpg", drawn.draw("Monarch", 1002)[:2000]),
-            *(upload(f"{number}.jpg", drawn.draw("Zebra Longwing", 1000 + number)) for number in range(5)),
+            upload("unknown.jpg", drawn_run.draw("Freckled Pardine", 1001, 640, 480)),
+            upload("other.jpg", drawn_run.draw("Amber Lanternwing", 3, 640, 480)),
+            upload("broken.jpg", drawn_run.draw("Monarch", 1002)[:2000]),
+            *(upload(f"{number}.jpg", drawn_run.draw("Zebra Longwing", 1000 + number)) for number in range(5)),
         ],
     )
     page.wait_for_selector("#strip:not(:has(.mark.waiting))")
@@ -168,7 +168,7 @@ def test_pictures_are_dropped_and_pasted(visit: Any, event: str) -> None:
                 : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
             document.body.dispatchEvent(made);
         }""",
-        [event, list(drawn.draw("Giant Swallowtail", 1001, 640, 480))],
+        [event, list(drawn_run.draw("Giant Swallowtail", 1001, 640, 480))],
     )
     assert identified(page) == "Giant Swallowtail"
 
@@ -177,7 +177,7 @@ def test_pictures_are_dropped_and_pasted(visit: Any, event: str) -> None:
 def test_a_telephone_shows_it_without_scrolling_sideways(visit: Any, scheme: str) -> None:
     page = visit(PHONE, color_scheme=scheme, has_touch=True, is_mobile=True)
     assert page.locator("#camera").get_attribute("capture") == "environment"
-    page.set_input_files("#camera", upload("image.jpg", drawn.draw("Zebra Longwing", 1003, 480, 640)))
+    page.set_input_files("#camera", upload("image.jpg", drawn_run.draw("Zebra Longwing", 1003, 480, 640)))
     assert identified(page) == "Zebra Longwing"
     page.wait_for_selector("#facts:not([hidden])")
     ask(page, "Where and when does it fly?")

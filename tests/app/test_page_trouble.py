@@ -14,10 +14,10 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from butterflyer_jax.app.service import Parts, create_service
+from butterflyer_jax.app.server.service import Parts, create_service
 from butterflyer_jax.app.settings import Settings
-from tests.app.browser import open_browser
-from tests.app.parts import GREEN, ORANGE, make_parts, picture
+from tests.helpers.app_parts import GREEN, ORANGE, make_parts, picture
+from tests.helpers.browser import open_browser
 
 pytestmark = pytest.mark.browser
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from butterflyer_jax import UserError, cli, distributed, launch
+from butterflyer_jax import UserError, cli, launch
 from butterflyer_jax.cloud import machines
+from butterflyer_jax.distributed import processes
 from tests.cloud import jobs
 from tests.conftest import ROOT, Command, assert_one_line_error
 
@@ -77,13 +78,11 @@ def test_the_pools_are_what_our_processes_read() -> None:
         for number, pool in enumerate(pools)
     }
     places = [
-        distributed.vertex_place(
-            {"CLUSTER_SPEC": json.dumps({"cluster": hosts, "task": {"type": pool, "index": index}})}
-        )
+        processes.vertex_place({"CLUSTER_SPEC": json.dumps({"cluster": hosts, "task": {"type": pool, "index": index}})})
         for pool, names in hosts.items()
         for index in range(len(names))
     ]
-    assert places == [distributed.Place("pool0-0:2222", 4, number) for number in range(4)]
+    assert places == [processes.Place("pool0-0:2222", 4, number) for number in range(4)]
 
 
 def test_no_key_is_in_a_job() -> None:
@@ -124,7 +123,7 @@ def test_the_manifest_is_a_jobset_whose_pods_find_each_other() -> None:
     name, subdomain = head["metadata"]["name"], head["spec"]["network"]["subdomain"]
     assert flags["--coordinator"] == f"{name}-{group['name']}-0-0.{subdomain}:2222"
     assert flags["--process_id"] == "$(JOB_COMPLETION_INDEX)"
-    assert distributed.from_flags(flags["--coordinator"], int(flags["--num_processes"]), 3) is not None
+    assert processes.from_flags(flags["--coordinator"], int(flags["--num_processes"]), 3) is not None
     mounts = {mount["name"] for mount in container["volumeMounts"]}
     assert mounts == {volume["name"] for volume in job["template"]["spec"]["volumes"]}
 
@@ -142,7 +141,7 @@ def test_the_batch_script_is_shell_and_starts_one_process_a_node() -> None:
     text = path.read_text()
     assert "#SBATCH --ntasks-per-node=1\n" in text
     assert "JAX_LOCAL_DEVICE_IDS=0,1,2,3,4,5,6,7\n" in text
-    assert distributed.jax_finds_others({"SLURM_NTASKS": "4", "SLURM_STEP_NODELIST": "n[0-3]"})
+    assert processes.jax_finds_others({"SLURM_NTASKS": "4", "SLURM_STEP_NODELIST": "n[0-3]"})
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from butterflyer_jax.export import export
-from tests.app.openai_server import ANSWER, ModelServer
-from tests.app.running import start
+from butterflyer_jax.export.exporter import export
 from tests.conftest import ROOT, Command, assert_one_line_error, make_photo
+from tests.helpers.app_process import start
+from tests.helpers.openai_server import ANSWER, ModelServer
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_taken_address_is_one_line(trained_run: Path, tmp_path: Path, command:
 def test_its_load_is_measured(trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(make_photo(1))
     small = ["--users", "4", "--seconds", "0.2", "--rounds", "1", "--json", tmp_path / "figures.json"]
-    line = ["scripts/bench_app.py", "--run", trained_run, "--picture", tmp_path / "a.jpg", *small]
+    line = ["benchmarks/bench_app.py", "--run", trained_run, "--picture", tmp_path / "a.jpg", *small]
     result = subprocess.run([sys.executable, *map(str, line)], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     rows = {row["name"]: row for row in json.loads((tmp_path / "figures.json").read_text())["rows"]}

@@ -15,9 +15,9 @@ import onnxruntime
 import pytest
 
 from butterflyer_jax.data import photo
-from tests import gcs
 from tests.commands.test_train import KILL_WHILE_SAVING, KILL_WITHIN_AN_EPOCH, final_arrays, records
 from tests.conftest import ROOT, SPECIES, TINY_CONFIG, Command, assert_one_line_error, make_photo
+from tests.helpers import gcs_server
 
 pytestmark = pytest.mark.gcs
 
@@ -27,16 +27,16 @@ SECONDS = 280
 
 
 @pytest.fixture(scope="module")
-def server(raw_zip: Path) -> Iterator[gcs.Gcs]:
-    with gcs.serve() as server:
+def server(raw_zip: Path) -> Iterator[gcs_server.Gcs]:
+    with gcs_server.serve() as server:
         server.put("butterflies/raw.zip", raw_zip.read_bytes())
         yield server
 
 
 @pytest.fixture(autouse=True)
-def healthy(server: gcs.Gcs) -> Iterator[None]:
+def healthy(server: gcs_server.Gcs) -> Iterator[None]:
     yield
-    server.fault = gcs.no_fault
+    server.fault = gcs_server.no_fault
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,7 +47,7 @@ def unreachable(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     process = subprocess.Popen(
         [sys.executable, "-m", "butterflyer_jax.train", *map(str, line)],
         cwd=ROOT,
-        env={**os.environ, **gcs.environment(1), "BUTTERFLYER_CACHE": cache},
+        env={**os.environ, **gcs_server.environment(1), "BUTTERFLYER_CACHE": cache},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -58,10 +58,10 @@ def unreachable(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
-    server: gcs.Gcs, command: Command, tiny_config: Path, trained_run: Path, tmp_path: Path
+    server: gcs_server.Gcs, command: Command, tiny_config: Path, trained_run: Path, tmp_path: Path
 ) -> None:
     """Killed within an epoch and while saving; in the end everything is as if it had run undisturbed on a disk."""
-    server.fault = gcs.now_and_then
+    server.fault = gcs_server.now_and_then
     environment = server.environment
     line = [str(Path(sys.executable).parent / "tfds"), "build", "butterflyer_jax/data/butterflies"]
     line += ["--data_dir", "gs://butterflies/data", "--config", json.dumps(BUILD)]
@@ -105,7 +105,7 @@ def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
     assert exported.stdout.startswith("wrote gs://butterflies/exported/model.onnx, ")
     assert set(server.faults) >= {"503", "429", "drop", "lose", "slow"}, "nothing was disturbed"
 
-    server.fault = gcs.no_fault
+    server.fault = gcs_server.no_fault
     run = server.download("butterflies/runs/first", tmp_path / "downloaded")
     assert records(run) == records(trained_run), "no line twice, none missing"
     for ours, theirs in zip(final_arrays(run), final_arrays(trained_run), strict=True):
@@ -140,7 +140,7 @@ def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
     assert_one_line_error(other, "is not empty and holds no run")
 
 
-def test_what_a_bucket_refuses_is_one_line(server: gcs.Gcs, command: Command, tiny_config: Path) -> None:
+def test_what_a_bucket_refuses_is_one_line(server: gcs_server.Gcs, command: Command, tiny_config: Path) -> None:
     environment = server.environment
 
     def train(source: str, output: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -173,7 +173,7 @@ def test_a_network_that_is_gone_is_one_line(unreachable: subprocess.Popen[str]) 
 
 
 def test_rights_that_go_while_training_leave_a_run_to_go_on_with(
-    server: gcs.Gcs, command: Command, tiny_config: Path
+    server: gcs_server.Gcs, command: Command, tiny_config: Path
 ) -> None:
     """From the moment on that the first of two checkpoints is whole."""
     first = "butterflies/runs/gone/checkpoints/100/commit_success.txt"
@@ -190,7 +190,7 @@ def test_rights_that_go_while_training_leave_a_run_to_go_on_with(
     line = ("train", "--config", tiny_config, "--input", "fake", "--output", "gs://butterflies/runs/gone")
     broken = command(*line, env=server.environment, timeout=SECONDS)
     assert_one_line_error(broken, "no permission to write gs://butterflies/runs/gone")
-    server.fault = gcs.no_fault
+    server.fault = gcs_server.no_fault
     again = command(*line, env=server.environment, timeout=SECONDS)
     assert again.returncode == 0, again.stderr
     assert "going on from step 100 of 200" in again.stderr

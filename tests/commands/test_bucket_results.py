@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 import butterflyer_jax as bj
-from butterflyer_jax import evaluate, pictures_in, predict
-from butterflyer_jax.config import UserError
+from butterflyer_jax import evaluate, predict
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.__main__ import main as export
-from tests import gcs
+from butterflyer_jax.inference import inputs
 from tests.conftest import make_photo
+from tests.helpers import gcs_server
 
 pytestmark = pytest.mark.gcs
 
@@ -46,9 +47,9 @@ def zipped(encrypted: bool = False) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def server(trained_run: Path, dataset: Path) -> Iterator[gcs.Gcs]:
+def server(trained_run: Path, dataset: Path) -> Iterator[gcs_server.Gcs]:
     """A bucket with a run, its data set and photographs."""
-    with gcs.serve() as server, pytest.MonkeyPatch.context() as patch:
+    with gcs_server.serve() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment.items():
             patch.setenv(name, value)
         # Those of other tests know another address.
@@ -68,13 +69,13 @@ def server(trained_run: Path, dataset: Path) -> Iterator[gcs.Gcs]:
 
 
 @pytest.fixture(autouse=True)
-def healthy(server: gcs.Gcs) -> Iterator[None]:
+def healthy(server: gcs_server.Gcs) -> Iterator[None]:
     yield
-    server.fault = gcs.no_fault
+    server.fault = gcs_server.no_fault
 
 
 def names(*given: str) -> list[str]:
-    return [picture.name.removeprefix(f"{BUCKET}/") for picture in pictures_in.pictures(given)]
+    return [picture.name.removeprefix(f"{BUCKET}/") for picture in inputs.pictures(given)]
 
 
 def test_folders_patterns_and_zips_stand_for_their_pictures() -> None:
@@ -82,19 +83,19 @@ def test_folders_patterns_and_zips_stand_for_their_pictures() -> None:
     assert names(f"{BUCKET}/photos/*.jpg") == ["photos/a.jpg"]
     assert names(f"{BUCKET}/**/*.PNG") == ["photos/below/b.PNG"]
     assert names(f"{BUCKET}/raw.zip") == [f"raw.zip/Monarch/{number}.jpg" for number in range(3)]
-    assert [p.read() for p in pictures_in.pictures([f"{BUCKET}/raw.zip"])] == [make_photo(n) for n in range(3)]
-    assert [p.read() for p in pictures_in.pictures([f"{BUCKET}/photos"])] == [make_photo(1), make_photo(2)]
+    assert [p.read() for p in inputs.pictures([f"{BUCKET}/raw.zip"])] == [make_photo(n) for n in range(3)]
+    assert [p.read() for p in inputs.pictures([f"{BUCKET}/photos"])] == [make_photo(1), make_photo(2)]
 
 
-def test_of_a_zip_only_the_pictures_are_read(server: gcs.Gcs) -> None:
-    pictures = list(pictures_in.pictures([f"{BUCKET}/raw.zip"]))
+def test_of_a_zip_only_the_pictures_are_read(server: gcs_server.Gcs) -> None:
+    pictures = list(inputs.pictures([f"{BUCKET}/raw.zip"]))
     before = server.num_requests
     assert pictures[1].read() == make_photo(1)
     assert server.num_requests == before + 1
 
 
 def test_answers_to_a_bucket_are_those_to_a_disk(
-    server: gcs.Gcs, trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: gcs_server.Gcs, trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = [f"{BUCKET}/{name}" for name in ("photos/*.jpg", "raw.zip", "none.jpg", "no.zip", "long.zip")]
     with pytest.raises(SystemExit):
@@ -119,27 +120,27 @@ def test_answers_to_a_bucket_are_those_to_a_disk(
     assert Image.open(io.BytesIO(server.get("butterflies/looks/photos_a.gradcam.jpg"))).size == (43, 43)
 
 
-def test_what_a_bucket_refuses_is_told_of_each_picture(server: gcs.Gcs) -> None:
-    [before] = pictures_in.pictures([f"{BUCKET}/photos/a.jpg"])
+def test_what_a_bucket_refuses_is_told_of_each_picture(server: gcs_server.Gcs) -> None:
+    [before] = inputs.pictures([f"{BUCKET}/photos/a.jpg"])
     server.fault = lambda method, path, number: "403"
     with pytest.raises(OSError, match=r"no permission to read gs://butterflies/photos/a\.jpg"):
         before.read()
     for name in ("photos", "photos/*.jpg", "raw.zip"):
-        [picture] = pictures_in.pictures([f"{BUCKET}/{name}"])
+        [picture] = inputs.pictures([f"{BUCKET}/{name}"])
         with pytest.raises(OSError, match="no permission to read gs://butterflies/"):
             picture.read()
 
 
-def test_encrypted_pictures_are_told(server: gcs.Gcs, tmp_path: Path) -> None:
+def test_encrypted_pictures_are_told(server: gcs_server.Gcs, tmp_path: Path) -> None:
     server.put("butterflies/secret.zip", zipped(encrypted=True))
     (tmp_path / "secret.zip").write_bytes(zipped(encrypted=True))
     for name in (f"{BUCKET}/secret.zip", str(tmp_path / "secret.zip")):
-        for picture in pictures_in.pictures([name]):
+        for picture in inputs.pictures([name]):
             with pytest.raises(OSError, match="encrypted"):
                 picture.read()
 
 
-def test_a_run_in_a_bucket_is_evaluated_with_its_report(server: gcs.Gcs, dataset: Path) -> None:
+def test_a_run_in_a_bucket_is_evaluated_with_its_report(server: gcs_server.Gcs, dataset: Path) -> None:
     rows = list(csv.DictReader((dataset / "test.csv").open()))
     table = "".join(f"{row['photo_id']},{'dorsal' if n % 2 else 'ventral'}\n" for n, row in enumerate(rows))
     server.put("butterflies/views.csv", f"filename,view\n{table}".encode())
@@ -155,7 +156,7 @@ def test_a_run_in_a_bucket_is_evaluated_with_its_report(server: gcs.Gcs, dataset
         bj.evaluate(RUN, slices=f"{BUCKET}/no.csv", by=["view"])
 
 
-def test_exports_go_to_the_run_or_to_another_place(server: gcs.Gcs, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exports_go_to_the_run_or_to_another_place(server: gcs_server.Gcs, capsys: pytest.CaptureFixture[str]) -> None:
     export(["--run", RUN, "--format", "onnx"])
     assert f"wrote {RUN}/export/model.onnx, " in capsys.readouterr().out
     beside = ["", ".card.json", ".card.md", ".species.txt"]
@@ -178,7 +179,7 @@ def test_exports_go_to_the_run_or_to_another_place(server: gcs.Gcs, capsys: pyte
     }
 
 
-def test_a_place_that_takes_no_export_is_told(server: gcs.Gcs) -> None:
+def test_a_place_that_takes_no_export_is_told(server: gcs_server.Gcs) -> None:
     server.put("butterflies/models/other/notes.txt", b"hello")
     with pytest.raises(UserError, match="is not empty and holds no export"):
         bj.export(RUN, "savedmodel", f"{BUCKET}/models/other")

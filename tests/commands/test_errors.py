@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import UserError, runs
-from butterflyer_jax.data.build import INFO_FILE
+from butterflyer_jax.data.dataset import INFO_FILE
 from tests.conftest import Command, assert_one_line_error, folder_members, make_photo, make_zip, on_devices
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from butterflyer_jax import Predictor, gradcam, pictures_in, predict, runs
-from butterflyer_jax.config import UserError
-from butterflyer_jax.heat_pictures import HeatPictures
+from butterflyer_jax import Predictor, predict, runs
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.inference import gradcam, inputs
+from butterflyer_jax.inference.overlays import HeatPictures
 from tests.conftest import make_photo, make_zip
 
 
@@ -47,7 +48,7 @@ def server(photos: Path) -> Iterator[str]:
 
 
 def names(*given: object, lines: list[str] | None = None) -> list[str]:
-    return [picture.name for picture in pictures_in.pictures(map(str, given), lines)]
+    return [picture.name for picture in inputs.pictures(map(str, given), lines)]
 
 
 def test_folders_patterns_zips_and_lists_stand_for_their_pictures(
@@ -59,7 +60,7 @@ def test_folders_patterns_zips_and_lists_stand_for_their_pictures(
     members = {"Monarch/1.jpg": make_photo(1), "__MACOSX/Monarch/._1.jpg": b"x", "readme.txt": b"x"}
     make_zip(tmp_path / "raw.zip", members)
     assert names("raw.zip") == ["raw.zip/Monarch/1.jpg"]
-    assert [p.read() for p in pictures_in.pictures(["raw.zip"])] == [make_photo(1)]
+    assert [p.read() for p in inputs.pictures(["raw.zip"])] == [make_photo(1)]
     assert names("-", "x.jpg", lines=["photos/a.jpg\n", "\n", "photos/below\n"]) == [
         "photos/a.jpg",
         "photos/below/b.JPG",
@@ -153,7 +154,7 @@ def test_heat_maps_are_those_of_the_answers_species(trained_run: Path) -> None:
 def test_each_image_is_read_once_for_both(trained_run: Path) -> None:
     reads = []
 
-    class Picture(pictures_in.Picture):
+    class Picture(inputs.Picture):
         def read(self) -> bytes:
             reads.append(self.name)
             return make_photo(1)

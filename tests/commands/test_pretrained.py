@@ -12,7 +12,7 @@ import pytest
 from butterflyer_jax.models.weights.translate import CAFFE_MEAN, CAFFE_STD
 from tests.commands.test_train import KILL_WITHIN_AN_EPOCH, final_arrays
 from tests.conftest import TINY_CONFIG, Command, assert_one_line_error
-from tests.models.imported import TORCH_FILES, write_keras_file
+from tests.helpers.imported_weights import TORCH_FILES, write_keras_file
 
 # The network of the small files, at its own image size.
 NETWORK = (

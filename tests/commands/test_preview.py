@@ -1,4 +1,4 @@
-"""`python -m butterflyer_jax.data.pipeline`: speeds by stage, and a picture of what the network sees."""
+"""`python -m butterflyer_jax.data.input.record_data`: speeds by stage, and a picture of what the network sees."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from butterflyer_jax import UserError, load_config, preview
-from butterflyer_jax.augment import eval_images
-from butterflyer_jax.data.pipeline import RecordData
+from butterflyer_jax.data.input.record_data import RecordData
+from butterflyer_jax.preprocessing.images import eval_images
 from tests.conftest import Command, assert_one_line_error
 
 
@@ -19,7 +19,7 @@ def test_stages_are_timed_and_a_batch_is_drawn(
 ) -> None:
     picture = tmp_path / "pictures" / "batch.png"
     line = ["--input", dataset, "--config", tiny_config, "--batches", 3, "--config.data.mode=jpeg"]
-    result = command("data.pipeline", *line, "--benchmark", "--grid", picture, alone=True)
+    result = command("preview", *line, "--benchmark", "--grid", picture, alone=True)
     assert result.returncode == 0, result.stderr
     wrote, header, *rows = result.stdout.splitlines()
     assert wrote == f"wrote {picture}: 8 photographs of the first batch"
@@ -70,4 +70,4 @@ def test_what_cannot_be_is_said(dataset: Path, words: list[str], reason: str) ->
 
 
 def test_noise_has_no_stages(command: Command) -> None:
-    assert_one_line_error(command("data.pipeline", "--input", "fake", "--benchmark"), "--input fake has no stages")
+    assert_one_line_error(command("preview", "--input", "fake", "--benchmark"), "--input fake has no stages")

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import gcs
 from tests.commands.test_train import KILL_WITHIN_AN_EPOCH, final_arrays, records
 from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error, on_devices
+from tests.helpers import gcs_server
 
 NUM_PROCESSES = 2
 # A process that lost the others must not wait for minutes.
@@ -108,9 +108,11 @@ def test_in_a_bucket_killed_and_started_again_ends_the_same(
     """Each process writes its part of a checkpoint, and one what is told of the steps."""
     deadly = tmp_path / "deadly.py"
     deadly.write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH)
-    with gcs.serve() as server:
+    with gcs_server.serve() as server:
         # A third of what the test of the whole way endures.
-        server.fault = lambda method, path, number: gcs.now_and_then(method, path, number) if number % 240 < 80 else ""
+        server.fault = lambda method, path, number: (
+            gcs_server.now_and_then(method, path, number) if number % 240 < 80 else ""
+        )
         line = ("--input", dataset, "--output", "gs://butterflies/run")
         killed, _ = train_together(tmp_path / "cache", "--config", deadly, *line, env=server.environment)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -118,7 +120,7 @@ def test_in_a_bucket_killed_and_started_again_ends_the_same(
         first, second = train_together(tmp_path / "others", "--config", tiny_config, *line, env=server.environment)
         assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
         assert "going on from step 4 of 8" in first.stderr
-        server.fault = gcs.no_fault
+        server.fault = gcs_server.no_fault
         run = server.download("butterflies/run", tmp_path / "run")
     for one, other in zip(final_arrays(run), final_arrays(run_of_two), strict=True):
         np.testing.assert_array_equal(one, other)

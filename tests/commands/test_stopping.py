@@ -185,7 +185,7 @@ def test_a_rate_is_found_and_one_batch_learned(
 
 
 SWEEP = """
-from butterflyer_jax.search import Sweep, Uniform
+from butterflyer_jax.config.search import Sweep, Uniform
 
 def get_sweep():
     return Sweep(

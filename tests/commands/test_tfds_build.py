@@ -14,10 +14,10 @@ import pytest
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import build
-from butterflyer_jax.data.build import INFO_FILE
 from butterflyer_jax.data.butterflies.butterflies_dataset_builder import ButterfliesConfig
+from butterflyer_jax.data.dataset import INFO_FILE
 from tests.conftest import ROOT, folder_members, make_zip
-from tests.forking import ForkServer
+from tests.helpers.fork_server import ForkServer
 
 FILES = {"data_card.json", "data_card.html", "train.csv", "val.csv", "test.csv", "rejects.csv", "duplicates.csv"}
 Build = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.commands.test_train import KILL_WITHIN_AN_EPOCH, final_arrays, records
 from tests.conftest import SPECIES, TINY_CONFIG, Command
-from tests.tracking.wandb_files import KEY, NO_KEY, wandb_runs
+from tests.helpers.wandb_files import KEY, NO_KEY, wandb_runs
 
 TRACKED = ["--config.tracking.wandb=offline", "--config.tracking.tensorboard=true"]
 

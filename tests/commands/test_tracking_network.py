@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tests.commands.test_train import KILL_WITHIN_AN_EPOCH, records
 from tests.conftest import TINY_CONFIG, Command
-from tests.terminal import on_terminal
-from tests.tracking import wandb_files
-from tests.tracking.wandb_files import KEY, NO_KEY, wandb_runs
-from tests.tracking.wandb_server import WandbServer
+from tests.helpers import wandb_files
+from tests.helpers.terminal import on_terminal
+from tests.helpers.wandb_files import KEY, NO_KEY, wandb_runs
+from tests.helpers.wandb_server import WandbServer
 
 SEND_EACH_SECOND = {"WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1"}
 SHORT_WAITS = """

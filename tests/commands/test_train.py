@@ -190,7 +190,7 @@ def test_predictions_are_those_of_evaluation(trained_run: Path, dataset: Path) -
     import tensorflow_datasets as tfds
 
     from butterflyer_jax import Predictor
-    from butterflyer_jax.classifier import TrainedClassifier
+    from butterflyer_jax.inference.classifier import TrainedClassifier
 
     builder = tfds.builder_from_directory(str(dataset))
     jpegs = tfds.as_numpy(builder.as_dataset(split="test", decoders={"image": tfds.decode.SkipDecoding()}))
@@ -200,7 +200,7 @@ def test_predictions_are_those_of_evaluation(trained_run: Path, dataset: Path) -
     answers = predictor.predict([image for image, _ in records])
     losses = [-np.log(answer["probabilities"][species]) for answer, (_, species) in zip(answers, records, strict=True)]
 
-    from butterflyer_jax.evaluate import evaluate
+    from butterflyer_jax.evaluation.evaluate import evaluate
 
     assert np.mean(losses) == pytest.approx(evaluate(trained_run, "test")["loss"], rel=0.02)
 

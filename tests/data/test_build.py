@@ -15,7 +15,9 @@ from PIL import Image
 
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data import build, work
+from butterflyer_jax.data import build
+from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.storage import paths
 from tests.conftest import SPECIES, encode, folder_members, make_photo, make_zip
 
 SMALL = BuildConfig(image_size=32)
@@ -87,7 +89,7 @@ def test_too_many_rejects_stop_the_build_and_leave_nothing(tmp_path: Path) -> No
     assert "12 of 42 photographs cannot be used" in message
     assert message.count("bad") == 10, "the first ten are named"
     with pytest.raises(UserError, match="no data set"):
-        build.find_dataset(tmp_path / "out")
+        dataset_lib.find_dataset(tmp_path / "out")
 
 
 def test_a_damaged_member_of_the_zip_is_a_reject(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_shards_as_asked(tmp_path: Path, raw_zip: Path) -> None:
 def test_the_cache_is_by_content_and_config(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(work.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(paths.CACHE_VARIABLE, str(tmp_path / "cache"))
     raw = make_zip(tmp_path / "raw.zip", folder_members(6))
     first = build.build_cached(raw, SMALL)
     assert "preparing photographs: 18 of 18" in capsys.readouterr().err
@@ -169,15 +171,15 @@ def test_the_cache_is_by_content_and_config(
 
 
 def test_find_dataset_says_what_is_there(tmp_path: Path, dataset: Path) -> None:
-    assert build.find_dataset(dataset) == dataset
-    assert build.find_dataset(dataset.parent.parent) == dataset
+    assert dataset_lib.find_dataset(dataset) == dataset
+    assert dataset_lib.find_dataset(dataset.parent.parent) == dataset
     with pytest.raises(UserError, match="no such input"):
-        build.find_dataset(tmp_path / "none")
+        dataset_lib.find_dataset(tmp_path / "none")
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / build.INFO_FILE).write_text("{}")
+        (tmp_path / name / dataset_lib.INFO_FILE).write_text("{}")
     with pytest.raises(UserError, match="several data sets"):
-        build.find_dataset(tmp_path)
+        dataset_lib.find_dataset(tmp_path)
 
 
 def test_the_default_config_builds_too(tmp_path: Path, raw_zip: Path) -> None:

@@ -14,9 +14,9 @@ from PIL import Image
 
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data import archive, engine, work
-from butterflyer_jax.data.archive import PHOTO_SUFFIXES
-from butterflyer_jax.data.collection import Collection
+from butterflyer_jax.data.ingest import raw_zip, runners, workspace
+from butterflyer_jax.data.ingest.manifest import Collection
+from butterflyer_jax.data.ingest.raw_zip import PHOTO_SUFFIXES
 from tests.conftest import encode, make_photo
 
 CONFIG = BuildConfig(image_size=16, max_reject_fraction=1.0, max_pixels=100_000)
@@ -96,10 +96,10 @@ def zips(draw: st.DrawFn) -> bytes:
 
 
 def build(path: Path) -> Collection:
-    with archive.open_zip(path) as raw:
-        listing = archive.read_listing(raw)
-    folder = work.storage.path(path.parent) / "work"
-    return work.prepare_photos(folder, path, listing, CONFIG, engine.LocalEngine())
+    with raw_zip.open_zip(path) as raw:
+        listing = raw_zip.read_listing(raw)
+    folder = workspace.storage.path(path.parent) / "work"
+    return workspace.prepare_photos(folder, path, listing, CONFIG, runners.LocalEngine())
 
 
 def test_nothing_is_lost_and_nothing_crashes() -> None:
@@ -129,7 +129,7 @@ def test_nothing_is_lost_and_nothing_crashes() -> None:
 def check_photos(path: Path, photos: Collection) -> None:
     with zipfile.ZipFile(path) as raw:
         # As the listing reads them: a changed byte may change how a name is meant.
-        inside = [PurePosixPath(archive._name(info)) for info in raw.infolist() if not info.is_dir()]
+        inside = [PurePosixPath(raw_zip._name(info)) for info in raw.infolist() if not info.is_dir()]
     pictures_in = [
         name
         for name in inside

@@ -10,7 +10,8 @@ import pytest
 
 from butterflyer_jax import Predictor, UserError, runs
 from butterflyer_jax.data import photo
-from butterflyer_jax.export import check, export, onnx
+from butterflyer_jax.export import onnx, verify
+from butterflyer_jax.export.exporter import export
 from tests.conftest import SPECIES, Command, assert_one_line_error, make_photo
 
 
@@ -106,7 +107,7 @@ def test_a_run_whose_data_set_is_gone_is_compared_on_noise(trained_run: Path, tm
     written = export(gone, "onnx")
     assert (gone / "export" / "model.onnx").exists()
     assert written.card["check"]["of"] == "pictures of noise"
-    assert check.choose_samples(runs.read(gone)).images.shape == (32, 32, 32, 3)
+    assert verify.choose_samples(runs.read(gone)).images.shape == (32, 32, 32, 3)
 
 
 def test_what_a_user_gets_wrong(trained_run: Path, tmp_path: Path, command: Command) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from butterflyer_jax.config import UserError
 from butterflyer_jax.data import photo
-from butterflyer_jax.export import FORMATS, keras, onnx, reference, safetensors, savedmodel
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.export import keras, onnx, reference, safetensors, savedmodel
+from butterflyer_jax.export.exporter import FORMATS
 from tests.conftest import make_photo
-from tests.export.networks import KINDS, SPECIES, make_network, noise
+from tests.helpers.export_networks import KINDS, SPECIES, make_network, noise
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 

@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 import pytest
 
-from butterflyer_jax.config import UserError
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.models.weights import Tensor, Weights, read
 from butterflyer_jax.models.weights.keras_file import read_keras
 from butterflyer_jax.models.weights.translate import CAFFE_MEAN, CAFFE_STD, from_keras
 from tests.conftest import ROOT
-from tests.models.imported import assert_accounted_for, logits, model_config
+from tests.helpers.imported_weights import assert_accounted_for, logits, model_config
 
 WIDTH = 1 / 32
 # File, variant, batch norm, head and what it was trained on.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from butterflyer_jax.config import UserError
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.models.weights import Tensor, Weights, check, match, summary, table
 
 OURS = {

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from butterflyer_jax.config import IMAGENET_MEAN, IMAGENET_STD, UserError
+from butterflyer_jax.config import IMAGENET_MEAN, IMAGENET_STD
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.models.weights import read
 from butterflyer_jax.models.weights.torch_file import read_pth, read_safetensors
 from butterflyer_jax.models.weights.translate import from_torch
-from tests.models.imported import TORCH_FILES, TORCH_WIDTH, assert_accounted_for, logits, model_config
+from tests.helpers.imported_weights import TORCH_FILES, TORCH_WIDTH, assert_accounted_for, logits, model_config
 
 RECORDED = np.load(TORCH_FILES / "recorded.npz")
 NAMES = sorted(path.name for path in TORCH_FILES.iterdir() if path.suffix != ".npz")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import ROOT
-from tests.report.pages import Photo, make_photos, render
+from tests.helpers.report_pages import Photo, make_photos, render
 
 HOSTILE = [
     '<script>alert("1")</script>',
@@ -60,7 +60,7 @@ def test_the_numbers_are_there() -> None:
 
 def test_the_same_input_gives_the_same_page() -> None:
     # In a process of its own, where hashes of strings and ids of objects differ.
-    code = "from tests.report.pages import *; sys.stdout.buffer.write(render(make_photos())[0].encode())"
+    code = "from tests.helpers.report_pages import *; sys.stdout.buffer.write(render(make_photos())[0].encode())"
     result = subprocess.run([sys.executable, "-c", f"import sys; {code}"], capture_output=True, check=True, cwd=ROOT)
     assert result.stdout.decode() == render(make_photos())[0]
 

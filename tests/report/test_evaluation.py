@@ -7,7 +7,7 @@ import pytest
 
 from butterflyer_jax.report import matrix
 from butterflyer_jax.report.evaluation import render_evaluation
-from tests.report.evaluations import make_evaluation, render
+from tests.helpers.evaluations import make_evaluation, render
 from tests.report.test_data_card import HOSTILE
 
 

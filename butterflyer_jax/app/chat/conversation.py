@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from butterflyer_jax.app.knowledge import Source
+from butterflyer_jax.app.knowledge.base import Source
 
 # In characters. A message above the first is refused; of older messages the answerers see what fits the others.
 MAX_MESSAGE = 10_000

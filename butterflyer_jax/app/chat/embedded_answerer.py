@@ -16,7 +16,7 @@ from butterflyer_jax.app.chat.conversation import (
 from butterflyer_jax.app.chat.languages import OTHER, language_or_english
 from butterflyer_jax.app.chat.questions import PHOTOGRAPH, Asked
 from butterflyer_jax.app.chat.retrieval import Found, Retriever
-from butterflyer_jax.app.knowledge import Knowledge, Passage
+from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 
 MAX_PASSAGES = 3
 # Passages that fit nearly as well as the best are quoted beside it.

@@ -6,6 +6,7 @@ A language is a file in `languages/`, which says in its first lines how it is re
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from butterflyer_jax.app.chat import packages
+from butterflyer_jax.errors import UserError
 
 FOLDER = Path(__file__).parent / "languages"
 ENGLISH = "en"
@@ -172,12 +173,12 @@ def _is_other(text: str, words: Sequence[str]) -> bool:
 @functools.cache
 def identifier() -> Any:
     """Returns what tells languages apart, by all that it knows; takes a moment the first time."""
-    identifiers = packages.load("py3langid.langid")
+    identifiers = load("py3langid.langid")
     return identifiers.LanguageIdentifier.from_model_file(identifiers.MODEL_FILE, norm_probs=True)
 
 
 def _read(file: Path) -> Language:
-    document = packages.load("yaml").safe_load(file.read_text(encoding="utf-8"))
+    document = load("yaml").safe_load(file.read_text(encoding="utf-8"))
     listed = {key: {k: _split(v) for k, v in document.get(key, {}).items()} for key in _PHRASES}
     return Language(
         code=file.stem,
@@ -197,3 +198,17 @@ def _read(file: Path) -> Language:
 
 def _split(phrases: str) -> list[str]:
     return [phrase.strip() for phrase in phrases.split(",") if phrase.strip()]
+
+
+def load(module: str) -> Any:
+    """Returns the module of that name.
+
+    Raises:
+      UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"the chat needs {module.partition('.')[0]}; install it with: pip install 'butterflyer-jax[app]'"
+        ) from error

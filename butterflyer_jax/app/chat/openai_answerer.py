@@ -13,8 +13,8 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-from butterflyer_jax.app.chat import packages
-from butterflyer_jax.app.chat.citations import Citations
+from butterflyer_jax.app.chat import languages
+from butterflyer_jax.app.chat.citations import CitationFilter, Citations, Redactor
 from butterflyer_jax.app.chat.conversation import (
     Identification,
     Message,
@@ -25,8 +25,7 @@ from butterflyer_jax.app.chat.conversation import (
 )
 from butterflyer_jax.app.chat.embedded_answerer import EmbeddedAnswerer, caveat_of, shown
 from butterflyer_jax.app.chat.languages import OTHER, language_or_english
-from butterflyer_jax.app.chat.stream_filters import CitationFilter, Redactor
-from butterflyer_jax.app.knowledge import Knowledge, Passage
+from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 from butterflyer_jax.console import say
 
 MAX_PASSAGES = 6
@@ -74,7 +73,7 @@ class OpenAIAnswerer:
           UserError: the package is not installed.
         """
         self._embedded, self._model, self._key = embedded, model, key
-        self._openai = packages.load("openai")
+        self._openai = languages.load("openai")
         self._client = self._openai.OpenAI(
             base_url=url,
             api_key=key or NO_KEY,

@@ -18,7 +18,7 @@ from butterflyer_jax.app.chat.languages import (
     words_of,
 )
 from butterflyer_jax.app.chat.species_names import SpeciesNames, stemmer
-from butterflyer_jax.app.knowledge import Knowledge
+from butterflyer_jax.app.knowledge.base import Knowledge
 
 # Words beyond these say nothing new, and a message may have thousands.
 MAX_WORDS = 200

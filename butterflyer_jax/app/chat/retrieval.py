@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from butterflyer_jax.app.chat import packages
+from butterflyer_jax.app.chat import languages
 from butterflyer_jax.app.chat.conversation import Identification, Message
 from butterflyer_jax.app.chat.languages import words_of
 from butterflyer_jax.app.chat.questions import Asked, Question, Reader, Term
 from butterflyer_jax.app.chat.species_names import stemmer
-from butterflyer_jax.app.knowledge import Knowledge, Passage
+from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 
 # Share of a question's words, by weight, that a passage has to hold, where the question is surely about butterflies and
 # where it need not be; measured on the questions of the tests.
@@ -78,7 +78,7 @@ class Retriever:
         for of_passage in self._stems:
             for word in of_passage:
                 self._counts[word] = self._counts.get(word, 0) + 1
-        self._index = packages.load("bm25s").BM25()
+        self._index = languages.load("bm25s").BM25()
         self._index.index(stems, show_progress=False)
         self.reader = Reader(knowledge, frozenset(self._counts))
 

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from butterflyer_jax.app.chat import packages
+from butterflyer_jax.app.chat import languages
 from butterflyer_jax.app.chat.languages import words_of
-from butterflyer_jax.app.knowledge import Knowledge
+from butterflyer_jax.app.knowledge.base import Knowledge
 
 # Shorter words are too easily another word misspelt.
 MIN_MISSPELT = 5
@@ -27,7 +27,7 @@ class Mention:
 
 def stemmer() -> Callable[[Sequence[str]], list[str]]:
     """Returns the function that makes stems of English words; threads may share it."""
-    stem_words = packages.load("Stemmer").Stemmer("english").stemWords
+    stem_words = languages.load("Stemmer").Stemmer("english").stemWords
     # PyStemmer's are one thread's at a time.
     lock = threading.Lock()
 

@@ -16,11 +16,16 @@ from etils import epath
 from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
 # Absolute imports only: `tfds build FOLDER` imports this file as a package of its own.
-from butterflyer_jax.config import BuildConfig, Config, UserError
-from butterflyer_jax.data import archive, engine, records, storage, work
-from butterflyer_jax.data.collection import Collection
-from butterflyer_jax.data.labels import SPLITS
+from butterflyer_jax.config import BuildConfig, Config
+from butterflyer_jax.data import shard_format
+from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
+from butterflyer_jax.data.ingest import runners, shard_writer, workspace
+from butterflyer_jax.data.ingest.manifest import Collection
+from butterflyer_jax.data.ingest.split import SPLITS
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.report.data_card import render_data_card
+from butterflyer_jax.storage import files as files_lib
+from butterflyer_jax.storage import paths
 
 if not __name__.startswith("butterflyer_jax."):
     # Loaded by `tfds build`, whose own manner with an error is a traceback.
@@ -90,13 +95,13 @@ class Builder(FileReaderBuilder):
           UserError: another build is at work there, or what lies there was built from another zip or in another way.
         """
         download_config = kwargs.get("download_config") or tfds.download.DownloadConfig()
-        dataset_dir = storage.path(self.data_dir)
+        dataset_dir = paths.path(self.data_dir)
         if _is_whole(dataset_dir) and not download_config.download_mode.overwrite_dataset:
             self._check_same(dataset_dir, download_config)
             return
         # What lies there is removed only for what can be built.
-        archive.list_zip(self._raw_zip(download_config))
-        with work.unfinished(dataset_dir, _is_distributed(download_config)) as folder:
+        raw_zip_lib.list_zip(self._raw_zip(download_config))
+        with workspace.unfinished(dataset_dir, _is_distributed(download_config)) as folder:
             # Of a killed build: TFDS itself never looks at these again.
             for left in dataset_dir.parent.glob(f"incomplete.*_{dataset_dir.name}"):
                 left.rmtree()
@@ -117,25 +122,25 @@ class Builder(FileReaderBuilder):
             raise UserError("only --file_format=tfrecord is supported")
         raw_zip = self._raw_zip(download_config)
         workers = _engine(download_config, raw_zip)
-        listing = archive.list_zip(raw_zip)
-        photos = work.prepare_photos(self._work_dir, raw_zip, listing, self.builder_config.build, workers)
+        listing = raw_zip_lib.list_zip(raw_zip)
+        photos = workspace.prepare_photos(self._work_dir, raw_zip, listing, self.builder_config.build, workers)
         wanted = download_config.num_shards or self.builder_config.build.num_shards
         names = {
-            split: self._shard_names(split, records.num_shards(of_split, wanted))
+            split: self._shard_names(split, shard_writer.num_shards(of_split, wanted))
             for split in SPLITS
             if (of_split := photos.of_split(split))
         }
-        folder = storage.path(self.data_dir)
+        folder = paths.path(self.data_dir)
         with ThreadPoolExecutor(1) as beside:
             # Drawn by one core, as shards are mostly written by the disk.
             card = beside.submit(self._write_card, folder, photos)
-            lengths = work.write_records(self._work_dir, photos, names, workers)
+            lengths = workspace.write_records(self._work_dir, photos, names, workers)
             card.result()
         for shard in (file for files in names.values() for file in files):
-            for file in (shard, records.index_name(shard)):
-                storage.move(self._work_dir / "records" / file, folder / file)
+            for file in (shard, shard_format.index_name(shard)):
+                files_lib.move(self._work_dir / "records" / file, folder / file)
         # Before the data set takes its name: nobody would look for leftovers beside a whole one.
-        work.clear(self._work_dir)
+        workspace.clear(self._work_dir)
         self.info.features["label"].names = photos.species
         self.info.set_splits(tfds.core.SplitDict([self._split_info(split, lengths[split], photos) for split in names]))
 
@@ -155,16 +160,16 @@ class Builder(FileReaderBuilder):
         card = photos.data_card()
         rejects = [(reject.member, reject.reason) for reject in (*photos.rejects, *photos.listing.missing)]
         page = render_data_card(card, photos.photos, rejects, read_jpeg=operator.methodcaller("read"))
-        storage.write_text(folder / "data_card.json", json.dumps(card, indent=2, ensure_ascii=False))
-        storage.write_text(folder / "data_card.html", page)
+        files_lib.write_text(folder / "data_card.json", json.dumps(card, indent=2, ensure_ascii=False))
+        files_lib.write_text(folder / "data_card.html", page)
         photos.write_lists(folder)
 
     def _raw_zip(self, download_config: tfds.download.DownloadConfig) -> epath.Path:
         if self.builder_config.archive:
-            return storage.path(self.builder_config.archive)
+            return paths.path(self.builder_config.archive)
         if not download_config.manual_dir:
             raise UserError("no raw zip: give its folder with --manual_dir, or its path as archive in --config")
-        return _only_zip(storage.path(download_config.manual_dir))
+        return _only_zip(paths.path(download_config.manual_dir))
 
     def _check_same(self, dataset_dir: epath.Path, download_config: tfds.download.DownloadConfig) -> None:
         """Raises a UserError where the data set in a folder is another than the one asked for."""
@@ -177,7 +182,7 @@ class Builder(FileReaderBuilder):
             raise UserError(f"{dataset_dir} was built with {', '.join(differences)}: take another name, or remove it")
         if not (self.builder_config.archive or download_config.manual_dir):
             return
-        if card["zip_fingerprint"] != archive.list_zip(self._raw_zip(download_config)).fingerprint:
+        if card["zip_fingerprint"] != raw_zip_lib.list_zip(self._raw_zip(download_config)).fingerprint:
             raise UserError(f"{dataset_dir} was built from another zip: take another --data_dir, or remove it")
 
 
@@ -185,10 +190,10 @@ def _is_distributed(download_config: tfds.download.DownloadConfig) -> bool:
     return download_config.beam_options is not None or download_config.beam_runner is not None
 
 
-def _engine(download_config: tfds.download.DownloadConfig, raw_zip: epath.Path) -> engine.Engine:
+def _engine(download_config: tfds.download.DownloadConfig, raw_zip: epath.Path) -> runners.Engine:
     if _is_distributed(download_config):
-        return engine.BeamEngine(download_config.beam_options, download_config.beam_runner)
-    return engine.LocalEngine(engine.REMOTE_THREADS_PER_CORE if storage.is_remote(raw_zip) else 1)
+        return runners.BeamEngine(download_config.beam_options, download_config.beam_runner)
+    return runners.LocalEngine(runners.REMOTE_THREADS_PER_CORE if paths.is_remote(raw_zip) else 1)
 
 
 def _is_whole(dataset_dir: epath.Path) -> bool:

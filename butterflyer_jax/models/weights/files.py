@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from butterflyer_jax.config import UserError
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.models.weights import translate
 from butterflyer_jax.models.weights.keras_file import read_keras
 from butterflyer_jax.models.weights.torch_file import read_pth, read_safetensors

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from butterflyer_jax.config import UserError
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.models.weights.translate import Tensor, Weights
 
 TAKEN, RENAMED, RESHAPED, REINITIALISED, LEFT_OVER = "taken", "renamed", "reshaped", "re-initialised", "left over"

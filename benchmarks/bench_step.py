@@ -1,0 +1,182 @@
+"""Measures the train step: the library's own, without its formulations, and those of PyTorch and Keras on JAX.
+
+    python benchmarks/bench_step.py [--variant vgg16] [--batch_size N] [--methods NAME …] [--json FILE]
+
+Forward, backward and update on a batch of noise that stays on the device; uint8 in, normalised there, no augmentation
+but where the name says so. On a GPU bfloat16, VGG16, 224 pixels, batch 256; on a CPU float32 and by default a quarter
+of the width, 64 pixels, batch 32. 100 classes, the paper's head with dropout, SGD with Nesterov momentum and weight
+decay. Keras gets its batches from the host: that is what its fit() does. TFLOP/s count three times the forward
+convolutions and dense layers, less the gradient of the input; MFU is their share of what a large matrix product reaches
+in the same run. Each measurement runs in a process of its own, the methods in turn in every round.
+
+Memory is what XLA's analysis says that a step needs of the device, state and batches included; with PyTorch on a GPU
+its largest allocation; else, marked "host", the resident memory of the process.
+
+PyTorch is not in requirements.lock; put it into an environment of its own.
+
+What was tried for VGG16 on one H100 (224 pixels, batch 256, bfloat16; jax 0.10 to 0.12), ms a step:
+
+  73.4  Keras 3.15 on JAX, mixed_bfloat16
+  68.8  Flax, nn.max_pool: its gradient, XLA's select-and-scatter, costs 13 ms and 6 GiB
+  55.1  PyTorch, channels_last, torch.compile
+  53.0  2x2 max-pool that keeps a uint8 argmax; stacking the corners in the gradient instead costs 4 ms
+  49.5  and 3 input channels padded to 8 inside the step: this library
+  49.1  first layer as uint32 pixels times a matrix, the mean folded into a fourth channel: 1%, not worth its complexity
+  no gain: bias and ReLU after the pool, batch 512, 16 channels, no Triton GEMM, latency hiding, no command buffers
+  44    the floor with cuDNN's convolutions: convolutions and dense layers alone take 35
+
+Not tried, for want of a GPU since: a Pallas kernel that fuses the gradients of ReLU, bias and pool (1.7 ms of the first
+layer, which reads the activation where a bit would do), and fp8 convolutions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import benchmark
+from benchmark import Row, Worker
+from step_methods import METHODS, Task, seconds_a_step
+
+from butterflyer_jax import cli
+from butterflyer_jax.console import say
+from butterflyer_jax.errors import UserError
+
+LIBRARIES = ("butterflyer-jax", "jax", "jaxlib", "flax", "optax", "torch", "keras")
+GPU_TASK = {"width": 1.0, "image_size": 224, "batch_size": 256, "steps": 50}
+CPU_TASK = {"width": 0.25, "image_size": 64, "batch_size": 32, "steps": 10}
+WARM_UP_SHARE = 5
+PLATFORM = "import jax; d = jax.devices()[0]; print(d.platform, d.device_kind, sep='|')"
+
+
+@dataclass
+class Measured:
+    """What a method gave, a value a round.
+
+    Attributes:
+      seconds: a step.
+      memory: bytes.
+      on_host: whether the memory is the process's.
+      facts: of the first round.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    on_host: bool = False
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    if argv[:1] == ["--worker"]:
+        _work(*argv[1:])
+        return
+    parser = cli.ArgumentParser(prog="python benchmarks/bench_step.py", description=__doc__)
+    parser.add_argument("--variant", default="vgg16", choices=("vgg11", "vgg13", "vgg16", "vgg19"))
+    parser.add_argument("--width", type=float, metavar="X", help="factor on every layer's width")
+    parser.add_argument("--image_size", type=int, metavar="N", help="side of the images, pixels; a multiple of 32")
+    parser.add_argument("--batch_size", type=int, metavar="N", help="photographs a step")
+    parser.add_argument("--steps", type=int, metavar="N", help="measured a round")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, default=[*METHODS], metavar="NAME", help=f"of {', '.join(METHODS)}"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
+    args = parser.parse_args(argv)
+    # In a process that ends: this one must not hold the device.
+    found = subprocess.run([sys.executable, "-c", PLATFORM], capture_output=True, text=True, check=True)
+    platform, _, device = found.stdout.strip().partition("|")
+    defaults = CPU_TASK if platform == "cpu" else GPU_TASK
+    chosen = {name: getattr(args, name) or value for name, value in defaults.items()}
+    steps = int(chosen.pop("steps"))
+    if min(args.rounds, *chosen.values()) <= 0 or chosen["image_size"] % 32:
+        raise UserError("--rounds, --width, --batch_size and --steps must be above 0, --image_size a multiple of 32")
+    task = Task(args.variant, accelerator=platform != "cpu", **chosen)
+
+    machine = benchmark.machine(LIBRARIES) | {"device": device}
+    print(f"{task.variant}, width {task.width:g}, {task.image_size} pixels, batch {task.batch_size}, on {device}")
+    print(f"{benchmark.describe(machine)}\n", flush=True)
+    methods = {}
+    for name, method in METHODS.items():
+        if name in args.methods:
+            reason = method.reason_to_skip(task)
+            if reason:
+                print(f"skipped: {method.title} ({reason})", flush=True)
+            else:
+                methods[name] = Measured()
+    if not methods:
+        raise UserError("no method is left to measure")
+    for number in range(args.rounds):
+        for name, measured in methods.items():
+            _measure(name, task, steps, measured)
+            say(f"round {number + 1}/{args.rounds}  {METHODS[name].title}: {1000 * measured.seconds[-1]:.1f} ms")
+    rows = _show(methods, task, args.rounds)
+    if args.json:
+        settings = dataclasses.asdict(task) | {"steps": steps, "rounds": args.rounds}
+        benchmark.write_json(args.json, rows, machine, **settings)
+
+
+def _measure(name: str, task: Task, steps: int, measured: Measured) -> None:
+    """Measures once in a fresh process."""
+    command = [sys.executable, __file__, "--worker", name, json.dumps(dataclasses.asdict(task)), str(steps)]
+    with tempfile.NamedTemporaryFile() as log, Worker(command, log) as worker:  # type: ignore[arg-type]
+        result, peak = worker.report()
+    measured.seconds.append(result["seconds"])
+    measured.on_host = result["memory"] is None
+    measured.memory.append(peak * benchmark.MIB if measured.on_host else result["memory"])
+    measured.facts = measured.facts or result["facts"]
+
+
+def _show(methods: dict[str, Measured], task: Task, rounds: int) -> list[Row]:
+    """Prints the table and returns its rows; ratios are to the first method where that is ours."""
+    first = next(iter(methods))
+    ours = methods[first] if first.startswith("ours") else None
+    # The fastest product of all processes that made one: a disturbed one shows less than the device can do.
+    peak = max((measured.facts.get("peak_flops", 0.0) for measured in methods.values()), default=0.0)
+    flops = next((m.facts["flops_per_image"] for m in methods.values() if m.facts), 0.0) * task.batch_size
+    lines, rows = [], []
+    for name, measured in methods.items():
+        title = METHODS[name].title
+        seconds = statistics.median(measured.seconds)
+        ratio = seconds / statistics.median(ours.seconds) if ours else None
+        memory = statistics.median(measured.memory) / benchmark.MIB
+        rows += [
+            Row(f"{title}: step", "ms", 1000 * seconds, ratio),
+            Row(f"{title}: images a second", "images/s", task.batch_size / seconds, 1 / ratio if ratio else None),
+            Row(f"{title}: {'host ' if measured.on_host else ''}memory", "MiB", memory),
+        ]
+        cells = [benchmark.spread([1000 * value for value in measured.seconds]), f"{task.batch_size / seconds:,.0f}"]
+        if flops:
+            rows.append(Row(f"{title}: TFLOP/s", "TFLOP/s", flops / seconds / 1e12))
+            rows.append(Row(f"{title}: MFU", "share", flops / seconds / peak))
+            cells += [f"{flops / seconds / 1e12:.3g}", f"{flops / seconds / peak:.0%}"]
+        else:
+            cells += ["", ""]
+        cells.append(f"{memory:,.0f}" + (" host" if measured.on_host else ""))
+        cells.append(f"{ratio:.2f}x" if ratio else "")
+        lines.append([title, *cells])
+    print(f"medians of {rounds} rounds (lowest-highest); a large matrix product: {peak / 1e12:.3g} TFLOP/s")
+    print(benchmark.table(("", "ms a step", "images/s", "TFLOP/s", "MFU", "memory MiB", "time to ours"), lines))
+    return rows
+
+
+def _work(name: str, task: str, steps: str) -> None:
+    """What a worker does."""
+    reports = benchmark.take_stdout()
+    prepared = METHODS[name].prepare(Task(**json.loads(task)))
+    seconds = seconds_a_step(prepared, max(2, int(steps) // WARM_UP_SHARE), int(steps))
+    result = {"seconds": seconds, "memory": prepared.memory, "facts": prepared.facts}
+    reports.write(json.dumps(result).encode() + b"\n")
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    cli.run(main)

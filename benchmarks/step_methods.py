@@ -1,0 +1,244 @@
+"""The train steps that bench_step.py compares: each trains VGG on one batch that lies on the device."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+NUM_CLASSES = 100
+LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 5e-4
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained.
+
+    Attributes:
+      variant: vgg11, vgg13, vgg16 or vgg19, without batch normalisation, with the paper's head.
+      width: factor on every layer's width.
+      image_size: side of the images, pixels.
+      batch_size: photographs a step.
+      accelerator: whether a GPU computes, in bfloat16, or a CPU, in float32.
+    """
+
+    variant: str
+    width: float
+    image_size: int
+    batch_size: int
+    accelerator: bool
+
+    def batch(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns noise: images uint8 [batch_size, image_size, image_size, 3] and labels int32 [batch_size]."""
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (self.batch_size, self.image_size, self.image_size, 3), np.uint8)
+        return images, rng.integers(0, NUM_CLASSES, self.batch_size, np.int32)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A method that is ready.
+
+    Attributes:
+      run: does so many steps, and waits for the last.
+      memory: bytes of the device that a step needs, None where the library does not tell.
+      facts: what else is known, such as the peak of the device.
+    """
+
+    run: Callable[[int], None]
+    memory: int | None = None
+    facts: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False) -> Prepared:
+    """The library's own step.
+
+    Args:
+      task: what is trained.
+      plain: parts taken out: "pool", "channels".
+      augmented: with the default augmentation; the peers have none.
+    """
+    import flax.linen as nn
+    import jax
+
+    from butterflyer_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimConfig
+    from butterflyer_jax.distributed import sharding
+    from butterflyer_jax.models import vgg
+    from butterflyer_jax.training import compilation, profiling
+    from butterflyer_jax.training import state as state_lib
+    from butterflyer_jax.training.setup import make_program
+
+    if "pool" in plain:
+        vgg.max_pool = lambda x: nn.max_pool(x, (2, 2), strides=(2, 2))
+    if "channels" in plain:
+        vgg.conv_padding_channels = jax.lax.conv_general_dilated
+    none = AugmentConfig(flip=False, brightness=0, contrast=0, saturation=0)
+    config = Config(
+        batch_size=task.batch_size,
+        data=DataConfig(image_size=task.image_size),
+        augment=AugmentConfig() if augmented else none,
+        model=ModelConfig(variant=task.variant, width_multiplier=task.width),
+        optim=OptimConfig(name="sgd", learning_rate=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY),
+    )
+    mesh = sharding.make_mesh(1)
+    program = make_program(config, NUM_CLASSES, 100, mesh)
+    images, labels = task.batch()
+    batch = sharding.put_batch(
+        {"image": images, "label": labels, "index": np.arange(task.batch_size, dtype=np.int32)}, mesh
+    )
+    compiled = compilation.compile_step(program.train_step, program.abstract_state, batch, mesh)
+    state = state_lib.create_state(program.model, program.tx, config, mesh)
+
+    def run(steps: int) -> None:
+        nonlocal state
+        for _ in range(steps):
+            state, metrics = compiled.call(state, batch)
+        jax.block_until_ready((state, metrics))
+
+    facts = {
+        "peak_flops": profiling.measure_peak_flops(program.dtype),
+        "flops_per_image": program.training_flops(task.image_size),
+        "temporary": compiled.memory.temporary,
+    }
+    return Prepared(run, compiled.memory.needed, facts)
+
+
+def torch_compiled(task: Task, compiled: bool = True) -> Prepared:
+    """PyTorch as its users write it: channels_last, autocast, torch.compile, SGD with Nesterov momentum."""
+    import torch
+
+    device = "cuda" if task.accelerator else "cpu"
+    torch.backends.cudnn.benchmark = True
+    model = _torch_vgg(task).to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True)
+    images, labels = task.batch()
+    x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+    y = torch.from_numpy(labels).long().to(device)
+    mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(1, 3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225], device=device).view(1, 3, 1, 1)
+
+    def loss_of(x: Any, y: Any) -> Any:
+        with torch.autocast(device, torch.bfloat16, enabled=task.accelerator):
+            return torch.nn.functional.cross_entropy(model((x.float() / 255 - mean) / std).float(), y)
+
+    forward = torch.compile(loss_of) if compiled else loss_of
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            optimizer.zero_grad(set_to_none=True)
+            loss = forward(x, y)
+            loss.backward()
+            optimizer.step()
+        float(loss)
+        if task.accelerator:
+            torch.cuda.synchronize()
+
+    run(3)
+    return Prepared(run, torch.cuda.max_memory_allocated() if task.accelerator else None)
+
+
+def _torch_vgg(task: Task) -> Any:
+    import torch
+
+    from butterflyer_jax.models.vgg import DENSE_WIDTH, VARIANTS, WIDTHS, scaled
+
+    layers: list[Any] = []
+    channels, side = 3, task.image_size
+    for depth, width in zip(VARIANTS[task.variant], WIDTHS, strict=True):
+        for _ in range(depth):
+            layers += [torch.nn.Conv2d(channels, scaled(width, task.width), 3, padding=1), torch.nn.ReLU(inplace=True)]
+            channels = scaled(width, task.width)
+        layers.append(torch.nn.MaxPool2d(2))
+        side //= 2
+    dense = scaled(DENSE_WIDTH, task.width)
+    layers.append(torch.nn.Flatten())
+    for inputs in (channels * side * side, dense):
+        layers += [torch.nn.Linear(inputs, dense), torch.nn.ReLU(inplace=True), torch.nn.Dropout(0.5)]
+    return torch.nn.Sequential(*layers, torch.nn.Linear(dense, NUM_CLASSES))
+
+
+def keras_on_jax(task: Task) -> Prepared:
+    """`keras.applications.VGG16` with its fit(), on JAX; mixed_bfloat16 on a GPU."""
+    import os
+
+    os.environ["KERAS_BACKEND"] = "jax"
+    import keras
+
+    if task.accelerator:
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    network = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[task.variant](
+        weights=None, include_top=False, input_shape=(task.image_size, task.image_size, 3)
+    )
+    x = keras.layers.Flatten()(network.output)
+    for _ in range(2):
+        x = keras.layers.Dropout(0.5)(keras.layers.Dense(4096, activation="relu")(x))
+    inputs = keras.Input((task.image_size, task.image_size, 3), dtype="uint8")
+    full = keras.Model(network.input, keras.layers.Dense(NUM_CLASSES, dtype="float32")(x))
+    model = keras.Model(inputs, full(keras.layers.Rescaling(1 / 127.5, -1)(inputs)))
+    model.compile(
+        keras.optimizers.SGD(LEARNING_RATE, MOMENTUM, nesterov=True, weight_decay=WEIGHT_DECAY),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=True,
+    )
+    images, labels = task.batch()
+
+    def batches() -> Any:
+        while True:
+            yield images, labels
+
+    def run(steps: int) -> None:
+        model.fit(batches(), steps_per_epoch=steps, epochs=1, verbose=0)
+
+    return Prepared(run)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train.
+
+    Attributes:
+      title: for the table.
+      prepare: makes it ready.
+      needs: modules.
+      widths: whether it can make narrower networks than the paper's.
+      variants: that it knows.
+    """
+
+    title: str
+    prepare: Callable[[Task], Prepared]
+    needs: tuple[str, ...] = ()
+    widths: bool = True
+    variants: tuple[str, ...] = ("vgg11", "vgg13", "vgg16", "vgg19")
+
+    def reason_to_skip(self, task: Task) -> str | None:
+        """Returns why this method cannot do a task, None where it can."""
+        missing = [name for name in self.needs if importlib.util.find_spec(name) is None]
+        if missing:
+            return f"not installed: {', '.join(missing)}"
+        if task.variant not in self.variants:
+            return f"it has no {task.variant}"
+        return None if self.widths or task.width == 1 else "it has the paper's width alone"
+
+
+METHODS = {
+    "ours": Method("butterflyer_jax", ours),
+    "ours_augmented": Method("butterflyer_jax, default augmentation", lambda task: ours(task, augmented=True)),
+    "ours_plain_channels": Method("same, 3 input channels", lambda task: ours(task, ("channels",))),
+    "flax": Method("same, nn.max_pool and 3 input channels", lambda task: ours(task, ("pool", "channels"))),
+    "torch": Method("PyTorch, torch.compile", torch_compiled, ("torch",)),
+    "torch_eager": Method("PyTorch, eager", lambda task: torch_compiled(task, compiled=False), ("torch",)),
+    "keras": Method("Keras on JAX", keras_on_jax, ("keras",), widths=False, variants=("vgg16", "vgg19")),
+}
+
+
+def seconds_a_step(prepared: Prepared, warm_up: int, steps: int) -> float:
+    """Returns the time of a step, after others."""
+    prepared.run(warm_up)
+    start = time.perf_counter()
+    prepared.run(steps)
+    return (time.perf_counter() - start) / steps

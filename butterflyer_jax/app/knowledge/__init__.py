@@ -1,0 +1,1 @@
+"""What the application knows of species and butterflies, and its checks."""

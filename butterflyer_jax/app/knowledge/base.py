@@ -1,0 +1,222 @@
+"""The knowledge base: what the app can say of a species, and of butterflies at large, each with its sources.
+
+    python -m butterflyer_jax.app.knowledge.base [FOLDER]
+
+Checks the species files of FOLDER (default: ours), and says what is wrong with them or how much there is. A species
+file is named such as Danaus_plexippus.yaml; those in butterflyer_jax/app/species show what belongs into one.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from butterflyer_jax.app.knowledge import schema
+from butterflyer_jax.app.knowledge.schema import BINOMIAL, KINDS, SPECIES_FOLDER, TITLES, TOPICS_FILE, key, problems
+from butterflyer_jax.errors import UserError
+
+__all__ = [
+    "KINDS",
+    "TITLES",
+    "Source",
+    "Fact",
+    "LookAlike",
+    "Species",
+    "Topic",
+    "Passage",
+    "Knowledge",
+    "load",
+    "problems",
+]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a fact stands: the title of the page or paper, who published it, and its https address."""
+
+    title: str
+    publisher: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What is known of a species; its kind is one of `KINDS`."""
+
+    kind: str
+    text: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class LookAlike:
+    """Another species that a species is taken for, and how to tell the two apart."""
+
+    name: str
+    scientific_name: str
+    text: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Species:
+    """A species.
+
+    Attributes:
+      scientific_name: genus and species.
+      common_names: in English; the first is shown.
+      synonyms: other scientific names, and labels of data sets.
+      facts: by kind, every one of `KINDS`.
+      look_alikes: may be none.
+      wingspan_mm: from and to.
+    """
+
+    scientific_name: str
+    common_names: tuple[str, ...]
+    synonyms: tuple[str, ...]
+    facts: dict[str, Fact]
+    look_alikes: tuple[LookAlike, ...]
+    wingspan_mm: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """The common name to show."""
+        return self.common_names[0]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What is known of butterflies at large."""
+
+    title: str
+    text: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A fact, a look-alike or a topic, as retrieval searches them.
+
+    Attributes:
+      kind: one of `KINDS`, "look_alikes" or "topic".
+      species: scientific name; None of a topic.
+    """
+
+    title: str
+    text: str
+    sources: tuple[Source, ...]
+    kind: str
+    species: str | None
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """The species and the topics; `load().find("Danaus_plexippus")`."""
+
+    species: tuple[Species, ...]
+    topics: tuple[Topic, ...]
+
+    @functools.cached_property
+    def passages(self) -> tuple[Passage, ...]:
+        """One passage a fact, a look-alike and a topic."""
+        found = [passage for species in self.species for passage in _passages(species)]
+        return (*found, *(Passage(topic.title, topic.text, topic.sources, "topic", None) for topic in self.topics))
+
+    def find(self, label: str) -> Species | None:
+        """Returns the species of a scientific name, common name or synonym; None where it is not known.
+
+        Case does not matter, and underscores and hyphens are spaces. What follows genus and species is left out of
+        account, so "Heliconius erato favorinus" and "Vanessa cardui (Linnaeus, 1758)" are found.
+        """
+        name = key(label)
+        return self._by_name.get(name) or self._by_binomial.get(" ".join(name.split()[:2]))
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Species]:
+        return {key(name): species for species in self.species for name in _names(species)}
+
+    @functools.cached_property
+    def _by_binomial(self) -> dict[str, Species]:
+        return {key(name): species for species in self.species for name in _names(species) if BINOMIAL.fullmatch(name)}
+
+
+def load(folder: str | os.PathLike[str] | None = None, extra: str | os.PathLike[str] | None = None) -> Knowledge:
+    """Returns the knowledge base.
+
+    Args:
+      folder: of species files, instead of ours, which are read once.
+      extra: folder of more species files; a species that is there already is replaced.
+
+    Raises:
+      UserError: no such folder, a file with a problem, a name that two species share, or PyYAML is not installed.
+    """
+    base = _ours() if folder is None else _read(folder)
+    if extra is None:
+        return base
+    more = _read(extra)
+    merged = {species.scientific_name: species for species in (*base.species, *more.species)}
+    if shared := schema.shared_names((name, _names(species)) for name, species in merged.items()):
+        raise UserError(f"species of {os.fspath(extra)}: {shared[0]}")
+    return Knowledge(tuple(merged.values()), base.topics)
+
+
+@functools.cache
+def _ours() -> Knowledge:
+    return _read(SPECIES_FOLDER)
+
+
+def _read(folder: str | os.PathLike[str]) -> Knowledge:
+    documents = schema.read(folder, TOPICS_FILE)
+    if documents.problems:
+        first, *more = documents.problems
+        rest = f" ({len(more)} more: python -m butterflyer_jax.app.knowledge.base {os.fspath(folder)})" if more else ""
+        raise UserError(f"species files in {os.fspath(folder)}: {first}{rest}")
+    sources = documents.topics["sources"]
+    topics = (Topic(t["title"], t["text"], _sources(t, sources)) for t in documents.topics["topics"])
+    return Knowledge(tuple(map(_species, documents.species)), tuple(topics))
+
+
+def _species(document: Mapping[str, Any]) -> Species:
+    facts, sources = document["facts"], document["sources"]
+    low, high = facts["wingspan"]["millimetres"]
+    return Species(
+        document["scientific_name"],
+        tuple(document["common_names"]),
+        tuple(document["synonyms"]),
+        {kind: Fact(kind, facts[kind]["text"], _sources(facts[kind], sources)) for kind in KINDS},
+        tuple(
+            LookAlike(other["name"], other["scientific_name"], other["text"], _sources(other, sources))
+            for other in document["look_alikes"]
+        ),
+        (low, high),
+    )
+
+
+def _sources(entry: Mapping[str, Any], sources: Mapping[str, Mapping[str, str]]) -> tuple[Source, ...]:
+    return tuple(Source(**sources[name]) for name in entry["sources"])
+
+
+def _names(species: Species) -> tuple[str, ...]:
+    return (species.scientific_name, *species.common_names, *species.synonyms)
+
+
+def _passages(species: Species) -> list[Passage]:
+    name = f"{species.name} ({species.scientific_name})"
+    facts = [
+        Passage(f"{name}: {TITLES[kind]}", fact.text, fact.sources, kind, species.scientific_name)
+        for kind, fact in species.facts.items()
+    ]
+    look_alikes = [
+        Passage(
+            f"{name}: Look-alike {other.name} ({other.scientific_name})",
+            other.text,
+            other.sources,
+            "look_alikes",
+            species.scientific_name,
+        )
+        for other in species.look_alikes
+    ]
+    return facts + look_alikes

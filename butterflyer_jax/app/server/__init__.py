@@ -1,0 +1,1 @@
+"""The web service of the application: pages, API, uploads, limits, metrics."""

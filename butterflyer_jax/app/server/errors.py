@@ -1,0 +1,34 @@
+"""Whatever goes wrong, the answer is JSON with an `error`."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from butterflyer_jax.app.server.metrics import LEFT
+
+
+def add_error_answers(service: FastAPI) -> None:
+    """Makes a service answer errors of its routes, of the framework and of our own making alike."""
+
+    @service.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+    @service.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return JSONResponse({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 422)
+
+    @service.exception_handler(ClientDisconnect)
+    async def left(_: Request, error: ClientDisconnect) -> Response:
+        # Nobody reads it; it is for the log.
+        return Response(status_code=LEFT)
+
+    @service.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:
+        # The line of the log says where.
+        return JSONResponse({"error": "something went wrong here; try again"}, 500)

@@ -1,0 +1,318 @@
+"""The configuration of a run: typed, documented and validated dataclasses.
+
+A config file defines `get_config() -> Config`; `cli.load_config` reads it and applies overrides such as
+`optim.learning_rate=0.1`. What a field means, and in which unit, stands beside it.
+"""
+
+# No `from __future__ import annotations`: overrides are parsed by the real types of the fields.
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard, TypeVar
+
+from butterflyer_jax.config import limits
+from butterflyer_jax.errors import UserError
+
+T = TypeVar("T")
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def option(default: T, doc: str) -> T:
+    """Returns a dataclass field with its documentation, which `--help` prints."""
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass
+class BuildConfig:
+    """How a raw zip becomes records."""
+
+    image_size: int = option(256, "short side of a stored photograph, pixels")
+    jpeg_quality: int = option(95, "JPEG quality of a stored photograph, 1 to 100")
+    val_fraction: float = option(0.15, "share of each species that goes to val, where the zip gives no splits")
+    test_fraction: float = option(0.15, "share of each species that goes to test, where the zip gives no splits")
+    salt: str = option("butterflyer", "changes which photographs go to which split")
+    max_reject_fraction: float = option(0.05, "share of unusable photographs above which the build stops")
+    max_pixels: int = option(100_000_000, "largest photograph that is decoded, pixels")
+    near_duplicate_bits: int = option(12, "photographs whose 256-bit hashes differ in so many bits share a split")
+    num_shards: int = option(0, "record files a split; 0 means as many of about 128 MiB as it takes")
+
+
+@dataclass
+class DataConfig:
+    """How records become batches."""
+
+    image_size: int = option(224, "side of the square network input, pixels")
+    start_image_size: int = option(
+        0, "side that training starts with, pixels; it grows to image_size in four stages; 0: image_size throughout"
+    )
+    eval_crop_fraction: float = option(0.875, "side of the central evaluation crop, as a share of the short side")
+    mode: str = option(
+        "auto",
+        "jpeg: decode each epoch; cache: keep in memory; raw: decode once to the local disk; auto: cache if it fits",
+    )
+    cache_gib: float = option(4.0, "most memory for photographs: decoded, else (mode cache) encoded, GiB")
+    crop: str = option("auto", "who makes the crops: host, device, or auto (a GPU or TPU does, a CPU leaves it here)")
+    shuffle_window: int = option(20_000, "photographs that are shuffled together, in whole shards")
+    class_balance: float = option(0.0, "what is drawn as often in an epoch, 0: photographs, 1: species, or between")
+    staging_gib: float = option(200.0, "most disk for copies of gs:// data sets, of all runs together, GiB")
+    num_threads: int = option(0, "threads that decode and crop; 0 means one a core")
+
+
+@dataclass
+class AugmentConfig:
+    """What happens to a training photograph; every draw depends on (seed, epoch, index) alone."""
+
+    crop_min_area: float = option(0.25, "smallest random crop, as a share of the photograph's area; 1 takes all")
+    crop_max_aspect: float = option(4 / 3, "widest random crop, width over height, and its inverse the tallest")
+    flip: bool = option(True, "mirror half of the photographs left to right")
+    brightness: float = option(0.2, "largest relative change of brightness")
+    contrast: float = option(0.2, "largest relative change of contrast")
+    saturation: float = option(0.2, "largest relative change of saturation")
+    strength: str = option("none", "random warps and colour changes beside these: none, light, medium or strong")
+    erase_probability: float = option(0.0, "share of the photographs that lose a random box of 2% to 33% of their area")
+    mixup: float = option(0.0, "alpha of mixup: photographs blended in pairs, shares from Beta(alpha, alpha); 0: off")
+    cutmix: float = option(0.0, "alpha of cutmix: a box of the other pasted, area likewise; 0: off; both: half each")
+
+    @property
+    def mixes(self) -> bool:
+        """Tells whether neighbours in a batch, and their labels, are mixed."""
+        return self.mixup > 0 or self.cutmix > 0
+
+
+@dataclass
+class ModelConfig:
+    """Which VGG."""
+
+    variant: str = option("vgg16", "vgg11, vgg13, vgg16 or vgg19")
+    batch_norm: bool = option(False, "batch normalisation after every convolution")
+    batch_norm_momentum: float = option(0.9, "share of the running mean and variance that a step keeps")
+    head: str = option("fc", "fc: the paper's two hidden dense layers; gap: global average pooling")
+    width_multiplier: float = option(1.0, "factor on every layer's width")
+    dropout: float = option(0.5, "share of activations dropped before each dense layer of the head")
+    remat: str = option("none", "blocks: compute each block again for its gradient, a third slower, in far less memory")
+    pretrained: str = option(
+        "", "start from these weights: .pth, .safetensors, .h5, .keras or a run; local, gs:// or URL"
+    )
+    pretrained_allow: str = option(r"^/logits/", "regex of layers that may start anew, or be left out, of pretrained")
+    pretrained_input: str = option(
+        "auto", "what pretrained was trained on: caffe (BGR), imagenet, config (mean and std below), auto (by format)"
+    )
+    mean: tuple[float, float, float] = option(IMAGENET_MEAN, "RGB mean taken off the input, of a range of 0 to 1")
+    std: tuple[float, float, float] = option(IMAGENET_STD, "RGB standard deviation that the input is divided by")
+
+
+@dataclass
+class OptimConfig:
+    """How the parameters move."""
+
+    name: str = option("sgd", "sgd (Nesterov momentum), adamw, lion or lamb")
+    learning_rate: float = option(0.01, "peak learning rate")
+    schedule: str = option("cosine", "after the warm-up: cosine or polynomial (to zero), step, plateau or constant")
+    decay_epochs: float = option(30.0, "epochs between the decays of schedule step")
+    decay_factor: float = option(0.1, "what a decay of schedule step or plateau multiplies the learning rate by")
+    plateau_epochs: int = option(5, "epochs without a better checkpoint.metric before schedule plateau decays")
+    polynomial_power: float = option(1.0, "of schedule polynomial; 1: a straight line")
+    warmup_epochs: float = option(1.0, "length of the linear warm-up, epochs")
+    momentum: float = option(0.9, "momentum of sgd")
+    weight_decay: float = option(5e-4, "decay of kernels; biases and normalisation are left alone")
+    label_smoothing: float = option(0.0, "probability spread evenly over all species")
+    class_balance: float = option(
+        0.0, "what counts the same in the training loss, 0: photographs, 1: species, or between"
+    )
+    gradient_clip_norm: float = option(0.0, "largest global norm of the gradient; 0 means no limit")
+    freeze: str = option("", "regex of layers that stay as they are, such as ^/block[123]_")
+    unfreeze_epoch: float = option(
+        0.0, "epochs after which frozen layers move too; 0: never, which saves their gradient"
+    )
+    layer_decay: float = option(1.0, "factor on the learning rate of each layer further from the last")
+    average: str = option("none", "weights that are evaluated: none (the trained ones), ema or swa")
+    ema_decay: float = option(0.9999, "share of the average that a step of ema keeps")
+    swa_start_epoch: float = option(0.0, "epoch after which swa averages the weights of each epoch's end")
+
+
+@dataclass
+class ParallelConfig:
+    """How devices share the parameters; the batch is split over all of them in any case."""
+
+    fsdp: bool = option(False, "split parameters and optimizer state over the devices; each layer is gathered for use")
+    model_devices: int = option(1, "devices that split the kernels of fc1 and fc2 and compute a part each")
+
+
+@dataclass
+class ProfileConfig:
+    """A window of steps whose trace goes to `profile/` in the run folder, for TensorBoard or Perfetto."""
+
+    start_step: int = option(10, "steps that are done before")
+    num_steps: int = option(0, "length of the window, steps; 0: no trace")
+
+
+@dataclass
+class CheckpointConfig:
+    """What is kept of a run."""
+
+    every_steps: int = option(0, "save every so many steps too, not only after each epoch; 0 means off")
+    keep_last: int = option(1, "newest checkpoints kept")
+    keep_best: int = option(1, "best checkpoints kept beside them")
+    metric: str = option("top1", "of the val split, that tells the best: top1, top5, balanced_accuracy or loss")
+
+
+@dataclass
+class StopConfig:
+    """What ends a run before its last epoch."""
+
+    patience: int = option(0, "epochs without a better checkpoint.metric; 0: no end")
+    target: float = option(0.0, "value of checkpoint.metric that is good enough; 0: none is")
+    max_minutes: float = option(0.0, "wall-clock time of a process, minutes; the same command goes on; 0: no limit")
+
+
+@dataclass
+class TrackingConfig:
+    """Where the numbers of a run go, beside its metrics.jsonl. A key is no field: W&B finds its own."""
+
+    wandb: str = option("off", "W&B: off, online, or offline (files in the run folder, for `wandb sync`)")
+    wandb_project: str = option("butterflyer", "project of the run at W&B")
+    wandb_entity: str = option("", "user or team at W&B; empty: the one that the key belongs to")
+    wandb_name: str = option("", "name of the run at W&B; empty: that of the run folder")
+    wandb_tags: str = option("", "tags of the run at W&B, between commas")
+    wandb_artifact: bool = option(False, "give the best checkpoint to W&B at the end")
+    tensorboard: bool = option(False, "event files for TensorBoard in the run folder's tensorboard/")
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Tells whether something here can show a picture."""
+        return self.wandb != "off" or self.tensorboard
+
+
+@dataclass
+class ExportConfig:
+    """What a run leaves in `export/` when it ends, for other programs."""
+
+    format: str = option("keras", "none, keras, savedmodel, onnx, stablehlo or safetensors")
+
+
+@dataclass
+class Config:
+    """A run of training."""
+
+    seed: int = option(0, "of initial weights, shuffling, augmentation and dropout")
+    batch_size: int = option(
+        128, "photographs a step, over all devices; 0: as many as fit, at most a tenth of the training photographs"
+    )
+    gradient_accumulation: int = option(1, "parts of a batch that are computed one after another, for one update")
+    num_epochs: int = option(100, "passes over the training photographs")
+    precision: str = option(
+        "auto",
+        "of the computation: float32, bfloat16, float16 (with a loss scale), auto (a CPU: float32, else bfloat16)",
+    )
+    deterministic: bool = option(False, "only GPU kernels that give the same bits in each run; slower")
+    log_every_steps: int = option(10, "steps between lines of metrics.jsonl")
+    compilation_cache: bool = option(True, "keep compiled steps in $BUTTERFLYER_CACHE/xla for later runs")
+    build: BuildConfig = field(default_factory=BuildConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    stop: StopConfig = field(default_factory=StopConfig)
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+
+    def validate(self) -> "Config":
+        """Returns self.
+
+        Raises:
+          UserError: a field has a wrong type or a value out of its range; the message names the field.
+        """
+        flat = flatten(self)
+        for name, (value, field_type) in flat.items():
+            if problem := limits.problem(name, value, field_type):
+                raise UserError(f"config field {name} = {value!r} {problem}")
+        for name in ("model.pretrained_allow", "optim.freeze"):
+            try:
+                re.compile(flat[name][0])
+            except re.error as error:
+                raise UserError(f"config field {name} = {flat[name][0]!r} is no regex: {error}") from error
+        if min(self.model.std) <= 0:
+            raise UserError(f"config field model.std = {self.model.std!r} must be above 0")
+        start_size = self.data.start_image_size
+        if start_size and not (32 <= start_size <= self.data.image_size and self.model.head == "gap"):
+            raise UserError(
+                f"config field data.start_image_size = {start_size} must lie between 32 and data.image_size, and needs "
+                "model.head = gap: a dense layer on flattened maps fits one size alone"
+            )
+        if self.data.class_balance and self.optim.class_balance:
+            raise UserError(
+                "config fields data.class_balance and optim.class_balance both weigh species: set one of them"
+            )
+        if self.build.val_fraction + self.build.test_fraction >= 1:
+            raise UserError("config fields build.val_fraction and build.test_fraction leave nothing to train on")
+        if self.augment.mixes and self.batch_size % 2:
+            raise UserError(f"config field batch_size = {self.batch_size} must be even for augment.mixup or cutmix")
+        return self
+
+    def replace(self, **changes: Any) -> "Config":
+        """Returns a copy with other values in some fields.
+
+        Args:
+          **changes: values by field; a whole section at a time.
+        """
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields as nested dicts that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Config":
+        """Returns the config that `to_dict` (or its JSON) came from.
+
+        Args:
+          values: by field; a dict of them for a section. Those that are left out have their defaults.
+
+        Raises:
+          UserError: a field is unknown, of a wrong type, or out of range.
+        """
+        known = flatten(cls())
+        config = cls()
+        for section, content in values.items():
+            owner, fields = (getattr(config, section, None), content) if isinstance(content, dict) else (config, None)
+            for name, value in (fields if fields is not None else {section: content}).items():
+                path = section if fields is None else f"{section}.{name}"
+                if path not in known:
+                    raise UserError(f"unknown config field {path}")
+                setattr(owner, name, tuple(value) if isinstance(value, list) else value)
+        return config.validate()
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Returns `{"optim.learning_rate": (value, type), …}` of a dataclass, sections opened."""
+    flat: dict[str, tuple[Any, Any]] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if _is_section(item.type):
+            if not isinstance(value, item.type):
+                raise UserError(f"config field {prefix}{item.name} must be a {item.type.__name__}, not {value!r}")
+            flat |= flatten(value, f"{prefix}{item.name}.")
+        else:
+            flat[prefix + item.name] = (value, item.type)
+    return flat
+
+
+def describe(config_type: type[Any] = Config, prefix: str = "") -> list[tuple[str, str, str]]:
+    """Returns (name, default, documentation) of every field, sections opened."""
+    rows: list[tuple[str, str, str]] = []
+    for item in dataclasses.fields(config_type):
+        if _is_section(item.type):
+            rows += describe(item.type, f"{prefix}{item.name}.")
+        else:
+            rows.append((prefix + item.name, repr(item.default), item.metadata["doc"]))
+    return rows
+
+
+def _is_section(field_type: Any) -> TypeGuard[type]:
+    return isinstance(field_type, type) and dataclasses.is_dataclass(field_type)

@@ -1,0 +1,113 @@
+"""What `--input` may be: a raw zip, a built data set, or `fake`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, TypeAlias
+
+from etils import epath
+
+from butterflyer_jax.config import BuildConfig, Config
+from butterflyer_jax.data.input.fake import FakeData
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import paths, remote
+
+if TYPE_CHECKING:
+    from butterflyer_jax.data.input.record_data import RecordData
+
+    Data: TypeAlias = RecordData | FakeData
+
+INFO_FILE = "dataset_info.json"
+
+FAKE = "fake"
+
+
+def resolve(source: str | os.PathLike[str], config: BuildConfig) -> str:
+    """Returns the folder of the built data set behind `source`; a raw zip is built into the cache the first time.
+
+    Raises:
+      UserError: no such input, or it holds no data set.
+    """
+    from butterflyer_jax.data import build
+
+    if os.fspath(source) == FAKE:
+        return FAKE
+    path = paths.path(source)
+    if path.suffix.lower() == ".zip" or (path.exists() and not path.is_dir()):
+        return os.fspath(build.build_cached(path, config))
+    return os.fspath(find_dataset(path))
+
+
+def open_data(
+    dataset: str | os.PathLike[str],
+    config: Config,
+    accelerator: bool = False,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Data:
+    """Opens what `resolve` returned, as `RecordData` does.
+
+    Raises:
+      UserError: it is gone, or as `RecordData` says.
+    """
+    if os.fspath(dataset) == FAKE:
+        return FakeData(config, process_index, process_count)
+    from butterflyer_jax.data.input.record_data import RecordData
+
+    return RecordData(find_dataset(dataset), config, accelerator, process_index, process_count)
+
+
+def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
+    """Returns the folder of a built data set: `source` itself, or the only one below it.
+
+    Raises:
+      UserError: none there, or several.
+    """
+    folder = paths.path(source)
+    with remote.telling(folder):
+        remote.check_exists(folder)
+        if not folder.exists():
+            raise UserError(f"no such input: {folder}")
+    for pattern in (INFO_FILE, f"*/{INFO_FILE}", f"*/*/{INFO_FILE}", f"*/*/*/{INFO_FILE}"):
+        # TFDS builds under such a name, and renames when all is there.
+        found = sorted(f.parent for f in folder.glob(pattern) if not f.parent.name.startswith("incomplete."))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UserError(f"several data sets in {folder}, name one: {', '.join(map(str, found))}")
+    raise UserError(f"no data set in {folder}: it holds no {INFO_FILE}; build one with `tfds build`, or give a raw zip")
+
+
+def listed(dataset: str | os.PathLike[str], split: str) -> list[tuple[str, str]]:
+    """Returns the path in the zip and the species of each photograph of a split, in the order of the records.
+
+    Records lie in the order of a hash of these paths (`shard_writer.write_tasks`), so the list beside them tells the
+    order, and no record need be read. Nothing where the list is gone.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO((paths.path(dataset) / f"{split}.csv").read_text())))
+        ordered = sorted(rows, key=lambda row: sha256(row["photo_id"].encode("utf-8", "surrogatepass")).digest())
+        return [(row["photo_id"], row["label"]) for row in ordered]
+    except (OSError, ValueError, KeyError):
+        return []
+
+
+def photo_ids(dataset: str | os.PathLike[str], split: str, species: Sequence[str]) -> list[str]:
+    """Returns the path in the zip of each photograph of a split.
+
+    Args:
+      dataset: folder of a built data set.
+      split: train, val or test.
+      species: of the photographs, in the order of the split; the list must agree.
+
+    Returns:
+      The names; "test/12" and so on where the list is gone, or is of other photographs.
+    """
+    rows = listed(dataset, split)
+    if [label for _, label in rows] == list(species):
+        return [name for name, _ in rows]
+    return [f"{split}/{number}" for number in range(len(species))]

@@ -1,0 +1,1 @@
+"""From a raw zip to shards: labels, splits, duplicates, decoding, writing."""

@@ -1,0 +1,181 @@
+"""Photographs that lie ready, with their splits and near-duplicates, and what a data card says of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.data.ingest import duplicates
+from butterflyer_jax.data.ingest.photo_tasks import Prepared
+from butterflyer_jax.data.ingest.raw_zip import Listing, Reject
+from butterflyer_jax.data.ingest.split import SPLITS, Candidate, assign_splits
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import files
+
+SHOWN_REJECTS = 10
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Every photograph of a zip, in or out.
+
+    Attributes:
+      photos: with split and duplicate_group, sorted by photo_id.
+      rejects: photographs that cannot be used.
+      listing: what is in the zip.
+      config: how it is built.
+      zip_name: the zip's file name.
+    """
+
+    photos: tuple[Prepared, ...]
+    rejects: tuple[Reject, ...]
+    listing: Listing
+    config: BuildConfig
+    zip_name: str
+
+    @property
+    def species(self) -> list[str]:
+        """Names of the species that have a photograph, sorted; the position is the label."""
+        return sorted({photo.species for photo in self.photos})
+
+    def of_split(self, split: str) -> list[Prepared]:
+        """Returns the photographs of a split."""
+        return [photo for photo in self.photos if photo.split == split]
+
+    def data_card(self) -> dict[str, Any]:
+        """Returns what data_card.json holds; `members = photos + rejects + ignored`."""
+        counts = Counter((photo.species, photo.split) for photo in self.photos)
+        species = {name: {split: counts[name, split] for split in SPLITS} for name in self.species}
+        reasons = Counter(reject.reason.partition(":")[0] for reject in self.rejects)
+        return {
+            "zip": self.zip_name,
+            "members": self.listing.num_files,
+            "photos": len(self.photos),
+            "rejects": len(self.rejects),
+            "ignored": self.listing.num_ignored,
+            "missing": len(self.listing.missing),
+            "reject_reasons": dict(reasons.most_common()),
+            "bytes": sum(photo.num_bytes for photo in self.photos),
+            "splits": {split: sum(row[split] for row in species.values()) for split in SPLITS},
+            "species": species,
+            "only_in_train": [name for name, row in species.items() if row["train"] and not row["val"] + row["test"]],
+            "near_duplicates": self._near_duplicates(),
+            "pixels": _pixels(self.of_split("train") or self.photos),
+            "build": dataclasses.asdict(self.config),
+            "zip_fingerprint": self.listing.fingerprint,
+            "fingerprint": fingerprint(self.listing, self.config),
+        }
+
+    def write_lists(self, folder: epath.Path) -> None:
+        """Writes train.csv, val.csv, test.csv, rejects.csv and duplicates.csv."""
+        for split in SPLITS:
+            rows = [(photo.photo_id, photo.species) for photo in self.of_split(split)]
+            files.write_csv(folder / f"{split}.csv", ("photo_id", "label"), rows)
+        rejects = [*self.rejects, *self.listing.missing]
+        files.write_csv(folder / "rejects.csv", ("member", "reason"), ((r.member, r.reason) for r in rejects))
+        copies = sorted((p for p in self.photos if p.duplicate_group), key=lambda photo: int(photo.duplicate_group))
+        header = ("group", "photo_id", "label", "split")
+        rows_of_copies = ((p.duplicate_group, p.photo_id, p.species, p.split) for p in copies)
+        files.write_csv(folder / "duplicates.csv", header, rows_of_copies)
+
+    def _near_duplicates(self) -> dict[str, Any]:
+        groups: dict[str, list[Prepared]] = defaultdict(list)
+        for photo in self.photos:
+            if photo.duplicate_group:
+                groups[photo.duplicate_group].append(photo)
+        return {
+            "method": f"{duplicates.METHOD}, at most {self.config.near_duplicate_bits} differ",
+            "groups": len(groups),
+            "photos": sum(map(len, groups.values())),
+            "across_splits": sum(len({photo.split for photo in group}) > 1 for group in groups.values()),
+            "across_species": sum(len({photo.species for photo in group}) > 1 for group in groups.values()),
+        }
+
+
+def fingerprint(listing: Listing, config: BuildConfig) -> str:
+    """Returns a hash of what the records depend on: the zip's content and the config."""
+    values = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    return sha256(f"{listing.fingerprint} {values}".encode()).hexdigest()
+
+
+def collect(
+    prepared: Sequence[Prepared], rejects: Sequence[Reject], listing: Listing, config: BuildConfig, zip_name: str
+) -> Collection:
+    """Finds near-duplicates, assigns splits, and checks that no photograph was lost.
+
+    Args:
+      prepared: every photograph that can be used, in any order.
+      rejects: members that turned out to be unusable, beside those of the listing.
+      listing: what is in the zip.
+      config: shares of the splits, and what counts as a near-duplicate.
+      zip_name: the zip's file name.
+
+    Raises:
+      UserError: more than `max_reject_fraction` of the photographs cannot be used, or fewer than two species are left.
+    """
+    prepared = sorted(prepared, key=lambda photo: photo.photo_id)
+    rejects = sorted((*listing.rejects, *rejects), key=lambda reject: reject.member)
+    check_rejects(rejects, listing, config)
+    groups = _groups(prepared, config.near_duplicate_bits)
+    splits = assign_splits(
+        [Candidate(group, photo.species, photo.given_split) for group, photo in zip(groups, prepared, strict=True)],
+        {"val": config.val_fraction, "test": config.test_fraction},
+        config.salt,
+    )
+    sizes = Counter(groups)
+    numbers = {group: str(n) for n, group in enumerate((g for g in dict.fromkeys(groups) if sizes[g] > 1), start=1)}
+    photos = tuple(
+        dataclasses.replace(photo, split=split, duplicate_group=numbers.get(group, ""))
+        for photo, split, group in zip(prepared, splits, groups, strict=True)
+    )
+    collection = Collection(photos, tuple(rejects), listing, config, zip_name)
+    check_species(collection.species)
+    if listing.num_files != len(photos) + len(rejects) + listing.num_ignored:
+        raise AssertionError("photographs lost: members != photos + rejects + ignored")
+    return collection
+
+
+def check_rejects(rejects: Sequence[Reject], listing: Listing, config: BuildConfig, margin: int = 0) -> None:
+    """Raises a UserError that names the first rejects where there are more of them than allowed, and `margin` more."""
+    bad = [*rejects, *listing.missing]
+    total = len(listing.members) + len(listing.rejects) + len(listing.missing)
+    if len(bad) <= config.max_reject_fraction * total + margin and len(bad) < total:
+        return
+    first = "; ".join(f"{reject.member} ({reject.reason})" for reject in bad[:SHOWN_REJECTS])
+    raise UserError(
+        f"{len(bad)} of {total} photographs cannot be used, more than the share of {config.max_reject_fraction:g} that "
+        f"build.max_reject_fraction allows. The first: {first}"
+    )
+
+
+def check_species(names: Iterable[str]) -> None:
+    """Raises a UserError where there are fewer than two species, as no classifier can be trained."""
+    species = set(names)
+    if len(species) == 1:
+        raise UserError(f"only one species in the zip, {species.pop()!r}: a classifier needs two at least")
+
+
+def _groups(prepared: Sequence[Prepared], max_bits: int) -> list[str]:
+    """Returns for each photograph the first content hash among its near-duplicates: the same in any order."""
+    numbers = duplicates.group([photo.perceptual_hash for photo in prepared], max_bits).tolist()
+    first: dict[int, str] = {}
+    for number, photo in zip(numbers, prepared, strict=True):
+        first[number] = min(first.get(number, photo.content_hash), photo.content_hash)
+    return [first[number] for number in numbers]
+
+
+def _pixels(photos: Sequence[Prepared]) -> dict[str, list[float]]:
+    """Returns mean and standard deviation of the channels, in a range of 0 to 1; each photograph counts the same."""
+    mean = np.mean([photo.mean for photo in photos], axis=0)
+    mean_square = np.mean([photo.mean_square for photo in photos], axis=0)
+    std = np.sqrt(np.maximum(mean_square - mean**2, 0))
+    return {"mean": mean.round(4).tolist(), "std": std.round(4).tolist()}

@@ -1,0 +1,202 @@
+"""From members of a zip to JPEGs of one size: the costly part of a build, cut into tasks.
+
+A task is a JSON file that lists members; its result is a file with their JPEGs, one after another, and then an index
+that says of each photograph what it is, or why it cannot be used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from etils import epath
+from PIL import Image
+
+from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.data import photo
+from butterflyer_jax.data.ingest import duplicates
+from butterflyer_jax.data.ingest.raw_zip import Reject
+from butterflyer_jax.data.ingest.zip_reader import DamagedMember, Member, MemberReader
+from butterflyer_jax.storage import files, paths
+
+MAX_TASK_MEMBERS = 256
+MIN_TASK_MEMBERS = 16
+# What a killed build does again at most, a thread.
+MAX_TASK_BYTES = 64 << 20
+TASKS_PER_CORE = 4
+
+# Photographs that take hundreds of megabytes are done one after another, whatever the number of threads.
+LARGE_BYTES = 32 << 20
+LARGE_PIXELS = 25_000_000
+_large = threading.RLock()
+
+# Pixels that stand for a photograph in the statistics: one of so many in either direction.
+_SAMPLE_STEP = 8
+_LEVELS = np.arange(256) / 255
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A photograph whose JPEG lies ready.
+
+    Attributes:
+      photo_id: the member's path in the zip.
+      species, given_split: as the zip has them.
+      content_hash: SHA-256 of the member's bytes, hexadecimal.
+      perceptual_hash: see `duplicates.perceptual_hash`.
+      source_width, source_height: upright, in the zip, pixels.
+      width, height: of the JPEG, pixels.
+      mean, mean_square: of the channels red, green and blue, in a range of 0 to 1.
+      jpegs, offset, num_bytes: the file that holds the JPEG, and where.
+      split: train, val or test, once that is settled.
+      duplicate_group: number of its group of near-duplicates, "" where it has none.
+    """
+
+    photo_id: str
+    species: str
+    given_split: str | None
+    content_hash: str
+    perceptual_hash: str
+    source_width: int
+    source_height: int
+    width: int
+    height: int
+    mean: list[float]
+    mean_square: list[float]
+    jpegs: str
+    offset: int
+    num_bytes: int
+    split: str = ""
+    duplicate_group: str = ""
+
+    @property
+    def brightness(self) -> float:
+        """Mean luma, 0 to 255."""
+        return 255 * sum(weight * channel for weight, channel in zip(_LUMA, self.mean, strict=True))
+
+    def read(self) -> bytes:
+        """Returns the JPEG."""
+        return files.read_range(self.jpegs, self.offset, self.num_bytes)
+
+
+def write_tasks(
+    folder: epath.Path, raw_zip: str | os.PathLike[str], members: Sequence[Member], config: BuildConfig
+) -> None:
+    """Cuts the members into tasks, in the order in which they lie in the zip, and writes these into `folder`."""
+    ordered = sorted(members, key=lambda member: member.header_offset)
+    most = max(MIN_TASK_MEMBERS, min(MAX_TASK_MEMBERS, len(ordered) // (TASKS_PER_CORE * (os.cpu_count() or 1))))
+    tasks: list[list[Member]] = [[]]
+    num_bytes = 0
+    for member in ordered:
+        if len(tasks[-1]) >= most or num_bytes >= MAX_TASK_BYTES:
+            tasks.append([])
+            num_bytes = 0
+        tasks[-1].append(member)
+        num_bytes += member.compressed_bytes
+    for number, task in enumerate(tasks):
+        content = {
+            "raw_zip": os.fspath(raw_zip),
+            "config": dataclasses.asdict(config),
+            "members": [dataclasses.astuple(member) for member in task],
+        }
+        files.write_text(folder / f"{number:05}.task.json", json.dumps(content))
+
+
+def run_task(task: str) -> None:
+    """Decodes, checks, scales, hashes and encodes the photographs of a task; does nothing where that is done.
+
+    Raises:
+      UserError: the disk refuses.
+    """
+    jpegs, index = _results(task)
+    if index.exists():
+        return
+    content = json.loads(paths.path(task).read_text())
+    config = BuildConfig(**content["config"])
+    members = [Member(*fields) for fields in content["members"]]
+    reader = MemberReader(content["raw_zip"], members)
+    rows: list[Any] = []
+    folder = paths.path(task).parent
+    with files.writing(f"prepared photographs to {folder}", "the same command goes on once there is space"):
+        with files.whole_file(jpegs) as temporary, temporary.open("wb") as file:
+            for member in members:
+                try:
+                    image, facts = _prepare(reader, member, config)
+                except (DamagedMember, photo.PhotoError) as error:
+                    rows.append(str(error))
+                    continue
+                rows.append({**facts, "num_bytes": photo.write(image, file, config.jpeg_quality)})
+        # Last: where it stands, the JPEGs are whole.
+        files.write_text(index, json.dumps(rows))
+
+
+def is_done(task: str) -> bool:
+    """Returns whether a task's result is there, and as long as it should be."""
+    jpegs, index = _results(task)
+    if not (index.exists() and jpegs.exists()):
+        return False
+    rows = json.loads(index.read_text())
+    if jpegs.stat().length == sum(row["num_bytes"] for row in rows if isinstance(row, dict)):
+        return True
+    index.unlink()
+    return False
+
+
+def read_results(task: str) -> tuple[list[Prepared], list[Reject]]:
+    """Returns the photographs of a task that is done, and those of its members that cannot be used."""
+    jpegs, index = _results(task)
+    members = [Member(*fields) for fields in json.loads(paths.path(task).read_text())["members"]]
+    photos, rejects, offset = [], [], 0
+    for member, row in zip(members, json.loads(index.read_text()), strict=True):
+        if isinstance(row, str):
+            rejects.append(Reject(member.name, row))
+            continue
+        photos.append(Prepared(member.name, member.species, member.split, jpegs=os.fspath(jpegs), offset=offset, **row))
+        offset += row["num_bytes"]
+    return photos, rejects
+
+
+def _results(task: str) -> tuple[epath.Path, epath.Path]:
+    path = paths.path(task)
+    stem = path.name.removesuffix(".task.json")
+    return path.parent / f"{stem}.jpegs", path.parent / f"{stem}.index.json"
+
+
+def _prepare(reader: MemberReader, member: Member, config: BuildConfig) -> tuple[Image.Image, dict[str, Any]]:
+    """Returns a photograph in its new size, and the fields of `Prepared` that its pixels settle."""
+    with _one_at_a_time(member.num_bytes > LARGE_BYTES):
+        data = reader.read(member)
+        image, source_size = photo.load(
+            data, config.image_size, config.max_pixels, lambda pixels: _one_at_a_time(pixels > LARGE_PIXELS)
+        )
+    mean, mean_square = _statistics(image)
+    return image, {
+        "content_hash": sha256(data).hexdigest(),
+        "perceptual_hash": duplicates.perceptual_hash(image),
+        "source_width": source_size[0],
+        "source_height": source_size[1],
+        "width": image.width,
+        "height": image.height,
+        "mean": mean,
+        "mean_square": mean_square,
+    }
+
+
+def _one_at_a_time(large: bool) -> contextlib.AbstractContextManager[Any]:
+    return _large if large else contextlib.nullcontext()
+
+
+def _statistics(image: Image.Image) -> tuple[list[float], list[float]]:
+    """Returns the mean and the mean square of each channel, of a range of 0 to 1."""
+    size = max(1, image.width // _SAMPLE_STEP), max(1, image.height // _SAMPLE_STEP)
+    histogram = np.reshape(image.resize(size, Image.Resampling.NEAREST).histogram(), (3, 256)) / (size[0] * size[1])
+    return (histogram @ _LEVELS).round(5).tolist(), (histogram @ _LEVELS**2).round(5).tolist()

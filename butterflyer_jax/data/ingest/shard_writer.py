@@ -1,0 +1,111 @@
+"""From prepared photographs to TFRecord shards with an index beside each, a shard a task of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+import google_crc32c
+import numpy as np
+import simplejpeg
+from etils import epath
+
+from butterflyer_jax.data.ingest.photo_tasks import Prepared
+from butterflyer_jax.data.shard_format import INDEX, index_name
+from butterflyer_jax.storage import files, paths
+
+SHARD_BYTES = 128 << 20
+# JPEGs read ahead of the record that is written: from a bucket each takes tens of milliseconds.
+READERS = 16
+_WINDOW = 64
+# Of a TFRecord: its length and that number's checksum before the content, the content's checksum behind it.
+_HEADER_BYTES, _FOOTER_BYTES = 12, 4
+
+
+def num_shards(photos: Sequence[Prepared], wanted: int) -> int:
+    """Returns the shards of a split: `wanted`, or as many of about 128 MiB as it takes where that is 0."""
+    return max(1, min(len(photos), wanted or -(-sum(photo.num_bytes for photo in photos) // SHARD_BYTES)))
+
+
+def write_tasks(
+    folder: epath.Path, names: Sequence[str], photos: Iterable[Prepared], labels: Mapping[str, int]
+) -> list[int]:
+    """Writes a task for each shard of a split.
+
+    Photographs are shuffled over the shards by a hash of their names, so that each shard looks like the whole.
+
+    Args:
+      folder: where tasks and shards go.
+      names: file names of the shards.
+      photos: of one split, in any order.
+      labels: number of each species.
+
+    Returns:
+      The number of photographs in each shard.
+    """
+    shuffled = sorted(photos, key=lambda photo: sha256(photo.photo_id.encode("utf-8", "surrogatepass")).digest())
+    lengths = []
+    for number, name in enumerate(names):
+        first, end = (len(shuffled) * n // len(names) for n in (number, number + 1))
+        rows = [(p.photo_id, labels[p.species], p.jpegs, p.offset, p.num_bytes) for p in shuffled[first:end]]
+        files.write_text(folder / f"{name}.task.json", json.dumps({"photos": rows}))
+        lengths.append(len(rows))
+    return lengths
+
+
+def run_task(task: str) -> None:
+    """Writes the shard of a task and its index; does nothing where they are there.
+
+    A record is a `tf.train.Example` of image (JPEG), label and photo_id, as TFDS reads it.
+
+    Raises:
+      UserError: the disk refuses.
+    """
+    if is_done(task):
+        return
+    # Imported here: preparing photographs, on this machine or another, does without TensorFlow.
+    import tensorflow as tf
+
+    rows = json.loads(paths.path(task).read_text())["photos"]
+    shard = _shard(task)
+    with (
+        files.writing(f"records to {shard.parent}", "the same command goes on once there is space"),
+        files.whole_file(shard) as temporary,
+        tf.io.TFRecordWriter(os.fspath(temporary)) as writer,
+        ThreadPoolExecutor(READERS if paths.is_remote(shard) else 1) as pool,
+    ):
+        entries: list[tuple[int, ...]] = []
+        end = 0
+        for start in range(0, len(rows), _WINDOW):
+            window = rows[start : start + _WINDOW]
+            jpegs = pool.map(lambda row: files.read_range(*row[2:]), window)
+            for (photo_id, label, *_), jpeg in zip(window, jpegs, strict=True):
+                features = {
+                    "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[jpeg])),
+                    "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+                    "photo_id": tf.train.Feature(
+                        bytes_list=tf.train.BytesList(value=[photo_id.encode("utf-8", "replace")])
+                    ),
+                }
+                example = tf.train.Example(features=tf.train.Features(feature=features))
+                record = example.SerializeToString(deterministic=True)
+                writer.write(record)
+                height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+                offset = end + _HEADER_BYTES + record.index(jpeg)
+                entries.append((offset, len(jpeg), google_crc32c.value(jpeg), height, width, label))
+                end += _HEADER_BYTES + len(record) + _FOOTER_BYTES
+        # Before the shard takes its name: where that is there, the index is too.
+        with files.whole_file(shard.with_name(index_name(shard.name))) as index, index.open("wb") as file:
+            np.save(file, np.array(entries, INDEX))
+
+
+def is_done(task: str) -> bool:
+    """Returns whether a task's shard is there; it takes its name only when it is whole."""
+    return _shard(task).exists()
+
+
+def _shard(task: str) -> epath.Path:
+    return paths.path(task.removesuffix(".task.json"))

@@ -1,0 +1,83 @@
+"""Which photograph trains, validates, tests: by a hash of its content, the same on any machine and in any order."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What the split of a photograph depends on.
+
+    Attributes:
+      group: hash of its content, or of the first of its near-duplicates; photographs of one group share a split, unless
+        the zip itself puts them apart.
+      species: the splits of each species have the wanted shares.
+      given: the split that the zip gives, or None.
+    """
+
+    group: str
+    species: str
+    given: str | None = None
+
+
+def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], salt: str) -> list[str]:
+    """Returns "train", "val" or "test" for each candidate.
+
+    Splits that the zip gives are honoured, and drag copies without one along; a split that it does not give is taken
+    from what would be train. Of each species the groups are ranked by a salted hash of their content, and each split
+    takes its share of the photographs, rounded to whole groups, but at least one group and never the last. A species
+    with fewer groups than splits trains.
+
+    Args:
+      candidates: in any order.
+      fractions: share of each species for "val" and "test".
+      salt: another salt, another assignment.
+    """
+    given = {candidate.given for candidate in candidates} - {None}
+    wanted = {split: share for split, share in fractions.items() if share > 0 and split not in given}
+    # Where the zip itself puts copies apart, one without a split goes to test, the same in any order.
+    pinned = {c.group: split for split in ("val", "test") for c in candidates if c.given == split}
+    sizes = Counter(c.group for c in candidates)
+    chosen: dict[str, str] = {}
+    groups_of_species: dict[str, set[str]] = defaultdict(set)
+    for candidate in candidates:
+        if candidate.given in (None, "train") and candidate.group not in pinned:
+            groups_of_species[candidate.species].add(candidate.group)
+
+    # A group under two labels is ranked under the first: it still goes to one split only.
+    for species in sorted(groups_of_species):
+        groups = sorted(groups_of_species[species] - chosen.keys(), key=lambda g: _rank(salt, g))
+        num_photos = sum(sizes[group] for group in groups)
+        left = groups
+        for position, (split, share) in enumerate(wanted.items()):
+            if len(groups) <= len(wanted):
+                break
+            most = len(left) - (len(wanted) - position)
+            taken = _take(left, sizes, num_photos * share)[:most]
+            chosen |= dict.fromkeys(taken, split)
+            left = [group for group in left if group not in chosen]
+        chosen |= dict.fromkeys(left, "train")
+
+    return [(c.given or pinned[c.group]) if c.group in pinned else chosen[c.group] for c in candidates]
+
+
+def _rank(salt: str, group: str) -> bytes:
+    return sha256(f"{salt}/{group}".encode()).digest()
+
+
+def _take(groups: Sequence[str], sizes: Counter[str], target: float) -> list[str]:
+    """Returns the first groups that hold about `target` photographs together; a group too large for that stays."""
+    taken, count = [], 0
+    for group in groups:
+        # Rounded: a group goes where at least half of it belongs.
+        if count + sizes[group] / 2 <= target:
+            taken.append(group)
+            count += sizes[group]
+    return taken or [min(groups, key=lambda group: sizes[group])]

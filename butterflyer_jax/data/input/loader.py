@@ -1,0 +1,183 @@
+"""From requests to batches of pixels: read, decode, and where the host does it, crop."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import ModuleType
+from typing import TypeVar
+
+import numpy as np
+
+from butterflyer_jax.data import photo
+from butterflyer_jax.data.input.pixel_cache import Pixels
+from butterflyer_jax.data.input.position import Batch
+from butterflyer_jax.data.input.sampler import Request
+from butterflyer_jax.data.input.shard_reader import Photographs, Reader
+
+T = TypeVar("T")
+# What the thread of `in_background` is given to end the batch that it is at.
+JOIN_SECONDS = 5.0
+
+
+class Threads:
+    """Threads that share the work of a batch."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._pool = ThreadPoolExecutor(number, "butterflyer-pixels")
+
+    def run(self, work: Callable[..., None], *arrays: np.ndarray) -> None:
+        """Calls `work` in each thread with a part of each array, cut along the first axis; waits for all."""
+        bounds = [len(arrays[0]) * part // self.number for part in range(self.number + 1)]
+        parts = [[array[start:end] for array in arrays] for start, end in itertools.pairwise(bounds)]
+        for done in [self._pool.submit(work, *part) for part in parts]:
+            done.result()
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._pool.shutdown()
+
+
+def read_jpegs(reader: Reader, request: Request) -> list[bytes]:
+    """Returns the JPEGs of a batch.
+
+    Raises:
+      UserError: a record is damaged, or cannot be read.
+    """
+    reader.want(request.shards)
+    return [reader.jpeg(number) for number in request.photos]
+
+
+def from_jpegs(
+    photos: Photographs, requests: Iterator[Request], side: int, num_threads: int, stages: Stages
+) -> Iterator[Batch]:
+    """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], decoded by tf.data."""
+    # Imported here: TensorFlow takes seconds, and only JPEGs that are decoded each epoch need it. Not in the generator,
+    # which another thread may run.
+    from butterflyer_jax.data.input import tf_decode
+
+    return _decoded(tf_decode, photos, requests, side, num_threads, stages)
+
+
+def _decoded(
+    decoder: ModuleType, photos: Photographs, requests: Iterator[Request], side: int, num_threads: int, stages: Stages
+) -> Iterator[Batch]:
+    first = next(requests)
+    under_way: collections.deque[Batch] = collections.deque()
+
+    def feed() -> Iterator[tuple[list[bytes], np.ndarray]]:
+        with contextlib.closing(Reader(photos)) as reader:
+            for request in itertools.chain([first], requests):
+                with stages.time("reading"):
+                    encoded = read_jpegs(reader, request)
+                to_decode, within = decoder.with_margin(request.windows, photos.width[request.photos])
+                under_way.append({"window": within, **request.rest})
+                yield encoded, to_decode
+
+    canvases = decoder.decode(feed(), len(first.photos), side, num_threads)
+    while True:
+        with stages.time("decoding"):
+            image = next(canvases, None)
+        if image is None:
+            return
+        yield {"image": image, **under_way.popleft()}
+
+
+def from_pixels(
+    pixels: Pixels, requests: Iterator[Request], side: int, threads: Threads, stages: Stages
+) -> Iterator[Batch]:
+    """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], copied from decoded photographs."""
+    for request in requests:
+        canvas = np.zeros((len(request.photos), side, side, 3), np.uint8)
+        with stages.time("copying"):
+            threads.run(pixels.fill, canvas, request.photos, request.windows)
+        window = request.windows * np.array([0, 0, 1, 1], np.int32)
+        yield {"image": canvas, "window": window, **request.rest}
+
+
+def crop_on_host(batches: Iterator[Batch], image_size: int, threads: Threads, stages: Stages) -> Iterator[Batch]:
+    """Yields batches whose images are the windows of canvases, scaled: uint8 [n, image_size, image_size, 3]."""
+    for batch in batches:
+        canvas, window = batch.pop("image"), batch.pop("window")
+        image = np.empty((len(canvas), image_size, image_size, 3), np.uint8)
+        with stages.time("cropping"):
+            threads.run(_scale, canvas, window, image)
+        yield {"image": image, **batch}
+
+
+def _scale(canvases: np.ndarray, windows: np.ndarray, images: np.ndarray) -> None:
+    for number, (top, left, height, width) in enumerate(windows.tolist()):
+        part = canvases[number, top : top + height, left : left + width]
+        images[number] = photo.scale_part(part, images.shape[1])
+
+
+def in_background(items: Iterator[T], size: int) -> Generator[T, None, None]:
+    """Yields items that a thread makes ahead, at most `size` of them waiting; the thread ends with the generator.
+
+    Raises:
+      Exception: what making an item raises, in its place.
+    """
+    ready: queue.SimpleQueue[Future[T] | None] = queue.SimpleQueue()
+    free, stopped = threading.Semaphore(size), threading.Event()
+
+    def work() -> None:
+        try:
+            for item in items:
+                free.acquire()
+                if stopped.is_set():
+                    break
+                result: Future[T] = Future()
+                result.set_result(item)
+                ready.put(result)
+        except BaseException as error:
+            failure: Future[T] = Future()
+            failure.set_exception(error)
+            ready.put(failure)
+        ready.put(None)
+
+    thread = threading.Thread(target=work, name="butterflyer-input", daemon=True)
+    thread.start()
+    try:
+        while (future := ready.get()) is not None:
+            free.release()
+            yield future.result()
+    finally:
+        stopped.set()
+        free.release()
+        # It may wait for a bucket: then it ends when that is closed.
+        thread.join(JOIN_SECONDS)
+
+
+class Stages:
+    """Seconds that each stage of the input took; a stage is told of by one thread."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Adds the seconds of the block to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, time.perf_counter() - start)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Adds seconds to a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def since_last(self) -> dict[str, float]:
+        """Returns the seconds of each stage since this was last asked."""
+        now = dict(self.seconds)
+        spent = {stage: seconds - self._told.get(stage, 0.0) for stage, seconds in now.items()}
+        self._told = now
+        return spent

@@ -1,0 +1,86 @@
+"""The order of training batches, and the position in it: what makes a resumed run exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from butterflyer_jax.errors import UserError
+
+Batch: TypeAlias = dict[str, np.ndarray]
+PhotoSpec: TypeAlias = dict[str, tuple[tuple[int, ...], type[np.generic]]]
+T = TypeVar("T")
+POSITION_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands in its data, in a few bytes of JSON.
+
+    Attributes:
+      seed: of shuffling and augmentation.
+      epoch: whole epochs done.
+      batch: batches done in this epoch.
+      batch_size: photographs a batch, over all hosts.
+      dataset: fingerprint of the data set.
+      version: of this format.
+    """
+
+    seed: int
+    epoch: int
+    batch: int
+    batch_size: int
+    dataset: str
+    version: int = POSITION_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as JSON can hold them."""
+        return asdict(self)
+
+    def check(self, saved: dict[str, Any]) -> None:
+        """Compares with the position that a checkpoint holds for the same step.
+
+        Raises:
+          UserError: the same batches cannot be made again; the message says what changed.
+        """
+        here = self.to_json()
+        changed = [name for name in here if saved.get(name) != here[name]]
+        if not changed:
+            return
+        words = [
+            "other photographs, or built in another way"
+            if name == "dataset"
+            else f"{name} {saved.get(name)!r} -> {here[name]!r}"
+            for name in changed
+        ]
+        raise UserError(f"the checkpoint's place in the data cannot be found again: {', '.join(words)}")
+
+
+def batches_from(
+    make_epoch: Callable[[int, int], Iterator[Batch]], steps_per_epoch: int, start_step: int
+) -> Generator[Batch, None, None]:
+    """Yields batches without end, from the one that step `start_step` takes.
+
+    Args:
+      make_epoch: called with (epoch, first batch), yields the rest of that epoch's batches.
+      steps_per_epoch: batches an epoch.
+      start_step: steps done before.
+    """
+    epoch, batch = divmod(start_step, steps_per_epoch)
+    while True:
+        yield from make_epoch(epoch, batch)
+        epoch, batch = epoch + 1, 0
+
+
+def photo_spec(side: int, windowed: bool = False) -> PhotoSpec:
+    """Returns shape and dtype of what a training batch holds of one photograph, by name.
+
+    Args:
+      side: of the square image, pixels.
+      windowed: whether the part of it that is to be scaled comes with it.
+    """
+    spec: PhotoSpec = {"image": ((side, side, 3), np.uint8), "label": ((), np.int32), "index": ((), np.int32)}
+    return spec | {"window": ((4,), np.int32)} if windowed else spec

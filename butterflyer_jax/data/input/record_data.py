@@ -1,0 +1,293 @@
+"""From a built data set to batches of uint8 numpy arrays, the same for the same (seed, epoch, batch).
+
+python -m butterflyer_jax.data.input.record_data --input DIR --benchmark
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Generator, Iterable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import psutil
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.console import say
+from butterflyer_jax.data import shard_format
+from butterflyer_jax.data.input import crops, loader, pixel_cache, sampler
+from butterflyer_jax.data.input import position as position_lib
+from butterflyer_jax.data.input.loader import Stages
+from butterflyer_jax.data.input.shard_reader import Files, LocalFiles, Photographs, Reader
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import paths
+from butterflyer_jax.storage.staging import Staging
+
+GIB = 1 << 30
+# Batches that are ready before they are asked for.
+AHEAD = 2
+# What a canvas is larger than the largest part in it: the decoder's margin on both sides.
+MARGINS = 4
+READING_SHARE = 0.8
+# Of the slowest stage's time: from where on it is the bucket's copies that it waits for.
+STAGING_SHARE = 0.5
+# Accelerators like even sides.
+SIDE_MULTIPLE = 8
+
+
+class RecordData:
+    """A built data set as the training loop sees it; each batch is this host's part of a global one.
+
+    A batch holds image uint8 [n, side, side, 3], label int32 [n], and either index int32 [n], the photograph's place in
+    the epoch, which augmentation draws from, or in evaluation mask float32 [n], 0 where the last batch is filled up.
+    Where the device makes the crops it also holds window int32 [n, 4]: top, left, height and width of the part of the
+    image that is to be scaled to image_size; else the image is that part already, and side is image_size.
+
+    Attributes:
+      species: names; the position is the label.
+      class_counts: training photographs of each species.
+      steps_per_epoch: whole batches of training photographs; the rest of a shuffled epoch is left out.
+      fingerprint: of all photographs and their order in the shards; batches depend on nothing else of the data set.
+      mode: what `data.mode` came to: jpeg, encoded (JPEGs in memory), cache (pixels in memory) or raw (on the disk).
+      crop_on_device: what `data.crop` came to.
+    """
+
+    def __init__(
+        self,
+        dataset_dir: str | os.PathLike[str],
+        config: Config,
+        accelerator: bool = False,
+        process_index: int = 0,
+        process_count: int = 1,
+    ) -> None:
+        """Opens the folder of a built data set.
+
+        Args:
+          dataset_dir: local or gs://.
+          config: of the run.
+          accelerator: whether a GPU or TPU trains; with `data.crop` auto it makes the crops.
+          process_index, process_count: this host among all.
+
+        Raises:
+          UserError: it is damaged, has no training photographs or fewer than a batch, does not fit where `data.mode`
+            wants it, or hosts cannot take equal parts of a batch.
+        """
+        if config.batch_size % process_count:
+            raise UserError(
+                f"config field batch_size = {config.batch_size} must be a multiple of the {process_count} hosts"
+            )
+        self._config, self._folder = config, paths.path(dataset_dir)
+        self._host = sampler.host_slice(config.batch_size, process_index, process_count)
+        self.crop_on_device = config.data.crop == "device" or (config.data.crop == "auto" and accelerator)
+        with self._telling_damage():
+            card = json.loads((self._folder / "data_card.json").read_text())
+            info = json.loads((self._folder / "dataset_info.json").read_text())
+            lengths = {split["name"]: [int(length) for length in split["shardLengths"]] for split in info["splits"]}
+            self.species: tuple[str, ...] = tuple(card["species"])
+            self.class_counts: tuple[int, ...] = tuple(row["train"] for row in card["species"].values())
+        num_train = sum(lengths.get("train", ()))
+        if not num_train:
+            raise UserError(f"{dataset_dir} has no training photographs")
+        self.steps_per_epoch = num_train // config.batch_size
+        if not self.steps_per_epoch:
+            raise UserError(
+                f"config field batch_size = {config.batch_size} is more than the {num_train} training photographs; "
+                "make it smaller"
+            )
+        shards = {split: _shard_names(split, len(of_split)) for split, of_split in lengths.items()}
+        self._threads = loader.Threads(config.data.num_threads or _num_cores())
+        self._stages, self._staging_told = Stages(), 0.0
+        self._pixels: dict[str, pixel_cache.Pixels] = {}
+        self._files = self._open_files([name for names in shards.values() for name in names])
+        try:
+            self._photos = self._read_indexes(shards, lengths)
+            # Shards settle the order of reading, and their indexes hold the checksum of every JPEG.
+            parts = sorted((split, lengths[split], photos.fingerprint) for split, photos in self._photos.items())
+            self.fingerprint = sha256(f"{self.species} {parts}".encode()).hexdigest()
+            self.mode = self._choose_mode()
+        except BaseException:
+            self.close()
+            raise
+
+    @contextlib.contextmanager
+    def _telling_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            raise UserError(
+                f"{self._folder} is damaged, or was not built by this version of butterflyer_jax: {error}"
+            ) from error
+
+    def _read_indexes(self, shards: dict[str, list[str]], lengths: dict[str, list[int]]) -> dict[str, Photographs]:
+        with self._telling_damage():
+            photos = {split: Photographs(self._files, names, lengths[split]) for split, names in shards.items()}
+            if any((of_split.label >= len(self.species)).any() for of_split in photos.values()):
+                raise ValueError("a label is of no species")
+        return photos
+
+    def _open_files(self, shards: list[str]) -> Files:
+        if not paths.is_remote(self._folder):
+            return LocalFiles(self._folder)
+        # Indexes first: nothing can be read without them.
+        names = [shard_format.index_name(name) for name in shards] + shards
+        return Staging(self._folder, names, int(self._config.data.staging_gib * GIB))
+
+    def num_photos(self, split: str) -> int:
+        """Returns the photographs in a split, 0 where there is no such split."""
+        return len(self._photos.get(split, ()))
+
+    def photo_spec(self) -> position_lib.PhotoSpec:
+        """Returns shape and dtype of what a training batch holds of one photograph."""
+        if not self.crop_on_device:
+            return position_lib.photo_spec(self._config.data.image_size)
+        return position_lib.photo_spec(_canvas_side(self._largest_part()), windowed=True)
+
+    def _largest_part(self) -> int:
+        photos = self._photos["train"]
+        return crops.largest_side(photos.height, photos.width, self._config.augment)
+
+    def position(self, step: int) -> position_lib.Position:
+        """Returns the place in the data after `step` steps."""
+        epoch, batch = divmod(step, self.steps_per_epoch)
+        return position_lib.Position(self._config.seed, epoch, batch, self._config.batch_size, self.fingerprint)
+
+    def train_batches(self, start_step: int) -> Generator[position_lib.Batch, None, None]:
+        """Yields training batches without end, from the one that step `start_step` takes."""
+        # Whatever validation needs is made now: where there is no room for it, no epoch is lost.
+        for split in ("train", "val"):
+            self._keep(split)
+        photos = self._photos["train"]
+        wanted = sampler.training(photos, self._config, start_step, self.steps_per_epoch, self._host)
+        yield from self._batches("train", wanted, self._largest_part(), self._stages)
+
+    def train_jpegs(self) -> Generator[list[bytes], None, None]:
+        """Yields what `train_batches` decodes, for measuring: the JPEGs of each batch."""
+        photos = self._photos["train"]
+        with contextlib.closing(Reader(photos)) as reader:
+            for request in sampler.training(photos, self._config, 0, self.steps_per_epoch, self._host):
+                yield loader.read_jpegs(reader, request)
+
+    def jpegs(self, split: str, numbers: Iterable[int]) -> Iterator[bytes]:
+        """Yields stored JPEGs of a split, by their places in the order of `eval_batches`."""
+        with contextlib.closing(Reader(self._photos[split])) as reader:
+            for number in numbers:
+                reader.want([int(self._photos[split].shard[number])])
+                yield reader.jpeg(number)
+
+    def eval_batches(self, split: str) -> Generator[position_lib.Batch, None, None]:
+        """Yields each photograph of a split once, in a fixed order."""
+        photos = self._photos[split]
+        largest = crops.central_windows(photos.height, photos.width, self._config.data.eval_crop_fraction)[:, 2].max()
+        yield from self._batches(split, sampler.evaluation(photos, self._config, self._host), int(largest), Stages())
+
+    def bottleneck(self) -> str:
+        """Returns which stage made training wait since this was last asked, and what to change; empty if none did."""
+        spent = self._stages.since_last()
+        if not spent:
+            return ""
+        stage = max(spent, key=lambda name: spent[name])
+        staging = self._files.waited_seconds - self._staging_told
+        self._staging_told += staging
+        if staging > STAGING_SHARE * spent[stage]:
+            return self._advice("staging")
+        # Records are read ahead of the decoder: they hold it up only where reading takes as long as the whole.
+        if stage == "decoding" and spent.get("reading", 0.0) > READING_SHARE * spent["decoding"]:
+            stage = "reading"
+        return self._advice(stage)
+
+    def _advice(self, stage: str) -> str:
+        pixels = sum(photos.decoded_bytes for photos in self._photos.values()) / GIB
+        match stage:
+            case "staging":
+                return (
+                    f"copying shards from {self._folder}: the first epoch is as fast as the network, and so is each "
+                    "where data.staging_gib is less than the data set"
+                )
+            case "reading":
+                return f"reading records from {self._folder}: take a faster disk, or set data.mode=cache"
+            case "decoding":
+                return (
+                    f"decoding JPEGs in {self._threads.number} threads: go on with data.mode=raw ({pixels:.1f} GiB on "
+                    f"disk), or data.mode=cache and data.cache_gib={math.ceil(pixels)} if memory allows, or more cores"
+                )
+            case "copying" if self.mode == "raw":
+                return "reading decoded photographs: take a faster disk, or set data.mode=cache"
+            case "copying":
+                return "copying decoded photographs: take more cores"
+            case _:
+                return f"cropping in {self._threads.number} threads: set data.crop=device, or take more cores"
+
+    def close(self) -> None:
+        """Lets threads, files and memory go."""
+        self._files.close()
+        self._threads.close()
+        for pixels in self._pixels.values():
+            pixels.close()
+        self._pixels.clear()
+
+    def _batches(
+        self, split: str, wanted: Iterator[sampler.Request], largest: int, stages: Stages
+    ) -> Generator[position_lib.Batch, None, None]:
+        made = self._canvases(split, wanted, _canvas_side(largest), stages)
+        if not self.crop_on_device:
+            made = loader.crop_on_host(made, self._config.data.image_size, self._threads, stages)
+        return loader.in_background(made, AHEAD)
+
+    def _canvases(
+        self, split: str, wanted: Iterator[sampler.Request], side: int, stages: Stages
+    ) -> Iterator[position_lib.Batch]:
+        self._keep(split)
+        if split not in self._pixels:
+            return loader.from_jpegs(self._photos[split], wanted, side, self._threads.number, stages)
+        return loader.from_pixels(self._pixels[split], wanted, side, self._threads, stages)
+
+    def _keep(self, split: str) -> None:
+        """Puts a split where `mode` wants it, the first time."""
+        photos = self._photos.get(split)
+        if not photos or split in self._pixels:
+            return
+        if self.mode == "raw":
+            path = Path(paths.cache_dir()) / "raw" / f"{self.fingerprint[:16]}-{split}.rgb"
+            self._pixels[split] = pixel_cache.on_disk(photos, self._threads.number, split, path)
+        elif self.mode == "cache":
+            say(f"data: {len(photos)} {split} photographs decoded in memory, {photos.decoded_bytes / GIB:.2f} GiB")
+            self._pixels[split] = pixel_cache.in_memory(photos, self._threads.number, split)
+        elif self.mode == "encoded" and not photos.held:
+            say(f"data: {len(photos)} {split} JPEGs kept in memory, {photos.num_bytes / GIB:.2f} GiB")
+            photos.hold()
+
+    def _choose_mode(self) -> str:
+        """Returns jpeg, encoded, cache or raw."""
+        mode, limit = self._config.data.mode, self._config.data.cache_gib
+        free = psutil.virtual_memory().available / GIB
+        pixels = sum(photos.decoded_bytes for photos in self._photos.values()) / GIB
+        jpegs = sum(photos.num_bytes for photos in self._photos.values()) / GIB
+        if mode in ("jpeg", "raw"):
+            return mode
+        # Unasked no more than half of what is free is taken.
+        if pixels <= (limit if mode == "cache" else min(limit, free / 2)):
+            return "cache"
+        if mode == "auto":
+            return "jpeg"
+        if jpegs > limit:
+            raise UserError(
+                f"data.mode=cache needs {jpegs:.1f} GiB of memory for JPEGs or {pixels:.1f} GiB for pixels: raise "
+                f"data.cache_gib = {limit}, or set data.mode=raw or data.mode=jpeg"
+            )
+        return "encoded"
+
+
+def _canvas_side(largest: int) -> int:
+    return -(-(largest + MARGINS) // SIDE_MULTIPLE) * SIDE_MULTIPLE
+
+
+def _num_cores() -> int:
+    # A container or a batch system may leave this process fewer than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _shard_names(split: str, count: int) -> list[str]:
+    return [f"butterflies-{split}.tfrecord-{number:05}-of-{count:05}" for number in range(count)]

@@ -1,0 +1,178 @@
+"""Which photographs a batch holds and which part of each: all that a batch depends on, before a pixel is read."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.data.input import crops
+from butterflyer_jax.data.input.position import Batch
+from butterflyer_jax.data.input.shard_reader import Photographs
+
+# Streams of random numbers that share (seed, epoch); `crops` has another.
+ORDER_STREAM, BALANCE_STREAM = range(2)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A host's part of a batch, to be made.
+
+    Attributes:
+      photos: int [n], numbers of photographs in their split.
+      windows: int32 [n, 4], the part of each: top, left, height, width, pixels.
+      rest: what the batch holds beside pixels.
+      shards: numbers of the shards that these photographs and those after them lie in, in the order of need.
+    """
+
+    photos: np.ndarray
+    windows: np.ndarray
+    rest: Batch
+    shards: Sequence[int]
+
+
+def epoch_order(photos: Photographs, config: Config, epoch: int) -> EpochOrder:
+    """Returns the order in which an epoch reads the training photographs."""
+    balance = config.data.class_balance
+    repeats = balanced_repeats(photos.label, balance, [config.seed, epoch, BALANCE_STREAM]) if balance else None
+    return shuffled(photos.shard, config.data.shuffle_window, [config.seed, epoch, ORDER_STREAM], repeats)
+
+
+def training(
+    photos: Photographs, config: Config, start_step: int, steps_per_epoch: int, host: slice
+) -> Iterator[Request]:
+    """Yields requests without end, from the one that step `start_step` takes; a batch has index int32 [n].
+
+    Args:
+      photos: of the training split.
+      config: of the run.
+      start_step: steps done before.
+      steps_per_epoch: batches an epoch.
+      host: this host's part of a global batch.
+    """
+    epoch, first = divmod(start_step, steps_per_epoch)
+    this, following = epoch_order(photos, config, epoch), epoch_order(photos, config, epoch + 1)
+    while True:
+        # The group after the last is the first of the next epoch.
+        groups = [*this.groups, following.groups[0]]
+        # As many groups as a batch may reach into, and the next.
+        reach = 2 + config.batch_size // max(1, min(np.diff([*this.starts, len(this.photos)])))
+        wanted = [
+            list(dict.fromkeys(itertools.chain.from_iterable(groups[n : n + reach]))) for n in range(len(this.groups))
+        ]
+        for batch in range(first, steps_per_epoch):
+            start = batch * config.batch_size
+            index = np.arange(start, start + config.batch_size, dtype=np.int32)[host]
+            numbers = this.photos[index]
+            height, width = photos.height[numbers], photos.width[numbers]
+            windows = crops.random_windows(config.seed, epoch, index, height, width, config.augment)
+            rest = {"label": photos.label[numbers], "index": index}
+            yield Request(numbers, windows, rest, wanted[this.group_at(start)])
+        epoch, first = epoch + 1, 0
+        this, following = following, epoch_order(photos, config, epoch + 1)
+
+
+def evaluation(photos: Photographs, config: Config, host: slice) -> Iterator[Request]:
+    """Yields a request for each batch of a split, in a fixed order; a batch has mask float32 [n].
+
+    The last batch is filled with its first photograph, which the mask leaves out: every batch has one shape, on each
+    host.
+    """
+    for start in range(0, len(photos), config.batch_size):
+        place = np.arange(start, start + config.batch_size)[host]
+        numbers = np.where(place < len(photos), place, start)
+        windows = crops.central_windows(photos.height[numbers], photos.width[numbers], config.data.eval_crop_fraction)
+        rest = {"label": photos.label[numbers], "mask": (place < len(photos)).astype(np.float32)}
+        yield Request(numbers, windows, rest, range(photos.shard[start], photos.num_shards))
+
+
+@dataclass(frozen=True)
+class EpochOrder:
+    """The order of an epoch.
+
+    Attributes:
+      photos: int64 [num_photos], numbers of photographs in the order of reading.
+      groups: the shards that are shuffled together, group after group.
+      starts: place in `photos` at which each group begins.
+    """
+
+    photos: np.ndarray
+    groups: list[list[int]]
+    starts: list[int]
+
+    def group_at(self, place: int) -> int:
+        """Returns the number of the group that the photograph at a place belongs to."""
+        return int(np.searchsorted(self.starts, place, side="right")) - 1
+
+
+def shuffled(shard: np.ndarray, window: int, seed: Sequence[int], repeats: np.ndarray | None = None) -> EpochOrder:
+    """Returns the order of an epoch: shards in random order, photographs shuffled over groups of whole shards.
+
+    So a bucket's shards are needed one group after the other, and a place in the epoch is found without reading.
+
+    Args:
+      shard: int32 [num_photos], the shard of each photograph, ascending.
+      window: photographs that a group holds at least, where there are so many.
+      seed: of the epoch.
+      repeats: int64 [num_photos], how often each photograph is read; by default once.
+    """
+    rng = np.random.default_rng(seed)
+    if repeats is None:
+        repeats = np.ones(len(shard), np.int64)
+    first = np.searchsorted(shard, np.arange(shard[-1] + 2))
+    groups: list[list[int]] = [[]]
+    size = 0
+    for number in rng.permutation(len(first) - 1):
+        if size >= window:
+            groups.append([])
+            size = 0
+        groups[-1].append(int(number))
+        size += int(first[number + 1] - first[number])
+    # A last group that is small would be shuffled worse than the others.
+    if len(groups) > 1 and size < window:
+        small = groups.pop()
+        groups[-1] += small
+    photos = []
+    for group in groups:
+        members = np.concatenate([np.arange(first[number], first[number + 1]) for number in group])
+        photos.append(rng.permutation(np.repeat(members, repeats[members])))
+    starts = np.cumsum([0, *map(len, photos)])[:-1]
+    return EpochOrder(np.concatenate(photos), groups, starts.tolist())
+
+
+def balanced_repeats(labels: np.ndarray, balance: float, seed: Sequence[int]) -> np.ndarray:
+    """Returns how often each photograph is read in an epoch that is balanced between species.
+
+    Species are read in proportion to n**(1 - balance), n the photographs of each: with a balance of 0 every photograph
+    as often, with 1 every species; 0.5 is the square-root sampling of Mahajan et al. 2018 (arXiv:1805.00932). Drawn by
+    systematic sampling (Madow 1949): species and photographs are each read the whole number of times just below or
+    just above their share.
+
+    Args:
+      labels: int32 [num_photos].
+      balance: 0 to 1.
+      seed: of the epoch.
+
+    Returns:
+      int64 [num_photos], whose sum is num_photos.
+    """
+    rng = np.random.default_rng(seed)
+    # Each species in an order that changes, so that no draw favours one of its photographs.
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    ends = np.cumsum(np.bincount(labels)[labels[order]].astype(np.float64) ** -balance)
+    marks = np.floor(ends * (len(labels) / ends[-1]) + rng.random())
+    # Rounding must not lose the last one.
+    marks[-1] = len(labels)
+    repeats = np.empty(len(labels), np.int64)
+    repeats[order] = np.diff(marks, prepend=0).astype(np.int64)
+    return repeats
+
+
+def host_slice(batch_size: int, process_index: int, process_count: int) -> slice:
+    """Returns a host's part of a global batch: the batch is the same on any number of hosts."""
+    share = batch_size // process_count
+    return slice(process_index * share, (process_index + 1) * share)

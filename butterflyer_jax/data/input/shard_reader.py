@@ -1,0 +1,193 @@
+"""The photographs of a split as they lie in the shards: sizes and labels from the index, JPEGs one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+import google_crc32c
+import numpy as np
+
+from butterflyer_jax.data import shard_format
+from butterflyer_jax.errors import UserError
+
+# Of a reader; systems allow a process some hundreds.
+MAX_OPEN_FILES = 128
+
+
+class Files(Protocol):
+    """Where shards and indexes are read from: a local folder, or a bucket's copies in `staging.Staging`."""
+
+    @property
+    def waited_seconds(self) -> float:
+        """How long `open` has waited so far for files to arrive."""
+
+    @property
+    def copied_bytes(self) -> int:
+        """How much came over the network so far."""
+
+    def prefetch(self, names: Sequence[str]) -> None:
+        """Tells which files will be opened, in this order."""
+
+    def open(self, name: str) -> io.FileIO:
+        """Returns a file, open for reading, of which no byte will change."""
+
+    def close(self) -> None:
+        """Ends what is under way; what is open stays so."""
+
+    def advice(self, name: str) -> str:
+        """Returns where a file that is damaged lies, and what to do."""
+
+
+class LocalFiles:
+    """Files of a local folder: what is local is there."""
+
+    waited_seconds = 0.0
+    copied_bytes = 0
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = Path(folder)
+
+    def prefetch(self, names: Sequence[str]) -> None:
+        """Does nothing."""
+
+    def open(self, name: str) -> io.FileIO:
+        """Returns a file, open for reading."""
+        return io.FileIO(self._folder / name)
+
+    def close(self) -> None:
+        """Does nothing."""
+
+    def advice(self, name: str) -> str:
+        """Returns where a file that is damaged lies, and what to do."""
+        return f"{self._folder / name} is damaged: build the data set again, or copy it anew"
+
+
+class Photographs:
+    """The photographs of a split, by their number in it: 0 is the first of the first shard.
+
+    Attributes:
+      shard: int32 [num_photos], the number of the shard that each lies in.
+      height, width: int32 [num_photos], pixels.
+      label: int32 [num_photos].
+      num_shards: the shards of the split.
+      num_bytes: of all JPEGs together.
+      decoded_bytes: of all pixels together, as uint8 RGB.
+      fingerprint: of all JPEGs and labels.
+    """
+
+    def __init__(self, files: Files, names: Sequence[str], lengths: Sequence[int]) -> None:
+        """Reads the indexes of the shards `names`, which hold `lengths` photographs.
+
+        Raises:
+          OSError, ValueError: an index is missing or damaged.
+        """
+        self.files, self.names = files, list(names)
+        indexes = [shard_format.index_name(name) for name in names]
+        files.prefetch(indexes)
+        tables = [_read_index(files, name, length) for name, length in zip(indexes, lengths, strict=True)]
+        table = np.concatenate([np.empty(0, shard_format.INDEX), *tables])
+        self.fingerprint = sha256(table.tobytes()).hexdigest()
+        self.offset, self.num_jpeg_bytes, self.checksum = table["offset"], table["num_bytes"], table["checksum"]
+        self.shard = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
+        self.height, self.width, self.label = (table[name].astype(np.int32) for name in ("height", "width", "label"))
+        self.num_shards = len(tables)
+        self.num_bytes = int(self.num_jpeg_bytes.sum(dtype=np.int64))
+        self.decoded_bytes = int((3 * self.height.astype(np.int64) * self.width).sum())
+        self.held: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self.shard)
+
+    def hold(self) -> None:
+        """Reads all shards into memory; readers take them from there.
+
+        Raises:
+          UserError: one cannot be read.
+        """
+        if not self.held:
+            with contextlib.closing(Reader(self)) as reader:
+                self.held = [reader.whole_shard(number) for number in range(self.num_shards)]
+
+
+class Reader:
+    """Reads JPEGs of a split one by one; each thread that reads has its own."""
+
+    def __init__(self, photos: Photographs) -> None:
+        self._photos = photos
+        self._open: dict[int, io.FileIO] = {}
+        self._wanted: Sequence[int] = ()
+
+    def want(self, shards: Sequence[int]) -> None:
+        """Tells which shards will be read, in this order, and closes all others."""
+        if self._photos.held or self._wanted == shards:
+            return
+        self._wanted = shards
+        for number in [number for number in self._open if number not in shards]:
+            self._open.pop(number).close()
+        # What is open stays readable, even where its file is removed.
+        self._photos.files.prefetch([self._photos.names[number] for number in shards if number not in self._open])
+
+    def jpeg(self, number: int) -> bytes:
+        """Returns the JPEG of a photograph.
+
+        Raises:
+          UserError: it is not what was written, or cannot be read.
+        """
+        photos = self._photos
+        shard = int(photos.shard[number])
+        start, size = int(photos.offset[number]), int(photos.num_jpeg_bytes[number])
+        if photos.held:
+            jpeg = photos.held[shard][start : start + size]
+        else:
+            with self._reading(shard):
+                jpeg = os.pread(self._file(shard).fileno(), size, start)
+        if google_crc32c.value(jpeg) != photos.checksum[number]:
+            raise UserError(photos.files.advice(photos.names[shard]))
+        return jpeg
+
+    def whole_shard(self, shard: int) -> bytes:
+        """Returns the content of a shard, and begins to fetch those behind it.
+
+        Raises:
+          UserError: it cannot be read.
+        """
+        self.want(range(shard, self._photos.num_shards))
+        with self._reading(shard):
+            return self._file(shard).readall()
+
+    def close(self) -> None:
+        """Closes all files."""
+        for file in self._open.values():
+            file.close()
+        self._open.clear()
+
+    @contextlib.contextmanager
+    def _reading(self, shard: int) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"cannot read {self._photos.names[shard]}: {error.strerror or error}") from error
+
+    def _file(self, shard: int) -> io.FileIO:
+        if shard not in self._open:
+            if len(self._open) >= MAX_OPEN_FILES:
+                self._open.pop(next(iter(self._open))).close()
+            self._open[shard] = self._photos.files.open(self._photos.names[shard])
+        return self._open[shard]
+
+
+def _read_index(files: Files, name: str, length: int) -> np.ndarray:
+    with files.open(name) as file:
+        content = file.readall()
+    if not content:
+        raise ValueError(f"{name} is empty")
+    table = np.load(io.BytesIO(content), allow_pickle=False)
+    if table.dtype != shard_format.INDEX or table.shape != (length,):
+        raise ValueError(f"{name} is no index of {length} photographs")
+    return table

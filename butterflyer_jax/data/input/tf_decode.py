@@ -1,0 +1,92 @@
+"""tf.data: from JPEGs to parts of photographs, decoded by TensorFlow's threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from butterflyer_jax import console
+from butterflyer_jax.errors import UserError
+
+with console.without_stderr():
+    import tensorflow as tf
+
+# The accelerators are JAX's: TensorFlow would take their memory.
+tf.config.set_visible_devices([], "GPU")
+
+# Colour is stored at half the resolution, and the decoder takes no neighbours from outside the part that it decodes:
+# with so many columns more on each side, the part is what it is in the photograph decoded whole, bit for bit.
+MARGIN = 2
+
+# A photograph that is done waits for its turn: with one call a thread, a thread would wait with it.
+CALLS_PER_THREAD = 4
+
+JpegBatch = tuple[Sequence[bytes], np.ndarray]
+
+
+def with_margin(windows: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the parts to decode for the parts that are wanted, and where these lie in them.
+
+    Args:
+      windows: int32 [n, 4]: top, left, height, width in the photograph.
+      width: int32 [n], of the photographs.
+
+    Returns:
+      Two arrays int32 [n, 4]: top, left, height, width in the photograph, and in what is decoded of it.
+    """
+    top, left, heights, widths = windows.T
+    first, end = np.maximum(left - MARGIN, 0), np.minimum(left + widths + MARGIN, width)
+    to_decode = np.stack([top, first, heights, end - first], axis=1)
+    within = np.stack([np.zeros_like(top), left - first, heights, widths], axis=1)
+    return to_decode, within
+
+
+def decode(batches: Iterator[JpegBatch], batch_size: int, side: int, num_threads: int) -> Iterator[np.ndarray]:
+    """Yields uint8 [batch_size, side, side, 3]: the part of each photograph in the upper left, zeros beside it.
+
+    Args:
+      batches: `batch_size` JPEGs each, and int32 [batch_size, 4], the part to decode: top, left, height, width.
+      batch_size: photographs a batch.
+      side: of the canvases, pixels; no part may be larger.
+      num_threads: that decode.
+
+    Raises:
+      UserError: a part does not lie in its photograph.
+      Exception: what `batches` raises.
+    """
+    failed: list[BaseException] = []
+
+    def feed() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        try:
+            for jpegs, windows in batches:
+                yield np.array(jpegs, object), windows
+        except BaseException as error:
+            # TensorFlow passes on the text alone.
+            failed.append(error)
+            raise
+
+    signature = (tf.TensorSpec([batch_size], tf.string), tf.TensorSpec([batch_size, 4], tf.int32))
+    dataset = tf.data.Dataset.from_generator(feed, output_signature=signature).prefetch(2).unbatch()
+    dataset = dataset.map(_decode_part, num_parallel_calls=CALLS_PER_THREAD * num_threads)
+    dataset = dataset.padded_batch(batch_size, padded_shapes=(side, side, 3), drop_remainder=True).prefetch(1)
+    try:
+        yield from dataset.with_options(_options(num_threads)).as_numpy_iterator()
+    except tf.errors.OpError as error:
+        if failed:
+            raise failed[0] from None
+        raise UserError(f"the data set is damaged, its index and its JPEGs differ: {error.message}") from error
+
+
+def _decode_part(jpeg: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    # The accurate transform costs little, and decodes as Pillow and simplejpeg do.
+    return tf.image.decode_and_crop_jpeg(jpeg, window, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _options(num_threads: int) -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    # Every stage has its size; tuning's own thread can hold up an epoch for seconds.
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = num_threads
+    return options

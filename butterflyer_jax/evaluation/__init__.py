@@ -1,0 +1,1 @@
+"""Metrics, predictions and the report of a split; every image counts once."""

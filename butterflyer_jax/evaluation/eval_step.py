@@ -1,0 +1,101 @@
+"""The logits of every photograph of a split, and the sums over them, in one pass."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.metrics import losses
+from butterflyer_jax.metrics.sums import Sums
+from butterflyer_jax.models.variables import Batch, Variables
+from butterflyer_jax.preprocessing import images
+
+EvalStep: TypeAlias = Callable[["Variables", Batch], Sums]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the network made of a split.
+
+    Attributes:
+      labels: int32 [count], of the photographs, in the order of the split.
+      logits: float32 [count, species].
+      metrics: of `metrics.sums.Sums.compute`.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    metrics: dict[str, Any]
+
+
+def score(model: Any, variables: Variables, data: Any, split: str, config: Config, mesh: Mesh) -> Scored:
+    """Scores each photograph of a split once.
+
+    Args:
+      model, variables: as `runs.load_model` returns them.
+      data: an open data set, as `data.dataset.open_data` returns it.
+      split: train, val or test.
+      config: of the run.
+      mesh: that the variables live on.
+    """
+
+    def answer(variables: Variables, batch: dict[str, jax.Array]) -> tuple[Sums, jax.Array]:
+        logits = model.apply(variables.collections(), images.eval_images(batch, config), train=False)
+        return Sums.of_batch(
+            losses.cross_entropy(logits, batch["label"]), logits, batch["label"], batch["mask"]
+        ), logits
+
+    jitted = jax.jit(answer, out_shardings=sharding.replicated(mesh))
+    total, logits, labels = None, [], []
+    with contextlib.closing(data.eval_batches(split)) as batches:
+        for batch in sharding.prefetch(batches, mesh):
+            sums, of_batch = jitted(variables, batch)
+            total = sums if total is None else total + sums
+            counts = np.asarray(batch["mask"]) > 0
+            logits.append(np.asarray(of_batch)[counts])
+            labels.append(np.asarray(batch["label"])[counts])
+    if total is None:
+        raise ValueError("nothing to score")
+    return Scored(np.concatenate(labels), np.concatenate(logits), total.compute())
+
+
+def evaluate_batches(
+    eval_step: EvalStep, variables: Variables, batches: Iterable[Mapping[str, np.ndarray]], mesh: Mesh
+) -> Sums:
+    """Returns the sums over masked, padded batches; `Sums.compute` divides them, once."""
+    import jax
+
+    from butterflyer_jax.distributed import sharding
+
+    total = None
+    for batch in sharding.prefetch(batches, mesh):
+        sums = eval_step(variables, batch)
+        total = sums if total is None else total + sums
+        if sharding.on_cpu(mesh):
+            # Queued steps deadlock virtual CPU devices, and hold memory on a real one.
+            jax.block_until_ready(total)
+    if total is None:
+        raise ValueError("nothing to evaluate")
+    return total
+
+
+def make_eval_step(apply_fn: Callable[..., Any], config: Config, mesh: Mesh) -> EvalStep:
+    """Returns the jitted function `(variables, batch) -> sums` over the photographs whose mask is 1.
+
+    The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size], mask float32 [batch_size] and,
+    where the crop is left to the device, window int32 [batch_size, 4] (see `preprocessing.images.scaled_images`).
+    """
+
+    def eval_step(variables: Variables, batch: Batch) -> Sums:
+        logits = apply_fn(variables.collections(), images.eval_images(batch, config), train=False)
+        return Sums.of_batch(losses.cross_entropy(logits, batch["label"]), logits, batch["label"], batch["mask"])
+
+    return jax.jit(eval_step, out_shardings=sharding.replicated(mesh))

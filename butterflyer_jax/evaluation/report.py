@@ -1,0 +1,164 @@
+"""From an evaluated split to the report: photographs, heat maps and the facts of the run, put together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from butterflyer_jax import runs
+from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.data import photo
+from butterflyer_jax.data.dataset import photo_ids
+from butterflyer_jax.evaluation import eval_step
+from butterflyer_jax.inference import gradcam
+from butterflyer_jax.metrics import calibration
+from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.report.evaluation import Evaluation, render_evaluation
+from butterflyer_jax.storage import files, paths
+from butterflyer_jax.tracking.trackers import METRICS_FILE
+
+FILE = "report/index.html"
+
+
+def write(
+    run: runs.Run,
+    model: Any,
+    variables: Any,
+    data: Any,
+    dataset: str,
+    scored: eval_step.Scored,
+    metrics: dict[str, Any],
+    calibrated: Calibration,
+) -> str:
+    """Writes `report/index.html` into the run folder; returns its path.
+
+    Args:
+      run: that was evaluated.
+      model, variables: as `runs.load_model` returns them.
+      data: the open data set.
+      dataset: its folder, or "fake".
+      scored: the logits of the split.
+      metrics: what metrics.json says.
+      calibrated: what corrects the answers.
+    """
+    split = metrics["split"]
+    view = heat_maps = None
+    names: Sequence[str] = [f"{split}/{number}" for number in range(len(scored.labels))]
+    if dataset != dataset_lib.FAKE:
+        names = photo_ids(dataset, split, [run.species[label] for label in scored.labels])
+        view = _make_view(run, data, split)
+        heat_maps = _make_heat_maps(run, model, variables, view)
+    about = json.loads((run.folder / runs.CONFIG_FILE).read_text())
+    records = _read_records(run)
+    page = render_evaluation(
+        Evaluation(
+            name=run.folder.name,
+            split=split,
+            species=run.species,
+            metrics=metrics,
+            labels=scored.labels,
+            raw_probabilities=calibration.softmax(scored.logits),
+            probabilities=calibration.softmax(scored.logits / calibrated.temperature),
+            photo_ids=names,
+            threshold=calibrated.threshold,
+            temperature=calibrated.temperature,
+            records=records,
+            about={"versions": {}} | about,
+            facts=_facts(run, variables, about, records, metrics, calibrated, dataset),
+            view=view,
+            heat_maps=heat_maps,
+        )
+    )
+    target = run.folder / FILE
+    files.write_text(target, page)
+    return str(target)
+
+
+def _make_view(run: runs.Run, data: Any, split: str) -> Callable[[int, int], np.ndarray]:
+    config = run.config
+
+    def view(number: int, side: int) -> np.ndarray:
+        [jpeg] = data.jpegs(split, [number])
+        image, _ = photo.load(jpeg, config.build.image_size, config.build.max_pixels)
+        return photo.central_crop(image, config.data.eval_crop_fraction, side)
+
+    return view
+
+
+def _make_heat_maps(
+    run: runs.Run, model: Any, variables: Any, view: Callable[[int, int], np.ndarray]
+) -> Callable[[Sequence[int], Sequence[int]], np.ndarray]:
+    of_batch = gradcam.make_heat_maps(model, run.config)
+
+    def heat_maps(numbers: Sequence[int], labels: Sequence[int]) -> np.ndarray:
+        # One by one: they are few, and one shape is compiled.
+        size = run.config.data.image_size
+        maps = [
+            of_batch(variables, view(number, size)[None], np.array([label]))
+            for number, label in zip(numbers, labels, strict=True)
+        ]
+        return np.concatenate(maps)
+
+    return heat_maps
+
+
+def _read_records(run: runs.Run) -> list[dict[str, Any]]:
+    file = run.folder / METRICS_FILE
+    if not file.exists():
+        return []
+    records = []
+    for line in file.read_text().splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            # Of a run that is being written.
+            continue
+    return records
+
+
+def _facts(
+    run: runs.Run,
+    variables: Any,
+    about: dict[str, Any],
+    records: list[dict[str, Any]],
+    metrics: dict[str, Any],
+    calibrated: Calibration,
+    dataset: str,
+) -> list[tuple[str, str]]:
+    """Returns the lines of the model's card."""
+    import jax
+
+    model, config = run.config.model, run.config
+    norm = " with batch normalisation" if model.batch_norm else ""
+    parameters = sum(x.size for x in jax.tree.leaves(variables.params))
+    facts = [
+        ("Network", f"{model.variant}{norm}, head {model.head}, {parameters:,} parameters"),
+        ("Input", f"{config.data.image_size} x {config.data.image_size} pixels"),
+        ("Started from", model.pretrained or "random weights"),
+        ("Data set", paths.path(dataset).name if dataset == dataset_lib.FAKE else dataset.rstrip("/").split("/")[-2]),
+        ("Its fingerprint", run.fingerprint[:16]),
+        ("Epochs, batch", f"{config.num_epochs}, {config.batch_size} photographs"),
+        ("Optimizer", f"{config.optim.name}, learning rate {config.optim.learning_rate:g}, {config.optim.schedule}"),
+        ("Hardware", ", ".join(about.get("devices", [])) or "not recorded"),
+    ]
+    steps = [record for record in records if record.get("split") == "train" and "step_ms" in record]
+    if steps:
+        # Each line stands for the steps since the one before.
+        lengths = np.diff([0, *(record["step"] for record in steps)])
+        seconds = float(np.dot(lengths, [record["step_ms"] for record in steps])) / 1000
+        time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
+        facts.append(("Time in steps", f"{time} for {steps[-1]['step']:,} steps"))
+    if calibrated.count:
+        facts.append(
+            (
+                "Calibration",
+                f"temperature {calibrated.temperature:.3g}, threshold {calibrated.threshold:.3g}, "
+                f"on {calibrated.count:,} val photographs",
+            )
+        )
+    revision, _, dirty = str(about.get("git_revision") or "none").partition("-")
+    facts += [("Checkpoint", f"step {metrics['step']:,}"), ("Git revision", revision[:12] + (dirty and f", {dirty}"))]
+    return facts

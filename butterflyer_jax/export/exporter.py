@@ -1,0 +1,174 @@
+"""A run's best checkpoint, written for another runtime, read back there and compared."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from butterflyer_jax.config.limits import CHOICES
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import files as files_lib
+from butterflyer_jax.storage import paths, remote
+
+if TYPE_CHECKING:
+    from etils import epath
+
+    from butterflyer_jax import runs
+
+FORMATS = tuple(name for name in CHOICES["export.format"] if name != "none")
+SUFFIXES = (".keras", ".onnx", ".stablehlo", ".safetensors")
+FOLDER = "export"
+CARD, CARD_TEXT, SPECIES = "card.json", "card.md", "species.txt"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A model that has left.
+
+    Attributes:
+      path: of the file or, of SavedModel, the folder.
+      card: what its card.json says.
+    """
+
+    path: str
+    card: dict[str, Any]
+
+    @property
+    def summary(self) -> str:
+        """One line: what was written, and how far its answers lie from ours."""
+        check = self.card["check"]
+        return (
+            f"{self.path}, {self.card['bytes'] / 1e6:,.1f} MB; {check['runtime']} differs by at most "
+            f"{check['largest_difference']:.1e} on {check['photographs']} {check['of']}"
+        )
+
+
+def export(
+    run: str | os.PathLike[str],
+    format: str = "keras",
+    to: str | os.PathLike[str] | None = None,
+    python: str = sys.executable,
+    data: Any = None,
+) -> Written:
+    """Writes a run's best checkpoint for another runtime, with species names and a card beside it.
+
+    What was written is read back in a process of its own, by its runtime alone, and its probabilities are compared with
+    ours on photographs of the run's data set (on noise where that is gone). It takes its name only after that.
+
+    Args:
+      run: folder of a run with a checkpoint.
+      format: keras, savedmodel, onnx, stablehlo or safetensors.
+      to: the file (of SavedModel, the folder), local or gs://; a name without the format's suffix is a folder, into
+        which `model.<suffix>` goes. By default `export/` in the run folder.
+      python: interpreter that reads it back; it needs NumPy and the format's runtime, not this package.
+      data: the run's open data set, where the caller has it.
+
+    Raises:
+      UserError: no such run, format or runtime; the target holds something else, or its bucket refuses; or the answers
+        differ.
+    """
+    from butterflyer_jax import runs
+
+    if format not in FORMATS:
+        raise UserError(f"unknown format {format!r}: take one of {', '.join(FORMATS)}")
+    writer = importlib.import_module(f"butterflyer_jax.export.{format}")
+    opened = runs.read(run)
+    target = _target(default_path(opened, format) if to is None else paths.path(to), writer)
+    with remote.telling(target):
+        remote.check_exists(target)
+        _refuse(target)
+    require(writer, format)
+
+    from butterflyer_jax.export import card, reference, verify
+
+    network, step = reference.read_network(opened)
+    with _room(target) as folder:
+        path = folder / target.name
+        writer.write(network, path)
+        checked = verify.check(opened, network, writer, path, python, data)
+        about = card.describe(opened, network, step, format, path, target.name, writer, checked)
+        card.write(about, companion(path, CARD), companion(path, CARD_TEXT), companion(path, SPECIES))
+        with remote.telling(target, "write"):
+            _publish(folder, target)
+    return Written(os.fspath(target), about)
+
+
+def default_path(run: runs.Run, format: str) -> epath.Path:
+    """Returns where a run's own export goes."""
+    return run.folder / FOLDER / importlib.import_module(f"butterflyer_jax.export.{format}").NAME
+
+
+def companion(path: Any, name: str) -> Any:
+    """Returns the path of what lies beside an exported file, and in an exported folder."""
+    return path.with_name(f"{path.name}.{name}") if path.suffix in SUFFIXES else path / name
+
+
+def require(writer: ModuleType, format: str) -> None:
+    """Raises a UserError where a package is missing that a format is written with."""
+    missing = [name for name in writer.NEEDS if not _is_installed(name)]
+    if missing:
+        extra = "tensorflow-cpu" if "tensorflow" in missing else " ".join(missing)
+        raise UserError(f"format {format} needs {' and '.join(missing)}: uv pip install {extra}")
+
+
+def _is_installed(name: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return importlib.util.find_spec(name) is not None
+    return False
+
+
+def _target(path: epath.Path, writer: ModuleType) -> epath.Path:
+    suffix = Path(writer.NAME).suffix
+    if path.suffix != suffix and path.suffix in SUFFIXES:
+        raise UserError(f"--to {path} has the suffix of another format")
+    return path if path.suffix == suffix or not suffix else path / writer.NAME
+
+
+def _refuse(target: epath.Path) -> None:
+    """Raises a UserError where a folder stands in the way that is no earlier export."""
+    if target.is_dir() and any(target.iterdir()) and not companion(target, CARD).exists():
+        raise UserError(f"{target} is not empty and holds no export; take another --to")
+
+
+@contextlib.contextmanager
+def _room(target: epath.Path) -> Iterator[Path]:
+    """Yields a new local folder, on the target's own disk where that is local."""
+    if paths.is_remote(target):
+        parent = None
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        parent = os.fspath(target.parent)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(folder: Path, target: epath.Path) -> None:
+    """Moves what was written to its place; a file appears after what lies beside it."""
+    written = folder / target.name
+    if written.is_dir() and not paths.is_remote(target):
+        if target.exists():
+            target.rename(folder / "old")
+        written.replace(Path(target))
+        return
+    if written.is_dir():
+        files = [(path, target / path.relative_to(written).as_posix()) for path in written.rglob("*") if path.is_file()]
+        files.sort(key=lambda pair: pair[0].name == "saved_model.pb")
+    else:
+        files = [(path, target.parent / path.name) for path in folder.iterdir() if path != written]
+        files.append((written, target))
+    for source, goal in files:
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        files_lib.move(source, goal)

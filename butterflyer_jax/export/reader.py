@@ -1,0 +1,68 @@
+"""A network that has left by `butterflyer_jax.export`, in its own runtime."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.export.exporter import CARD, FORMATS, companion, require
+from butterflyer_jax.inference.classifier import padded
+
+# It takes normalised pixels, and PyTorch to run.
+UNREADABLE = ("safetensors",)
+
+
+class ExportClassifier:
+    """Answers by an exported file or folder and the card beside it; see `app.identify.Classifier`."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Opens an export.
+
+        Raises:
+          UserError: there is none, its card is missing, or its runtime.
+        """
+        place = Path(path)
+        if not place.exists():
+            raise UserError(f"no model in {path}")
+        try:
+            card = json.loads(companion(place, CARD).read_text(encoding="utf-8"))
+            given = card["input"]
+            self.name = place.name
+            self.species = tuple(card["species"])
+            self.threshold = float(card["threshold"])
+            self.short_side = int(given["short_side"])
+            self.crop_fraction = float(given["crop_fraction"])
+            self.image_size = int(given["shape"][1])
+            format = card["format"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} has no card of butterflyer_jax.export beside it that can be read") from error
+        if format not in FORMATS or format in UNREADABLE:
+            raise UserError(f"the application cannot answer by {format}; export the run as onnx")
+        writer = importlib.import_module(f"butterflyer_jax.export.{format}")
+        require(writer, format)
+        self._call = _read(writer.READ, place)
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Returns float32 [batch, species] of uint8 [batch, image_size, image_size, 3]."""
+        return np.asarray(self._call(padded(images)))[: len(images)]
+
+    def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Returns None: what has left keeps the maps to itself."""
+
+
+def _read(code: str, path: Path) -> Callable[[np.ndarray], Any]:
+    """Returns `probabilities` of a format's own reader, the code that each export was checked with."""
+    names: dict[str, Any] = {"path": str(path)}
+    try:
+        exec(code, names)
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"cannot read {path}: {reason[0]}") from error
+    return names["probabilities"]

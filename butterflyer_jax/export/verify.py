@@ -1,0 +1,173 @@
+"""What was written, read back by its own runtime in a process without our package, and compared with our answers."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from butterflyer_jax import runs
+from butterflyer_jax.data import dataset, photo
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.export import reference
+from butterflyer_jax.export.network import Network
+
+MAX_PHOTOS = 32
+# Of probabilities. Other orders of summation give some 1e-5; a wrong layout gives tenths.
+TOLERANCE = 1e-3
+# Picture files are scaled by TensorFlow's own filters, whose pixels differ by a level here and there.
+TOLERANCE_OF_BYTES = 0.1
+SPLITS = ("test", "val", "train")
+_SCRIPT = """
+import importlib.metadata, json, sys
+path, given, answers, blocked, runtime = sys.argv[1:]
+# As on a machine where they are not installed.
+sys.modules.update(dict.fromkeys(json.loads(blocked)))
+import numpy as np
+{read}
+given = np.load(given)
+images = given["images"]
+# Batches of two sizes: of one photograph, and of the rest.
+result = {{"images": np.concatenate([np.asarray(probabilities(part)) for part in (images[:1], images[1:])])}}
+if "jpegs" in given and "probabilities_of_bytes" in globals():
+    ends = np.cumsum(given["lengths"])
+    jpegs = [given["jpegs"][end - n:end].tobytes() for end, n in zip(ends, given["lengths"])]
+    result["jpegs"] = np.asarray(probabilities_of_bytes(jpegs))
+def version(name):
+    for name in (name, f"{{name}}-cpu"):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return "of unknown version"
+np.savez(answers, version=version(runtime), **result)
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """How a written model answers.
+
+    Attributes:
+      runtime: that read it, with its version.
+      photographs: that were compared.
+      of: what they are: "test photographs", or "pictures of noise".
+      largest_difference: of a probability, among all photographs and species.
+      same_species: photographs whose most probable species is the same.
+      largest_difference_of_bytes: likewise, where picture files were given; None where the format takes none.
+    """
+
+    runtime: str
+    photographs: int
+    of: str
+    largest_difference: float
+    same_species: int
+    largest_difference_of_bytes: float | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What is compared: uint8 [count, image_size, image_size, 3], what it is, and the picture files behind it."""
+
+    images: np.ndarray
+    of: str
+    jpegs: Sequence[bytes] = ()
+
+
+def check(run: runs.Run, network: Network, writer: ModuleType, path: Path, python: str, data: Any = None) -> Check:
+    """Compares what was written with the network itself.
+
+    Raises:
+      UserError: it cannot be read, or its answers differ.
+    """
+    samples = choose_samples(run, data)
+    ours = reference.answers(network, samples.images)
+    if hasattr(writer, "read") and not _has(python, writer.RUNTIME):
+        again = dataclasses.replace(network, layers=writer.read(path))
+        theirs = {"images": reference.answers(again, samples.images)}
+        runtime = f"our own reader, without {writer.RUNTIME},"
+    else:
+        theirs = _read_back(writer, path, samples, python)
+        runtime = f"{writer.RUNTIME} {theirs['version']}"
+    compared = theirs["images"]
+    if compared.shape != ours.shape:
+        raise UserError(f"{path.name} gives {compared.shape} probabilities, not {ours.shape}")
+    difference = float(np.abs(compared - ours).max())
+    if not difference <= TOLERANCE:
+        raise UserError(f"{path.name} answers otherwise than the run: probabilities differ by {difference:.2g}")
+    of_bytes = None
+    if "jpegs" in theirs:
+        of_bytes = float(np.abs(theirs["jpegs"] - ours).max())
+        if not of_bytes <= TOLERANCE_OF_BYTES:
+            raise UserError(f"{path.name} answers otherwise than the run on picture files, by {of_bytes:.2g}")
+    same = int((compared.argmax(axis=1) == ours.argmax(axis=1)).sum())
+    return Check(runtime, len(ours), samples.of, difference, same, of_bytes)
+
+
+def choose_samples(run: runs.Run, data: Any = None) -> Samples:
+    """Returns photographs of the run's data set as evaluation sees them; noise where the data set is gone, or fake."""
+    config = run.config
+    with contextlib.ExitStack() as stack:
+        if data is None and run.dataset != dataset.FAKE:
+            with contextlib.suppress(UserError, OSError):
+                once = dataclasses.replace(config, data=dataclasses.replace(config.data, mode="jpeg"))
+                data = stack.enter_context(contextlib.closing(dataset.open_data(run.dataset, once)))
+        if data is None or run.dataset == dataset.FAKE:
+            shape = (MAX_PHOTOS, config.data.image_size, config.data.image_size, 3)
+            return Samples(np.random.default_rng(0).integers(0, 256, shape, np.uint8), "pictures of noise")
+        split = next(name for name in SPLITS if data.num_photos(name))
+        # Evenly, so that all shards, and so most species, are among them.
+        count = data.num_photos(split)
+        numbers = np.unique(np.linspace(0, count - 1, min(MAX_PHOTOS, count)).astype(int))
+        jpegs = list(data.jpegs(split, numbers))
+    return Samples(np.stack(list(_inputs(jpegs, config))), f"{split} photographs", jpegs)
+
+
+def _inputs(jpegs: Sequence[bytes], config: Any) -> Iterator[np.ndarray]:
+    for jpeg in jpegs:
+        image, _ = photo.load(jpeg, config.build.image_size, config.build.max_pixels)
+        yield photo.central_crop(image, config.data.eval_crop_fraction, config.data.image_size)
+
+
+def _has(python: str, name: str) -> bool:
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
+    with contextlib.suppress(OSError):
+        return subprocess.run([python, "-c", code], capture_output=True).returncode == 0
+    # Said by whoever starts it next.
+    return True
+
+
+def _read_back(writer: ModuleType, path: Path, samples: Samples, python: str) -> dict[str, Any]:
+    blocked = ["butterflyer_jax", "flax", *(() if writer.RUNTIME == "jax" else ("jax", "jaxlib"))]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # Of Keras 2; and the devices that a test invents.
+    for name in ("TF_USE_LEGACY_KERAS", "XLA_FLAGS", "PYTHONPATH"):
+        environment.pop(name, None)
+    given = {"images": samples.images}
+    if samples.jpegs:
+        given["jpegs"] = np.frombuffer(b"".join(samples.jpegs), np.uint8)
+        given["lengths"] = np.array([len(jpeg) for jpeg in samples.jpegs])
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, answers = Path(folder, "given.npz"), Path(folder, "answers.npz")
+        np.savez(inputs, **given)  # type: ignore[arg-type]
+        script = _SCRIPT.format(read=writer.READ)
+        line = [python, "-c", script, str(path), str(inputs), str(answers), json.dumps(blocked), writer.RUNTIME]
+        try:
+            result = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
+        except OSError as error:
+            raise UserError(f"--python {python}: {error.strerror or error}") from error
+        if result.returncode:
+            reason = (result.stderr.strip() or f"it ended with {result.returncode}").splitlines()[-1]
+            raise UserError(f"{writer.RUNTIME} cannot read what was written ({python}): {reason}")
+        with np.load(answers) as stored:
+            return {name: stored[name] for name in stored.files}

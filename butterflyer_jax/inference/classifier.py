@@ -1,0 +1,81 @@
+"""A trained network as what names photographs takes it: pixels in, probabilities and heat maps out."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from butterflyer_jax.metrics.calibration import Calibration
+
+
+class TrainedClassifier:
+    """The network of a run.
+
+    Attributes:
+      name: of the run, with the checkpoint's step.
+      species: names, in the order of the probabilities.
+      calibration: temperature of the probabilities, and threshold.
+      threshold: probability of the first species below which a photograph is none of these.
+      config: of the run.
+      image_size: side of the network's input, pixels.
+      short_side: that a photograph is scaled to first, pixels.
+      crop_fraction: side of the central square that is looked at, of the short side.
+    """
+
+    def __init__(self, model: Any, variables: Any, run: Any, calibration: Calibration) -> None:
+        """Takes the network, its variables, the run they come from, and what corrects its answers; see `load`."""
+        import jax
+
+        from butterflyer_jax.inference import gradcam
+        from butterflyer_jax.preprocessing import images as images_lib
+
+        self.name = f"{run.folder.name}, step {calibration.step}"
+        self.species: tuple[str, ...] = run.species
+        self.calibration = calibration
+        self.threshold = calibration.threshold
+        self.config = run.config
+        self.image_size: int = run.config.data.image_size
+        self.short_side: int = run.config.build.image_size
+        self.crop_fraction: float = run.config.data.eval_crop_fraction
+        self._variables = variables
+
+        @jax.jit
+        def probabilities(variables: Any, images: jax.Array) -> jax.Array:
+            logits = model.apply(variables.collections(), images_lib.normalise(images, run.config.model), train=False)
+            return jax.nn.softmax(logits / calibration.temperature)
+
+        self._probabilities = probabilities
+        self._heat_maps = gradcam.make_heat_maps(model, run.config)
+
+    @classmethod
+    def load(cls, run_folder: str | os.PathLike[str], calibrated: bool = True) -> TrainedClassifier:
+        """Returns the classifier of a run's best checkpoint.
+
+        Args:
+          run_folder: made by `train`, local or gs://.
+          calibrated: whether answers are corrected, or the network's own.
+
+        Raises:
+          UserError: no run there, or no checkpoint yet.
+        """
+        from butterflyer_jax import runs
+
+        run = runs.read(run_folder)
+        model, variables, step, _ = runs.load_model(run)
+        return cls(model, variables, run, runs.read_calibration(run, step) if calibrated else Calibration(step=step))
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Returns float32 [batch, species] of uint8 [batch, image_size, image_size, 3]."""
+        return np.asarray(self._probabilities(self._variables, padded(images)))[: len(images)]
+
+    def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Returns where the network looks for these labels (Grad-CAM), float32 [batch, side, side] from 0 to 1."""
+        return self._heat_maps(self._variables, padded(images), padded(labels))[: len(images)]
+
+
+def padded(array: np.ndarray) -> np.ndarray:
+    """Returns a batch with rows of zeros up to a power of two, so that few shapes are ever compiled."""
+    more = (1 << (len(array) - 1).bit_length()) - len(array)
+    return np.pad(array, [(0, more), *[(0, 0)] * (array.ndim - 1)])

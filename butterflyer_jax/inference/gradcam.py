@@ -1,0 +1,67 @@
+"""Where the network looks: Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.models import VARIANTS
+from butterflyer_jax.preprocessing import images as images_lib
+
+# Below this the maps are too coarse to show anything.
+MIN_SIDE = 7
+BLOCKS = 5
+
+
+def layer_for(config: Config) -> str:
+    """Returns the name of the last layer whose maps have a side of 7 at least; in a small network one of the first."""
+    side = config.data.image_size
+    # Of a block's convolutions, before the pooling that ends it.
+    block = max(number for number in range(1, BLOCKS + 1) if number == 1 or side >> (number - 1) >= MIN_SIDE)
+    kind = "bn" if config.model.batch_norm else "conv"
+    return f"block{block}_{kind}{VARIANTS[config.model.variant][block - 1]}"
+
+
+def make_heat_maps(model: Any, config: Config) -> Callable[[Any, np.ndarray, np.ndarray], np.ndarray]:
+    """Returns the function `(variables, images, labels) -> heat maps`.
+
+    It takes uint8 [batch, image_size, image_size, 3] and int [batch], the species that is asked for, and gives float32
+    [batch, side, side] from 0 to 1: how much each place of the last maps speaks for that species.
+    """
+    layer = layer_for(config)
+
+    @jax.jit
+    def heat_maps(variables: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
+        inputs = images_lib.normalise(images, config.model)
+
+        def score(shift: jax.Array | float) -> tuple[jax.Array, jax.Array]:
+            seen: dict[str, jax.Array] = {}
+
+            def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+                out = call(*args, **kwargs)
+                if context.module.name == layer and context.method_name == "__call__":
+                    # A shift of zero changes nothing; the gradient by it is that by the maps.
+                    out = nn.relu(out + shift)
+                    seen["maps"] = out
+                return out
+
+            with nn.intercept_methods(intercept):
+                logits = model.apply(variables.collections(), inputs, train=False)
+            return jnp.take_along_axis(logits, labels[:, None], axis=1).sum(), seen["maps"]
+
+        shape = jax.eval_shape(lambda: score(0.0)[1])
+        gradient, maps = jax.grad(score, has_aux=True)(jnp.zeros(shape.shape, shape.dtype))
+        weights = gradient.astype(jnp.float32).mean(axis=(1, 2), keepdims=True)
+        heat = nn.relu((weights * maps.astype(jnp.float32)).sum(axis=-1))
+        return heat / jnp.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-9)
+
+    def in_batches(variables: Any, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        return np.asarray(heat_maps(variables, images, np.asarray(labels, np.int32)))
+
+    return in_batches

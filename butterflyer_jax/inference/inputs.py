@@ -1,0 +1,202 @@
+"""What `predict` is given, as single pictures: files, folders, patterns, zips, URLs and lists of these."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from butterflyer_jax.data.ingest import raw_zip, zip_reader
+from butterflyer_jax.data.ingest.raw_zip import PHOTO_SUFFIXES
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import paths, remote
+
+LIST = "-"
+MAX_URL_BYTES = 100 << 20
+TIMEOUT_SECONDS = 30
+_PATTERN = "*?["
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture by its name; its bytes are read when they are wanted."""
+
+    name: str
+
+    def read(self) -> bytes:
+        """Returns the picture file.
+
+        Raises:
+          OSError: it cannot be read.
+        """
+        if is_url(self.name):
+            return read_url(self.name)
+        if paths.is_remote(self.name):
+            with _as_os_errors():
+                return remote.read_bytes(self.name)
+        return paths.path(self.name).read_bytes()
+
+
+@dataclass(frozen=True)
+class Member(Picture):
+    """A picture in a zip; of a zip in a bucket no other part is read for it."""
+
+    archive: str
+    member: zip_reader.Member
+    encrypted: bool
+
+    def read(self) -> bytes:
+        """Returns the picture file.
+
+        Raises:
+          OSError: it is damaged or encrypted, or the zip cannot be read.
+        """
+        if self.encrypted:
+            raise OSError("not readable in the zip: encrypted")
+        try:
+            with _as_os_errors(), remote.telling(self.archive):
+                return zip_reader.MemberReader(self.archive, [self.member]).read(self.member)
+        except zip_reader.DamagedMember as error:
+            raise OSError(f"not readable in the zip: {error}") from error
+
+
+@dataclass(frozen=True)
+class Nothing(Picture):
+    """A name that stands for no picture."""
+
+    reason: str
+
+    def read(self) -> bytes:
+        """Raises an OSError with the reason."""
+        raise OSError(self.reason)
+
+
+@contextlib.contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Turns what a bucket refuses into an OSError, the kind that a single picture may have."""
+    try:
+        yield
+    except UserError as error:
+        raise OSError(str(error)) from error
+
+
+def is_url(name: Any) -> bool:
+    """Returns whether a picture comes from the web."""
+    return isinstance(name, str) and name.startswith(("http://", "https://"))
+
+
+def read_url(url: str) -> bytes:
+    """Returns what a URL holds, 100 MiB at most.
+
+    Raises:
+      OSError: there is nothing, or more.
+    """
+    import http.client
+    import urllib.request
+
+    request = urllib.request.Request(url, headers={"User-Agent": "butterflyer_jax"})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            data = answer.read(MAX_URL_BYTES + 1)
+    except (http.client.HTTPException, ValueError) as error:
+        raise OSError(f"no answer: {error}") from error
+    if len(data) > MAX_URL_BYTES:
+        raise OSError(f"larger than {MAX_URL_BYTES >> 20} MiB")
+    return data
+
+
+def pictures(names: Iterable[str], lines: Iterable[str] | None = None) -> Iterator[Picture]:
+    """Yields every picture that the names stand for.
+
+    A folder stands for all pictures in it, at any depth; a pattern for what it matches, `**` for folders at any depth;
+    a zip for the pictures in it; `-` for the names on stdin, one a line. All of it is local or gs://. A name that
+    stands for nothing gives one picture that cannot be read, so that the rest goes on.
+
+    Args:
+      names: as a user gives them.
+      lines: stand for `-`; by default those of stdin.
+    """
+    for name in names:
+        if name == LIST:
+            for line in sys.stdin if lines is None else lines:
+                if line.strip():
+                    yield from _or_nothing(line.rstrip("\r\n"))
+        else:
+            yield from _or_nothing(name)
+
+
+def _or_nothing(name: str) -> Iterator[Picture]:
+    try:
+        with remote.telling(name):
+            yield from _of_name(name)
+    except UserError as error:
+        yield Nothing(name, str(error))
+
+
+def _of_name(name: str) -> Iterator[Picture]:
+    if is_url(name):
+        yield Picture(name)
+        return
+    path = paths.path(name)
+    exists = path.exists()
+    if not exists and any(letter in name for letter in _PATTERN):
+        yield from _matching(name)
+    elif exists and path.is_dir():
+        found = sorted(file for file in _files_below(path) if Path(file).suffix.lower() in PHOTO_SUFFIXES)
+        if not found:
+            yield Nothing(name, "no pictures in it")
+        # As the user named the folder.
+        shown = name.rstrip("/")
+        yield from (Picture(f"{shown}{file.removeprefix(os.fspath(path))}") for file in found)
+    elif exists and path.suffix.lower() == ".zip":
+        yield from _in_zip(name)
+    else:
+        yield Picture(name)
+
+
+def _files_below(folder: Any) -> Iterator[str]:
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _files_below(path)
+        else:
+            yield os.fspath(path)
+
+
+def _matching(name: str) -> Iterator[Picture]:
+    import glob
+
+    if paths.is_remote(name):
+        import fsspec
+
+        filesystem, inner = fsspec.core.url_to_fs(name)
+        found = sorted(filesystem.unstrip_protocol(file) for file in filesystem.glob(inner))
+    else:
+        found = sorted(glob.glob(os.path.expanduser(name), recursive=True))  # noqa: PTH111, PTH207
+    files = [file for file in found if Path(file).suffix.lower() in PHOTO_SUFFIXES]
+    if not files:
+        yield Nothing(name, "no pictures match" if found else "nothing matches")
+    yield from map(Picture, files)
+
+
+def _in_zip(name: str) -> Iterator[Picture]:
+    location = os.fspath(paths.path(name))
+    try:
+        with raw_zip.open_zip(location) as opened:
+            infos = sorted((info for info in opened.infolist() if not info.is_dir()), key=lambda info: info.filename)
+    except (OSError, UserError) as error:
+        yield Nothing(name, f"no zip that can be read: {error}")
+        return
+    wanted = [
+        info
+        for info in infos
+        if Path(info.filename).suffix.lower() in PHOTO_SUFFIXES and not info.filename.startswith("__MACOSX/")
+    ]
+    if not wanted:
+        yield Nothing(name, "no pictures in it")
+    for info in wanted:
+        member = raw_zip.member(info.filename, "", None, info)
+        yield Member(f"{name}/{info.filename}", location, member, bool(info.flag_bits & raw_zip.ENCRYPTED))

@@ -1,0 +1,204 @@
+"""A trained classifier: what it answers to photographs, and where it looked."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from butterflyer_jax.data import photo
+from butterflyer_jax.inference import inputs as inputs_lib
+from butterflyer_jax.inference.classifier import TrainedClassifier
+from butterflyer_jax.report import drawing
+
+T = TypeVar("T")
+Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | inputs_lib.Picture
+
+MAX_BATCH = 32
+TOP = 5
+DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Look:
+    """An answer, and where the network looked for it.
+
+    Attributes:
+      answer: as `Predictor.predict` gives it.
+      photograph: uint8 [side, side, 3], the part of the photograph that the network sees, in the size that a data set
+        keeps; None of an image that cannot be read.
+      heat_map: float32 [any, any] from 0 to 1, how much each place speaks for the answer's species (Grad-CAM); None
+        likewise.
+    """
+
+    answer: dict[str, Any]
+    photograph: np.ndarray | None = None
+    heat_map: np.ndarray | None = None
+
+    def picture(self) -> np.ndarray:
+        """Returns the photograph with the heat map over it, uint8 [side, side, 3].
+
+        Raises:
+          ValueError: the image could not be read.
+        """
+        if self.photograph is None or self.heat_map is None:
+            raise ValueError(f"no picture of an image that cannot be read: {self.answer['error']}")
+        return drawing.with_heat(self.photograph, self.heat_map)
+
+
+class Predictor:
+    """A trained classifier; `Predictor.load(run).predict([path])`.
+
+    Attributes:
+      classifier: the network.
+      species: names, in the order of the probabilities.
+      calibration: temperature of the probabilities, and threshold below which a photograph is none of these.
+    """
+
+    def __init__(self, classifier: TrainedClassifier) -> None:
+        """Takes the network; see `load`."""
+        self.classifier = classifier
+        self.species = classifier.species
+        self.calibration = classifier.calibration
+
+    @classmethod
+    def load(cls, run_folder: str | os.PathLike[str]) -> Predictor:
+        """Returns the predictor of a run's best checkpoint.
+
+        Args:
+          run_folder: made by `train`, local or gs://.
+
+        Raises:
+          UserError: no run there, or no checkpoint yet.
+        """
+        return cls(TrainedClassifier.load(run_folder))
+
+    def predict(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> list[dict[str, Any]]:
+        """Returns one answer an image, in order.
+
+        Args:
+          images: paths (local or gs://), URLs, bytes of picture files, PIL images, or uint8 arrays [height, width, 3].
+          top: how many species an answer ranks.
+          flip: whether the answer is the mean of those to the picture and to its mirror image.
+
+        Returns:
+          Dicts of species, probability, none_of_these (the probability is below the threshold), top<n> (species and
+          probability) and probabilities (by species); of an image that cannot be read, error alone.
+        """
+        return list(self.stream(images, top, flip))
+
+    def stream(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> Iterator[dict[str, Any]]:
+        """Yields what `predict` returns, batch by batch.
+
+        Args:
+          images, top, flip: as of `predict`.
+        """
+        for inputs in _in_batches(self._load, images):
+            yield from self._answer(inputs, top, flip)
+
+    def look(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> Iterator[Look]:
+        """Yields answers with heat maps of their first species; each image is read once for both.
+
+        Args:
+          images, top, flip: as of `predict`; the heat map is always that of the picture itself.
+        """
+        for opened in _in_batches(self._open, images):
+            inputs = [x if isinstance(x, str) else self._see(x) for x in opened]
+            answers = list(self._answer(inputs, top, flip))
+            maps = self._look(inputs, answers)
+            for image, answer, heat_map in zip(opened, answers, maps, strict=True):
+                yield Look(answer) if isinstance(image, str) else Look(answer, self._see_large(image), heat_map)
+
+    def heat_maps(self, images: Iterable[Source]) -> list[np.ndarray | None]:
+        """Returns what speaks for the first species on each image, float32 [side, side] from 0 to 1, in order.
+
+        Args:
+          images: as of `predict`.
+
+        Returns:
+          The maps, of the central square that the network sees; None of an image that cannot be read.
+        """
+        return [look.heat_map for look in self.look(images)]
+
+    def _open(self, source: Source) -> Image.Image | str:
+        """Returns an upright image of the size that the builder keeps, or the reason why there is none."""
+        try:
+            return _to_image(source, self.classifier.short_side, self.classifier.config.build.max_pixels)
+        except OSError as error:
+            return error.strerror or str(error)
+        except photo.PhotoError as error:
+            return str(error)
+
+    def _see(self, image: Image.Image) -> np.ndarray:
+        """Returns the network's input, uint8 [image_size, image_size, 3]."""
+        return photo.central_crop(image, self.classifier.crop_fraction, self.classifier.image_size)
+
+    def _see_large(self, image: Image.Image) -> np.ndarray:
+        """Returns the same part in its own size."""
+        fraction = self.classifier.crop_fraction
+        return photo.central_crop(image, fraction, max(1, round(min(image.size) * fraction)))
+
+    def _load(self, source: Source) -> np.ndarray | str:
+        image = self._open(source)
+        return image if isinstance(image, str) else self._see(image)
+
+    def _answer(self, inputs: Sequence[np.ndarray | str], top: int, flip: bool) -> Iterator[dict[str, Any]]:
+        pixels = [x for x in inputs if not isinstance(x, str)]
+        rows: Iterator[np.ndarray] = iter(())
+        if pixels:
+            classify = self.classifier.probabilities
+            probabilities = classify(np.stack(pixels))
+            if flip:
+                probabilities = (probabilities + classify(np.stack(pixels)[:, :, ::-1])) / 2
+            rows = iter(probabilities)
+        for x in inputs:
+            yield {"error": x} if isinstance(x, str) else self._describe(next(rows), top)
+
+    def _look(
+        self, inputs: Sequence[np.ndarray | str], answers: Sequence[dict[str, Any]]
+    ) -> Iterator[np.ndarray | None]:
+        pixels = [x for x in inputs if not isinstance(x, str)]
+        labels = [self.species.index(answer["species"]) for answer in answers if "species" in answer]
+        maps: Iterator[np.ndarray] = iter(())
+        if pixels:
+            maps = iter(self.classifier.heat_maps(np.stack(pixels), np.array(labels)))
+        for x in inputs:
+            yield None if isinstance(x, str) else next(maps)
+
+    def _describe(self, probabilities: np.ndarray, top: int) -> dict[str, Any]:
+        rounded = [round(float(p), DECIMALS) for p in probabilities]
+        ranked = [{"species": self.species[i], "probability": rounded[i]} for i in np.argsort(-probabilities)[:top]]
+        return {
+            **ranked[0],
+            "none_of_these": bool(probabilities.max() < self.calibration.threshold),
+            f"top{top}": ranked,
+            "probabilities": dict(zip(self.species, rounded, strict=True)),
+        }
+
+
+def _in_batches(load: Callable[[Source], T], images: Iterable[Source]) -> Iterator[list[T]]:
+    """Yields what `load` makes of the images, a batch at a time, each batch in threads."""
+    rest = iter(images)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
+        while chunk := list(itertools.islice(rest, MAX_BATCH)):
+            yield list(pool.map(load, chunk))
+
+
+def _to_image(source: Source, image_size: int, max_pixels: int) -> Image.Image:
+    """Returns an upright RGB image, scaled as the builder does it."""
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3:
+            raise photo.PhotoError(f"an array must be uint8 [height, width, 3], not {source.dtype} {source.shape}")
+        source = Image.fromarray(source)
+    if isinstance(source, Image.Image):
+        return photo.resize_short_side(photo.upright_rgb(source), image_size, max_pixels)
+    if not isinstance(source, bytes | inputs_lib.Picture):
+        source = inputs_lib.Picture(os.fspath(source))
+    data = source if isinstance(source, bytes) else source.read()
+    return photo.load(data, image_size, max_pixels)[0]

@@ -1,0 +1,166 @@
+"""Numbers of an evaluation beyond the sums: by species, calibration, and how far each may be off. NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+FALLING = ("loss",)
+
+BINS = 15
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often the network is right where it says that it is so sure.
+
+    Attributes:
+      confidence: float64 [bins], mean probability of the first species; nan where no photograph falls.
+      accuracy: float64 [bins], share that is right.
+      count: int64 [bins], photographs.
+      error: expected calibration error, the mean distance of both, by photographs.
+    """
+
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    count: np.ndarray
+    error: float
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_species: int) -> np.ndarray:
+    """Returns photographs by (species, prediction), int64 [species, species]."""
+    flat = np.bincount(labels.astype(np.int64) * num_species + predictions, minlength=num_species**2)
+    return flat.reshape(num_species, num_species)
+
+
+def by_species(confusion: np.ndarray, species: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Returns precision, recall, f1 and support of each species.
+
+    Recall and f1 are None where a species has no photographs, precision where it was never named.
+    """
+    support, named, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
+
+    def share(part: int, whole: int) -> float | None:
+        return float(part / whole) if whole else None
+
+    return {
+        name: {
+            "precision": share(right[i], named[i]),
+            "recall": share(right[i], support[i]),
+            "f1": float(2 * right[i] / (support[i] + named[i])) if support[i] else None,
+            "support": int(support[i]),
+        }
+        for i, name in enumerate(species)
+    }
+
+
+def summary(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Returns count, loss, top1, top5 and balanced_accuracy, as `metrics.sums.Sums.compute` does of a whole split.
+
+    Args:
+      logits: float [count, species].
+      labels: int [count], one at least.
+    """
+    outcome = _outcomes(logits, labels)
+    species, place = np.unique(labels, return_inverse=True)
+    recall = np.bincount(place, outcome == 0, len(species)) / np.bincount(place)
+    return {
+        "count": len(labels),
+        "loss": float(cross_entropies(logits, labels).mean()),
+        "top1": float((outcome == 0).mean()),
+        "top5": float((outcome < 2).mean()),
+        "balanced_accuracy": float(recall.mean()),
+    }
+
+
+def _outcomes(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns 0 where the species is the first, 1 where it is among the five, else 2; int [count]."""
+    own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
+    first = logits.argmax(axis=1) == labels
+    return np.where(first, 0, np.where((logits > own).sum(axis=1) < 5, 1, 2))
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
+    """Sorts photographs into bins of equal width by the probability of their first species.
+
+    Args:
+      probabilities: float [count, species].
+      labels: int [count].
+      bins: how many.
+    """
+    sure = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.minimum((sure * bins).astype(int), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        confidence = np.bincount(place, sure, bins) / count
+        accuracy = np.bincount(place, right, bins) / count
+    distance = np.nan_to_num(np.abs(confidence - accuracy))
+    return Reliability(confidence, accuracy, count, float((distance * count).sum() / max(1, len(labels))))
+
+
+def intervals(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
+    """Returns the 95% intervals of top1, top5, balanced_accuracy and loss, [low, high], by bootstrap.
+
+    A thousand times as many photographs are drawn anew from these, with replacement; an interval is the 2.5% and the
+    97.5% quantile of what comes out. As the first three depend only on how many of each species are right, among the
+    five, or neither, these numbers are drawn; the loss is the mean over the photographs themselves.
+
+    Args:
+      logits: float [count, species].
+      labels: int [count].
+    """
+    species, place = np.unique(labels, return_inverse=True)
+    cells = np.bincount(place * 3 + _outcomes(logits, labels), minlength=3 * len(species))
+    draws = np.random.default_rng(_SEED).multinomial(len(labels), cells / len(labels), RESAMPLES)
+    draws = draws.reshape(RESAMPLES, len(species), 3)
+    support = draws.sum(axis=2)
+    with np.errstate(invalid="ignore"):
+        recall = draws[:, :, 0] / support
+    values = {
+        "top1": draws[:, :, 0].sum(axis=1) / len(labels),
+        "top5": draws[:, :, :2].sum(axis=(1, 2)) / len(labels),
+        # Of the species that were drawn.
+        "balanced_accuracy": np.nanmean(recall, axis=1),
+        "loss": _mean_of_draws(cross_entropies(logits, labels)),
+    }
+    tails = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+    return {name: [float(x) for x in np.quantile(of_each, tails)] for name, of_each in values.items()}
+
+
+def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns the loss of each photograph, float64 [count]."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    own = np.take_along_axis(shifted, labels[:, None].astype(np.int64), axis=1)[:, 0]
+    return np.log(np.exp(shifted).sum(axis=1)) - own
+
+
+def _mean_of_draws(values: np.ndarray) -> np.ndarray:
+    # One draw after another: all of them at once would hold a thousand numbers a photograph.
+    rng = np.random.default_rng(_SEED)
+    return np.array([values[rng.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)])
+
+
+def worst_confusions(confusion: np.ndarray, limit: int) -> list[tuple[int, int, int]]:
+    """Returns (species, prediction, photographs) of the most frequent mistakes, the most frequent first."""
+    mistakes = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:limit]
+    pairs = [divmod(int(place), len(confusion)) for place in order]
+    return [(true, named, int(mistakes[true, named])) for true, named in pairs if mistakes[true, named]]
+
+
+def is_better(value: float, other: float, metric: str) -> bool:
+    """Tells whether a value of a metric is better than another."""
+    return value < other if metric in FALLING else value > other
+
+
+def rank(metrics: Mapping[str, float], metric: str) -> tuple[float, float]:
+    """Returns what is larger for better evaluations; the loss decides between equal ones."""
+    value = metrics[metric]
+    return (-value if metric in FALLING else value), -metrics["loss"]

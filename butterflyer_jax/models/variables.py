@@ -1,0 +1,51 @@
+"""The variables of a network, their shapes and their first values."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.distributed import sharding
+
+Batch: TypeAlias = dict[str, jax.Array]
+# Streams of random numbers that share the seed.
+INIT_STREAM, DROPOUT_STREAM, AUGMENT_STREAM = range(3)
+
+
+class Variables(flax.struct.PyTreeNode):
+    """What the network needs to answer.
+
+    Attributes:
+      params: float32 parameters.
+      batch_stats: running mean and variance of each batch normalisation; empty without.
+    """
+
+    params: Any
+    batch_stats: Any
+
+    def collections(self) -> dict[str, Any]:
+        """Returns the variables as Flax's `apply` takes them."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def abstract_variables(model: nn.Module, config: Config, mesh: Mesh) -> Variables:
+    """Returns the shapes, dtypes and shardings of the network's variables; nothing is computed."""
+    return sharding.abstract(jax.eval_shape(lambda: initial_variables(model, config)), mesh, config.parallel)
+
+
+def initial_variables(model: nn.Module, config: Config) -> Variables:
+    """Returns the first variables of a network, drawn from the config's seed."""
+    image = jnp.zeros((1, config.data.image_size, config.data.image_size, 3))
+    collections = model.init(stream_key(config.seed, INIT_STREAM), image, train=False)
+    return Variables(collections["params"], collections.get("batch_stats", {}))
+
+
+def stream_key(seed: int, stream: int) -> jax.Array:
+    """Returns the PRNG key of one of the streams of random numbers that share the seed."""
+    return jax.random.fold_in(jax.random.key(seed), stream)

@@ -1,0 +1,128 @@
+"""Mixup and cutmix: each photograph gets a part of its neighbour in the batch, and of its neighbour's label.
+
+Mixup (Zhang et al. 2018, arXiv:1710.09412) blends the two, cutmix (Yun et al. 2019, arXiv:1905.04899) pastes a box.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from butterflyer_jax.config import AugmentConfig
+
+# Zhong et al. 2017, arXiv:1708.04896: share of the picture's area, and height over width, or its inverse.
+AREAS = (0.02, 0.33)
+MIN_ASPECT = 0.3
+
+NUM_QUANTILES = 4096
+
+
+def swap_neighbours(x: jax.Array) -> jax.Array:
+    """Returns the batch with rows 2k and 2k + 1 exchanged: each photograph's partner.
+
+    It lies on the same device where each device has an even number of photographs.
+    """
+    return x.reshape(len(x) // 2, 2, *x.shape[1:])[:, ::-1].reshape(x.shape)
+
+
+def mix(images: jax.Array, keys: jax.Array, config: AugmentConfig) -> tuple[jax.Array, jax.Array]:
+    """Mixes each photograph with its neighbour by draws from its own key.
+
+    With mixup and cutmix both on, each photograph draws one of them with equal chance. It draws for itself, not for the
+    pair: a batch holds twice as many different mixtures, and no draw hangs on which photograph the neighbour is.
+
+    Args:
+      images: float32 [batch, height, width, 3]; batch is even.
+      keys: PRNG keys [batch].
+      config: its `mixup` and `cutmix`.
+
+    Returns:
+      The mixtures, float32 [batch, height, width, 3]; and each photograph's own share in its mixture, float32 [batch]
+      from 0 to 1, which its own label's loss is weighed by. The rest is its neighbour's.
+    """
+    draws = jax.vmap(lambda key: jax.random.uniform(key, (4,)))(keys)
+    if not config.cutmix:
+        own = _mixup_shares(draws, config.mixup)
+    elif not config.mixup:
+        own = _cutmix_shares(draws, config.cutmix, images.shape)
+    else:
+        blended = (draws[:, 0] < 0.5)[:, None, None, None]
+        own = jnp.where(blended, _mixup_shares(draws, config.mixup), _cutmix_shares(draws, config.cutmix, images.shape))
+    return own * images + (1 - own) * swap_neighbours(images), own.mean(axis=(1, 2, 3))
+
+
+def _mixup_shares(draws: jax.Array, alpha: float) -> jax.Array:
+    """Returns the photograph's own share, the same in all its pixels, float32 [batch, 1, 1, 1]."""
+    return _larger_share(draws[:, 1], alpha)[:, None, None, None]
+
+
+def _cutmix_shares(draws: jax.Array, alpha: float, shape: tuple[int, ...]) -> jax.Array:
+    """Returns 0 in the pixels that the neighbour's box covers and 1 elsewhere, float32 [batch, height, width, 1].
+
+    The box has the picture's aspect, its centre is drawn evenly, and what reaches over the edge is lost, as in the
+    paper.
+    """
+    side = jnp.sqrt(1 - _larger_share(draws[:, 1], alpha))
+    height, width = shape[1] * side, shape[2] * side
+    top, left = shape[1] * draws[:, 2] - height / 2, shape[2] * draws[:, 3] - width / 2
+    return 1.0 - in_box(top, left, height, width, shape)
+
+
+def _larger_share(draws: jax.Array, alpha: float) -> jax.Array:
+    """Returns the larger of Beta(alpha, alpha) and its complement, by draws from 0 to 1.
+
+    The larger share stays with the photograph's own label (MixMatch, Berthelot et al. 2019, arXiv:1905.02249), so that
+    training accuracy still means something. For mixup the expected loss of a pair is the same either way.
+    """
+    # A table: jax.random.beta samples by rejection, in loops whose end all devices must agree on.
+    return jnp.asarray(1 - _smaller_shares(alpha))[(draws * NUM_QUANTILES).astype(jnp.int32)]
+
+
+def _smaller_shares(alpha: float) -> np.ndarray:
+    """Returns equally likely values of the smaller of Beta(alpha, alpha) and its complement, float32 [4096]."""
+    # In u = t**alpha the density of t, t**(alpha - 1) * (1 - t)**(alpha - 1), has no pole at 0.
+    u = np.linspace(0, 0.5**alpha, 16 * NUM_QUANTILES)
+    density = (1 - u ** (1 / alpha)) ** (alpha - 1)
+    cumulative = np.concatenate([[0], np.cumsum(density[1:] + density[:-1])])
+    quantiles = (np.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES
+    smaller = np.interp(quantiles * cumulative[-1], cumulative, u) ** (1 / alpha)
+    return smaller.astype(np.float32)
+
+
+def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
+    """Sets a box of some photographs to 0, which is the mean colour after normalisation.
+
+    Place and area are drawn evenly, the aspect evenly in its logarithm, of such as fit into the picture.
+
+    Args:
+      images: float32 [batch, height, width, 3], normalised.
+      keys: PRNG keys [batch].
+      probability: share of the photographs that lose a box.
+
+    Returns:
+      float32 [batch, height, width, 3].
+    """
+    draws = jax.vmap(lambda key: jax.random.uniform(key, (5,)))(keys)
+    rows, columns = images.shape[1:3]
+    area = AREAS[0] + (AREAS[1] - AREAS[0]) * draws[:, 1]
+    aspect = jnp.maximum(MIN_ASPECT, area) ** (1 - 2 * draws[:, 2])
+    height, width = jnp.round(rows * jnp.sqrt(area * aspect)), jnp.round(columns * jnp.sqrt(area / aspect))
+    top, left = jnp.floor(draws[:, 3] * (rows - height + 1)), jnp.floor(draws[:, 4] * (columns - width + 1))
+    erased = in_box(top, left, height, width, images.shape) & (draws[:, 0] < probability)[:, None, None, None]
+    return jnp.where(erased, 0, images)
+
+
+def in_box(top: jax.Array, left: jax.Array, height: jax.Array, width: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Tells which pixels' centres lie in a box.
+
+    Args:
+      top, left, height, width: float32 [batch], pixels; the box may reach over the edge.
+      shape: of the images, [batch, height, width, channels].
+
+    Returns:
+      bool [batch, height, width, 1].
+    """
+    y = jnp.arange(shape[1])[:, None, None] + 0.5 - top[:, None, None, None]
+    x = jnp.arange(shape[2])[:, None] + 0.5 - left[:, None, None, None]
+    return (y >= 0) & (y < height[:, None, None, None]) & (x >= 0) & (x < width[:, None, None, None])

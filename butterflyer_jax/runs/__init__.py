@@ -1,0 +1,33 @@
+"""A run on disk or in a bucket: its folder, its checkpoints, and the model that they hold."""
+
+from butterflyer_jax.runs.folder import (
+    CHECK_FILES,
+    CHECKPOINTS,
+    CONFIG_FILE,
+    PROFILE,
+    Run,
+    load_model,
+    made_by,
+    model_files,
+    open_or_create,
+    read,
+    read_calibration,
+    refuse_other_folders,
+    saved_batch_size,
+)
+
+__all__ = [
+    "CHECKPOINTS",
+    "CHECK_FILES",
+    "CONFIG_FILE",
+    "PROFILE",
+    "Run",
+    "load_model",
+    "made_by",
+    "model_files",
+    "open_or_create",
+    "read",
+    "read_calibration",
+    "refuse_other_folders",
+    "saved_batch_size",
+]

@@ -1,0 +1,270 @@
+"""A run folder: config.json, metrics.jsonl, checkpoints/, eval/, report/, export/."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from etils import epath
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+
+from butterflyer_jax.config import Config, TrackingConfig
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.metrics import calibration
+from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.models import VGG, create_model
+from butterflyer_jax.models import variables as variables_lib
+from butterflyer_jax.runs.checkpoint import Checkpointer
+from butterflyer_jax.storage import files as files_lib
+from butterflyer_jax.storage import paths, remote
+
+CONFIG_FILE = "config.json"
+CHECKPOINTS = "checkpoints"
+PROFILE = "profile"
+# What is learned of a run before it begins lies where it will.
+CHECK_FILES = ("find_lr.json", "find_lr.png", "sanity.json", "sanity.png")
+# Fields that a run may be gone on with under other values: its batches do not depend on them, and so, but for the
+# rounding of other layouts, its weights.
+FREE_FIELDS = {
+    "": ("log_every_steps", "compilation_cache"),
+    "export": ("format",),
+    "data": ("mode", "cache_gib", "staging_gib", "num_threads"),
+    "model": ("remat",),
+    "parallel": ("fsdp", "model_devices"),
+    "checkpoint": ("every_steps", "keep_last", "keep_best"),
+    "tracking": tuple(item.name for item in dataclasses.fields(TrackingConfig)),
+    "stop": ("patience", "target", "max_minutes"),
+    "profile": ("start_step", "num_steps"),
+}
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder says of itself.
+
+    Attributes:
+      folder: of the run.
+      config: resolved.
+      species: names; the position is the label.
+      dataset: folder of the built data set, or "fake".
+      fingerprint: of the data set.
+    """
+
+    folder: epath.Path
+    config: Config
+    species: tuple[str, ...]
+    dataset: str
+    fingerprint: str
+
+    @property
+    def checkpoints(self) -> epath.Path:
+        """The folder of checkpoints."""
+        return self.folder / CHECKPOINTS
+
+
+def open_or_create(
+    output: str | os.PathLike[str], config: Config, species: tuple[str, ...], dataset: str, fingerprint: str
+) -> Run:
+    """Returns the run in a folder, made if it is new, checked to be the same run if it is not.
+
+    Raises:
+      UserError: the folder holds a run of another config or data set (the message shows the difference), or something
+        else than a run.
+    """
+    run = Run(paths.path(output), config, species, dataset, fingerprint)
+    identity = {"config": config.to_dict(), "species": list(species), "fingerprint": fingerprint}
+    file = run.folder / CONFIG_FILE
+    if file.exists():
+        saved = _read_json(file)
+        # Fields that are newer than the run had their defaults.
+        saved["config"] = Config.from_dict(saved["config"]).to_dict()
+        then, now = (json.loads(json.dumps({key: about[key] for key in identity})) for about in (saved, identity))
+        changes = _differences(_without_free_fields(then), _without_free_fields(now))
+        if changes:
+            raise UserError(
+                f"{run.folder} holds a run of another config: {'; '.join(changes)}. "
+                "Take another --output, or the same config"
+            )
+        return run
+    refuse_other_folders(output)
+    # No process may find what another has just made.
+    multihost_utils.sync_global_devices("the run folder was looked at")
+    if jax.process_index() == 0:
+        _create(run, identity)
+    multihost_utils.sync_global_devices("the run folder was made")
+    if not file.exists():
+        raise UserError(f"{run.folder} is not the folder that process 0 sees: take one that all hosts share")
+    return run
+
+
+def _create(run: Run, identity: dict[str, Any]) -> None:
+    about = {
+        "dataset": run.dataset,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
+        | {"python": platform.python_version(), "butterflyer_jax": importlib.metadata.version("butterflyer-jax")},
+        "git_revision": _git_revision(),
+        "devices": sorted({device.device_kind for device in jax.local_devices()}),
+    }
+    files_lib.write_text(run.folder / CONFIG_FILE, json.dumps(identity | about, indent=2, ensure_ascii=False))
+
+
+def saved_batch_size(output: str | os.PathLike[str]) -> int | None:
+    """Returns the batch size of the run in a folder, None where there is no run yet."""
+    folder = paths.path(output)
+    return read(folder).config.batch_size if (folder / CONFIG_FILE).exists() else None
+
+
+def refuse_other_folders(output: str | os.PathLike[str]) -> None:
+    """Raises a UserError where a folder holds something else than a run."""
+    folder = paths.path(output)
+    with remote.telling(folder, "write"):
+        remote.check_exists(folder)
+        if not folder.exists() or (folder / CONFIG_FILE).exists():
+            return
+        # A run that was killed while it wrote its config leaves a hidden file; a job's config lies in a hidden folder.
+        if not folder.is_dir() or any(
+            not path.name.startswith(".") and path.name not in CHECK_FILES for path in folder.iterdir()
+        ):
+            raise UserError(f"{folder} is not empty and holds no run; take another --output")
+
+
+def read(folder: str | os.PathLike[str]) -> Run:
+    """Returns the run in a folder.
+
+    Raises:
+      UserError: there is none.
+    """
+    path = paths.path(folder)
+    with remote.telling(path):
+        remote.check_exists(path)
+        if not (path / CONFIG_FILE).exists():
+            raise UserError(f"no run in {path}: it has no {CONFIG_FILE}")
+        saved = _read_json(path / CONFIG_FILE)
+    return Run(path, Config.from_dict(saved["config"]), tuple(saved["species"]), saved["dataset"], saved["fingerprint"])
+
+
+def load_model(run: Run) -> tuple[VGG, variables_lib.Variables, int, Mesh]:
+    """Returns the network, its variables from the best checkpoint, that checkpoint's step, and the mesh they live on.
+
+    Raises:
+      UserError: the run has no checkpoint yet.
+    """
+    # As many devices as can share a batch evenly: the run may have been trained on another machine.
+    mesh = sharding.make_mesh(math.gcd(run.config.batch_size, jax.local_device_count()))
+    model = create_model(run.config.model, len(run.species), sharding.compute_dtype(run.config.precision, mesh))
+    best_step = None
+    if run.checkpoints.exists():
+        checkpointer = Checkpointer(run.checkpoints, run.config.checkpoint, read_only=True)
+        best_step = checkpointer.best_step()
+    if best_step is None:
+        raise UserError(f"no checkpoint in {run.folder} yet: train for an epoch first")
+    abstract = variables_lib.abstract_variables(model, run.config, mesh)
+    item = "variables" if run.config.optim.average == "none" else "averaged"
+    variables = checkpointer.restore(best_step, {item: abstract})[item]
+    checkpointer.close()
+    return model, variables, best_step, mesh
+
+
+def made_by(run: Run) -> dict[str, Any]:
+    """Returns the versions of packages and the git revision that a run was begun with."""
+    saved = _read_json(run.folder / CONFIG_FILE)
+    return {name: saved.get(name) for name in ("versions", "git_revision")}
+
+
+def model_files(run: Run, best_step: int, local: Path) -> dict[str, Path]:
+    """Returns what it takes to predict with a checkpoint, by the place in a run folder; not the optimizer's state.
+
+    Of a run in a bucket they are copied, to a hidden folder in `local`.
+    """
+    folder = Path(run.folder)
+    if paths.is_remote(run.folder):
+        folder = local / ".model"
+        for name in (CONFIG_FILE, calibration.FILE, f"{CHECKPOINTS}/{best_step}"):
+            if (run.folder / name).exists():
+                remote.copy_to(run.folder / name, folder / name)
+    checkpoint = folder / CHECKPOINTS / str(best_step)
+    files = [folder / CONFIG_FILE, *sorted(path for path in checkpoint.rglob("*") if path.is_file())]
+    # Probabilities are not those of the run without it.
+    if (folder / calibration.FILE).exists():
+        files.append(folder / calibration.FILE)
+    # What is evaluated is in one of two places, see `load_model`.
+    rest = ["optimizer", *(["variables"] if run.config.optim.average != "none" else [])]
+    left_out = [checkpoint / name for name in rest]
+    return {
+        path.relative_to(folder).as_posix(): path
+        for path in files
+        if not any(path.is_relative_to(one) for one in left_out)
+    }
+
+
+def read_calibration(run: Run, step: int) -> Calibration:
+    """Returns what was chosen for the checkpoint of a step, else temperature 1 and threshold 0.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    file = run.folder / calibration.FILE
+    if not file.exists():
+        return Calibration(step=step)
+    try:
+        chosen = Calibration.from_json(file.read_text())
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{file} is damaged: {error}; remove it, and butterflyer_jax.evaluate makes it anew") from error
+    return chosen if chosen.step == step else Calibration(step=step)
+
+
+def _read_json(file: epath.Path) -> dict[str, Any]:
+    try:
+        saved = json.loads(file.read_text())
+        missing = [key for key in ("config", "species", "dataset", "fingerprint") if key not in saved]
+        if missing or not isinstance(saved["config"], dict):
+            raise ValueError(f"it lacks {', '.join(missing) or 'a config'}")
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{file} is damaged: {error}") from error
+    return saved
+
+
+def _without_free_fields(identity: dict[str, Any]) -> dict[str, Any]:
+    config = identity["config"]
+    for section, names in FREE_FIELDS.items():
+        fields = config.get(section, {}) if section else config
+        for name in names if isinstance(fields, dict) else ():
+            fields.pop(name, None)
+    return identity
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        return [
+            line
+            for key in keys
+            for line in _differences(old.get(key), new.get(key), f"{name}.{key}".removeprefix(".config."))
+        ]
+    if name == ".fingerprint" and old != new:
+        return ["the data set has other photographs, or was built in another way"]
+    return [] if old == new else [f"{name.removeprefix('.')} was {json.dumps(old)}, is {json.dumps(new)}"]
+
+
+def _git_revision() -> str | None:
+    """Returns the revision of the checkout that the package lies in, None where it is installed otherwise."""
+    folder = Path(__file__).parent
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"], cwd=folder, capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    return result.stdout.strip() or None

@@ -1,0 +1,85 @@
+"""What a run writes bit by bit, where the run lies in a bucket: kept on the local disk, and copied there whole.
+
+Objects of a bucket cannot be appended to. So metrics.jsonl and what trackers write grow in a local folder, and are
+copied before each checkpoint: whoever goes on from that checkpoint, on whatever machine, finds every line up to its
+step, and takes out those of later steps as it would on a disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+from etils import epath
+
+from butterflyer_jax.storage import paths, remote
+
+# What a run that goes on takes up: the lines so far, and which run at W&B it is.
+TAKEN_UP = ("metrics.jsonl", "wandb.json")
+# Copied as soon as they are due; other files (traces, W&B's own) when the run ends.
+SMALL_BYTES = 16 << 20
+
+
+class Mirror:
+    """The local side of a run folder; for a local run that folder itself, and nothing is copied.
+
+    Attributes:
+      folder: where to write.
+    """
+
+    def __init__(self, run_folder: epath.Path, writes: bool = True) -> None:
+        """Fetches what a run that goes on takes up.
+
+        Args:
+          run_folder: of the run, local or gs://.
+          writes: whether this process is the one that writes for all.
+
+        Raises:
+          UserError: the bucket cannot be read.
+        """
+        self._remote = os.fspath(run_folder) if writes and paths.is_remote(run_folder) else None
+        self._own: Path | None = None
+        self._copied: dict[Path, tuple[int, int]] = {}
+        if not paths.is_remote(run_folder):
+            self.folder = Path(run_folder)
+            return
+        key = sha256(os.fspath(run_folder).encode()).hexdigest()[:16]
+        parent = Path(paths.cache_dir()) / "runs"
+        parent.mkdir(parents=True, exist_ok=True)
+        # A new one each time: hosts may share the cache. The name of the run is in it, as trackers show it.
+        self.folder = self._own = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=parent)) / run_folder.name
+        self.folder.mkdir()
+        for name in TAKEN_UP if self._remote else ():
+            if data := remote.read_bytes_or_none(f"{self._remote}/{name}"):
+                (self.folder / name).write_bytes(data)
+
+    def copy(self) -> None:
+        """Copies small files that changed since they were copied; returns when they are in the bucket.
+
+        Raises:
+          UserError: the bucket cannot be written; the message says why.
+        """
+        self._copy(SMALL_BYTES)
+
+    def close(self) -> None:
+        """Copies all that changed, and removes the local folder."""
+        self._copy(None)
+        if self._own is not None:
+            shutil.rmtree(self._own.parent, ignore_errors=True)
+
+    def _copy(self, most_bytes: int | None) -> None:
+        if self._remote is None:
+            return
+        for path in sorted(self.folder.rglob("*")):
+            hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
+            if hidden or path.is_symlink() or not path.is_file():
+                continue
+            stat = path.stat()
+            version = (stat.st_size, stat.st_mtime_ns)
+            if self._copied.get(path) == version or (most_bytes is not None and stat.st_size > most_bytes):
+                continue
+            remote.write_bytes(f"{self._remote}/{path.relative_to(self.folder).as_posix()}", path.read_bytes())
+            self._copied[path] = version

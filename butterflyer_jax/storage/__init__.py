@@ -1,0 +1,1 @@
+"""The one door to files and buckets: local paths and gs:// alike."""

@@ -1,0 +1,92 @@
+"""A file of a bucket on its way to the local disk: by ranges, from several threads, checked before it has its name."""
+
+from __future__ import annotations
+
+import collections
+import threading
+
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage.bounded import PartialFile
+from butterflyer_jax.storage.remote_folder import RemoteFile, RemoteFolder
+
+# Fetched with one request, and held in memory until written. Of a distant bucket larger ones came no faster, and the
+# first file later.
+RANGE_BYTES = 4 << 20
+# Of a file whose content is not what the bucket lists; the network may have done that, but hardly twice.
+ATTEMPTS = 2
+
+
+class Copy:
+    """A file that is being copied; every method may be called from any thread."""
+
+    def __init__(self, folder: RemoteFolder, file: RemoteFile, part: PartialFile) -> None:
+        self._folder = folder
+        self._file = file
+        self._part = part
+        self._lock = threading.Lock()
+        self._num_fetchers = 0
+        self._is_abandoned = False
+        self._is_closed = False
+        self._attempt = 0
+        self._begin()
+
+    def take(self) -> int | None:
+        """Returns the start of a range that nobody fetches yet, to be given to `fetch`; None if there is none."""
+        with self._lock:
+            if not self._ranges:
+                return None
+            self._num_fetchers += 1
+            return self._ranges.popleft()
+
+    def fetch(self, start: int) -> bool:
+        """Copies a range that was taken; returns whether all of the file is there now, under its name.
+
+        Raises:
+          UserError: it cannot be read or written, or has another content than the bucket lists; nothing of it stays.
+        """
+        try:
+            data = self._folder.read(self._file.name, start, min(start + RANGE_BYTES, self._file.num_bytes))
+            self._part.write(data, start)
+            with self._lock:
+                self._missing -= 1
+                is_last = not self._missing
+            return is_last and self._finish()
+        except BaseException:
+            self.abandon()
+            raise
+        finally:
+            with self._lock:
+                self._num_fetchers -= 1
+                self._discard_if_abandoned()
+
+    def abandon(self) -> None:
+        """Copies no more of it; what there is of it is removed as soon as no thread writes to it."""
+        with self._lock:
+            self._is_abandoned = True
+            self._ranges.clear()
+            self._discard_if_abandoned()
+
+    def _begin(self) -> None:
+        # An empty file is one empty range.
+        self._ranges = collections.deque(range(0, max(self._file.num_bytes, 1), RANGE_BYTES))
+        self._missing = len(self._ranges)
+        self._attempt += 1
+
+    def _finish(self) -> bool:
+        if self._file.is_content_of(self._part.file_descriptor):
+            self._part.publish()
+            self._is_closed = True
+            return True
+        if self._attempt == ATTEMPTS:
+            raise UserError(
+                f"{self._folder.url}/{self._file.name} came with another checksum than the bucket lists, {ATTEMPTS} "
+                "times: give the same command again if it was replaced just now, else upload it again"
+            )
+        with self._lock:
+            self._begin()
+        return False
+
+    def _discard_if_abandoned(self) -> None:
+        if self._is_abandoned and not self._num_fetchers and not self._is_closed:
+            self._is_closed = True
+            self._part.discard()

@@ -1,0 +1,94 @@
+"""A single file from the network, kept in the cache."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from butterflyer_jax.console import progress, say
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import files, paths, remote
+
+CHUNK_BYTES = 1 << 20
+
+
+def cached_file(url: str, folder: str) -> Path:
+    """Returns a local copy of a file, made unless the cache has its newest version already.
+
+    A copy is whole or absent. Where the network is down, the newest copy serves.
+
+    Args:
+      url: http://, https:// or gs://.
+      folder: of the cache, below which the copy lies; it has the file's own name at its end.
+
+    Raises:
+      UserError: the file cannot be reached or read, or the disk is full.
+    """
+    copies = Path(paths.cache_dir()) / folder / sha256(url.encode()).hexdigest()[:16]
+    name = posixpath.basename(urlsplit(url).path)
+    try:
+        filesystem, inner = remote.connect(url)
+        info = filesystem.info(inner)
+    except Exception as failed:
+        error = _cause(failed)
+        old = sorted(copies.glob(f"*-{name}"), key=lambda path: path.stat().st_mtime)
+        if not old or isinstance(error, FileNotFoundError):
+            raise _told(error, url) from error
+        say(f"{url} cannot be reached now, taking the copy of it in {copies}")
+        return old[-1]
+    num_bytes = int(info.get("size") or 0)
+    version = [num_bytes, *(str(info[key]) for key in remote.VERSIONS if info.get(key))]
+    path = copies / f"{sha256(repr(version).encode()).hexdigest()[:16]}-{name}"
+    if not path.exists():
+        with files.writing(f"to {copies}", "make space, or set $BUTTERFLYER_CACHE"), files.whole_file(path) as target:
+            _copy(filesystem, inner, url, Path(target), num_bytes)
+    return path
+
+
+def _copy(filesystem: Any, inner: str, url: str, target: Path, num_bytes: int) -> None:
+    done = 0
+    with target.open("wb") as file:
+        chunks = _chunks(filesystem, inner, url)
+        for chunk in progress(chunks, -(-num_bytes // CHUNK_BYTES), f"reading {url}, MiB"):
+            file.write(chunk)
+            done += len(chunk)
+    if num_bytes and done != num_bytes:
+        raise UserError(f"cannot read {url}: it ended after {done:,} of {num_bytes:,} bytes")
+
+
+def _chunks(filesystem: Any, inner: str, url: str) -> Iterator[bytes]:
+    # A plain web server may know nothing of ranges; as a stream it gives every file.
+    options = {"block_size": 0} if url.startswith("http") else {}
+    try:
+        with filesystem.open(inner, "rb", **options) as stream:
+            pending = bytearray()
+            # A stream gives what it has, seldom as much as was asked for.
+            while piece := stream.read(CHUNK_BYTES):
+                pending += piece
+                if len(pending) >= CHUNK_BYTES:
+                    yield bytes(pending[:CHUNK_BYTES])
+                    del pending[:CHUNK_BYTES]
+            yield bytes(pending)
+    except Exception as failed:
+        error = _cause(failed)
+        raise _told(error, url) from error
+
+
+def _cause(error: Exception) -> Exception:
+    """Returns what went wrong: to fsspec, a web server that cannot be reached is a file that is not there."""
+    cause = error.__cause__
+    if not isinstance(error, FileNotFoundError) or not isinstance(cause, Exception):
+        return error
+    return error if getattr(cause, "status", None) in (404, 410) else cause
+
+
+def _told(error: Exception, url: str) -> Exception:
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"no such file: {url}")
+    return remote.explain(error, url) or error

@@ -1,0 +1,42 @@
+"""Paths, local or gs://, and the cache folder."""
+
+from __future__ import annotations
+
+import os
+
+# Before epath looks: it would take TensorFlow to reach a bucket, which training does without.
+os.environ.setdefault("EPATH_USE_TF", "0")
+# And gcsfs would ask for the kind of each bucket, by gRPC and a minute long where there is no answer.
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
+from etils import epath
+
+CACHE_VARIABLE = "BUTTERFLYER_CACHE"
+DEFAULT_CACHE = "~/.cache/butterflyer_jax"
+
+
+def path(name: str | os.PathLike[str]) -> epath.Path:
+    """Returns the path, local (made absolute, `~` expanded) or gs://, with pathlib's methods."""
+    path = epath.Path(name)
+    if is_remote(path):
+        _forget_listings()
+        return path
+    # epath would make gs://bucket a folder below the current one.
+    return path.expanduser().absolute()
+
+
+def _forget_listings() -> None:
+    """Makes gcsfs look at the bucket each time: a folder's new files would not be seen by whoever listed it before."""
+    import fsspec
+
+    fsspec.config.conf.setdefault("gcs", {}).setdefault("use_listings_cache", False)
+
+
+def is_remote(name: str | os.PathLike[str]) -> bool:
+    """Returns whether a path lies in a bucket."""
+    return "://" in os.fspath(name)
+
+
+def cache_dir() -> epath.Path:
+    """Returns the folder for what can be made again: `$BUTTERFLYER_CACHE`, else ~/.cache/butterflyer_jax."""
+    return path(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE)

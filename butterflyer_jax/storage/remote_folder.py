@@ -1,0 +1,197 @@
+"""A folder in a bucket, over a network that fails now and then: what is in it, and any range of its files."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import concurrent.futures
+import hashlib
+import json
+import os
+import random
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from butterflyer_jax.console import say
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage.remote import ATTEMPTS, VERSIONS, connect, describe_error, is_transient, words_of
+
+T = TypeVar("T")
+_CHUNK_BYTES = 1 << 20
+
+
+class Stopped(Exception):
+    """`RemoteFolder.stop` was called."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file as the bucket lists it.
+
+    Attributes:
+      name: in its folder.
+      num_bytes: its size.
+      version: 16 hex digits, others for another content.
+      crc32c: of its content, big-endian in base64; empty where the bucket does not know it.
+      md5: of its content, in base64; empty where the bucket does not know it.
+    """
+
+    name: str
+    num_bytes: int
+    version: str
+    crc32c: str = ""
+    md5: str = ""
+
+    def is_content_of(self, file_descriptor: int) -> bool:
+        """Returns whether a local file is this one, by its size and whichever checksum is known."""
+        if os.fstat(file_descriptor).st_size != self.num_bytes:
+            return False
+        checksum: Any
+        if self.crc32c:
+            import google_crc32c
+
+            expected, checksum = self.crc32c, google_crc32c.Checksum()
+        elif self.md5:
+            expected, checksum = self.md5, hashlib.md5(usedforsecurity=False)
+        else:
+            return True
+        for start in range(0, self.num_bytes, _CHUNK_BYTES):
+            checksum.update(os.pread(file_descriptor, _CHUNK_BYTES, start))
+        return base64.b64encode(checksum.digest()).decode() == expected
+
+
+class RemoteFolder:
+    """A folder that fsspec can reach; every method may be called from any thread."""
+
+    def __init__(self, url: str, retry_seconds: float = 1.0) -> None:
+        """Takes the folder's address, and how long to wait before trying again; twice as long each further time.
+
+        Raises:
+          UserError: an address that nothing here can read.
+        """
+        self.url = url.rstrip("/")
+        self._retry_seconds = retry_seconds
+        self._lock = threading.Lock()
+        self._num_bytes_read = 0
+        self._stopped = threading.Event()
+        self._under_way: set[concurrent.futures.Future[Any]] = set()
+        self._filesystem, self._path = connect(self.url)
+
+    @property
+    def num_bytes_read(self) -> int:
+        """How much `read` returned so far, bytes."""
+        with self._lock:
+            return self._num_bytes_read
+
+    def list(self, names: Iterable[str]) -> dict[str, RemoteFile]:
+        """Returns the files of these names, by one listing.
+
+        Raises:
+          UserError: one is not there, or the folder cannot be read; the message says why.
+        """
+        # Or a folder that changed since this process last looked would seem the same.
+        self._filesystem.invalidate_cache(self._path)
+        entries = self._retried(lambda: self._call("ls", self._path, True), self.url, announce=True)
+        files = {
+            file.name: file
+            for entry in entries
+            if entry["type"] == "file" and entry["size"] is not None
+            for file in [_remote_file(entry)]
+        }
+        wanted = list(names)
+        missing = [name for name in wanted if name not in files]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise UserError(f"no such file: {self.url}/{missing[0]}{more}; was the data set copied there as a whole?")
+        return {name: files[name] for name in wanted}
+
+    def read(self, name: str, start: int, end: int) -> bytes:
+        """Returns the bytes of a file from `start` to before `end`.
+
+        Raises:
+          UserError: they cannot be read, tried several times where that may help; the message says why.
+          Stopped: `stop` was called.
+        """
+        data = self._retried(lambda: self._read(name, start, end), f"{self.url}/{name}")
+        with self._lock:
+            self._num_bytes_read += len(data)
+        return data
+
+    def stop(self) -> None:
+        """Breaks off what is under way; whatever is read from now on raises `Stopped`."""
+        self._stopped.set()
+        for future in list(self._under_way):
+            future.cancel()
+
+    def _read(self, name: str, start: int, end: int) -> bytes:
+        data: bytes = self._call("cat_file", f"{self._path}/{name}", start, end)
+        if len(data) != end - start:
+            raise OSError(f"{len(data)} bytes came instead of {end - start}")
+        return data
+
+    def _call(self, method: str, *arguments: object) -> Any:
+        if not self._filesystem.async_impl:
+            return getattr(self._filesystem, method)(*arguments)
+        # fsspec's own way to wait for an answer cannot be broken off.
+        answer = getattr(self._filesystem, f"_{method}")(*arguments)
+        future = asyncio.run_coroutine_threadsafe(answer, self._filesystem.loop)
+        self._under_way.add(future)
+        if self._stopped.is_set():
+            future.cancel()
+        try:
+            return future.result()
+        finally:
+            self._under_way.discard(future)
+
+    def _retried(self, call: Callable[[], T], url: str, announce: bool = False) -> T:
+        for attempt in range(1, ATTEMPTS + 1):
+            if self._stopped.is_set():
+                raise Stopped
+            try:
+                return call()
+            except Exception as error:
+                if self._stopped.is_set():
+                    raise Stopped from error
+                if attempt == ATTEMPTS or not is_transient(error):
+                    told = self._describe_error(error, url)
+                    if told is None:
+                        raise
+                    raise told from error
+                if announce:
+                    say(f"cannot reach {url} yet: {words_of(error)}; trying again")
+            # Not all at once, which may be what the bucket did not bear.
+            self._stopped.wait(self._retry_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _describe_error(self, error: Exception, url: str) -> UserError | None:
+        if isinstance(error, FileNotFoundError):
+            bucket = self._path.split("/")[0]
+            if bucket and bucket != self._path and self._is_missing(bucket):
+                return UserError(f"no such bucket: {self.url.split('://')[0]}://{bucket}")
+            return UserError(f"no such file or folder: {url}")
+        return describe_error(error, url)
+
+    def _is_missing(self, path: str) -> bool:
+        try:
+            self._call("ls", path, False)
+        except FileNotFoundError:
+            return True
+        except Exception:
+            # It may be there, and not for this account to list.
+            return False
+        return False
+
+
+def _remote_file(entry: Mapping[str, Any]) -> RemoteFile:
+    crc32c, md5 = entry.get("crc32c") or "", entry.get("md5Hash") or ""
+    version = next((str(entry[key]) for key in VERSIONS if entry.get(key)), "")
+    identity = json.dumps([entry["size"], crc32c, version])
+    return RemoteFile(
+        name=entry["name"].rsplit("/", 1)[-1],
+        num_bytes=entry["size"],
+        version=hashlib.sha256(identity.encode()).hexdigest()[:16],
+        crc32c=crc32c,
+        md5=md5,
+    )

@@ -1,0 +1,279 @@
+"""Shards of a data set in a bucket, copied to the local disk in parallel while training reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage.bounded import BoundedFolder
+from butterflyer_jax.storage.copying import Copy
+from butterflyer_jax.storage.remote_folder import RemoteFile, RemoteFolder
+
+NUM_FETCHERS = 16
+# How soon a copy that waits for room notices what another process has removed.
+ROOM_POLL_SECONDS = 1.0
+
+
+@dataclass(eq=False)
+class _File:
+    """A file of the data set: `is_whole`, or on its way, or failed, or none of these.
+
+    `waiting` counts the threads that wait for it.
+    """
+
+    remote: RemoteFile
+    local: Path
+    is_whole: bool = False
+    copy: Copy | None = None
+    error: Exception | None = None
+    waiting: int = 0
+
+    def is_on_disk(self) -> bool:
+        """Returns whether all of it is there; its name on the disk holds the version of its content."""
+        try:
+            return self.local.stat().st_size == self.remote.num_bytes
+        except FileNotFoundError:
+            return False
+
+
+class Staging:
+    """Files of a remote folder, copied to the local disk ahead of their use, and kept there for later runs.
+
+    The copies of all data sets share one folder and its bound: those least recently used are removed for new ones. What
+    `open` returned stays valid all the same. A context manager; every method may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        remote: str | os.PathLike[str],
+        names: Sequence[str],
+        max_bytes: int,
+        folder: str | os.PathLike[str] | None = None,
+        retry_seconds: float = 1.0,
+    ) -> None:
+        """Lists the remote folder; copies nothing yet.
+
+        Args:
+          remote: address of a folder, such as gs://bucket/folder.
+          names: the files in it that may be asked for.
+          max_bytes: what the copies of all data sets may take together.
+          folder: for the copies of all data sets; by default `staged` in the cache.
+          retry_seconds: wait before a request that failed is made again; longer each further time.
+
+        Raises:
+          UserError: the folder cannot be read, a file is missing there or larger than `max_bytes`, or the local folder
+            cannot be written.
+        """
+        if folder is None:
+            from butterflyer_jax.storage import paths
+
+            folder = paths.cache_dir() / "staged"
+        root = Path(folder).absolute()
+        self._remote = RemoteFolder(os.fspath(remote), retry_seconds)
+        self._bounded = BoundedFolder(root, max_bytes)
+        home = root / hashlib.sha256(self._remote.url.encode()).hexdigest()[:16]
+        self._files = {
+            name: _File(file, home / f"{name}.{file.version}") for name, file in self._remote.list(names).items()
+        }
+        largest = max((file.remote for file in self._files.values()), key=lambda file: file.num_bytes, default=None)
+        if largest and largest.num_bytes > max_bytes:
+            raise UserError(
+                f"{self._remote.url}/{largest.name} takes {largest.num_bytes / 2**30:.2f} GiB, more than the "
+                f"{max_bytes / 2**30:.2f} GiB for copies of remote files: set data.staging_gib higher"
+            )
+        self._bounded.trim()
+        for file in self._files.values():
+            file.is_whole = file.is_on_disk()
+        # Guards what is below, and the files.
+        self._changed = threading.Condition()
+        # Names asked for and not opened since, soonest needed first.
+        self._queue: list[str] = []
+        self._is_closed = False
+        self._no_room_until = 0.0
+        self._waited_seconds = 0.0
+        # Daemons: a main thread that dies takes them along.
+        self._fetchers = [
+            threading.Thread(target=self._fetch, name=f"staging-{number}", daemon=True)
+            for number in range(NUM_FETCHERS)
+        ]
+        for fetcher in self._fetchers:
+            fetcher.start()
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def waited_seconds(self) -> float:
+        """How long calls of `open` have waited so far, seconds, added over all threads."""
+        with self._changed:
+            return self._waited_seconds
+
+    @property
+    def copied_bytes(self) -> int:
+        """How much came over the network so far, bytes."""
+        return self._remote.num_bytes_read
+
+    def prefetch(self, names: Sequence[str]) -> None:
+        """Begins to copy files, soonest needed first, and returns at once; what is there already costs nothing.
+
+        They come before what earlier calls asked for. What was asked for is not removed before it was opened, so where
+        the bound is reached, copying goes on only as files are opened.
+        """
+        with self._changed:
+            for name in names:
+                file = self._files[name]
+                file.is_whole = not file.copy and file.is_on_disk()
+            waited_for = [name for name in self._queue if self._files[name].waiting]
+            self._queue = list(dict.fromkeys([*waited_for, *names, *self._queue]))
+            self._look_again()
+
+    def open(self, name: str) -> io.FileIO:
+        """Returns a file, open for reading, once all of it is there; it stays readable where it is removed.
+
+        A file that is not there is copied at once, ahead of all that nobody waits for; for its room, others that were
+        asked for may have to go, those needed last first.
+
+        Raises:
+          UserError: it cannot be copied; the message says why. Another call tries again.
+        """
+        with self._changed:
+            file = self._files[name]
+            file.waiting += 1
+            try:
+                opened = _open(file) if file.is_whole else None
+                return self._wait_for(name, file) if opened is None else opened
+            finally:
+                file.waiting -= 1
+                # It may be removed from now on. What was interrupted on its way goes on.
+                if name in self._queue and not file.copy:
+                    self._queue.remove(name)
+                self._look_again()
+
+    def close(self) -> None:
+        """Ends all copying, and removes what is not whole; returns when no thread is left."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self._remote.stop()
+        for fetcher in self._fetchers:
+            fetcher.join()
+        for file in self._files.values():
+            if file.copy:
+                file.copy.abandon()
+
+    def advice(self, name: str) -> str:
+        """Returns where a copy that is damaged lies, and what to do."""
+        return f"{self._files[name].local} is damaged: remove it, and the next run copies it from {self._remote.url}"
+
+    def _wait_for(self, name: str, file: _File) -> io.FileIO:
+        began = time.monotonic()
+        # It failed when nobody waited; by now the network may be back.
+        file.error = None
+        try:
+            while True:
+                # Another process may have removed it.
+                file.is_whole = False
+                waited_for = [other for other in self._queue if self._files[other].waiting and other != name]
+                self._queue = list(dict.fromkeys([*waited_for, name, *self._queue]))
+                self._look_again()
+                self._changed.wait_for(lambda: file.is_whole or file.error or self._is_closed)
+                if self._is_closed:
+                    raise RuntimeError(f"the staging of {self._remote.url} was closed before {name} was opened")
+                if file.error:
+                    raise file.error
+                if (opened := _open(file)) is not None:
+                    return opened
+        finally:
+            self._waited_seconds += time.monotonic() - began
+
+    def _look_again(self) -> None:
+        """Lets the fetchers see whether there is something to do, or room for it, now."""
+        self._no_room_until = 0.0
+        self._changed.notify_all()
+
+    def _fetch(self) -> None:
+        """What each fetcher does: range after range, until the end."""
+        while True:
+            with self._changed:
+                while (task := self._next_range()) is None:
+                    if self._is_closed:
+                        return
+                    self._changed.wait(ROOM_POLL_SECONDS if self._no_room_until else None)
+            file, copy, start = task
+            is_whole, failure = False, None
+            try:
+                is_whole = copy.fetch(start)
+            except Exception as error:
+                failure = error
+            if is_whole or failure:
+                with self._changed:
+                    # Of a copy that failed already, later failures say nothing new.
+                    if file.copy is copy:
+                        file.copy, file.is_whole, file.error = None, is_whole, failure
+                    self._look_again()
+
+    def _next_range(self) -> tuple[_File, Copy, int] | None:
+        """Returns what to fetch next: of the soonest needed file, of a later one where that has no room yet."""
+        if self._is_closed:
+            return None
+        is_full = time.monotonic() < self._no_room_until
+        for name in self._queue:
+            file = self._files[name]
+            if not (file.is_whole or file.error or file.copy or is_full):
+                self._begin(file)
+                is_full = self._no_room_until > 0
+            if file.copy and (start := file.copy.take()) is not None:
+                return file, file.copy, start
+        return None
+
+    def _begin(self, file: _File) -> None:
+        """Makes room for a file that is not there, or notes that there is none."""
+        if file.is_on_disk():
+            # Another process was quicker.
+            file.is_whole = True
+            self._look_again()
+            return
+        asked_for = [self._files[name] for name in self._queue]
+        keep = {other.local for other in self._files.values() if other.waiting} | {other.local for other in asked_for}
+        # Also those that only another process knows to be whole: it may wait for the room that this one waits for.
+        last = [other.local for other in reversed(asked_for) if not (other.waiting and other.is_whole)]
+        try:
+            part, removed = self._bounded.reserve(file.local, file.remote.num_bytes, keep, last if file.waiting else ())
+        except Exception as error:
+            file.error = error
+            self._look_again()
+            return
+        for other in self._files.values() if removed else ():
+            other.is_whole = other.is_whole and other.local not in removed
+        if part:
+            file.copy = Copy(self._remote, file.remote, part)
+            # Its ranges are for all fetchers.
+            self._look_again()
+        else:
+            self._no_room_until = time.monotonic() + ROOM_POLL_SECONDS
+
+
+def _open(file: _File) -> io.FileIO | None:
+    """Returns a local file, open for reading, None where it is not there; notes that it was used."""
+    try:
+        opened = io.FileIO(file.local)
+    except FileNotFoundError:
+        return None
+    if os.fstat(opened.fileno()).st_size != file.remote.num_bytes:
+        opened.close()
+        return None
+    # Another user's file can be read all the same.
+    with contextlib.suppress(PermissionError):
+        os.utime(opened.fileno())
+    return opened

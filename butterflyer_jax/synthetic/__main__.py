@@ -1,0 +1,38 @@
+"""Draws a raw zip with photographs of invented butterflies, to try the pipeline without real data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from butterflyer_jax import cli
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.synthetic import SPECIES, write_contact_sheet, write_zip
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.synthetic", description=__doc__)
+    parser.add_argument("--output", required=True, type=Path, metavar="ZIP", help="the zip to write")
+    parser.add_argument("--photos_per_species", type=int, default=80, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="another seed, other photographs; default: %(default)s"
+    )
+    parser.add_argument("--contact_sheet", type=Path, metavar="PICTURE", help="also write an overview, .png or .jpg")
+    args = parser.parse_args(argv)
+    start = time.perf_counter()
+    try:
+        if args.contact_sheet:
+            write_contact_sheet(args.contact_sheet, seed=args.seed)
+        path = write_zip(args.output, args.photos_per_species, args.seed)
+    except OSError as error:
+        where = f"cannot write {error.filename}" if error.filename else "cannot write"
+        raise UserError(f"{where}: {error.strerror or error}") from error
+    photographs, megabytes = len(SPECIES) * args.photos_per_species, path.stat().st_size / 1e6
+    seconds = time.perf_counter() - start
+    print(f"wrote {path}: {photographs} photographs, {len(SPECIES)} species, {megabytes:.1f} MB, {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    cli.run(main)

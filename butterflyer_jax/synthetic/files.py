@@ -1,0 +1,100 @@
+"""Photographs in files: the raw zip and the contact sheet."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import textwrap
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import files
+from butterflyer_jax.synthetic.photograph import draw_photograph
+from butterflyer_jax.synthetic.species import SPECIES
+
+ASPECTS = ((4, 3), (3, 2), (5, 4), (1, 1), (3, 4), (4, 5))
+
+
+def write_zip(path: str | os.PathLike[str], photos_per_species: int = 80, seed: int = 0, long_side: int = 320) -> Path:
+    """Writes a raw zip of JPEGs, `butterflies/<species>/0001.jpg` and so on; returns its path.
+
+    The same arguments give the same bytes. A photograph's longer side has 0.9 to 1 times `long_side` pixels. Missing
+    parent folders are made.
+
+    Raises:
+      UserError: arguments that make no sense.
+      OSError: the file cannot be written.
+    """
+    if photos_per_species < 1 or seed < 0 or long_side < 32:
+        raise UserError("photos_per_species must be at least 1, seed at least 0 and long_side at least 32")
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    members = [(species, photo) for species in range(len(SPECIES)) for photo in range(photos_per_species)]
+    # Threads, as NumPy and Pillow release the interpreter lock in the costly parts: measured to be as fast as
+    # processes, which scripts without a guarded main could not start.
+    with (
+        _whole_file(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
+    ):
+        photographs = pool.map(lambda member: _photograph_jpeg(seed, member[0], member[1], long_side), members)
+        for (species, photo), photograph in zip(members, photographs, strict=True):
+            name = f"butterflies/{SPECIES[species].name}/{photo + 1:04d}.jpg"
+            archive.writestr(zipfile.ZipInfo(name, (2024, 6, 1, 12, 0, 0)), photograph)
+    return path
+
+
+def write_contact_sheet(path: str | os.PathLike[str], columns: int = 5, seed: int = 0, cell_width: int = 200) -> Path:
+    """Writes a picture with a row for each species: its name and traits, then `columns` photographs; returns its path.
+
+    Raises:
+      UserError: arguments that make no sense, such as a path that ends neither in .png nor in .jpg or .jpeg.
+      OSError: the file cannot be written.
+    """
+    path = Path(path)
+    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower())
+    if kind is None:
+        raise UserError(f"a contact sheet ends in .png, .jpg or .jpeg, not {path.name!r}")
+    if columns < 1 or seed < 0 or cell_width < 32:
+        raise UserError("columns must be at least 1, seed at least 0 and cell_width at least 32")
+    width, height, gap = cell_width, cell_width * 3 // 4, cell_width // 25
+    sheet = Image.new("RGB", ((width + gap) * (columns + 1), (height + gap) * len(SPECIES) + gap), (250, 248, 243))
+    draw, large, small = ImageDraw.Draw(sheet), *(ImageFont.load_default(cell_width * part) for part in (0.096, 0.075))
+    for row, species in enumerate(SPECIES):
+        left, top = 2 * gap, gap + row * (height + gap)
+        draw.text((left, top + height * 0.27), species.name, (44, 38, 34), large)
+        draw.text((left, top + height * 0.47), textwrap.fill(species.traits, 25), (122, 112, 102), small, spacing=gap)
+        for column in range(columns):
+            rng = np.random.default_rng([seed, row, column])
+            # Drawn at twice the size: the thumbnails come out crisp.
+            photograph = draw_photograph(species, rng, 2 * width, 2 * height).reduce(2)
+            sheet.paste(photograph, ((column + 1) * (width + gap), top))
+    with _whole_file(path) as file:
+        sheet.save(file, kind, quality=90)
+    return path
+
+
+def _photograph_jpeg(seed: int, species: int, photo: int, long_side: int) -> bytes:
+    rng = np.random.default_rng([seed, species, photo])
+    wide, high = ASPECTS[rng.integers(len(ASPECTS))]
+    scale = long_side * rng.uniform(0.9, 1) / max(wide, high)
+    picture, buffer = draw_photograph(SPECIES[species], rng, round(wide * scale), round(high * scale)), io.BytesIO()
+    picture.save(buffer, "JPEG", quality=int(rng.integers(80, 95)))
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file that takes its name only once it is complete, and leaves nothing if it never is."""
+    with files.whole_file(path) as part, part.open("wb") as file:
+        yield file

@@ -1,0 +1,135 @@
+"""Several trackers as one, and a tracker that a run can do without."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from butterflyer_jax.config import TrackingConfig
+from butterflyer_jax.tracking.jsonl import JsonlTracker
+from butterflyer_jax.tracking.tracker import Model, Pictures, Tracker, in_one_line
+
+METRICS_FILE = "metrics.jsonl"
+TENSORBOARD_FOLDER = "tensorboard"
+
+
+class Trackers:
+    """Hands on to each of its trackers, in order; without any, it does nothing. A context manager that closes them."""
+
+    def __init__(self, trackers: Sequence[Tracker] = ()) -> None:
+        self._trackers = trackers
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Hands on a record."""
+        for tracker in self._trackers:
+            tracker.log(record)
+
+    def show(self, pictures: Pictures) -> None:
+        """Hands on pictures."""
+        for tracker in self._trackers:
+            tracker.show(pictures)
+
+    def keep_model(self, model: Model) -> None:
+        """Hands on the model."""
+        for tracker in self._trackers:
+            tracker.keep_model(model)
+
+    def close(self, failed: bool = False) -> None:
+        """Closes each."""
+        for tracker in self._trackers:
+            tracker.close(failed)
+
+    def __enter__(self) -> Trackers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(failed=kind is not None)
+
+
+class Optional:
+    """A tracker that may fail: the first error is said in one line, and from then on nothing is asked of it."""
+
+    def __init__(self, name: str, open_tracker: Callable[[], Tracker], say: Callable[[str], None]) -> None:
+        """Opens the tracker.
+
+        Args:
+          name: as the line tells it.
+          open_tracker: makes the tracker; it may fail, too.
+          say: takes the line.
+        """
+        self._name, self._say = name, say
+        self._tracker: Tracker = Trackers()
+        self._left_behind: Tracker = Trackers()
+        self._try(lambda: setattr(self, "_tracker", open_tracker()))
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Hands on a record."""
+        self._try(lambda: self._tracker.log(record))
+
+    def show(self, pictures: Pictures) -> None:
+        """Hands on pictures."""
+        self._try(lambda: self._tracker.show(pictures))
+
+    def keep_model(self, model: Model) -> None:
+        """Hands on the model."""
+        self._try(lambda: self._tracker.keep_model(model))
+
+    def close(self, failed: bool = False) -> None:
+        """Closes it; only now where it failed before, as closing may take time."""
+        self._try(lambda: self._tracker.close(failed))
+        with contextlib.suppress(Exception):
+            self._left_behind.close(failed=True)
+
+    def _try(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:
+            self._left_behind, self._tracker = self._tracker, Trackers()
+            self._say(f"{self._name}: {in_one_line(error)}; the run goes on without it")
+
+
+def open_trackers(
+    folder: Path,
+    config: TrackingConfig,
+    about: Mapping[str, Any],
+    start_step: int,
+    say: Callable[[str], None],
+    writes: bool = True,
+) -> Trackers:
+    """Returns the trackers of a run, open.
+
+    Args:
+      folder: of the run, local.
+      config: which trackers.
+      about: the resolved config and whatever else tells of the run, as JSON can hold it.
+      start_step: that the run goes on from; what was told of later steps is told again.
+      say: takes what a tracker has to say, in one line.
+      writes: whether this process is the one that tells; the others get trackers that do nothing.
+
+    Raises:
+      OSError: metrics.jsonl cannot be opened.
+    """
+    if not writes:
+        return Trackers()
+
+    def wandb() -> Tracker:
+        from butterflyer_jax.tracking.wandb_tracker import WandbTracker
+
+        return WandbTracker(folder, config, about, say)
+
+    def tensorboard() -> Tracker:
+        from butterflyer_jax.tracking.tensorboard import TensorboardTracker
+
+        return TensorboardTracker(folder / TENSORBOARD_FOLDER, about, start_step)
+
+    trackers: list[Tracker] = [JsonlTracker(folder / METRICS_FILE, start_step)]
+    if config.wandb != "off":
+        trackers.append(Optional("W&B", wandb, say))
+    if config.tensorboard:
+        trackers.append(Optional("TensorBoard", tensorboard, say))
+    return Trackers(trackers)

@@ -1,0 +1,1 @@
+"""A training run: session, state, step, the one ordered loop."""

@@ -1,0 +1,133 @@
+"""The largest batch that fits into the devices' memory."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+
+from butterflyer_jax import runs
+from butterflyer_jax.config import Config
+from butterflyer_jax.console import say
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.training import compilation, state
+from butterflyer_jax.training.compilation import MIB, size_text
+from butterflyer_jax.training.setup import make_program
+
+# A batch size found is not the very largest, but needs this share of the memory at least.
+GOOD_SHARE = 0.85
+# What a device takes of a batch at a time is a multiple of this: matrix units like eights.
+PHOTOS_MULTIPLE = 8
+# An epoch has so many steps at least.
+MIN_STEPS_PER_EPOCH = 10
+
+
+class Data(Protocol):
+    """What is asked of a data set here."""
+
+    species: tuple[str, ...]
+
+    def num_photos(self, split: str) -> int:
+        """Returns the photographs in a split."""
+
+    def photo_spec(self) -> Mapping[str, tuple[tuple[int, ...], Any]]:
+        """Returns (shape, dtype) of what a batch holds of one photograph, by name."""
+
+    def close(self) -> None:
+        """Lets threads and files go."""
+
+
+def unit(config: Config, mesh: Mesh) -> int:
+    """Returns the number of photographs that a batch size found is a multiple of."""
+    return mesh.size * config.gradient_accumulation * PHOTOS_MULTIPLE
+
+
+def settle(config: Config, output: str | os.PathLike[str], open_data: Callable[[Config], Data], mesh: Mesh) -> int:
+    """Returns the batch size of a run whose config leaves it open: that of the run in `output`, else what fits.
+
+    Args:
+      config: its batch_size is 0.
+      output: run folder.
+      open_data: opens the data set for a config with a batch size.
+      mesh: of the run.
+
+    Raises:
+      UserError: none fits.
+    """
+    saved = runs.saved_batch_size(output)
+    if saved:
+        return saved
+    with contextlib.closing(open_data(config.replace(batch_size=unit(config, mesh)))) as data:
+        size = find(config, len(data.species), data.num_photos("train"), data.photo_spec(), mesh)
+    say(f"batch_size: {size}, found for {mesh.size} device(s)")
+    return size
+
+
+def find(
+    config: Config, num_classes: int, num_photos: int, photo: Mapping[str, tuple[tuple[int, ...], Any]], mesh: Mesh
+) -> int:
+    """Returns the batch size that nearly fills the devices, at most a tenth of the training photographs.
+
+    Args:
+      config: of the run; its batch_size does not matter.
+      num_classes: species.
+      num_photos: in the training split.
+      photo: (shape, dtype) of what a batch holds of one photograph, by name.
+      mesh: of the run.
+
+    Raises:
+      UserError: none fits.
+    """
+
+    def needed(batch_size: int) -> int:
+        sized = dataclasses.replace(config, batch_size=batch_size)
+        program = make_program(sized, num_classes, MIN_STEPS_PER_EPOCH, mesh)
+        batch = state.abstract_batch(photo, batch_size, mesh)
+        return compilation.compile_step(program.train_step, program.abstract_state, batch, mesh).memory.needed
+
+    # All processes must find the same, and hosts may differ a little: in MiB, as JAX moves 32 bits.
+    limit = int(multihost_utils.broadcast_one_to_all(np.int32(compilation.memory_limit(mesh) // MIB))) * MIB
+    return largest(needed, limit, unit(config, mesh), num_photos // MIN_STEPS_PER_EPOCH)
+
+
+def largest(needed: Callable[[int], int], limit: int, unit: int, most: int) -> int:
+    """Returns a batch size that fits and nearly fills the memory.
+
+    Args:
+      needed: memory that a step takes of a device, bytes, by batch size; costs a compilation.
+      limit: memory that is there, bytes.
+      unit: of which the batch size is a multiple.
+      most: largest batch size wanted.
+
+    Raises:
+      UserError: `unit` photographs do not fit, or are more than `most`.
+    """
+    if unit > most:
+        raise UserError(f"batch_size=0: the smallest batch for these devices is {unit}, more than {most} is not wanted")
+    fits, bytes_at_fits = unit, needed(unit)
+    if bytes_at_fits > limit:
+        raise UserError(
+            f"batch_size=0: not even {unit} photographs fit: {size_text(bytes_at_fits)} a device are needed, "
+            f"{size_text(limit)} are there. Set model.remat=blocks or parallel.fsdp=true, or a smaller network"
+        )
+    too_large = most // unit * unit + unit
+    size = min(4 * unit, too_large - unit)
+    while size > fits and bytes_at_fits < GOOD_SHARE * limit:
+        bytes_at_size = needed(size)
+        slope = (bytes_at_size - bytes_at_fits) / (size - fits)
+        if bytes_at_size > limit:
+            too_large = size
+        else:
+            fits, bytes_at_fits = size, bytes_at_size
+        # Memory is nearly a straight line over batch sizes: aim at the middle of what is good.
+        aim = fits + (0.5 * (1 + GOOD_SHARE) * limit - bytes_at_fits) / max(slope, 1.0)
+        if aim >= too_large and too_large <= most:
+            aim = (fits + too_large) / 2
+        size = min(int(aim) // unit * unit, too_large - unit)
+    return fits

@@ -1,0 +1,144 @@
+"""The train step compiled before it is needed: what memory it takes, and whether it fits."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import psutil
+from jax.sharding import Mesh
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.errors import UserError
+
+MIB, GIB = 1 << 20, 1 << 30
+# Of what the device admits: its allocator needs some room to move, and evaluation is another program.
+USABLE_SHARE = 0.92
+# Batches on the device beside the one in work; see `sharding.prefetch`.
+BATCHES_AHEAD = 2
+# In the text of a compiled program: `%x = (f32[64]{0}, f32[3,3]{1,0}) all-reduce(`.
+EXCHANGE = re.compile(r"= (\S.*?) (all-reduce|all-gather|reduce-scatter|all-to-all)(?:-start)?\(")
+SHAPE = re.compile(r"\b[a-z]+(\d+)\[([\d,]*)\]")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a step takes of one device, bytes.
+
+    Attributes:
+      arguments: state and batches.
+      temporary: activations, gradients and what else lives during a step.
+      limit: what the device has for it.
+    """
+
+    arguments: int
+    temporary: int
+    limit: int
+
+    @property
+    def needed(self) -> int:
+        """State, batches and temporary together."""
+        return self.arguments + self.temporary
+
+    def __str__(self) -> str:
+        return (
+            f"{size_text(self.needed)} of {size_text(self.limit)} (state and batches {size_text(self.arguments)}, "
+            f"activations and gradients {size_text(self.temporary)})"
+        )
+
+
+def size_text(num_bytes: int) -> str:
+    """Returns a size in words, such as 12.3 GiB or 45 MiB."""
+    return f"{num_bytes / GIB:,.1f} GiB" if num_bytes >= GIB else f"{num_bytes / MIB:,.0f} MiB"
+
+
+@dataclass(frozen=True)
+class CompiledStep:
+    """A train step that is ready to run.
+
+    Attributes:
+      call: `(state, batch) -> (state, metrics)`, for these shapes and shardings alone.
+      memory: that it takes.
+      seconds: of compilation.
+    """
+
+    call: Any
+    memory: Memory
+    seconds: float
+
+    def exchanged_bytes(self) -> dict[str, int]:
+        """Returns the sizes of what each device has after the exchanges of a step, bytes by kind, as all-reduce.
+
+        An exchange in a loop, as with gradient accumulation, counts once.
+        """
+        found: dict[str, int] = {}
+        for shapes, kind in EXCHANGE.findall(self.call.as_text()):
+            size = sum(
+                math.prod(int(side) for side in sides.split(",") if side) * int(bits) // 8
+                for bits, sides in SHAPE.findall(shapes)
+            )
+            found[kind] = found.get(kind, 0) + size
+        return found
+
+
+def compile_step(train_step: Any, state: Any, batch: Any, mesh: Mesh) -> CompiledStep:
+    """Compiles a jitted step for arguments of these shapes, dtypes and shardings.
+
+    Raises:
+      UserError: it is too large for the compiler.
+    """
+    start = time.perf_counter()
+    with telling_of_memory():
+        compiled = train_step.lower(state, batch).compile()
+    return CompiledStep(compiled, _memory(compiled, batch, mesh), time.perf_counter() - start)
+
+
+def _memory(compiled: Any, batch: Any, mesh: Mesh) -> Memory:
+    stats = compiled.memory_analysis()
+    ahead = BATCHES_AHEAD * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(batch)) // mesh.size
+    # What is neither an argument given up for it nor temporary: the metrics.
+    results = stats.output_size_in_bytes - stats.alias_size_in_bytes
+    arguments = stats.argument_size_in_bytes + results + ahead
+    return Memory(arguments, stats.temp_size_in_bytes, memory_limit(mesh))
+
+
+def memory_limit(mesh: Mesh) -> int:
+    """Returns the memory of one device that a step may take, bytes."""
+    device = jax.local_devices()[0]
+    stats = device.memory_stats() or {}
+    # CPU devices share the memory of the machine.
+    whole = stats.get("bytes_limit") or psutil.virtual_memory().available // len(mesh.local_devices)
+    return int(USABLE_SHARE * whole)
+
+
+def check_fits(memory: Memory, config: Config) -> None:
+    """Raises a UserError where a step needs more memory than there is; the message says what to change."""
+    if memory.needed > memory.limit:
+        raise UserError(f"a train step does not fit: it needs {memory} a device. {_advice(config)}")
+
+
+def _advice(config: Config) -> str:
+    ways = [f"lower batch_size = {config.batch_size}", f"raise gradient_accumulation = {config.gradient_accumulation}"]
+    if config.model.remat == "none":
+        ways.append("set model.remat=blocks")
+    if not config.parallel.fsdp:
+        ways.append("set parallel.fsdp=true on several devices")
+    return f"{', '.join(ways[:-1]).capitalize()}, or {ways[-1]}"
+
+
+@contextlib.contextmanager
+def telling_of_memory(config: Config | None = None) -> Iterator[None]:
+    """Turns a device's "out of memory" into one line."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"the device's memory does not suffice: {reason}. {_advice(config or Config())}") from error

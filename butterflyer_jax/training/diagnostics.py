@@ -1,0 +1,243 @@
+"""Before a long run: which learning rate, and whether one batch can be learned. After a broken one: the step it was."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+
+from butterflyer_jax import runs
+from butterflyer_jax.config import AugmentConfig, Config
+from butterflyer_jax.console import progress
+from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.runs.checkpoint import Checkpointer
+from butterflyer_jax.storage import files, paths
+from butterflyer_jax.training import nonfinite, step
+from butterflyer_jax.training import state as state_lib
+from butterflyer_jax.training.setup import make_program
+
+LOWEST_RATE, HIGHEST_RATE = 1e-6, 10.0
+FINDING_STEPS = 100
+# The search is over where the loss is so many times its lowest.
+DIVERGED = 4.0
+# Share of the running mean of the loss that a step keeps.
+SMOOTHING = 0.9
+OVERFIT_STEPS = 200
+# Over so many steps the fall of the loss is measured: a sixth of all.
+FALL_STEPS = 16
+# One batch is learned when its loss is this share of the first.
+LEARNED_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """What a learning-rate range test found (Smith 2017, arXiv:1506.01186).
+
+    Attributes:
+      rates: tried, rising.
+      losses: of the training batches, a running mean.
+      suggestion: the rate at which the loss fell fastest.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    suggestion: float
+
+
+@dataclass(frozen=True)
+class Overfit:
+    """How one batch was learned.
+
+    Attributes:
+      losses: by step.
+      learned: whether the last is a tenth of the first or less.
+    """
+
+    losses: list[float]
+    learned: bool
+
+
+def find_learning_rate(config: Config, input: str | os.PathLike[str], output: str | os.PathLike[str]) -> LearningRates:
+    """Trains 100 steps with a learning rate that rises from 1e-6 to 10; writes find_lr.json and find_lr.png.
+
+    Args:
+      config: of the run that is planned; its own learning rate and schedule do not matter.
+      input: as of `train`.
+      output: folder of the run that is planned.
+
+    Raises:
+      UserError: as `train`.
+    """
+    growth = (HIGHEST_RATE / LOWEST_RATE) ** (1 / (FINDING_STEPS - 1))
+
+    def schedule(step_number: Any) -> Any:
+        return LOWEST_RATE * growth**step_number
+
+    rates: list[float] = []
+    losses: list[float] = []
+    mean = 0.0
+    with _steps(config, input, schedule) as (batches, take):
+        for number, batch in enumerate(progress(itertools.islice(batches, FINDING_STEPS), FINDING_STEPS, "rates")):
+            loss = take(batch)
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+            rates.append(LOWEST_RATE * growth**number)
+            losses.append(mean / (1 - SMOOTHING ** (number + 1)))
+            if not math.isfinite(loss) or losses[-1] > DIVERGED * min(losses):
+                break
+    finite = [value for value in losses if math.isfinite(value)]
+    rates, losses = rates[: len(finite)], finite
+    # Over the logarithm of the rate, whose steps are equal, and several of them: single batches differ too much.
+    fall = np.subtract(losses[FALL_STEPS:], losses[:-FALL_STEPS])
+    steepest = int(np.argmin(fall)) + FALL_STEPS // 2 if len(fall) else 0
+    found = LearningRates(rates, losses, rates[steepest])
+    _write(output, "find_lr", dataclasses.asdict(found))
+    _plot(output, "find_lr", rates, losses, "learning rate", marked=found.suggestion, logarithmic=True)
+    return found
+
+
+def overfit_one_batch(config: Config, input: str | os.PathLike[str], output: str | os.PathLike[str]) -> Overfit:
+    """Trains on the first batch alone until it is learned, 200 steps at most; writes sanity.json and sanity.png.
+
+    Without augmentation, dropout, weight decay, label smoothing or a schedule: what cannot learn this, learns nothing.
+
+    Args:
+      config: of the run that is planned.
+      input: as of `train`.
+      output: folder of the run that is planned.
+
+    Raises:
+      UserError: as `train`.
+    """
+    plain = AugmentConfig(
+        crop_min_area=1.0, crop_max_aspect=1.0, flip=False, brightness=0.0, contrast=0.0, saturation=0.0
+    )
+    calm = dataclasses.replace(
+        config.optim, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0, schedule="constant", warmup_epochs=0.0
+    )
+    config = config.replace(augment=plain, optim=calm, model=dataclasses.replace(config.model, dropout=0.0))
+    losses: list[float] = []
+    with _steps(config, input, None) as (batches, take):
+        batch = next(batches)
+        for _ in progress(range(OVERFIT_STEPS), OVERFIT_STEPS, "one batch"):
+            losses.append(take(batch))
+            if not math.isfinite(losses[-1]) or losses[-1] <= LEARNED_SHARE * losses[0]:
+                break
+    found = Overfit(losses, losses[-1] <= LEARNED_SHARE * losses[0])
+    _write(output, "sanity", dataclasses.asdict(found))
+    _plot(output, "sanity", range(1, len(losses) + 1), losses, "step")
+    return found
+
+
+def replay(config: Config, output: str | os.PathLike[str]) -> str:
+    """Does the newest broken step of a run again, from its last checkpoint before; returns what it found in words.
+
+    Args:
+      config: of the run, or a changed one.
+      output: folder of the run.
+
+    Raises:
+      UserError: the run has no broken step, or is none.
+    """
+    run = runs.read(output)
+    kept = nonfinite.steps_kept(run.folder)
+    if not kept:
+        raise UserError(f"{run.folder} has no broken step to do again")
+    mesh = sharding.make_mesh(None, config.parallel.model_devices)
+    with contextlib.ExitStack() as stack:
+        data = stack.enter_context(
+            contextlib.closing(dataset_lib.open_data(run.dataset, config, not sharding.on_cpu(mesh)))
+        )
+        program = make_program(config, len(data.species), data.steps_per_epoch, mesh, data.class_counts)
+        checkpointer = stack.enter_context(contextlib.closing(Checkpointer(run.checkpoints, read_only=True)))
+        start = max((number for number in checkpointer.steps() if number < kept[-1]), default=0)
+        if start:
+            state, _ = state_lib.restore_state(checkpointer, start, program.abstract_state, data)
+        else:
+            state = state_lib.create_state(program.model, program.tx, config, mesh)
+        on_host = stack.enter_context(contextlib.closing(data.train_batches(start)))
+        batches = sharding.prefetch(on_host, mesh)
+        for _ in progress(range(start + 1, kept[-1]), kept[-1] - 1 - start, "steps before it"):
+            state, _ = jax.block_until_ready(program.train_step(state, next(batches)))
+        batch = next(batches)
+        keys = step.photo_keys(config.seed, (kept[-1] - 1) // data.steps_per_epoch, batch["index"])
+        where = nonfinite.first_broken(program.model.apply, state.variables, batch, keys, config)
+        _, metrics = program.train_step(state, batch)
+    numbers = ", ".join(f"{name} {float(value):.6g}" for name, value in metrics.items())
+    place = f"not finite first in {where}" if where else "finite in the forward pass: its gradient breaks it"
+    return f"step {kept[-1]}, from the checkpoint of step {start}: {numbers}; {place}"
+
+
+@contextlib.contextmanager
+def _steps(config: Config, input: str | os.PathLike[str], schedule: Any) -> Iterator[Any]:
+    """Yields batches on the devices, and a function that trains on one and returns its loss."""
+    mesh = sharding.make_mesh(None, config.parallel.model_devices)
+    dataset = dataset_lib.resolve(input, config.build)
+    with contextlib.ExitStack() as stack:
+        data = stack.enter_context(
+            contextlib.closing(dataset_lib.open_data(dataset, config, not sharding.on_cpu(mesh)))
+        )
+        program = make_program(
+            config, len(data.species), data.steps_per_epoch, mesh, data.class_counts, schedule=schedule
+        )
+        state = state_lib.create_state(program.model, program.tx, config, mesh)
+        on_host = stack.enter_context(contextlib.closing(data.train_batches(0)))
+
+        def take(batch: Mapping[str, jax.Array]) -> float:
+            nonlocal state
+            state, metrics = program.train_step(state, batch)
+            return float(metrics["loss"])
+
+        yield sharding.prefetch(on_host, mesh), take
+
+
+def _write(output: str | os.PathLike[str], name: str, found: dict[str, Any]) -> None:
+    files.write_text(_file(output, f"{name}.json"), json.dumps(found))
+
+
+def _file(output: str | os.PathLike[str], name: str) -> epath.Path:
+    assert name in runs.CHECK_FILES
+    return paths.path(output) / name
+
+
+def _plot(
+    output: str | os.PathLike[str],
+    name: str,
+    x: Sequence[float],
+    losses: Sequence[float],
+    label: str,
+    marked: float | None = None,
+    logarithmic: bool = False,
+) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(x, losses, color="#b3541e", linewidth=2)
+    if marked is not None:
+        axes.axvline(marked, color="#555555", linestyle="--", linewidth=1)
+        axes.annotate(
+            f"{marked:.2g}",
+            (marked, 0.03),
+            xycoords=("data", "axes fraction"),
+            xytext=(5, 0),
+            textcoords="offset points",
+        )
+    axes.set(xlabel=label, ylabel="training loss", xscale="log" if logarithmic else "linear")
+    # Where it diverges the loss may be anything; what matters lies below.
+    axes.set_ylim(0, 1.5 * max(losses[: 1 + int(np.argmin(losses))]))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    with files.whole_file(_file(output, f"{name}.png")) as temporary, temporary.open("wb") as file:
+        figure.savefig(file, format="png", dpi=120)

@@ -1,0 +1,139 @@
+"""fit(): the one ordered loop."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from etils import epath
+from jax.sharding import Mesh
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.console import TrainingDisplay
+from butterflyer_jax.data.protocol import Data
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.evaluation.eval_step import EvalStep, evaluate_batches
+from butterflyer_jax.runs.checkpoint import Checkpointer
+from butterflyer_jax.tracking import Tracker
+from butterflyer_jax.training import nonfinite
+from butterflyer_jax.training.early_stopping import Progress
+from butterflyer_jax.training.preemption import Preemption
+from butterflyer_jax.training.profiling import Cost, ProfileWindow
+from butterflyer_jax.training.state import TrainState, checkpoint_trees, with_rate_scale
+from butterflyer_jax.training.step import TrainStep
+from butterflyer_jax.training.step_logger import StepLog
+from butterflyer_jax.training.validation_images import NO_GALLERY, Gallery
+
+# Of an evaluation, what a checkpoint can be the best by.
+SCORES = ("top1", "top5", "balanced_accuracy", "loss")
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a run went.
+
+    Attributes:
+      state: after the last step.
+      images_per_second: training alone, without evaluation and saving; 0 where no step was left to do.
+      steps: done by all processes of the run so far.
+      stopped: why it ended before its last step, None where it did not.
+    """
+
+    state: TrainState
+    images_per_second: float
+    steps: int
+    stopped: str | None = None
+
+
+def fit(
+    state: TrainState,
+    data: Data,
+    step_at: Callable[[int], TrainStep],
+    eval_step: EvalStep,
+    schedule: Callable[[int], Any],
+    checkpointer: Checkpointer,
+    tracker: Tracker,
+    display: TrainingDisplay,
+    profile: ProfileWindow,
+    cost_at: Callable[[int], Cost],
+    progress: Progress,
+    preemption: Preemption,
+    config: Config,
+    mesh: Mesh,
+    gallery: Gallery = NO_GALLERY,
+    folder: epath.Path | None = None,
+) -> FitResult:
+    """Trains from `state.step` to the end of the last epoch, or until there is a reason to stop.
+
+    The order of an iteration is a contract: evaluate the old state, save it, take the batch, step, log the previous
+    step's metrics. So a checkpoint is whole before the steps that follow it, holds its evaluation, and is the state
+    that a run which was never killed has at that step; and logging never waits for the step just started.
+
+    Raises:
+      UserError: the loss is no longer finite, or a checkpoint cannot be written.
+    """
+    start_step = int(state.step)
+    total_steps = config.num_epochs * data.steps_per_epoch
+    log = StepLog(data, total_steps, schedule, tracker, display, config, cost_at)
+    # Virtual CPU devices deadlock when steps are queued.
+    step_by_step = sharding.on_cpu(mesh) and mesh.size > 1
+    # The metrics of a step come when the next has started: its batch is kept till then.
+    recent: collections.deque[tuple[int, Mapping[str, jax.Array]]] = collections.deque(maxlen=2)
+    with (
+        contextlib.closing(data.train_batches(start_step)) as on_host,
+        nonfinite.keeping(folder, recent, data.steps_per_epoch),
+    ):
+        batches = sharding.prefetch(itertools.islice(on_host, total_steps - start_step), mesh)
+        for step in range(start_step, total_steps + 1):
+            epoch_ends = step % data.steps_per_epoch == 0
+            has_to_stop = preemption.reason(step)
+            save_due = config.checkpoint.every_steps and step % config.checkpoint.every_steps == 0
+            # The state that a run starts from needs neither: it is new, or was evaluated and saved by the run before.
+            if step > start_step and (epoch_ends or save_due or has_to_stop):
+                log.flush()
+                evaluation = None
+                if epoch_ends and data.num_photos("val"):
+                    display.note("evaluating")
+                    with contextlib.closing(data.eval_batches("val")) as val_batches:
+                        watched = gallery.watch(val_batches)
+                        sums = evaluate_batches(eval_step, state.evaluated, watched, mesh)
+                    evaluation = sums.compute()
+                    tracker.log({"step": step, "epoch": step / data.steps_per_epoch, "split": "val", **evaluation})
+                    gallery.show(step, step // data.steps_per_epoch, state.evaluated, sums.confusion)
+                    progress.add(evaluation, config)
+                    state = with_rate_scale(state, progress.rate_scale, mesh)
+                if epoch_ends:
+                    log.end_epoch(step, evaluation)
+                scores = evaluation and {name: value for name, value in evaluation.items() if name in SCORES}
+                position = data.position(step).to_json() | {"progress": progress.to_json()}
+                checkpointer.save(step, checkpoint_trees(state), position, scores)
+                log.restart_clock()
+            stopped = has_to_stop or progress.reason_to_stop(config)
+            if step == total_steps or stopped:
+                break
+
+            profile.before_step(step, state)
+            waiting_since = time.perf_counter()
+            batch = next(batches)
+            waited = time.perf_counter() - waiting_since
+
+            recent.append((step + 1, batch))
+            state, metrics = step_at(step)(state, batch)
+            log.add(step + 1, metrics, waited)
+            if step_by_step:
+                jax.block_until_ready(state)
+                log.log_pending()
+            if step == start_step:
+                # That batch waited for the data set to open.
+                log.forget_time()
+
+    profile.close(state)
+    checkpointer.wait()
+    unfinished = stopped if step < total_steps else None
+    return FitResult(state, log.overall_images_per_second(), step, unfinished)

@@ -1,0 +1,164 @@
+"""Learning-rate schedules and optimizers by name, and what single layers are told apart by: the regex of their path."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from butterflyer_jax.config import OptimConfig
+
+DECAYED = r"/kernel$"
+
+
+def make_schedule(config: OptimConfig, steps_per_epoch: int, total_steps: int) -> optax.Schedule:
+    """Returns the learning rate by step: a linear warm-up, then what `config.schedule` names.
+
+    cosine and polynomial end at zero with the last step; step multiplies by `decay_factor` every `decay_epochs`;
+    constant and plateau stay (what plateau multiplies by is in the state, see `training.state.TrainState`).
+    """
+    # A step 0 at a rate of zero would be lost, so the warm-up starts one step in.
+    warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), total_steps - 1)
+    rest = total_steps - warmup_steps
+    match config.schedule:
+        case "cosine":
+            after = optax.cosine_decay_schedule(config.learning_rate, rest)
+        case "polynomial":
+            after = optax.polynomial_schedule(config.learning_rate, 0.0, config.polynomial_power, rest)
+        case "step":
+            every = max(1, round(config.decay_epochs * steps_per_epoch))
+            # Epochs count from the start of the run, warm-up included.
+            boundaries = {at - warmup_steps: config.decay_factor for at in range(every, total_steps, every)}
+            passed = config.decay_factor ** sum(at <= 0 for at in boundaries)
+            later = {at: factor for at, factor in boundaries.items() if at > 0}
+            after = optax.piecewise_constant_schedule(config.learning_rate * passed, later)
+        case _:
+            after = optax.constant_schedule(config.learning_rate)
+    if not warmup_steps:
+        return after
+    start = config.learning_rate / (warmup_steps + 1)
+    warmup = optax.linear_schedule(start, config.learning_rate, warmup_steps)
+    return optax.join_schedules([warmup, after], [warmup_steps])
+
+
+def make_optimizer(config: OptimConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """Returns the optimizer that `config` names; weight decay reaches kernels alone."""
+
+    def decayed(params: Any) -> Any:
+        return mask_by_path(params, DECAYED)
+
+    transforms = []
+    if config.gradient_clip_norm:
+        transforms.append(optax.clip_by_global_norm(config.gradient_clip_norm))
+    match config.name:
+        case "sgd":
+            transforms.append(optax.add_decayed_weights(config.weight_decay, mask=decayed))
+            transforms.append(optax.sgd(schedule, momentum=config.momentum, nesterov=True))
+        case "adamw":
+            transforms.append(optax.adamw(schedule, weight_decay=config.weight_decay, mask=decayed))
+        case "lion":
+            transforms.append(optax.lion(schedule, weight_decay=config.weight_decay, mask=decayed))
+        case "lamb":
+            transforms.append(optax.lamb(schedule, weight_decay=config.weight_decay, mask=decayed))
+        case name:
+            raise ValueError(f"no optimizer {name!r}")
+    if config.layer_decay < 1:
+        transforms.append(_scale_by_layer(config.layer_decay))
+    return optax.chain(*transforms)
+
+
+def _scale_by_layer(layer_decay: float) -> optax.GradientTransformation:
+    def scale(updates: Any, params: Any) -> Any:
+        return jax.tree.map(lambda x, factor: x * factor, updates, layer_multipliers(updates, layer_decay))
+
+    return optax.stateless(scale)
+
+
+def paths(params: Any) -> Any:
+    """Returns a tree of each array's path, such as `/block1_conv1/kernel`."""
+    return jax.tree.map_with_path(lambda path, _: "/" + jax.tree_util.keystr(path, simple=True, separator="/"), params)
+
+
+def mask_by_path(params: Any, pattern: str) -> Any:
+    """Returns a tree of bool, True where `pattern` is found in the parameter's path."""
+    regex = re.compile(pattern)
+    return jax.tree.map(lambda path: bool(regex.search(path)), paths(params))
+
+
+def without_gradient(params: Any, config: OptimConfig) -> Any:
+    """Returns parameters of which those that `config.freeze` names have no gradient; XLA then computes none."""
+    if not config.freeze:
+        return params
+    frozen = mask_by_path(params, config.freeze)
+    return jax.tree.map(lambda held, x: jax.lax.stop_gradient(x) if held else x, frozen, params)
+
+
+def hold_frozen(tree: Any, config: OptimConfig, step: jax.Array, steps_per_epoch: int) -> Any:
+    """Returns gradients or updates that are zero for what is frozen at a step."""
+    return keep_frozen(tree, jax.tree.map(jnp.zeros_like, tree), config, step, steps_per_epoch)
+
+
+def keep_frozen(new: Any, old: Any, config: OptimConfig, step: jax.Array, steps_per_epoch: int) -> Any:
+    """Returns `new`, but `old` in layers that are frozen at a step.
+
+    Args:
+      new: by layer, as parameters or batch statistics are.
+      old: the same.
+      config: its `freeze` and `unfreeze_epoch`.
+      step: int32 [], steps done.
+      steps_per_epoch: batches an epoch.
+    """
+    if not config.freeze:
+        return new
+    still = step < config.unfreeze_epoch * steps_per_epoch if config.unfreeze_epoch else jnp.bool(True)
+    frozen = mask_by_path(new, config.freeze)
+    return jax.tree.map(lambda held, a, b: jnp.where(still, b, a) if held else a, frozen, new, old)
+
+
+def layer_multipliers(params: Any, layer_decay: float) -> Any:
+    """Returns a tree of float, what the learning rate of each parameter is multiplied by.
+
+    1 for the last layer, and `layer_decay` times less for each layer before it; a batch normalisation counts with its
+    convolution (as in ELECTRA, Clark et al. 2020, arXiv:2003.10555, and BEiT).
+    """
+    layers = list(dict.fromkeys(_layer(name) for name in sorted(params, key=_place)))
+    depth = {name: len(layers) - 1 - layers.index(_layer(name)) for name in params}
+    return {name: jax.tree.map(lambda _, n=name: layer_decay ** depth[n], params[name]) for name in params}
+
+
+def _layer(name: str) -> str:
+    return name.replace("_bn", "_conv")
+
+
+def _place(name: str) -> tuple[bool, str]:
+    # block1_conv1 … block5_conv4, fc1, fc2, logits.
+    return not name.startswith("block"), name
+
+
+def average(config: OptimConfig, averaged: Any, new: Any, step: jax.Array, steps_per_epoch: int) -> Any:
+    """Returns the average of weights after a step.
+
+    ema: exponential moving average, whose decay grows with (1 + step) / (10 + step) to `ema_decay`, so that the first
+    weights are soon forgotten. swa: the mean of the weights at the end of each epoch from `swa_start_epoch` on
+    (Izmailov et al. 2018, arXiv:1803.05407), running statistics of batch normalisation included; until then the weights
+    themselves.
+
+    Args:
+      config: its `average` names the kind.
+      averaged: pytree of float arrays, the average so far.
+      new: the same after this step.
+      step: int32 [], steps done, this one included.
+      steps_per_epoch: batches an epoch.
+    """
+    if config.average == "ema":
+        decay = jnp.minimum(config.ema_decay, (1 + step) / (10 + step))
+        return jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, averaged, new)
+    epoch = step / steps_per_epoch
+    # The end of the n-th epoch that counts takes a share of 1 / n.
+    count = jnp.maximum(1, jnp.floor(epoch - config.swa_start_epoch) + 1)
+    counts = (step % steps_per_epoch == 0) | (epoch < config.swa_start_epoch)
+    share = jnp.where(counts, jnp.where(epoch < config.swa_start_epoch, 1.0, 1 / count), 0.0)
+    return jax.tree.map(lambda a, b: a + share * (b - a), averaged, new)

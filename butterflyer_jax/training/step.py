@@ -1,0 +1,168 @@
+"""The state of a run, and the two jitted functions that everything else serves: train step and evaluation step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.metrics import losses
+from butterflyer_jax.models.variables import AUGMENT_STREAM, DROPOUT_STREAM, Batch, Variables, stream_key
+from butterflyer_jax.preprocessing import images as images_lib
+from butterflyer_jax.preprocessing import mix
+from butterflyer_jax.training import loss_scale, optimizer
+from butterflyer_jax.training.loss_scale import LossScale
+from butterflyer_jax.training.state import TrainState
+
+TrainStep: TypeAlias = Callable[["TrainState", Batch], tuple["TrainState", dict[str, jax.Array]]]
+
+
+def photo_keys(seed: int, epoch: jax.Array | int, index: jax.Array) -> jax.Array:
+    """Returns the PRNG keys [batch] that the augmentation of photographs draws from; index is int32 [batch]."""
+    epoch_key = jax.random.fold_in(stream_key(seed, AUGMENT_STREAM), epoch)
+    return jax.vmap(lambda place: jax.random.fold_in(epoch_key, place))(index)
+
+
+def make_train_step(
+    apply_fn: Callable[..., Any],
+    tx: optax.GradientTransformation,
+    config: Config,
+    mesh: Mesh,
+    steps_per_epoch: int,
+    class_weights: np.ndarray | None = None,
+) -> TrainStep:
+    """Returns the jitted function `(state, batch) -> (state, metrics)`; it takes over the memory of the old state.
+
+    The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size] and index int32 [batch_size];
+    and window int32 [batch_size, 4] where the crop is left to the device (see `preprocessing.images.scaled_images`).
+    The loss is the mean over the global batch, each photograph weighed by `class_weights`, float32 [num_classes], where
+    these are given. Augmentation draws from (seed, epoch, index), dropout from (seed, step).
+    With gradient accumulation the batch is computed in parts, and batch normalisation is over a part.
+    Metrics are float32 []: loss, top1 (against a mixed photograph's own label), gradient_norm, and with float16 the
+    loss_scale of this step.
+    """
+    weights = None if class_weights is None else jnp.asarray(class_weights)
+
+    def loss_fn(params: Any, batch_stats: Any, batch: Batch, epoch: jax.Array, dropout_key: jax.Array) -> Any:
+        images, own_share = images_lib.train_images(batch, photo_keys(config.seed, epoch, batch["index"]), config)
+        logits, updates = apply_fn(
+            Variables(params, batch_stats).collections(),
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": dropout_key},
+        )
+        loss = losses.weighted_cross_entropy(logits, batch["label"], config.optim.label_smoothing, weights)
+        if own_share is not None:
+            neighbours = mix.swap_neighbours(batch["label"])
+            other = losses.weighted_cross_entropy(logits, neighbours, config.optim.label_smoothing, weights)
+            loss = own_share * loss + (1 - own_share) * other
+        metrics = {"loss": loss.mean(), "top1": (logits.argmax(axis=-1) == batch["label"]).mean()}
+        return metrics["loss"], (metrics, updates.get("batch_stats", {}))
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        epoch = state.step // steps_per_epoch
+        dropout_key = jax.random.fold_in(stream_key(config.seed, DROPOUT_STREAM), state.step)
+        scale = 1.0 if state.loss_scale is None else state.loss_scale.value
+
+        def gradients_of(batch_stats: Any, part: Batch, number: jax.Array | int) -> Any:
+            key = jax.random.fold_in(dropout_key, number)
+
+            def scaled_loss(params: Any) -> Any:
+                if not config.optim.unfreeze_epoch:
+                    params = optimizer.without_gradient(params, config.optim)
+                loss, rest = loss_fn(params, batch_stats, part, epoch, key)
+                return loss * scale, rest
+
+            gradients, (metrics, new_stats) = jax.grad(scaled_loss, has_aux=True)(state.variables.params)
+            return (gradients, metrics), new_stats
+
+        if config.gradient_accumulation == 1:
+            (gradients, metrics), batch_stats = gradients_of(state.variables.batch_stats, batch, 0)
+        else:
+            parts = jax.lax.with_sharding_constraint(_parts(batch, config), sharding.by_part(mesh))
+            (gradients, metrics), batch_stats = accumulate(gradients_of, state.variables.batch_stats, parts)
+        gradients = jax.tree.map(lambda x: x / scale, gradients)
+        # Tells a broken new state, where the loss is still that of the old one.
+        gradients = optimizer.hold_frozen(gradients, config.optim, state.step, steps_per_epoch)
+        metrics["gradient_norm"] = optax.global_norm(gradients)
+
+        updates, opt_state = tx.update(gradients, state.opt_state, state.variables.params)
+        updates = optimizer.hold_frozen(updates, config.optim, state.step, steps_per_epoch)
+        if state.rate_scale is not None:
+            updates = jax.tree.map(lambda x: x * state.rate_scale, updates)
+        params = optax.apply_updates(state.variables.params, updates)
+        batch_stats = optimizer.keep_frozen(
+            batch_stats, state.variables.batch_stats, config.optim, state.step, steps_per_epoch
+        )
+        variables = Variables(params, batch_stats)
+        new_state = state.replace(step=state.step + 1, variables=variables, opt_state=opt_state)
+        if state.averaged is not None:
+            averaged = optimizer.average(config.optim, state.averaged, variables, new_state.step, steps_per_epoch)
+            new_state = new_state.replace(averaged=averaged)
+        if state.loss_scale is not None:
+            new_state, metrics = _unless_overflow(state, state.loss_scale, new_state, metrics)
+        shardings = sharding.of_tree(new_state, mesh, config.parallel)
+        return jax.lax.with_sharding_constraint(new_state, shardings), metrics
+
+    return jax.jit(train_step, donate_argnums=0)
+
+
+def _parts(batch: Batch, config: Config) -> Batch:
+    """Returns the batch as [parts, batch_size // parts, ...], photographs dealt out in turn.
+
+    So a part is the same on any number of devices, and no device gives a photograph to another. Pairs that are mixed
+    are dealt out together.
+    """
+    parts, together = config.gradient_accumulation, 2 if config.augment.mixes else 1
+
+    def deal(x: jax.Array) -> jax.Array:
+        rest = x.shape[1:]
+        return jnp.moveaxis(x.reshape(-1, parts, together, *rest), 1, 0).reshape(parts, -1, *rest)
+
+    return jax.tree.map(deal, batch)
+
+
+def accumulate(function: Callable[..., Any], carry: Any, parts: Any) -> Any:
+    """Calls `function(carry, part, number) -> (value, carry)` for one part after another.
+
+    Args:
+      function: values are pytrees of float arrays.
+      carry: what the first call gets.
+      parts: pytree of arrays whose first axis counts the parts.
+
+    Returns:
+      The mean of the values, and what the last call carries on.
+    """
+    count = len(jax.tree.leaves(parts)[0])
+
+    def body(so_far: Any, numbered: Any) -> Any:
+        total, carry = so_far
+        value, carry = function(carry, *numbered)
+        return (jax.tree.map(jnp.add, total, value), carry), None
+
+    first = jax.tree.map(lambda x: x[0], parts)
+    shapes = jax.eval_shape(function, carry, first, 0)[0]
+    zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    (total, carry), _ = jax.lax.scan(body, (zero, carry), (parts, jnp.arange(count)))
+    return jax.tree.map(lambda x: x / count, total), carry
+
+
+def _unless_overflow(
+    old: TrainState, scale: LossScale, new: TrainState, metrics: dict[str, jax.Array]
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Returns the old state, one step on, where float16 gradients overflowed; and the metrics, which tell the scale."""
+    norm = metrics["gradient_norm"]
+    finite = jnp.isfinite(norm)
+    kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old.replace(step=new.step))
+    # An overflow that a smaller scale may mend is no broken state.
+    harmless = ~finite & (scale.value > loss_scale.SMALLEST)
+    metrics |= {"gradient_norm": jnp.where(harmless, 0.0, norm), "loss_scale": scale.value}
+    return kept.replace(loss_scale=scale.update(finite)), metrics

@@ -1,0 +1,110 @@
+"""What there is to see of an evaluation: some photographs of val with the network's word, and the confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.models.variables import Batch, Variables
+from butterflyer_jax.preprocessing import images
+from butterflyer_jax.tracking import Pictures, Sample, Tracker
+
+# Bounds what a run spends on it, in time and at W&B: after so many of its epochs, evenly, and always after the last.
+MAX_SHOWS = 20
+PHOTOS = 16
+
+
+class Gallery(Protocol):
+    """What the loop asks of it."""
+
+    def watch(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterable[Mapping[str, np.ndarray]]:
+        """Yields the batches of an evaluation, and notes some photographs on the way."""
+
+    def show(self, step: int, epoch: int, variables: Variables, confusion: jax.Array) -> None:
+        """Shows the trackers the evaluation of the state after `step` steps, where it is due."""
+
+
+class NoGallery:
+    """Where nothing can show a picture."""
+
+    def watch(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterable[Mapping[str, np.ndarray]]:
+        """Returns the batches."""
+        return batches
+
+    def show(self, step: int, epoch: int, variables: Variables, confusion: jax.Array) -> None:
+        """Does nothing."""
+
+
+NO_GALLERY = NoGallery()
+
+
+class ValGallery:
+    """Shows the same photographs of the first batch of val each time, so that epochs can be compared.
+
+    All processes compute, as arrays over many hosts ask of them; each tells its own trackers.
+    """
+
+    def __init__(
+        self, apply_fn: Callable[..., Any], species: Sequence[str], tracker: Tracker, config: Config, mesh: Mesh
+    ) -> None:
+        self._species, self._tracker, self._config, self._mesh = species, tracker, config, mesh
+        self._every = -(-config.num_epochs // MAX_SHOWS)
+        self._chosen: dict[str, np.ndarray] = {}
+
+        def look(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+            logits = apply_fn(variables.collections(), images.eval_images(batch, config), train=False)
+            return {
+                "probabilities": jax.nn.softmax(logits),
+                "pixels": (images.scaled_images(batch, config.data.image_size) * 255).round().astype("uint8"),
+                "label": batch["label"],
+                "mask": batch["mask"],
+            }
+
+        # Whole on every host, however parameters and batch are laid out.
+        self._look = jax.jit(look, out_shardings=sharding.replicated(mesh))
+
+    def watch(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterator[Mapping[str, np.ndarray]]:
+        """Yields the batches, and keeps photographs of the first."""
+        self._chosen = {}
+        for batch in batches:
+            if not self._chosen:
+                self._chosen = _choose(batch, self._mesh)
+            yield batch
+
+    def show(self, step: int, epoch: int, variables: Variables, confusion: jax.Array) -> None:
+        """Shows the confusion matrix and the photographs, in at most `MAX_SHOWS` epochs and the last."""
+        if epoch % self._every and epoch != self._config.num_epochs:
+            return
+        seen = jax.device_get(self._look(variables, sharding.put_batch(self._chosen, self._mesh)))
+        samples = [
+            Sample(pixels, self._species[label], self._species[row.argmax()], float(row.max()))
+            for pixels, label, row, counts in zip(
+                seen["pixels"], seen["label"], seen["probabilities"], seen["mask"], strict=True
+            )
+            if counts
+        ]
+        self._tracker.show(Pictures(step, self._species, np.asarray(confusion), samples[:PHOTOS]))
+
+
+def _choose(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, np.ndarray]:
+    """Returns about `PHOTOS` photographs from all over a batch, as many as the devices here can share."""
+    devices = len(mesh.local_devices)
+    size = len(batch["label"])
+    wanted = min(size, -(-PHOTOS // devices) * devices)
+    real, padding = np.flatnonzero(batch["mask"]), np.flatnonzero(batch["mask"] == 0)
+    shown = real[np.linspace(0, len(real) - 1, min(wanted, len(real))).astype(int)]
+    places = np.concatenate([shown, padding])[:wanted]
+    return {name: np.array(array[places]) for name, array in batch.items()}
+
+
+def open_gallery(
+    apply_fn: Callable[..., Any], species: Sequence[str], tracker: Tracker, config: Config, mesh: Mesh
+) -> Gallery:
+    """Returns the gallery of a run: one that does nothing where no tracker takes pictures."""
+    return ValGallery(apply_fn, species, tracker, config, mesh) if config.tracking.takes_pictures else NO_GALLERY

@@ -1,0 +1,88 @@
+"""How often retrieval finds the passage that answers, and how often one where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from butterflyer_jax.app.chat.retrieval import Retriever
+from butterflyer_jax.app.knowledge.base import Passage
+from tests.helpers.chats import retriever
+from tests.helpers.labelled_questions import HELD_OUT, MONARCH, TUNED, UNRELATED, UNRELATED_HELD_OUT, Labelled
+
+
+def answers(passage: Passage, labelled: Labelled) -> bool:
+    if isinstance(labelled.answer, str):
+        return passage.title == labelled.answer
+    return (passage.species, passage.kind) == labelled.answer
+
+
+def recall(questions: Sequence[Labelled], rank: int) -> float:
+    """Returns the share of questions whose answer is among the first `rank` passages."""
+    hits = 0
+    for labelled in questions:
+        found = retriever().search(labelled.text, [labelled.photograph], rank)
+        hits += any(answers(one.passage, labelled) for one in found)
+    return hits / len(questions)
+
+
+def false_answers(questions: Sequence[str]) -> float:
+    """Returns the share of questions, with and without a photograph, that find something though nothing answers."""
+    asked = [(text, about) for text in questions for about in ((), (MONARCH,))]
+    talk = {text for text in questions if retriever().reader.read(text).talk}
+    found = [text for text, about in asked if text not in talk and retriever().search(text, about)]
+    return len(found) / len(asked)
+
+
+def test_the_answer_is_found() -> None:
+    assert recall(TUNED, 1) >= 0.9
+    assert recall(TUNED, 3) >= 0.95
+
+
+def test_the_answer_is_found_to_questions_never_looked_at() -> None:
+    assert recall(HELD_OUT, 1) >= 0.65
+    assert recall(HELD_OUT, 3) >= 0.8
+
+
+def test_nothing_is_found_where_nothing_answers() -> None:
+    assert false_answers(UNRELATED) <= 0.03
+    assert false_answers(UNRELATED_HELD_OUT) <= 0.03
+
+
+@pytest.mark.parametrize(
+    ("text", "species"),
+    [
+        ("What do monarchs eat?", "Danaus plexippus"),
+        ("host plants of D. plexippus", "Danaus plexippus"),
+        ("what does plexippus eat", "Danaus plexippus"),
+        ("what does a PAINTED  LADY eat", "Vanessa cardui"),
+        ("what do painted ladies eat", "Vanessa cardui"),
+        ("what does the mourning-cloak eat", "Nymphalis antiopa"),
+        ("what does the Camberwell Beauty eat", "Nymphalis antiopa"),
+        ("what does the red admirel eat", "Vanessa atalanta"),
+        ("what does the buckeey eat", "Junonia coenia"),
+        ("was frisst der Kleine Kohlweißling", "Pieris rapae"),
+    ],
+)
+def test_a_named_species_counts_more_than_the_photograph(text: str, species: str) -> None:
+    best = retriever().search(text, ["Heliconius erato"], 1)[0].passage
+    assert (best.species, best.kind) == (species, "host_plants")
+
+
+def test_butterflies_at_large_are_not_the_photograph() -> None:
+    assert retriever().search("What do caterpillars eat?", [MONARCH], 1)[0].passage.title == "Host plants"
+    assert retriever().search("What does the caterpillar eat?", [MONARCH], 1)[0].passage.species == MONARCH
+
+
+def test_the_best_comes_first_and_no_more_than_the_limit() -> None:
+    found = retriever().search("tell me about this butterfly", [MONARCH], 4)
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    assert len(found) == 4
+    assert {one.passage.species for one in found} == {MONARCH}
+
+
+def test_the_same_question_finds_the_same() -> None:
+    again = Retriever(retriever().knowledge)
+    for labelled in TUNED:
+        assert again.search(labelled.text, [MONARCH]) == retriever().search(labelled.text, [MONARCH])

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from butterflyer_jax import Config, UserError, load_config
+from butterflyer_jax.config import ModelConfig, describe, flatten
+from butterflyer_jax.config.limits import RANGES
+
+CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.py"))
+
+
+def write_config(folder: Path, body: str) -> Path:
+    path = folder / "config.py"
+    path.write_text(body)
+    return path
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_of_ours_loads_and_says_what_it_is(path: Path) -> None:
+    assert isinstance(load_config(path), Config)
+    assert path.read_text().startswith('"""')
+
+
+def test_every_number_has_a_range_and_every_field_a_documentation() -> None:
+    numbers = {name for name, (_, kind) in flatten(Config()).items() if kind in (int, float)}
+    assert numbers == set(RANGES)
+    assert all(doc for _, _, doc in describe())
+
+
+def test_overrides_are_parsed_by_the_type_of_the_field(tmp_path: Path) -> None:
+    path = write_config(tmp_path, "from butterflyer_jax import Config\ndef get_config(): return Config()")
+    overrides = [
+        "optim.learning_rate=3",
+        "batch_size=4",
+        "model.batch_norm=true",
+        "model.variant=vgg11",
+        "model.mean=(0.1, 0.2, 0.3)",
+    ]
+    config = load_config(path, overrides)
+    assert (config.optim.learning_rate, config.batch_size, config.model.batch_norm) == (3.0, 4, True)
+    assert (config.model.variant, config.model.mean) == ("vgg11", (0.1, 0.2, 0.3))
+
+
+def test_configs_do_not_share_state() -> None:
+    first = Config()
+    first.model.variant = "vgg11"
+    assert Config().model.variant == "vgg16"
+
+
+def test_json_round_trip() -> None:
+    config = Config(seed=7, model=ModelConfig(mean=(0.1, 0.2, 0.3)))
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["optim.learning_rat=1"], "unknown config field optim.learning_rat; did you mean optim.learning_rate?"),
+        (["zzz=1"], "unknown config field zzz; --help"),
+        (["batch_size=many"], "batch_size"),
+        (["batch_size=1.5"], "batch_size"),
+        (["batch_size=-1"], "batch_size = -1 must lie between 0"),
+        (["batch_size"], "needs a value"),
+        (["optim.name=adamax"], "optim.name = 'adamax' must be one of sgd, adamw"),
+        (["model.mean=(1, 2)"], "model.mean"),
+        (["build.val_fraction=0.5", "build.test_fraction=0.5"], "leave nothing to train on"),
+        (["augment.strength=brutal"], "augment.strength = 'brutal' must be one of none, light, medium, strong"),
+        (["augment.erase_probability=1.1"], "augment.erase_probability = 1.1 must lie between 0.0 and 1.0"),
+        (["tracking.wandb=maybe"], "tracking.wandb = 'maybe' must be one of off, online, offline"),
+        (["augment.mixup=-0.1"], "augment.mixup = -0.1 must lie between 0.0"),
+        (["augment.mixup=nan"], "augment.mixup = nan must lie between"),
+        (["augment.mixup=0.2", "batch_size=7"], "batch_size = 7 must be even for augment.mixup or cutmix"),
+        (["augment.cutmix=1", "batch_size=7"], "batch_size = 7 must be even for augment.mixup or cutmix"),
+    ],
+)
+def test_wrong_overrides_are_named(tmp_path: Path, overrides: list[str], message: str) -> None:
+    path = write_config(tmp_path, "from butterflyer_jax import Config\ndef get_config(): return Config()")
+    with pytest.raises(UserError) as error:
+        load_config(path, overrides)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("def get_config(): return {}", "must return a butterflyer_jax.config.Config"),
+        ("x = 1", "get_config"),
+        ("def get_config(:", "cannot read config"),
+        ("from butterflyer_jax import Config\ndef get_config(): return Config(batchsize=1)", "batchsize"),
+        ("from butterflyer_jax import Config\ndef get_config(): return Config(batch_size='8')", "must be of type int"),
+        ("from butterflyer_jax import Config\ndef get_config(): return Config(model=3)", "model must be a ModelConfig"),
+    ],
+)
+def test_wrong_config_files_are_one_line(tmp_path: Path, body: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_config(write_config(tmp_path, body))
+    assert message in str(error.value)
+
+
+def test_no_such_config_file() -> None:
+    with pytest.raises(UserError, match=r"no such config file: nowhere\.py"):
+        load_config("nowhere.py")
+
+
+@pytest.mark.parametrize(("section", "values"), [("model", {"depth": 3}), ("colour", 1)])
+def test_a_saved_config_with_an_unknown_field_is_refused(section: str, values: Any) -> None:
+    with pytest.raises(UserError, match="unknown config field"):
+        Config.from_dict({section: values})

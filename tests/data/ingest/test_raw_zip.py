@@ -1,0 +1,177 @@
+"""What is in a raw zip: layouts, names, members that cannot be used."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax import UserError
+from butterflyer_jax.data.ingest import raw_zip
+from butterflyer_jax.data.ingest.raw_zip import Listing, open_zip, read_listing
+from butterflyer_jax.data.ingest.zip_reader import MemberReader
+from tests.conftest import make_zip
+
+
+def listing_of(path: Path, members: dict[str, bytes | str]) -> Listing:
+    make_zip(
+        path / "raw.zip", {name: data if isinstance(data, bytes) else data.encode() for name, data in members.items()}
+    )
+    with open_zip(path / "raw.zip") as opened:
+        listing = read_listing(opened)
+    assert listing.num_files == len(listing.members) + len(listing.rejects) + listing.num_ignored
+    return listing
+
+
+@pytest.mark.parametrize("wrapper", ["", "butterflies/"])
+def test_a_folder_a_species(tmp_path: Path, wrapper: str) -> None:
+    names = ["Monarch/1.jpg", "Monarch/2.JPG", "Ä Ö/1.png", "Ä Ö/deeper/3.webp"]
+    listing = listing_of(tmp_path, {wrapper + name: b"x" for name in names})
+    assert {(m.name, m.species, m.split) for m in listing.members} == {
+        (wrapper + name, name.split("/")[0], None) for name in names
+    }
+
+
+@pytest.mark.parametrize("wrapper", ["", "wrapped/"])
+def test_a_folder_a_split(tmp_path: Path, wrapper: str) -> None:
+    listing = listing_of(tmp_path, {f"{wrapper}{s}/Monarch/{s}.jpg": b"x" for s in ("train", "valid", "TEST")})
+    assert {(m.species, m.split) for m in listing.members} == {("Monarch", s) for s in ("train", "val", "test")}
+
+
+@pytest.mark.parametrize("stray", ["cover.jpg", "train/cover.jpg", "samples/A/9.jpg"])
+def test_a_stray_picture_does_not_change_the_layout(tmp_path: Path, stray: str) -> None:
+    for wrapper in ("", "set/"):
+        photos = {f"{wrapper}{s}/{species}/1.jpg": b"x" for s in ("train", "val") for species in "AB"}
+        listing = listing_of(tmp_path, photos | {wrapper + stray: b"x"})
+        assert {(m.species, m.split) for m in listing.members} == {(x, s) for x in "AB" for s in ("train", "val")}
+        assert [r.member for r in listing.rejects] == [wrapper + stray]
+
+
+def test_a_stray_picture_beside_the_species_in_a_wrapping_folder(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, {"set/A/1.jpg": b"x", "set/B/1.jpg": b"x", "set/cover.jpg": b"x"})
+    assert {m.species for m in listing.members} == {"A", "B"}
+    assert [r.member for r in listing.rejects] == ["set/cover.jpg"]
+
+
+def test_species_are_named_in_plain_white_space(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, {"Red  Edge/1.jpg": b"x", "Red Edge /2.jpg": b"x", "B/1.jpg": b"x"})
+    assert {m.species for m in listing.members} == {"Red Edge", "B"}
+    table = 'filename,label\n1.jpg,"Red\nEdge"\n2.jpg,B\n'
+    listing = listing_of(tmp_path, {"1.jpg": b"x", "2.jpg": b"x", "l.csv": table})
+    assert {m.species for m in listing.members} == {"Red Edge", "B"}
+
+
+def test_clutter_is_counted_and_ignored(tmp_path: Path) -> None:
+    clutter = ["__MACOSX/A/._1.jpg", "A/.hidden.jpg", "A/Thumbs.db", "README.txt", "A/notes.pdf"]
+    listing = listing_of(tmp_path, {"A/1.jpg": b"x", "B/1.jpg": b"x"} | dict.fromkeys(clutter, b"x"))
+    assert [m.name for m in listing.members] == ["A/1.jpg", "B/1.jpg"]
+    assert listing.num_ignored == len(clutter)
+
+
+def test_bad_members_have_a_reason(tmp_path: Path) -> None:
+    names = {"A/empty.jpg": b"", "../../etc/evil.jpg": b"x", "/rooted.jpg": b"x", "A/ok.jpg": b"x", "B/ok.jpg": b"x"}
+    listing = listing_of(tmp_path, names | {"loose.jpg": b"x"})
+    assert {r.member: r.reason for r in listing.rejects} == {
+        "A/empty.jpg": "zero bytes",
+        "../../etc/evil.jpg": "name climbs out of the folder",
+        "/rooted.jpg": "name climbs out of the folder",
+        "loose.jpg": "not in a folder named after its species",
+    }
+
+
+def test_encrypted_and_doubled_members(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "raw.zip", {"A/1.jpg": b"x", "A/2.jpg": b"x"})
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as opened:
+        opened.writestr("A/2.jpg", b"y")
+    with open_zip(path) as opened:
+        opened.infolist()[0].flag_bits |= 1
+        listing = read_listing(opened)
+    assert {(r.member, r.reason) for r in listing.rejects} == {
+        ("A/1.jpg", "encrypted"),
+        ("A/2.jpg", "a second member of the same name"),
+    }
+
+
+def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
+    one = listing_of(tmp_path, {"A/1.jpg": b"x", "A/2.jpg": b"y"}).fingerprint
+    assert listing_of(tmp_path, {"A/2.jpg": b"y", "A/1.jpg": b"x"}).fingerprint == one
+    assert listing_of(tmp_path, {"A/1.jpg": b"x", "A/2.jpg": b"z"}).fingerprint != one
+
+
+def test_what_is_no_zip_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such zip"):
+        open_zip(tmp_path / "none.zip")
+    (tmp_path / "text.zip").write_text("hello")
+    with pytest.raises(UserError, match="is no zip"):
+        open_zip(tmp_path / "text.zip")
+    with pytest.raises(UserError, match="is a folder"):
+        open_zip(tmp_path)
+    with pytest.raises(UserError, match="no photographs"):
+        listing_of(tmp_path, {"readme.txt": b"x"})
+
+
+def pack(path: Path, name: bytes, flags: int = 0, system: int = 3) -> Path:
+    """Writes a zip with one member, whose name stands there byte by byte."""
+    size = struct.pack("<LLL", 0x8CDC1683, 1, 1)
+    local = struct.pack("<4s5H12s2H", b"PK\3\4", 20, flags, 0, 0, 33, size, len(name), 0) + name + b"x"
+    versions = struct.pack("<BB", 20, system)
+    central = struct.pack("<4s2s5H12s5H2L", b"PK\1\2", versions, 20, flags, 0, 0, 33, size, len(name), 0, 0, 0, 0, 0, 0)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(central + name), len(local), 0)
+    path.write_bytes(local + central + name + end)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("raw", "flags", "system", "name"),
+    [
+        ("Schmetterling/Ä.jpg".encode(), 0, 3, "Schmetterling/Ä.jpg"),  # macOS: UTF-8, but it does not say so
+        ("蝶/1.jpg".encode(), 0x800, 3, "蝶/1.jpg"),
+        ("Füchse/1.jpg".encode("cp437"), 0, 0, "Füchse/1.jpg"),
+        (b"Red\\1.jpg", 0, 0, "Red/1.jpg"),  # Windows' own separator
+        (b"Red/a\\1.jpg", 0, 3, "Red/a\\1.jpg"),  # a letter like any other on Unix
+    ],
+    ids=["macos", "utf8", "dos", "windows", "unix"],
+)
+def test_names_of_every_packer(tmp_path: Path, raw: bytes, flags: int, system: int, name: str) -> None:
+    path = pack(tmp_path / "raw.zip", raw, flags, system)
+    with open_zip(path) as zip_file:
+        [member] = read_listing(zip_file).members
+    assert member.name == name
+    assert MemberReader(path, [member]).read(member) == b"x"
+
+
+def test_windows_paths_climb_too(tmp_path: Path) -> None:
+    with open_zip(pack(tmp_path / "raw.zip", b"C:\\Monarch\\1.jpg", 0, 0)) as zip_file:
+        assert [r.reason for r in read_listing(zip_file).rejects] == ["name climbs out of the folder"]
+
+
+def test_a_folder_without_a_name_is_no_species(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, {"A/1.jpg": b"x", "B/1.jpg": b"x", " /1.jpg": b"x"})
+    assert {m.species for m in listing.members} == {"A", "B"}
+    assert [(r.member, r.reason) for r in listing.rejects] == [(" /1.jpg", "the name of its folder is blank")]
+
+
+def test_several_wrapping_folders(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, {"a/b/Monarch/1.jpg": b"x", "a/b/Red/1.jpg": b"x"})
+    assert {m.species for m in listing.members} == {"Monarch", "Red"}
+    listing = listing_of(tmp_path, {"set/TEST/A/1.jpg": b"x", "set/TEST/B/1.jpg": b"x"})
+    assert {(m.species, m.split) for m in listing.members} == {("A", "test"), ("B", "test")}
+
+
+def test_hidden_folders_are_clutter(tmp_path: Path) -> None:
+    hidden = {".ipynb_checkpoints/1-checkpoint.jpg": b"x", "A/.thumbs/1.jpg": b"x"}
+    listing = listing_of(tmp_path, {"A/1.jpg": b"x", "B/1.jpg": b"x"} | hidden)
+    assert [m.name for m in listing.members] == ["A/1.jpg", "B/1.jpg"]
+    assert listing.num_ignored == 2
+
+
+def test_a_zip_is_listed_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_zip(tmp_path / "raw.zip", {"A/1.jpg": b"x"})
+    first = raw_zip.list_zip(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(raw_zip, "read_listing", None)
+        assert raw_zip.list_zip(path) is first
+    make_zip(path, {"A/1.jpg": b"x", "B/2.jpg": b"x"})
+    assert len(raw_zip.list_zip(path).members) == 2

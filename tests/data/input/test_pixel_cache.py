@@ -1,0 +1,168 @@
+"""Decoded photographs, in memory and on the disk, and the records that they are decoded from."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from butterflyer_jax import UserError
+from butterflyer_jax.data import shard_format
+from butterflyer_jax.data.input import pixel_cache
+from butterflyer_jax.data.input.shard_reader import LocalFiles, Photographs, Reader
+from tests.conftest import ROOT
+
+
+def shard_names(folder: Path, split: str = "train") -> list[str]:
+    return sorted(path.name for path in folder.glob(f"butterflies-{split}.tfrecord-*"))
+
+
+def open_photos(folder: Path, split: str = "train") -> Photographs:
+    info = json.loads((folder / "dataset_info.json").read_text())
+    [lengths] = [of["shardLengths"] for of in info["splits"] if of["name"] == split]
+    return Photographs(LocalFiles(folder), shard_names(folder, split), [int(length) for length in lengths])
+
+
+@pytest.fixture
+def copy(dataset: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(dataset, tmp_path / "copy"))
+
+
+def test_the_index_tells_what_the_records_hold(dataset: Path) -> None:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(dataset))
+    stored = tfds.as_numpy(
+        builder.as_dataset(
+            split="train",
+            decoders={"image": tfds.decode.SkipDecoding()},
+            read_config=tfds.ReadConfig(interleave_cycle_length=1),
+        )
+    )
+    photos = open_photos(dataset)
+    assert len(photos) == 36
+    for number, record in enumerate(stored):
+        assert Reader(photos).jpeg(number) == record["image"]
+        assert photos.label[number] == record["label"]
+        image = Image.open(io.BytesIO(record["image"]))
+        assert (photos.width[number], photos.height[number]) == image.size
+    assert number == 35
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_rows_are_those_of_the_photograph(dataset: Path, tmp_path: Path, where: str) -> None:
+    photos = open_photos(dataset)
+    pixels = (
+        pixel_cache.in_memory(photos, 2, "train")
+        if where == "memory"
+        else pixel_cache.on_disk(photos, 2, "train", tmp_path / "raw" / "train.rgb")
+    )
+    for number in (0, 17, 35):
+        whole = np.asarray(Image.open(io.BytesIO(Reader(photos).jpeg(number))))
+        np.testing.assert_array_equal(pixels.rows(number, 0, len(whole)), whole)
+        np.testing.assert_array_equal(pixels.rows(number, 5, 7), whole[5:12])
+    pixels.close()
+
+
+def test_the_file_is_made_once_and_again_where_it_is_cut_short(dataset: Path, tmp_path: Path) -> None:
+    photos, path = open_photos(dataset), tmp_path / "train.rgb"
+    pixel_cache.on_disk(photos, 1, "train", path).close()
+    first = path.stat().st_mtime_ns
+    pixel_cache.on_disk(photos, 1, "train", path).close()
+    assert path.stat().st_mtime_ns == first
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    pixel_cache.on_disk(photos, 1, "train", path).close()
+    assert path.read_bytes() == content
+
+
+def test_a_kill_while_decoding_leaves_nothing_that_is_taken_for_whole(dataset: Path, tmp_path: Path) -> None:
+    path = tmp_path / "train.rgb"
+    code = f"""
+import os, signal
+from butterflyer_jax.data import decoded
+from tests.data.input.test_pixel_cache import open_photos
+from pathlib import Path
+write = decoded._write_at
+def write_and_die(*args):
+    write(*args)
+    os.kill(os.getpid(), signal.SIGKILL)
+decoded._write_at = write_and_die
+decoded.on_disk(open_photos(Path({os.fspath(dataset)!r})), 1, "train", Path({os.fspath(path)!r}))
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == -signal.SIGKILL
+    assert not path.exists()
+    assert len(list(tmp_path.glob(".train.rgb.*"))) == 1
+    photos = open_photos(dataset)
+    pixel_cache.on_disk(photos, 1, "train", path).close()
+    assert path.stat().st_size == photos.decoded_bytes
+    assert {file.name for file in tmp_path.iterdir()} == {"train.rgb", "train.rgb.lock"}
+
+
+def test_too_small_a_disk_is_told_before_the_work(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(UserError, match=r"cannot write .* GiB of decoded photographs .* space.*data\.mode=jpeg"):
+        pixel_cache.on_disk(open_photos(dataset), 1, "train", tmp_path / "train.rgb")
+    assert not (tmp_path / "train.rgb").exists()
+
+
+def test_a_flipped_bit_is_told(copy: Path) -> None:
+    [name] = shard_names(copy)
+    content = bytearray((copy / name).read_bytes())
+    content[content.index(Reader(open_photos(copy)).jpeg(3)) + 500] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name} is damaged: build the data set again"):
+        pixel_cache.in_memory(open_photos(copy), 2, "train")
+
+
+def test_a_shard_cut_short_is_told(copy: Path) -> None:
+    [name] = shard_names(copy)
+    os.truncate(copy / name, 100)
+    with pytest.raises(UserError, match=f"{name} is damaged"):
+        Reader(open_photos(copy)).jpeg(0)
+
+
+def test_a_shard_that_is_gone_is_told(copy: Path) -> None:
+    [name] = shard_names(copy)
+    photos = open_photos(copy)
+    (copy / name).unlink()
+    with pytest.raises(UserError, match=f"cannot read {name}: No such file"):
+        Reader(photos).jpeg(0)
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "garbage", "other", "short", "no species"])
+def test_an_index_that_is_no_index_is_told(copy: Path, damage: str) -> None:
+    from butterflyer_jax import Config
+    from butterflyer_jax.data.input.record_data import RecordData
+
+    [name] = shard_names(copy)
+    index = copy / shard_format.index_name(name)
+    match damage:
+        case "gone":
+            index.unlink()
+        case "garbage":
+            index.write_bytes(b"garbage")
+        case "empty":
+            index.write_bytes(b"")
+        case "other":
+            np.save(index, np.zeros(3))
+        case "short":
+            np.save(index, np.load(index)[:-1])
+        case _:
+            table = np.load(index)
+            table["label"][0] = 3
+            np.save(index, table)
+    with pytest.raises(UserError, match="is damaged, or was not built by this version of butterflyer_jax"):
+        RecordData(copy, Config(batch_size=8))

@@ -1,0 +1,78 @@
+"""A service without a network that is trained: its classifier looks at the mean colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from butterflyer_jax.app.chat.conversation import Identification, Message, Piece
+from butterflyer_jax.app.feedback import FeedbackStore
+from butterflyer_jax.app.identify import Identifier
+from butterflyer_jax.app.knowledge import base
+from butterflyer_jax.app.server.service import Parts
+from butterflyer_jax.app.settings import Settings
+
+SPECIES = ("Monarch", "Green_Unknown", "Red Admiral")
+ORANGE, GREEN, GREY, DIM = (240, 10, 10), (10, 240, 10), (120, 120, 120), (160, 110, 100)
+
+
+class Colours:
+    """Red is a Monarch, green the unknown one; the less colour the less sure."""
+
+    name = "colours"
+    species = SPECIES
+    threshold = 0.4
+    short_side = 40
+    crop_fraction = 0.8
+    image_size = 32
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        assert images.dtype == np.uint8 and images.shape[1:] == (32, 32, 3)
+        self.batches.append(len(images))
+        logits = images.mean(axis=(1, 2)) / 30
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        return np.linspace(0, 1, 49).reshape(1, 7, 7).repeat(len(images), 0) * (1 + labels[:, None, None]) / 3
+
+
+class Echo:
+    """Says what it was given."""
+
+    name = "an echo"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Sequence[Message], Identification | None]] = []
+
+    def answer(self, messages: Sequence[Message], identification: Identification | None) -> Iterator[Piece]:
+        self.asked.append((messages, identification))
+        yield Piece("You said ")
+        yield Piece(f"{messages[-1].text} [1]")
+        yield Piece(sources=(base.Source("A book", "A house", "https://example.org/book"),))
+
+
+def make_parts(folder: Path, settings: Settings | None = None, **more: Any) -> Parts:
+    settings = settings or Settings()
+    made: dict[str, Any] = {
+        "identifier": Identifier(Colours(), settings.max_pixels),
+        "knowledge": base.load(),
+        "answerer": Echo(),
+        "feedback": FeedbackStore(folder / "feedback.sqlite"),
+        "settings": settings,
+    }
+    return Parts(**made | more)
+
+
+def picture(colour: tuple[int, int, int] = ORANGE, size: tuple[int, int] = (60, 48), kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, kind)
+    return buffer.getvalue()

@@ -1,0 +1,104 @@
+"""When a run is good enough, or gets no better; and what a process is told from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from butterflyer_jax.config import CheckpointConfig, Config, OptimConfig, StopConfig
+from butterflyer_jax.metrics.classification import rank
+from butterflyer_jax.training import preemption as preemption_lib
+from butterflyer_jax.training.early_stopping import Progress
+from butterflyer_jax.training.preemption import Preemption
+
+
+def after(values: list[float], config: Config) -> Progress:
+    progress = Progress()
+    for value in values:
+        # Each time as if from a checkpoint.
+        progress = Progress(**progress.to_json())
+        progress.add({config.checkpoint.metric: value, "loss": 1.0} | {config.checkpoint.metric: value}, config)
+    return progress
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "stops"),
+    [
+        ("top1", [0.1, 0.2, 0.2], False),
+        ("top1", [0.1, 0.2, 0.2, 0.1], True),
+        ("top1", [0.1, 0.2, 0.2, 0.3, 0.1], False),
+        ("loss", [2.0, 1.0, 1.5], False),
+        ("loss", [2.0, 1.0, 1.5, 1.0], True),
+    ],
+)
+def test_patience(metric: str, values: list[float], stops: bool) -> None:
+    config = Config(checkpoint=CheckpointConfig(metric=metric), stop=StopConfig(patience=2))
+    reason = after(values, config).reason_to_stop(config)
+    assert bool(reason) is stops
+    if reason:
+        assert "not become better" in reason
+
+
+@pytest.mark.parametrize(("metric", "target", "reached"), [("top1", 0.9, [0.5, 0.9]), ("loss", 0.5, [0.9, 0.4])])
+def test_target(metric: str, target: float, reached: list[float]) -> None:
+    config = Config(checkpoint=CheckpointConfig(metric=metric), stop=StopConfig(target=target))
+    assert after(reached[:1], config).reason_to_stop(config) is None
+    assert "reached the target" in (after(reached, config).reason_to_stop(config) or "")
+    assert Progress().reason_to_stop(config) is None
+
+
+def test_a_plateau_decays_again_and_again() -> None:
+    config = Config(optim=OptimConfig(schedule="plateau", plateau_epochs=2, decay_factor=0.1))
+    scales = [after([0.5] * (1 + epochs), config).rate_scale for epochs in range(6)]
+    assert scales == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+    assert after([0.5, 0.5, 0.5, 0.6, 0.6], config).rate_scale == pytest.approx(0.1)
+
+
+def test_equal_evaluations_are_told_apart_by_the_loss() -> None:
+    better, worse = {"top1": 0.5, "loss": 1.0}, {"top1": 0.5, "loss": 2.0}
+    assert rank(better, "top1") > rank(worse, "top1")
+    assert rank({"top1": 0.1, "loss": 1.0}, "loss") > rank({"top1": 0.9, "loss": 2.0}, "loss")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_noticed_and_the_handlers_come_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with Preemption() as preemption:
+        assert preemption.reason(1) is None
+        os.kill(os.getpid(), number)
+        assert preemption.reason(2) == number.name
+    assert signal.getsignal(number) is before
+    assert preemption_lib.EXIT_CODES[number.name] == 128 + number
+
+
+def test_a_second_interrupt_is_one() -> None:
+    with Preemption(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+
+
+def test_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(preemption_lib.time, "monotonic", lambda: now[0])
+    preemption = Preemption(max_minutes=2)
+    now[0] = 119.0
+    assert preemption.reason(1) is None
+    now[0] = 121.0
+    assert preemption.reason(2) == preemption_lib.TIME_IS_OVER
+
+
+def test_other_threads_leave_the_signals_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def use() -> None:
+        with Preemption() as preemption:
+            assert preemption.reason(1) is None
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) is before

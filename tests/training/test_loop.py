@@ -1,0 +1,178 @@
+"""The order of the loop, and what it does when something goes wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from butterflyer_jax import UserError
+from butterflyer_jax.config import CheckpointConfig, Config
+from butterflyer_jax.console import TrainingDisplay
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.metrics.sums import Sums
+from butterflyer_jax.models.variables import Variables
+from butterflyer_jax.training import loop
+from butterflyer_jax.training.early_stopping import Progress
+from butterflyer_jax.training.preemption import Preemption
+from butterflyer_jax.training.profiling import Cost, ProfileWindow
+from butterflyer_jax.training.state import TrainState
+
+STEPS_PER_EPOCH = 3
+
+
+@dataclasses.dataclass
+class Recorder:
+    """Stands in for everything that fit() calls, and writes down in which order."""
+
+    config: Config
+    nan_at: int = 1000
+    events: list[Any] = dataclasses.field(default_factory=list)
+    species: tuple[str, ...] = ("a", "b")
+    steps_per_epoch: int = STEPS_PER_EPOCH
+    fingerprint: str = "x"
+
+    # A data set.
+    def num_photos(self, split: str) -> int:
+        return 2
+
+    def position(self, step: int) -> Any:
+        return type("P", (), {"to_json": lambda _: {"at": step}})()
+
+    def train_batches(self, start_step: int) -> Iterator[dict[str, np.ndarray]]:
+        for step in range(start_step, 1000):
+            self.events.append(("read", step))
+            yield {"step": np.full(1, step)}
+
+    def eval_batches(self, split: str) -> Iterator[dict[str, np.ndarray]]:
+        yield {"label": np.zeros(1)}
+
+    def bottleneck(self) -> str:
+        return ""
+
+    # The jitted functions.
+    def train_step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
+        assert int(batch["step"][0]) == int(state.step), "each step takes its own batch"
+        self.events.append(("step", int(state.step)))
+        number = int(state.step) + 1
+        # The gradient breaks the new state; the loss tells it one step later.
+        metrics = {
+            "loss": jnp.float32("nan" if number == self.nan_at + 1 else 1.0),
+            "top1": jnp.float32(0.5),
+            "gradient_norm": jnp.float32("nan" if number >= self.nan_at else 1.0),
+        }
+        return state.replace(step=state.step + 1), metrics
+
+    def eval_step(self, variables: Variables, batch: dict[str, jax.Array]) -> Sums:
+        self.events.append("evaluate")
+        return Sums(jnp.float32(1), jnp.int32(1), jnp.int32(1), jnp.array([[1, 0], [0, 0]]))
+
+    # Checkpointer and tracker.
+    def save(
+        self, step: int, trees: dict[str, Any], position: dict[str, Any], metrics: dict[str, float] | None
+    ) -> None:
+        assert int(trees["optimizer"]["step"]) == step == position["at"]
+        self.events.append(("save", step, metrics is not None))
+
+    def wait(self) -> None:
+        self.events.append("wait")
+
+    def log(self, record: dict[str, Any]) -> None:
+        self.events.append(("log", record["split"], record["step"]))
+
+
+def run(start: int = 0, nan_at: int = 1000, preemption: Any = None, **config: Any) -> list[Any]:
+    values = {"batch_size": 1, "num_epochs": 2, "log_every_steps": 1, **config}
+    recorder = Recorder(Config(**values), nan_at)
+    state = TrainState(jnp.int32(start), Variables({}, {}), {})
+    try:
+        loop.fit(
+            state=state,
+            data=recorder,
+            step_at=lambda step: recorder.train_step,
+            eval_step=recorder.eval_step,
+            schedule=lambda step: 0.1,
+            checkpointer=recorder,
+            tracker=recorder,
+            display=TrainingDisplay(6, start, 2),
+            profile=ProfileWindow(recorder.config.profile, "nowhere"),
+            cost_at=lambda step: Cost(1e9, 1, 1e12),
+            progress=Progress(),
+            preemption=preemption or Preemption(),
+            config=recorder.config,
+            mesh=sharding.make_mesh(1),
+        )
+    except UserError as error:
+        recorder.events.append(str(error))
+    return recorder.events
+
+
+def without_reads(events: list[Any]) -> list[Any]:
+    return [event for event in events if event[0] != "read"]
+
+
+def test_evaluate_old_state_save_take_batch_step_log_previous() -> None:
+    assert without_reads(run()) == [
+        ("step", 0),
+        ("step", 1),
+        ("log", "train", 1),
+        ("step", 2),
+        ("log", "train", 2),
+        ("log", "train", 3),
+        "evaluate",
+        ("log", "val", 3),
+        ("save", 3, True),
+        ("step", 3),
+        ("step", 4),
+        ("log", "train", 4),
+        ("step", 5),
+        ("log", "train", 5),
+        ("log", "train", 6),
+        "evaluate",
+        ("log", "val", 6),
+        ("save", 6, True),
+        "wait",
+    ]
+
+
+def test_going_on_neither_repeats_nor_leaves_out() -> None:
+    whole = without_reads(run())
+    assert without_reads(run(start=3)) == whole[whole.index(("save", 3, True)) + 1 :]
+
+
+def test_a_finished_run_does_nothing() -> None:
+    assert run(start=6) == ["wait"]
+
+
+def test_no_batch_is_read_beyond_the_last() -> None:
+    assert [event for event in run() if event[0] == "read"] == [("read", step) for step in range(6)]
+
+
+def test_saving_within_an_epoch_does_not_evaluate() -> None:
+    events = run(checkpoint=CheckpointConfig(every_steps=2))
+    assert [e for e in events if e[0] == "save"] == [
+        ("save", 2, False),
+        ("save", 3, True),
+        ("save", 4, False),
+        ("save", 6, True),
+    ]
+    # A save comes after the lines of its steps: going on from it takes out none that will not come again.
+    assert events.index(("log", "train", 2)) < events.index(("save", 2, False))
+
+
+def test_logging_as_often_as_asked() -> None:
+    events = run(log_every_steps=4)
+    assert [e for e in events if e[:2] == ("log", "train")] == [("log", "train", 4), ("log", "train", 6)]
+
+
+@pytest.mark.parametrize("nan_at", [2, 3, 4])
+def test_a_broken_state_is_told_before_it_is_saved(nan_at: int) -> None:
+    events = run(nan_at=nan_at)
+    assert ("log", "train", nan_at) not in events
+    assert [e for e in events if e[0] == "save"] == [("save", 3, True)][: nan_at > 3]
+    assert events[-1].startswith(f"the gradient norm is nan at step {nan_at}: lower optim.learning_rate")

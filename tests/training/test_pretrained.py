@@ -1,0 +1,174 @@
+"""Weights from elsewhere in a run: where they are found, what comes with them, and how they are laid out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from butterflyer_jax import Config, UserError, runs
+from butterflyer_jax.config import DataConfig, ModelConfig
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.models import create_model
+from butterflyer_jax.models.weights import Weights
+from butterflyer_jax.models.weights.translate import CAFFE_MEAN, CAFFE_STD
+from butterflyer_jax.storage import download
+from butterflyer_jax.training import pretrained
+from butterflyer_jax.training import state as state_lib
+from tests.conftest import SPECIES
+from tests.helpers.imported_weights import TORCH_FILES, TORCH_WIDTH, write_keras_file
+
+PLAIN = str(TORCH_FILES / "plain.pth")
+
+
+def config_of(source: object, **model: object) -> Config:
+    fields = {"variant": "vgg11", "width_multiplier": TORCH_WIDTH, "pretrained": str(source), **model}
+    return Config(data=DataConfig(image_size=64), model=ModelConfig(**fields)).validate()
+
+
+def test_nothing_happens_without(tmp_path: Path) -> None:
+    config = Config()
+    assert pretrained.settle(config, tmp_path / "run") == (config, None)
+
+
+def test_mean_and_deviation_come_with_the_weights(tmp_path: Path) -> None:
+    config = config_of(write_keras_file(tmp_path / "w.h5"))
+    settled, weights = pretrained.settle(config, tmp_path / "run")
+    assert (settled.model.mean, settled.model.std) == (CAFFE_MEAN, CAFFE_STD)
+    assert weights is not None
+    assert config.model.mean == ModelConfig().mean, "the caller's config is left alone"
+    first = {x.target: x.value for x in weights.tensors}["/block1_conv1/kernel"]
+    # As given already, or kept on purpose.
+    again, _ = pretrained.settle(settled, tmp_path / "run")
+    assert again == settled
+    own = config_of(tmp_path / "w.h5", mean=(0.5, 0.5, 0.5), pretrained_input="config")
+    kept, weights = pretrained.settle(own, tmp_path / "run")
+    assert kept == own
+    assert weights is not None
+    turned = {x.target: x.value for x in weights.tensors}["/block1_conv1/kernel"]
+    np.testing.assert_array_equal(first, turned[:, :, ::-1])
+    imagenet, _ = pretrained.settle(config_of(tmp_path / "w.h5", pretrained_input="imagenet"), tmp_path / "run")
+    assert imagenet.model.mean == ModelConfig().mean
+    with pytest.raises(UserError, match=r"w\.h5 brings its own.*pretrained_input=config"):
+        pretrained.settle(config_of(tmp_path / "w.h5", mean=(0.5, 0.5, 0.5)), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("/nowhere/w.pth", "no such file of weights: /nowhere/w.pth"),
+        (TORCH_FILES / "recorded.npz", r"recorded\.npz is no file of weights: its name must end with \.pth"),
+        (TORCH_FILES, r"no run in .*torch_files: it has no config\.json"),
+        (TORCH_FILES / "normed.pth", "holds vgg11 with batch norm, the config says vgg11 without"),
+        ("http://127.0.0.1:9/model.onnx", r"model\.onnx is no file of weights"),
+        ("http://127.0.0.1:9/model.pth", "cannot reach http://127.0.0.1:9/model.pth"),
+    ],
+)
+def test_wrong_sources_are_one_line(source: object, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        pretrained.settle(config_of(source), tmp_path / "run")
+
+
+def test_another_variant_is_told_with_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        pretrained.settle(config_of(PLAIN, variant="vgg16"), tmp_path / "run")
+    assert "plain.pth holds vgg11 without batch norm, the config says vgg16 without batch norm" in str(error.value)
+    assert "--config.model.variant=vgg11" in str(error.value)
+
+
+def test_a_wrong_regex_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"model\.pretrained_allow = '\(' is no regex"):
+        config_of(PLAIN, pretrained_allow="(")
+
+
+def test_an_address_goes_through_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "cached_file", lambda url, folder: TORCH_FILES / url.rpartition("/")[2])
+    for scheme in ("https://host", "gs://bucket/models"):
+        _, weights = pretrained.settle(config_of(f"{scheme}/plain.pth"), tmp_path / "run")
+        assert weights is not None
+        assert weights.origin == f"{scheme}/plain.pth"
+
+
+def create_state(config: Config) -> state_lib.TrainState:
+    return state_lib.create_state(
+        create_model(config.model, len(SPECIES)), optax.adam(0.1), config, sharding.make_mesh(1)
+    )
+
+
+def filled(config: Config, weights: Weights, species: tuple[str, ...] = SPECIES) -> state_lib.TrainState:
+    state = create_state(config)
+    return pretrained.insert(state, pretrained.match(weights, state.variables, config.model, species))
+
+
+def test_values_lie_where_the_initial_ones_lay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, weights = pretrained.settle(config_of(PLAIN), tmp_path / "run")
+    assert weights is not None
+    before, after = create_state(config), filled(config, weights)
+    assert jax.tree.structure(after) == jax.tree.structure(before)
+    for new, old in zip(jax.tree.leaves(after), jax.tree.leaves(before), strict=True):
+        assert (new.shape, new.dtype, new.sharding) == (old.shape, old.dtype, old.sharding)
+    values = {x.target: x.value for x in weights.tensors}
+    for layer, parts in after.variables.params.items():
+        for part, leaf in parts.items():
+            # Five classes there, three species here.
+            expected = before.variables.params[layer][part] if layer == "logits" else values[f"/{layer}/{part}"]
+            np.testing.assert_array_equal(leaf, expected)
+    printed = capsys.readouterr().err
+    assert "10 renamed, 10 reshaped, 2 re-initialised, 2 left over; mean 0.485/0.456/0.406" in printed
+
+    # The step may write over what it is given: the source's arrays are not part of it.
+    kept = {path: np.array(value) for path, value in values.items()}
+    add = jax.jit(lambda params: jax.tree.map(lambda x: x + 1, params), donate_argnums=0)
+    jax.block_until_ready(add(after.variables.params))
+    jax.tree.map(np.testing.assert_array_equal, values, kept)
+
+
+def test_a_head_without_dense_layers_takes_the_features(tmp_path: Path) -> None:
+    config, weights = pretrained.settle(config_of(PLAIN, head="gap"), tmp_path / "run")
+    assert weights is not None
+    with pytest.raises(UserError, match=r"/fc1/kernel: the network has no such layer.*\^/logits/\|\^/\(fc1\|fc2\)"):
+        filled(config, weights)
+    config.model.pretrained_allow = "^/(logits|fc1|fc2)/"
+    state = filled(config, weights)
+    assert set(state.variables.params) == {
+        *(f"block{b}_conv{k}" for b, depth in enumerate((1, 1, 2, 2, 2), 1) for k in range(1, depth + 1)),
+        "logits",
+    }
+
+
+def test_a_run_gives_all_it_has(trained_run: Path, tmp_path: Path) -> None:
+    old = runs.read(trained_run)
+    _, expected, *_ = runs.load_model(old)
+    saved = json.loads((trained_run / "config.json").read_text())
+    other = tmp_path / "other"
+    shutil.copytree(trained_run, other)
+    saved["config"]["model"]["mean"] = [0.4, 0.4, 0.4]
+    (other / "config.json").write_text(json.dumps(saved))
+
+    model = dataclasses.replace(old.config.model, pretrained=str(other), pretrained_allow="")
+    config, weights = pretrained.settle(dataclasses.replace(old.config, model=model), tmp_path / "run")
+    assert config.model.mean == (0.4, 0.4, 0.4)
+    assert weights is not None
+    state = filled(config, weights)
+    jax.tree.map(np.testing.assert_array_equal, state.variables, expected)
+    with pytest.raises(UserError, match="of other species"):
+        filled(config, weights, ("x", "y", "z"))
+    model = dataclasses.replace(model, pretrained_input="caffe")
+    with pytest.raises(UserError, match="a run brings its own mean"):
+        pretrained.settle(dataclasses.replace(old.config, model=model), tmp_path / "run")
+
+
+def test_an_average_of_weights_begins_with_them(tmp_path: Path) -> None:
+    config, weights = pretrained.settle(config_of(PLAIN), tmp_path / "run")
+    assert weights is not None
+    config.optim.average = "ema"
+    state = filled(config, weights)
+    jax.tree.map(np.testing.assert_array_equal, state.averaged, state.variables)
+    [first, second] = (x.params["fc1"]["kernel"] for x in (state.averaged, state.variables))
+    assert first.unsafe_buffer_pointer() != second.unsafe_buffer_pointer()
