@@ -1,42 +1,50 @@
-"""Trains a config with many values of some fields, one after another, and writes one table.
+"""Command that trains a config with many values of some fields, on Optuna, and writes one table.
 
     python -m butterflyer_jax.sweep --config FILE --input SRC --output DIR [--config.FIELD=VALUE …]
     python -m butterflyer_jax.sweep --config FILE --input SRC --output DIR --wandb_file sweep.yaml
 
 The config file defines, beside get_config(), a function get_sweep() that returns a
 butterflyer_jax.config.search.Sweep. Each trial is a run of its own, DIR/trial_000 and so on; the table is
-DIR/results.csv, best first. The same command resumes where it was stopped.
+DIR/results.csv, best first. The same command resumes a sweep that was stopped; started several times at once, on one
+machine or on hosts that share DIR, the processes divide the trials among themselves.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import fcntl
 import math
 import os
 import runpy
-import subprocess
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from butterflyer_jax import cli
 from butterflyer_jax.config import Config, flatten
-from butterflyer_jax.config.search import Sweep, Uniform
+from butterflyer_jax.config.search import Sweep, Uniform, scalar
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.metrics.classification import rank
+from butterflyer_jax.metrics.classification import FALLING, rank
 from butterflyer_jax.storage import files
-from butterflyer_jax.training.preemption import EXIT_CODES
+from butterflyer_jax.training.preemption import SIGNALS
+from butterflyer_jax.training.trial import StoppedError, train_trial
 
-SWEEP_FILE, RESULTS_FILE = "sweep.json", "results.csv"
+if TYPE_CHECKING:
+    import optuna
+
+JOURNAL_FILE, RESULTS_FILE = "sweep.journal", "results.csv"
+# Folder of a trial, and what sweeps of versions without Optuna left.
+RUN, OLD_FILE = "run", "sweep.json"
 
 
 def load_sweep(path: str | os.PathLike[str], config: Config) -> Sweep:
     """Returns what `get_sweep()` of a config file returns.
 
     Raises:
-      UserError: there is no such function, it names fields that a config has not, or tries nothing.
+      UserError: there is no such function, or its sweep does not fit the config.
     """
     try:
         get_sweep = runpy.run_path(os.fspath(path)).get("get_sweep")
@@ -45,115 +53,200 @@ def load_sweep(path: str | os.PathLike[str], config: Config) -> Sweep:
         raise UserError(f"cannot read the sweep of {path}: {error}") from error
     if not isinstance(sweep, Sweep):
         raise UserError(f"{path} must define get_sweep() that returns a butterflyer_jax.config.search.Sweep")
-    for name in (*sweep.grid, *sweep.random):
-        if name not in flatten(config):
-            raise UserError(f"the sweep of {path} tries an unknown config field {name}")
-    if not (sweep.grid or sweep.random) or not sweep.trials():
-        raise UserError(f"the sweep of {path} tries nothing")
+    sweep.check(config)
     return sweep
 
 
-def wandb_sweep(
-    sweep: Sweep, config_file: str, input: str, output: str, metric: str, overrides: Sequence[str]
-) -> dict[str, Any]:
-    """Returns the sweep as `wandb sweep FILE` takes it; its agents run our training command."""
-    parameters: dict[str, Any] = {f"config.{name}": {"values": list(values)} for name, values in sweep.grid.items()}
-    for name, one in sweep.random.items():
-        if isinstance(one, Uniform):
-            kind = "log_uniform_values" if one.log else "uniform"
-            parameters[f"config.{name}"] = {"distribution": kind, "min": one.low, "max": one.high}
-        else:
-            parameters[f"config.{name}"] = {"values": list(one)}
-    # The agent gives each run its id, which names the run folder too.
-    command = (
-        f'exec python -m butterflyer_jax.train --config "{config_file}" --input "{input}" '
-        f'--output "{output}/$WANDB_RUN_ID" --config.tracking.wandb=online "$@"'
-    )
-    return {
-        "method": "random" if sweep.random else "grid",
-        "metric": {"name": f"val/{metric}", "goal": "minimize" if metric == "loss" else "maximize"},
-        "parameters": parameters,
-        "command": ["bash", "-c", command, "bash", *(f"--config.{one}" for one in overrides), "${args}"],
-    }
-
-
 def run(
-    sweep: Sweep, config: Config, config_file: str, input: str, output: str, overrides: Sequence[str] = ()
-) -> list[dict[str, Any]]:
-    """Trains all trials that are not done yet; returns the rows of the table, best first.
-
-    Args:
-      sweep: what is tried.
-      config: of which it is tried.
-      config_file: where that stands.
-      input: as of `train`.
-      output: folder of the trials.
-      overrides: of config fields, for all trials.
-
-    Raises:
-      UserError: the folder holds another sweep, or a trial was stopped.
-    """
-    folder = Path(output)
-    trials = sweep.trials()
-    identity = {"trials": trials, "overrides": list(overrides)}
-    file = folder / SWEEP_FILE
-    if file.exists():
-        if json.loads(file.read_text()) != json.loads(json.dumps(identity)):
-            raise UserError(f"{folder} holds another sweep; take another --output, or the same config")
-    else:
-        files.write_text(file, json.dumps(identity, indent=2))
-    rows = []
-    for number, values in enumerate(trials):
-        name = f"trial_{number:03}"
-        shown = ", ".join(f"{field_name}={value}" for field_name, value in values.items())
-        say(f"{name} of {len(trials)}: {shown}")
-        rows.append({"trial": name, **values, **_train(folder / name, config, config_file, input, overrides, values)})
-        _write_results(folder / RESULTS_FILE, _ranked(rows, config))
-    return _ranked(rows, config)
-
-
-def _train(
-    folder: Path,
+    sweep: Sweep,
     config: Config,
     config_file: str,
     input: str,
-    overrides: Sequence[str],
-    values: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Trains one trial to its end; returns its best evaluation."""
-    done = folder / "trial.json"
-    if not done.exists():
-        settings = [*overrides, *(f"{name}={value}" for name, value in values.items())]
-        line = [sys.executable, "-m", "butterflyer_jax.train", "--config", config_file, "--input", input]
-        line += ["--output", os.fspath(folder), *(f"--config.{one}" for one in settings)]
-        # A process of its own: what one leaves in memory, or breaks, is not the next one's.
-        code = subprocess.run(line, stdout=subprocess.DEVNULL).returncode
-        if code in EXIT_CODES.values() or code < 0:
-            raise UserError(f"{folder.name} was stopped; the same command goes on from there")
-        # Imported here: `--help` should answer at once.
-        from butterflyer_jax.training import nonfinite
+    output: str,
+    overrides: Sequence[str] = (),
+    retry_failed: bool = False,
+) -> list[dict[str, Any]]:
+    """Trains all trials that are neither finished nor under way in another process.
 
-        # A trial that broke, by a rate that is too high say, has shown what it has to.
-        broke = (folder / nonfinite.FOLDER).exists()
-        if code and not broke:
-            raise UserError(f"{folder.name} could not be trained, as said above; the same command tries again")
-        best = {} if broke else _best_evaluation(folder, config)
-        files.write_text(done, json.dumps({"exit_code": code, **best}))
-    return json.loads(done.read_text())
+    Args:
+      sweep: values to try.
+      config: config that the trials vary, for its metric.
+      config_file: file that defines the config.
+      input: data set, as for `train`.
+      output: local folder of the trials.
+      overrides: config fields set for every trial, such as "num_epochs=10".
+      retry_failed: also train again the trials that failed.
+
+    Returns:
+      The rows of the table, best first; a trial that failed has its error.
+
+    Raises:
+      UserError: the folder holds another sweep, or Optuna is missing.
+      StoppedError: a signal or a time limit ended the trial under way; the same call resumes it.
+    """
+    if output.startswith("gs://"):
+        raise UserError(f"--output {output}: a sweep keeps its trials on a disk; processes share it by locks")
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _noting_signals() as received:
+        study = _open_study(folder, sweep, config, overrides)
+        with _locked(folder / ".sweep.lock"):
+            _enqueue(study, sweep, retry_failed)
+        while (found := _next_trial(study, folder, sweep, config)) is not None:
+            trial, lock = found
+            with lock:
+                name, values = trial.user_attrs[RUN], trial.params
+                say(f"{name} of {len(sweep.combinations())}: {_shown(values)}")
+                train_trial(study, trial, folder / name, config, config_file, input, overrides, received, lock.fileno())
+            with _locked(folder / ".sweep.lock"):
+                _write_results(folder / RESULTS_FILE, rows_of(study, config))
+        return rows_of(study, config)
 
 
-def _best_evaluation(folder: Path, config: Config) -> dict[str, Any]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    evaluations = [line for line in lines if line["split"] == "val"]
-    if not evaluations:
-        return {}
-    best = max(evaluations, key=lambda line: rank(line, config.checkpoint.metric))
-    return {name: best[name] for name in ("step", "top1", "balanced_accuracy", "loss")}
+def _open_study(folder: Path, sweep: Sweep, config: Config, overrides: Sequence[str]) -> optuna.Study:
+    try:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError as error:
+        raise UserError("install the extra sweep: uv pip install -c requirements.lock -e '.[sweep]'") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if (folder / OLD_FILE).exists():
+        raise UserError(f"{folder} holds a sweep of an older version; take another --output")
+    identity = {
+        "fields": {name: str(space) for name, space in {**sweep.grid, **sweep.random}.items()},
+        "sampler": sweep.sampler,
+        "seed": sweep.seed,
+        "overrides": list(overrides),
+    }
+    pruners = {
+        "none": optuna.pruners.NopPruner,
+        "median": optuna.pruners.MedianPruner,
+        "hyperband": optuna.pruners.HyperbandPruner,
+    }
+    with _locked(folder / ".sweep.lock"):
+        study = optuna.create_study(
+            study_name="sweep",
+            storage=JournalStorage(JournalFileBackend(os.fspath(folder / JOURNAL_FILE))),
+            direction="minimize" if config.checkpoint.metric in FALLING else "maximize",
+            pruner=pruners[sweep.pruner](),
+            load_if_exists=True,
+        )
+        before = study.user_attrs.setdefault("sweep", identity)
+        if before != identity:
+            changed = " and ".join(name for name in identity if before.get(name) != identity[name])
+            raise UserError(f"{folder} holds another sweep, the {changed} differ; take another --output")
+        study.set_user_attr("sweep", identity)
+    return study
 
 
-def _ranked(rows: list[dict[str, Any]], config: Config) -> list[dict[str, Any]]:
+def _enqueue(study: optuna.Study, sweep: Sweep, retry_failed: bool) -> None:
+    """Adds the trials that the study has not got yet, and failed ones again."""
+    latest = _latest_trials(study)
+    for number, fixed in enumerate(sweep.combinations()):
+        name = f"trial_{number:03}"
+        if name not in latest:
+            study.enqueue_trial(fixed, user_attrs={RUN: name})
+        elif retry_failed and latest[name].state.name == "FAIL":
+            study.enqueue_trial(latest[name].params, user_attrs={RUN: name})
+
+
+def _latest_trials(study: optuna.Study) -> dict[str, optuna.trial.FrozenTrial]:
+    """Returns the newest trial of each run folder."""
+    return {trial.user_attrs[RUN]: trial for trial in study.get_trials(deepcopy=False)}
+
+
+def _next_trial(study: optuna.Study, folder: Path, sweep: Sweep, config: Config) -> tuple[optuna.Trial, Any] | None:
+    """Returns a trial to train, with its open lock file; None where none is left.
+
+    The training inherits the lock. So a trial whose lock is free has been left by a process that was killed, and one
+    whose training has outlived its parent is not started a second time.
+    """
+    import optuna
+
+    with _locked(folder / ".sweep.lock"):
+        for frozen in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+            if lock := _try_lock(folder / f".{frozen.user_attrs[RUN]}.lock"):
+                return _suggest(optuna.Trial(study, frozen._trial_id), sweep, config), lock
+        waiting = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
+        if not waiting:
+            return None
+        # Another seed for each trial: processes with one seed would draw the same values.
+        seed = sweep.seed * 100_003 + waiting[0].number
+        samplers: dict[str, Any] = {
+            "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
+            "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+            # Its sequence is one, and its place in it is in the journal.
+            "qmc": lambda: optuna.samplers.QMCSampler(scramble=True, seed=sweep.seed, warn_asynchronous_seeding=False),
+        }
+        study.sampler = samplers[sweep.sampler]()
+        trial = study.ask()
+        lock = _try_lock(folder / f".{trial.user_attrs[RUN]}.lock")
+        if lock is None:
+            raise UserError(f"{folder / trial.user_attrs[RUN]} is still trained by another process; end that first")
+        return _suggest(trial, sweep, config), lock
+
+
+def _suggest(trial: optuna.Trial, sweep: Sweep, config: Config) -> optuna.Trial:
+    """Gives a trial its values, and returns it; what it has it keeps."""
+    known = flatten(config)
+    for name, space in {**sweep.grid, **sweep.random}.items():
+        if not isinstance(space, Uniform):
+            trial.suggest_categorical(name, list(dict.fromkeys(map(scalar, space))))
+        elif known[name][1] is int:
+            trial.suggest_int(name, math.ceil(space.low), math.floor(space.high), log=space.log)
+        else:
+            trial.suggest_float(name, space.low, space.high, log=space.log)
+    return trial
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Holds a lock that processes of one sweep take in turn."""
+    with file.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _try_lock(file: Path) -> Any:
+    """Returns an open file whose lock this process holds until it is closed; None where another holds it."""
+    lock = file.open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+@contextlib.contextmanager
+def _noting_signals() -> Iterator[list[int]]:
+    """Yields a list of the signals that came, in place of their effect."""
+    received: list[int] = []
+    try:
+        before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in SIGNALS}
+    except ValueError:
+        # Not the main thread: handlers stay as they are.
+        before = {}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def rows_of(study: optuna.Study, config: Config) -> list[dict[str, Any]]:
+    """Returns a row of each trial that has ended, best first, failed ones last."""
+    metric = config.checkpoint.metric
+    rows: list[dict[str, Any]] = []
+    for name, trial in _latest_trials(study).items():
+        if trial.state.is_finished():
+            state = "failed" if trial.state.name == "FAIL" else trial.state.name.lower()
+            result = {key: value for key, value in trial.user_attrs.items() if key != RUN}
+            rows.append({"trial": name, "state": state, **trial.params, **result})
+
     def key(row: dict[str, Any]) -> tuple[float, ...]:
-        return rank(row, config.checkpoint.metric) if "loss" in row else (-math.inf, -math.inf)
+        return rank(row, metric) if "loss" in row else (-math.inf, -math.inf)
 
     return sorted(rows, key=key, reverse=True)
 
@@ -163,30 +256,46 @@ def _write_results(file: Path, rows: list[dict[str, Any]]) -> None:
     files.write_csv(file, names, [[row.get(name, "") for name in names] for row in rows])
 
 
+def _shown(values: dict[str, Any]) -> str:
+    """Returns values on a line, floats with four digits."""
+    return ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
+    )
+
+
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command."""
     parser = cli.ArgumentParser(prog="python -m butterflyer_jax.sweep", description=__doc__, epilog=cli.config_help())
     parser.add_argument("--config", required=True, metavar="FILE", help="config file that defines get_sweep()")
     parser.add_argument("--input", required=True, metavar="SRC", help="raw zip, built data set, or fake")
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the trials; made, or gone on with")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the trials; made, or resumed")
+    parser.add_argument("--retry_failed", action="store_true", help="train again the trials that failed")
     parser.add_argument("--wandb_file", metavar="FILE", help="only write the sweep for `wandb sweep FILE`")
     args, rest = parser.parse_known_args(argv)
     overrides = cli.split_overrides(rest)
     config = cli.load_config(args.config, overrides)
     sweep = load_sweep(args.config, config)
     if args.wandb_file:
-        content = wandb_sweep(sweep, args.config, args.input, args.output, config.checkpoint.metric, overrides)
-        # JSON is YAML.
-        files.write_text(args.wandb_file, json.dumps(content, indent=2) + "\n")
+        import yaml
+
+        content = sweep.wandb(config, args.config, args.input, args.output, overrides)
+        files.write_text(args.wandb_file, yaml.safe_dump(content, sort_keys=False, width=1000))
         print(f"wrote {args.wandb_file}: give it to `wandb sweep {args.wandb_file}`")
         return
-    rows = run(sweep, config, args.config, args.input, args.output, overrides)
-    fields = [*sweep.grid, *sweep.random]
+    try:
+        rows = run(sweep, config, args.config, args.input, args.output, overrides, args.retry_failed)
+    except StoppedError as stopped:
+        say(f"{stopped}; the same command resumes")
+        sys.exit(stopped.exit_code)
     for row in rows:
-        shown = ", ".join(f"{name}={row[name]}" for name in fields)
-        result = f"top1 {row['top1']:.1%}  loss {row['loss']:.3f}" if "loss" in row else "broke"
-        print(f"{row['trial']}  {result}  {shown}")
+        result = f"top1 {row['top1']:.1%}  loss {row['loss']:.3f}" if "loss" in row else row["error"]
+        state = "" if row["state"] == "complete" else f"{row['state']}  "
+        print(f"{row['trial']}  {state}{result}  {_shown({name: row[name] for name in sweep.fields})}")
+    if under_way := len(sweep.combinations()) - len(rows):
+        say(f"{under_way} trials are under way in other processes")
     print(f"the table is {args.output}/{RESULTS_FILE}")
+    if rows and all(row["state"] == "failed" for row in rows):
+        raise UserError(f"no trial could be trained, the first ended with: {rows[0]['error']}; then --retry_failed")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A search over the recipe for real photographs on a CPU: the optimizer's rate and decay, and the augmentation.
+"""Sweep over the recipe for real photographs on a CPU: the optimizer's rate and decay, and the augmentation.
 
 python -m butterflyer_jax.sweep --config configs/cpu_sweep.py --input leeds_butterflies.zip --output DIR
 
@@ -16,7 +16,7 @@ def get_config() -> Config:
 
 
 def get_sweep() -> Sweep:
-    """Returns what is tried."""
+    """Returns the values that trials take."""
     return Sweep(
         grid={"augment.strength": ["none", "light"]},
         random={"optim.learning_rate": Uniform(5e-4, 5e-3, log=True), "optim.weight_decay": Uniform(0.01, 0.1)},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import signal
 from pathlib import Path
@@ -182,61 +181,3 @@ def test_a_rate_is_found_and_one_batch_learned(
     nothing = command("train", *line[:-1], tmp_path / "other", "--sanity", "--config.optim.learning_rate=0")
     assert nothing.returncode == 1
     assert "one batch not learned" in nothing.stdout
-
-
-SWEEP = """
-from butterflyer_jax.config.search import Sweep, Uniform
-
-def get_sweep():
-    return Sweep(
-        grid={"optim.name": ["sgd", "adamw"]},
-        random={"optim.learning_rate": Uniform(1e-3, 1e-2, log=True), "model.head": ["gap", "fc"]},
-        num_trials=1,
-    )
-"""
-
-
-def test_a_sweep_is_one_table_and_goes_on(dataset: Path, tmp_path: Path, command: Command) -> None:
-    config = tmp_path / "sweep.py"
-    config.write_text(TINY_CONFIG + SWEEP)
-    line = ["--config", config, "--input", dataset, "--output", tmp_path / "sweep", "--config.num_epochs=1"]
-    first = command("sweep", *line, alone=True)
-    assert first.returncode == 0, first.stderr
-    rows = [*csv.DictReader((tmp_path / "sweep" / "results.csv").read_text().splitlines())]
-    assert {row["optim.name"] for row in rows} == {"sgd", "adamw"}
-    assert all(1e-3 <= float(row["optim.learning_rate"]) <= 1e-2 for row in rows)
-    assert float(rows[0]["top1"]) >= float(rows[1]["top1"])
-    saved = json.loads((tmp_path / "sweep" / "trial_000" / "config.json").read_text())["config"]
-    assert saved["optim"]["name"] == "sgd"
-    assert saved["num_epochs"] == 1
-
-    (tmp_path / "sweep" / "trial_001" / "trial.json").unlink()
-    again = command("sweep", *line)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout == first.stdout
-    assert "going on from step 4 of 4" in again.stderr
-    assert_one_line_error(command("sweep", *line, "--config.seed=1"), "holds another sweep")
-
-    for_wandb = command("sweep", *line, "--wandb_file", tmp_path / "wandb.yaml")
-    assert for_wandb.returncode == 0, for_wandb.stderr
-    import yaml
-
-    content = yaml.safe_load((tmp_path / "wandb.yaml").read_text())
-    assert content["method"] == "random"
-    assert content["metric"] == {"name": "val/top1", "goal": "maximize"}
-    assert content["parameters"]["config.optim.name"] == {"values": ["sgd", "adamw"]}
-    assert content["command"][-2:] == ["--config.num_epochs=1", "${args}"]
-
-
-def test_a_sweep_that_cannot_be_is_one_line(tiny_config: Path, tmp_path: Path, command: Command) -> None:
-    line = ["--input", "fake", "--output", tmp_path / "sweep"]
-    assert_one_line_error(command("sweep", "--config", tiny_config, *line), "must define get_sweep()")
-    config = tmp_path / "sweep.py"
-    config.write_text(TINY_CONFIG + SWEEP)
-    nowhere = command("sweep", "--config", config, "--input", tmp_path / "no.zip", "--output", tmp_path / "sweep")
-    assert nowhere.returncode == 2
-    assert nowhere.stderr.rstrip().endswith("as said above; the same command tries again")
-    assert "error: no such zip" in nowhere.stderr
-    assert not (tmp_path / "sweep" / "results.csv").exists()
-    config.write_text(TINY_CONFIG + SWEEP.replace("optim.name", "optim.nane"))
-    assert_one_line_error(command("sweep", "--config", config, *line), "unknown config field optim.nane")

@@ -1,0 +1,162 @@
+"""A trial of a sweep: one training in a process of its own, whose evaluations and end are reported to Optuna."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.console import say
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.metrics.classification import rank
+from butterflyer_jax.training.preemption import EXIT_CODES
+
+if TYPE_CHECKING:
+    import optuna
+
+TRAIN = (sys.executable, "-m", "butterflyer_jax.train")
+POLL_SECONDS = 0.5
+SCORES = ("step", "top1", "balanced_accuracy", "loss")
+
+
+class StoppedError(UserError):
+    """A trial that a signal or a time limit ended before its last step.
+
+    Attributes:
+      exit_code: exit code of a command that ends so.
+    """
+
+    def __init__(self, name: str, exit_code: int) -> None:
+        """Takes the name of the trial and the exit code."""
+        super().__init__(f"{name} was stopped")
+        self.exit_code = exit_code
+
+
+def train_trial(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    folder: Path,
+    config: Config,
+    config_file: str,
+    input: str,
+    overrides: Sequence[str],
+    received: Sequence[int],
+    lock: int,
+) -> None:
+    """Trains one trial, or resumes it, and reports its result.
+
+    Args:
+      study: sweep that the trial belongs to.
+      trial: its values, by config field.
+      folder: run folder.
+      config: config that the trial varies, for its metric.
+      config_file: file that defines it.
+      input: data set, as for `train`.
+      overrides: config fields set for every trial.
+      received: signals that came to this process so far; one ends the training, which saves first.
+      lock: file descriptor that the training inherits.
+
+    Raises:
+      StoppedError: a signal or a time limit ended it; it stays under way in the study.
+    """
+    settings = [*overrides, *(f"{name}={value}" for name, value in trial.params.items())]
+    line = [*TRAIN, "--config", config_file, "--input", input, "--output", os.fspath(folder)]
+    line += [f"--config.{setting}" for setting in settings]
+    # A process of its own: what one training leaves in memory, or breaks, does not reach the next.
+    process = subprocess.Popen(
+        line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", pass_fds=[lock]
+    )
+    said: list[str] = []
+    relay = threading.Thread(target=_relay, args=(process.stderr, said), daemon=True)
+    relay.start()
+    ending = pruned = False
+    while (code := _wait(process)) is None:
+        _report(study, trial, folder, config)
+        if ending:
+            continue
+        pruned = not received and trial.should_prune()
+        ending = bool(received) or pruned
+        if pruned:
+            say(f"{folder.name} is worse than the others so far: pruned")
+        if ending:
+            process.terminate()
+    relay.join(POLL_SECONDS)
+    evaluations = _report(study, trial, folder, config)
+    if received and code != 0:
+        raise StoppedError(folder.name, 128 + received[0])
+    if code in EXIT_CODES.values() and not pruned:
+        raise StoppedError(folder.name, code)
+    best = max(evaluations, key=lambda line: rank(line, config.checkpoint.metric), default=None)
+    if best is not None and (code == 0 or pruned):
+        for name in SCORES:
+            trial.set_user_attr(name, best[name])
+    if pruned and code != 0:
+        study.tell(trial, state=_state("PRUNED"))
+    elif code == 0 and best is not None:
+        study.tell(trial, best[config.checkpoint.metric])
+    else:
+        if code == 0:
+            reason = "no evaluation on a val split, which a sweep ranks by"
+        elif code < 0:
+            reason = f"ended by {signal.Signals(-code).name}"
+        else:
+            reason = said[-1].removeprefix("error: ") if said else f"exit code {code}"
+        trial.set_user_attr("error", reason)
+        study.tell(trial, state=_state("FAIL"))
+        say(f"{folder.name} failed: {reason}")
+
+
+def _state(name: str) -> optuna.trial.TrialState:
+    import optuna
+
+    return optuna.trial.TrialState[name]
+
+
+def _wait(process: subprocess.Popen[str]) -> int | None:
+    try:
+        return process.wait(POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _relay(lines: IO[str] | None, said: list[str]) -> None:
+    """Copies a training's stderr to this process's, and keeps its last line, which is the error if there is one."""
+    for line in lines or ():
+        say(line.rstrip("\n"))
+        if line.strip():
+            said[:] = [line.strip()]
+
+
+def _report(study: optuna.Study, trial: optuna.Trial, folder: Path, config: Config) -> list[dict[str, Any]]:
+    """Reports evaluations that Optuna does not know yet, numbered from 1; returns all of them."""
+    evaluations = read_evaluations(folder / "metrics.jsonl")
+    known = study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    for number, line in enumerate(evaluations, start=1):
+        if number not in known:
+            trial.report(line[config.checkpoint.metric], number)
+    return evaluations
+
+
+def read_evaluations(file: Path) -> list[dict[str, Any]]:
+    """Returns the lines of evaluations on the val split; none where the file does not exist yet."""
+    try:
+        # The last line may still be being written.
+        whole = file.read_bytes().rpartition(b"\n")[0].splitlines()
+    except FileNotFoundError:
+        return []
+    evaluations = []
+    for text in whole:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and line.get("split") == "val":
+            evaluations.append(line)
+    return evaluations
