@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib.util
 import logging
 import os
 import sys
@@ -85,6 +86,21 @@ class ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises what `run` prints as one line."""
         raise UserError(f"{message} (see --help)")
+
+
+def require_packages(extra: str, packages: Sequence[str]) -> None:
+    """Checks that the packages of an extra are installed, without importing them.
+
+    Args:
+      extra: the extra of `butterflyer-jax` that installs them, such as "app".
+      packages: names as imported, such as "yaml".
+
+    Raises:
+      UserError: some are missing.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"missing packages: {', '.join(missing)}; uv pip install 'butterflyer-jax[{extra}]'")
 
 
 def config_help() -> str:

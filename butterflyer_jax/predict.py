@@ -24,7 +24,8 @@ from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.inference import inputs
 from butterflyer_jax.inference.overlays import HeatPictures
-from butterflyer_jax.inference.predictor import TOP, Predictor
+from butterflyer_jax.inference.predictor import Predictor
+from butterflyer_jax.inference.ranking import TOP
 
 
 def main(argv: Sequence[str]) -> None:

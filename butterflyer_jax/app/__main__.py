@@ -15,7 +15,6 @@ answers from the same knowledge.
 from __future__ import annotations
 
 import gc
-import importlib.util
 import os
 import signal
 import sys
@@ -34,16 +33,14 @@ if TYPE_CHECKING:
 PASSWORD = "BUTTERFLYER_APP_PASSWORD"
 MIN_PASSWORD = 8
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# Imported as; what brings them is the extra `app`.
-PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "limits", "yaml", "bm25s")
+# Names as imported, of the extra `app`.
+PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "limits", "pydantic", "yaml", "Stemmer")
 
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
     args = _parser().parse_args(argv)
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"the application needs {', '.join(missing)}: uv pip install 'butterflyer-jax[app]'")
+    cli.require_packages("app", PACKAGES)
     if not 0 <= args.port < 65536:
         raise UserError("--port must be 0 to 65535")
     password = read_password(os.environ)

@@ -12,9 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from butterflyer_jax.data import photo
+from butterflyer_jax.inference.ranking import rank
 
-TOP = 5
-DECIMALS = 6
 # Calibrated: of names given with less, one in five or more is wrong.
 SURE = 0.8
 NAMED, UNSURE, NONE = "named", "unsure", "none"
@@ -103,17 +102,9 @@ class Identifier:
 
     def describe(self, probabilities: np.ndarray) -> dict[str, Any]:
         """Returns the answer for one photograph, of its float [species]."""
-        species = self.classifier.species
-        rounded = [round(float(p), DECIMALS) for p in probabilities]
-        ranked = [{"species": species[i], "probability": rounded[i]} for i in np.argsort(-probabilities)[:TOP]]
         highest = float(probabilities.max())
         verdict = NONE if highest < self.classifier.threshold else NAMED if highest >= SURE else UNSURE
-        return {
-            "verdict": verdict,
-            **ranked[0],
-            f"top{TOP}": ranked,
-            "probabilities": dict(zip(species, rounded, strict=True)),
-        }
+        return {"verdict": verdict, **rank(probabilities, self.classifier.species)}
 
     def _load(self, upload: Upload) -> np.ndarray | str:
         try:

@@ -15,14 +15,13 @@ from PIL import Image
 from butterflyer_jax.data import photo
 from butterflyer_jax.inference import inputs as inputs_lib
 from butterflyer_jax.inference.classifier import TrainedClassifier
+from butterflyer_jax.inference.ranking import TOP, rank
 from butterflyer_jax.report import drawing
 
 T = TypeVar("T")
 Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | inputs_lib.Picture
 
 MAX_BATCH = 32
-TOP = 5
-DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -172,14 +171,8 @@ class Predictor:
             yield None if isinstance(x, str) else next(maps)
 
     def _describe(self, probabilities: np.ndarray, top: int) -> dict[str, Any]:
-        rounded = [round(float(p), DECIMALS) for p in probabilities]
-        ranked = [{"species": self.species[i], "probability": rounded[i]} for i in np.argsort(-probabilities)[:top]]
-        return {
-            **ranked[0],
-            "none_of_these": bool(probabilities.max() < self.calibration.threshold),
-            f"top{top}": ranked,
-            "probabilities": dict(zip(self.species, rounded, strict=True)),
-        }
+        none_of_these = bool(probabilities.max() < self.calibration.threshold)
+        return {**rank(probabilities, self.species, top), "none_of_these": none_of_these}
 
 
 def _in_batches(load: Callable[[Source], T], images: Iterable[Source]) -> Iterator[list[T]]:

@@ -1,6 +1,8 @@
-"""Checks species files of the knowledge base.
+"""Checks species files of the knowledge base, and prints their problems or how much they hold.
 
-python -m butterflyer_jax.app.knowledge [FOLDER]
+    python -m butterflyer_jax.app.knowledge [FOLDER]
+
+A species file is named such as Danaus_plexippus.yaml; those in butterflyer_jax/app/knowledge/species are examples.
 """
 
 from __future__ import annotations
@@ -9,8 +11,6 @@ import sys
 from collections.abc import Sequence
 
 from butterflyer_jax import cli
-from butterflyer_jax.app.knowledge.base import load
-from butterflyer_jax.app.knowledge.schema import SPECIES_FOLDER, problems
 
 
 def main(argv: Sequence[str]) -> None:
@@ -18,6 +18,11 @@ def main(argv: Sequence[str]) -> None:
     parser = cli.ArgumentParser(prog="python -m butterflyer_jax.app.knowledge", description=__doc__)
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="species files to check (default: ours)")
     args = parser.parse_args(argv)
+    cli.require_packages("app", ("pydantic", "yaml"))
+
+    from butterflyer_jax.app.knowledge.base import load
+    from butterflyer_jax.app.knowledge.schema import SPECIES_FOLDER, problems
+
     if found := problems(args.folder or SPECIES_FOLDER):
         print("\n".join(found))
         print(f"error: problems found: {len(found)}", file=sys.stderr)

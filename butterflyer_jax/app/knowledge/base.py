@@ -1,18 +1,11 @@
-"""The knowledge base: what the app can say of a species, and of butterflies at large, each with its sources.
-
-    python -m butterflyer_jax.app.knowledge.base [FOLDER]
-
-Checks the species files of FOLDER (default: ours), and says what is wrong with them or how much there is. A species
-file is named such as Danaus_plexippus.yaml; those in butterflyer_jax/app/species show what belongs into one.
-"""
+"""The knowledge base: facts on species and on butterflies in general, each with its sources."""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from butterflyer_jax.app.knowledge import schema
 from butterflyer_jax.app.knowledge.schema import BINOMIAL, KINDS, SPECIES_FOLDER, TITLES, TOPICS_FILE, key, problems
@@ -151,7 +144,7 @@ def load(folder: str | os.PathLike[str] | None = None, extra: str | os.PathLike[
       extra: folder of more species files; a species that is there already is replaced.
 
     Raises:
-      UserError: no such folder, a file with a problem, a name that two species share, or PyYAML is not installed.
+      UserError: no such folder, a file with a problem, or a name that two species share.
     """
     base = _ours() if folder is None else _read(folder)
     if extra is None:
@@ -170,33 +163,33 @@ def _ours() -> Knowledge:
 
 def _read(folder: str | os.PathLike[str]) -> Knowledge:
     documents = schema.read(folder, TOPICS_FILE)
-    if documents.problems:
+    if documents.problems or documents.topics is None:
         first, *more = documents.problems
-        rest = f" ({len(more)} more: python -m butterflyer_jax.app.knowledge.base {os.fspath(folder)})" if more else ""
+        rest = f" ({len(more)} more: python -m butterflyer_jax.app.knowledge {os.fspath(folder)})" if more else ""
         raise UserError(f"species files in {os.fspath(folder)}: {first}{rest}")
-    sources = documents.topics["sources"]
-    topics = (Topic(t["title"], t["text"], _sources(t, sources)) for t in documents.topics["topics"])
+    sources = documents.topics.sources
+    topics = (Topic(topic.title, topic.text, _sources(topic.sources, sources)) for topic in documents.topics.topics)
     return Knowledge(tuple(map(_species, documents.species)), tuple(topics))
 
 
-def _species(document: Mapping[str, Any]) -> Species:
-    facts, sources = document["facts"], document["sources"]
-    low, high = facts["wingspan"]["millimetres"]
+def _species(document: schema.SpeciesFile) -> Species:
+    facts = {kind: getattr(document.facts, kind) for kind in KINDS}
+    low, high = document.facts.wingspan.millimetres
     return Species(
-        document["scientific_name"],
-        tuple(document["common_names"]),
-        tuple(document["synonyms"]),
-        {kind: Fact(kind, facts[kind]["text"], _sources(facts[kind], sources)) for kind in KINDS},
+        document.scientific_name,
+        tuple(document.common_names),
+        tuple(document.synonyms),
+        {kind: Fact(kind, fact.text, _sources(fact.sources, document.sources)) for kind, fact in facts.items()},
         tuple(
-            LookAlike(other["name"], other["scientific_name"], other["text"], _sources(other, sources))
-            for other in document["look_alikes"]
+            LookAlike(other.name, other.scientific_name, other.text, _sources(other.sources, document.sources))
+            for other in document.look_alikes
         ),
         (low, high),
     )
 
 
-def _sources(entry: Mapping[str, Any], sources: Mapping[str, Mapping[str, str]]) -> tuple[Source, ...]:
-    return tuple(Source(**sources[name]) for name in entry["sources"])
+def _sources(names: Sequence[str], sources: Mapping[str, schema.SourceEntry]) -> tuple[Source, ...]:
+    return tuple(Source(**sources[name].model_dump()) for name in names)
 
 
 def _names(species: Species) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What files of the knowledge base must look like: reads them, and says of each what is wrong."""
+"""Models of the knowledge base's YAML files, and the reader that checks a folder of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import AfterValidator, AnyUrl, BaseModel, ConfigDict, Field, StrictStr, TypeAdapter, ValidationError
+from pydantic import model_validator as validator
+from pydantic_core import ErrorDetails
 
 from butterflyer_jax.errors import UserError
 
@@ -37,22 +41,170 @@ TOPIC_LENGTH = (100, 1000)
 # Of a butterfly, from the smallest blue to Queen Alexandra's birdwing.
 WINGSPAN_MM = (10, 300)
 BINOMIAL = re.compile(r"[A-Z][a-z]+ [a-z]+(-[a-z]+)?")
-_SPECIES_KEYS = ("scientific_name", "common_names", "synonyms", "sources", "facts", "look_alikes")
-_SOURCE_KEYS = ("title", "publisher", "url")
+_URL = TypeAdapter(AnyUrl)
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def _binomial(name: str) -> str:
+    if not BINOMIAL.fullmatch(name):
+        raise ValueError(f"{name!r} must be genus and species, such as Danaus plexippus")
+    return name
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError(f"must be text, not {text!r}")
+    return text
+
+
+def _https(url: str) -> str:
+    try:
+        parsed = _URL.validate_python(url)
+    except ValidationError:
+        parsed = None
+    if parsed is None or parsed.scheme != "https" or "." not in (parsed.host or "") or re.search(r"\s", url):
+        raise ValueError(f"must begin with https:// and a host, not {url!r}")
+    return url
+
+
+def _text(length: tuple[int, int]) -> AfterValidator:
+    def check(text: str) -> str:
+        if not text.endswith("."):
+            raise ValueError("must end with a period")
+        if not length[0] <= len(text) <= length[1]:
+            raise ValueError(f"has {len(text)} characters, and must have {length[0]} to {length[1]}")
+        return text
+
+    return AfterValidator(check)
+
+
+Name = Annotated[StrictStr, AfterValidator(_filled)]
+Binomial = Annotated[StrictStr, AfterValidator(_binomial)]
+SourceKeys = Annotated[list[StrictStr], Field(min_length=1)]
+FactText = Annotated[StrictStr, _text(FACT_LENGTH)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SourceEntry(_Entry):
+    """The page or paper where a fact stands."""
+
+    title: Name
+    publisher: Name
+    url: Annotated[StrictStr, AfterValidator(_https)]
+
+
+class FactEntry(_Entry):
+    """A fact of a species; `sources` are keys of the file's sources."""
+
+    text: FactText
+    sources: SourceKeys
+
+
+class WingspanEntry(FactEntry):
+    """The wingspan, in words and as a range in millimetres."""
+
+    millimetres: Annotated[list[Annotated[int, Field(strict=True)]], Field(min_length=2, max_length=2)]
+
+    @validator(mode="after")
+    def _agrees(self) -> WingspanEntry:
+        low, high = self.millimetres
+        if not WINGSPAN_MM[0] <= low < high <= WINGSPAN_MM[1]:
+            raise ValueError(f"millimetres must ascend, between {WINGSPAN_MM[0]} and {WINGSPAN_MM[1]}")
+        if f"{low} to {high} mm" not in self.text:
+            raise ValueError(f"the text must say '{low} to {high} mm', as millimetres does")
+        return self
+
+
+class FactsEntry(_Entry):
+    """One fact of every kind."""
+
+    names: FactEntry
+    family: FactEntry
+    identification: FactEntry
+    wingspan: WingspanEntry
+    range: FactEntry
+    habitat: FactEntry
+    host_plants: FactEntry
+    flight_season: FactEntry
+    life_cycle: FactEntry
+    conservation: FactEntry
+
+
+class LookAlikeEntry(FactEntry):
+    """A species that is easily confused with the one of the file."""
+
+    name: Name
+    scientific_name: Binomial
+
+
+class SpeciesFile(_Entry):
+    """A species file, such as Danaus_plexippus.yaml."""
+
+    scientific_name: Binomial
+    common_names: Annotated[list[Name], Field(min_length=1)]
+    synonyms: list[Name]
+    sources: dict[StrictStr, SourceEntry]
+    facts: FactsEntry
+    look_alikes: list[LookAlikeEntry]
+
+    @validator(mode="after")
+    def _cites(self) -> SpeciesFile:
+        _check_sources(self.sources, self.texts())
+        return self
+
+    def names(self) -> list[str]:
+        """Returns every name that the species is found by."""
+        return [self.scientific_name, *self.common_names, *self.synonyms]
+
+    def texts(self) -> Iterator[tuple[str, FactEntry]]:
+        """Yields the place and the entry of every text."""
+        yield from ((f"facts.{kind}", getattr(self.facts, kind)) for kind in KINDS)
+        yield from ((f"look_alikes[{n}]", other) for n, other in enumerate(self.look_alikes, 1))
+
+
+class TopicEntry(_Entry):
+    """A passage about butterflies in general."""
+
+    title: Name
+    text: Annotated[StrictStr, _text(TOPIC_LENGTH)]
+    sources: SourceKeys
+
+
+class TopicsFile(_Entry):
+    """The file of topics."""
+
+    sources: dict[StrictStr, SourceEntry]
+    topics: list[TopicEntry]
+
+    @validator(mode="after")
+    def _cites(self) -> TopicsFile:
+        titles = Counter(key(topic.title) for topic in self.topics)
+        if twice := [title for title, count in titles.items() if count > 1]:
+            raise ValueError(f"topics: the title {twice[0]!r} stands {titles[twice[0]]} times")
+        _check_sources(self.sources, self.texts())
+        return self
+
+    def texts(self) -> Iterator[tuple[str, TopicEntry]]:
+        """Yields the place and the entry of every text."""
+        yield from ((f"topics[{n}]", topic) for n, topic in enumerate(self.topics, 1))
 
 
 @dataclass(frozen=True)
 class Documents:
-    """What the files hold.
+    """The content of a folder of species files and of a topics file.
 
     Attributes:
-      species: the document of each species file, in the order of their names.
-      topics: the document of the topics file.
-      problems: what is wrong, a line each; only where there are none can the documents be relied on.
+      species: the valid species files, in the order of their names.
+      topics: the topics file; None if it is not valid.
+      problems: one line for each problem; the documents are complete only if there are none.
     """
 
-    species: tuple[Any, ...]
-    topics: Any
+    species: tuple[SpeciesFile, ...]
+    topics: TopicsFile | None
     problems: list[str]
 
 
@@ -64,16 +216,16 @@ def key(name: str) -> str:
 def problems(
     folder: str | os.PathLike[str] = SPECIES_FOLDER, topics: str | os.PathLike[str] = TOPICS_FILE
 ) -> list[str]:
-    """Returns what is wrong with a folder of species files and with a file of topics, a line each.
+    """Returns one line for each problem of a folder of species files and of a topics file.
 
     Raises:
-      UserError: there is no such folder or file, no species file in it, or PyYAML is not installed.
+      UserError: there is no such folder or file, or no species file in it.
     """
     return read(folder, topics).problems
 
 
 def read(folder: str | os.PathLike[str], topics: str | os.PathLike[str]) -> Documents:
-    """Reads and checks a folder of species files and a file of topics; raises as `problems` does."""
+    """Reads and checks a folder of species files and a topics file; raises as `problems` does."""
     folder, topics = Path(folder), Path(topics)
     if not folder.is_dir():
         raise UserError(f"no such folder of species files: {folder}")
@@ -83,31 +235,21 @@ def read(folder: str | os.PathLike[str], topics: str | os.PathLike[str]) -> Docu
     if not topics.is_file():
         raise UserError(f"no such file of topics: {topics}")
     found: list[str] = []
-    documents = {}
-    for file in [*files, topics]:
-        try:
-            documents[file] = _parse(file)
-        except ValueError as error:
-            found.append(f"{file.name}{error}")
-    species = {file: documents[file] for file in files if file in documents}
-    for file, document in species.items():
-        found += [f"{file.name}: {problem}" for problem in _species_problems(file, document)]
-    if topics in documents:
-        found += [f"{topics.name}: {problem}" for problem in _topics_problems(documents[topics])]
-    # What is compared over files needs files that are well formed.
-    if not found:
-        found += shared_names((file.name, all_names(document)) for file, document in species.items())
-        found += _equal_texts({file.name: document for file, document in documents.items()})
-    return Documents(tuple(species.values()), documents.get(topics), found)
-
-
-def all_names(species: Mapping[str, Any]) -> list[str]:
-    """Returns every name that a species is found by."""
-    return [species["scientific_name"], *species["common_names"], *species["synonyms"]]
+    species = {file.name: _model(file, SpeciesFile, found) for file in files}
+    of_topics = _model(topics, TopicsFile, found)
+    valid = {name: document for name, document in species.items() if document is not None}
+    for name, document in valid.items():
+        if name != (right := f"{document.scientific_name.replace(' ', '_')}.yaml"):
+            found.append(f"{name}: is named otherwise than its species: call it {right}")
+    # Comparisons between files need files that are valid by themselves.
+    if not found and of_topics is not None:
+        found += shared_names((name, document.names()) for name, document in valid.items())
+        found += _equal_texts([*valid.items(), (topics.name, of_topics)])
+    return Documents(tuple(valid.values()), of_topics, found)
 
 
 def shared_names(names: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
-    """Returns a line for each name that stands twice, of (file or species, its names)."""
+    """Returns a line for each name that stands twice, from (file or species, its names)."""
     owners: dict[str, str] = {}
     found = []
     for owner, own in names:
@@ -118,165 +260,59 @@ def shared_names(names: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
     return found
 
 
-def _parse(file: Path) -> Any:
-    """Returns a YAML document; raises ValueError with what stands after the file's name in a problem."""
+def _model(file: Path, kind: type[ModelT], found: list[str]) -> ModelT | None:
+    """Returns a YAML file as a model; None if it is not valid, with a line for each problem added to `found`."""
     try:
-        import yaml
-    except ImportError as error:
-        raise UserError("install the extra app: uv pip install -c requirements.lock -e '.[app]'") from error
-    try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(": is not UTF-8 text") from error
+        return kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        found += [f"{file.name}: {line}" for detail in error.errors() for line in _lines(detail)]
+    except UnicodeDecodeError:
+        found.append(f"{file.name}: is not UTF-8 text")
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ValueError(f"{line}: is not YAML: {error.problem}") from error
+        found.append(f"{file.name}{line}: is not YAML: {error.problem}")
     except yaml.YAMLError as error:
-        raise ValueError(f": is not YAML: {' '.join(str(error).split())}") from error
+        found.append(f"{file.name}: is not YAML: {' '.join(str(error).split())}")
+    return None
 
 
-def _species_problems(file: Path, document: Any) -> Iterator[str]:
-    yield from _key_problems(document, _SPECIES_KEYS)
-    if not _has(document, _SPECIES_KEYS):
-        return
-    name = document["scientific_name"]
-    if not isinstance(name, str) or not BINOMIAL.fullmatch(name):
-        yield f"scientific_name {name!r} must be genus and species, such as Danaus plexippus"
-    elif file.stem != name.replace(" ", "_"):
-        yield f"is named otherwise than its species: call it {name.replace(' ', '_')}.yaml"
-    yield from _list_problems("common_names", document["common_names"], least=1)
-    yield from _list_problems("synonyms", document["synonyms"], least=0)
+def _lines(error: ErrorDetails) -> list[str]:
+    """Returns a pydantic error as lines such as "facts.range.text: must end with a period"."""
+    *way, last = error["loc"] or ("",)
+    if error["type"] == "missing":
+        return [f"{_place(way)}has no {last}"]
+    if error["type"] == "extra_forbidden":
+        return [f"{_place(way)}has the unknown key {last!r}"]
+    message = error["msg"].removeprefix("Value error, ")
+    return [f"{_place(error['loc'])}{line}" for line in message.splitlines()]
+
+
+def _place(way: Sequence[int | str]) -> str:
+    """Returns the way to a value, with list items counted from 1 and the text ": " behind it; "" for the whole file."""
+    parts = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in way)
+    return f"{parts.removeprefix('.')}: " if parts else ""
+
+
+def _check_sources(sources: dict[str, SourceEntry], texts: Iterable[tuple[str, Any]]) -> None:
     used: set[str] = set()
-    facts = document["facts"]
-    yield from (f"facts: {problem}" for problem in _key_problems(facts, KINDS))
-    if isinstance(facts, dict):
-        for kind, fact in facts.items():
-            keys = ("text", "sources", *(("millimetres",) if kind == "wingspan" else ()))
-            yield from _text_problems(f"facts.{kind}", fact, keys, FACT_LENGTH, document["sources"], used)
-        yield from _wingspan_problems(facts.get("wingspan"))
-    keys = ("name", "scientific_name", "text", "sources")
-    for where, look_alike in _entries("look_alikes", document["look_alikes"]):
-        yield from _text_problems(where, look_alike, keys, FACT_LENGTH, document["sources"], used)
-        if _has(look_alike, keys) and not BINOMIAL.fullmatch(str(look_alike["scientific_name"])):
-            yield f"{where}: scientific_name must be genus and species, not {look_alike['scientific_name']!r}"
-    if not isinstance(document["look_alikes"], list):
-        yield "look_alikes must be a list"
-    yield from _source_problems(document["sources"], used)
+    found = []
+    for place, entry in texts:
+        used.update(entry.sources)
+        found += [
+            f"{place}: the source {name!r} is not among the sources" for name in entry.sources if name not in sources
+        ]
+    found += [f"sources.{name}: is not used by any text" for name in sources if name not in used]
+    if found:
+        raise ValueError("\n".join(found))
 
 
-def _topics_problems(document: Any) -> Iterator[str]:
-    yield from _key_problems(document, ("sources", "topics"))
-    if not _has(document, ("sources", "topics")):
-        return
-    if not isinstance(document["topics"], list):
-        yield "topics must be a list"
-    used: set[str] = set()
-    for where, topic in _entries("topics", document["topics"]):
-        yield from _text_problems(where, topic, ("title", "text", "sources"), TOPIC_LENGTH, document["sources"], used)
-    titles = Counter(key(str(t["title"])) for _, t in _entries("", document["topics"]) if _has(t, ("title",)))
-    yield from (f"topics: the title {title!r} stands {count} times" for title, count in titles.items() if count > 1)
-    yield from _source_problems(document["sources"], used)
-
-
-def _text_problems(
-    where: str, entry: Any, keys: tuple[str, ...], length: tuple[int, int], sources: Any, used: set[str]
-) -> Iterator[str]:
-    """Checks what every entry has, a text and its sources, and that its other values are there."""
-    yield from (f"{where}: {problem}" for problem in _key_problems(entry, keys))
-    if not _has(entry, keys):
-        return
-    for name in keys:
-        if name in ("sources", "millimetres"):
-            continue
-        if not isinstance(entry[name], str) or not entry[name].strip():
-            yield f"{where}: {name} must be text, not {entry[name]!r}"
-    text = entry["text"]
-    if isinstance(text, str):
-        if not text.endswith("."):
-            yield f"{where}: the text must end with a period"
-        if not length[0] <= len(text) <= length[1]:
-            yield f"{where}: the text has {len(text)} characters, and must have {length[0]} to {length[1]}"
-    names = entry["sources"]
-    if not isinstance(names, list) or not names:
-        yield f"{where}: must name at least one source, as a list"
-        return
-    for name in map(str, names):
-        used.add(name)
-        if not isinstance(sources, dict) or name not in sources:
-            yield f"{where}: the source {name!r} is not among the sources"
-
-
-def _wingspan_problems(fact: Any) -> Iterator[str]:
-    if not _has(fact, ("text", "millimetres")):
-        return
-    span = fact["millimetres"]
-    if not isinstance(span, list) or len(span) != 2 or not all(type(mm) is int for mm in span):
-        yield f"facts.wingspan: millimetres must be two whole numbers, such as [86, 124], not {span!r}"
-    elif not WINGSPAN_MM[0] <= span[0] < span[1] <= WINGSPAN_MM[1]:
-        yield f"facts.wingspan: millimetres must ascend, between {WINGSPAN_MM[0]} and {WINGSPAN_MM[1]}, not {span}"
-    elif f"{span[0]} to {span[1]} mm" not in str(fact["text"]):
-        yield f"facts.wingspan: the text must say '{span[0]} to {span[1]} mm', as millimetres does"
-
-
-def _source_problems(sources: Any, used: set[str]) -> Iterator[str]:
-    if not isinstance(sources, dict):
-        yield "sources must be a mapping of a key to title, publisher and url"
-        return
-    for name, source in sources.items():
-        yield from (f"sources.{name}: {problem}" for problem in _key_problems(source, _SOURCE_KEYS))
-        if not _has(source, _SOURCE_KEYS):
-            continue
-        yield from (
-            f"sources.{name}: {field} must be text, not {source[field]!r}"
-            for field in _SOURCE_KEYS
-            if not isinstance(source[field], str) or not source[field].strip()
-        )
-        if not _is_https(str(source["url"])):
-            yield f"sources.{name}: the url must begin with https:// and a host, not {source['url']!r}"
-        if str(name) not in used:
-            yield f"sources.{name}: is not used by any text"
-
-
-def _is_https(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme == "https" and "." in parts.netloc and not re.search(r"\s", url)
-
-
-def _key_problems(entry: Any, keys: tuple[str, ...]) -> Iterator[str]:
-    if not isinstance(entry, dict):
-        yield f"must have the keys {', '.join(keys)}, not be {entry!r:.40}"
-        return
-    yield from (f"has no {name}" for name in keys if name not in entry)
-    yield from (f"has the unknown key {name!r}: known are {', '.join(keys)}" for name in entry if name not in keys)
-
-
-def _has(entry: Any, keys: tuple[str, ...]) -> bool:
-    return isinstance(entry, dict) and all(name in entry for name in keys)
-
-
-def _list_problems(where: str, names: Any, least: int) -> Iterator[str]:
-    if not isinstance(names, list) or len(names) < least:
-        yield f"{where} must be a list of {f'at least {least} name' if least else 'names, empty if there are none'}"
-    elif not all(isinstance(name, str) and name.strip() for name in names):
-        yield f"{where} must be names, each a text, not {names!r}"
-
-
-def _entries(where: str, entries: Any) -> list[tuple[str, Any]]:
-    return [(f"{where}[{i}]", entry) for i, entry in enumerate(entries, 1)] if isinstance(entries, list) else []
-
-
-def _equal_texts(documents: Mapping[str, Any]) -> list[str]:
+def _equal_texts(documents: Iterable[tuple[str, SpeciesFile | TopicsFile]]) -> list[str]:
     first: dict[str, str] = {}
     found = []
-    for file, document in documents.items():
-        facts = [(f"facts.{kind}", fact) for kind, fact in document.get("facts", {}).items()]
-        lists = [pair for name in ("look_alikes", "topics") for pair in _entries(name, document.get(name))]
-        for where, entry in [*facts, *lists]:
-            text = key(entry["text"])
+    for file, document in documents:
+        for place, entry in document.texts():
+            text = key(entry.text)
             if text in first:
-                found.append(f"{file}: {where}: the text is the same as that of {first[text]}")
-            first.setdefault(text, f"{file}: {where}")
+                found.append(f"{file}: {place}: the text is the same as that of {first[text]}")
+            first.setdefault(text, f"{file}: {place}")
     return found

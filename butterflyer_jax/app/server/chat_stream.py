@@ -1,4 +1,4 @@
-"""The chat's route: checks a conversation, and streams the answer as server-sent events."""
+"""The chat's answers, streamed as server-sent events."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException
 from fastapi.responses import StreamingResponse
-from pydantic import ValidationError
 
 from butterflyer_jax.app.chat.conversation import Answerer, Identification, Message, Piece
 from butterflyer_jax.app.identify import NAMED
-from butterflyer_jax.app.server import uploads
 from butterflyer_jax.app.server.metrics import Metrics, log_error
 from butterflyer_jax.app.server.schemas import Conversation, Identified
 from butterflyer_jax.app.settings import Settings
@@ -30,11 +28,8 @@ BROKEN = "\n\n(Something went wrong here; please ask again.)"
 class Talks:
     """Answers conversations; nothing of them is kept."""
 
-    def __init__(
-        self, answerer: Answerer, species: Sequence[str], settings: Settings, metrics: Metrics, room: uploads.Room
-    ) -> None:
-        """Takes what answers, the species that an identification may be of, limits, what counts, and memory."""
-        self._room = room
+    def __init__(self, answerer: Answerer, species: Sequence[str], settings: Settings, metrics: Metrics) -> None:
+        """Takes the answerer, the species that an identification may be of, the limits, and the metrics."""
         self._answerer = answerer
         self._species = frozenset(species)
         self._settings = settings
@@ -43,20 +38,12 @@ class Talks:
         # A model may take its time over each piece; what else runs in threads must not wait for that.
         self._threads = ThreadPoolExecutor(max(1, settings.max_chats), "chat")
 
-    async def answer(self, request: Request) -> StreamingResponse:
-        """Returns the stream of events that answers a request.
+    def answer(self, asked: Conversation) -> StreamingResponse:
+        """Returns the stream of events that answers a conversation.
 
         Raises:
-          HTTPException: 422 it is no conversation, 503 too many are answered already; and those of reading it.
+          HTTPException: 422 the identification is none of this model, 503 too many are answered already.
         """
-        with self._room.of_request() as take:
-            body = await uploads.read_body(request, MAX_BYTES, self._settings.upload_seconds, take)
-        try:
-            asked = Conversation.model_validate_json(body)
-        except ValidationError as error:
-            first = error.errors()[0]
-            reason = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-            raise HTTPException(422, f"no conversation: {reason}") from error
         identification = self._identification(asked.identification)
         messages = [Message(said.role, said.text) for said in asked.messages]
         if self._under_way >= self._settings.max_chats:
@@ -75,7 +62,7 @@ class Talks:
         ranked = tuple((one.species, one.probability) for one in found.top5)
         # What is no species of the model was not said by it.
         if not {found.species, *(name for name, _ in ranked)} <= self._species:
-            raise HTTPException(422, "no conversation: identification: no species of this model")
+            raise HTTPException(422, "identification: no species of this model")
         return Identification(found.species, found.probability, found.verdict == NAMED, ranked)
 
     async def _events(self, pieces: Generator[Piece, None, None]) -> AsyncIterator[str]:

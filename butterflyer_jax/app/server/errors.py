@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the answer is JSON with an `error`."""
+"""Handlers of errors: every failure is answered as JSON with an `error`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-
-from butterflyer_jax.app.server.metrics import LEFT
 
 
 def add_error_answers(service: FastAPI) -> None:
@@ -22,11 +19,6 @@ def add_error_answers(service: FastAPI) -> None:
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         return JSONResponse({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 422)
-
-    @service.exception_handler(ClientDisconnect)
-    async def left(_: Request, error: ClientDisconnect) -> Response:
-        # Nobody reads it; it is for the log.
-        return Response(status_code=LEFT)
 
     @service.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:

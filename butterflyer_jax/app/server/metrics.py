@@ -1,4 +1,4 @@
-"""What the service tells of itself: Prometheus metrics, and a line of JSON a request."""
+"""Prometheus metrics of the service, and its log: a line of JSON for each request."""
 
 from __future__ import annotations
 

@@ -1,18 +1,17 @@
-"""What goes over the wire, as /openapi.json tells it."""
+"""Requests and responses of the API, as /openapi.json documents them."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
+from fastapi import File, Request, UploadFile
+from fastapi.security import HTTPBasic, HTTPBearer
 from pydantic import BaseModel, Field
-from pydantic.json_schema import models_json_schema
 
 MAX_MESSAGES = 400
 MAX_CHARACTERS = 100_000
-SCHEMAS = "#/components/schemas/"
-PICTURE = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, BMP, GIF or TIFF"}
+
+Picture: TypeAlias = Annotated[UploadFile, File(description="JPEG, PNG, WebP, BMP, GIF or TIFF")]
 
 
 class Failure(BaseModel):
@@ -136,47 +135,28 @@ class Event(BaseModel):
     done: bool | None = None
 
 
-def form(**fields: str) -> dict[str, Any]:
-    """Returns OpenAPI's words for a form with a picture in `file`, and text in other fields (name and description)."""
-    properties = {"file": PICTURE} | {name: {"type": "string", "description": what} for name, what in fields.items()}
-    required = ["file", *(name for name in fields if name == "label")]
-    schema = {"type": "object", "required": required, "properties": properties}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+class Basic(HTTPBasic):
+    """HTTP basic authentication in /openapi.json; `Guard` checks it."""
+
+    async def __call__(self, request: Request) -> None:  # type: ignore[override]
+        """Checks nothing."""
+
+
+class Bearer(HTTPBearer):
+    """HTTP bearer authentication in /openapi.json; `Guard` checks it."""
+
+    async def __call__(self, request: Request) -> None:  # type: ignore[override]
+        """Checks nothing."""
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Returns FastAPI's words for the errors of a route."""
+    """Returns the error responses of a route, as FastAPI's `responses` takes them."""
     return {status: {"model": Failure} for status in statuses}
 
 
-CHAT: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": f"{SCHEMAS}Conversation"}}}},
-    "responses": {
-        "200": {
-            "description": "Each event is a line `data: ` with JSON, and an empty line.",
-            "content": {"text/event-stream": {"schema": {"$ref": f"{SCHEMAS}Event"}}},
-        }
-    },
-}
-
-
-def describe(service: FastAPI, asks_password: bool) -> None:
-    """Adds to /openapi.json what FastAPI does not see: the shapes of the chat, and the password."""
-
-    def openapi() -> dict[str, Any]:
-        if service.openapi_schema is None:
-            made = get_openapi(title=service.title, version=service.version, routes=service.routes)
-            _, more = models_json_schema(
-                [(Conversation, "validation"), (Event, "serialization")], ref_template=SCHEMAS + "{model}"
-            )
-            made["components"]["schemas"].update(more["$defs"])
-            if asks_password:
-                schemes = ("basic", "bearer")
-                made["components"]["securitySchemes"] = {
-                    scheme: {"type": "http", "scheme": scheme} for scheme in schemes
-                }
-                made["security"] = [{scheme: []} for scheme in schemes]
-            service.openapi_schema = made
-        return service.openapi_schema
-
-    service.openapi = openapi  # type: ignore[method-assign]
+def event_stream() -> dict[str, Any]:
+    """Returns the response of the chat for FastAPI's `openapi_extra`: it has no word for the events of a stream."""
+    schema = Event.model_json_schema(ref_template="#/components/schemas/{model}")
+    del schema["$defs"]
+    description = "Server-sent events; each is a line `data: ` with JSON, and an empty line."
+    return {"responses": {"200": {"description": description, "content": {"text/event-stream": {"schema": schema}}}}}

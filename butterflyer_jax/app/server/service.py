@@ -1,4 +1,4 @@
-"""The routes: the page, and the API behind it."""
+"""The routes of the page and of its API."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from butterflyer_jax.app.chat.conversation import Answerer
@@ -19,12 +19,13 @@ from butterflyer_jax.app.feedback import FeedbackStore
 from butterflyer_jax.app.identify import Identifier, Upload
 from butterflyer_jax.app.knowledge.base import Knowledge
 from butterflyer_jax.app.knowledge.facts import facts
-from butterflyer_jax.app.server import schemas, uploads
+from butterflyer_jax.app.server import schemas
 from butterflyer_jax.app.server.access import Guard
 from butterflyer_jax.app.server.batching import Batcher, Full
-from butterflyer_jax.app.server.chat_stream import Talks
+from butterflyer_jax.app.server.chat_stream import MAX_BYTES, Talks
 from butterflyer_jax.app.server.errors import add_error_answers
 from butterflyer_jax.app.server.metrics import Metrics, Watch, log_error
+from butterflyer_jax.app.server.uploads import Room, bounded_route
 from butterflyer_jax.app.settings import Settings
 
 STATIC = {
@@ -67,8 +68,8 @@ def create_service(parts: Parts) -> FastAPI:
         parts.identifier.answer, settings.max_batch, settings.max_waiting, metrics.batches.observe
     )
     metrics.waiting.set_function(lambda: batcher.waiting)
-    room = uploads.Room(settings.max_memory_bytes)
-    talks = Talks(parts.answerer, classifier.species, settings, metrics, room)
+    room = Room(settings.max_memory_bytes)
+    talks = Talks(parts.answerer, classifier.species, settings, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -86,7 +87,6 @@ def create_service(parts: Parts) -> FastAPI:
         lifespan=lifespan,
     )
     add_error_answers(service)
-    schemas.describe(service, parts.password is not None)
     service.add_middleware(Guard, settings=settings, password=parts.password)
     service.add_middleware(Watch, metrics=metrics)
 
@@ -101,52 +101,53 @@ def create_service(parts: Parts) -> FastAPI:
     for route, (name, kind) in STATIC.items():
         add_static(route, name, kind)
 
-    @service.get("/health", response_model=schemas.Health)
-    async def health() -> dict[str, Any]:
-        """Says that the service can answer: it listens only once the network is compiled."""
-        return {"status": "ok", "version": importlib.metadata.version("butterflyer-jax")}
+    reading = APIRouter()
+    uploading = APIRouter(route_class=bounded_route(room, settings.max_upload_bytes, settings.upload_seconds))
+    talking = APIRouter(route_class=bounded_route(room, MAX_BYTES, settings.upload_seconds))
 
-    @service.get("/metrics", response_class=PlainTextResponse)
+    @service.get("/health")
+    async def health() -> schemas.Health:
+        """Says that the service can answer: it listens only once the network is compiled."""
+        return schemas.Health(status="ok", version=service.version)
+
+    @reading.get("/metrics", response_class=PlainTextResponse)
     async def get_metrics() -> Response:
         """Prometheus metrics."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @service.get("/api/about", response_model=schemas.About)
-    async def about() -> dict[str, Any]:
-        """Which species are known, and what answers."""
-        return {
-            "model": classifier.name,
-            "species": list(classifier.species),
-            "threshold": classifier.threshold,
-            "chat": parts.answerer.name,
-            "max_upload_bytes": settings.max_upload_bytes,
-            "keeps_photographs": parts.feedback.keeps_photographs,
-        }
+    @reading.get("/api/about")
+    async def about() -> schemas.About:
+        """The species of the model, its threshold, and the limits of the service."""
+        return schemas.About(
+            model=classifier.name,
+            species=list(classifier.species),
+            threshold=classifier.threshold,
+            chat=parts.answerer.name,
+            max_upload_bytes=settings.max_upload_bytes,
+            keeps_photographs=parts.feedback.keeps_photographs,
+        )
 
-    @service.post(
+    @uploading.post(
         "/api/predict",
         response_model=schemas.Prediction,
         response_model_exclude_unset=True,
         responses=schemas.failures(400, 408, 413, 422, 429, 503, 504),
-        openapi_extra=schemas.form(),
     )
-    async def predict(request: Request, heat_map: bool = False) -> Any:
+    async def predict(file: schemas.Picture, heat_map: bool = False) -> Any:
         """Names the butterfly on the picture in the field `file`; with `heat_map`, says where the network looked."""
-        with room.of_request() as take:
-            form = await uploads.read_form(request, settings.max_upload_bytes, settings.upload_seconds, take)
-            try:
-                async with asyncio.timeout(settings.answer_seconds):
-                    answer = await batcher(Upload(form.data, heat_map))
-            except Full as error:
-                raise HTTPException(503, "too many pictures at once; try again", {"retry-after": "2"}) from error
-            except TimeoutError as error:
-                raise HTTPException(504, f"no answer within {settings.answer_seconds:.0f} s") from error
+        try:
+            async with asyncio.timeout(settings.answer_seconds):
+                answer = await batcher(Upload(await file.read(), heat_map))
+        except Full as error:
+            raise HTTPException(503, "too many pictures at once; try again", {"retry-after": "2"}) from error
+        except TimeoutError as error:
+            raise HTTPException(504, f"no answer within {settings.answer_seconds:.0f} s") from error
         metrics.pictures.labels(answer.get("verdict", "unreadable")).inc()
         if "error" in answer:
             raise HTTPException(422, answer["error"])
         return answer
 
-    @service.get(
+    @reading.get(
         "/api/species/{label:path}",
         response_model=schemas.SpeciesFacts,
         response_model_exclude_unset=True,
@@ -158,48 +159,39 @@ def create_service(parts: Parts) -> FastAPI:
             raise HTTPException(404, "no species of this model")
         return facts(parts.knowledge, label)
 
-    @service.post(
+    @talking.post(
         "/api/chat",
         response_class=StreamingResponse,
         responses=schemas.failures(408, 413, 422, 429, 503),
-        openapi_extra=schemas.CHAT,
+        openapi_extra=schemas.event_stream(),
     )
-    async def chat(request: Request) -> StreamingResponse:
+    async def chat(conversation: schemas.Conversation) -> StreamingResponse:
         """Answers the last message, as server-sent events: text pieces, then sources, then done."""
-        return await talks.answer(request)
+        return talks.answer(conversation)
 
-    @service.post(
-        "/api/feedback",
-        response_model=schemas.Kept,
-        responses=schemas.failures(400, 408, 413, 422, 429, 503),
-        openapi_extra=schemas.form(
-            label="the species that it is", named="what `/api/predict` said", probability="that it gave, 0 to 1"
-        ),
-    )
-    async def feedback(request: Request) -> dict[str, str]:
+    @uploading.post("/api/feedback", responses=schemas.failures(400, 408, 413, 422, 429, 503))
+    async def feedback(
+        file: schemas.Picture,
+        label: Annotated[str, Form(description="the species that it is")],
+        named: Annotated[str, Form(description="the species that `/api/predict` answered")] = "",
+        probability: Annotated[float | None, Form(ge=0, le=1, description="the probability that it answered")] = None,
+    ) -> schemas.Kept:
         """Keeps what a visitor says the butterfly on the picture in the field `file` is: `label`."""
-        with room.of_request() as take:
-            form = await uploads.read_form(request, settings.max_upload_bytes, settings.upload_seconds, take)
-            named = form.fields.get("named", "")
-            given = form.fields.get("probability", "")
-            try:
-                probability = float(given) if given else None
-                if named and named not in classifier.species:
-                    raise ValueError("named is no species of this model")
-                if probability is not None and not 0 <= probability <= 1:
-                    raise ValueError("probability is not between 0 and 1")
-                sha256 = await asyncio.to_thread(
-                    parts.feedback.add, form.data, form.filename, form.fields.get("label", ""), named, probability
-                )
-            except ValueError as error:
-                raise HTTPException(422, str(error)) from error
-            except (sqlite3.Error, OSError) as error:
-                # The disk is full, the file is read-only or held by another program.
-                log_error("feedback", error)
-                raise HTTPException(
-                    503, "feedback cannot be kept now; try again later", {"retry-after": "60"}
-                ) from error
+        if named and named not in classifier.species:
+            raise HTTPException(422, "named is no species of this model")
+        add, data = parts.feedback.add, await file.read()
+        try:
+            sha256 = await asyncio.to_thread(add, data, file.filename or "", label, named, probability)
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+        except (sqlite3.Error, OSError) as error:
+            # The disk is full, the file is read-only or held by another program.
+            log_error("feedback", error)
+            raise HTTPException(503, "feedback cannot be kept now; try again later", {"retry-after": "60"}) from error
         metrics.feedback.inc()
-        return {"sha256": sha256}
+        return schemas.Kept(sha256=sha256)
 
+    locks = [Depends(schemas.Basic()), Depends(schemas.Bearer())] if parts.password else None
+    for router in (reading, uploading, talking):
+        service.include_router(router, dependencies=locks)
     return service

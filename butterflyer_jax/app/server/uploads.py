@@ -1,16 +1,19 @@
-"""Reads what a browser uploads, into memory alone and within limits."""
+"""Bodies of requests, read into memory alone and within limits of size, memory and time."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from fastapi import HTTPException, Request
-from starlette.datastructures import UploadFile
+from fastapi import HTTPException, Request, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
+
+from butterflyer_jax.app.server.metrics import LEFT
 
 Take: TypeAlias = Callable[[int], None]
 
@@ -20,24 +23,15 @@ MAX_FIELD_BYTES = 4096
 FORM_BYTES = 16 << 10
 
 
-@dataclass(frozen=True)
-class Form:
-    """A picture file that was sent, its name, and the fields beside it."""
-
-    data: bytes
-    filename: str
-    fields: dict[str, str] = field(default_factory=dict)
-
-
 class Room:
-    """The memory that bodies of requests may take, all together."""
+    """The memory that the bodies of all requests may take together."""
 
     def __init__(self, num_bytes: int) -> None:
         self.free = num_bytes
 
     @contextlib.contextmanager
     def of_request(self) -> Iterator[Take]:
-        """Yields what a request takes its bytes with, and gives them back when it has been answered."""
+        """Yields the function that takes bytes for a request; they are given back when it has been answered."""
         taken = 0
 
         def take(num_bytes: int) -> None:
@@ -53,67 +47,91 @@ class Room:
             self.free += taken
 
 
-async def read_form(request: Request, max_bytes: int, seconds: float, take: Take) -> Form:
-    """Returns the multipart form of a request, with one file `file`.
+class BoundedRequest(Request):
+    """A request whose body is refused when it is too large, comes too slowly, or finds no memory.
 
-    Raises:
-      HTTPException: 400 it is no such form, 408 it takes longer than `seconds`, 413 it is larger than `max_bytes`, 503
-        there is no room for it.
+    Its errors: 400 no form that can be read, 408 too slow, 413 too large, 503 no memory for it.
     """
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise HTTPException(400, "send multipart/form-data with a field file")
-    body = _bounded(request, max_bytes + FORM_BYTES, _too_large(max_bytes), take)
-    parser = MultiPartParser(request.headers, body, max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
-    # Or uploads of more than a megabyte pass through a file on the disk.
-    parser.spool_max_size = max_bytes + FORM_BYTES
-    async with _in_time(seconds):
+
+    def __init__(self, request: Request, max_bytes: int, seconds: float, take: Take) -> None:
+        super().__init__(request.scope, request.receive)
+        self._max_bytes, self._seconds, self._take = max_bytes, seconds, take
+
+    async def body(self) -> bytes:
+        """Returns the whole body."""
+        if not hasattr(self, "_body"):
+            async with self._in_time():
+                self._body = b"".join([chunk async for chunk in self._bounded(self._max_bytes)])
+        return self._body
+
+    def form(self, **_: Any) -> Any:
+        """Returns the multipart form, which is kept in memory; an awaitable."""
+        return self._read_form()
+
+    async def _read_form(self) -> FormData:
+        if not self.headers.get("content-type", "").startswith("multipart/form-data"):
+            raise HTTPException(400, "send multipart/form-data with a field file")
+        body = self._bounded(self._max_bytes + FORM_BYTES)
+        parser = MultiPartParser(self.headers, body, max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
+        # Otherwise an upload of more than a megabyte passes through a file on the disk.
+        parser.spool_max_size = self._max_bytes + FORM_BYTES
+        async with self._in_time():
+            try:
+                form = await parser.parse()
+            except (MultiPartException, KeyError, ValueError) as error:
+                raise HTTPException(400, f"no form that can be read: {error}") from error
+        for value in form.values():
+            if not isinstance(value, str) and (value.size or 0) > self._max_bytes:
+                raise self._too_large()
+        return form
+
+    async def _bounded(self, max_bytes: int) -> AsyncGenerator[bytes, None]:
+        declared = self.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > max_bytes:
+            raise self._too_large()
+        total = 0
+        async for chunk in self.stream():
+            total += len(chunk)
+            if total > max_bytes:
+                raise self._too_large()
+            self._take(len(chunk))
+            yield chunk
+
+    def _too_large(self) -> HTTPException:
+        return HTTPException(413, f"larger than {self._max_bytes / 2**20:.3g} MiB")
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
         try:
-            form = await parser.parse()
-        except (MultiPartException, KeyError, ValueError) as error:
-            raise HTTPException(400, f"no form that can be read: {error}") from error
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        raise HTTPException(400, "send a picture in the field file")
-    data = await file.read()
-    if len(data) > max_bytes:
-        raise _too_large(max_bytes)
-    fields = {name: value for name, value in form.items() if isinstance(value, str)}
-    return Form(data, file.filename or "", fields)
+            async with asyncio.timeout(self._seconds):
+                yield
+        except TimeoutError as error:
+            raise HTTPException(408, f"the upload took longer than {self._seconds:.0f} s") from error
+        except ClientDisconnect as error:
+            # Nobody reads the answer; it is for the log.
+            raise HTTPException(LEFT) from error
 
 
-async def read_body(request: Request, max_bytes: int, seconds: float, take: Take) -> bytes:
-    """Returns the body of a request.
+def bounded_route(room: Room, max_bytes: int, seconds: float) -> type[APIRoute]:
+    """Returns a class of FastAPI routes that read their requests within these limits.
 
-    Raises:
-      HTTPException: 408 it takes longer than `seconds`, 413 it is larger than `max_bytes`, 503 there is no room for it.
+    Args:
+      room: the memory that bodies share.
+      max_bytes: limit of a body, and of the file in a form.
+      seconds: time limit for sending a body.
     """
-    async with _in_time(seconds):
-        return b"".join([chunk async for chunk in _bounded(request, max_bytes, _too_large(max_bytes), take)])
 
+    class BoundedRoute(APIRoute):
+        """A route that reads its request within limits."""
 
-async def _bounded(
-    request: Request, max_bytes: int, too_large: HTTPException, take: Take
-) -> AsyncGenerator[bytes, None]:
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes:
-        raise too_large
-    total = 0
-    async for chunk in request.stream():
-        total += len(chunk)
-        if total > max_bytes:
-            raise too_large
-        take(len(chunk))
-        yield chunk
+        def get_route_handler(self) -> Callable[[Request], Any]:
+            handle = super().get_route_handler()
 
+            async def handle_bounded(request: Request) -> Response:
+                with room.of_request() as take:
+                    response: Response = await handle(BoundedRequest(request, max_bytes, seconds, take))
+                    return response
 
-def _too_large(max_bytes: int) -> HTTPException:
-    return HTTPException(413, f"larger than {max_bytes / 2**20:.3g} MiB")
+            return handle_bounded
 
-
-@contextlib.asynccontextmanager
-async def _in_time(seconds: float) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise HTTPException(408, f"the upload took longer than {seconds:.0f} s") from error
+    return BoundedRoute

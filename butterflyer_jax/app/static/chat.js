@@ -77,7 +77,8 @@ export function startChat(about) {
   async function stream(conversation, answer) {
     let response;
     try {
-      response = await fetch("api/chat", { method: "POST", body: JSON.stringify(conversation) });
+      const headers = { "content-type": "application/json" };
+      response = await fetch("api/chat", { method: "POST", headers, body: JSON.stringify(conversation) });
     } catch {
       throw new Error("no connection");
     }

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -143,10 +142,3 @@ def test_a_folder_without_species_is_refused(tmp_path: Path) -> None:
         base_lib.load(extra=tmp_path / "nowhere")
     with pytest.raises(UserError, match="no such file of topics"):
         base_lib.problems(topics=tmp_path / "topics.yaml")
-
-
-def test_without_pyyaml_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, invented())
-    monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(UserError, match="install the extra app"):
-        base_lib.load(tmp_path)

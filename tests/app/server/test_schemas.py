@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from starlette.testclient import TestClient
 
@@ -17,15 +18,19 @@ def test_openapi_tells_of_forms_answers_and_errors(tmp_path: Path) -> None:
     schemas, paths = told.json()["components"]["schemas"], told.json()["paths"]
     assert set(re.findall(r'"#/components/schemas/(\w+)"', told.text)) <= schemas.keys()
     assert set(re.findall(r'"\$ref":"(?!#/components/schemas/)', told.text)) == set()
-    assert told.json()["security"] == [{"basic": []}, {"bearer": []}]
+    schemes = told.json()["components"]["securitySchemes"]
+    assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {"Basic": "basic", "Bearer": "bearer"}
 
     predict = paths["/api/predict"]["post"]
     assert predict["parameters"][0]["name"] == "heat_map"
-    form = predict["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert form["properties"]["file"]["format"] == "binary"
+    assert predict["security"] == paths["/api/chat"]["post"]["security"] == [{"Basic": []}, {"Bearer": []}]
+
+    def form(route: Any) -> Any:
+        return schemas[route["requestBody"]["content"]["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]]
+
+    assert form(predict)["properties"]["file"]["type"] == "string"
     assert {"verdict", "species", "top5", "sha256"} <= schemas["Prediction"]["properties"].keys()
-    feedback = paths["/api/feedback"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert feedback["required"] == ["file", "label"]
+    assert form(paths["/api/feedback"]["post"])["required"] == ["file", "label"]
     chat = paths["/api/chat"]["post"]
     assert chat["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/Conversation")
     assert list(chat["responses"]["200"]["content"]) == ["text/event-stream"]
