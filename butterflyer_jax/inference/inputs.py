@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import raw_zip, zip_reader
-from butterflyer_jax.data.ingest.raw_zip import PHOTO_SUFFIXES
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import files as storage
 from butterflyer_jax.storage import paths, remote
 
 LIST = "-"
@@ -47,7 +48,7 @@ class Member(Picture):
 
     archive: str
     member: zip_reader.Member
-    encrypted: bool
+    unreadable: str
 
     def read(self) -> bytes:
         """Returns the picture file.
@@ -55,8 +56,8 @@ class Member(Picture):
         Raises:
           OSError: it is damaged or encrypted, or the zip cannot be read.
         """
-        if self.encrypted:
-            raise OSError("not readable in the zip: encrypted")
+        if self.unreadable:
+            raise OSError(f"not readable in the zip: {self.unreadable}")
         try:
             with _as_os_errors(), remote.telling(self.archive):
                 return zip_reader.MemberReader(self.archive, [self.member]).read(self.member)
@@ -146,7 +147,7 @@ def _of_name(name: str) -> Iterator[Picture]:
     if not exists and any(letter in name for letter in _PATTERN):
         yield from _matching(name)
     elif exists and path.is_dir():
-        found = sorted(file for file in _files_below(path) if Path(file).suffix.lower() in PHOTO_SUFFIXES)
+        found = sorted(file for file in _files_below(path) if _is_image(file))
         if not found:
             yield Nothing(name, "no pictures in it")
         # As the user named the folder.
@@ -156,6 +157,16 @@ def _of_name(name: str) -> Iterator[Picture]:
         yield from _in_zip(name)
     else:
         yield Picture(name)
+
+
+def _is_image(file: str) -> bool:
+    """Returns whether a file is an image: by its suffix, else by its content."""
+    if Path(file).suffix.lower() in image_format.SUFFIXES:
+        return True
+    try:
+        return image_format.sniff(storage.read_range(file, 0, image_format.HEAD_BYTES)) is not None
+    except OSError:
+        return False
 
 
 def _files_below(folder: Any) -> Iterator[str]:
@@ -176,7 +187,7 @@ def _matching(name: str) -> Iterator[Picture]:
         found = sorted(filesystem.unstrip_protocol(file) for file in filesystem.glob(inner))
     else:
         found = sorted(glob.glob(os.path.expanduser(name), recursive=True))  # noqa: PTH111, PTH207
-    files = [file for file in found if Path(file).suffix.lower() in PHOTO_SUFFIXES]
+    files = [file for file in found if _is_image(file)]
     if not files:
         yield Nothing(name, "no pictures match" if found else "nothing matches")
     yield from map(Picture, files)
@@ -186,17 +197,14 @@ def _in_zip(name: str) -> Iterator[Picture]:
     location = os.fspath(paths.path(name))
     try:
         with raw_zip.open_zip(location) as opened:
-            infos = sorted((info for info in opened.infolist() if not info.is_dir()), key=lambda info: info.filename)
+            names = {info.filename: info for info in opened.infolist() if not info.is_dir()}
+            candidates = {name: info for name, info in sorted(names.items()) if not name.startswith("__MACOSX/")}
+            images = raw_zip.find_images(opened, candidates)
     except (OSError, UserError) as error:
         yield Nothing(name, f"no zip that can be read: {error}")
         return
-    wanted = [
-        info
-        for info in infos
-        if Path(info.filename).suffix.lower() in PHOTO_SUFFIXES and not info.filename.startswith("__MACOSX/")
-    ]
-    if not wanted:
+    if not images:
         yield Nothing(name, "no pictures in it")
-    for info in wanted:
-        member = raw_zip.member(info.filename, "", None, info)
-        yield Member(f"{name}/{info.filename}", location, member, bool(info.flag_bits & raw_zip.ENCRYPTED))
+    for image in images:
+        member = raw_zip.member(image, "", None, candidates[image])
+        yield Member(f"{name}/{image}", location, member, zip_reader.why_unreadable(candidates[image]))

@@ -6,7 +6,7 @@ import io
 import tempfile
 import warnings
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data.ingest import raw_zip, runners, workspace
 from butterflyer_jax.data.ingest.manifest import Collection
-from butterflyer_jax.data.ingest.raw_zip import PHOTO_SUFFIXES
+from butterflyer_jax.storage import paths
 from tests.conftest import encode, make_photo
 
 CONFIG = BuildConfig(image_size=16, max_reject_fraction=1.0, max_pixels=100_000)
@@ -98,7 +98,7 @@ def zips(draw: st.DrawFn) -> bytes:
 def build(path: Path) -> Collection:
     with raw_zip.open_zip(path) as raw:
         listing = raw_zip.read_listing(raw)
-    folder = workspace.storage.path(path.parent) / "work"
+    folder = paths.path(path.parent) / "work"
     return workspace.prepare_photos(folder, path, listing, CONFIG, runners.LocalEngine())
 
 
@@ -128,15 +128,11 @@ def test_nothing_is_lost_and_nothing_crashes() -> None:
 
 def check_photos(path: Path, photos: Collection) -> None:
     with zipfile.ZipFile(path) as raw:
-        # As the listing reads them: a changed byte may change how a name is meant.
-        inside = [PurePosixPath(raw_zip._name(info)) for info in raw.infolist() if not info.is_dir()]
-    pictures_in = [
-        name
-        for name in inside
-        if name.suffix.lower() in PHOTO_SUFFIXES and not name.name.startswith(".") and "__MACOSX" not in name.parts
-    ]
+        # As the listing reads them: a changed byte may change a name, and of two equal ones the last counts.
+        inside = {raw_zip._name(info): info for info in raw.infolist() if not info.is_dir()}
+        pictures_in = [name for name in raw_zip.find_images(raw, inside) if not raw_zip._is_clutter(name)]
     assert len(photos.photos) + len(photos.rejects) == len(pictures_in)
-    assert {photo.photo_id for photo in photos.photos} <= set(map(str, pictures_in))
+    assert {photo.photo_id for photo in photos.photos} <= set(pictures_in)
     assert len({photo.photo_id for photo in photos.photos}) == len(photos.photos)
     assert all(reject.reason for reject in photos.rejects)
     for photo in photos.photos:

@@ -11,21 +11,20 @@ import os
 import re
 import struct
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import IO
 
-from butterflyer_jax.data.ingest import labels
+from butterflyer_jax.data import image_format
+from butterflyer_jax.data.ingest import labels, zip_reader
 from butterflyer_jax.data.ingest.split import SPLIT_NAMES
 from butterflyer_jax.data.ingest.zip_reader import Member
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import files as storage
 from butterflyer_jax.storage import paths
 
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-
-ENCRYPTED = 0x1
 _UTF8_NAME = 0x800
 _WINDOWS = 0
 
@@ -92,22 +91,30 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
         raise UserError(f"{location} is a folder, not a zip")
     try:
         # By name where that is possible: the zip then closes the file.
-        return _BucketZip(location.open("rb")) if paths.is_remote(location) else zipfile.ZipFile(os.fspath(location))
+        name = os.fspath(location)
+        opened = _BucketZip(location.open("rb"), name) if paths.is_remote(location) else zipfile.ZipFile(name)
     # ValueError: text that is none; a file of a bucket that is too short for a zip.
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
-        raise UserError(f"{location} is no zip, or a damaged one: {error}") from error
+        head = storage.read_range(location, 0, zip_reader.ARCHIVE_HEAD_BYTES)
+        raise UserError(f"{location} is {zip_reader.why_no_zip(head)} ({error})") from error
+    split = zip_reader.check_not_split(opened.infolist())
+    if split:
+        opened.close()
+        raise UserError(f"{location} is {split}")
+    return opened
 
 
 class _BucketZip(zipfile.ZipFile):
     """A zip that closes the file it is read from."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], location: str) -> None:
         self._file = file
         try:
             super().__init__(file)
         except BaseException:
             file.close()
             raise
+        self.filename = location
 
     def close(self) -> None:
         """Closes both."""
@@ -122,27 +129,20 @@ def read_listing(archive: zipfile.ZipFile) -> Listing:
       UserError: no photograph in it, or a CSV that cannot be read.
     """
     files = [info for info in archive.infolist() if not info.is_dir()]
+    # Of members of one name the last one counts, as it does for every program that unpacks.
+    latest = {name: info for name, info in ((_name(info), info) for info in files) if not _is_clutter(name)}
+    tables = {name: info for name, info in latest.items() if PurePosixPath(name).suffix.lower() == ".csv"}
     photos: dict[str, zipfile.ZipInfo] = {}
-    tables: dict[str, zipfile.ZipInfo] = {}
     rejects: list[Reject] = []
-    for info in files:
-        name = _name(info)
-        path = PurePosixPath(name)
-        if _is_clutter(path):
-            continue
-        if path.suffix.lower() == ".csv":
-            tables[name] = info
-        elif path.suffix.lower() in PHOTO_SUFFIXES:
-            reason = "a second member of the same name" if name in photos else _unusable(info, name)
-            if reason:
-                rejects.append(Reject(name, reason))
-            else:
-                photos[name] = info
+    for name in find_images(archive, {name: info for name, info in latest.items() if name not in tables}):
+        reason = _unusable(latest[name], name)
+        if reason:
+            rejects.append(Reject(name, reason))
+        else:
+            photos[name] = latest[name]
     num_ignored = len(files) - len(photos) - len(rejects)
     if not photos and not rejects:
-        raise UserError(
-            f"no photographs in {archive.filename or 'the zip'} (looked for {', '.join(sorted(PHOTO_SUFFIXES))})"
-        )
+        raise UserError(f"no photographs in {archive.filename or 'the zip'}: no file in it is an image")
 
     missing: list[Reject] = []
     rows = labels.read_rows(archive, tables)
@@ -165,8 +165,9 @@ def read_listing(archive: zipfile.ZipFile) -> Listing:
 
 def _name(info: zipfile.ZipInfo) -> str:
     """Returns a member's path as its author wrote it, whichever program packed it."""
-    name = info.filename
-    if not info.flag_bits & _UTF8_NAME:
+    unicode_path = zip_reader.unicode_path(info)
+    name = unicode_path or info.filename
+    if not unicode_path and not info.flag_bits & _UTF8_NAME:
         # macOS packs UTF-8 without saying so, and Python then reads the code page of the first PC.
         try:
             name = name.encode("cp437").decode("utf-8")
@@ -182,7 +183,16 @@ def member(name: str, species: str, split: str | None, info: zipfile.ZipInfo) ->
     return Member(name, species, split, *place)
 
 
-def _is_clutter(path: PurePosixPath) -> bool:
+def find_images(archive: zipfile.ZipFile, infos: Mapping[str, zipfile.ZipInfo]) -> list[str]:
+    """Returns the names of the images: by their suffix, the others by their content."""
+    unknown = [name for name in infos if PurePosixPath(name).suffix.lower() not in image_format.SUFFIXES]
+    heads = zip_reader.read_heads(archive, [infos[name] for name in unknown], image_format.HEAD_BYTES)
+    others = {name for name, head in zip(unknown, heads, strict=True) if not image_format.sniff(head)}
+    return [name for name in infos if name not in others]
+
+
+def _is_clutter(name: str) -> bool:
+    path = PurePosixPath(name)
     hidden = any(part.startswith(".") and part != ".." for part in path.parts)
     return hidden or "__MACOSX" in path.parts or path.name.lower() == "thumbs.db"
 
@@ -190,11 +200,7 @@ def _is_clutter(path: PurePosixPath) -> bool:
 def _unusable(info: zipfile.ZipInfo, name: str) -> str:
     if name.startswith("/") or ".." in PurePosixPath(name).parts or re.match("[A-Za-z]:", name):
         return "name climbs out of the folder"
-    if info.flag_bits & ENCRYPTED:
-        return "encrypted"
-    if info.file_size == 0:
-        return "zero bytes"
-    return ""
+    return zip_reader.why_unreadable(info) or ("" if info.file_size else "zero bytes")
 
 
 def _fingerprint(files: Sequence[zipfile.ZipInfo]) -> str:

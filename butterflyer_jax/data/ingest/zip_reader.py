@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from butterflyer_jax.storage import files
+from butterflyer_jax.storage import files, paths
 
 # What a member may unpack to: 100 megapixels that nothing packs take 300 MB.
 MAX_MEMBER_BYTES = 320 << 20
@@ -23,6 +26,27 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 # Names and extra fields between header and data are shorter, or cost a second read.
 _USUAL_GAP = 1024
+
+_READ_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+# https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.5
+_OTHER_METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 93: "Zstandard", 95: "XZ", 96: "JPEG", 98: "PPMd"}
+_AES = 99
+_ENCRYPTED = 0x1
+_UTF8_NAME = 0x800
+_UNICODE_PATH = 0x7075
+
+_ARCHIVES = (
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (0, b"\x1f\x8b", "a gzip file, such as a .tar.gz"),
+    (0, b"BZh", "a bzip2 file, such as a .tar.bz2"),
+    (0, b"\xfd7zXZ\0", "an xz file, such as a .tar.xz"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard file, such as a .tar.zst"),
+    (257, b"ustar", "a tar archive"),
+)
+ARCHIVE_HEAD_BYTES = 512
+# First bytes of remote members that are read at the same time.
+_HEAD_THREADS = 32
 
 
 class DamagedMember(ValueError):
@@ -44,6 +68,109 @@ class Member:
     num_bytes: int = 0
     method: int = zipfile.ZIP_STORED
     checksum: int = 0
+
+
+def why_unreadable(info: zipfile.ZipInfo) -> str:
+    """Returns why a member cannot be unpacked, judged by the zip's directory; "" if it can."""
+    if info.flag_bits & _ENCRYPTED or info.compress_type == _AES:
+        return "encrypted"
+    if info.compress_type not in _READ_METHODS:
+        method = _OTHER_METHODS.get(info.compress_type, f"compression method {info.compress_type}")
+        return f"packed with {method}: unpack the zip and give the folder, or pack it again with Deflate"
+    return ""
+
+
+def why_no_zip(head: bytes) -> str:
+    """Returns what a file that is no readable zip is instead, and what to do about it.
+
+    Args:
+      head: the file's first `ARCHIVE_HEAD_BYTES`.
+    """
+    for offset, signature, name in _ARCHIVES:
+        if head.startswith(signature, offset):
+            return f"{name}, not a zip: unpack it and give the folder, or pack the folder as a zip"
+    if head.startswith((b"PK\x07\x08", b"PK00PK")):
+        return "the first part of a split zip: join the parts with `zip -s 0 NAME.zip --out JOINED.zip`, or unpack them"
+    if head.startswith(b"PK\x03\x04"):
+        return (
+            "a zip whose end is missing: an incomplete copy (download it again), or the first of several parts "
+            "(join them: `cat NAME.zip.* > JOINED.zip`)"
+        )
+    return "no zip, or a damaged one"
+
+
+def check_not_split(infos: Sequence[zipfile.ZipInfo]) -> str:
+    """Returns what to do about a zip in several parts, of which a reader sees the last alone; "" for a whole zip."""
+    parts = max((info.volume for info in infos), default=0)
+    if not parts:
+        return ""
+    return (
+        f"the last part of a split zip ({parts} or more parts lie before it): join them with "
+        "`zip -s 0 NAME.zip --out JOINED.zip`, or unpack them and give the folder"
+    )
+
+
+def raw_name(info: zipfile.ZipInfo) -> bytes:
+    """Returns the bytes of a member's name, as they lie in the zip."""
+    return info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8_NAME else "cp437", "surrogateescape")
+
+
+def unicode_path(info: zipfile.ZipInfo) -> str | None:
+    """Returns a member's name from the Info-ZIP Unicode path field; None without one that belongs to this name.
+
+    WinRAR, 7-Zip and others write it. `zipfile` reads it from Python 3.12 on only.
+    """
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        field, extra = extra[4 : 4 + size], extra[4 + size :]
+        # A version, and the checksum of the name beside it: a program that renames may leave the field as it was.
+        if kind == _UNICODE_PATH and len(field) > 5 and field[0] == 1:
+            if struct.unpack_from("<L", field, 1)[0] == zlib.crc32(raw_name(info)):
+                with contextlib.suppress(UnicodeDecodeError):
+                    return field[5:].decode("utf-8")
+            return None
+    return None
+
+
+def read_heads(archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo], num_bytes: int) -> list[bytes]:
+    """Returns the first bytes of members; b"" for those that cannot be unpacked.
+
+    Args:
+      archive: the zip; of one in a bucket, whose `filename` is its URL, no other part is read.
+      infos: the members.
+      num_bytes: bytes of each.
+    """
+    location = archive.filename
+
+    def local(info: zipfile.ZipInfo) -> bytes:
+        with contextlib.suppress(Exception), archive.open(info) as file:
+            return file.read(num_bytes)
+        return b""
+
+    def remote(info: zipfile.ZipInfo) -> bytes:
+        size = _LOCAL_HEADER.size + _USUAL_GAP + min(info.compress_size, num_bytes)
+        return _head(files.read_range(str(location), info.header_offset, size), info, num_bytes)
+
+    if location is None or not paths.is_remote(location):
+        return [local(info) for info in infos]
+    with ThreadPoolExecutor(_HEAD_THREADS) as pool:
+        return list(pool.map(remote, infos))
+
+
+def _head(block: bytes, info: zipfile.ZipInfo, num_bytes: int) -> bytes:
+    """Returns the first bytes of a member, from the part of the zip that begins with its header."""
+    if len(block) < _LOCAL_HEADER.size or block[:4] != _LOCAL_SIGNATURE or why_unreadable(info):
+        return b""
+    _, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(block)
+    packed = block[_LOCAL_HEADER.size + name_bytes + extra_bytes :][: info.compress_size]
+    if info.compress_type == zipfile.ZIP_STORED:
+        return packed[:num_bytes]
+    if info.compress_type != zipfile.ZIP_DEFLATED:
+        return b""
+    with contextlib.suppress(zlib.error):
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, num_bytes)
+    return b""
 
 
 class MemberReader:

@@ -12,7 +12,7 @@ from butterflyer_jax import UserError
 from butterflyer_jax.data.ingest import raw_zip
 from butterflyer_jax.data.ingest.raw_zip import Listing, open_zip, read_listing
 from butterflyer_jax.data.ingest.zip_reader import MemberReader
-from tests.conftest import make_zip
+from tests.conftest import make_photo, make_zip
 
 
 def listing_of(path: Path, members: dict[str, bytes | str]) -> Listing:
@@ -88,10 +88,21 @@ def test_encrypted_and_doubled_members(tmp_path: Path) -> None:
     with open_zip(path) as opened:
         opened.infolist()[0].flag_bits |= 1
         listing = read_listing(opened)
-    assert {(r.member, r.reason) for r in listing.rejects} == {
-        ("A/1.jpg", "encrypted"),
-        ("A/2.jpg", "a second member of the same name"),
-    }
+    assert [(r.member, r.reason) for r in listing.rejects] == [("A/1.jpg", "encrypted")]
+    # As every program that unpacks it: the last one counts.
+    [member] = listing.members
+    assert MemberReader(path, [member]).read(member) == b"y"
+    assert (listing.num_files, listing.num_ignored) == (3, 1)
+
+
+def test_photos_are_known_by_their_content(tmp_path: Path) -> None:
+    photo = make_photo(1)
+    names = ["A/1.jpg_orig", "A/2", "A/3.jpg.1", "A/4.jpg ", "B/5.JPE", "B/6.MPO", "B/7.dat", "B/8.jpeg_large"]
+    raw = {"B/9.CR3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "B/10": b"8BPS\0\1", "B/11.nef": b"unknown"}
+    others = {"A/notes.md": b"BMW", "A/12.mov": b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "A/13.bin": b"\0\1"}
+    listing = listing_of(tmp_path, dict.fromkeys(names, photo) | raw | others)
+    assert {member.name for member in listing.members} == {*names, *raw}
+    assert listing.num_ignored == 3
 
 
 def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
