@@ -99,7 +99,7 @@ def _service(run: str, max_batch: int) -> Iterator[int]:
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        found = re.search(r"^ready: .*:(\d+)$", log.read_text(), re.MULTILINE)
+        found = re.search(r'"ready": ".*:(\d+)"', log.read_text())
         if found:
             return int(found[1])
         time.sleep(0.1)

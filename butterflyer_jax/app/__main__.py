@@ -1,4 +1,4 @@
-"""The application: a page that names a butterfly on a photograph, tells about it, and answers questions.
+"""The application: a page that names the butterfly on a photograph, shows facts about it, and answers questions.
 
     python -m butterflyer_jax.app --run runs/first
     python -m butterflyer_jax.app --model runs/first/export/model.onnx --port 8000
@@ -18,6 +18,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -63,18 +64,20 @@ def main(argv: Sequence[str]) -> None:
     from butterflyer_jax.app.feedback import FeedbackStore, KeptPhotographs
     from butterflyer_jax.app.identify import Identifier
     from butterflyer_jax.app.knowledge import base
-    from butterflyer_jax.app.server.service import Parts, create_service
+    from butterflyer_jax.app.server.service import Parts, create_service, make_decoder
 
     known = base.load(extra=args.species)
     answerer = answerers.make_answerer(os.environ, known)
-    identifier = Identifier(_classifier(args.run, args.model), settings.max_pixels)
+    classifier = _classifier(args.run, args.model)
+    identifier, decoder = Identifier(classifier), make_decoder(classifier, settings)
     kept = KeptPhotographs(args.keep_photographs, settings.max_kept_bytes) if args.keep_photographs else None
     feedback = FeedbackStore(args.feedback, kept)
     identifier.warm_up(settings.max_batch)
     # What the libraries made stays: to look through it for garbage takes 150 ms each time, in which everybody waits.
     gc.collect()
     gc.freeze()
-    parts = Parts(identifier, known, answerer, feedback, settings, password)
+    decoder.start()
+    parts = Parts(decoder, identifier, known, answerer, feedback, settings, password)
     _serve(create_service(parts), args.host, args.port, args.proxy, settings)
 
 
@@ -86,7 +89,9 @@ def _parser() -> cli.ArgumentParser:
     model.add_argument("--model", metavar="EXPORT", help="what butterflyer_jax.export wrote (no heat maps)")
     parser.add_argument("--host", default=LOOPBACK[0], help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="0 for a free one (default: %(default)s)")
-    parser.add_argument("--proxy", metavar="ADDRESS", help="of a proxy in front, whose word on who asks is believed")
+    parser.add_argument(
+        "--proxy", metavar="ADDRESS", help="address of a proxy in front, whose X-Forwarded headers are trusted"
+    )
     parser.add_argument("--species", metavar="FOLDER", help="knowledge of more species, files as in app/species")
     parser.add_argument(
         "--feedback", default="feedback.sqlite", metavar="FILE", help="keeps what visitors say (default: %(default)s)"
@@ -139,20 +144,33 @@ def _classifier(run: str | None, model: str | None) -> Classifier:
 
 
 def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Settings) -> None:
-    """Answers until SIGTERM or SIGINT; what is under way then ends first."""
+    """Answers until SIGTERM or SIGINT; requests under way then get their time to end."""
     import uvicorn
 
     from butterflyer_jax.app.server.connection import Connection
+    from butterflyer_jax.app.server.forwarded import Forwarded
+    from butterflyer_jax.app.server.metrics import log_as_json, log_line
 
     class Server(uvicorn.Server):
-        """Says where it listens, by its real port."""
+        """Shows its address, and ends in time after a signal."""
 
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
             if self.started:
                 chosen = self.servers[0].sockets[0].getsockname()[1]
                 shown = f"[{host}]" if ":" in host else host
-                say(f"ready: http://{shown}:{chosen}")
+                address = f"http://{shown}:{chosen}"
+                if sys.stderr.isatty():
+                    say(f"ready: {address}")
+                else:
+                    log_line(ready=address)
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            # Threads that wait for something, such as a language model, would hold up the end of the interpreter.
+            last = threading.Timer(settings.shutdown_seconds, os._exit, [0])
+            last.daemon = True
+            last.start()
+            super().handle_exit(sig, frame)
 
     def leave(*_: Any) -> NoReturn:
         sys.exit(0)
@@ -160,24 +178,25 @@ def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Sett
     # Uvicorn ends what is under way and then raises the signal again: to have been stopped is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
+    log_as_json()
+    Connection.trusted = frozenset(part.strip() for part in (proxy or "").split(","))
     config = uvicorn.Config(
-        service,
+        Forwarded(service, proxy) if proxy else service,
         http=Connection,
         host=host,
         port=port,
+        log_config=None,
         log_level="critical",
         access_log=False,
         server_header=False,
-        proxy_headers=proxy is not None,
-        forwarded_allow_ips=proxy,
+        proxy_headers=False,
         timeout_keep_alive=10,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
-        limit_concurrency=settings.max_waiting + 2 * settings.max_chats,
+        timeout_graceful_shutdown=max(1, settings.shutdown_seconds - 5),
     )
     try:
         Server(config).run()
     except SystemExit as error:
-        # Uvicorn's way to say that the address is taken; its own line went to the log.
+        # Uvicorn's way to report that the address is taken; its own line went to the log.
         if error.code:
             raise UserError(f"cannot listen on {host}:{port}: is another program there?") from error
         raise

@@ -1,17 +1,13 @@
-"""From picture files to names: what the page and the API answer for a batch of uploads."""
+"""From pixels to names: the answers of the page and the API for a batch of decoded uploads."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from butterflyer_jax.data import photo
 from butterflyer_jax.inference.ranking import rank
 
 # Calibrated: of names given with less, one in five or more is wrong.
@@ -47,23 +43,28 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True)
 class Upload:
-    """A picture file, and whether the heat map is wanted."""
+    """A decoded picture.
 
-    data: bytes
+    Attributes:
+      pixels: uint8 [image_size, image_size, 3], the network's input.
+      sha256: of the file, hexadecimal.
+      heat_map: whether the heat map is wanted.
+    """
+
+    pixels: np.ndarray
+    sha256: str
     heat_map: bool = False
 
 
 class Identifier:
     """Answers batches of uploads."""
 
-    def __init__(self, classifier: Classifier, max_pixels: int) -> None:
-        """Takes the network, and the largest picture that is decoded, in pixels."""
+    def __init__(self, classifier: Classifier) -> None:
+        """Takes the network."""
         self.classifier = classifier
-        self._max_pixels = max_pixels
-        self._threads = ThreadPoolExecutor(os.cpu_count(), "decode")
 
     def warm_up(self, max_batch: int) -> None:
-        """Compiles what every size of a batch needs, so that no visitor waits for it."""
+        """Compiles the network for every size of a batch, so that no visitor waits for it."""
         size = 1
         while size <= max_batch:
             images = np.zeros((size, *2 * (self.classifier.image_size,), 3), np.uint8)
@@ -74,30 +75,22 @@ class Identifier:
     def answer(self, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
         """Returns one answer an upload, in order.
 
-        A dict of sha256 (of the file), verdict (named, unsure, none), species, probability, top5 (species and
-        probability), probabilities (by species) and, where it was wanted and is known, heat_map: values (rows from 0
-        to 1) and crop_fraction (the side of the central square that they cover, of the short side). Of a file that is
-        no photograph, error alone.
+        A dict of sha256, verdict (named, unsure, none), species, probability, top5 (species and probability),
+        probabilities (by species) and, where it was wanted and is known, heat_map: values (rows from 0 to 1) and
+        crop_fraction (the side of the central square that they cover, of the short side).
         """
-        inputs = list(self._threads.map(self._load, uploads))
-        hashes = list(self._threads.map(_sha256, uploads))
-        good = [number for number, found in enumerate(inputs) if not isinstance(found, str)]
-        answers: list[dict[str, Any]] = [{"error": found} if isinstance(found, str) else {} for found in inputs]
-        if not good:
-            return answers
-        images = np.stack([inputs[number] for number in good])
+        images = np.stack([upload.pixels for upload in uploads])
         probabilities = self.classifier.probabilities(images)
-        for number, of_one in zip(good, probabilities, strict=True):
-            answers[number] = {"sha256": hashes[number], **self.describe(of_one)}
-        asked = [place for place, number in enumerate(good) if uploads[number].heat_map]
+        answers = [
+            {"sha256": upload.sha256, **self.describe(of_one)}
+            for upload, of_one in zip(uploads, probabilities, strict=True)
+        ]
+        asked = [number for number, upload in enumerate(uploads) if upload.heat_map]
         if asked:
             maps = self.classifier.heat_maps(images[asked], probabilities[asked].argmax(axis=1))
-            for place, heat in zip(asked, maps if maps is not None else [], strict=False):
+            for number, heat in zip(asked, maps if maps is not None else [], strict=False):
                 values = [[round(float(value), 3) for value in row] for row in heat]
-                answers[good[place]]["heat_map"] = {
-                    "values": values,
-                    "crop_fraction": self.classifier.crop_fraction,
-                }
+                answers[number]["heat_map"] = {"values": values, "crop_fraction": self.classifier.crop_fraction}
         return answers
 
     def describe(self, probabilities: np.ndarray) -> dict[str, Any]:
@@ -105,14 +98,3 @@ class Identifier:
         highest = float(probabilities.max())
         verdict = NONE if highest < self.classifier.threshold else NAMED if highest >= SURE else UNSURE
         return {"verdict": verdict, **rank(probabilities, self.classifier.species)}
-
-    def _load(self, upload: Upload) -> np.ndarray | str:
-        try:
-            image, _ = photo.load(upload.data, self.classifier.short_side, self._max_pixels)
-        except photo.PhotoError as error:
-            return str(error)
-        return photo.central_crop(image, self.classifier.crop_fraction, self.classifier.image_size)
-
-
-def _sha256(upload: Upload) -> str:
-    return hashlib.sha256(upload.data).hexdigest()

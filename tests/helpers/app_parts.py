@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from butterflyer_jax.app.chat.conversation import Identification, Message, Piece
 from butterflyer_jax.app.feedback import FeedbackStore
 from butterflyer_jax.app.identify import Identifier
 from butterflyer_jax.app.knowledge import base
-from butterflyer_jax.app.server.service import Parts
+from butterflyer_jax.app.server.decoder import Decoder
+from butterflyer_jax.app.server.service import Parts, work_of
 from butterflyer_jax.app.settings import Settings
 
 SPECIES = ("Monarch", "Green_Unknown", "Red Admiral")
@@ -60,10 +62,24 @@ class Echo:
         yield Piece(sources=(base.Source("A book", "A house", "https://example.org/book"),))
 
 
+class SharedDecoder(Decoder):
+    """A decoder whose processes outlive a service: each would take half a second to start."""
+
+    def close(self) -> None:
+        pass
+
+
+@functools.cache
+def decoder(**settings: Any) -> Decoder:
+    """Returns the decoder of these settings, shared by all tests."""
+    return SharedDecoder(work_of(Colours(), Settings(**settings)), 2, Settings().max_waiting, Settings().max_large)
+
+
 def make_parts(folder: Path, settings: Settings | None = None, **more: Any) -> Parts:
     settings = settings or Settings()
     made: dict[str, Any] = {
-        "identifier": Identifier(Colours(), settings.max_pixels),
+        "decoder": decoder(max_pixels=settings.max_pixels, decode_seconds=settings.decode_seconds),
+        "identifier": Identifier(Colours()),
         "knowledge": base.load(),
         "answerer": Echo(),
         "feedback": FeedbackStore(folder / "feedback.sqlite"),

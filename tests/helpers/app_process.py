@@ -46,7 +46,7 @@ def start(folder: Path, *arguments: object, env: Mapping[str, str] | None = None
 def _address(process: subprocess.Popen[str], log: Path) -> str:
     with log.open() as opened:
         text = ""
-        while not (found := re.search(r"^ready: (.*)$", text, re.MULTILINE)):
+        while not (found := re.search(r'"ready": "(.*)"', text)):
             ended = process.poll() is not None
             # Waits for what comes: a line, or the process's end.
             with contextlib.suppress(subprocess.TimeoutExpired):

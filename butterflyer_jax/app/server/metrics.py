@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 import traceback
@@ -114,7 +115,34 @@ class Watch:
 
 def log_error(what: str, error: BaseException) -> None:
     """Prints a line of JSON on an error of our own making."""
-    _to_stderr(json.dumps({"time": _now(), "failed": what, **_failure(error)}))
+    log_line(failed=what, **_failure(error))
+
+
+class JsonLines(logging.Formatter):
+    """Formats what libraries log as lines of JSON, without the texts that they may hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns one line."""
+        line = {
+            "time": _now(),
+            "logger": record.name,
+            "level": record.levelname,
+            "place": f"{record.pathname}:{record.lineno}",
+        }
+        return json.dumps(line)
+
+
+def log_as_json() -> None:
+    """Makes libraries log warnings and errors to stderr as lines of JSON."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.captureWarnings(True)
+
+
+def log_line(**fields: Any) -> None:
+    """Prints a line of JSON with the time and these fields."""
+    _to_stderr(json.dumps({"time": _now(), **fields}))
 
 
 def _failure(error: BaseException) -> dict[str, str]:

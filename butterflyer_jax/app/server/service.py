@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import importlib.metadata
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,17 +18,20 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from butterflyer_jax.app.chat.conversation import Answerer
 from butterflyer_jax.app.feedback import FeedbackStore
-from butterflyer_jax.app.identify import Identifier, Upload
+from butterflyer_jax.app.identify import Classifier, Identifier, Upload
 from butterflyer_jax.app.knowledge.base import Knowledge
 from butterflyer_jax.app.knowledge.facts import facts
 from butterflyer_jax.app.server import schemas
 from butterflyer_jax.app.server.access import Guard
 from butterflyer_jax.app.server.batching import Batcher, Full
 from butterflyer_jax.app.server.chat_stream import MAX_BYTES, Talks
+from butterflyer_jax.app.server.decode_worker import Work
+from butterflyer_jax.app.server.decoder import Decoder
 from butterflyer_jax.app.server.errors import add_error_answers
 from butterflyer_jax.app.server.metrics import Metrics, Watch, log_error
 from butterflyer_jax.app.server.uploads import Room, bounded_route
 from butterflyer_jax.app.settings import Settings
+from butterflyer_jax.data.photo import PhotoError
 
 STATIC = {
     "": ("page.html", "text/html; charset=utf-8"),
@@ -44,6 +49,7 @@ class Parts:
     """What a service is made of.
 
     Attributes:
+      decoder: reads pictures.
       identifier: names butterflies.
       knowledge: what is known of them.
       answerer: talks about them.
@@ -52,12 +58,32 @@ class Parts:
       password: that is asked for; None where only this machine can ask.
     """
 
+    decoder: Decoder
     identifier: Identifier
     knowledge: Knowledge
     answerer: Answerer
     feedback: FeedbackStore
     settings: Settings
     password: str | None = None
+
+
+def work_of(classifier: Classifier, settings: Settings) -> Work:
+    """Returns what a decoder makes of uploads for a network."""
+    return Work(
+        short_side=classifier.short_side,
+        crop_fraction=classifier.crop_fraction,
+        image_size=classifier.image_size,
+        max_pixels=settings.max_pixels,
+        large_pixels=settings.large_pixels,
+        seconds=settings.decode_seconds,
+        memory_bytes=settings.decode_memory_bytes,
+    )
+
+
+def make_decoder(classifier: Classifier, settings: Settings) -> Decoder:
+    """Returns the decoder of uploads for a network."""
+    num_workers = max(2, os.cpu_count() or 1)
+    return Decoder(work_of(classifier, settings), num_workers, settings.max_waiting, settings.max_large)
 
 
 def create_service(parts: Parts) -> FastAPI:
@@ -74,6 +100,7 @@ def create_service(parts: Parts) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        parts.decoder.close()
         batcher.close()
         talks.close()
 
@@ -137,14 +164,17 @@ def create_service(parts: Parts) -> FastAPI:
         """Names the butterfly on the picture in the field `file`; with `heat_map`, says where the network looked."""
         try:
             async with asyncio.timeout(settings.answer_seconds):
-                answer = await batcher(Upload(await file.read(), heat_map))
+                data = await file.read()
+                sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+                answer = await batcher(Upload(await parts.decoder(data), sha256, heat_map))
+        except PhotoError as error:
+            metrics.pictures.labels("unreadable").inc()
+            raise HTTPException(422, str(error)) from error
         except Full as error:
             raise HTTPException(503, "too many pictures at once; try again", {"retry-after": "2"}) from error
         except TimeoutError as error:
             raise HTTPException(504, f"no answer within {settings.answer_seconds:.0f} s") from error
-        metrics.pictures.labels(answer.get("verdict", "unreadable")).inc()
-        if "error" in answer:
-            raise HTTPException(422, answer["error"])
+        metrics.pictures.labels(answer["verdict"]).inc()
         return answer
 
     @reading.get(

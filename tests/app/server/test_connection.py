@@ -16,8 +16,8 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body"})
 
 
-async def talk(*sent: bytes) -> list[bytes]:
-    """Returns what a service says to each thing that is sent; the last is waited for until it hangs up."""
+async def listen() -> asyncio.Server:
+    """Returns a service on a free port."""
     config = uvicorn.Config(answer, http=connection.Connection, lifespan="off", log_level="critical")
     config.load()
     server = uvicorn.Server(config)
@@ -27,7 +27,12 @@ async def talk(*sent: bytes) -> list[bytes]:
     def make() -> connection.Connection:
         return connection.Connection(config, server.server_state, {})
 
-    listening = await loop.create_server(make, "127.0.0.1", 0)
+    return await loop.create_server(make, "127.0.0.1", 0)
+
+
+async def talk(*sent: bytes) -> list[bytes]:
+    """Returns what a service says to each thing that is sent; the last is waited for until it hangs up."""
+    listening = await listen()
     reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
     said = []
     async with asyncio.timeout(20):
@@ -53,3 +58,44 @@ def test_who_asks_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEADER_SECONDS", 10.0)
     last = REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     assert all(said.startswith(b"HTTP/1.1 204") for said in asyncio.run(talk(REQUEST, REQUEST, last)))
+
+
+async def crowd(count: int) -> list[bytes]:
+    """Opens so many connections that ask nothing; returns what those say that were closed, then an answer."""
+    listening = await listen()
+    address = listening.sockets[0].getsockname()
+    opened = [await asyncio.open_connection(*address) for _ in range(count)]
+    closed = [await reader.read() for reader, _ in opened[: count - 2]]
+    reader, writer = opened[-1]
+    writer.write(REQUEST)
+    closed.append(await reader.readuntil(b"\r\n\r\n"))
+    for _, each in opened:
+        each.close()
+    listening.close()
+    return closed
+
+
+@pytest.mark.parametrize("limit", ["MAX_IDLE", "MAX_CONNECTIONS"])
+def test_silent_connections_make_room_for_others(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, limit, 2)
+    *closed, answered = asyncio.run(asyncio.wait_for(crowd(8), 20))
+    assert closed == [b""] * 6
+    assert answered.startswith(b"HTTP/1.1 204")
+
+
+def test_a_proxy_may_hold_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MAX_IDLE", 1)
+    monkeypatch.setattr(connection.Connection, "trusted", frozenset({"127.0.0.1"}))
+
+    async def open_two() -> list[bytes]:
+        listening = await listen()
+        opened = [await asyncio.open_connection(*listening.sockets[0].getsockname()) for _ in range(3)]
+        said = []
+        for reader, writer in opened:
+            writer.write(REQUEST)
+            said.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.close()
+        listening.close()
+        return said
+
+    assert all(said.startswith(b"HTTP/1.1 204") for said in asyncio.run(asyncio.wait_for(open_two(), 20)))

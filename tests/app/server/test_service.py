@@ -52,7 +52,7 @@ def test_an_export_has_no_heat_map(ask: Any) -> None:
         def heat_maps(self, images: Any, labels: Any) -> None:
             return None
 
-    answer = predict(ask(identifier=Identifier(Export(), 10**6)), picture(), params={"heat_map": "true"}).json()
+    answer = predict(ask(identifier=Identifier(Export())), picture(), params={"heat_map": "true"}).json()
     assert answer["species"] == "Monarch"
     assert "heat_map" not in answer
 
@@ -107,7 +107,7 @@ def test_a_wrong_form_is_said_so(ask: Any, sent: dict[str, Any]) -> None:
 
 def test_concurrent_pictures_share_batches_and_get_their_own_answers(ask: Any) -> None:
     classifier = Colours()
-    client = ask(identifier=Identifier(classifier, 10**6))
+    client = ask(identifier=Identifier(classifier))
     colours = [ORANGE, GREEN] * 20
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda colour: predict(client, picture(colour)).json()["species"], colours))
@@ -131,7 +131,7 @@ class Stuck(Colours):
 
 def test_what_takes_too_long_is_given_up(ask: Any) -> None:
     stuck = Stuck()
-    client = ask(settings=Settings(answer_seconds=0.05), identifier=Identifier(stuck, 10**6))
+    client = ask(settings=Settings(answer_seconds=0.5), identifier=Identifier(stuck))
     response = predict(client, picture())
     stuck.go.set()
     assert response.status_code == 504
@@ -140,7 +140,7 @@ def test_what_takes_too_long_is_given_up(ask: Any) -> None:
 
 def test_more_than_can_wait_are_told_to_come_again(ask: Any) -> None:
     stuck = Stuck()
-    client = ask(settings=Settings(max_waiting=1), identifier=Identifier(stuck, 10**6))
+    client = ask(settings=Settings(max_waiting=1), identifier=Identifier(stuck))
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(predict, client, picture())
         assert stuck.begun.wait(60)
@@ -171,7 +171,7 @@ def test_who_sends_slowly_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_uploads_share_a_memory_that_is_given_back(ask: Any) -> None:
     stuck, data = Stuck(), picture(size=(40, 40), kind="BMP")
-    client = ask(settings=Settings(max_memory_bytes=2 * len(data)), identifier=Identifier(stuck, 10**6))
+    client = ask(settings=Settings(max_memory_bytes=2 * len(data)), identifier=Identifier(stuck))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(predict, client, data)
         assert stuck.begun.wait(60)
@@ -186,7 +186,7 @@ def test_uploads_share_a_memory_that_is_given_back(ask: Any) -> None:
 
 def test_a_warm_up_compiles_every_batch_that_can_come() -> None:
     classifier = Colours()
-    Identifier(classifier, 10**6).warm_up(32)
+    Identifier(classifier).warm_up(32)
     assert classifier.batches == [1, 2, 4, 8, 16, 32]
 
 

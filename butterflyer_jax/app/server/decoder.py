@@ -1,0 +1,165 @@
+"""Decodes uploads in worker processes, so that no file can hold up or bring down the service."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+
+from butterflyer_jax.app.server.batching import Full
+from butterflyer_jax.app.server.decode_worker import ERROR, LARGE, REQUEST, RESPONSE, Work
+from butterflyer_jax.data.photo import PhotoError
+
+# A picture that takes longer is decoded again among the large ones.
+BRIEF_SECONDS = 1.0
+# Of a process that its own timer has ended.
+TOO_SLOW = -getattr(signal, "SIGALRM", 0)
+
+
+class _Large(Exception):
+    """The picture has many pixels, or takes long."""
+
+
+class _Worker:
+    """A worker process; one thread uses it, any thread may end it."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Returns the process, a new one if the last one has ended."""
+        if self._process is None or self._process.poll() is not None:
+            line = [sys.executable, "-m", "butterflyer_jax.app.server.decode_worker", self._work.dumps()]
+            self._process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1)
+        return self._process
+
+    def decode(self, data: bytes, large: bool) -> np.ndarray:
+        """Returns uint8 [image_size, image_size, 3].
+
+        Raises:
+          PhotoError: the picture cannot be read, or not within the limits.
+          _Large: it is a large one, and `large` is not set.
+        """
+        process = self.start()
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(REQUEST.pack(large, len(data)) + data)
+            process.stdin.flush()
+            kind, size = RESPONSE.unpack(process.stdout.read(RESPONSE.size))
+            body = process.stdout.read(size)
+        except Exception as error:
+            # The process has ended; half a response is none.
+            process.kill()
+            code = process.wait()
+            if code == TOO_SLOW and not large:
+                raise _Large from error
+            raise PhotoError(self._reason(code)) from error
+        if kind == LARGE:
+            raise _Large
+        if kind == ERROR:
+            raise PhotoError(body.decode())
+        side = self._work.image_size
+        return np.frombuffer(body, np.uint8).reshape(side, side, 3)
+
+    def _reason(self, code: int) -> str:
+        if code == TOO_SLOW:
+            return f"decoding it takes longer than {self._work.seconds:g} s"
+        # Some decoders abort where they get no memory.
+        return f"decoding it fails, or takes more than {self._work.memory_bytes >> 20} MiB of memory"
+
+    def kill(self) -> None:
+        """Ends the process, whatever it does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+class _Lane:
+    """Workers that decode what is given to them in order; each thread has a worker of its own."""
+
+    def __init__(self, name: str, num_workers: int, max_waiting: int, work: Work) -> None:
+        self._work, self._max_waiting = work, max_waiting
+        self._threads = ThreadPoolExecutor(num_workers, name)
+        self._of_thread = threading.local()
+        self._workers: list[_Worker] = []
+        self._num_workers = num_workers
+        self.under_way = 0
+
+    async def decode(self, data: bytes, large: bool) -> np.ndarray:
+        if self.under_way >= self._max_waiting:
+            raise Full
+        self.under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._decode, data, large)
+        finally:
+            self.under_way -= 1
+
+    def start(self) -> None:
+        barrier = threading.Barrier(self._num_workers)
+
+        def start() -> None:
+            self._worker().start()
+            barrier.wait()
+
+        for started in [self._threads.submit(start) for _ in range(self._num_workers)]:
+            started.result()
+
+    def kill(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+
+    def _decode(self, data: bytes, large: bool) -> np.ndarray:
+        return self._worker().decode(data, large)
+
+    def _worker(self) -> _Worker:
+        if not hasattr(self._of_thread, "worker"):
+            self._of_thread.worker = _Worker(self._work)
+            self._workers.append(self._of_thread.worker)
+        worker: _Worker = self._of_thread.worker
+        return worker
+
+
+class Decoder:
+    """Decodes uploads; what takes long waits in a lane of its own, and nothing else waits for it."""
+
+    def __init__(self, work: Work, num_workers: int, max_waiting: int, max_large: int) -> None:
+        """Starts nothing yet.
+
+        Args:
+          work: what is made of an upload, with its limits.
+          num_workers: processes for pictures that are not large; one more decodes the large ones.
+          max_waiting: pictures that may wait or be decoded at a time.
+          max_large: large pictures that may wait or be decoded at a time.
+        """
+        brief = replace(work, seconds=min(work.seconds, BRIEF_SECONDS))
+        self._lane = _Lane("decode", num_workers, max_waiting, brief)
+        self._large = _Lane("decode large", 1, max_large, work)
+
+    async def __call__(self, data: bytes) -> np.ndarray:
+        """Returns the network's input, uint8 [image_size, image_size, 3].
+
+        Raises:
+          PhotoError: the picture cannot be read, or not within the limits.
+          Full: too many pictures wait already.
+        """
+        try:
+            return await self._lane.decode(data, large=False)
+        except _Large:
+            return await self._large.decode(data, large=True)
+
+    def start(self) -> None:
+        """Starts the processes, so that no visitor waits for that."""
+        self._lane.start()
+        self._large.start()
+
+    def close(self) -> None:
+        """Ends the processes, whatever they do; another call starts them again."""
+        self._lane.kill()
+        self._large.kill()
