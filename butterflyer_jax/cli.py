@@ -18,18 +18,17 @@ from typing import Any, NoReturn
 from butterflyer_jax.config import Config, describe
 from butterflyer_jax.errors import UserError
 
-USAGE_ERROR = 2
 INTERRUPTED = 130
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Runs a command's `main(argv)`; what the user can mend becomes one line on stderr and exit code 2."""
+    """Runs a command's `main(argv)`; a UserError becomes one line on stderr and its exit code."""
     _quieten_libraries()
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
     except UserError as error:
-        _fail(str(error))
+        _fail(str(error), error.exit_code)
     except BrokenPipeError:
         # The reader of our output left (`predict … | head`): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,9 +67,9 @@ def _quieten_pillow() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, exit_code: int = UserError.exit_code) -> NoReturn:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(USAGE_ERROR)
+    sys.exit(exit_code)
 
 
 class ArgumentParser(argparse.ArgumentParser):

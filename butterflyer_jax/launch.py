@@ -1,4 +1,4 @@
-"""Trains in the cloud: a custom job of Vertex AI on one machine with GPUs or several.
+"""Command that trains in the cloud: a custom job of Vertex AI on one machine with GPUs or several.
 
     python -m butterflyer_jax.launch --config configs/vgg16.py --input gs://BUCKET/data --output gs://BUCKET/run \\
       --image REGION-docker.pkg.dev/PROJECT/butterflyer/train [--gpu 8] [--hosts 4] [--spot] [--dry-run]
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from butterflyer_jax import cli
-from butterflyer_jax.cloud import estimate, machines, render, secret, vertex
+from butterflyer_jax.cloud import estimate, limits, machines, render, secret, vertex
 from butterflyer_jax.cloud.job import Job, custom_job, name_of
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
@@ -32,21 +32,38 @@ if TYPE_CHECKING:
 PROJECT_VARIABLES = ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
 # A manifest and a batch script run with what the cluster has: its own image, config and paths.
 SCRIPTS = {"kubernetes": "scripts/jobset.yaml", "slurm": "scripts/train.sbatch"}
+# Flags that another scheduler has no use for.
+OF_VERTEX = ("project", "wandb_secret", "no_wait")
+UNUSED = {
+    "vertex": (),
+    "kubernetes": OF_VERTEX,
+    "slurm": (
+        *OF_VERTEX,
+        "image",
+        "machine",
+        "accelerator",
+        "spot",
+        "disk_gib",
+        "service_account",
+        "label",
+        "no_restart",
+    ),
+}
 
 
 def launch(job: Job, client: Vertex, wait: bool = True) -> str:
     """Puts the job's config into the bucket and submits the job.
 
     Args:
-      job: what to train, and on what.
-      client: of Vertex AI.
+      job: training and its machines.
+      client: client of Vertex AI.
       wait: follow the job to its end.
 
     Returns:
-      Its name: projects/…/locations/…/customJobs/ID.
+      The job's name: projects/…/locations/…/customJobs/ID.
 
     Raises:
-      UserError: it was refused, or failed; the message says why.
+      UserError: the job was refused, or failed; the message has the reason.
     """
     client.upload(job.config_content, job.staged_config)
     name = client.submit(job)
@@ -60,13 +77,13 @@ def follow(client: Vertex, name: str, job: Job | None = None) -> None:
     """Follows a job to its end.
 
     Raises:
-      UserError: it did not end well.
+      UserError: the job failed or was cancelled.
     """
     try:
         state = client.follow(name, job)
     except KeyboardInterrupt:
         here = f"--project {client.project} --region {client.region}"
-        say(f"\nthe job goes on; follow it with --follow {name} {here}, or end it with --cancel {name} {here}")
+        say(f"\nthe job keeps running; follow it with --follow {name} {here}, or end it with --cancel {name} {here}")
         raise
     if state != "JOB_STATE_SUCCEEDED":
         raise UserError(f"the job ended as {state.removeprefix('JOB_STATE_').lower()}")
@@ -82,25 +99,37 @@ def parser() -> argparse.ArgumentParser:
     what = parser.add_argument_group("what to train")
     what.add_argument("--config", metavar="FILE", help="config file; its copy goes to the bucket, beside the run")
     what.add_argument("--input", metavar="gs://…", help="built data set or raw zip in a bucket, or fake")
-    what.add_argument("--output", metavar="gs://…", help="run folder; made, or gone on with")
+    what.add_argument("--output", metavar="gs://…", help="run folder; made, or resumed")
     what.add_argument("--image", metavar="ADDRESS", help="container image (see Dockerfile, target train)")
     where = parser.add_argument_group("on what")
-    where.add_argument("--on", default="vertex", choices=("vertex", *SCRIPTS), help="for whom (default: vertex)")
+    where.add_argument("--on", default="vertex", choices=("vertex", *SCRIPTS), help="scheduler (default: vertex)")
     where.add_argument("--machine", metavar="TYPE", help="machine type (default: the cheapest with these GPUs)")
     where.add_argument("--accelerator", metavar="TYPE", help=f"kind of GPU (default: {machines.DEFAULT_ACCELERATOR})")
     where.add_argument("--gpu", type=int, metavar="N", help="GPUs of a host (default: 1, or what --machine has)")
     where.add_argument("--hosts", type=int, default=1, metavar="N", help="hosts that train together (default: 1)")
-    where.add_argument("--spot", action="store_true", help="spare machines: cheaper, may be taken back; goes on then")
+    where.add_argument(
+        "--spot", action="store_true", help="spare machines: cheaper, may be taken back; the job then resumes"
+    )
     where.add_argument("--disk_gib", type=int, default=200, metavar="N", help="disk of a host, GiB (default: 200)")
     where.add_argument("--project", metavar="ID", help="Google Cloud project (default: GOOGLE_CLOUD_PROJECT)")
     where.add_argument("--region", default="us-central1", help="region (default: us-central1)")
     how = parser.add_argument_group("how")
-    how.add_argument("--name", help="of the job (default: butterflyer- and the name of the run folder)")
-    how.add_argument("--timeout_hours", type=float, default=24.0, metavar="H", help="ends the job (default: 24)")
-    how.add_argument("--no_restart", action="store_true", help="do not start again when a host is lost")
-    how.add_argument("--service_account", default="", metavar="EMAIL", help="whose rights the training has")
-    how.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="of the job, for bills; repeat")
-    how.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="for the training; repeat")
+    how.add_argument("--name", help="name of the job (default: butterflyer- and the name of the run folder)")
+    how.add_argument(
+        "--timeout_hours", type=float, default=24.0, metavar="H", help="time limit of the job, hours (default: 24)"
+    )
+    how.add_argument("--no_restart", action="store_true", help="do not restart when a host is lost")
+    how.add_argument("--service_account", default="", metavar="EMAIL", help="account whose rights the training has")
+    how.add_argument(
+        "--label", action="append", default=[], metavar="NAME=VALUE", help="label of the job, for bills; repeatable"
+    )
+    how.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="environment variable of the training; repeatable",
+    )
     how.add_argument(
         "--wandb_secret", default="", metavar="NAME", help="secret in Secret Manager with the key of Weights & Biases"
     )
@@ -132,11 +161,13 @@ def main(argv: Sequence[str]) -> None:
         print(_estimate(args, rest))
         return
     _require(args, "config", "input", "output", *(() if args.on == "slurm" else ("image",)))
+    _refuse_unused(args)
     if args.on != "vertex":
         job = _job(args, rest, "")
         command = f"python -m butterflyer_jax.launch {shlex.join(argv)}"
         print((render.jobset if args.on == "kubernetes" else render.sbatch)(job, command, SCRIPTS[args.on]), end="")
         return
+    machines.check_region(args.region)
     if args.dry_run:
         project = _known_project(args.project)
         if not project:
@@ -146,7 +177,7 @@ def main(argv: Sequence[str]) -> None:
         sys.stdout.flush()
         say(f"\nthe same by gcloud:\n\n{render.gcloud(job, project, args.region)}")
         return
-    # Before credentials are looked for: what is wrong with a job should be told at once.
+    # Before credentials are looked for: what is wrong with a job is reported at once.
     _job(args, rest, "PROJECT")
     client = connect(args.project, args.region)
     print(launch(_job(args, rest, client.project), client, wait=not args.no_wait))
@@ -173,8 +204,20 @@ def _require(args: argparse.Namespace, *names: str) -> None:
         raise UserError(f"the following arguments are required: {', '.join(missing)} (see --help)")
 
 
+def _refuse_unused(args: argparse.Namespace) -> None:
+    """Raises a UserError for a flag that the chosen scheduler would not see."""
+    defaults = parser()
+    for name in UNUSED[args.on]:
+        if getattr(args, name) != defaults.get_default(name):
+            advice = "; make the secret that the manifest's head shows" if name == "wandb_secret" else ""
+            raise UserError(f"--{name} has no effect with --on {args.on}: leave it out{advice}")
+
+
 def _known_project(flag: str | None) -> str | None:
-    return flag or next((os.environ[name] for name in PROJECT_VARIABLES if os.environ.get(name)), None)
+    project = flag or next((os.environ[name] for name in PROJECT_VARIABLES if os.environ.get(name)), None)
+    if project and not limits.PROJECT.fullmatch(project):
+        raise UserError(f"--project {project}: no project ID: 6 to 30 lower case letters, digits and hyphens")
+    return project
 
 
 def _job(args: argparse.Namespace, rest: Sequence[str], project: str) -> Job:
@@ -186,7 +229,9 @@ def _job(args: argparse.Namespace, rest: Sequence[str], project: str) -> Job:
         input=args.input,
         output=args.output,
         image=args.image or "",
-        machine=machines.pick(args.machine, args.accelerator, args.gpu),
+        machine=_slurm_node(args.gpu)
+        if args.on == "slurm"
+        else machines.pick(args.machine, args.accelerator, args.gpu),
         overrides=tuple(overrides),
         hosts=args.hosts,
         spot=args.spot,
@@ -198,8 +243,10 @@ def _job(args: argparse.Namespace, rest: Sequence[str], project: str) -> Job:
         environment=_pairs("--env", args.env),
         wandb_secret=secret.resource(args.wandb_secret, project),
     )
-    if args.on != "slurm":
-        job.check_cloud()
+    if args.on == "vertex":
+        job.check_vertex()
+    elif args.on == "kubernetes":
+        job.check_kubernetes()
     devices = job.hosts * job.machine.gpus * config.gradient_accumulation
     if config.batch_size % devices:
         raise UserError(
@@ -207,6 +254,14 @@ def _job(args: argparse.Namespace, rest: Sequence[str], project: str) -> Job:
             f"{job.machine.gpus} GPU(s), gradient_accumulation {config.gradient_accumulation}"
         )
     return job
+
+
+def _slurm_node(gpus: int | None) -> machines.Machine:
+    """Returns a node of a cluster, of which only the number of GPUs is known."""
+    count = 1 if gpus is None else gpus
+    if count < 1:
+        raise UserError(f"--gpu {count}: at least one")
+    return machines.Machine("node", "GPU", count, vcpus=0, memory_gib=0, usd_per_hour=0.0, spot_only=False)
 
 
 def _load(path: str, overrides: Sequence[str]) -> Config:

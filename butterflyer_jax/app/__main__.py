@@ -20,11 +20,11 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from butterflyer_jax import cli
 from butterflyer_jax.app.settings import Settings
+from butterflyer_jax.cloud import secret
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
 
@@ -119,15 +119,10 @@ def read_password(environment: Mapping[str, str]) -> str | None:
     """Returns the password that the environment gives; None without one.
 
     Raises:
-      UserError: its file cannot be read, or it is short.
+      UserError: its file cannot be read or is empty, or it is short.
     """
-    password, file = environment.get(PASSWORD, "").strip(), environment.get(f"{PASSWORD}_FILE", "")
-    if file and not password:
-        try:
-            password = Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read the password from {file}: {getattr(error, 'strerror', error)}") from error
-    if (password or file) and len(password) < MIN_PASSWORD:
+    password = secret.read(environment, PASSWORD)
+    if password and len(password) < MIN_PASSWORD:
         raise UserError(f"the password in {PASSWORD} has fewer than {MIN_PASSWORD} characters")
     return password or None
 

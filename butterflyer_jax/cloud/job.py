@@ -1,4 +1,4 @@
-"""A training job: what it runs and on what, and the CustomJob that says so to Vertex AI."""
+"""Training job: its command, its machines, and the CustomJob that describes it to Vertex AI."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from butterflyer_jax.cloud import limits
 from butterflyer_jax.cloud.machines import Machine
 from butterflyer_jax.errors import UserError
 
@@ -21,6 +22,8 @@ WANDB_SECRET = "WANDB_API_KEY_SECRET"
 SECRET_NAME = re.compile(r"KEY|TOKEN|PASSWORD|PASSWD|CREDENTIAL|SECRET", re.IGNORECASE)
 LABEL = re.compile(r"[a-z0-9_-]{0,63}")
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,60}[a-z0-9])?")
+# The longest name that is made of a run folder's: pods of 1,000 hosts can still be named after it.
+MADE_NAME = 45
 IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)+(:[\w.-]+|@sha256:[0-9a-f]{64})?|[\w.-]+(:[\w.-]+)?")
 
 
@@ -29,20 +32,20 @@ class Job:
     """A training on one machine or several.
 
     Attributes:
-      name: of lower case letters, digits and hyphens.
-      config: local config file; a copy of it goes to the bucket.
-      overrides: such as "optim.learning_rate=0.1".
-      input: what training reads, on gs:// or "fake".
+      name: lower case letters, digits and hyphens.
+      config: local config file, copied into the bucket.
+      input: data set on gs://, or "fake".
       output: run folder on gs://.
       image: address of the container image.
-      machine: of each host, with its GPUs.
-      hosts: machines that train together.
-      spot: take spare machines, which are cheaper and may be taken back; the job then starts again and goes on.
-      timeout_hours: after which the job is ended.
-      restart: start all hosts again when one was lost, and after internal errors.
+      machine: machine of each host, with its GPUs.
+      overrides: config fields such as "optim.learning_rate=0.1".
+      hosts: number of machines that train together.
+      spot: take spare machines, which are cheaper and may be taken back; the job then restarts and resumes.
+      timeout_hours: time limit of the job.
+      restart: restart all hosts when one is lost, and after internal errors.
       disk_gib: disk of each host.
-      service_account: whose rights the training has; empty for the project's default.
-      labels: of the job, for bills.
+      service_account: account whose rights the training has; empty for the default.
+      labels: labels of the job, for bills.
       environment: variables of the training.
       wandb_secret: resource of Secret Manager that holds the key of Weights & Biases, empty for none.
     """
@@ -65,21 +68,19 @@ class Job:
     wandb_secret: str = ""
 
     def __post_init__(self) -> None:
-        """Raises a UserError where the parts make no job."""
+        """Raises a UserError where no scheduler could run the job."""
         if not NAME.fullmatch(self.name):
             raise UserError(f"--name {self.name!r}: take lower case letters, digits and hyphens, at most 62")
         if self.hosts < 1:
             raise UserError(f"--hosts {self.hosts}: at least one")
-        if self.timeout_hours <= 0:
-            raise UserError(f"--timeout_hours {self.timeout_hours}: more than 0")
-        if self.disk_gib < 100:
-            raise UserError(f"--disk_gib {self.disk_gib}: at least 100")
-        if self.machine.spot_only and not self.spot:
-            raise UserError(f"{self.machine.words} cannot be had on demand: add --spot, or take a3-highgpu-8g")
+        limits.check_size("--timeout_hours", self.timeout_hours, limits.HOURS, "hours")
+        limits.check_size("--disk_gib", self.disk_gib, limits.DISK_GIB, "GiB")
         for name, value in self.labels.items():
             if not name or not name[0].isalpha() or not LABEL.fullmatch(name) or not LABEL.fullmatch(value):
                 raise UserError(f"--label {name}={value}: take lower case letters, digits, _ and -, at most 63")
-        for name in self.environment:
+        for name, value in self.environment.items():
+            if not limits.VARIABLE.fullmatch(name) or "\0" in value:
+                raise UserError(f"--env {name}: no name of an environment variable")
             if SECRET_NAME.search(name):
                 raise UserError(
                     f"--env {name}: a job's environment is no place for a secret, every reader of the project sees it; "
@@ -87,13 +88,30 @@ class Job:
                 )
 
     def check_cloud(self) -> None:
-        """Raises a UserError where the job could not run far from this machine's files."""
-        if not self.output.startswith("gs://"):
-            raise UserError(f"--output {self.output}: a job in the cloud keeps its run in a bucket: give gs://BUCKET/…")
-        if self.input != "fake" and not self.input.startswith("gs://"):
-            raise UserError(f"--input {self.input}: a job in the cloud reads from a bucket: give gs://BUCKET/…")
+        """Raises a UserError where the job could not run away from this machine's files."""
+        for flag, url in (("--output", self.output), ("--input", self.input)):
+            if flag == "--input" and url == "fake":
+                continue
+            if not url.startswith("gs://"):
+                raise UserError(f"{flag} {url}: a job in the cloud reads and writes a bucket: give gs://BUCKET/…")
+            limits.check_url(flag, url)
         if not IMAGE.fullmatch(self.image):
             raise UserError(f"--image {self.image!r} is no address of an image")
+
+    def check_vertex(self) -> None:
+        """Raises a UserError where Vertex AI would refuse the job."""
+        self.check_cloud()
+        if self.machine.spot_only and not self.spot:
+            raise UserError(f"{self.machine.words} cannot be had on demand: add --spot, or take a3-highgpu-8g")
+        if self.service_account and not limits.SERVICE_ACCOUNT.fullmatch(self.service_account):
+            raise UserError(f"--service_account {self.service_account}: give the e-mail address of an account")
+
+    def check_kubernetes(self) -> None:
+        """Raises a UserError where Kubernetes would refuse the job."""
+        self.check_cloud()
+        limits.check_kubernetes(
+            self.name, self.hosts, self.config, self.service_account, dict(self.labels), self.output
+        )
 
     @property
     def config_content(self) -> bytes:
@@ -157,6 +175,10 @@ def custom_job(job: Job) -> dict[str, Any]:
 
 
 def name_of(output: str) -> str:
-    """Returns a job name for a run folder."""
+    """Returns a job name for a run folder; a long one is cut and ends in a hash of the whole."""
     words = re.sub(r"[^a-z0-9]+", "-", output.rstrip("/").rsplit("/", 1)[-1].lower()).strip("-")
-    return f"butterflyer-{words}"[:62].rstrip("-")
+    name = f"butterflyer-{words}".rstrip("-")
+    if len(name) <= MADE_NAME:
+        return name
+    digest = hashlib.sha256(output.rstrip("/").encode()).hexdigest()[:6]
+    return f"{name[: MADE_NAME - 7].rstrip('-')}-{digest}"

@@ -1,4 +1,4 @@
-"""The machines of Vertex AI that have GPUs, from `machines.json`, cheapest first."""
+"""Machine types of Vertex AI that have GPUs, from `machines.json`, cheapest first."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Machine:
     """A machine type with its GPUs.
 
     Attributes:
-      machine: its name.
+      machine: name of the type.
       accelerator: name of its GPUs.
-      gpus: how many.
+      gpus: number of GPUs.
       vcpus: threads of its CPUs.
-      memory_gib: of the host.
-      usd_per_hour: list price, GPUs included, on demand.
+      memory_gib: memory of the host, GiB.
+      usd_per_hour: list price on demand, GPUs included, USD.
       spot_only: whether it cannot be had on demand.
     """
 
@@ -41,7 +41,7 @@ class Machine:
 
     @property
     def words(self) -> str:
-        """What a user calls it."""
+        """Type and GPUs, for messages."""
         return f"{self.machine} with {self.gpus} x {self.accelerator}"
 
     @property
@@ -78,6 +78,15 @@ def quota(accelerator: str, spot: bool) -> str:
 def regions(accelerator: str) -> list[str]:
     """Returns some regions that have such GPUs."""
     return _table()["accelerators"][accelerator]["regions"]
+
+
+def check_region(region: str) -> None:
+    """Raises a UserError where Google Cloud has no such region."""
+    known = _table()["regions"]
+    if region not in known:
+        close = difflib.get_close_matches(region, known, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(known)}"
+        raise UserError(f"--region {region} is none of Google Cloud's (table of {price_date()}): {hint}")
 
 
 def table() -> str:

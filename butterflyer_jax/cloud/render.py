@@ -1,65 +1,54 @@
-"""A training job in the words of other tools: gcloud, Kubernetes, Slurm."""
+"""Training job as other tools read it: gcloud commands, a JobSet of Kubernetes, a batch script of Slurm."""
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
+import jinja2
+import yaml
+
 from butterflyer_jax.cloud.job import Job, custom_job
+from butterflyer_jax.errors import TemporaryError, UserError
 
 PORT = 2222
-# Where a cluster keeps the config that a job reads.
+# Folder in which a pod finds the config of its training.
 CONFIG_FOLDER = "/config"
-# What YAML reads as a string without quotes, whatever its version.
+MAX_RESTARTS = 6
+# Time for a step and a save after the notice that a machine will be taken, seconds.
+NOTICE_SECONDS = 120
+TEMPLATES = Path(__file__).with_name("templates")
+# Text that every version of YAML reads as text without quotes.
 PLAIN = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[A-Za-z][A-Za-z./-]*", re.IGNORECASE)
 
-JOBSET_HEAD = """\
-# Trains on {hosts} hosts of {gpus} GPUs on Kubernetes, as a JobSet (https://jobset.sigs.k8s.io, version 0.8 or newer).
-# Made by:
-#   {command}
-#
-# Before the first time, in the same namespace:
-#   kubectl create configmap {name} --from-file={file}={config}
-#   kubectl create serviceaccount {account}  # tied to a Google account that may read and write the bucket
-# and, for Weights & Biases (the pods run without it too):
-#   kubectl create secret generic wandb --from-literal=key=…
-# Then: kubectl apply -f {path}; kubectl logs -f -l jobset.sigs.k8s.io/jobset-name={name} --max-log-requests={hosts}
-#
-# One pod a host. When one is lost, all start again (at most {restarts} times) and go on from the newest checkpoint.
-"""
 
-SBATCH = """\
-#!/usr/bin/env bash
-# Trains on {hosts} nodes of {gpus} GPUs under Slurm: one process a node, which JAX finds by itself.
-# Made by:
-#   {command}
-#
-# Needs the environment of scripts/setup.sh with the extra gpu, on a disk that all nodes see.
-# Data and run may be on that disk or on gs://; set BUTTERFLYER_CACHE to a fast disk of the node. A key of
-# Weights & Biases is taken from the environment of whoever submits: WANDB_API_KEY=… sbatch {path}
-#
-#SBATCH --job-name={name}
-#SBATCH --nodes={hosts}
-#SBATCH --ntasks-per-node=1
-#SBATCH --gpus-per-node={gpus}
-#SBATCH --exclusive
-#SBATCH --time={time}
-#SBATCH --output=%x-%j.log
-# Sent before the time is over, so that the run saves; and the job is queued again when a node fails.
-#SBATCH --signal=TERM@120
-#SBATCH --requeue
-#SBATCH --open-mode=append
-set -euo pipefail
-cd "${{SLURM_SUBMIT_DIR:-.}}"
-# JAX would take one GPU a process.
-export JAX_LOCAL_DEVICE_IDS={devices}
-{environment}# A node that fails ends all of them; what is queued again goes on from the newest checkpoint.
-srun --kill-on-bad-exit=1 \\
-  .venv/bin/python -m butterflyer_jax.train \\
-{arguments}
-"""
+class _Dumper(yaml.SafeDumper):
+    """Quotes all but plain words: versions of YAML differ in what else they take for a number or a bool."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, value: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", value, style=None if PLAIN.fullmatch(value) else '"'
+    ),
+)
+
+
+def to_yaml(value: Any) -> str:
+    """Returns plain data as YAML that versions 1.1 and 1.2 read alike."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
+
+
+@functools.cache
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False)
+    environment.filters["quote"] = shlex.quote
+    return environment.from_string((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def gcloud(job: Job, project: str, region: str) -> str:
@@ -76,16 +65,16 @@ def gcloud(job: Job, project: str, region: str) -> str:
 
 
 def jobset(job: Job, command: str, path: str) -> str:
-    """Returns the manifest of a JobSet that trains as the job says.
+    """Returns the manifest of a JobSet that trains; its pods read the config from a ConfigMap.
 
     Args:
-      job: its image, machine's GPUs, hosts, time-out and environment count; the config comes from a ConfigMap.
-      command: that made the manifest, for its head.
-      path: where the manifest lies, for its head.
+      job: training; its image, the GPUs of its machine, hosts, time limit and environment count.
+      command: command that made the manifest, for its head.
+      path: file of the manifest, for its head.
     """
-    account, restarts = job.service_account or "butterflyer", 6 if job.restart else 0
+    account, restarts = job.service_account or "butterflyer", MAX_RESTARTS if job.restart else 0
     file = job.config.rsplit("/", 1)[-1]
-    head = JOBSET_HEAD.format(
+    head = _template("jobset_head.txt").render(
         hosts=job.hosts,
         gpus=job.machine.gpus,
         command=command,
@@ -95,17 +84,19 @@ def jobset(job: Job, command: str, path: str) -> str:
         account=account,
         path=path,
         restarts=restarts,
+        exit_code=UserError.exit_code,
     )
-    # JAX would ask the cluster for the other pods, for which it wants a package and rights; the names say it already.
-    together = [
-        "--coordinator",
-        f"{job.name}-host-0-0.{job.name}:{PORT}",
-        "--num_processes",
-        str(job.hosts),
-        "--process_id",
-        "$(JOB_COMPLETION_INDEX)",
+    # An Indexed Job makes JAX ask the cluster for the other pods, which takes a package and rights: the flags say who
+    # they are, and that a single one is alone.
+    together = ["--num_processes", str(job.hosts)]
+    if job.hosts > 1:
+        together = ["--coordinator", f"{job.name}-host-0-0.{job.name}:{PORT}", *together]
+        together += ["--process_id", "$(JOB_COMPLETION_INDEX)"]
+    # Kubernetes replaces $(NAME) in arguments and values; $$( stands for itself.
+    arguments = [word.replace("$(", "$$(") for word in job.arguments(f"{CONFIG_FOLDER}/{file}")]
+    environment: list[dict[str, Any]] = [
+        {"name": name, "value": value.replace("$(", "$$(")} for name, value in job.environment.items()
     ]
-    environment: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in job.environment.items()]
     environment.append(
         {
             "name": "WANDB_API_KEY",
@@ -118,8 +109,7 @@ def jobset(job: Job, command: str, path: str) -> str:
     pod: dict[str, Any] = {
         "serviceAccountName": account,
         "restartPolicy": "Never",
-        # Time to finish a step and save, from the first sign that the node goes.
-        "terminationGracePeriodSeconds": 120,
+        "terminationGracePeriodSeconds": NOTICE_SECONDS,
         "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "fsGroup": 10001},
         "nodeSelector": node_selector,
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
@@ -127,7 +117,7 @@ def jobset(job: Job, command: str, path: str) -> str:
             {
                 "name": "train",
                 "image": job.image,
-                "args": [*job.arguments(f"{CONFIG_FOLDER}/{file}"), *(together if job.hosts > 1 else [])],
+                "args": [*arguments, *together],
                 "env": environment,
                 "ports": [{"containerPort": PORT}],
                 "resources": {"limits": {"nvidia.com/gpu": job.machine.gpus}},
@@ -149,7 +139,12 @@ def jobset(job: Job, command: str, path: str) -> str:
         "kind": "JobSet",
         "metadata": {"name": job.name, "labels": {"app": "butterflyer", **job.labels}},
         "spec": {
-            "failurePolicy": {"maxRestarts": restarts},
+            "failurePolicy": {
+                "maxRestarts": restarts,
+                "rules": [
+                    {"name": "unmendable", "action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]},
+                ],
+            },
             "network": {"enableDNSHostnames": True, "subdomain": job.name},
             "replicatedJobs": [
                 {
@@ -162,6 +157,18 @@ def jobset(job: Job, command: str, path: str) -> str:
                             "completions": job.hosts,
                             # The set starts again as a whole, not a pod by itself.
                             "backoffLimit": 0,
+                            "podFailurePolicy": {
+                                "rules": [
+                                    {
+                                        "action": "FailJob",
+                                        "onExitCodes": {
+                                            "containerName": "train",
+                                            "operator": "In",
+                                            "values": [UserError.exit_code],
+                                        },
+                                    }
+                                ]
+                            },
                             "activeDeadlineSeconds": round(job.timeout_hours * 3600),
                             "template": {"spec": pod},
                         }
@@ -170,53 +177,30 @@ def jobset(job: Job, command: str, path: str) -> str:
             ],
         },
     }
-    return head + "\n".join(_yaml(manifest)) + "\n"
+    return head + to_yaml(manifest)
 
 
 def sbatch(job: Job, command: str, path: str) -> str:
     """Returns a batch script for Slurm that trains as the job says; see `jobset`."""
     hours, minutes = divmod(round(job.timeout_hours * 60), 60)
     words = job.arguments(job.config)
-    lines = [f"  {word} {shlex.quote(value)}" for word, value in zip(words[:6:2], words[1:6:2], strict=True)]
-    lines += [f"  {shlex.quote(word)}" for word in words[6:]]
-    environment = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in job.environment.items())
-    return SBATCH.format(
+    lines = [f"{word} {shlex.quote(value)}" for word, value in zip(words[:6:2], words[1:6:2], strict=True)]
+    lines += [shlex.quote(word) for word in words[6:]]
+    return _template("train.sbatch").render(
         hosts=job.hosts,
         gpus=job.machine.gpus,
         command=command,
         name=job.name,
         path=path,
         time=f"{hours:02}:{minutes:02}:00",
-        environment=environment,
+        notice=NOTICE_SECONDS,
+        environment=job.environment,
         devices=",".join(map(str, range(job.machine.gpus))),
-        arguments=" \\\n".join(lines),
+        arguments=lines,
+        temporary=TemporaryError.exit_code,
     )
 
 
 def _gke_accelerator(name: str) -> str:
     """Returns what GKE calls a GPU: NVIDIA_TESLA_A100 is nvidia-tesla-a100 there."""
     return {"NVIDIA_H200_141GB": "nvidia-h200-141gb"}.get(name, name.lower().replace("_", "-"))
-
-
-def _yaml(value: Any, indent: int = 0) -> list[str]:
-    """Returns the lines of a value in YAML: blocks, with every scalar as JSON writes it, which YAML reads the same."""
-    space = " " * indent
-    lines = []
-    if isinstance(value, dict):
-        for name, content in value.items():
-            if isinstance(content, (dict, list)) and content:
-                lines += [f"{space}{name}:", *_yaml(content, indent + 2)]
-            else:
-                lines.append(f"{space}{name}: {_scalar(content)}")
-    elif isinstance(value, list):
-        for item in value:
-            if isinstance(item, (dict, list)) and item:
-                first, *rest = _yaml(item, indent + 2)
-                lines += [f"{space}- {first.strip()}", *rest]
-            else:
-                lines.append(f"{space}- {_scalar(item)}")
-    return lines
-
-
-def _scalar(value: Any) -> str:
-    return value if isinstance(value, str) and PLAIN.fullmatch(value) else json.dumps(value)

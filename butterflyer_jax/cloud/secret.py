@@ -1,9 +1,9 @@
-"""A secret that a job names and does not hold: read where the training runs, of Secret Manager or a mounted file."""
+"""Secrets that a job names and does not hold: read where the program runs, from a mounted file or Secret Manager."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,29 @@ from butterflyer_jax.errors import UserError
 
 URL = "https://secretmanager.googleapis.com/v1/{name}:access"
 WANDB_KEY = "WANDB_API_KEY"
-WANDB_FILE = "WANDB_API_KEY_FILE"
 SECONDS = 30.0
+
+
+def read(environment: Mapping[str, str], name: str) -> str:
+    """Returns a secret: the variable `name`, else the content of the file that `<name>_FILE` names, else "".
+
+    Args:
+      environment: `os.environ`.
+      name: variable, such as BUTTERFLYER_APP_PASSWORD; space around its value does not count.
+
+    Raises:
+      UserError: the file cannot be read, or is empty.
+    """
+    value, file = environment.get(name, "").strip(), environment.get(f"{name}_FILE", "")
+    if value or not file:
+        return value
+    try:
+        value = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{name}_FILE: cannot read {file}: {getattr(error, 'strerror', None) or 'no text'}") from error
+    if not value:
+        raise UserError(f"{name}_FILE: {file} is empty")
+    return value
 
 
 def resource(name: str, project: str) -> str:
@@ -27,34 +48,34 @@ def resource(name: str, project: str) -> str:
 def resolve(environment: MutableMapping[str, str], session: Any = None) -> None:
     """Puts the key of Weights & Biases into this process's environment, where a job names its secret or a file.
 
-    Training goes on without it where it cannot be read, as it does without Weights & Biases: a line says so.
+    Training continues without the key where it cannot be read, as it does without Weights & Biases: a line says so.
 
     Args:
       environment: `os.environ`.
-      session: of requests; by default one with Google's default credentials.
+      session: session of requests; by default one with Google's default credentials.
     """
-    name, file = environment.get(WANDB_SECRET), environment.get(WANDB_FILE)
-    if not (name or file) or environment.get(WANDB_KEY):
-        return
-    if file:
-        try:
-            environment[WANDB_KEY] = Path(file).read_text().strip()
-        except OSError as error:
-            say(f"without the key of Weights & Biases: {error.strerror}: {file}")
-        return
     try:
-        if session is None:
-            from butterflyer_jax.cloud import vertex
-
-            session, _ = vertex.authorized_session()
-        answer = session.get(URL.format(name=name), timeout=SECONDS)
-        answer.raise_for_status()
-        environment[WANDB_KEY] = base64.b64decode(answer.json()["payload"]["data"]).decode().strip()
+        key = read(environment, WANDB_KEY)
+        name = environment.get(WANDB_SECRET, "")
+        if not key and name:
+            key = _from_secret_manager(name, session)
+        if key:
+            environment[WANDB_KEY] = key
     except UserError as error:
         say(f"without the key of Weights & Biases: {error}")
+
+
+def _from_secret_manager(name: str, session: Any) -> str:
+    if session is None:
+        from butterflyer_jax.cloud import vertex
+
+        session, _ = vertex.authorized_session()
+    try:
+        answer = session.get(URL.format(name=name), timeout=SECONDS)
+        answer.raise_for_status()
+        return base64.b64decode(answer.json()["payload"]["data"]).decode().strip()
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        say(
-            f"without the key of Weights & Biases: cannot read {name}: {reason}; the job's service account needs the "
-            "role Secret Manager Secret Accessor"
-        )
+        raise UserError(
+            f"cannot read {name}: {reason}; the job's service account needs the role Secret Manager Secret Accessor"
+        ) from error

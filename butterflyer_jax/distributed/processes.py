@@ -13,7 +13,7 @@ import jax
 
 from butterflyer_jax import console
 from butterflyer_jax.config import Config
-from butterflyer_jax.errors import UserError
+from butterflyer_jax.errors import TemporaryError, UserError
 
 MAX_CACHE_BYTES = 4 << 30
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
@@ -67,7 +67,7 @@ def start(place: Place | None = None) -> None:
     except (RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         where = f"at {place.coordinator}" if place else "that the environment names"
-        raise UserError(
+        raise TemporaryError(
             f"cannot join the other processes {where}: {reason}. Give --coordinator, --num_processes and --process_id, "
             "or --num_processes 1 to train alone"
         ) from error

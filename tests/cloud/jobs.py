@@ -37,13 +37,13 @@ LINES = {
 SCRIPTS = {
     "scripts/jobset.yaml": [
         *("--on", "kubernetes", "--config", "configs/vgg16.py"),
-        *("--input", "gs://BUCKET/data", "--output", "gs://BUCKET/runs/vgg16"),
+        *("--input", "gs://my-bucket/data", "--output", "gs://my-bucket/runs/vgg16"),
         *("--image", "REGION-docker.pkg.dev/PROJECT/butterflyer/train:1"),
         *("--accelerator", "NVIDIA_TESLA_A100", "--gpu", "8", "--hosts", "4"),
     ],
     "scripts/train.sbatch": [
         *("--on", "slurm", "--config", "configs/vgg16.py", "--input", "data", "--output", "runs/vgg16"),
-        *("--accelerator", "NVIDIA_TESLA_A100", "--gpu", "8", "--hosts", "4"),
+        *("--gpu", "8", "--hosts", "4"),
     ],
 }
 

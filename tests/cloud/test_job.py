@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
-import yaml
 
 from butterflyer_jax import UserError, cli, launch
 from butterflyer_jax.cloud import machines
+from butterflyer_jax.cloud.job import MADE_NAME, NAME, name_of
 from butterflyer_jax.distributed import processes
 from tests.cloud import jobs
 from tests.conftest import ROOT, Command, assert_one_line_error
@@ -65,6 +67,15 @@ def test_googles_client_sends_the_same() -> None:
     assert [as_client_sends(job) for job in ours] == sent
 
 
+@pytest.mark.parametrize("machine", machines.all_machines(), ids=lambda machine: f"{machine.machine}-{machine.gpus}")
+def test_every_machine_makes_a_custom_job_by_the_published_message(machine: machines.Machine) -> None:
+    schema = json.loads((Path(__file__).parent / "schemas" / "custom_job.json").read_text())
+    flags = ["--machine", machine.machine, "--accelerator", machine.accelerator, "--gpu", str(machine.gpus), "--spot"]
+    for more in ([], ["--hosts", "4", "--no_restart", "--env", "A=$(B)", "--label", "x=", "--timeout_hours", "0.5"]):
+        out, _ = jobs.printed([*jobs.LINES["one_gpu"], *flags, *more, "--config.batch_size=256", "--dry-run"])
+        jsonschema.validate(json.loads(out), schema)
+
+
 def test_every_accelerator_is_one_of_googles() -> None:
     recording = json.loads((Path(__file__).parent / "client_requests.json").read_text())
     assert {machine.accelerator for machine in machines.all_machines()} <= set(recording["accelerators"])
@@ -98,52 +109,6 @@ def test_no_key_is_in_a_job() -> None:
             launch.main([*jobs.LINES["one_gpu"], "--dry-run", "--env", f"{name}=x"])
 
 
-@pytest.mark.parametrize("name", jobs.SCRIPTS)
-def test_the_scripts_are_what_the_command_prints(name: str) -> None:
-    """`python -m tests.cloud.jobs` writes them anew."""
-    out, err = jobs.printed(jobs.SCRIPTS[name])
-    assert (ROOT / name).read_text() == out
-    assert not err
-    # The command in its head is the one that made it.
-    command = out.split("Made by:\n#   ")[1].splitlines()[0]
-    assert shlex.split(command)[3:] == jobs.SCRIPTS[name]
-
-
-def test_the_manifest_is_a_jobset_whose_pods_find_each_other() -> None:
-    [head, *more] = list(yaml.safe_load_all((ROOT / "scripts" / "jobset.yaml").read_text()))
-    assert not more
-    assert (head["apiVersion"], head["kind"]) == ("jobset.x-k8s.io/v1alpha2", "JobSet")
-    [group] = head["spec"]["replicatedJobs"]
-    job = group["template"]["spec"]
-    assert job["completionMode"] == "Indexed"
-    assert job["parallelism"] == job["completions"] == 4
-    [container] = job["template"]["spec"]["containers"]
-    words = container["args"]
-    flags = dict(zip(words[::2], words[1::2], strict=True))
-    name, subdomain = head["metadata"]["name"], head["spec"]["network"]["subdomain"]
-    assert flags["--coordinator"] == f"{name}-{group['name']}-0-0.{subdomain}:2222"
-    assert flags["--process_id"] == "$(JOB_COMPLETION_INDEX)"
-    assert processes.from_flags(flags["--coordinator"], int(flags["--num_processes"]), 3) is not None
-    mounts = {mount["name"] for mount in container["volumeMounts"]}
-    assert mounts == {volume["name"] for volume in job["template"]["spec"]["volumes"]}
-
-
-def test_yaml_reads_back_what_was_written() -> None:
-    from butterflyer_jax.cloud import render
-
-    value = {"a": [{"b": "no", "c": []}, {"d": {"e": 1.5, "f": None}}], "g": "x: y", "h": "1", "i": True, "j": "Ünï"}
-    assert yaml.safe_load("\n".join(render._yaml(value))) == value
-
-
-def test_the_batch_script_is_shell_and_starts_one_process_a_node() -> None:
-    path = ROOT / "scripts" / "train.sbatch"
-    subprocess.run(["bash", "-n", path], check=True)
-    text = path.read_text()
-    assert "#SBATCH --ntasks-per-node=1\n" in text
-    assert "JAX_LOCAL_DEVICE_IDS=0,1,2,3,4,5,6,7\n" in text
-    assert processes.jax_finds_others({"SLURM_NTASKS": "4", "SLURM_STEP_NODELIST": "n[0-3]"})
-
-
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
@@ -158,8 +123,20 @@ def test_the_batch_script_is_shell_and_starts_one_process_a_node() -> None:
         (["--machine", "a3-highgpu-1g"], "cannot be had on demand: add --spot"),
         (["--hosts", "3"], "batch_size = 256 must be a multiple of 3"),
         (["--hosts", "0"], "--hosts 0"),
-        (["--timeout_hours", "0"], "--timeout_hours"),
-        (["--disk_gib", "5"], "--disk_gib"),
+        (["--timeout_hours", "0"], "--timeout_hours 0: between"),
+        (["--timeout_hours", "nan"], "--timeout_hours nan"),
+        (["--timeout_hours", "1e9"], "--timeout_hours 1e"),
+        (["--disk_gib", "5"], "--disk_gib 5: between 100 and 65,536 GiB"),
+        (["--disk_gib", "100000"], "--disk_gib"),
+        (["--region", "us-centrall1"], "did you mean us-central1"),
+        (["--region", "../v1"], "--region ../v1 is none of Google Cloud's"),
+        (["--project", "My Project"], "--project My Project"),
+        (["--output", "gs://Bucket/run"], "'Bucket' cannot be a bucket"),
+        (["--output", "gs:///run"], "'' cannot be a bucket"),
+        (["--input", "gs://a"], "'a' cannot be a bucket"),
+        (["--input", "gs://bucket/a//b"], "a folder in a bucket has"),
+        (["--service_account", "trainer"], "give the e-mail address"),
+        (["--env", "A-B=1"], "no name of an environment variable"),
         (["--label", "Team=moths"], "--label Team=moths"),
         (["--label", "team"], "give NAME=VALUE"),
         (["--name", "My job"], "--name 'My job'"),
@@ -171,8 +148,16 @@ def test_the_batch_script_is_shell_and_starts_one_process_a_node() -> None:
     ],
 )
 def test_what_makes_no_job_is_said_before_anything_is_done(flags: list[str], reason: str) -> None:
-    with pytest.raises(UserError, match=reason.replace("(", r"\(")):
+    with pytest.raises(UserError, match=re.escape(reason)):
         jobs.printed([*jobs.LINES["one_gpu"], *flags, "--dry-run"])
+
+
+def test_a_long_run_folder_makes_a_name_that_fits_and_is_its_own() -> None:
+    names = [name_of(f"gs://bucket/runs/{'x' * 80}{number}") for number in range(2)]
+    assert len({*names}) == 2
+    assert all(len(name) == MADE_NAME and NAME.fullmatch(name) for name in names)
+    assert name_of("gs://bucket/runs/Eight GPUs/") == "butterflyer-eight-gpus"
+    assert name_of("gs://bucket/ΩΩ") == "butterflyer"
 
 
 def test_machines_are_in_the_order_of_their_prices_and_each_is_found() -> None:

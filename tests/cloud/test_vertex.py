@@ -129,7 +129,7 @@ def test_breaking_off_leaves_the_job_running(service: Any, monkeypatch: pytest.M
     monkeypatch.setattr(launch, "say", told.append)
     with pytest.raises(KeyboardInterrupt):
         launch.main(["--follow", NAME])
-    assert "the job goes on" in told[0]
+    assert "the job keeps running" in told[0]
     assert f"--cancel {NAME}" in told[0]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from butterflyer_jax.app.chat.conversation import Answerer
@@ -12,12 +11,13 @@ from butterflyer_jax.app.chat.embedded_answerer import EmbeddedAnswerer
 from butterflyer_jax.app.chat.openai_answerer import OpenAIAnswerer
 from butterflyer_jax.app.chat.retrieval import Retriever
 from butterflyer_jax.app.knowledge.base import Knowledge
+from butterflyer_jax.cloud import secret
 from butterflyer_jax.errors import UserError
 
 URL = "BUTTERFLYER_CHAT_URL"
 MODEL = "BUTTERFLYER_CHAT_MODEL"
 KEY = "BUTTERFLYER_CHAT_KEY"
-KEY_FILE = "BUTTERFLYER_CHAT_KEY_FILE"
+KEY_FILE = f"{KEY}_FILE"
 # A shorter one, or one with the brackets of citations, could not be kept out of an answer.
 KEY_FORM = re.compile(r"[!-Z^-~]{8,}")
 
@@ -54,15 +54,8 @@ def _address(url: str) -> SplitResult:
 
 
 def _key(environ: Mapping[str, str]) -> str:
-    name, key, file = KEY, environ.get(KEY, ""), environ.get(KEY_FILE, "")
-    if not key and file:
-        name = KEY_FILE
-        try:
-            key = Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{KEY_FILE}: cannot read {file}: {getattr(error, 'strerror', 'no text')}") from error
-        if not key:
-            raise UserError(f"{KEY_FILE}: {file} is empty")
+    key = secret.read(environ, KEY)
     if key and not KEY_FORM.fullmatch(key):
+        name = KEY if environ.get(KEY) else KEY_FILE
         raise UserError(f"{name}: a key has 8 or more ASCII characters and no space; unset it if the server needs none")
     return key
