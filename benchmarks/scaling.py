@@ -92,7 +92,7 @@ def check() -> None:
     from butterflyer_jax.distributed import sharding
     from butterflyer_jax.training import compilation
     from butterflyer_jax.training import state as state_lib
-    from butterflyer_jax.training.setup import make_program
+    from butterflyer_jax.training.setup import make_setup
 
     rows = []
     for head, parallel in (
@@ -103,16 +103,16 @@ def check() -> None:
     ):
         config = Config(batch_size=64, data=DataConfig(image_size=224), model=ModelConfig(head=head), parallel=parallel)
         mesh = sharding.make_mesh(CHECKED_DEVICES, parallel.model_devices)
-        program = make_program(config, 100, 100, mesh)
+        setup = make_setup(config, 100, 100, mesh)
         batch = state_lib.abstract_batch(photo_spec(224), config.batch_size, mesh)
-        compiled = compilation.compile_step(program.train_step, program.abstract_state, batch, mesh)
+        compiled = compilation.compile_step(setup.train_step, setup.abstract_state, batch, mesh)
         state = sum(
             int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize
-            for x in jax.tree.leaves(program.abstract_state)
+            for x in jax.tree.leaves(setup.abstract_state)
         )
         layout = "fsdp" if parallel.fsdp else f"model_devices={parallel.model_devices}"
         exchanged = ", ".join(f"{kind} {size / 2**20:,.0f}" for kind, size in compiled.exchanged_bytes().items())
-        rows.append([head, layout, f"{4 * program.num_parameters / 2**20:,.0f}", f"{state / 2**20:,.0f}", exchanged])
+        rows.append([head, layout, f"{4 * setup.num_parameters / 2**20:,.0f}", f"{state / 2**20:,.0f}", exchanged])
     print(f"the compiled step on {CHECKED_DEVICES} virtual CPU devices, MiB a device:")
     print(table(("head", "layout", "all gradients", "state", "exchanged"), rows))
 

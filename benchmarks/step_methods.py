@@ -71,7 +71,7 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False) -> Pr
     from butterflyer_jax.models import vgg
     from butterflyer_jax.training import compilation, profiling
     from butterflyer_jax.training import state as state_lib
-    from butterflyer_jax.training.setup import make_program
+    from butterflyer_jax.training.setup import make_setup
 
     if "pool" in plain:
         vgg.max_pool = lambda x: nn.max_pool(x, (2, 2), strides=(2, 2))
@@ -86,13 +86,13 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False) -> Pr
         optim=OptimConfig(name="sgd", learning_rate=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY),
     )
     mesh = sharding.make_mesh(1)
-    program = make_program(config, NUM_CLASSES, 100, mesh)
+    setup = make_setup(config, NUM_CLASSES, 100, mesh)
     images, labels = task.batch()
     batch = sharding.put_batch(
         {"image": images, "label": labels, "index": np.arange(task.batch_size, dtype=np.int32)}, mesh
     )
-    compiled = compilation.compile_step(program.train_step, program.abstract_state, batch, mesh)
-    state = state_lib.create_state(program.model, program.tx, config, mesh)
+    compiled = compilation.compile_step(setup.train_step, setup.abstract_state, batch, mesh)
+    state = state_lib.create_state(setup.model, setup.tx, config, mesh)
 
     def run(steps: int) -> None:
         nonlocal state
@@ -101,8 +101,8 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False) -> Pr
         jax.block_until_ready((state, metrics))
 
     facts = {
-        "peak_flops": profiling.measure_peak_flops(program.dtype),
-        "flops_per_image": program.training_flops(task.image_size),
+        "peak_flops": profiling.measure_peak_flops(setup.dtype),
+        "flops_per_image": setup.training_flops(task.image_size),
         "temporary": compiled.memory.temporary,
     }
     return Prepared(run, compiled.memory.needed, facts)

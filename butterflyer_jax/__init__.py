@@ -3,10 +3,12 @@
     import butterflyer_jax as bj
 
     records = bj.build("butterflies.zip", "data")
-    summary = bj.train(bj.load_config("configs/cpu.py"), records, "runs/first")
-    bj.evaluate(summary.run)["top1"]
-    bj.Predictor.load(summary.run).predict(["photo.jpg"])
-    bj.export(summary.run, "onnx", "model.onnx")
+    run = bj.train(bj.load_config("configs/cpu.py"), records, "runs/first")    # later: bj.Run("runs/first")
+    run.evaluate()["top1"]
+    run.predict(["photo.jpg"])
+    run.export("onnx", "model.onnx")
+    with bj.open_data(records) as data:
+        image = data.images("train", [0])[0]
 
 Public names are loaded when they are first used: importing the package imports neither jax nor tensorflow. `train`,
 `evaluate` and `export` are modules that can be called as their function; `from butterflyer_jax.train import train` is
@@ -18,9 +20,22 @@ from importlib import metadata
 from etils import epy
 
 __version__ = metadata.version("butterflyer-jax")
-__all__ = ["build", "load_config", "train", "evaluate", "Predictor", "export", "Config", "UserError"]
+__all__ = [
+    "build",
+    "open_data",
+    "load_config",
+    "train",
+    "Run",
+    "evaluate",
+    "Predictor",
+    "export",
+    "Config",
+    "UserError",
+]
 
 with epy.lazy_api_imports(globals()):
+    from butterflyer_jax.api.data import open_data
+    from butterflyer_jax.api.run import Run
     from butterflyer_jax.cli import load_config
     from butterflyer_jax.config import Config
     from butterflyer_jax.data.build import build

@@ -193,7 +193,7 @@ def without_stderr() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Start:
+class RunSummary:
     """What a run starts with.
 
     Attributes:

@@ -55,10 +55,8 @@ def stage_speeds(dataset: str | os.PathLike[str], config: Config, num_batches: i
     import jax
 
     from butterflyer_jax.data.input.record_data import RecordData
-    from butterflyer_jax.distributed import sharding
-
-    mesh = sharding.make_mesh()
-    accelerator = not sharding.on_cpu(mesh)
+    from butterflyer_jax.training.session import open_session
+    from butterflyer_jax.training.step import make_augment
 
     def measure(stage: str, batches: Iterator[Any], count: Callable[[Any], int]) -> StageSpeed:
         for _ in itertools.islice(batches, WARM_UP):
@@ -68,40 +66,31 @@ def stage_speeds(dataset: str | os.PathLike[str], config: Config, num_batches: i
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         return StageSpeed(stage, images / seconds, images / cpu_seconds)
 
-    with (
-        contextlib.closing(RecordData(dataset, config, accelerator)) as data,
-        contextlib.closing(data.train_jpegs()) as read,
-    ):
-        yield measure("read JPEGs", read, len)
+    def labels(batch: Any) -> int:
+        return len(batch["label"])
+
+    with open_session(config, dataset) as session:
+        assert isinstance(session.data, RecordData)
+        with contextlib.closing(session.data.train_jpegs()) as read:
+            yield measure("read JPEGs", read, len)
     crop_left = dataclasses.replace(config, data=dataclasses.replace(config.data, crop="device"))
-    with contextlib.closing(RecordData(dataset, crop_left, accelerator)) as data:
-        work = "decode the part" if data.mode in ("jpeg", "encoded") else "copy the part"
-        with contextlib.closing(data.train_batches(0)) as batches:
-            yield measure(work, batches, lambda batch: len(batch["label"]))
-    with contextlib.closing(RecordData(dataset, config, accelerator)) as data:
-        if not data.crop_on_device:
-            with contextlib.closing(data.train_batches(0)) as batches:
-                yield measure("scale it on the host", batches, lambda batch: len(batch["label"]))
-        with contextlib.closing(data.train_batches(0)) as batches:
-            prepare = _prepare(config)
-            on_device = (prepare(batch, 0) for batch in sharding.prefetch(batches, mesh))
-            kind = mesh.devices.flat[0].device_kind
-            yield measure(f"augment it on {mesh.size} {kind}", on_device, lambda x: len(jax.block_until_ready(x)))
-
-
-def _prepare(config: Config) -> Callable[[Any, int], Any]:
-    """Returns the jitted `(batch, epoch) -> float32 [batch, image_size, image_size, 3]` of the train step."""
-    import jax
-
-    from butterflyer_jax.preprocessing import images as images_lib
-    from butterflyer_jax.training import step
-
-    @jax.jit
-    def prepare(batch: Any, epoch: Any) -> Any:
-        keys = step.photo_keys(config.seed, epoch, batch["index"])
-        return images_lib.train_images(batch, keys, config)[0]
-
-    return prepare
+    with open_session(crop_left, dataset) as session:
+        assert isinstance(session.data, RecordData)
+        work = "decode the part" if session.data.mode in ("jpeg", "encoded") else "copy the part"
+        with contextlib.closing(session.data.train_batches(0)) as batches:
+            yield measure(work, batches, labels)
+    with open_session(config, dataset) as session:
+        assert isinstance(session.data, RecordData)
+        if not session.data.crop_on_device:
+            with contextlib.closing(session.data.train_batches(0)) as batches:
+                yield measure("scale it on the host", batches, labels)
+        with session.batches() as on_device:
+            augment = make_augment(session.config)
+            augmented = (augment(batch, 0) for batch in on_device)
+            kind = session.mesh.devices.flat[0].device_kind
+            yield measure(
+                f"augment it on {session.mesh.size} {kind}", augmented, lambda x: len(jax.block_until_ready(x))
+            )
 
 
 def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.PathLike[str]) -> int:
@@ -120,24 +109,22 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
     """
     from PIL import Image
 
-    from butterflyer_jax.data.input.record_data import RecordData
-    from butterflyer_jax.distributed import sharding
+    from butterflyer_jax.preprocessing.images import denormalise
     from butterflyer_jax.report import drawing
     from butterflyer_jax.storage import files, paths
+    from butterflyer_jax.training.session import open_session
+    from butterflyer_jax.training.step import make_augment
 
     target = paths.path(path)
     picture_format = Image.registered_extensions().get(target.suffix.lower())
     if picture_format not in Image.SAVE:
         raise UserError(f"--grid {path}: give it the suffix .png or .jpg")
-    mesh = sharding.make_mesh(1)
-    with contextlib.closing(RecordData(dataset, config, not sharding.on_cpu(mesh))) as data:
-        with contextlib.closing(data.train_batches(0)) as batches:
-            batch = next(batches)
-        names = [data.species[label] for label in batch["label"]][:MAX_GRID_PHOTOS]
-    x = np.asarray(_prepare(config)(sharding.put_batch(batch, mesh), 0))[: len(names)]
-    pixels = (x * np.asarray(config.model.std) + np.asarray(config.model.mean)).clip(0, 1) * 255
+    with open_session(config, dataset, num_devices=1) as session, session.batches(0, 1) as batches:
+        batch = next(batches)
+        names = [session.data.species[label] for label in np.asarray(batch["label"])][:MAX_GRID_PHOTOS]
+        pixels = denormalise(np.asarray(make_augment(session.config)(batch, 0)), config.model)[: len(names)]
     with files.whole_file(target) as temporary, temporary.open("wb") as file:
-        drawing.grid(np.rint(pixels).astype(np.uint8), names).save(file, picture_format)
+        drawing.grid(pixels, names).save(file, picture_format)
     return len(names)
 
 

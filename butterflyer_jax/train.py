@@ -10,43 +10,25 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import json
 import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from butterflyer_jax import cli
 from butterflyer_jax.cli import make_callable
 from butterflyer_jax.cloud import secret
 from butterflyer_jax.config import Config, TrackingConfig
-from butterflyer_jax.console import Start, TrainingDisplay, say
+from butterflyer_jax.console import TrainingDisplay, say
 from butterflyer_jax.distributed import processes
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.training.preemption import EXIT_CODES, Preemption
 
-
-@dataclass(frozen=True)
-class Summary:
-    """How a run ended.
-
-    Attributes:
-      run: its folder.
-      best_step: of the best checkpoint by checkpoint.metric.
-      val: that checkpoint's metrics (top1, loss), None where there are no val photographs.
-      images_per_second: of training, 0 where no step was left to do.
-      seconds: of this process, compilation and evaluation included.
-      steps: done by all processes of the run so far.
-      stopped: why it ended before its last step, None where it did not.
-    """
-
-    run: str
-    best_step: int
-    val: dict[str, float] | None
-    images_per_second: float
-    seconds: float
-    steps: int = 0
-    stopped: str | None = None
+if TYPE_CHECKING:
+    from butterflyer_jax.api.run import TrainedRun
+    from butterflyer_jax.training.session import RunSession
 
 
 def train(
@@ -55,140 +37,57 @@ def train(
     output: str | os.PathLike[str],
     num_devices: int | None = None,
     place: processes.Place | None = None,
-) -> Summary:
-    """Trains, or goes on with, the run in `output`.
+) -> TrainedRun:
+    """Trains the run in `output`, or resumes it.
 
     Args:
       config: what to train and how.
-      input: a raw zip (built once into a cache), a built data set, or "fake"; local or gs://.
+      input: a raw zip or a folder of photos (built once into a cache), a built data set, or "fake"; local or gs://.
       output: run folder; one that all hosts see.
-      num_devices: the first so many accelerators of each host; by default all.
-      place: of this process among several; by default what the environment says.
+      num_devices: the first accelerators of each host to use; None uses all.
+      place: of this process among several; None asks the environment.
+
+    Returns:
+      The run, with the metrics of its best checkpoint and how the training ended.
 
     Raises:
-      UserError: what the caller can mend, in one line.
+      UserError: what the user can mend, in one line.
     """
     began = time.perf_counter()
     config.validate()
     preemption = Preemption(config.stop.max_minutes)
-    speaks = processes.prepare(config, place)
+    is_main = processes.prepare(config, place)
     # Imported here, not above: `--help` and a wrong path should answer at once.
-    import jax
-
     from butterflyer_jax import runs, tracking
-    from butterflyer_jax.data import dataset as dataset_lib
-    from butterflyer_jax.distributed import sharding
-    from butterflyer_jax.runs import sync
-    from butterflyer_jax.runs.checkpoint import Checkpointer
-    from butterflyer_jax.training import batch_size, compilation, finish, loop, pretrained, validation_images
-    from butterflyer_jax.training import state as state_lib
-    from butterflyer_jax.training.early_stopping import Progress
-    from butterflyer_jax.training.profiling import Cost, ProfileWindow, measure_peak_flops
-    from butterflyer_jax.training.setup import image_size_at, make_program
+    from butterflyer_jax.api.run import TrainedRun
+    from butterflyer_jax.training import compilation, loop, validation_images
+    from butterflyer_jax.training.session import open_run
 
-    mesh = sharding.make_mesh(num_devices, config.parallel.model_devices)
-    runs.refuse_other_folders(output)
-    # Before the data set is built: that may take long, and this tells at once what does not fit.
-    config, start_weights = pretrained.settle(config, output)
-    dataset = dataset_lib.resolve(input, config.build)
-
-    def open_data(config: Config) -> dataset_lib.Data:
-        return dataset_lib.open_data(
-            dataset, config, not sharding.on_cpu(mesh), jax.process_index(), jax.process_count()
-        )
-
-    if not config.batch_size:
-        config = config.replace(batch_size=batch_size.settle(config, output, open_data, mesh))
-    sharding.check(config, mesh)
-    # All that is opened is closed whatever happens: a save under way is finished even when a later step fails.
-    with contextlib.ExitStack() as stack:
-        data = stack.enter_context(contextlib.closing(open_data(config)))
-        program = make_program(config, len(data.species), data.steps_per_epoch, mesh, data.class_counts)
-        initial_values = {}
-        if start_weights is not None:
-            shapes = program.abstract_state.variables
-            initial_values = pretrained.match(start_weights, shapes, config.model, data.species)
-            del start_weights
-        run = runs.open_or_create(output, config, data.species, dataset, data.fingerprint)
-        local = stack.enter_context(contextlib.closing(sync.Mirror(run.folder, speaks)))
-        # What is told of steps is in a bucket before their checkpoint is.
-        checkpointer = Checkpointer(run.checkpoints, config.checkpoint, before_save=local.copy)
-        stack.enter_context(contextlib.closing(checkpointer))
-        start_step = checkpointer.latest_step() or 0
-        total_steps = config.num_epochs * data.steps_per_epoch
-        train_steps, more = program.train_steps, []
-        if start_step < total_steps:
-            batch = state_lib.abstract_batch(data.photo_spec(), config.batch_size, mesh)
-            first_size = image_size_at(config, start_step, total_steps)
-            compiled = {
-                size: compilation.compile_step(program.train_steps[size], program.abstract_state, batch, mesh)
-                for size in program.train_steps
-                if size >= first_size
-            }
-            largest = compiled[config.data.image_size]
-            compilation.check_fits(largest.memory, config)
-            seconds = sum(one.seconds for one in compiled.values())
-            more = [("step", f"compiled in {seconds:.1f} s"), ("memory", f"a device {largest.memory}")]
-            train_steps = {size: one.call for size, one in compiled.items()}
-        if start_step:
-            state, progress = state_lib.restore_state(checkpointer, start_step, program.abstract_state, data)
-        else:
-            state, progress = state_lib.create_state(program.model, program.tx, config, mesh), Progress()
-            if initial_values:
-                state = pretrained.insert(state, initial_values)
-        start = Start(
-            photographs=(data.num_photos("train"), data.num_photos("val"), data.num_photos("test")),
-            num_species=len(data.species),
-            dataset=dataset,
-            run=os.fspath(run.folder),
-            variant=config.model.variant,
-            num_parameters=program.num_parameters,
-            precision=program.dtype.name,
-            devices=f"{mesh.size} {mesh.devices.flat[0].device_kind}",
-            start_step=start_step,
-            total_steps=total_steps,
-        )
-        start.show(more)
-        about = {**config.to_dict(), "start": dataclasses.asdict(start), "made_by": runs.made_by(run)}
-        # A finished run has nothing more to tell.
-        where = config.tracking if start_step < total_steps else TrackingConfig()
-        trackers = stack.enter_context(
-            tracking.open_trackers(local.folder, where, about, start_step, say, writes=speaks)
-        )
-        peak_flops = measure_peak_flops(program.dtype)
-        display = stack.enter_context(TrainingDisplay(total_steps, start_step, config.num_epochs))
+    with open_run(config, input, output, num_devices) as session, contextlib.ExitStack() as stack:
+        summary, config, start_step = session.summary(), session.config, session.start_step
+        summary.show(session.compilation)
+        about = {**config.to_dict(), "start": dataclasses.asdict(summary), "made_by": runs.made_by(session.run)}
+        # A finished run has nothing more to report.
+        to = TrackingConfig() if session.is_finished else config.tracking
+        folder = session.mirror.folder
+        tracker = stack.enter_context(tracking.open_trackers(folder, to, about, start_step, say, writes=is_main))
+        display = stack.enter_context(TrainingDisplay(session.total_steps, start_step, config.num_epochs))
         stack.enter_context(compilation.telling_of_memory(config))
+        gallery = validation_images.open_gallery(
+            session.setup.model.apply, session.data.species, tracker, config, session.mesh
+        )
         with preemption:
-            result = loop.fit(
-                state=state,
-                data=data,
-                step_at=lambda done: train_steps[image_size_at(config, done, total_steps)],
-                eval_step=program.eval_step,
-                schedule=program.schedule,
-                checkpointer=checkpointer,
-                tracker=trackers,
-                display=display,
-                profile=ProfileWindow(config.profile, local.folder / runs.PROFILE),
-                cost_at=lambda done: Cost(
-                    program.training_flops(image_size_at(config, done, total_steps)), mesh.size, peak_flops
-                ),
-                progress=progress,
-                preemption=preemption,
-                config=config,
-                mesh=mesh,
-                gallery=validation_images.open_gallery(program.model.apply, data.species, trackers, config, mesh),
-                folder=run.folder,
-            )
-        best_step = checkpointer.best_step() or total_steps
-        scores = checkpointer.metrics(best_step)
-        # Whoever stops the process wants it to end soon.
+            result = loop.fit(session, tracker, display, preemption, gallery)
+        best_step = session.checkpointer.best_step() or session.total_steps
+        scores = session.checkpointer.metrics(best_step)
+        # A process that was asked to stop ends soon: the resumed run does what follows.
         if result.stopped not in EXIT_CODES:
-            finish.finish(run, data)
+            _finish(session)
             if config.tracking.wandb_artifact:
-                files = runs.model_files(run, best_step, local.folder)
-                trackers.keep_model(tracking.Model(best_step, scores, files))
-    return Summary(
-        run=os.fspath(output),
+                files = runs.model_files(session.run, best_step, folder)
+                tracker.keep_model(tracking.Model(best_step, scores, files))
+    return TrainedRun(
+        output,
         best_step=best_step,
         val=scores,
         images_per_second=result.images_per_second,
@@ -196,6 +95,47 @@ def train(
         steps=result.steps,
         stopped=result.stopped,
     )
+
+
+def _finish(session: RunSession) -> None:
+    """Calibrates a run's best checkpoint and exports it, where that is not done yet."""
+    import jax
+
+    from butterflyer_jax import runs
+    from butterflyer_jax.data.dataset import FAKE
+    from butterflyer_jax.evaluation.evaluate import calibrate
+    from butterflyer_jax.export.exporter import CARD, companion, default_path, export
+
+    run, chosen = session.run, session.config.export.format
+    if jax.process_count() > 1:
+        # Each process holds a part of the checkpoint, and none is alone to write. Evaluation calibrates it.
+        if chosen != "none":
+            say(f"export: none, of several processes; python -m butterflyer_jax.export --run {run.folder} makes one")
+        return
+    # Loaded once, for both.
+    loaded = runs.load_model(run)
+    if run.dataset != FAKE:
+        calibrate(loaded, session.data)
+    if chosen == "none":
+        return
+    target = default_path(run, chosen)
+    if _exported_step(companion(target, CARD)) == loaded.step:
+        return
+    start = time.perf_counter()
+    try:
+        written = export(loaded, chosen, target, data=session.data)
+    except UserError as error:
+        # The run itself is whole.
+        say(f"export: none, {error}")
+        return
+    say(f"export: {written.summary}, {time.perf_counter() - start:.0f} s")
+
+
+def _exported_step(card: Any) -> int | None:
+    try:
+        return json.loads(card.read_text())["step"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def main(argv: Sequence[str]) -> None:
@@ -226,32 +166,28 @@ def main(argv: Sequence[str]) -> None:
     if args.find_lr or args.sanity or args.replay:
         _check(config, args)
         return
-    summary = train(config, args.input, args.output, args.gpu, place)
+    run = train(config, args.input, args.output, args.gpu, place)
     if place and place.process_id:
         return
-    accuracy = f"best val top1 {summary.val['top1']:.1%} at step {summary.best_step}" if summary.val else "no val split"
-    minutes, seconds = divmod(round(summary.seconds), 60)
-    word = f"stopped at step {summary.steps}, {summary.stopped}" if summary.stopped else "done"
-    print(f"{word}: {accuracy}, {summary.images_per_second:,.0f} images/s, {minutes} min {seconds} s in all")
-    if summary.stopped in EXIT_CODES:
-        print(f"next: the same command goes on from step {summary.steps}")
-        sys.exit(EXIT_CODES[summary.stopped])
-    print(f"next: python -m butterflyer_jax.evaluate --run {summary.run}")
+    accuracy = f"best val top1 {run.val['top1']:.1%} at step {run.best_step}" if run.val else "no val split"
+    minutes, seconds = divmod(round(run.seconds), 60)
+    word = f"stopped at step {run.steps}, {run.stopped}" if run.stopped else "done"
+    print(f"{word}: {accuracy}, {run.images_per_second:,.0f} images/s, {minutes} min {seconds} s in all")
+    if run.stopped in EXIT_CODES:
+        print(f"next: the same command goes on from step {run.steps}")
+        sys.exit(EXIT_CODES[run.stopped])
+    print(f"next: python -m butterflyer_jax.evaluate --run {run.folder}")
 
 
 def _check(config: Config, args: argparse.Namespace) -> None:
     """Does what is asked for before a run, or after it broke."""
     processes.prepare(config, None)
-    from butterflyer_jax import runs
     from butterflyer_jax.training import diagnostics
 
     input, output = args.input, args.output
     if args.replay:
         print(diagnostics.replay(config, output))
         return
-    runs.refuse_other_folders(output)
-    if not config.batch_size:
-        raise UserError("--find_lr and --sanity need a batch_size, not 0")
     if args.find_lr:
         found = diagnostics.find_learning_rate(config, input, output)
         print(f"the loss fell fastest at learning rate {found.suggestion:.2g}: see {output}/find_lr.png")

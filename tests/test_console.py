@@ -13,9 +13,10 @@ from tests.helpers.terminal import Seen, on_terminal
 COURSE = """
 import time
 from butterflyer_jax import console
-from butterflyer_jax.console import Start
+from butterflyer_jax.console import RunSummary
 
-start = Start((448, 96, 96), 8, "/data/[bold]/records", "/runs/first", "vgg11", 578840, "float32", "1 cpu", START, 210)
+records, devices = "/data/[bold]/records", "1 cpu"
+start = RunSummary((448, 96, 96), 8, records, "/runs/first", "vgg11", 578840, "float32", devices, START, 210)
 start.show([("memory", "1.5 GiB a device")])
 with console.TrainingDisplay(210, START, 15) as display:
     for step in range(START + 1, 211):

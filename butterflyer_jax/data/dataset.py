@@ -7,19 +7,19 @@ import io
 import os
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from etils import epath
 
 from butterflyer_jax.config import BuildConfig, Config
 from butterflyer_jax.data.input.fake import FakeData
+from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import paths, remote
 
 if TYPE_CHECKING:
-    from butterflyer_jax.data.input.record_data import RecordData
+    pass
 
-    Data: TypeAlias = RecordData | FakeData
 
 INFO_FILE = "dataset_info.json"
 

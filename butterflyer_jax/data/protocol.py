@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 
 class Position(Protocol):
-    """A place in the data that a checkpoint can hold."""
+    """A position in the order of the data, which a checkpoint holds."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as JSON."""
 
     def check(self, saved: dict[str, Any]) -> None:
-        """Raises a UserError where `saved` is another place."""
+        """Raises a UserError where `saved` is another position."""
 
 
 class Data(Protocol):
-    """What the loop asks of a data set; `data.input.record_data.RecordData` and `data.input.fake.FakeData` are such."""
+    """An open data set: `data.input.record_data.RecordData`, or `data.input.fake.FakeData`.
+
+    Attributes:
+      species: names; the position is the label.
+      class_counts: training photos of each species.
+      steps_per_epoch: training batches per epoch.
+      fingerprint: of the content and the order of the records.
+    """
 
     species: tuple[str, ...]
+    class_counts: tuple[int, ...]
     steps_per_epoch: int
     fingerprint: str
 
     def num_photos(self, split: str) -> int:
-        """Returns the photographs in a split."""
+        """Returns the number of photos in a split, 0 where there is no such split."""
+
+    def photo_spec(self) -> Mapping[str, tuple[tuple[int, ...], Any]]:
+        """Returns (shape, dtype) of what a training batch holds of one photo, by name."""
 
     def position(self, step: int) -> Position:
-        """Returns the place in the data after `step` steps."""
+        """Returns the position in the data after `step` steps."""
 
     def train_batches(self, start_step: int) -> Generator[Mapping[str, np.ndarray], None, None]:
-        """Yields training batches without end."""
+        """Yields training batches without end, from the one that step `start_step` takes."""
 
     def eval_batches(self, split: str) -> Generator[Mapping[str, np.ndarray], None, None]:
-        """Yields each photograph of a split once, padded and masked."""
+        """Yields each photo of a split once, padded and masked."""
+
+    def jpegs(self, split: str, numbers: Iterable[int]) -> Iterator[bytes]:
+        """Yields stored JPEGs of a split, by their places in the order of `eval_batches`."""
 
     def bottleneck(self) -> str:
-        """Returns which stage of the input took the most time since this was last asked, and what to change."""
+        """Returns which stage of the input took the most time since the last call, and what to change."""
+
+    def close(self) -> None:
+        """Closes threads and files."""

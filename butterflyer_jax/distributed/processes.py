@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
-
 from butterflyer_jax import console
 from butterflyer_jax.config import Config
 from butterflyer_jax.errors import TemporaryError, UserError
@@ -143,6 +141,8 @@ def _on_cloud_tpu(environment: Mapping[str, str]) -> bool:
 
 def keep_compiled(folder: str | os.PathLike[str]) -> None:
     """Keeps what XLA compiles in a folder, where a later run finds it; `JAX_COMPILATION_CACHE_DIR` goes before."""
+    import jax
+
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         jax.config.update("jax_compilation_cache_dir", os.fspath(folder))

@@ -12,11 +12,13 @@ import numpy as np
 from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
+from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.metrics import losses
 from butterflyer_jax.metrics.sums import Sums
 from butterflyer_jax.models.variables import Batch, Variables
 from butterflyer_jax.preprocessing import images
+from butterflyer_jax.runs import LoadedModel
 
 EvalStep: TypeAlias = Callable[["Variables", Batch], Sums]
 
@@ -36,16 +38,16 @@ class Scored:
     metrics: dict[str, Any]
 
 
-def score(model: Any, variables: Variables, data: Any, split: str, config: Config, mesh: Mesh) -> Scored:
-    """Scores each photograph of a split once.
+def score(loaded: LoadedModel, data: Data, split: str) -> Scored:
+    """Scores each photo of a split once.
 
     Args:
-      model, variables: as `runs.load_model` returns them.
-      data: an open data set, as `data.dataset.open_data` returns it.
+      loaded: the model of a run.
+      data: an open data set of the same species.
       split: train, val or test.
-      config: of the run.
-      mesh: that the variables live on.
     """
+    model: Any = loaded.model
+    config, mesh = loaded.config, loaded.mesh
 
     def answer(variables: Variables, batch: dict[str, jax.Array]) -> tuple[Sums, jax.Array]:
         logits = model.apply(variables.collections(), images.eval_images(batch, config), train=False)
@@ -57,7 +59,7 @@ def score(model: Any, variables: Variables, data: Any, split: str, config: Confi
     total, logits, labels = None, [], []
     with contextlib.closing(data.eval_batches(split)) as batches:
         for batch in sharding.prefetch(batches, mesh):
-            sums, of_batch = jitted(variables, batch)
+            sums, of_batch = jitted(loaded.variables, batch)
             total = sums if total is None else total + sums
             counts = np.asarray(batch["mask"]) > 0
             logits.append(np.asarray(of_batch)[counts])
@@ -71,10 +73,6 @@ def evaluate_batches(
     eval_step: EvalStep, variables: Variables, batches: Iterable[Mapping[str, np.ndarray]], mesh: Mesh
 ) -> Sums:
     """Returns the sums over masked, padded batches; `Sums.compute` divides them, once."""
-    import jax
-
-    from butterflyer_jax.distributed import sharding
-
     total = None
     for batch in sharding.prefetch(batches, mesh):
         sums = eval_step(variables, batch)

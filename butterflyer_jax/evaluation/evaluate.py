@@ -13,6 +13,7 @@ from typing import Any
 from butterflyer_jax import runs
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data.ingest.split import SPLITS
+from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import attributes, eval_step, report
@@ -53,25 +54,24 @@ def evaluate(
     # Told at once, before the run is loaded.
     known_of_photos = None if slices is None else attributes.read(slices, by)
     run = runs.read(run_folder)
-    model, variables, best_step, mesh = runs.load_model(run)
+    loaded = runs.load_model(run)
     # Once over a split: neither files on the disk nor more memory than is free are worth it, whatever training took.
     once = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, mode="auto"))
     if dataset is None or os.fspath(dataset) == dataset_lib.FAKE:
         folder = run.dataset if dataset is None else dataset_lib.FAKE
     else:
         folder = dataset_lib.resolve(dataset, run.config.build)
-    data = dataset_lib.open_data(folder, once, not sharding.on_cpu(mesh))
+    data = dataset_lib.open_data(folder, once, not sharding.on_cpu(loaded.mesh))
     with contextlib.closing(data):
         if data.species != run.species:
             raise UserError(f"the data set's species are not the run's: {', '.join(data.species)}")
         if not data.num_photos(split):
             raise UserError(f"the data set has no photographs in split {split}")
         columns = {} if known_of_photos is None else _columns(known_of_photos, folder, split)
-        scored = eval_step.score(model, variables, data, split, run.config, mesh)
+        scored = eval_step.score(loaded, data, split)
         # What another data set would suggest is not the run's.
         own = folder == run.dataset and folder != dataset_lib.FAKE
-        known = runs.read_calibration(run, best_step)
-        calibrated = calibrate(run, model, variables, best_step, mesh, data) if own else known
+        calibrated = calibrate(loaded, data) if own else loaded.calibration()
         probabilities = calibration.softmax(scored.logits / calibrated.temperature)
         confusion = classification.confusion_matrix(scored.labels, scored.logits.argmax(axis=1), len(run.species))
         metrics = scored.metrics | {
@@ -80,7 +80,7 @@ def evaluate(
             "threshold": calibrated.threshold,
             "intervals": classification.intervals(scored.logits, scored.labels),
             "split": split,
-            "step": best_step,
+            "step": loaded.step,
             "species": classification.by_species(confusion, run.species),
         }
         if columns:
@@ -89,7 +89,7 @@ def evaluate(
         files.write_text(
             run.folder / "eval" / split / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False)
         )
-        report.write(run, model, variables, data, folder, scored, metrics, calibrated)
+        report.write(loaded, data, folder, scored, metrics, calibrated)
     return metrics
 
 
@@ -106,18 +106,17 @@ def _check_order(dataset: str, split: str, species: Sequence[str]) -> None:
         raise UserError(f"{split}.csv in {dataset} lists other photographs than the records beside it")
 
 
-def calibrate(run: runs.Run, model: Any, variables: Any, step: int, mesh: Any, data: Any) -> Calibration:
-    """Returns the calibration of a checkpoint; it is chosen and written where that is not done.
+def calibrate(loaded: runs.LoadedModel, data: Data) -> Calibration:
+    """Returns the calibration of a checkpoint; fits it on val and writes `calibration.json` where there is none yet.
 
     Args:
-      run: its folder gets `calibration.json`.
-      model, variables, step, mesh: as `runs.load_model` returns them.
+      loaded: the model of a run; the run folder gets the file.
       data: the run's open data set.
     """
-    known = runs.read_calibration(run, step)
+    known = loaded.calibration()
     if known.count or not data.num_photos("val"):
         return known
-    scored = eval_step.score(model, variables, data, "val", run.config, mesh)
-    chosen = calibration.fit(scored.logits, scored.labels, step)
-    files.write_text(run.folder / calibration.FILE, chosen.to_json())
+    scored = eval_step.score(loaded, data, "val")
+    chosen = calibration.fit(scored.logits, scored.labels, loaded.step)
+    files.write_text(loaded.run.folder / calibration.FILE, chosen.to_json())
     return chosen

@@ -12,22 +12,22 @@ from butterflyer_jax import runs
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.dataset import photo_ids
+from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.evaluation import eval_step
 from butterflyer_jax.inference import gradcam
 from butterflyer_jax.metrics import calibration
 from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.report.evaluation import Evaluation, render_evaluation
 from butterflyer_jax.storage import files, paths
+from butterflyer_jax.tracking.jsonl import read_records
 from butterflyer_jax.tracking.trackers import METRICS_FILE
 
 FILE = "report/index.html"
 
 
 def write(
-    run: runs.Run,
-    model: Any,
-    variables: Any,
-    data: Any,
+    loaded: runs.LoadedModel,
+    data: Data,
     dataset: str,
     scored: eval_step.Scored,
     metrics: dict[str, Any],
@@ -36,23 +36,22 @@ def write(
     """Writes `report/index.html` into the run folder; returns its path.
 
     Args:
-      run: that was evaluated.
-      model, variables: as `runs.load_model` returns them.
+      loaded: the model that was evaluated.
       data: the open data set.
       dataset: its folder, or "fake".
       scored: the logits of the split.
       metrics: what metrics.json says.
       calibrated: what corrects the answers.
     """
-    split = metrics["split"]
+    run, split = loaded.run, metrics["split"]
     view = heat_maps = None
     names: Sequence[str] = [f"{split}/{number}" for number in range(len(scored.labels))]
     if dataset != dataset_lib.FAKE:
         names = photo_ids(dataset, split, [run.species[label] for label in scored.labels])
         view = _make_view(run, data, split)
-        heat_maps = _make_heat_maps(run, model, variables, view)
+        heat_maps = _make_heat_maps(loaded, view)
     about = json.loads((run.folder / runs.CONFIG_FILE).read_text())
-    records = _read_records(run)
+    records = read_records(run.folder / METRICS_FILE)
     page = render_evaluation(
         Evaluation(
             name=run.folder.name,
@@ -67,7 +66,7 @@ def write(
             temperature=calibrated.temperature,
             records=records,
             about={"versions": {}} | about,
-            facts=_facts(run, variables, about, records, metrics, calibrated, dataset),
+            facts=_facts(loaded, about, records, metrics, calibrated, dataset),
             view=view,
             heat_maps=heat_maps,
         )
@@ -89,15 +88,15 @@ def _make_view(run: runs.Run, data: Any, split: str) -> Callable[[int, int], np.
 
 
 def _make_heat_maps(
-    run: runs.Run, model: Any, variables: Any, view: Callable[[int, int], np.ndarray]
+    loaded: runs.LoadedModel, view: Callable[[int, int], np.ndarray]
 ) -> Callable[[Sequence[int], Sequence[int]], np.ndarray]:
-    of_batch = gradcam.make_heat_maps(model, run.config)
+    of_batch = gradcam.make_heat_maps(loaded.model, loaded.config)
 
     def heat_maps(numbers: Sequence[int], labels: Sequence[int]) -> np.ndarray:
         # One by one: they are few, and one shape is compiled.
-        size = run.config.data.image_size
+        size = loaded.config.data.image_size
         maps = [
-            of_batch(variables, view(number, size)[None], np.array([label]))
+            of_batch(loaded.variables, view(number, size)[None], np.array([label]))
             for number, label in zip(numbers, labels, strict=True)
         ]
         return np.concatenate(maps)
@@ -105,23 +104,8 @@ def _make_heat_maps(
     return heat_maps
 
 
-def _read_records(run: runs.Run) -> list[dict[str, Any]]:
-    file = run.folder / METRICS_FILE
-    if not file.exists():
-        return []
-    records = []
-    for line in file.read_text().splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            # Of a run that is being written.
-            continue
-    return records
-
-
 def _facts(
-    run: runs.Run,
-    variables: Any,
+    loaded: runs.LoadedModel,
     about: dict[str, Any],
     records: list[dict[str, Any]],
     metrics: dict[str, Any],
@@ -131,9 +115,10 @@ def _facts(
     """Returns the lines of the model's card."""
     import jax
 
-    model, config = run.config.model, run.config
+    run, config = loaded.run, loaded.config
+    model = config.model
     norm = " with batch normalisation" if model.batch_norm else ""
-    parameters = sum(x.size for x in jax.tree.leaves(variables.params))
+    parameters = sum(x.size for x in jax.tree.leaves(loaded.variables.params))
     facts = [
         ("Network", f"{model.variant}{norm}, head {model.head}, {parameters:,} parameters"),
         ("Input", f"{config.data.image_size} x {config.data.image_size} pixels"),

@@ -54,7 +54,7 @@ class Written:
 
 
 def export(
-    run: str | os.PathLike[str],
+    run: str | os.PathLike[str] | runs.LoadedModel,
     format: str = "keras",
     to: str | os.PathLike[str] | None = None,
     python: str = sys.executable,
@@ -66,7 +66,7 @@ def export(
     ours on photographs of the run's data set (on noise where that is gone). It takes its name only after that.
 
     Args:
-      run: folder of a run with a checkpoint.
+      run: folder of a run with a checkpoint, or its loaded model.
       format: keras, savedmodel, onnx, stablehlo or safetensors.
       to: the file (of SavedModel, the folder), local or gs://; a name without the format's suffix is a folder, into
         which `model.<suffix>` goes. By default `export/` in the run folder.
@@ -82,7 +82,7 @@ def export(
     if format not in FORMATS:
         raise UserError(f"unknown format {format!r}: take one of {', '.join(FORMATS)}")
     writer = importlib.import_module(f"butterflyer_jax.export.{format}")
-    opened = runs.read(run)
+    opened = run.run if isinstance(run, runs.LoadedModel) else runs.read(run)
     target = _target(default_path(opened, format) if to is None else paths.path(to), writer)
     with remote.telling(target):
         remote.check_exists(target)
@@ -91,12 +91,13 @@ def export(
 
     from butterflyer_jax.export import card, reference, verify
 
-    network, step = reference.read_network(opened)
+    loaded = run if isinstance(run, runs.LoadedModel) else runs.load_model(opened)
+    network = reference.network_of(loaded)
     with _room(target) as folder:
         path = folder / target.name
         writer.write(network, path)
         checked = verify.check(opened, network, writer, path, python, data)
-        about = card.describe(opened, network, step, format, path, target.name, writer, checked)
+        about = card.describe(opened, network, loaded.step, format, path, target.name, writer, checked)
         card.write(about, companion(path, CARD), companion(path, CARD_TEXT), companion(path, SPECIES))
         with remote.telling(target, "write"):
             _publish(folder, target)

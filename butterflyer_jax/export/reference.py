@@ -17,21 +17,15 @@ from butterflyer_jax.preprocessing import images as images_lib
 assert EPSILON == 1e-5, "flax.linen.BatchNorm's own"
 
 
-def read_network(run: runs.Run) -> tuple[Network, int]:
-    """Returns the network of a run's best checkpoint, and that checkpoint's step.
-
-    Raises:
-      UserError: the run has no checkpoint yet.
-    """
-    _, variables, step, _ = runs.load_model(run)
+def network_of(loaded: runs.LoadedModel) -> Network:
+    """Returns a loaded model as the writers of formats take it: its layers as numpy arrays."""
+    variables = loaded.variables
     layers: dict[str, dict[str, np.ndarray]] = {}
     for tree in jax.device_get((variables.params, variables.batch_stats)):
         for name, arrays in tree.items():
             layers.setdefault(name, {}).update({key: np.asarray(array, np.float32) for key, array in arrays.items()})
-    calibration = runs.read_calibration(run, step)
-    config = run.config
-    network = Network(run.species, config.model, config.data, config.build.image_size, calibration.temperature, layers)
-    return network, step
+    config, temperature = loaded.config, loaded.calibration().temperature
+    return Network(loaded.run.species, config.model, config.data, config.build.image_size, temperature, layers)
 
 
 def make_function(network: Network) -> Callable[[Any], jax.Array]:

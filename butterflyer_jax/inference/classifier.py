@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from butterflyer_jax.metrics.calibration import Calibration
+
+if TYPE_CHECKING:
+    from butterflyer_jax.runs import LoadedModel
 
 
 class TrainedClassifier:
@@ -24,13 +27,15 @@ class TrainedClassifier:
       crop_fraction: side of the central square that is looked at, of the short side.
     """
 
-    def __init__(self, model: Any, variables: Any, run: Any, calibration: Calibration) -> None:
-        """Takes the network, its variables, the run they come from, and what corrects its answers; see `load`."""
+    def __init__(self, loaded: LoadedModel, calibration: Calibration) -> None:
+        """Wraps the model of a run, its probabilities corrected by a calibration; see `load`."""
         import jax
 
         from butterflyer_jax.inference import gradcam
         from butterflyer_jax.preprocessing import images as images_lib
 
+        model: Any = loaded.model
+        variables, run = loaded.variables, loaded.run
         self.name = f"{run.folder.name}, step {calibration.step}"
         self.species: tuple[str, ...] = run.species
         self.calibration = calibration
@@ -63,8 +68,8 @@ class TrainedClassifier:
         from butterflyer_jax import runs
 
         run = runs.read(run_folder)
-        model, variables, step, _ = runs.load_model(run)
-        return cls(model, variables, run, runs.read_calibration(run, step) if calibrated else Calibration(step=step))
+        loaded = runs.load_model(run)
+        return cls(loaded, loaded.calibration() if calibrated else Calibration(step=loaded.step))
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns float32 [batch, species] of uint8 [batch, image_size, image_size, 3]."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from butterflyer_jax.config import AugmentConfig, Config, ModelConfig
 from butterflyer_jax.preprocessing.mix import erase, mix
@@ -111,6 +112,12 @@ def normalise(images: jax.Array, config: ModelConfig) -> jax.Array:
     """
     x = images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
     return (x - jnp.asarray(config.mean, jnp.float32)) / jnp.asarray(config.std, jnp.float32)
+
+
+def denormalise(images: np.ndarray, config: ModelConfig) -> np.ndarray:
+    """Returns the pixels, uint8 [batch, height, width, 3], of what `normalise` returned."""
+    pixels = (images * np.asarray(config.std) + np.asarray(config.mean)).clip(0, 1) * 255
+    return np.rint(pixels).astype(np.uint8)
 
 
 def _stream(keys: jax.Array, stream: int) -> jax.Array:

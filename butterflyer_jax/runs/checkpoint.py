@@ -122,6 +122,8 @@ class Checkpointer:
         try:
             with remote.telling_of_access(self._manager.directory):
                 return self._manager.restore(step, args=ocp.args.Composite(**items))
+        except UserError:
+            raise
         except (ValueError, KeyError, FileNotFoundError) as error:
             where = f"{self._manager.directory}/{step}"
             raise UserError(f"the checkpoint {where} is damaged or of another network: {error}") from error

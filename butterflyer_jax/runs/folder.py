@@ -155,8 +155,36 @@ def read(folder: str | os.PathLike[str]) -> Run:
     return Run(path, Config.from_dict(saved["config"]), tuple(saved["species"]), saved["dataset"], saved["fingerprint"])
 
 
-def load_model(run: Run) -> tuple[VGG, variables_lib.Variables, int, Mesh]:
-    """Returns the network, its variables from the best checkpoint, that checkpoint's step, and the mesh they live on.
+@dataclass(frozen=True)
+class LoadedModel:
+    """The model of a run's best checkpoint.
+
+    Attributes:
+      model: the network.
+      variables: parameters and batch statistics, on the devices of `mesh`.
+      step: training step of the checkpoint.
+      mesh: devices that the variables live on.
+      run: the run that was loaded.
+    """
+
+    model: VGG
+    variables: variables_lib.Variables
+    step: int
+    mesh: Mesh
+    run: Run
+
+    @property
+    def config(self) -> Config:
+        """The config of the run."""
+        return self.run.config
+
+    def calibration(self) -> Calibration:
+        """Returns the calibration of this checkpoint, see `read_calibration`."""
+        return read_calibration(self.run, self.step)
+
+
+def load_model(run: Run) -> LoadedModel:
+    """Loads the model of a run's best checkpoint.
 
     Raises:
       UserError: the run has no checkpoint yet.
@@ -174,7 +202,7 @@ def load_model(run: Run) -> tuple[VGG, variables_lib.Variables, int, Mesh]:
     item = "variables" if run.config.optim.average == "none" else "averaged"
     variables = checkpointer.restore(best_step, {item: abstract})[item]
     checkpointer.close()
-    return model, variables, best_step, mesh
+    return LoadedModel(model, variables, best_step, mesh, run)
 
 
 def made_by(run: Run) -> dict[str, Any]:

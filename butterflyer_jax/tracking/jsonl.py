@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -38,6 +39,21 @@ class JsonlTracker:
     def close(self, failed: bool = False) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def read_records(path: Any) -> list[dict[str, Any]]:
+    """Returns the records of a metrics file, local or gs://, without a last line that is still being written.
+
+    Args:
+      path: an `etils.epath.Path` or a `pathlib.Path`; a missing file holds no records.
+    """
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            records.append(json.loads(line))
+    return records
 
 
 def _cut(path: Path, last_step: int) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from jax.experimental import multihost_utils
@@ -15,10 +15,11 @@ from jax.sharding import Mesh
 from butterflyer_jax import runs
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
+from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.training import compilation, state
 from butterflyer_jax.training.compilation import MIB, size_text
-from butterflyer_jax.training.setup import make_program
+from butterflyer_jax.training.setup import make_setup
 
 # A batch size found is not the very largest, but needs this share of the memory at least.
 GOOD_SHARE = 0.85
@@ -28,39 +29,26 @@ PHOTOS_MULTIPLE = 8
 MIN_STEPS_PER_EPOCH = 10
 
 
-class Data(Protocol):
-    """What is asked of a data set here."""
-
-    species: tuple[str, ...]
-
-    def num_photos(self, split: str) -> int:
-        """Returns the photographs in a split."""
-
-    def photo_spec(self) -> Mapping[str, tuple[tuple[int, ...], Any]]:
-        """Returns (shape, dtype) of what a batch holds of one photograph, by name."""
-
-    def close(self) -> None:
-        """Lets threads and files go."""
-
-
 def unit(config: Config, mesh: Mesh) -> int:
     """Returns the number of photographs that a batch size found is a multiple of."""
     return mesh.size * config.gradient_accumulation * PHOTOS_MULTIPLE
 
 
-def settle(config: Config, output: str | os.PathLike[str], open_data: Callable[[Config], Data], mesh: Mesh) -> int:
+def settle(
+    config: Config, output: str | os.PathLike[str] | None, open_data: Callable[[Config], Data], mesh: Mesh
+) -> int:
     """Returns the batch size of a run whose config leaves it open: that of the run in `output`, else what fits.
 
     Args:
       config: its batch_size is 0.
-      output: run folder.
+      output: run folder, None for none.
       open_data: opens the data set for a config with a batch size.
       mesh: of the run.
 
     Raises:
       UserError: none fits.
     """
-    saved = runs.saved_batch_size(output)
+    saved = output and runs.saved_batch_size(output)
     if saved:
         return saved
     with contextlib.closing(open_data(config.replace(batch_size=unit(config, mesh)))) as data:
@@ -87,9 +75,9 @@ def find(
 
     def needed(batch_size: int) -> int:
         sized = dataclasses.replace(config, batch_size=batch_size)
-        program = make_program(sized, num_classes, MIN_STEPS_PER_EPOCH, mesh)
+        setup = make_setup(sized, num_classes, MIN_STEPS_PER_EPOCH, mesh)
         batch = state.abstract_batch(photo, batch_size, mesh)
-        return compilation.compile_step(program.train_step, program.abstract_state, batch, mesh).memory.needed
+        return compilation.compile_step(setup.train_step, setup.abstract_state, batch, mesh).memory.needed
 
     # All processes must find the same, and hosts may differ a little: in MiB, as JAX moves 32 bits.
     limit = int(multihost_utils.broadcast_one_to_all(np.int32(compilation.memory_limit(mesh) // MIB))) * MIB

@@ -8,25 +8,25 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 from etils import epath
 
 from butterflyer_jax import runs
 from butterflyer_jax.config import AugmentConfig, Config
 from butterflyer_jax.console import progress
-from butterflyer_jax.data import dataset as dataset_lib
-from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.models.variables import Batch
 from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.storage import files, paths
 from butterflyer_jax.training import nonfinite, step
 from butterflyer_jax.training import state as state_lib
-from butterflyer_jax.training.setup import make_program
+from butterflyer_jax.training.session import open_session
 
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 10.0
 FINDING_STEPS = 100
@@ -88,9 +88,9 @@ def find_learning_rate(config: Config, input: str | os.PathLike[str], output: st
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
-    with _steps(config, input, schedule) as (batches, take):
+    with _training(config, input, output, schedule) as (batches, train_on):
         for number, batch in enumerate(progress(itertools.islice(batches, FINDING_STEPS), FINDING_STEPS, "rates")):
-            loss = take(batch)
+            loss = train_on(batch)
             mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
             rates.append(LOWEST_RATE * growth**number)
             losses.append(mean / (1 - SMOOTHING ** (number + 1)))
@@ -128,10 +128,10 @@ def overfit_one_batch(config: Config, input: str | os.PathLike[str], output: str
     )
     config = config.replace(augment=plain, optim=calm, model=dataclasses.replace(config.model, dropout=0.0))
     losses: list[float] = []
-    with _steps(config, input, None) as (batches, take):
+    with _training(config, input, output, None) as (batches, train_on):
         batch = next(batches)
         for _ in progress(range(OVERFIT_STEPS), OVERFIT_STEPS, "one batch"):
-            losses.append(take(batch))
+            losses.append(train_on(batch))
             if not math.isfinite(losses[-1]) or losses[-1] <= LEARNED_SHARE * losses[0]:
                 break
     found = Overfit(losses, losses[-1] <= LEARNED_SHARE * losses[0])
@@ -154,52 +154,42 @@ def replay(config: Config, output: str | os.PathLike[str]) -> str:
     kept = nonfinite.steps_kept(run.folder)
     if not kept:
         raise UserError(f"{run.folder} has no broken step to do again")
-    mesh = sharding.make_mesh(None, config.parallel.model_devices)
-    with contextlib.ExitStack() as stack:
-        data = stack.enter_context(
-            contextlib.closing(dataset_lib.open_data(run.dataset, config, not sharding.on_cpu(mesh)))
-        )
-        program = make_program(config, len(data.species), data.steps_per_epoch, mesh, data.class_counts)
+    broken_step = kept[-1]
+    with open_session(config, run.dataset, output) as session, contextlib.ExitStack() as stack:
         checkpointer = stack.enter_context(contextlib.closing(Checkpointer(run.checkpoints, read_only=True)))
-        start = max((number for number in checkpointer.steps() if number < kept[-1]), default=0)
+        start = max((number for number in checkpointer.steps() if number < broken_step), default=0)
+        setup, data, config = session.setup, session.data, session.config
         if start:
-            state, _ = state_lib.restore_state(checkpointer, start, program.abstract_state, data)
+            state, _ = state_lib.restore_state(checkpointer, start, setup.abstract_state, data)
         else:
-            state = state_lib.create_state(program.model, program.tx, config, mesh)
-        on_host = stack.enter_context(contextlib.closing(data.train_batches(start)))
-        batches = sharding.prefetch(on_host, mesh)
-        for _ in progress(range(start + 1, kept[-1]), kept[-1] - 1 - start, "steps before it"):
-            state, _ = jax.block_until_ready(program.train_step(state, next(batches)))
+            state = session.initial_state()
+        batches = stack.enter_context(session.batches(start))
+        steps_before = broken_step - 1 - start
+        for _ in progress(range(steps_before), steps_before, "steps before it"):
+            state, _ = jax.block_until_ready(setup.train_step(state, next(batches)))
         batch = next(batches)
-        keys = step.photo_keys(config.seed, (kept[-1] - 1) // data.steps_per_epoch, batch["index"])
-        where = nonfinite.first_broken(program.model.apply, state.variables, batch, keys, config)
-        _, metrics = program.train_step(state, batch)
+        keys = step.photo_keys(config.seed, (broken_step - 1) // data.steps_per_epoch, batch["index"])
+        where = nonfinite.first_broken(setup.model.apply, state.variables, batch, keys, config)
+        _, metrics = setup.train_step(state, batch)
     numbers = ", ".join(f"{name} {float(value):.6g}" for name, value in metrics.items())
     place = f"not finite first in {where}" if where else "finite in the forward pass: its gradient breaks it"
-    return f"step {kept[-1]}, from the checkpoint of step {start}: {numbers}; {place}"
+    return f"step {broken_step}, from the checkpoint of step {start}: {numbers}; {place}"
 
 
 @contextlib.contextmanager
-def _steps(config: Config, input: str | os.PathLike[str], schedule: Any) -> Iterator[Any]:
+def _training(
+    config: Config, input: str | os.PathLike[str], output: str | os.PathLike[str], schedule: optax.Schedule | None
+) -> Iterator[tuple[Iterator[Batch], Callable[[Batch], float]]]:
     """Yields batches on the devices, and a function that trains on one and returns its loss."""
-    mesh = sharding.make_mesh(None, config.parallel.model_devices)
-    dataset = dataset_lib.resolve(input, config.build)
-    with contextlib.ExitStack() as stack:
-        data = stack.enter_context(
-            contextlib.closing(dataset_lib.open_data(dataset, config, not sharding.on_cpu(mesh)))
-        )
-        program = make_program(
-            config, len(data.species), data.steps_per_epoch, mesh, data.class_counts, schedule=schedule
-        )
-        state = state_lib.create_state(program.model, program.tx, config, mesh)
-        on_host = stack.enter_context(contextlib.closing(data.train_batches(0)))
+    with open_session(config, input, output, schedule=schedule) as session, session.batches() as batches:
+        state = session.initial_state()
 
-        def take(batch: Mapping[str, jax.Array]) -> float:
+        def train_on(batch: Batch) -> float:
             nonlocal state
-            state, metrics = program.train_step(state, batch)
+            state, metrics = session.setup.train_step(state, batch)
             return float(metrics["loss"])
 
-        yield sharding.prefetch(on_host, mesh), take
+        yield batches, train_on
 
 
 def _write(output: str | os.PathLike[str], name: str, found: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from butterflyer_jax.metrics.classification import is_better
 
 
 @dataclass
-class Progress:
+class EarlyStopping:
     """Evaluations so far.
 
     Attributes:

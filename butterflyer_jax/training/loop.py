@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
-from etils import epath
-from jax.sharding import Mesh
 
-from butterflyer_jax.config import Config
 from butterflyer_jax.console import TrainingDisplay
-from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
-from butterflyer_jax.evaluation.eval_step import EvalStep, evaluate_batches
-from butterflyer_jax.runs.checkpoint import Checkpointer
+from butterflyer_jax.evaluation.eval_step import evaluate_batches
 from butterflyer_jax.tracking import Tracker
 from butterflyer_jax.training import nonfinite
-from butterflyer_jax.training.early_stopping import Progress
 from butterflyer_jax.training.preemption import Preemption
-from butterflyer_jax.training.profiling import Cost, ProfileWindow
+from butterflyer_jax.training.session import RunSession
 from butterflyer_jax.training.state import TrainState, checkpoint_trees, with_rate_scale
-from butterflyer_jax.training.step import TrainStep
 from butterflyer_jax.training.step_logger import StepLog
 from butterflyer_jax.training.validation_images import NO_GALLERY, Gallery
 
@@ -52,22 +43,11 @@ class FitResult:
 
 
 def fit(
-    state: TrainState,
-    data: Data,
-    step_at: Callable[[int], TrainStep],
-    eval_step: EvalStep,
-    schedule: Callable[[int], Any],
-    checkpointer: Checkpointer,
+    session: RunSession,
     tracker: Tracker,
     display: TrainingDisplay,
-    profile: ProfileWindow,
-    cost_at: Callable[[int], Cost],
-    progress: Progress,
     preemption: Preemption,
-    config: Config,
-    mesh: Mesh,
     gallery: Gallery = NO_GALLERY,
-    folder: epath.Path | None = None,
 ) -> FitResult:
     """Trains from `state.step` to the end of the last epoch, or until there is a reason to stop.
 
@@ -75,21 +55,29 @@ def fit(
     step's metrics. So a checkpoint is whole before the steps that follow it, holds its evaluation, and is the state
     that a run which was never killed has at that step; and logging never waits for the step just started.
 
+    Args:
+      session: the run to train, with its state, its compiled steps and its data.
+      tracker: where metrics go.
+      display: what the console shows of the steps.
+      preemption: signals and time limits that end the run early.
+      gallery: validation images for the trackers.
+
     Raises:
       UserError: the loss is no longer finite, or a checkpoint cannot be written.
     """
-    start_step = int(state.step)
-    total_steps = config.num_epochs * data.steps_per_epoch
-    log = StepLog(data, total_steps, schedule, tracker, display, config, cost_at)
+    config, data, mesh, checkpointer = session.config, session.data, session.mesh, session.checkpointer
+    state, early_stopping = session.state, session.early_stopping
+    start_step, total_steps = session.start_step, session.total_steps
+    log = StepLog(data, total_steps, session.setup.schedule, tracker, display, config, session.cost_at)
+    profile = session.profile_window()
     # Virtual CPU devices deadlock when steps are queued.
     step_by_step = sharding.on_cpu(mesh) and mesh.size > 1
     # The metrics of a step come when the next has started: its batch is kept till then.
     recent: collections.deque[tuple[int, Mapping[str, jax.Array]]] = collections.deque(maxlen=2)
     with (
-        contextlib.closing(data.train_batches(start_step)) as on_host,
-        nonfinite.keeping(folder, recent, data.steps_per_epoch),
+        session.batches(start_step, total_steps) as batches,
+        nonfinite.keeping(session.run.folder, recent, data.steps_per_epoch),
     ):
-        batches = sharding.prefetch(itertools.islice(on_host, total_steps - start_step), mesh)
         for step in range(start_step, total_steps + 1):
             epoch_ends = step % data.steps_per_epoch == 0
             has_to_stop = preemption.reason(step)
@@ -102,19 +90,19 @@ def fit(
                     display.note("evaluating")
                     with contextlib.closing(data.eval_batches("val")) as val_batches:
                         watched = gallery.watch(val_batches)
-                        sums = evaluate_batches(eval_step, state.evaluated, watched, mesh)
+                        sums = evaluate_batches(session.setup.eval_step, state.evaluated, watched, mesh)
                     evaluation = sums.compute()
                     tracker.log({"step": step, "epoch": step / data.steps_per_epoch, "split": "val", **evaluation})
                     gallery.show(step, step // data.steps_per_epoch, state.evaluated, sums.confusion)
-                    progress.add(evaluation, config)
-                    state = with_rate_scale(state, progress.rate_scale, mesh)
+                    early_stopping.add(evaluation, config)
+                    state = with_rate_scale(state, early_stopping.rate_scale, mesh)
                 if epoch_ends:
                     log.end_epoch(step, evaluation)
                 scores = evaluation and {name: value for name, value in evaluation.items() if name in SCORES}
-                position = data.position(step).to_json() | {"progress": progress.to_json()}
+                position = data.position(step).to_json() | {"progress": early_stopping.to_json()}
                 checkpointer.save(step, checkpoint_trees(state), position, scores)
                 log.restart_clock()
-            stopped = has_to_stop or progress.reason_to_stop(config)
+            stopped = has_to_stop or early_stopping.reason_to_stop(config)
             if step == total_steps or stopped:
                 break
 
@@ -124,7 +112,7 @@ def fit(
             waited = time.perf_counter() - waiting_since
 
             recent.append((step + 1, batch))
-            state, metrics = step_at(step)(state, batch)
+            state, metrics = session.step_at(step)(state, batch)
             log.add(step + 1, metrics, waited)
             if step_by_step:
                 jax.block_until_ready(state)

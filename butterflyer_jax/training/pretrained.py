@@ -96,7 +96,7 @@ def from_run(folder: epath.Path, colours: str = "auto") -> Weights:
     if colours not in ("auto", "config"):
         raise UserError(f"config field model.pretrained_input = {colours!r} is for files: a run brings its own mean")
     run = runs.read(folder)
-    _, variables, _, _ = runs.load_model(run)
+    variables = runs.load_model(run).variables
     tensors = tuple(
         Tensor(path, value.shape, path, np.asarray(value, np.float32)) for path, value in _by_path(variables).items()
     )

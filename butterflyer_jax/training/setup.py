@@ -23,7 +23,7 @@ NUM_STAGES = 4
 
 
 @dataclass(frozen=True)
-class Program:
+class Setup:
     """All that training computes with.
 
     Attributes:
@@ -64,14 +64,14 @@ class Program:
         return 3 * sum(forward.values()) - forward["block1_conv1"]
 
 
-def make_program(
+def make_setup(
     config: Config,
     num_classes: int,
     steps_per_epoch: int,
     mesh: Mesh,
     class_counts: Sequence[int] | None = None,
     schedule: optax.Schedule | None = None,
-) -> Program:
+) -> Setup:
     """Returns what a run computes with; nothing is compiled or allocated yet.
 
     Args:
@@ -92,7 +92,7 @@ def make_program(
     tx = optimizer.make_optimizer(config.optim, schedule)
     balance = config.optim.class_balance
     weights = losses.class_weights(class_counts, balance) if class_counts and balance else None
-    return Program(
+    return Setup(
         model=model,
         tx=tx,
         schedule=schedule,

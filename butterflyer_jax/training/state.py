@@ -18,7 +18,7 @@ from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.models.variables import Variables, initial_variables
 from butterflyer_jax.runs.checkpoint import Checkpointer
-from butterflyer_jax.training.early_stopping import Progress
+from butterflyer_jax.training.early_stopping import EarlyStopping
 from butterflyer_jax.training.loss_scale import LossScale
 
 
@@ -40,7 +40,7 @@ def checkpoint_trees(state: TrainState) -> dict[str, Any]:
 
 def restore_state(
     checkpointer: Checkpointer, step: int, abstract_state: TrainState, data: Data
-) -> tuple[TrainState, Progress]:
+) -> tuple[TrainState, EarlyStopping]:
     """Returns the state saved at `step`, and what the run had come to.
 
     Raises:
@@ -50,7 +50,7 @@ def restore_state(
     data.position(step).check(position)
     trees = checkpointer.restore(step, checkpoint_trees(abstract_state))
     state = TrainState(variables=trees["variables"], averaged=trees.get("averaged"), **trees["optimizer"])
-    return state, Progress(**position.get("progress", {}))
+    return state, EarlyStopping(**position.get("progress", {}))
 
 
 class TrainState(flax.struct.PyTreeNode):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -28,6 +28,19 @@ def photo_keys(seed: int, epoch: jax.Array | int, index: jax.Array) -> jax.Array
     """Returns the PRNG keys [batch] that the augmentation of photographs draws from; index is int32 [batch]."""
     epoch_key = jax.random.fold_in(stream_key(seed, AUGMENT_STREAM), epoch)
     return jax.vmap(lambda place: jax.random.fold_in(epoch_key, place))(index)
+
+
+def make_augment(config: Config) -> Callable[[Mapping[str, Any], jax.Array | int], jax.Array]:
+    """Returns the jitted `(batch, epoch) -> float32 [batch, image_size, image_size, 3]` of the train step.
+
+    What it returns is normalised; `preprocessing.images.denormalise` makes pixels of it.
+    """
+
+    @jax.jit
+    def augment(batch: Mapping[str, Any], epoch: jax.Array | int) -> jax.Array:
+        return images_lib.train_images(batch, photo_keys(config.seed, epoch, batch["index"]), config)[0]
+
+    return augment
 
 
 def make_train_step(

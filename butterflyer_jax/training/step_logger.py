@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,6 +13,7 @@ import psutil
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import TrainingDisplay
+from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.tracking import Tracker
 from butterflyer_jax.training.nonfinite import BrokenStep
 from butterflyer_jax.training.profiling import Cost
@@ -20,15 +21,6 @@ from butterflyer_jax.training.profiling import Cost
 # Share of the time that training may wait for data before the log says why, looked at so often, seconds.
 ADVICE_WAIT = 0.1
 ADVICE_SECONDS = 10.0
-
-
-class Input(Protocol):
-    """What is asked of a data set here."""
-
-    steps_per_epoch: int
-
-    def bottleneck(self) -> str:
-        """Returns which stage of the input took the most time since this was last asked, and what to change."""
 
 
 def host_memory_mib() -> int:
@@ -41,7 +33,7 @@ class StepLog:
 
     def __init__(
         self,
-        data: Input,
+        data: Data,
         total_steps: int,
         schedule: Callable[[int], Any],
         tracker: Tracker,

@@ -15,7 +15,7 @@ TITLES = ("butterflyer_jax", "same, nn.max_pool and 3 input channels")
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, f"scripts/{script}.py", *map(str, arguments)]
+    command = [sys.executable, f"benchmarks/{script}.py", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

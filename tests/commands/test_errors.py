@@ -83,12 +83,12 @@ def test_outputs_that_cannot_be(train: Command, command: Command, tiny_config: P
 # the limit once the photographs are prepared, and the records are written.
 DISK_FULL_FOR_RECORDS = """
 import resource
-from butterflyer_jax.data import records
-run_task = records.run_task
+from butterflyer_jax.data.ingest import shard_writer
+run_task = shard_writer.run_task
 def limit_and_run(task):
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
     run_task(task)
-records.run_task = limit_and_run
+shard_writer.run_task = limit_and_run
 """
 
 

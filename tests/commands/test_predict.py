@@ -132,7 +132,7 @@ def test_heat_maps_are_those_of_the_answers_species(trained_run: Path) -> None:
     looks = list(predictor.look(images, top=2))
     assert [look.answer for look in looks] == predictor.predict(images, top=2)
     run = runs.read(trained_run)
-    heat_maps = gradcam.make_heat_maps(runs.load_model(run)[0], run.config)
+    heat_maps = gradcam.make_heat_maps(runs.load_model(run).model, run.config)
     for look, heat_map, image in zip(looks, predictor.heat_maps(images), images, strict=True):
         if image == b"hello":
             assert look.heat_map is heat_map is look.photograph is None

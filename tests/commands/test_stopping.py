@@ -26,8 +26,9 @@ tracking.JsonlTracker.log = log_and_signal
 # Dies with SIGKILL at a moment of its own, the first time that it comes there; $MOMENT counts them.
 DEADLY = """
 import os, signal
-from butterflyer_jax import checkpoint, evaluate, loop, step, step_log, tracking
-from butterflyer_jax.data import records as data_records
+from butterflyer_jax import tracking
+from butterflyer_jax.runs import checkpoint
+from butterflyer_jax.training import loop, state, step_logger
 
 def die_when(owner, name, condition, after=False):
     original = getattr(owner, name)
@@ -51,8 +52,8 @@ def saves(number):
     return lambda self, at, *args, **kwargs: at == number
 
 MOMENTS = [
-    lambda: die_when(step, "create_state", any_call, after=True),
-    lambda: die_when(step_log.StepLog, "add", any_call),
+    lambda: die_when(state, "create_state", any_call, after=True),
+    lambda: die_when(step_logger.StepLog, "add", any_call),
     lambda: die_when(tracking.JsonlTracker, "log", at_step("train", 1), after=True),
     lambda: die_when(tracking.JsonlTracker, "log", at_step("train", 3)),
     lambda: die_when(loop, "evaluate_batches", any_call),

@@ -23,7 +23,8 @@ TIMES = {*SPEEDS, "data_wait", "host_memory_mib"}
 # The config file is Python: it can arrange that the process gets a real SIGKILL at an exact moment.
 KILL_WITHIN_AN_EPOCH = """
 import os, signal
-from butterflyer_jax import checkpoint, tracking
+from butterflyer_jax import tracking
+from butterflyer_jax.runs import checkpoint
 save, log = checkpoint.Checkpointer.save, tracking.JsonlTracker.log
 def save_to_the_end(self, *args):
     save(self, *args)
@@ -37,7 +38,7 @@ tracking.JsonlTracker.log = log_and_die
 """
 KILL_WHILE_SAVING = """
 import os, signal
-from butterflyer_jax import checkpoint
+from butterflyer_jax.runs import checkpoint
 save = checkpoint.Checkpointer.save
 def save_and_die(self, step, *args):
     save(self, step, *args)

@@ -53,8 +53,8 @@ def shares() -> dict[str, list[Any]]:
     """Share of each kernel and its momentum that one of eight devices holds, with fsdp, model_devices=2 and both."""
     found: dict[str, list[Any]] = {}
     for parallel in (ParallelConfig(fsdp=True), ParallelConfig(model_devices=2), ParallelConfig(True, 2)):
-        program, _ = trainings.program_on(trainings.small_config(parallel=parallel), 8)
-        state = program.abstract_state
+        setup, _ = trainings.setup_on(trainings.small_config(parallel=parallel), 8)
+        state = setup.abstract_state
         for name in ("fc1", "fc2", "block5_conv2"):
             kernel = state.variables.params[name]["kernel"]
             momentum = [
@@ -73,13 +73,13 @@ def exchanges() -> list[dict[str, int]]:
     found = []
     for parallel in (ParallelConfig(), ParallelConfig(model_devices=2)):
         config = trainings.small_config(parallel=parallel)
-        program, mesh = trainings.program_on(config, 8)
+        setup, mesh = trainings.setup_on(config, 8)
         spec = {name: (x.shape[1:], x.dtype) for name, x in trainings.make_batch(config, 0).items()}
         batch = state_lib.abstract_batch(spec, config.batch_size, mesh)
-        compiled = compilation.compile_step(program.train_step, program.abstract_state, batch, mesh)
-        params = program.abstract_state.variables.params
+        compiled = compilation.compile_step(setup.train_step, setup.abstract_state, batch, mesh)
+        params = setup.abstract_state.variables.params
         split = sum(4 * params[name]["kernel"].size for name in ("fc1", "fc2"))
-        found.append(compiled.exchanged_bytes() | {"parameters": 4 * program.num_parameters, "split": split})
+        found.append(compiled.exchanged_bytes() | {"parameters": 4 * setup.num_parameters, "split": split})
     return found
 
 

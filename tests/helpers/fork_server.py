@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 LIBRARIES = ("jax", "flax.linen", "optax", "orbax.checkpoint", "tensorflow", "tensorflow_datasets")
-# As `butterflyer_jax.cli` and `butterflyer_jax.data.storage` set them before these are imported.
+# As `butterflyer_jax.cli` and `butterflyer_jax.storage.paths` set them before these are imported.
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_USE_LEGACY_KERAS": "1", "EPATH_USE_TF": "0"}
 # Variables that an interpreter or a library reads when it starts, which the server's have done.
 READ_AT_START = ("JAX_", "PYTHON")

@@ -11,7 +11,7 @@ import numpy as np
 from butterflyer_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.training import state as state_lib
-from butterflyer_jax.training.setup import Program, make_program
+from butterflyer_jax.training.setup import Setup, make_setup
 
 NUM_CLASSES = 5
 NO_AUGMENTATION = AugmentConfig(flip=False, brightness=0, contrast=0, saturation=0)
@@ -41,24 +41,24 @@ def make_batch(config: Config, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def program_on(config: Config, num_devices: int = 1) -> tuple[Program, jax.sharding.Mesh]:
+def setup_on(config: Config, num_devices: int = 1) -> tuple[Setup, jax.sharding.Mesh]:
     mesh = sharding.make_mesh(num_devices, config.parallel.model_devices)
-    return make_program(config, NUM_CLASSES, steps_per_epoch=4, mesh=mesh), mesh
+    return make_setup(config, NUM_CLASSES, steps_per_epoch=4, mesh=mesh), mesh
 
 
 def initial_arrays(config: Config) -> Any:
     """A new state, as numpy arrays."""
-    program, mesh = program_on(config)
-    return jax.tree.map(np.asarray, state_lib.create_state(program.model, program.tx, config, mesh))
+    setup, mesh = setup_on(config)
+    return jax.tree.map(np.asarray, state_lib.create_state(setup.model, setup.tx, config, mesh))
 
 
 def losses(config: Config, num_steps: int, num_devices: int = 1, initial: Any = None) -> list[float]:
     """The losses of a training from `initial`, by default a new state."""
-    program, mesh = program_on(config, num_devices)
+    setup, mesh = setup_on(config, num_devices)
     initial = initial_arrays(config) if initial is None else initial
-    state = jax.device_put(initial, jax.tree.map(lambda x: x.sharding, program.abstract_state))
+    state = jax.device_put(initial, jax.tree.map(lambda x: x.sharding, setup.abstract_state))
     values = []
     for number in range(num_steps):
-        state, metrics = program.train_step(state, sharding.put_batch(make_batch(config, number), mesh))
+        state, metrics = setup.train_step(state, sharding.put_batch(make_batch(config, number), mesh))
         values.append(float(metrics["loss"]))
     return values

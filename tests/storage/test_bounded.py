@@ -197,7 +197,7 @@ def test_readers_of_the_same_and_of_other_files_at_once(tmp_path: Path, largest:
 RUN = """
 import sys, time, fsspec
 from fsspec.implementations.local import LocalFileSystem
-from butterflyer_jax.data import copying
+from butterflyer_jax.storage import copying
 from butterflyer_jax.storage.staging import Staging
 class Slow(LocalFileSystem):
     protocol = "slow"

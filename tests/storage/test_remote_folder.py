@@ -248,5 +248,6 @@ def test_checksums(tmp_path: Path) -> None:
 
 
 def test_staging_leaves_tensorflow_alone() -> None:
-    code = "import sys; from butterflyer_jax.data import staging, work; print({'tensorflow', 'jax'} & {*sys.modules})"
+    imports = "import sys, butterflyer_jax.data.ingest.workspace, butterflyer_jax.storage.staging"
+    code = f"{imports}; print({{'tensorflow', 'jax'}} & {{*sys.modules}})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -16,17 +16,17 @@ from tests.helpers import trainings
 
 
 def compiled(config: Config) -> CompiledStep:
-    program, mesh = trainings.program_on(config)
+    setup, mesh = trainings.setup_on(config)
     spec = {name: (x.shape[1:], x.dtype) for name, x in trainings.make_batch(config, 0).items()}
     batch = state_lib.abstract_batch(spec, config.batch_size, mesh)
-    return compilation.compile_step(program.train_step, program.abstract_state, batch, mesh)
+    return compilation.compile_step(setup.train_step, setup.abstract_state, batch, mesh)
 
 
 def test_memory_is_state_batches_and_activations() -> None:
     config = trainings.small_config(augment=trainings.NO_AUGMENTATION)
     small, large = compiled(config).memory, compiled(config.replace(batch_size=128)).memory
-    program, _ = trainings.program_on(config)
-    state = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(program.abstract_state))
+    setup, _ = trainings.setup_on(config)
+    state = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(setup.abstract_state))
     photos = 3 * 32 * (32 * 32 * 3 + 8)
     assert small.arguments == pytest.approx(state + photos, rel=0.01)
     assert large.temporary > 2 * small.temporary

@@ -11,15 +11,15 @@ import pytest
 from butterflyer_jax.config import CheckpointConfig, Config, OptimConfig, StopConfig
 from butterflyer_jax.metrics.classification import rank
 from butterflyer_jax.training import preemption as preemption_lib
-from butterflyer_jax.training.early_stopping import Progress
+from butterflyer_jax.training.early_stopping import EarlyStopping
 from butterflyer_jax.training.preemption import Preemption
 
 
-def after(values: list[float], config: Config) -> Progress:
-    progress = Progress()
+def after(values: list[float], config: Config) -> EarlyStopping:
+    progress = EarlyStopping()
     for value in values:
         # Each time as if from a checkpoint.
-        progress = Progress(**progress.to_json())
+        progress = EarlyStopping(**progress.to_json())
         progress.add({config.checkpoint.metric: value, "loss": 1.0} | {config.checkpoint.metric: value}, config)
     return progress
 
@@ -47,7 +47,7 @@ def test_target(metric: str, target: float, reached: list[float]) -> None:
     config = Config(checkpoint=CheckpointConfig(metric=metric), stop=StopConfig(target=target))
     assert after(reached[:1], config).reason_to_stop(config) is None
     assert "reached the target" in (after(reached, config).reason_to_stop(config) or "")
-    assert Progress().reason_to_stop(config) is None
+    assert EarlyStopping().reason_to_stop(config) is None
 
 
 def test_a_plateau_decays_again_and_again() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -18,9 +20,9 @@ from butterflyer_jax.distributed import sharding
 from butterflyer_jax.metrics.sums import Sums
 from butterflyer_jax.models.variables import Variables
 from butterflyer_jax.training import loop
-from butterflyer_jax.training.early_stopping import Progress
+from butterflyer_jax.training.early_stopping import EarlyStopping
 from butterflyer_jax.training.preemption import Preemption
-from butterflyer_jax.training.profiling import Cost, ProfileWindow
+from butterflyer_jax.training.session import RunSession
 from butterflyer_jax.training.state import TrainState
 
 STEPS_PER_EPOCH = 3
@@ -89,24 +91,28 @@ class Recorder:
 def run(start: int = 0, nan_at: int = 1000, preemption: Any = None, **config: Any) -> list[Any]:
     values = {"batch_size": 1, "num_epochs": 2, "log_every_steps": 1, **config}
     recorder = Recorder(Config(**values), nan_at)
-    state = TrainState(jnp.int32(start), Variables({}, {}), {})
+    setup = SimpleNamespace(
+        eval_step=recorder.eval_step, schedule=lambda step: 0.1, training_flops=lambda image_size: 1e9
+    )
+    session = RunSession(
+        config=recorder.config,
+        dataset="nowhere",
+        mesh=sharding.make_mesh(1),
+        data=recorder,
+        setup=setup,
+        start_values={},
+        run=SimpleNamespace(folder=None),
+        mirror=SimpleNamespace(folder=Path("nowhere")),
+        checkpointer=recorder,
+        start_step=start,
+        state=TrainState(jnp.int32(start), Variables({}, {}), {}),
+        early_stopping=EarlyStopping(),
+        train_steps={recorder.config.data.image_size: recorder.train_step},
+        compilation=[],
+        peak_flops=1e12,
+    )
     try:
-        loop.fit(
-            state=state,
-            data=recorder,
-            step_at=lambda step: recorder.train_step,
-            eval_step=recorder.eval_step,
-            schedule=lambda step: 0.1,
-            checkpointer=recorder,
-            tracker=recorder,
-            display=TrainingDisplay(6, start, 2),
-            profile=ProfileWindow(recorder.config.profile, "nowhere"),
-            cost_at=lambda step: Cost(1e9, 1, 1e12),
-            progress=Progress(),
-            preemption=preemption or Preemption(),
-            config=recorder.config,
-            mesh=sharding.make_mesh(1),
-        )
+        loop.fit(session, recorder, TrainingDisplay(6, start, 2), preemption or Preemption())
     except UserError as error:
         recorder.events.append(str(error))
     return recorder.events

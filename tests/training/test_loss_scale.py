@@ -28,13 +28,13 @@ def test_the_scale_halves_on_an_overflow_and_doubles_after_many_good_steps() -> 
 
 def test_an_overflow_leaves_the_state_but_takes_the_step() -> None:
     config = trainings.small_config(precision="float16")
-    program, mesh = trainings.program_on(config)
-    state = state_lib.create_state(program.model, program.tx, config, mesh)
+    setup, mesh = trainings.setup_on(config)
+    state = state_lib.create_state(setup.model, setup.tx, config, mesh)
     # No gradient times this is a float32, let alone a float16.
     state = state.replace(loss_scale=LossScale(jnp.float32(3e38), jnp.int32(0)))
     before = jax.tree.map(np.array, state)
     batch = sharding.put_batch(trainings.make_batch(config, 0), mesh)
-    state, metrics = program.train_step(state, batch)
+    state, metrics = setup.train_step(state, batch)
     assert int(state.step) == 1
     jax.tree.map(np.testing.assert_array_equal, state.variables, before.variables)
     jax.tree.map(np.testing.assert_array_equal, state.opt_state, before.opt_state)
@@ -44,13 +44,13 @@ def test_an_overflow_leaves_the_state_but_takes_the_step() -> None:
 
 def test_a_broken_state_shows_once_the_scale_cannot_shrink() -> None:
     config = trainings.small_config(precision="float16")
-    program, mesh = trainings.program_on(config)
-    state = state_lib.create_state(program.model, program.tx, config, mesh)
+    setup, mesh = trainings.setup_on(config)
+    state = state_lib.create_state(setup.model, setup.tx, config, mesh)
     broken = jax.tree.map(lambda x: x * jnp.nan, state.variables.params)
     state = state.replace(
         variables=state.variables.replace(params=broken), loss_scale=LossScale(jnp.float32(1), jnp.int32(0))
     )
-    _, metrics = program.train_step(state, sharding.put_batch(trainings.make_batch(config, 0), mesh))
+    _, metrics = setup.train_step(state, sharding.put_batch(trainings.make_batch(config, 0), mesh))
     assert np.isnan(metrics["gradient_norm"])
 
 

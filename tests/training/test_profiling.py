@@ -26,14 +26,14 @@ def test_training_flops_are_those_that_xla_counts() -> None:
     config = trainings.small_config(augment=trainings.NO_AUGMENTATION)
     config.model.batch_norm, config.model.dropout = False, 0.0
     config.data.image_size = 64
-    program, mesh = trainings.program_on(config)
+    setup, mesh = trainings.setup_on(config)
     from butterflyer_jax.training import state
 
     spec = {name: (x.shape[1:], x.dtype) for name, x in trainings.make_batch(config, 0).items()}
     batch = state.abstract_batch(spec, config.batch_size, mesh)
-    counted = program.train_step.lower(program.abstract_state, batch).compile().cost_analysis()["flops"]
+    counted = setup.train_step.lower(setup.abstract_state, batch).compile().cost_analysis()["flops"]
     # XLA leaves out products with the padding, and counts everything else: ReLU, pooling, the update.
-    assert config.batch_size * program.training_flops(64) == pytest.approx(counted, rel=0.2)
+    assert config.batch_size * setup.training_flops(64) == pytest.approx(counted, rel=0.2)
 
 
 @pytest.mark.parametrize("steps", [6, 3], ids=["whole", "cut short"])

@@ -22,11 +22,11 @@ RECIPES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 
 def train(config: Config, num_steps: int) -> tuple[list[Any], list[float]]:
     """States after each step, as numpy arrays, and losses."""
-    program, mesh = trainings.program_on(config)
-    state = state_lib.create_state(program.model, program.tx, config, mesh)
+    setup, mesh = trainings.setup_on(config)
+    state = state_lib.create_state(setup.model, setup.tx, config, mesh)
     states, losses = [jax.tree.map(np.array, state)], []
     for number in range(num_steps):
-        state, metrics = program.train_step(state, sharding.put_batch(trainings.make_batch(config, number), mesh))
+        state, metrics = setup.train_step(state, sharding.put_batch(trainings.make_batch(config, number), mesh))
         states.append(jax.tree.map(np.array, state))
         losses.append(float(metrics["loss"]))
     return states, losses
@@ -61,10 +61,10 @@ def test_frozen_layers_stay_and_their_statistics() -> None:
 
 def test_frozen_layers_cost_no_gradient() -> None:
     def flops(config: Config) -> float:
-        program, mesh = trainings.program_on(config)
+        setup, mesh = trainings.setup_on(config)
         spec = {name: (x.shape[1:], x.dtype) for name, x in trainings.make_batch(config, 0).items()}
         batch = state_lib.abstract_batch(spec, config.batch_size, mesh)
-        return program.train_step.lower(program.abstract_state, batch).compile().cost_analysis()["flops"]
+        return setup.train_step.lower(setup.abstract_state, batch).compile().cost_analysis()["flops"]
 
     assert flops(optimised(freeze="^/block")) < 0.5 * flops(optimised())
 
@@ -103,13 +103,13 @@ def test_averages_are_of_the_weights_and_what_is_evaluated(kind: str) -> None:
 
 def test_a_plateau_scales_the_update() -> None:
     config = optimised(schedule="plateau", momentum=0.0, weight_decay=0.0)
-    program, mesh = trainings.program_on(config)
+    setup, mesh = trainings.setup_on(config)
     batch = sharding.put_batch(trainings.make_batch(config, 0), mesh)
     moves = []
     for scale in (1.0, 0.25):
-        state = state_lib.create_state(program.model, program.tx, config, mesh)
+        state = state_lib.create_state(setup.model, setup.tx, config, mesh)
         before = np.array(state.variables.params["logits"]["kernel"])
-        state, _ = program.train_step(state_lib.with_rate_scale(state, scale, mesh), batch)
+        state, _ = setup.train_step(state_lib.with_rate_scale(state, scale, mesh), batch)
         moves.append(np.array(state.variables.params["logits"]["kernel"]) - before)
     np.testing.assert_allclose(moves[1], 0.25 * moves[0], rtol=1e-3, atol=1e-8)
 

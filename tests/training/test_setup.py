@@ -49,7 +49,7 @@ def test_a_smaller_stage_trains_on_smaller_images_and_costs_less() -> None:
     config = config.replace(
         data=DataConfig(image_size=64, start_image_size=32), model=dataclasses.replace(config.model, head="gap")
     ).validate()
-    made, mesh = trainings.program_on(config)
+    made, mesh = trainings.setup_on(config)
     assert [*made.train_steps] == [32, 64]
     assert made.training_flops(32) < 0.3 * made.training_flops(64)
     state = state_lib.create_state(made.model, made.tx, config, mesh)

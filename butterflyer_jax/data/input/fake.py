@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import numpy as np
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.data.input import position as position_lib
 from butterflyer_jax.data.input import sampler
+from butterflyer_jax.errors import UserError
 
 NUM_SPECIES = 100
 STEPS_PER_EPOCH = 100
@@ -46,6 +47,10 @@ class FakeData:
     def train_batches(self, start_step: int) -> Generator[position_lib.Batch, None, None]:
         """Yields training batches without end; shapes as in `RecordData.train_batches`."""
         return position_lib.batches_from(self._train_epoch, self.steps_per_epoch, start_step)
+
+    def jpegs(self, split: str, numbers: Iterable[int]) -> Iterator[bytes]:
+        """Raises a UserError: noise is stored nowhere."""
+        raise UserError("input fake holds no images: its pixels are noise")
 
     def bottleneck(self) -> str:
         """Returns an empty text: nothing here takes time."""

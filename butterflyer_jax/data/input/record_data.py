@@ -116,6 +116,8 @@ class RecordData:
     def _telling_damage(self) -> Iterator[None]:
         try:
             yield
+        except UserError:
+            raise
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise UserError(
                 f"{self._folder} is damaged, or was not built by this version of butterflyer_jax: {error}"

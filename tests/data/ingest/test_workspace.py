@@ -17,6 +17,7 @@ from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import build, dataset
 from butterflyer_jax.data.ingest import photo_tasks, shard_writer, workspace
+from butterflyer_jax.storage import paths
 from tests.conftest import ROOT, folder_members, make_zip
 
 SMALL = BuildConfig(image_size=32, num_shards=2)
@@ -43,7 +44,7 @@ def test_a_build_that_was_broken_off_goes_on(
     module, name, allowed = {
         "photographs": (photo_tasks.photo, "load", 40),
         "shards": (shard_writer, "run_task", 3),
-        "publishing": (workspace.storage, "move", 2),
+        "publishing": (workspace.files_lib, "move", 2),
     }[when]
     original, calls = getattr(module, name), []
     # With many cores, no task would be done when the build dies.
@@ -75,16 +76,17 @@ def test_a_build_that_was_broken_off_goes_on(
 def test_kill_9_and_start_again(tmp_path: Path, undisturbed: dict[str, bytes], raw_zip: Path) -> None:
     code = f"""
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data import build, prepare
+from butterflyer_jax.data import build
+from butterflyer_jax.data.ingest import photo_tasks
 import os
 # With many cores, no task would be done when the build dies.
 os.cpu_count = lambda: 2
-load, count = prepare.photo.load, iter(range(1000))
+load, count = photo_tasks.photo.load, iter(range(1000))
 def die(*arguments):
     if next(count) == 45:
         os.kill(os.getpid(), 9)
     return load(*arguments)
-prepare.photo.load = die
+photo_tasks.photo.load = die
 build.build({os.fspath(raw_zip)!r}, {os.fspath(tmp_path / "out")!r}, BuildConfig(image_size=32, num_shards=2))
 """
     killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=300, check=False)
@@ -100,7 +102,7 @@ def test_other_splits_take_the_photographs_that_are_ready(
     from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
     from butterflyer_jax.data.ingest import runners
 
-    folder = workspace.storage.path(tmp_path / "work")
+    folder = paths.path(tmp_path / "work")
     with raw_zip_lib.open_zip(raw_zip) as raw:
         listing = raw_zip_lib.read_listing(raw)
     workspace.prepare_photos(folder, raw_zip, listing, SMALL, runners.LocalEngine())
@@ -138,7 +140,7 @@ def test_beam_makes_the_same_data_set(tmp_path: Path, raw_zip: Path, undisturbed
 
 
 def hold_lock(folder: str, ready: object, release: object) -> None:
-    with workspace.unfinished(workspace.storage.path(folder), distributed=False):
+    with workspace.unfinished(paths.path(folder), distributed=False):
         ready.set()
         release.wait(60)
 
@@ -152,12 +154,12 @@ def test_a_second_build_into_the_same_folder_is_told(tmp_path: Path) -> None:
     try:
         assert ready.wait(60)
         with pytest.raises(UserError, match=r"another build is writing to .*1\.0\.0"):  # noqa: SIM117
-            with workspace.unfinished(workspace.storage.path(dataset_dir), distributed=False):
+            with workspace.unfinished(paths.path(dataset_dir), distributed=False):
                 pass
         # A build that dies lets go, however it does.
         first.kill()
         first.join(60)
-        with workspace.unfinished(workspace.storage.path(dataset_dir), distributed=False) as folder:
+        with workspace.unfinished(paths.path(dataset_dir), distributed=False) as folder:
             assert folder.name == "incomplete.1.0.0"
     finally:
         first.kill()

@@ -89,15 +89,15 @@ def test_a_kill_while_decoding_leaves_nothing_that_is_taken_for_whole(dataset: P
     path = tmp_path / "train.rgb"
     code = f"""
 import os, signal
-from butterflyer_jax.data import decoded
+from butterflyer_jax.data.input import pixel_cache
 from tests.data.input.test_pixel_cache import open_photos
 from pathlib import Path
-write = decoded._write_at
+write = pixel_cache._write_at
 def write_and_die(*args):
     write(*args)
     os.kill(os.getpid(), signal.SIGKILL)
-decoded._write_at = write_and_die
-decoded.on_disk(open_photos(Path({os.fspath(dataset)!r})), 1, "train", Path({os.fspath(path)!r}))
+pixel_cache._write_at = write_and_die
+pixel_cache.on_disk(open_photos(Path({os.fspath(dataset)!r})), 1, "train", Path({os.fspath(path)!r}))
 """
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == -signal.SIGKILL
     assert not path.exists()

@@ -1,0 +1,250 @@
+"""What a training needs, opened once: mesh, data and setup; for a run also its folder, checkpoints, steps and state."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from butterflyer_jax import runs
+from butterflyer_jax.config import Config
+from butterflyer_jax.console import RunSummary
+from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.data.protocol import Data
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.runs.checkpoint import Checkpointer
+from butterflyer_jax.runs.sync import Mirror
+from butterflyer_jax.training import batch_size, compilation, pretrained
+from butterflyer_jax.training import state as state_lib
+from butterflyer_jax.training.early_stopping import EarlyStopping
+from butterflyer_jax.training.profiling import Cost, ProfileWindow, measure_peak_flops
+from butterflyer_jax.training.setup import Setup, image_size_at, make_setup
+from butterflyer_jax.training.state import TrainState
+from butterflyer_jax.training.step import TrainStep
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The devices, the open data set, and what the config sets up for them.
+
+    Attributes:
+      config: resolved; its batch size is no longer 0.
+      dataset: folder of the built data set, or "fake".
+      mesh: devices that the training runs on.
+      data: the open data set.
+      setup: the network, the optimizer and the jitted steps.
+      start_values: pretrained values by path, which the first state takes over and removes from here.
+    """
+
+    config: Config
+    dataset: str
+    mesh: Mesh
+    data: Data
+    setup: Setup
+    start_values: dict[str, np.ndarray]
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.config.num_epochs * self.data.steps_per_epoch
+
+    def image_size_at(self, step: int) -> int:
+        """Returns the side of the images, pixels, that the step after `step` steps takes."""
+        return image_size_at(self.config, step, self.total_steps)
+
+    def initial_state(self) -> TrainState:
+        """Returns a new state, sharded over the mesh, with the pretrained values where there are any."""
+        state = state_lib.create_state(self.setup.model, self.setup.tx, self.config, self.mesh)
+        return pretrained.insert(state, self.start_values) if self.start_values else state
+
+    @contextlib.contextmanager
+    def batches(self, start_step: int = 0, end_step: int | None = None) -> Iterator[Iterator[dict[str, jax.Array]]]:
+        """Opens the training batches from one step to before another, on the devices, prefetched."""
+        count = None if end_step is None else end_step - start_step
+        with contextlib.closing(self.data.train_batches(start_step)) as on_host:
+            yield sharding.prefetch(itertools.islice(on_host, count), self.mesh)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSession(Session):
+    """A session that trains a run: where the run is kept, and the state that it starts from.
+
+    Attributes:
+      run: the run folder.
+      mirror: its local side, where metrics and traces are written.
+      checkpointer: its checkpoints.
+      start_step: steps done by earlier processes.
+      state: the state after these; the loop gives its memory up for the next one.
+      early_stopping: evaluations so far.
+      train_steps: train steps by image size, pixels, compiled where any step is left to do.
+      compilation: rows (label, value) about their compilation.
+      peak_flops: floating-point operations per second that one device reached in a product of matrices.
+    """
+
+    run: runs.Run
+    mirror: Mirror
+    checkpointer: Checkpointer
+    start_step: int
+    state: TrainState
+    early_stopping: EarlyStopping
+    train_steps: dict[int, TrainStep]
+    compilation: list[tuple[str, str]]
+    peak_flops: float
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no step is left to do."""
+        return self.start_step >= self.total_steps
+
+    def step_at(self, step: int) -> TrainStep:
+        """Returns the train step to take after `step` steps."""
+        return self.train_steps[self.image_size_at(step)]
+
+    def cost_at(self, step: int) -> Cost:
+        """Returns the cost of an image in the step after `step` steps."""
+        return Cost(self.setup.training_flops(self.image_size_at(step)), self.mesh.size, self.peak_flops)
+
+    def profile_window(self) -> ProfileWindow:
+        """Returns the window of steps to trace, as the config says."""
+        return ProfileWindow(self.config.profile, self.mirror.folder / runs.PROFILE)
+
+    def summary(self) -> RunSummary:
+        """Returns what the console and the trackers show of the run as it starts."""
+        train, val, test = (self.data.num_photos(split) for split in ("train", "val", "test"))
+        return RunSummary(
+            photographs=(train, val, test),
+            num_species=len(self.data.species),
+            dataset=self.dataset,
+            run=os.fspath(self.run.folder),
+            variant=self.config.model.variant,
+            num_parameters=self.setup.num_parameters,
+            precision=self.setup.dtype.name,
+            devices=f"{self.mesh.size} {self.mesh.devices.flat[0].device_kind}",
+            start_step=self.start_step,
+            total_steps=self.total_steps,
+        )
+
+
+@contextlib.contextmanager
+def open_session(
+    config: Config,
+    input: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    num_devices: int | None = None,
+    schedule: optax.Schedule | None = None,
+) -> Iterator[Session]:
+    """Opens a session, and closes its data set at the end.
+
+    Args:
+      config: what to train and how.
+      input: a raw zip or a folder of photos (built once into a cache), a built data set, or "fake"; local or gs://.
+      output: folder of the run that is planned or to be resumed; nothing is written into it. None for no run: the
+        state then has no pretrained values.
+      num_devices: the first accelerators of each host to use; None uses all.
+      schedule: learning rate by step, in place of the config's.
+
+    Raises:
+      UserError: the output is no run folder, or the input, the weights or the devices do not fit the config.
+    """
+    mesh = sharding.make_mesh(num_devices, config.parallel.model_devices)
+    weights = None
+    if output is not None:
+        runs.refuse_other_folders(output)
+        # Before the data set is built: that may take long, and weights that do not fit are reported at once.
+        config, weights = pretrained.settle(config, output)
+    dataset = dataset_lib.resolve(input, config.build)
+
+    def open_data(config: Config) -> Data:
+        accelerator = not sharding.on_cpu(mesh)
+        return dataset_lib.open_data(dataset, config, accelerator, jax.process_index(), jax.process_count())
+
+    if not config.batch_size:
+        config = config.replace(batch_size=batch_size.settle(config, output, open_data, mesh))
+    sharding.check(config, mesh)
+    with contextlib.closing(open_data(config)) as data:
+        setup = make_setup(config, len(data.species), data.steps_per_epoch, mesh, data.class_counts, schedule)
+        start_values = {}
+        if weights is not None:
+            variables = setup.abstract_state.variables
+            start_values = pretrained.match(weights, variables, config.model, data.species)
+            # Or the host would keep them through the whole training.
+            del weights
+        yield Session(config=config, dataset=dataset, mesh=mesh, data=data, setup=setup, start_values=start_values)
+
+
+@contextlib.contextmanager
+def open_run(
+    config: Config,
+    input: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    num_devices: int | None = None,
+) -> Iterator[RunSession]:
+    """Opens a session that trains the run in `output`, which is made, or resumed from its newest checkpoint.
+
+    All that is opened is closed whatever happens: a save under way is finished even when a later step fails.
+
+    Args:
+      config, input, num_devices: as in `open_session`.
+      output: run folder; one that all hosts see.
+
+    Raises:
+      UserError: as `open_session`; or the folder holds a run of another config, or a step does not fit into memory.
+    """
+    with open_session(config, input, output, num_devices) as session, contextlib.ExitStack() as stack:
+        data = session.data
+        run = runs.open_or_create(output, session.config, data.species, session.dataset, data.fingerprint)
+        mirror = stack.enter_context(contextlib.closing(Mirror(run.folder, jax.process_index() == 0)))
+        # Metrics of the steps before a checkpoint are in the bucket before the checkpoint is.
+        checkpointer = Checkpointer(run.checkpoints, session.config.checkpoint, before_save=mirror.copy)
+        stack.enter_context(contextlib.closing(checkpointer))
+        start_step = checkpointer.latest_step() or 0
+        train_steps, rows = _compile(session, start_step)
+        if start_step:
+            abstract = session.setup.abstract_state
+            state, early_stopping = state_lib.restore_state(checkpointer, start_step, abstract, data)
+        else:
+            state, early_stopping = session.initial_state(), EarlyStopping()
+        yield RunSession(
+            **{field.name: getattr(session, field.name) for field in dataclasses.fields(Session)},
+            run=run,
+            mirror=mirror,
+            checkpointer=checkpointer,
+            start_step=start_step,
+            state=state,
+            early_stopping=early_stopping,
+            train_steps=train_steps,
+            compilation=rows,
+            peak_flops=measure_peak_flops(session.setup.dtype),
+        )
+
+
+def _compile(session: Session, start_step: int) -> tuple[dict[int, Any], list[tuple[str, str]]]:
+    """Compiles the train steps that are left to do; returns them by image size, and rows (label, value) about it.
+
+    Raises:
+      UserError: a step does not fit into the memory of a device.
+    """
+    setup, config = session.setup, session.config
+    if start_step >= session.total_steps:
+        return setup.train_steps, []
+    batch = state_lib.abstract_batch(session.data.photo_spec(), config.batch_size, session.mesh)
+    smallest = session.image_size_at(start_step)
+    compiled = {
+        size: compilation.compile_step(step, setup.abstract_state, batch, session.mesh)
+        for size, step in setup.train_steps.items()
+        if size >= smallest
+    }
+    largest = compiled[config.data.image_size]
+    compilation.check_fits(largest.memory, config)
+    seconds = sum(one.seconds for one in compiled.values())
+    rows = [("step", f"compiled in {seconds:.1f} s"), ("memory", f"a device {largest.memory}")]
+    return {size: one.call for size, one in compiled.items()}, rows
