@@ -12,7 +12,6 @@ from __future__ import annotations
 import collections
 import errno
 import hashlib
-import io
 import os
 import sqlite3
 import threading
@@ -21,15 +20,23 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from PIL import Image
-
 from butterflyer_jax import cli
 from butterflyer_jax.console import say
 from butterflyer_jax.data import photo
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files
 
-SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tif"}
+SUFFIXES = {
+    "JPEG": ".jpg",
+    "MPO": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "GIF": ".gif",
+    "TIFF": ".tif",
+    "HEIF": ".heic",
+    "AVIF": ".avif",
+}
 
 # That another program may hold the file.
 BUSY_SECONDS = 5.0
@@ -240,7 +247,7 @@ def suffix(data: bytes) -> str:
       ValueError: it is no picture.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=photo.FORMATS) as image:
+        with photo.open_image(data) as image:
             return SUFFIXES[str(image.format)]
     except MemoryError:
         raise

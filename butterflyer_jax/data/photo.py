@@ -1,22 +1,29 @@
-"""One photograph: decode, check, turn upright, resize, encode. Bytes in, bytes out; no disk, no TensorFlow."""
+"""One photo: decode, check, turn upright, convert to sRGB, resize, encode. Bytes in, bytes out; no disk, no TensorFlow.
+
+Whatever reads a photo (the builder, `predict`, the app) reads it with `load`, so all accept and refuse the same files.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import IO
 
 import cykooz_resizer
 import numpy as np
 import simplejpeg
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin
 
-# No others: some of Pillow's readers start programs. What telephones call MPO is opened as JPEG.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-# A format can be asked for by name once Pillow has loaded its reader.
-Image.init()
+from butterflyer_jax.data import colour, image_format, jpeg, png, tiff
+
+# A side that JPEG can hold, less what its blocks round up.
+MAX_SIDE = 65_500
+# Profiles of look-up tables are larger than Pillow's default of 1 MiB.
+PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 
 # A JPEG is decoded at the smallest of these scales that leaves so many times the size wanted. Measured: no loss against
 # a full decode, 0.3 dB at the worst size, and on 12 megapixels five times as fast. A margin of 1.25 is 8% faster on
@@ -41,7 +48,20 @@ TURNS = {
 
 
 class PhotoError(ValueError):
-    """A photograph that cannot be used; the message is the reason that rejects.csv gives."""
+    """A photo that cannot be used; the message is the reason that rejects.csv gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a decoded file was.
+
+    Attributes:
+      size: width and height of the upright image, pixels.
+      profile: what became of its colour profile, see `colour.apply_profile`.
+    """
+
+    size: tuple[int, int]
+    profile: str
 
 
 def load(
@@ -49,67 +69,109 @@ def load(
     image_size: int,
     max_pixels: int,
     decoding: Callable[[int], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
-) -> tuple[Image.Image, tuple[int, int]]:
-    """Decodes a picture file and scales it so that its short side has `image_size` pixels.
+) -> tuple[Image.Image, Source]:
+    """Decodes an image file and scales it so that its short side has `image_size` pixels.
 
-    Grey, palette, CMYK and 16-bit pictures are converted; transparent ones are laid on white; the result is upright.
+    Grey, palette, CMYK and 16-bit images are converted, other colour profiles become sRGB, transparent images are laid
+    on white; the result is upright.
 
     Args:
-      data: a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF.
+      data: a JPEG, PNG, WebP, BMP, GIF (first frame), TIFF, HEIC or AVIF, recognised by its content.
       image_size: short side of the result, pixels.
-      max_pixels: largest picture that is decoded or made, pixels.
-      decoding: called with the pixels that the header tells of, returns the context in which they are decoded.
+      max_pixels: largest image that is decoded or made, pixels.
+      decoding: called with the number of pixels in the header, returns the context in which they are decoded.
 
     Returns:
-      The RGB image, and the width and height of the upright picture in the file.
+      The RGB image, and what the file was.
 
     Raises:
-      PhotoError: it does not decode, is truncated, or is too large.
+      PhotoError: it does not decode, is damaged, of a format that is not read, or too large.
     """
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        # The size stands in the header: too large a picture is refused before it costs memory.
-        if image.width * image.height > max_pixels:
-            raise PhotoError(f"too large: {image.width}x{image.height} is more than {max_pixels} pixels")
+    with _as_photo_errors():
+        image = open_image(data)
+        _check_size(image.size, max_pixels)
         target = _target_size(image.size, image_size, max_pixels)
+        if image.format in ("JPEG", "MPO"):
+            problem = jpeg.why_too_costly(data, image.width * image.height)
+            if problem:
+                raise PhotoError(problem)
         with decoding(image.width * image.height):
-            scaled = _scaled_jpeg(data, image, target) or _decode(image, target)
-    except PhotoError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise PhotoError(f"too large: more than {max_pixels} pixels") from error
-    except UnidentifiedImageError as error:
-        raise PhotoError("not decodable: no picture format recognised") from error
-    except MemoryError:
-        raise
-    except Exception as error:
-        # A damaged file makes Pillow's decoders raise whatever they trip over.
-        raise PhotoError(f"not decodable: {' '.join(str(error).split()) or type(error).__name__}") from error
+            fast = _scaled_jpeg(data, image, target)
+            if fast is None:
+                scaled, outcome = _decode(image, target, max_pixels)
+            else:
+                # Converted when small: a colour profile changes every pixel by itself.
+                scaled, outcome = colour.apply_profile(fast, colour.profile(image))
     turn = _turn(image)
     if turn is None:
-        return scaled, image.size
+        return scaled, Source(image.size, outcome)
     # Turned when small: the filter is the same in both directions.
     turned = scaled.transpose(turn)
     sideways = turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
-    return turned, image.size[::-1] if sideways else image.size
+    return turned, Source(image.size[::-1] if sideways else image.size, outcome)
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Returns an image file opened by the one reader of Pillow for its content; pixels are decoded when they are used.
+
+    Raises:
+      PhotoError: it is no image, or of a format that is not read.
+      Exception: whatever a damaged file makes a reader raise.
+    """
+    found = image_format.sniff(data[: image_format.HEAD_BYTES])
+    if found is None:
+        raise PhotoError("not decodable: no image format recognised")
+    name = found.name
+    if found is image_format.TIFF:
+        name = tiff.why_unsupported(data) or name
+    if found.reader is None or name != found.name:
+        raise PhotoError(f"unsupported format: {name}; convert it to JPEG or PNG")
+    if found is image_format.HEIC:
+        _register_heic()
+    if found is image_format.PNG:
+        data = png.clean(data)
+    # Pillow's readers of other formats never see the file: some of them start programs.
+    return Image.open(io.BytesIO(data), formats=(found.reader,))
 
 
 def write(image: Image.Image, file: IO[bytes], quality: int) -> int:
-    """Writes an RGB image as JPEG, `quality` 1 to 100, to the end of a file; returns the number of bytes."""
+    """Writes an RGB image as JPEG to the end of a file.
+
+    Args:
+      image: at most `MAX_SIDE` pixels wide and high.
+      file: open for writing.
+      quality: 1 to 100.
+
+    Returns:
+      The number of bytes.
+
+    Raises:
+      PhotoError: the image cannot be encoded; the file is as it was.
+      OSError: the file cannot be written.
+    """
     start = file.tell()
-    # Into a real file Pillow encodes without the interpreter's lock, into memory with it.
-    image.save(file, "JPEG", quality=quality)
+    try:
+        # Into a real file Pillow encodes without the interpreter's lock, into memory with it.
+        image.save(file, "JPEG", quality=quality)
+    except OSError as error:
+        # The encoder's own errors have no number of the operating system.
+        if error.errno is not None:
+            raise
+        file.seek(start)
+        file.truncate()
+        raise PhotoError(f"cannot be written as a JPEG: {image.width}x{image.height}") from error
     return file.tell() - start
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Returns an image turned as its EXIF says, in RGB; a transparent one is laid on white.
+    """Returns an image turned as its EXIF says, in sRGB; a transparent one is laid on white.
 
     Raises:
-      PhotoError: its pixels are floating-point numbers.
+      PhotoError: its pixels are numbers of an unknown range.
     """
     turn = _turn(image)
-    rgb = _to_rgb(image)
+    with _as_photo_errors():
+        rgb, _ = colour.to_srgb(image)
     return rgb.transpose(turn) if turn is not None else rgb
 
 
@@ -151,60 +213,89 @@ def scale_part(pixels: np.ndarray, image_size: int) -> np.ndarray:
     return np.frombuffer(result.get_buffer(), np.uint8).reshape(image_size, image_size, 3)
 
 
+@contextlib.contextmanager
+def _as_photo_errors() -> Iterator[None]:
+    try:
+        yield
+    except (PhotoError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"too large: {error}") from error
+    except Exception as error:
+        # A damaged file makes Pillow's decoders raise whatever they trip over.
+        raise PhotoError(f"not decodable: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+@functools.cache
+def _register_heic() -> None:
+    import pi_heif
+
+    # The builder has a thread for each core already.
+    pi_heif.register_heif_opener(thumbnails=False, decode_threads=1)
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    """Refuses an image by its header, before it costs memory."""
+    if size[0] * size[1] > max_pixels:
+        raise PhotoError(f"too large: {size[0]}x{size[1]} is more than {max_pixels} pixels")
+    if max(size) > MAX_SIDE:
+        raise PhotoError(f"too large: {size[0]}x{size[1]} has a side of more than {MAX_SIDE} pixels")
+
+
 def _target_size(size: tuple[int, int], image_size: int, max_pixels: int) -> tuple[int, int]:
     scale = image_size / min(size)
     width, height = (max(image_size, round(side * scale)) for side in size)
-    if width * height > max_pixels:
+    if width * height > max_pixels or max(width, height) > MAX_SIDE:
         raise PhotoError(f"too long and thin: {size[0]}x{size[1]}")
     return width, height
 
 
 def _scaled_jpeg(data: bytes, image: Image.Image, target: tuple[int, int]) -> Image.Image | None:
     """Returns a JPEG decoded at the least size that serves, then scaled; None where Pillow must decode it."""
-    if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
+    if image.format not in ("JPEG", "MPO"):
         return None
+    # Pillow converts CMYK, but never reports damage: for this the file is decoded here too, at the smallest size.
+    in_rgb = image.mode in ("RGB", "L")
     shrinkage = SCALED_DECODE_MARGIN * max(target[0] / image.width, target[1] / image.height)
     scale = next((scale for scale in DECODE_SCALES if scale >= shrinkage), 1)
     width, height = image.width * scale, image.height * scale
     try:
         pixels = simplejpeg.decode_jpeg(
-            data, "RGB", fastdct=False, fastupsample=False, min_width=math.ceil(width), min_height=math.ceil(height)
+            data,
+            "RGB" if in_rgb else "CMYK",
+            fastdct=False,
+            fastupsample=False,
+            min_width=math.ceil(width) if in_rgb else 1,
+            min_height=math.ceil(height) if in_rgb else 1,
         )
-    except ValueError:
-        # Damaged, or of a rare kind; Pillow knows more kinds, and says what is wrong.
+    except ValueError as error:
+        if jpeg.is_damage(str(error), data):
+            raise PhotoError(f"damaged: {error}") from error
+        # Of a rare kind; Pillow knows more kinds, and says what is wrong.
         return None
-    # The decoder rounds the size up, and the last pixels hang over the edge. Without this box the picture is shrunk by
+    if not in_rgb:
+        return None
+    # The decoder rounds the size up, and the last pixels hang over the edge. Without this box the image is shrunk by
     # that fraction of a pixel, which costs 1 to 4 dB.
     return _resample(pixels.tobytes(), (pixels.shape[1], pixels.shape[0]), target, (width, height))
 
 
-def _decode(image: Image.Image, target: tuple[int, int]) -> Image.Image:
-    """Returns what Pillow decodes, scaled."""
+def _decode(image: Image.Image, target: tuple[int, int], max_pixels: int) -> tuple[Image.Image, str]:
+    """Returns what Pillow decodes, scaled, in sRGB; and what became of the colour profile."""
     image.load()
+    # The header of a HEIC may lie.
+    _check_size(image.size, max_pixels)
     box: tuple[float, float] = image.size
     factor = int(min(image.size) / min(target) / REDUCING_GAP)
+    if image.mode.startswith("I"):
+        image = colour.to_8_bits(image)
     if factor > 1 and image.mode in REDUCIBLE:
         # Before it is converted: of 100 megapixels every copy takes 400 MB.
         reduced = image.reduce(factor)
         reduced.info = image.info
         image, box = reduced, (box[0] / factor, box[1] / factor)
-    rgb = _to_rgb(image)
-    return _resample(rgb.tobytes(), rgb.size, target, box)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise PhotoError("floating-point pixels, whose range is unknown")
-    if image.mode.startswith("I"):
-        # 16-bit grey; Pillow's own conversion to 8 bits clips instead of scaling.
-        grey = np.asarray(image, np.int64)
-        image = Image.fromarray((grey >> 8 if grey.max(initial=0) > 255 else grey).clip(0, 255).astype(np.uint8))
-    if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-    if image.mode == "RGBA":
-        background = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(background, image)
-    return image.convert("RGB")
+    rgb, outcome = colour.to_srgb(image)
+    return _resample(rgb.tobytes(), rgb.size, target, box), outcome
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

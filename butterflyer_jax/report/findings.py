@@ -137,6 +137,14 @@ def _files(card: Mapping[str, Any]) -> list[Finding]:
                 f"{counted(card['rejects'], 'file', 'files')} could not be used; the reasons stand below.",
             )
         )
+    broken = card["colour_profiles"].get("broken", 0)
+    if broken:
+        findings.append(
+            Finding(
+                counted(broken, "colour profile ignored", "colour profiles ignored"),
+                "They are damaged, or of another kind of image; the photographs were taken for sRGB.",
+            )
+        )
     if card["missing"]:
         findings.append(
             Finding(

@@ -106,6 +106,7 @@ def make_card(photos: list[Photo], rejects: list[tuple[str, str]], missing: int 
         "splits": {split: sum(row[split] for row in species.values()) for split in splits},
         "species": species,
         "only_in_train": [name for name, row in species.items() if not row["val"] + row["test"]],
+        "colour_profiles": {},
         "near_duplicates": {
             "method": "dhash of 256 bits, at most 12 differ",
             "groups": len(groups),

@@ -69,6 +69,7 @@ class Collection:
             "species": species,
             "only_in_train": [name for name, row in species.items() if row["train"] and not row["val"] + row["test"]],
             "near_duplicates": self._near_duplicates(),
+            "colour_profiles": dict(Counter(photo.colour_profile for photo in self.photos if photo.colour_profile)),
             "pixels": _pixels(self.of_split("train") or self.photos),
             "build": dataclasses.asdict(self.config),
             "zip_fingerprint": self.listing.fingerprint,

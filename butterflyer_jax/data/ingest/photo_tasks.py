@@ -54,6 +54,7 @@ class Prepared:
       content_hash: SHA-256 of the member's bytes, hexadecimal.
       perceptual_hash: see `duplicates.perceptual_hash`.
       source_width, source_height: upright, in the zip, pixels.
+      colour_profile: what became of it, see `colour.apply_profile`.
       width, height: of the JPEG, pixels.
       mean, mean_square: of the channels red, green and blue, in a range of 0 to 1.
       jpegs, offset, num_bytes: the file that holds the JPEG, and where.
@@ -68,6 +69,7 @@ class Prepared:
     perceptual_hash: str
     source_width: int
     source_height: int
+    colour_profile: str
     width: int
     height: int
     mean: list[float]
@@ -131,10 +133,9 @@ def run_task(task: str) -> None:
             for member in members:
                 try:
                     image, facts = _prepare(reader, member, config)
+                    rows.append({**facts, "num_bytes": photo.write(image, file, config.jpeg_quality)})
                 except (DamagedMember, photo.PhotoError) as error:
                     rows.append(str(error))
-                    continue
-                rows.append({**facts, "num_bytes": photo.write(image, file, config.jpeg_quality)})
         # Last: where it stands, the JPEGs are whole.
         files.write_text(index, json.dumps(rows))
 
@@ -172,18 +173,35 @@ def _results(task: str) -> tuple[epath.Path, epath.Path]:
 
 
 def _prepare(reader: MemberReader, member: Member, config: BuildConfig) -> tuple[Image.Image, dict[str, Any]]:
-    """Returns a photograph in its new size, and the fields of `Prepared` that its pixels settle."""
+    """Returns a photo in its new size, and the fields of `Prepared` that its pixels settle.
+
+    Raises:
+      DamagedMember, PhotoError: it cannot be used.
+    """
+    try:
+        return _load(reader, member, config)
+    except MemoryError:
+        # Once more, with no other large photo beside it.
+        with _large:
+            try:
+                return _load(reader, member, config)
+            except MemoryError as error:
+                raise photo.PhotoError("too large: there is not enough memory to decode it") from error
+
+
+def _load(reader: MemberReader, member: Member, config: BuildConfig) -> tuple[Image.Image, dict[str, Any]]:
     with _one_at_a_time(member.num_bytes > LARGE_BYTES):
         data = reader.read(member)
-        image, source_size = photo.load(
+        image, source = photo.load(
             data, config.image_size, config.max_pixels, lambda pixels: _one_at_a_time(pixels > LARGE_PIXELS)
         )
     mean, mean_square = _statistics(image)
     return image, {
         "content_hash": sha256(data).hexdigest(),
         "perceptual_hash": duplicates.perceptual_hash(image),
-        "source_width": source_size[0],
-        "source_height": source_size[1],
+        "source_width": source.size[0],
+        "source_height": source.size[1],
+        "colour_profile": source.profile,
         "width": image.width,
         "height": image.height,
         "mean": mean,

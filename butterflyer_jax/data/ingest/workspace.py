@@ -23,7 +23,7 @@ from butterflyer_jax.storage import paths
 from butterflyer_jax.storage.paths import cache_dir
 
 # Of the files in the folder of an unfinished build; another one begins anew.
-FORMAT = 2
+FORMAT = 3
 # A build whose photographs are mostly unusable stops early, but not before so many were seen.
 REJECT_MARGIN = 100
 
