@@ -12,10 +12,7 @@ import signal
 import struct
 import sys
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from typing import BinaryIO
-
-from PIL import Image
 
 from butterflyer_jax.data import photo
 
@@ -90,7 +87,7 @@ def decode(work: Work, data: bytes, large: bool) -> tuple[bytes, bytes]:
 def _pixels(data: bytes) -> int:
     """Returns the number of pixels of a picture, from its header; 0 if the header cannot be read."""
     try:
-        with Image.open(BytesIO(data), formats=photo.FORMATS) as image:
+        with photo.open_image(data) as image:
             return image.width * image.height
     except MemoryError:
         raise
