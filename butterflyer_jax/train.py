@@ -28,6 +28,7 @@ from butterflyer_jax.training.preemption import EXIT_CODES, Preemption
 
 if TYPE_CHECKING:
     from butterflyer_jax.api.run import TrainedRun
+    from butterflyer_jax.runs.changes import Allowed
     from butterflyer_jax.training.session import RunSession
 
 
@@ -37,6 +38,7 @@ def train(
     output: str | os.PathLike[str],
     num_devices: int | None = None,
     place: processes.Place | None = None,
+    allowed: Allowed | None = None,
 ) -> TrainedRun:
     """Trains the run in `output`, or resumes it.
 
@@ -46,6 +48,7 @@ def train(
       output: run folder; one that all hosts see.
       num_devices: the first accelerators of each host to use; None uses all.
       place: of this process among several; None asks the environment.
+      allowed: what may differ from the config that the run in `output` was made with; None allows nothing.
 
     Returns:
       The run, with the metrics of its best checkpoint and how the training ended.
@@ -60,10 +63,11 @@ def train(
     # Imported here, not above: `--help` and a wrong path should answer at once.
     from butterflyer_jax import runs, tracking
     from butterflyer_jax.api.run import TrainedRun
+    from butterflyer_jax.runs.changes import Allowed
     from butterflyer_jax.training import compilation, loop, validation_images
     from butterflyer_jax.training.session import open_run
 
-    with open_run(config, input, output, num_devices) as session, contextlib.ExitStack() as stack:
+    with open_run(config, input, output, num_devices, allowed or Allowed()) as session, contextlib.ExitStack() as stack:
         summary, config, start_step = session.summary(), session.config, session.start_step
         summary.show(session.compilation)
         about = {**config.to_dict(), "start": dataclasses.asdict(summary), "made_by": runs.made_by(session.run)}
@@ -159,6 +163,12 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--replay", action="store_true", help="only do a step again after which the network was not finite"
     )
+    parser.add_argument(
+        "--change",
+        action="store_true",
+        help="train on with a changed learning rate, augmentation and so on",
+    )
+    parser.add_argument("--extend", action="store_true", help="train the run for more epochs than it was made for")
     args, rest = parser.parse_known_args(argv)
     config = cli.load_config(args.config, cli.split_overrides(rest))
     place = processes.from_flags(args.coordinator, args.num_processes, args.process_id)
@@ -166,7 +176,9 @@ def main(argv: Sequence[str]) -> None:
     if args.find_lr or args.sanity or args.replay:
         _check(config, args)
         return
-    run = train(config, args.input, args.output, args.gpu, place)
+    from butterflyer_jax.runs.changes import Allowed
+
+    run = train(config, args.input, args.output, args.gpu, place, Allowed(args.change, args.extend))
     if place and place.process_id:
         return
     accuracy = f"best val top1 {run.val['top1']:.1%} at step {run.best_step}" if run.val else "no val split"

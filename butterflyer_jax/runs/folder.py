@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
 import json
 import math
@@ -18,13 +17,15 @@ from etils import epath
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from butterflyer_jax.config import Config, TrackingConfig
+from butterflyer_jax.config import Config
+from butterflyer_jax.console import say
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics import calibration
 from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.models import VGG, create_model
 from butterflyer_jax.models import variables as variables_lib
+from butterflyer_jax.runs import changes
 from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import paths, remote
@@ -34,19 +35,6 @@ CHECKPOINTS = "checkpoints"
 PROFILE = "profile"
 # What is learned of a run before it begins lies where it will.
 CHECK_FILES = ("find_lr.json", "find_lr.png", "sanity.json", "sanity.png")
-# Fields that a run may be gone on with under other values: its batches do not depend on them, and so, but for the
-# rounding of other layouts, its weights.
-FREE_FIELDS = {
-    "": ("log_every_steps", "compilation_cache"),
-    "export": ("format",),
-    "data": ("mode", "cache_gib", "staging_gib", "num_threads"),
-    "model": ("remat",),
-    "parallel": ("fsdp", "model_devices"),
-    "checkpoint": ("every_steps", "keep_last", "keep_best"),
-    "tracking": tuple(item.name for item in dataclasses.fields(TrackingConfig)),
-    "stop": ("patience", "target", "max_minutes"),
-    "profile": ("start_step", "num_steps"),
-}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -75,7 +63,12 @@ class Run:
 
 
 def open_or_create(
-    output: str | os.PathLike[str], config: Config, species: tuple[str, ...], dataset: str, fingerprint: str
+    output: str | os.PathLike[str],
+    config: Config,
+    species: tuple[str, ...],
+    dataset: str,
+    fingerprint: str,
+    allowed: changes.Allowed = changes.NOTHING,
 ) -> Run:
     """Returns the run in a folder, made if it is new, checked to be the same run if it is not.
 
@@ -91,12 +84,9 @@ def open_or_create(
         # Fields that are newer than the run had their defaults.
         saved["config"] = Config.from_dict(saved["config"]).to_dict()
         then, now = (json.loads(json.dumps({key: about[key] for key in identity})) for about in (saved, identity))
-        changes = _differences(_without_free_fields(then), _without_free_fields(now))
-        if changes:
-            raise UserError(
-                f"{run.folder} holds a run of another config: {'; '.join(changes)}. "
-                "Take another --output, or the same config"
-            )
+        if changed := changes.check(run.folder, then, now, allowed):
+            say(f"changed from the last checkpoint on: {'; '.join(changed)}")
+            _update(run, saved, now, changed)
         return run
     refuse_other_folders(output)
     # No process may find what another has just made.
@@ -107,6 +97,14 @@ def open_or_create(
     if not file.exists():
         raise UserError(f"{run.folder} is not the folder that process 0 sees: take one that all hosts share")
     return run
+
+
+def _update(run: Run, saved: dict[str, Any], now: dict[str, Any], changed: list[str]) -> None:
+    """Writes the new config of a run, and keeps a line about each change."""
+    multihost_utils.sync_global_devices("the run's config was compared")
+    if jax.process_index() == 0:
+        about = saved | now | {"changes": [*saved.get("changes", []), *changed]}
+        files_lib.write_text(run.folder / CONFIG_FILE, json.dumps(about, indent=2, ensure_ascii=False))
 
 
 def _create(run: Run, identity: dict[str, Any]) -> None:
@@ -262,28 +260,6 @@ def _read_json(file: epath.Path) -> dict[str, Any]:
     except (ValueError, TypeError) as error:
         raise UserError(f"{file} is damaged: {error}") from error
     return saved
-
-
-def _without_free_fields(identity: dict[str, Any]) -> dict[str, Any]:
-    config = identity["config"]
-    for section, names in FREE_FIELDS.items():
-        fields = config.get(section, {}) if section else config
-        for name in names if isinstance(fields, dict) else ():
-            fields.pop(name, None)
-    return identity
-
-
-def _differences(old: Any, new: Any, name: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [*old, *(key for key in new if key not in old)]
-        return [
-            line
-            for key in keys
-            for line in _differences(old.get(key), new.get(key), f"{name}.{key}".removeprefix(".config."))
-        ]
-    if name == ".fingerprint" and old != new:
-        return ["the data set has other photographs, or was built in another way"]
-    return [] if old == new else [f"{name.removeprefix('.')} was {json.dumps(old)}, is {json.dumps(new)}"]
 
 
 def _git_revision() -> str | None:

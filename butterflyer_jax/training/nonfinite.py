@@ -17,6 +17,7 @@ from butterflyer_jax.config import Config
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.models import variables as variables_lib
 from butterflyer_jax.preprocessing import images as images_lib
+from butterflyer_jax.runs import CHECKPOINTS
 from butterflyer_jax.storage import files
 
 FOLDER = "broken"
@@ -33,7 +34,8 @@ class BrokenStep(UserError):
         self.value = metrics[self.name]
         super().__init__(
             f"the {self.name.replace('_', ' ')} is {self.value} at step {step_number}: lower optim.learning_rate, "
-            "lengthen optim.warmup_epochs, or set optim.gradient_clip_norm; the last checkpoint is from before it"
+            "lengthen optim.warmup_epochs, or set optim.gradient_clip_norm, with the same --output: "
+            "the run resumes from the checkpoint before that step"
         )
 
 
@@ -78,6 +80,14 @@ def _keep(folder: epath.Path, error: BrokenStep, batch: Mapping[str, jax.Array],
 
 def _parts(x: jax.Array) -> list[Any]:
     return sorted(x.addressable_shards, key=lambda part: part.index[0].start or 0)
+
+
+def broke_after_last_checkpoint(run_folder: epath.Path) -> bool:
+    """Returns whether the last thing that happened to a run was a step that was not finite."""
+    kept = steps_kept(run_folder)
+    saved = run_folder / CHECKPOINTS
+    steps = [int(path.name) for path in saved.iterdir() if path.name.isdigit()] if saved.exists() else []
+    return bool(kept) and kept[-1] > max(steps, default=0)
 
 
 def steps_kept(run_folder: epath.Path) -> list[int]:

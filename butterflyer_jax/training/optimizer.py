@@ -51,8 +51,6 @@ def make_optimizer(config: OptimConfig, schedule: optax.Schedule) -> optax.Gradi
         return mask_by_path(params, DECAYED)
 
     transforms = []
-    if config.gradient_clip_norm:
-        transforms.append(optax.clip_by_global_norm(config.gradient_clip_norm))
     match config.name:
         case "sgd":
             transforms.append(optax.add_decayed_weights(config.weight_decay, mask=decayed))
@@ -67,7 +65,20 @@ def make_optimizer(config: OptimConfig, schedule: optax.Schedule) -> optax.Gradi
             raise ValueError(f"no optimizer {name!r}")
     if config.layer_decay < 1:
         transforms.append(_scale_by_layer(config.layer_decay))
-    return optax.chain(*transforms)
+    return _clipped(optax.chain(*transforms), config.gradient_clip_norm)
+
+
+def _clipped(tx: optax.GradientTransformation, max_norm: float) -> optax.GradientTransformation:
+    """Returns the optimizer of clipped gradients; its state is that of `tx`, so a run may begin to clip later."""
+    if not max_norm:
+        return tx
+    clip = optax.clip_by_global_norm(max_norm)
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        clipped, _ = clip.update(updates, optax.EmptyState())
+        return tx.update(clipped, state, params)
+
+    return optax.GradientTransformation(tx.init, update)
 
 
 def _scale_by_layer(layer_decay: float) -> optax.GradientTransformation:

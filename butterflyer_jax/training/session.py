@@ -21,9 +21,11 @@ from butterflyer_jax.console import RunSummary
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
+from butterflyer_jax.runs.changes import NOTHING, Allowed
 from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.runs.sync import Mirror
-from butterflyer_jax.training import batch_size, compilation, pretrained
+from butterflyer_jax.storage import paths
+from butterflyer_jax.training import batch_size, compilation, nonfinite, pretrained
 from butterflyer_jax.training import state as state_lib
 from butterflyer_jax.training.early_stopping import EarlyStopping
 from butterflyer_jax.training.profiling import Cost, ProfileWindow, measure_peak_flops
@@ -187,6 +189,7 @@ def open_run(
     input: str | os.PathLike[str],
     output: str | os.PathLike[str],
     num_devices: int | None = None,
+    allowed: Allowed = NOTHING,
 ) -> Iterator[RunSession]:
     """Opens a session that trains the run in `output`, which is made, or resumed from its newest checkpoint.
 
@@ -195,13 +198,17 @@ def open_run(
     Args:
       config, input, num_devices: as in `open_session`.
       output: run folder; one that all hosts see.
+      allowed: what may differ from the config that the run was made with. After a step that was not finite some fields
+        always may, as the advice says.
 
     Raises:
       UserError: as `open_session`; or the folder holds a run of another config, or a step does not fit into memory.
     """
     with open_session(config, input, output, num_devices) as session, contextlib.ExitStack() as stack:
         data = session.data
-        run = runs.open_or_create(output, session.config, data.species, session.dataset, data.fingerprint)
+        if nonfinite.broke_after_last_checkpoint(paths.path(output)):
+            allowed = dataclasses.replace(allowed, change=True)
+        run = runs.open_or_create(output, session.config, data.species, session.dataset, data.fingerprint, allowed)
         mirror = stack.enter_context(contextlib.closing(Mirror(run.folder, jax.process_index() == 0)))
         # Metrics of the steps before a checkpoint are in the bucket before the checkpoint is.
         checkpointer = Checkpointer(run.checkpoints, session.config.checkpoint, before_save=mirror.copy)

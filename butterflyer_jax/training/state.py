@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from butterflyer_jax.config import Config
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.models.variables import Variables, initial_variables
 from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.training.early_stopping import EarlyStopping
@@ -48,9 +49,23 @@ def restore_state(
     """
     position = checkpointer.restore_position(step)
     data.position(step).check(position)
-    trees = checkpointer.restore(step, checkpoint_trees(abstract_state))
+    trees = _restore_trees(checkpointer, step, abstract_state)
     state = TrainState(variables=trees["variables"], averaged=trees.get("averaged"), **trees["optimizer"])
     return state, EarlyStopping(**position.get("progress", {}))
+
+
+def _restore_trees(checkpointer: Checkpointer, step: int, abstract_state: TrainState) -> dict[str, Any]:
+    try:
+        return checkpointer.restore(step, checkpoint_trees(abstract_state))
+    except UserError as error:
+        # Clipping once had an empty state of its own, before that of the optimizer.
+        clipped = abstract_state.replace(opt_state=(optax.EmptyState(), *abstract_state.opt_state))
+        try:
+            trees = checkpointer.restore(step, checkpoint_trees(clipped))
+        except UserError:
+            raise error from None
+        trees["optimizer"]["opt_state"] = trees["optimizer"]["opt_state"][1:]
+        return trees
 
 
 class TrainState(flax.struct.PyTreeNode):
