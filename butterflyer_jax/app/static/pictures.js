@@ -175,7 +175,7 @@ function showPicture(picture) {
 
 function words(answer, error) {
   if (error?.again) return ["No answer", `${error.message}.`];
-  if (error?.message.includes("no picture format")) {
+  if (error?.message.includes("no image format")) {
     return ["It cannot be read", `${error.message}. ${KINDS}`];
   }
   if (error) return ["It cannot be read", error.message];

@@ -49,7 +49,7 @@ def test_pictures_become_the_networks_input(decoder: Decoder) -> None:
 
 
 def test_what_is_no_picture_has_its_reason(decoder: Decoder) -> None:
-    for data, reason in ((b"", "not decodable"), (b"<svg>", "no picture format"), (picture()[:60], "not decodable")):
+    for data, reason in ((b"", "not decodable"), (b"hello", "no image format"), (picture()[:60], "not decodable")):
         [error] = pixels(decoder, data)
         assert isinstance(error, PhotoError)
         assert reason in str(error)

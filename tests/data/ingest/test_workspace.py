@@ -208,7 +208,7 @@ def test_near_duplicates_share_a_split_and_leaks_are_on_the_card(tmp_path: Path)
     folder = Path(build.build(make_zip(tmp_path / "raw.zip", members | again), tmp_path / "out", SMALL))
     card = json.loads((folder / "data_card.json").read_text())
     assert card["near_duplicates"] == {
-        "method": "dhash of 256 bits, at most 12 differ",
+        "method": "dhash of 256 bits and colours of 4x4 parts, at most 12 differ",
         "groups": 60,
         "photos": 120,
         "across_splits": 0,
