@@ -7,8 +7,12 @@ import difflib
 import importlib.util
 import logging
 import os
+import signal
+import socket
 import sys
 import tempfile
+import threading
+import time
 import types
 import warnings
 from collections.abc import Callable, Sequence
@@ -19,11 +23,14 @@ from butterflyer_jax.config import Config, describe
 from butterflyer_jax.errors import UserError
 
 INTERRUPTED = 130
+# What a command may take to clean up after SIGTERM or SIGHUP, seconds.
+GRACE_SECONDS = 5.0
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
     """Runs a command's `main(argv)`; a UserError becomes one line on stderr and its exit code."""
     _quieten_libraries()
+    _end_on_signals()
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
@@ -40,6 +47,47 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def _end_on_signals() -> None:
+    """Makes SIGTERM and SIGHUP end the command as an exception does, so that temporary files are removed.
+
+    A handler of Python waits for native code, and XLA may compile for a minute: a thread ends the process where the
+    exception does not within `GRACE_SECONDS`. Training sets handlers of its own while it can save.
+    """
+
+    is_ending = threading.Event()
+
+    def end(number: int, _: types.FrameType | None) -> None:
+        if is_ending.is_set():
+            return
+        is_ending.set()
+        # Not by print: the signal may have come within one.
+        os.write(2, f"stopped by {signal.Signals(number).name}\n".encode())
+        raise SystemExit(128 + number)
+
+    def watch(reader: socket.socket, _: socket.socket) -> None:
+        while data := reader.recv(1):
+            if signal.getsignal(data[0]) is not end:
+                continue
+            if not is_ending.wait(0.1):
+                # Another thread got the signal, and the main thread sleeps or computes on.
+                signal.pthread_kill(threading.main_thread().ident or 0, data[0])
+            time.sleep(GRACE_SECONDS)
+            os._exit(128 + data[0])
+
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # nohup has SIGHUP ignored.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    # The thread keeps both ends: a socket that is collected is closed.
+    threading.Thread(target=watch, args=(reader, writer), daemon=True, name="butterflyer-signals").start()
 
 
 def _quieten_libraries() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -25,8 +26,23 @@ REDRAW_SECONDS = 0.1
 _quiet = False
 
 
+class _ToStderr(logging.Handler):
+    """Writes messages as plain lines to whatever `sys.stderr` is; a terminal that is gone stops nothing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            print(record.getMessage(), file=sys.stderr, flush=True)
+
+
+# Silenced in a notebook by `logging.getLogger("butterflyer_jax").setLevel(logging.WARNING)`.
+_logger = logging.getLogger("butterflyer_jax")
+_logger.setLevel(logging.INFO)
+_logger.propagate = False
+_logger.addHandler(_ToStderr())
+
+
 def be_quiet() -> None:
-    """Shows nothing any more: of many processes one speaks for all."""
+    """Shows nothing any more: of many processes the main one reports for all."""
     global _quiet
     _quiet = True
 
@@ -38,7 +54,7 @@ def _on_terminal() -> bool:
 def say(line: str) -> None:
     """Prints one line of progress to stderr; stdout is for results."""
     if not _quiet:
-        print(line, file=sys.stderr, flush=True)
+        _logger.info("%s", line)
 
 
 def progress(items: Iterable[T], total: int, description: str) -> Iterator[T]:
@@ -118,7 +134,8 @@ class TrainingDisplay:
 
     def __exit__(self, *_: object) -> None:
         if self._bar:
-            self._bar.stop()
+            with contextlib.suppress(OSError):
+                self._bar.stop()
 
     def step(self, record: Mapping[str, Any]) -> None:
         """Moves the bar to a logged step, with its numbers beside it."""
@@ -153,7 +170,8 @@ class TrainingDisplay:
         """Prints a line that stays; with `cut`, a terminal that is too narrow for it shows its beginning alone."""
         if self._bar:
             overflow: Literal["ellipsis", "fold"] = "ellipsis" if cut else "fold"
-            self._bar.console.print(text, highlight=False, markup=False, no_wrap=cut, overflow=overflow)
+            with contextlib.suppress(OSError):
+                self._bar.console.print(text, highlight=False, markup=False, no_wrap=cut, overflow=overflow)
         else:
             say(text)
 
@@ -171,7 +189,11 @@ class TrainingDisplay:
 
     def _draw(self, **fields: Any) -> None:
         if self._bar:
-            self._bar.update(self._task, refresh=True, **fields)
+            try:
+                self._bar.update(self._task, refresh=True, **fields)
+            except OSError:
+                # The terminal is gone; training is not.
+                self._bar = None
 
 
 @contextlib.contextmanager
@@ -226,7 +248,7 @@ class RunSummary:
         photographs = f"{train} train, {val} val, {test} test photographs of {self.num_species} species"
         steps, plan = f"{self.total_steps}", f"{self.total_steps} steps"
         if self.start_step:
-            steps = plan = f"going on from step {self.start_step} of {self.total_steps}"
+            steps = plan = f"resuming from step {self.start_step} of {self.total_steps}"
         rows = [
             ("data", photographs),
             ("", self.dataset),

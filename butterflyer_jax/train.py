@@ -12,6 +12,8 @@ import contextlib
 import dataclasses
 import json
 import os
+import shlex
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -24,7 +26,7 @@ from butterflyer_jax.config import Config, TrackingConfig
 from butterflyer_jax.console import TrainingDisplay, say
 from butterflyer_jax.distributed import processes
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.training.preemption import EXIT_CODES, Preemption
+from butterflyer_jax.training.preemption import EXIT_CODES, Interrupted, Preemption
 
 if TYPE_CHECKING:
     from butterflyer_jax.api.run import TrainedRun
@@ -55,6 +57,7 @@ def train(
 
     Raises:
       UserError: what the user can mend, in one line.
+      Interrupted: Ctrl-C, after the run was saved.
     """
     began = time.perf_counter()
     config.validate()
@@ -90,15 +93,19 @@ def train(
             if config.tracking.wandb_artifact:
                 files = runs.model_files(session.run, best_step, folder)
                 tracker.keep_model(tracking.Model(best_step, scores, files))
-    return TrainedRun(
+    run = TrainedRun(
         output,
         best_step=best_step,
         val=scores,
         images_per_second=result.images_per_second,
         seconds=time.perf_counter() - began,
         steps=result.steps,
+        num_test_images=summary.photographs[2],
         stopped=result.stopped,
     )
+    if result.stopped == signal.SIGINT.name:
+        raise Interrupted(run)
+    return run
 
 
 def _finish(session: RunSession) -> None:
@@ -178,7 +185,10 @@ def main(argv: Sequence[str]) -> None:
         return
     from butterflyer_jax.runs.changes import Allowed
 
-    run = train(config, args.input, args.output, args.gpu, place, Allowed(args.change, args.extend))
+    try:
+        run = train(config, args.input, args.output, args.gpu, place, Allowed(args.change, args.extend))
+    except Interrupted as interrupted:
+        run = interrupted.run
     if place and place.process_id:
         return
     accuracy = f"best val top1 {run.val['top1']:.1%} at step {run.best_step}" if run.val else "no val split"
@@ -186,9 +196,10 @@ def main(argv: Sequence[str]) -> None:
     word = f"stopped at step {run.steps}, {run.stopped}" if run.stopped else "done"
     print(f"{word}: {accuracy}, {run.images_per_second:,.0f} images/s, {minutes} min {seconds} s in all")
     if run.stopped in EXIT_CODES:
-        print(f"next: the same command goes on from step {run.steps}")
+        print(f"next: the same command resumes from step {run.steps}")
         sys.exit(EXIT_CODES[run.stopped])
-    print(f"next: python -m butterflyer_jax.evaluate --run {run.folder}")
+    if run.num_test_images:
+        print(f"next: python -m butterflyer_jax.evaluate --run {shlex.quote(run.folder)}")
 
 
 def _check(config: Config, args: argparse.Namespace) -> None:

@@ -65,7 +65,7 @@ def test_a_panel_shows_what_the_run_starts_with() -> None:
         "devices    1 cpu",
         "precision  float32",
         "memory     1.5 GiB a device",
-        "steps      going on from step 200 of 210",
+        "steps      resuming from step 200 of 210",
         "run        /runs/first",
     ):
         assert f"│ {row} " in text

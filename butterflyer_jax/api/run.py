@@ -137,6 +137,7 @@ class TrainedRun(Run):
       images_per_second: speed of training, 0 where no step was left to do.
       seconds: wall-clock time of this process, compilation and evaluation included.
       steps: steps done by all processes of the run so far.
+      num_test_images: images of the test split, which `evaluate` takes.
       stopped: why it ended before its last step, None where it did not.
     """
 
@@ -149,6 +150,7 @@ class TrainedRun(Run):
         images_per_second: float,
         seconds: float,
         steps: int,
+        num_test_images: int,
         stopped: str | None,
     ) -> None:
         """Opens the run folder; see the class for the rest."""
@@ -158,6 +160,7 @@ class TrainedRun(Run):
         self.images_per_second = images_per_second
         self.seconds = seconds
         self.steps = steps
+        self.num_test_images = num_test_images
         self.stopped = stopped
 
     @property

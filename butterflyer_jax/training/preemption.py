@@ -1,27 +1,43 @@
-"""A run that has to end early: SIGTERM, SIGINT, a time limit. It finishes the step, saves, and says how to go on."""
+"""A run that has to end early, by a signal or a time limit: it finishes the step and saves."""
 
 from __future__ import annotations
 
-import contextlib
+import os
 import signal
 import threading
 import time
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from butterflyer_jax.console import say
+
+# Windows has no SIGHUP.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 TIME_IS_OVER = "its time is over"
-# Processes of one run tell each other so often, steps: it costs an exchange.
+# Processes of one run share the reason every few steps: it costs an exchange.
 SHARING_STEPS = 10
 # What a command that was stopped so exits with: 128 and the signal's number as shells do, EX_TEMPFAIL of sysexits.h.
-EXIT_CODES = {signal.SIGTERM.name: 143, signal.SIGINT.name: 130, TIME_IS_OVER: 75}
+EXIT_CODES = {number.name: 128 + number for number in SIGNALS} | {TIME_IS_OVER: 75}
 REASONS = (None, *EXIT_CODES)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A training that Ctrl-C ended, after it was saved.
+
+    Attributes:
+      run: what `train` returns of a training that ends otherwise.
+    """
+
+    def __init__(self, run: Any) -> None:
+        """Takes the run."""
+        super().__init__(f"stopped at step {run.steps} and saved; train again to resume")
+        self.run = run
 
 
 class Preemption:
     """Watches for a reason to stop; a context manager, in which the signals only set a mark.
 
-    A second SIGINT interrupts at once, as without this.
+    A second SIGINT ends the process at once.
     """
 
     def __init__(self, max_minutes: float = 0.0) -> None:
@@ -33,7 +49,9 @@ class Preemption:
     def __enter__(self) -> Preemption:
         # Python lets the main thread alone set handlers; in another a notebook's own stay.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            # A signal that the parent had ignored, as nohup does with SIGHUP, stays ignored.
+            watched = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in watched}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,10 +59,13 @@ class Preemption:
             signal.signal(number, handler)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        self._reason = signal.Signals(number).name
+        name = signal.Signals(number).name
+        if number == signal.SIGINT and self._reason == name:
+            # Whatever is under way: the checkpoints on the disk are whole.
+            os._exit(EXIT_CODES[name])
+        self._reason = name
         if number == signal.SIGINT:
-            with contextlib.suppress(KeyError):
-                signal.signal(number, self._before.pop(signal.SIGINT))
+            say("finishing the step and saving; press Ctrl-C again to stop now")
 
     def reason(self, step: int) -> str | None:
         """Returns why the run has to stop after `step` steps, None while it need not; the same in all its processes."""
@@ -59,5 +80,5 @@ class Preemption:
         import numpy as np
         from jax.experimental import multihost_utils
 
-        told = multihost_utils.process_allgather(np.int32(REASONS.index(self._reason)))
-        return REASONS[int(told.max())]
+        shared = multihost_utils.process_allgather(np.int32(REASONS.index(self._reason)))
+        return REASONS[int(shared.max())]

@@ -93,7 +93,7 @@ def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
             timeout=SECONDS,
         )
         assert result.returncode == (0 if name == "lives" else -signal.SIGKILL), result.stderr
-        assert not going_on or f"going on from step {going_on} of 8" in result.stderr
+        assert not going_on or f"resuming from step {going_on} of 8" in result.stderr
     evaluated = command("evaluate", "--run", RUN, env=environment, timeout=SECONDS)
     assert evaluated.returncode == 0, evaluated.stderr
     exported = command(
@@ -193,4 +193,4 @@ def test_rights_that_go_while_training_leave_a_run_to_go_on_with(
     server.fault = gcs_server.no_fault
     again = command(*line, env=server.environment, timeout=SECONDS)
     assert again.returncode == 0, again.stderr
-    assert "going on from step 100 of 200" in again.stderr
+    assert "resuming from step 100 of 200" in again.stderr

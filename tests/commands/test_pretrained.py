@@ -43,7 +43,7 @@ def test_a_run_from_keras_weights_goes_on_without_them(
     source.unlink()
     again = command("train", "--config", tiny_config, *arguments, "--output", tmp_path / "run")
     assert again.returncode == 0, again.stderr
-    assert "going on from step 4 of 8" in again.stderr
+    assert "resuming from step 4 of 8" in again.stderr
     assert "pretrained" not in again.stderr
     for ours, theirs in zip(final_arrays(tmp_path / "run"), final_arrays(tmp_path / "whole"), strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -95,7 +95,7 @@ def test_killed_and_started_again_ends_the_same(
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     first, second = train_together(tmp_path / "cache", "--config", tiny_config, *line, vertex=True)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert "going on from step 4 of 8" in first.stderr
+    assert "resuming from step 4 of 8" in first.stderr
     for one, other in zip(final_arrays(tmp_path / "run"), final_arrays(run_of_two), strict=True):
         np.testing.assert_array_equal(one, other)
     assert records(tmp_path / "run") == records(run_of_two)
@@ -119,7 +119,7 @@ def test_in_a_bucket_killed_and_started_again_ends_the_same(
         # On other machines, as far as their disks tell.
         first, second = train_together(tmp_path / "others", "--config", tiny_config, *line, env=server.environment)
         assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-        assert "going on from step 4 of 8" in first.stderr
+        assert "resuming from step 4 of 8" in first.stderr
         server.fault = gcs_server.no_fault
         run = server.download("butterflies/run", tmp_path / "run")
     for one, other in zip(final_arrays(run), final_arrays(run_of_two), strict=True):
@@ -144,7 +144,7 @@ def test_a_run_of_two_goes_on_and_is_evaluated_alone(
     )
     again = command("train", "--config", tiny_config, "--input", dataset, "--output", run_of_two)
     assert again.returncode == 0, again.stderr
-    assert "going on from step 8 of 8" in again.stderr
+    assert "resuming from step 8 of 8" in again.stderr
 
 
 def test_half_a_place_is_one_line(tiny_config: Path, tmp_path: Path, command: Command) -> None:

@@ -69,7 +69,7 @@ if os.environ.get("MOMENT"):
 NUM_MOMENTS = 10
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(
     name: str, trained_run: Path, dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
@@ -79,10 +79,10 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(
     stopped = command("train", "--config", config, *line)
     assert stopped.returncode == 128 + signal.Signals[name], stopped.stderr
     assert f"stopped at step 4, {name}: " in stopped.stdout
-    assert "next: the same command goes on from step 4" in stopped.stdout
+    assert "next: the same command resumes from step 4" in stopped.stdout
     again = command("train", "--config", tiny_config, *line)
     assert again.returncode == 0, again.stderr
-    assert "going on from step 4 of 8" in again.stderr
+    assert "resuming from step 4 of 8" in again.stderr
     for one, other in zip(final_arrays(trained_run), final_arrays(tmp_path / "run"), strict=True):
         np.testing.assert_array_equal(one, other)
     assert records(tmp_path / "run") == records(trained_run)

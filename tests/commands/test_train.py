@@ -111,7 +111,7 @@ def test_killed_and_started_again_ends_bit_for_bit_the_same(
     # However photographs are kept, batches are the same: a run may go on in another way.
     again = command("train", "--config", tiny_config, *line, "--config.data.mode=auto", "--config.data.num_threads=1")
     assert again.returncode == 0, again.stderr
-    assert f"going on from step {step} of 8" in again.stderr
+    assert f"resuming from step {step} of 8" in again.stderr
     for one, other in zip(final_arrays(trained_run), final_arrays(run), strict=True):
         np.testing.assert_array_equal(one, other)
     assert records(run) == records(trained_run)
@@ -264,7 +264,7 @@ def test_a_batch_size_is_found_and_kept(tiny_config: Path, tmp_path: Path, comma
     again = command("train", *line, "--config.num_epochs=1", "--config.deterministic=true")
     assert again.returncode == 0, again.stderr
     assert "found for" not in again.stderr
-    assert "going on from step 100 of 100" in again.stderr
+    assert "resuming from step 100 of 100" in again.stderr
 
 
 def test_too_few_photographs_for_a_batch_of_any_size(
@@ -288,5 +288,5 @@ def test_layouts_may_change_when_a_run_goes_on(
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     again = command("train", *line)
     assert again.returncode == 0, again.stderr
-    assert "going on from step 4 of 8" in again.stderr
+    assert "resuming from step 4 of 8" in again.stderr
     assert [line["step"] for line in records(tmp_path / "run") if line["split"] == "val"] == [4, 8]

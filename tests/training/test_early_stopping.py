@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-
 import pytest
 
 from butterflyer_jax.config import CheckpointConfig, Config, OptimConfig, StopConfig
 from butterflyer_jax.metrics.classification import rank
-from butterflyer_jax.training import preemption as preemption_lib
 from butterflyer_jax.training.early_stopping import EarlyStopping
-from butterflyer_jax.training.preemption import Preemption
 
 
 def after(values: list[float], config: Config) -> EarlyStopping:
@@ -61,44 +55,3 @@ def test_equal_evaluations_are_told_apart_by_the_loss() -> None:
     better, worse = {"top1": 0.5, "loss": 1.0}, {"top1": 0.5, "loss": 2.0}
     assert rank(better, "top1") > rank(worse, "top1")
     assert rank({"top1": 0.1, "loss": 1.0}, "loss") > rank({"top1": 0.9, "loss": 2.0}, "loss")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_noticed_and_the_handlers_come_back(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with Preemption() as preemption:
-        assert preemption.reason(1) is None
-        os.kill(os.getpid(), number)
-        assert preemption.reason(2) == number.name
-    assert signal.getsignal(number) is before
-    assert preemption_lib.EXIT_CODES[number.name] == 128 + number
-
-
-def test_a_second_interrupt_is_one() -> None:
-    with Preemption(), pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-        signal.pause()
-
-
-def test_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(preemption_lib.time, "monotonic", lambda: now[0])
-    preemption = Preemption(max_minutes=2)
-    now[0] = 119.0
-    assert preemption.reason(1) is None
-    now[0] = 121.0
-    assert preemption.reason(2) == preemption_lib.TIME_IS_OVER
-
-
-def test_other_threads_leave_the_signals_alone() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-
-    def use() -> None:
-        with Preemption() as preemption:
-            assert preemption.reason(1) is None
-
-    thread = threading.Thread(target=use)
-    thread.start()
-    thread.join()
-    assert signal.getsignal(signal.SIGTERM) is before
