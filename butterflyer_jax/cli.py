@@ -7,6 +7,7 @@ import difflib
 import importlib.util
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -187,9 +188,7 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
     for override in overrides:
         name, equals, _ = override.partition("=")
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {close[0]}?" if close else "; --help lists the fields"
-            raise UserError(f"unknown config field {name}{hint}")
+            raise UserError(f"unknown config field {name}{_did_you_mean(name)}")
         if not equals:
             raise UserError(f"config field {name} needs a value: --config.{name}=VALUE")
 
@@ -200,7 +199,10 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
         values(argv)
         config = values.config
     except flags.IllegalFlagValueError as error:
-        raise UserError(str(error).replace("flag --config.", "config field ").strip()) from error
+        message = str(error)
+        if "Traceback" in message:
+            raise UserError(_explain_config_error(path, message)) from error
+        raise UserError(message.replace("flag --config.", "config field ").strip()) from error
     except Exception as error:
         # The file is the user's program: whatever it raises, say what and where.
         reason = str(error).strip().splitlines() or [type(error).__name__]
@@ -208,6 +210,22 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
     if not isinstance(config, Config):
         raise UserError(f"get_config() of {path} must return a butterflyer_jax.config.Config, not {config!r}")
     return config.validate()
+
+
+def _explain_config_error(path: str, trace: str) -> str:
+    """Returns what went wrong in a config file, with the line, from the text of a traceback."""
+    lines = re.findall(rf'File "{re.escape(path)}", line (\d+)', trace)
+    reason = trace.strip().splitlines()[-1]
+    if unknown := re.search(r"unexpected keyword argument '(\w+)'", reason):
+        reason = f"unknown config field {unknown[1]}{_did_you_mean(unknown[1])}"
+    return f"cannot read config {path}{f', line {lines[-1]}' if lines else ''}: {reason}"
+
+
+def _did_you_mean(name: str) -> str:
+    names = [field for field, _, _ in describe()]
+    by_last = {field.rpartition(".")[2]: field for field in names}
+    close = difflib.get_close_matches(name, [*names, *by_last], n=1)
+    return f"; did you mean {close[0]}?" if close else "; --help lists the fields"
 
 
 def split_overrides(arguments: Sequence[str]) -> list[str]:

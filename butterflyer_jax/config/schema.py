@@ -7,6 +7,7 @@ A config file defines `get_config() -> Config`; `cli.load_config` reads it and a
 # No `from __future__ import annotations`: overrides are parsed by the real types of the fields.
 
 import dataclasses
+import difflib
 import re
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard, TypeVar
@@ -25,8 +26,24 @@ def option(default: T, doc: str) -> T:
     return field(default=default, metadata={"doc": doc})
 
 
+class Section:
+    """Fields of a config; setting one that does not exist raises."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets a field.
+
+        Raises:
+          UserError: there is no such field.
+        """
+        known = type(self).__dataclass_fields__  # type: ignore[attr-defined]
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise UserError(f"unknown config field {name}" + (f"; did you mean {close[0]}?" if close else ""))
+        super().__setattr__(name, value)
+
+
 @dataclass
-class BuildConfig:
+class BuildConfig(Section):
     """How a raw zip becomes records."""
 
     image_size: int = option(256, "short side of a stored photograph, pixels")
@@ -41,7 +58,7 @@ class BuildConfig:
 
 
 @dataclass
-class DataConfig:
+class DataConfig(Section):
     """How records become batches."""
 
     image_size: int = option(224, "side of the square network input, pixels")
@@ -62,7 +79,7 @@ class DataConfig:
 
 
 @dataclass
-class AugmentConfig:
+class AugmentConfig(Section):
     """What happens to a training photograph; every draw depends on (seed, epoch, index) alone."""
 
     crop_min_area: float = option(0.25, "smallest random crop, as a share of the photograph's area; 1 takes all")
@@ -83,7 +100,7 @@ class AugmentConfig:
 
 
 @dataclass
-class ModelConfig:
+class ModelConfig(Section):
     """Which VGG."""
 
     variant: str = option("vgg16", "vgg11, vgg13, vgg16 or vgg19")
@@ -105,7 +122,7 @@ class ModelConfig:
 
 
 @dataclass
-class OptimConfig:
+class OptimConfig(Section):
     """How the parameters move."""
 
     name: str = option("sgd", "sgd (Nesterov momentum), adamw, lion or lamb")
@@ -134,7 +151,7 @@ class OptimConfig:
 
 
 @dataclass
-class ParallelConfig:
+class ParallelConfig(Section):
     """How devices share the parameters; the batch is split over all of them in any case."""
 
     fsdp: bool = option(False, "split parameters and optimizer state over the devices; each layer is gathered for use")
@@ -142,7 +159,7 @@ class ParallelConfig:
 
 
 @dataclass
-class ProfileConfig:
+class ProfileConfig(Section):
     """A window of steps whose trace goes to `profile/` in the run folder, for TensorBoard or Perfetto."""
 
     start_step: int = option(10, "steps that are done before")
@@ -150,7 +167,7 @@ class ProfileConfig:
 
 
 @dataclass
-class CheckpointConfig:
+class CheckpointConfig(Section):
     """What is kept of a run."""
 
     every_steps: int = option(0, "save every so many steps too, not only after each epoch; 0 means off")
@@ -160,7 +177,7 @@ class CheckpointConfig:
 
 
 @dataclass
-class StopConfig:
+class StopConfig(Section):
     """What ends a run before its last epoch."""
 
     patience: int = option(0, "epochs without a better checkpoint.metric; 0: no end")
@@ -169,7 +186,7 @@ class StopConfig:
 
 
 @dataclass
-class TrackingConfig:
+class TrackingConfig(Section):
     """Where the numbers of a run go, beside its metrics.jsonl. A key is no field: W&B finds its own."""
 
     wandb: str = option("off", "W&B: off, online, or offline (files in the run folder, for `wandb sync`)")
@@ -187,14 +204,14 @@ class TrackingConfig:
 
 
 @dataclass
-class ExportConfig:
+class ExportConfig(Section):
     """What a run leaves in `export/` when it ends, for other programs."""
 
     format: str = option("keras", "none, keras, savedmodel, onnx, stablehlo or safetensors")
 
 
 @dataclass
-class Config:
+class Config(Section):
     """A run of training."""
 
     seed: int = option(0, "of initial weights, shuffling, augmentation and dropout")

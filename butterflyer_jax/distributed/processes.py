@@ -167,7 +167,15 @@ def prepare(config: Config, place: Place | None) -> bool:
 
     from butterflyer_jax.storage import paths
 
-    speaks = jax.process_index() == 0
+    try:
+        speaks = jax.process_index() == 0
+    except (RuntimeError, AssertionError) as error:
+        # With an asserted reason of none where a platform is named that this JAX was not built for.
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        reason = (str(error).strip().splitlines() or ["it is not there"])[0]
+        raise UserError(
+            f"JAX cannot use JAX_PLATFORMS={platforms}: {reason}; unset it, or install what it needs"
+        ) from error
     if not speaks:
         console.be_quiet()
     if config.compilation_cache:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -34,13 +35,16 @@ MODEL_RULES = (
 )
 # Smaller arrays, elements, stay whole under fsdp: to gather them would take longer than it is worth.
 MIN_FSDP_SIZE = 1 << 14
+# The flag of XLA that makes several devices of a CPU.
+VIRTUAL_DEVICES = "xla_force_host_platform_device_count"
 
 
 def make_mesh(num_devices: int | None = None, model_devices: int = 1) -> Mesh:
     """Returns a mesh of the axes `data` and `model` over the devices of all processes.
 
     Args:
-      num_devices: the first so many of each process, by default all.
+      num_devices: number of accelerators of each process to use, None for all devices. CPUs count where XLA divides
+        them into virtual devices.
       model_devices: length of the axis `model`; neighbours in a process where that is possible.
 
     Raises:
@@ -49,6 +53,12 @@ def make_mesh(num_devices: int | None = None, model_devices: int = 1) -> Mesh:
     devices = jax.devices()
     if num_devices is not None:
         count = jax.local_device_count()
+        is_cpu = devices[0].platform == "cpu"
+        if is_cpu and VIRTUAL_DEVICES not in os.environ.get("XLA_FLAGS", ""):
+            raise UserError(
+                f"--gpu {num_devices}: JAX sees no GPU or TPU here; install butterflyer-jax[gpu] or [tpu] and "
+                "the driver, or leave --gpu out to train on the CPU"
+            )
         if not 1 <= num_devices <= count:
             raise UserError(f"--gpu {num_devices}: this machine has {count} device(s) of kind {devices[0].platform}")
         taken: dict[int, list[jax.Device]] = collections.defaultdict(list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -93,6 +94,12 @@ class Optional:
             self._say(f"{self._name}: {in_one_line(error)}; the run goes on without it")
 
 
+def _wandb_is_disabled() -> bool:
+    """Returns whether the environment switches W&B off, as it does for W&B itself."""
+    disabled = os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes")
+    return disabled or os.environ.get("WANDB_MODE", "").lower() == "disabled"
+
+
 def open_trackers(
     folder: Path,
     config: TrackingConfig,
@@ -128,7 +135,7 @@ def open_trackers(
         return TensorboardTracker(folder / TENSORBOARD_FOLDER, about, start_step)
 
     trackers: list[Tracker] = [JsonlTracker(folder / METRICS_FILE, start_step)]
-    if config.wandb != "off":
+    if config.wandb != "off" and not _wandb_is_disabled():
         trackers.append(Optional("W&B", wandb, say))
     if config.tensorboard:
         trackers.append(Optional("TensorBoard", tensorboard, say))

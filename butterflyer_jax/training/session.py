@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 
 from butterflyer_jax import runs
 from butterflyer_jax.config import Config
-from butterflyer_jax.console import RunSummary
+from butterflyer_jax.console import RunSummary, say
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
@@ -206,6 +206,8 @@ def open_run(
     """
     with open_session(config, input, output, num_devices) as session, contextlib.ExitStack() as stack:
         data = session.data
+        if missing := [name for name, count in zip(data.species, data.class_counts, strict=True) if not count]:
+            say(f"no training photos of {', '.join(missing)}: the model will not learn to name these species")
         if nonfinite.broke_after_last_checkpoint(paths.path(output)):
             allowed = dataclasses.replace(allowed, change=True)
         run = runs.open_or_create(output, session.config, data.species, session.dataset, data.fingerprint, allowed)

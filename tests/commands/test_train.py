@@ -223,7 +223,7 @@ def test_a_predictor_takes_paths_bytes_images_and_arrays(trained_run: Path, tmp_
 
 
 def test_a_raw_zip_is_built_once_and_reused(raw_zip: Path, tiny_config: Path, tmp_path: Path, command: Command) -> None:
-    arguments = ["--config", tiny_config, "--input", raw_zip, "--config.num_epochs=1", "--gpu", 1]
+    arguments = ["--config", tiny_config, "--input", raw_zip, "--config.num_epochs=1"]
     # As people type it: relative to where they are.
     first = command("train", *arguments, "--output", "one", cwd=tmp_path, alone=True)
     assert first.returncode == 0, first.stderr

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +111,17 @@ def test_no_such_config_file() -> None:
 def test_a_saved_config_with_an_unknown_field_is_refused(section: str, values: Any) -> None:
     with pytest.raises(UserError, match="unknown config field"):
         Config.from_dict({section: values})
+
+
+def test_a_misspelt_attribute_raises_and_names_the_nearest() -> None:
+    config = Config()
+    with pytest.raises(UserError, match=r"unknown config field lerning_rate; did you mean learning_rate\?"):
+        config.optim.lerning_rate = 0.1
+
+
+def test_an_error_in_a_config_file_names_file_line_and_the_nearest_field(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("from butterflyer_jax.config import Config\n\ndef get_config():\n    return Config(batchsize=3)\n")
+    message = f"cannot read config {file}, line 4: unknown config field batchsize; did you mean batch_size?"
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_config(file)
