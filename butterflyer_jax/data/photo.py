@@ -16,12 +16,14 @@ from typing import IO
 import cykooz_resizer
 import numpy as np
 import simplejpeg
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from butterflyer_jax.data import colour, image_format, jpeg, png, tiff
 
 # A side that JPEG can hold, less what its blocks round up.
 MAX_SIDE = 65_500
+# Rulers, spacers and scan lines; a panorama has 10.
+MAX_ASPECT_RATIO = 100
 # Profiles of look-up tables are larger than Pillow's default of 1 MiB.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 
@@ -130,8 +132,11 @@ def open_image(data: bytes) -> Image.Image:
         _register_heic()
     if found is image_format.PNG:
         data = png.clean(data)
-    # Pillow's readers of other formats never see the file: some of them start programs.
-    return Image.open(io.BytesIO(data), formats=(found.reader,))
+    try:
+        # Pillow's readers of other formats never see the file: some of them start programs.
+        return Image.open(io.BytesIO(data), formats=(found.reader,))
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"not decodable: the header of this {found.name} is damaged") from error
 
 
 def write(image: Image.Image, file: IO[bytes], quality: int) -> int:
@@ -240,6 +245,8 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         raise PhotoError(f"too large: {size[0]}x{size[1]} is more than {max_pixels} pixels")
     if max(size) > MAX_SIDE:
         raise PhotoError(f"too large: {size[0]}x{size[1]} has a side of more than {MAX_SIDE} pixels")
+    if max(size) > MAX_ASPECT_RATIO * min(size):
+        raise PhotoError(f"too long and thin: {size[0]}x{size[1]}")
 
 
 def _target_size(size: tuple[int, int], image_size: int, max_pixels: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def test_too_many_rejects_stop_the_build_and_leave_nothing(tmp_path: Path) -> No
         build.build(raw, tmp_path / "out", SMALL)
     message = str(error.value)
     assert "12 of 42 photographs cannot be used" in message
-    assert message.count("bad") == 10, "the first ten are named"
+    assert re.search(r"12 like .*bad0.jpg: not decodable: no image format recognised$", message), "causes, with counts"
     with pytest.raises(UserError, match="no data set"):
         dataset_lib.find_dataset(tmp_path / "out")
 

@@ -116,8 +116,9 @@ def test_the_first_frame_of_a_gif() -> None:
         (encode(gradient())[:600], "not decodable|damaged"),
         (encode(textured(400, 300))[:-2000], "damaged: Premature end of JPEG file"),
         (encode(gradient(), "PNG")[:100], "not decodable"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(900), "not decodable: the header of this HEIC is damaged"),
     ],
-    ids=["empty", "text", "header", "cut", "png"],
+    ids=["empty", "text", "header", "cut", "png", "heic"],
 )
 def test_damage_is_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(photo.PhotoError, match=reason):
@@ -150,6 +151,9 @@ def test_a_thread_is_no_photograph() -> None:
     # Small enough, but with a side that no JPEG can hold.
     with pytest.raises(photo.PhotoError, match="too long and thin: 300x1"):
         load(encode(Image.new("RGB", (300, 1))), 256)
+    # However small the records are.
+    with pytest.raises(photo.PhotoError, match="too long and thin: 300x1"):
+        load(encode(Image.new("RGB", (300, 1))), 32)
     with pytest.raises(photo.PhotoError, match="a side of more than 65500"):
         load(encode(Image.new("1", (66_000, 500)), "PNG"), 256)
 

@@ -21,7 +21,7 @@ from butterflyer_jax.data.ingest.split import SPLITS, Candidate, assign_splits
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files
 
-SHOWN_REJECTS = 10
+SHOWN_CAUSES = 5
 
 
 @dataclass(frozen=True)
@@ -146,15 +146,20 @@ def collect(
 
 
 def check_rejects(rejects: Sequence[Reject], listing: Listing, config: BuildConfig, margin: int = 0) -> None:
-    """Raises a UserError that names the first rejects where there are more of them than allowed, and `margin` more."""
+    """Raises a UserError with causes and counts if there are more rejects than allowed plus `margin`."""
     bad = [*rejects, *listing.missing]
     total = len(listing.members) + len(listing.rejects) + len(listing.missing)
     if len(bad) <= config.max_reject_fraction * total + margin and len(bad) < total:
         return
-    first = "; ".join(f"{reject.member} ({reject.reason})" for reject in bad[:SHOWN_REJECTS])
+    examples: dict[str, list[str]] = defaultdict(list)
+    for reject in bad:
+        examples[reject.reason].append(reject.member)
+    causes = sorted(examples.items(), key=lambda cause: -len(cause[1]))
+    shown = "; ".join(f"{len(members)} like {members[0]}: {reason}" for reason, members in causes[:SHOWN_CAUSES])
+    more = f"; and {len(causes) - SHOWN_CAUSES} other causes" if len(causes) > SHOWN_CAUSES else ""
     raise UserError(
         f"{len(bad)} of {total} photographs cannot be used, more than the share of {config.max_reject_fraction:g} that "
-        f"build.max_reject_fraction allows. The first: {first}"
+        f"build.max_reject_fraction allows: {shown}{more}"
     )
 
 
