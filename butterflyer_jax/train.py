@@ -66,10 +66,13 @@ def train(
     # Imported here, not above: `--help` and a wrong path should answer at once.
     from butterflyer_jax import runs, tracking
     from butterflyer_jax.api.run import TrainedRun
+    from butterflyer_jax.distributed import sharding
     from butterflyer_jax.runs.changes import Allowed
     from butterflyer_jax.training import compilation, loop, validation_images
     from butterflyer_jax.training.session import open_run
 
+    if num_devices is not None:
+        sharding.require_accelerators(num_devices)
     with open_run(config, input, output, num_devices, allowed or Allowed()) as session, contextlib.ExitStack() as stack:
         summary, config, start_step = session.summary(), session.config, session.start_step
         summary.show(session.compilation)

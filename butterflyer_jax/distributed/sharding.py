@@ -39,12 +39,23 @@ MIN_FSDP_SIZE = 1 << 14
 VIRTUAL_DEVICES = "xla_force_host_platform_device_count"
 
 
+def require_accelerators(num_devices: int) -> None:
+    """Raises a UserError where `--gpu` asks for accelerators and JAX sees none: training would silently use the CPU.
+
+    CPUs count where XLA divides them into virtual devices.
+    """
+    if jax.devices()[0].platform == "cpu" and VIRTUAL_DEVICES not in os.environ.get("XLA_FLAGS", ""):
+        raise UserError(
+            f"--gpu {num_devices}: JAX sees no GPU or TPU here; install butterflyer-jax[gpu] or [tpu] and the driver, "
+            "or leave --gpu out to train on the CPU"
+        )
+
+
 def make_mesh(num_devices: int | None = None, model_devices: int = 1) -> Mesh:
     """Returns a mesh of the axes `data` and `model` over the devices of all processes.
 
     Args:
-      num_devices: number of accelerators of each process to use, None for all devices. CPUs count where XLA divides
-        them into virtual devices.
+      num_devices: number of devices of each process to use, None for all.
       model_devices: length of the axis `model`; neighbours in a process where that is possible.
 
     Raises:
@@ -53,12 +64,6 @@ def make_mesh(num_devices: int | None = None, model_devices: int = 1) -> Mesh:
     devices = jax.devices()
     if num_devices is not None:
         count = jax.local_device_count()
-        is_cpu = devices[0].platform == "cpu"
-        if is_cpu and VIRTUAL_DEVICES not in os.environ.get("XLA_FLAGS", ""):
-            raise UserError(
-                f"--gpu {num_devices}: JAX sees no GPU or TPU here; install butterflyer-jax[gpu] or [tpu] and "
-                "the driver, or leave --gpu out to train on the CPU"
-            )
         if not 1 <= num_devices <= count:
             raise UserError(f"--gpu {num_devices}: this machine has {count} device(s) of kind {devices[0].platform}")
         taken: dict[int, list[jax.Device]] = collections.defaultdict(list)
