@@ -76,7 +76,7 @@ def num_train_photographs(source: str) -> int:
     if source == "fake":
         raise UserError("--input fake has no size: give --photographs")
     if source.lower().endswith(".zip"):
-        count = len(raw_zip.list_zip(source).members)
+        count = len(raw_zip.list_source(source).members)
         say(f"{source} is not split yet: all its {count:,} photographs are counted")
         return count
     info = json.loads((paths.path(dataset.find_dataset(source)) / dataset.INFO_FILE).read_text())

@@ -55,6 +55,22 @@ class BuildConfig(Section):
     max_pixels: int = option(100_000_000, "largest photograph that is decoded, pixels")
     near_duplicate_bits: int = option(12, "photographs whose 256-bit hashes differ in so many bits share a split")
     num_shards: int = option(0, "record files a split; 0 means as many of about 128 MiB as it takes")
+    layout: str = option(
+        "",
+        "what gives labels: table, or folders: leaf (innermost), top (outermost), path (all); empty: found",
+    )
+    table: str = option("", "tables with the labels, comma-separated; empty: every one that names photographs")
+    file_column: str = option("", "column that names photographs, or its number; empty: found")
+    label_column: str = option("", "column of the label, or its number; empty: found")
+    split_column: str = option("", "column of the split; folder: the folders'; none: made anew; empty: found")
+    group_column: str = option(
+        "", "columns whose equal values share a split, comma-separated; none: no groups; empty: found"
+    )
+    bursts: str = option(
+        "exif", "what shares a split beside: exif (one camera, seconds apart), name (x_001, x_002), or none"
+    )
+    name_encoding: str = option("", "code page of file names and tables that do not state theirs; empty: detected")
+    ignore: str = option("", "files to leave out, patterns such as *.zip or masks/*, comma-separated")
 
 
 @dataclass

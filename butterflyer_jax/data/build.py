@@ -47,8 +47,8 @@ def build(
     """
     config = config or BuildConfig()
     # Before TensorFlow, which takes seconds to import: a wrong zip should be told at once.
-    listing = raw_zip_lib.list_zip(raw_zip)
-    manifest.check_species(member.species for member in listing.members)
+    listing = raw_zip_lib.list_source(raw_zip, config)
+    manifest.check_species(listing, listing.members)
     with console.without_stderr():
         import tensorflow_datasets as tfds
 
@@ -83,7 +83,7 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.
     Raises:
       UserError: as `build`.
     """
-    listing = raw_zip_lib.list_zip(raw_zip)
+    listing = raw_zip_lib.list_source(raw_zip, config)
     data_dir = paths.cache_dir() / listing.fingerprint[:16]
     say(f"data: {raw_zip} with {len(listing.members)} photographs, records in {data_dir}")
     return build(raw_zip, data_dir, config)

@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from butterflyer_jax.data.ingest import labels
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import matching, text
+from butterflyer_jax.data.ingest.tables.columns import Table, make_table
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import paths, remote
 
@@ -42,11 +44,11 @@ class Attributes:
         Raises:
           UserError: no row means any of these photographs, or two rows contradict each other.
         """
-        names = labels.Names([*photo_ids, *among])
+        names = matching.PhotoNames([*photo_ids, *among])
         wanted = set(photo_ids)
         row_of: dict[str, int] = {}
         for row, filename in enumerate(self.filenames):
-            found = names.find(filename)
+            found = names.find(filename, identifiers=False)
             if len(found) != 1 or found[0] not in wanted:
                 continue
             earlier = row_of.setdefault(found[0], row)
@@ -79,27 +81,29 @@ def read(file: str | os.PathLike[str], columns: Sequence[str]) -> Attributes:
     """
     name = os.fspath(file)
     try:
-        given, reader = labels.open_table(labels.decode(_read_bytes(name)))
-        for column in (*columns, *NAMES):
-            if given.count(column.strip().lower()) > 1:
-                raise UserError(f"{name} has several columns {column}: leave one")
-        names = [column for column in NAMES if column in given]
-        if not names:
-            raise UserError(f"{name} has no column filename or photo_id, only {', '.join(given) or 'nothing'}")
-        for column in columns:
-            if column.strip().lower() not in given:
-                close = difflib.get_close_matches(column.strip().lower(), given, n=1)
-                hint = f"; did you mean {close[0]}?" if close else f", only {', '.join(given)}"
-                raise UserError(f"{name} has no column {column}{hint}")
-        rows = [row for row in reader if (row.get(names[0]) or "").strip()]
+        table = make_table(name, text.parse(text.decode(_read_bytes(name), name))) or Table(name, (), [])
     except (UnicodeError, csv.Error) as error:
         raise UserError(f"cannot read {name} (a CSV in UTF-8 is wanted): {error}") from error
+    given = [column.strip().lower() for column in table.columns]
+    for column in (*columns, *NAMES):
+        if given.count(column.strip().lower()) > 1:
+            raise UserError(f"{name} has several columns {column}: leave one")
+    names = [column for column in NAMES if column in given]
+    if not names:
+        raise UserError(f"{name} has no column filename or photo_id, only {', '.join(given) or 'nothing'}")
+    for column in columns:
+        if column.strip().lower() not in given:
+            close = difflib.get_close_matches(column.strip().lower(), given, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f", only {', '.join(given)}"
+            raise UserError(f"{name} has no column {column}{hint}")
+    key = given.index(names[0])
+    rows = [row for row in table.rows if row[key]]
     if not rows:
         raise UserError(f"{name} has columns, but no rows")
     return Attributes(
         name,
-        [labels.spelt(row[names[0]].strip()) for row in rows],
-        {column: [labels.plain(row.get(column.strip().lower()) or "") for row in rows] for column in columns},
+        [matching.spelt(row[key]) for row in rows],
+        {column: [words.plain(row[given.index(column.strip().lower())]) for row in rows] for column in columns},
     )
 
 

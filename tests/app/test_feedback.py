@@ -70,7 +70,7 @@ def test_kept_pictures_and_their_labels_are_a_zip_for_the_builder(file: Path, tm
     with zipfile.ZipFile(raw, "w") as made:
         for path in photographs.iterdir():
             made.write(path, path.name)
-    listing = raw_zip.list_zip(raw)
+    listing = raw_zip.list_source(raw)
     assert not listing.rejects
     assert sorted(member.species for member in listing.members) == 3 * ["Monarch"] + 3 * ["Viceroy"]
 

@@ -6,7 +6,7 @@ import io
 import tempfile
 import warnings
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from PIL import Image
 
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data.ingest import raw_zip, runners, workspace
+from butterflyer_jax.data.ingest import collection, raw_zip, runners, workspace, zip_names
 from butterflyer_jax.data.ingest.manifest import Collection
 from butterflyer_jax.storage import paths
 from tests.conftest import encode, make_photo
@@ -129,8 +129,11 @@ def test_nothing_is_lost_and_nothing_crashes() -> None:
 def check_photos(path: Path, photos: Collection) -> None:
     with zipfile.ZipFile(path) as raw:
         # As the listing reads them: a changed byte may change a name, and of two equal ones the last counts.
-        inside = {raw_zip._name(info): info for info in raw.infolist() if not info.is_dir()}
-        pictures_in = [name for name in raw_zip.find_images(raw, inside) if not raw_zip._is_clutter(name)]
+        names, _ = zip_names.member_names(raw.infolist())
+        inside = {name: info for name, info in zip(names, raw.infolist(), strict=True) if not name.endswith("/")}
+        pictures_in = [
+            name for name in raw_zip.find_images(raw, inside) if not collection.is_clutter(PurePosixPath(name))
+        ]
     assert len(photos.photos) + len(photos.rejects) == len(pictures_in)
     assert {photo.photo_id for photo in photos.photos} <= set(pictures_in)
     assert len({photo.photo_id for photo in photos.photos}) == len(photos.photos)

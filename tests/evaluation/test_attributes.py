@@ -49,7 +49,7 @@ def test_what_a_user_gets_wrong(tmp_path: Path, text: str, message: str) -> None
 
 def test_a_file_that_is_no_csv(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(UserError, match="a CSV in UTF-8 is wanted"):
+    with pytest.raises(UserError, match=r"no column filename or photo_id|code page"):
         attributes.read(tmp_path / "a.jpg", ["camera"])
     for name in ("none.csv", ""):
         with pytest.raises(UserError, match="no such file"):

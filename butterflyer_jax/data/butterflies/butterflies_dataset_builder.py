@@ -100,7 +100,7 @@ class Builder(FileReaderBuilder):
             self._check_same(dataset_dir, download_config)
             return
         # What lies there is removed only for what can be built.
-        raw_zip_lib.list_zip(self._raw_zip(download_config))
+        raw_zip_lib.list_source(self._raw_zip(download_config), self.builder_config.build)
         with workspace.unfinished(dataset_dir, _is_distributed(download_config)) as folder:
             # Of a killed build: TFDS itself never looks at these again.
             for left in dataset_dir.parent.glob(f"incomplete.*_{dataset_dir.name}"):
@@ -122,7 +122,7 @@ class Builder(FileReaderBuilder):
             raise UserError("only --file_format=tfrecord is supported")
         raw_zip = self._raw_zip(download_config)
         workers = _engine(download_config, raw_zip)
-        listing = raw_zip_lib.list_zip(raw_zip)
+        listing = raw_zip_lib.list_source(raw_zip, self.builder_config.build)
         photos = workspace.prepare_photos(self._work_dir, raw_zip, listing, self.builder_config.build, workers)
         wanted = download_config.num_shards or self.builder_config.build.num_shards
         names = {
@@ -182,7 +182,8 @@ class Builder(FileReaderBuilder):
             raise UserError(f"{dataset_dir} was built with {', '.join(differences)}: take another name, or remove it")
         if not (self.builder_config.archive or download_config.manual_dir):
             return
-        if card["zip_fingerprint"] != raw_zip_lib.list_zip(self._raw_zip(download_config)).fingerprint:
+        listing = raw_zip_lib.list_source(self._raw_zip(download_config), self.builder_config.build)
+        if card["zip_fingerprint"] != listing.fingerprint:
             raise UserError(f"{dataset_dir} was built from another zip: take another --data_dir, or remove it")
 
 

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,12 @@ from etils import epath
 
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data.ingest import duplicates
+from butterflyer_jax.data.ingest.collection import Listing, Reject
+from butterflyer_jax.data.ingest.layout import some
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
-from butterflyer_jax.data.ingest.raw_zip import Listing, Reject
+from butterflyer_jax.data.ingest.readings import FOLDERS
 from butterflyer_jax.data.ingest.split import SPLITS, Candidate, assign_splits
+from butterflyer_jax.data.ingest.zip_reader import Member
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files
 
@@ -139,7 +143,7 @@ def collect(
         for photo, split, group in zip(prepared, splits, groups, strict=True)
     )
     collection = Collection(photos, tuple(rejects), listing, config, zip_name)
-    check_species(collection.species)
+    check_species(listing, photos)
     if listing.num_files != len(photos) + len(rejects) + listing.num_ignored:
         raise AssertionError("photographs lost: members != photos + rejects + ignored")
     return collection
@@ -163,11 +167,19 @@ def check_rejects(rejects: Sequence[Reject], listing: Listing, config: BuildConf
     )
 
 
-def check_species(names: Iterable[str]) -> None:
+def check_species(listing: Listing, photos: Iterable[Member | Prepared]) -> None:
     """Raises a UserError where there are fewer than two species, as no classifier can be trained."""
-    species = set(names)
-    if len(species) == 1:
-        raise UserError(f"only one species in the zip, {species.pop()!r}: a classifier needs two at least")
+    species = {photo.species for photo in photos}
+    if len(species) != 1:
+        return
+    cause = f" by {listing.source}"
+    if listing.source == FOLDERS:
+        folders = {f"{PurePosixPath(member.name).parent}/" for member in listing.members}
+        cause = f", as all photographs lie in {some(folders)}"
+    raise UserError(
+        f"only one species in the zip, {species.pop()!r}{cause}, and a classifier needs two: name folders after the "
+        "species, or add a labels.csv with the columns filename,label"
+    )
 
 
 def _groups(prepared: Sequence[Prepared], max_bits: int) -> list[str]:

@@ -23,8 +23,9 @@ from PIL import Image
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.ingest import duplicates
-from butterflyer_jax.data.ingest.raw_zip import Reject
-from butterflyer_jax.data.ingest.zip_reader import DamagedMember, Member, MemberReader
+from butterflyer_jax.data.ingest.collection import Reject
+from butterflyer_jax.data.ingest.source import Reader, open_reader
+from butterflyer_jax.data.ingest.zip_reader import DamagedMember, Member
 from butterflyer_jax.storage import files, paths
 
 MAX_TASK_MEMBERS = 256
@@ -125,7 +126,7 @@ def run_task(task: str) -> None:
     content = json.loads(paths.path(task).read_text())
     config = BuildConfig(**content["config"])
     members = [Member(*fields) for fields in content["members"]]
-    reader = MemberReader(content["raw_zip"], members)
+    reader = open_reader(content["raw_zip"], members)
     rows: list[Any] = []
     folder = paths.path(task).parent
     with files.writing(f"prepared photographs to {folder}", "the same command goes on once there is space"):
@@ -172,7 +173,7 @@ def _results(task: str) -> tuple[epath.Path, epath.Path]:
     return path.parent / f"{stem}.jpegs", path.parent / f"{stem}.index.json"
 
 
-def _prepare(reader: MemberReader, member: Member, config: BuildConfig) -> tuple[Image.Image, dict[str, Any]]:
+def _prepare(reader: Reader, member: Member, config: BuildConfig) -> tuple[Image.Image, dict[str, Any]]:
     """Returns a photo in its new size, and the fields of `Prepared` that its pixels settle.
 
     Raises:
@@ -189,7 +190,7 @@ def _prepare(reader: MemberReader, member: Member, config: BuildConfig) -> tuple
                 raise photo.PhotoError("too large: there is not enough memory to decode it") from error
 
 
-def _load(reader: MemberReader, member: Member, config: BuildConfig) -> tuple[Image.Image, dict[str, Any]]:
+def _load(reader: Reader, member: Member, config: BuildConfig) -> tuple[Image.Image, dict[str, Any]]:
     with _one_at_a_time(member.num_bytes > LARGE_BYTES):
         data = reader.read(member)
         image, source = photo.load(

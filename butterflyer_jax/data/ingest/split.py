@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-SPLITS = ("train", "val", "test")
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+from butterflyer_jax.data.ingest.words import SPLITS
+
+__all__ = ["SPLITS", "Candidate", "assign_splits"]
 
 
 @dataclass(frozen=True)

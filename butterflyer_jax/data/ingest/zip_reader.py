@@ -46,7 +46,7 @@ _ARCHIVES = (
 )
 ARCHIVE_HEAD_BYTES = 512
 # First bytes of remote members that are read at the same time.
-_HEAD_THREADS = 32
+HEAD_THREADS = 32
 
 
 class DamagedMember(ValueError):
@@ -154,7 +154,7 @@ def read_heads(archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo], num_b
 
     if location is None or not paths.is_remote(location):
         return [local(info) for info in infos]
-    with ThreadPoolExecutor(_HEAD_THREADS) as pool:
+    with ThreadPoolExecutor(HEAD_THREADS) as pool:
         return list(pool.map(remote, infos))
 
 

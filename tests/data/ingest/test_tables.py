@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import UserError
-from butterflyer_jax.data.ingest import raw_zip
 from butterflyer_jax.data.ingest.raw_zip import open_zip, read_listing
+from butterflyer_jax.data.ingest.tables import reader
 from tests.data.ingest.test_raw_zip import listing_of
 
 
@@ -21,8 +21,8 @@ def test_a_csv_labels_files_in_any_folder(tmp_path: Path) -> None:
     assert [(m.name, m.species) for m in listing.members] == [("images/a.jpg", "Red"), ("images/b b.JPG", "Blue")]
     assert {(r.member, r.reason) for r in listing.rejects} == {
         ("images/c.jpg", "no row in the CSV"),
-        ("one/twice.jpg", "no row in the CSV"),
-        ("two/twice.jpg", "no row in the CSV"),
+        ("one/twice.jpg", "a row of labels.csv may be this file or another of that name"),
+        ("two/twice.jpg", "a row of labels.csv may be this file or another of that name"),
     }
     assert [(r.member, r.reason) for r in listing.missing] == [
         ("gone.jpg", "labels.csv: no such file in the zip"),
@@ -68,21 +68,26 @@ def test_a_csv_with_another_delimiter(tmp_path: Path, delimiter: str) -> None:
 
 
 def test_unknown_splits_and_unusable_files_of_rows(tmp_path: Path) -> None:
-    table = "filename,label,split\n1.jpg,Red,holdout\n2.jpg,Red,\n3.jpg,Red,\n"
+    table = "filename,label,split\n1.jpg,Red,elsewhere\n2.jpg,Red,\n3.jpg,Red,train\n"
     listing = listing_of(tmp_path, {"1.jpg": b"x", "2.jpg": b"", "3.jpg": b"x", "l.csv": table})
     assert {r.member: r.reason for r in listing.rejects} == {
-        "1.jpg": "unknown split 'holdout' in l.csv",
+        "1.jpg": "unknown split 'elsewhere' in l.csv",
         "2.jpg": "zero bytes",
     }
     assert not listing.missing
 
 
 @pytest.mark.parametrize(
-    "table", ["filename,label\n1.jpg,Caf\u00e9\n".encode("latin-1"), b"filename,label\n1.jpg," + b"x" * 200_000]
+    ("name", "table"),
+    [
+        ("l.jsonl", b'{"file_name": "1.jpg", "label": "Red"}\n{"file_name": '),
+        ("l.csv", b"filename,label\n1.jpg,A\n2.jpg," + b"x" * 2_000_000),
+        ("l.xlsx", b"PK no spreadsheet"),
+    ],
 )
-def test_a_csv_that_cannot_be_read_is_named(tmp_path: Path, table: bytes) -> None:
-    with pytest.raises(UserError, match=r"cannot read l\.csv in the zip"):
-        listing_of(tmp_path, {"1.jpg": b"x", "l.csv": table})
+def test_a_table_that_cannot_be_read_is_named(tmp_path: Path, name: str, table: bytes) -> None:
+    with pytest.raises(UserError, match=rf"cannot read {name} in the zip"):
+        listing_of(tmp_path, {"1.jpg": b"x", name: table})
 
 
 def test_a_csv_of_something_else_is_ignored(tmp_path: Path) -> None:
@@ -113,7 +118,7 @@ def test_a_csv_a_split_beside_folders_of_species(tmp_path: Path) -> None:
 
 
 def test_a_table_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw_zip.labels, "MAX_TABLE_BYTES", 10**6)
+    monkeypatch.setattr(reader, "MAX_TABLE_BYTES", 10**6)
     with pytest.raises(UserError, match=r"l\.csv in the zip is too large"):
         listing_of(tmp_path, {"1.jpg": b"x", "l.csv": "filename,label\n" + "1.jpg,Red\n" * 200_000})
 

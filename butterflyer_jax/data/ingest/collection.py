@@ -1,0 +1,226 @@
+"""What is in a zip or a folder: which files are photographs, of which species, in which split, and which are not."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.data import image_format
+from butterflyer_jax.data.ingest import layout, readings
+from butterflyer_jax.data.ingest.source import Entry
+from butterflyer_jax.data.ingest.tables import labels as table_labels
+from butterflyer_jax.data.ingest.tables import reader
+from butterflyer_jax.data.ingest.tables.matching import PhotoNames
+from butterflyer_jax.data.ingest.tables.meaning import Options
+from butterflyer_jax.data.ingest.zip_reader import Member, why_unreadable
+from butterflyer_jax.errors import UserError
+
+ARCHIVE_SUFFIXES = {".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".gz", ".bz2", ".xz", ".zst", ".zipx"}
+TABLES = "tables"
+HIDDEN = "hidden"
+REPLACED = "replaced by a later file of the same name"
+LEFT_OUT = "left out by build.ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A photograph that is left out, and why; a row of rejects.csv."""
+
+    member: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Everything in a collection: `num_files = len(members) + len(rejects) + num_ignored`.
+
+    Attributes:
+      members: photographs with a species, sorted by name.
+      rejects: photographs that cannot be used.
+      missing: rows of a table without a file.
+      ignored: how many files are no photographs or have no label, by suffix or by what else they are.
+      num_files: files in the collection, folders not counted.
+      fingerprint: hash of names, sizes and checksums; the same for the same content in any order.
+      source: where the labels come from, for a user.
+      taxonomy: names above each species, outermost first.
+      groups: (by what, value) of the groups that a photograph belongs to, by its name.
+      group_names: what gives groups.
+      notes: what a user should know.
+    """
+
+    members: tuple[Member, ...]
+    rejects: tuple[Reject, ...]
+    missing: tuple[Reject, ...]
+    ignored: Mapping[str, int]
+    num_files: int
+    fingerprint: str
+    source: str = ""
+    taxonomy: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    group_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_ignored(self) -> int:
+        """Returns how many files are no photographs, or have no label."""
+        return sum(self.ignored.values())
+
+
+class Opened(Protocol):
+    """A zip or a folder whose files can be read."""
+
+    name: str
+
+    def read(self, entry: Entry, num_bytes: int) -> bytes:
+        """Returns the first bytes of a file."""
+
+    def heads(self, entries: Sequence[Entry], num_bytes: int) -> list[bytes]:
+        """Returns the first bytes of several files."""
+
+
+@dataclass
+class _Inventory:
+    """The files of a collection, by what they are."""
+
+    photos: dict[str, Entry] = field(default_factory=dict)
+    tables: dict[str, Entry] = field(default_factory=dict)
+    archives: list[str] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+def read_collection(
+    opened: Opened, entries: Sequence[Entry], config: BuildConfig, notes: Sequence[str] = ()
+) -> Listing:
+    """Finds the photographs of a collection with their species; reads its tables, and no photograph.
+
+    Args:
+      opened: what reads its files.
+      entries: all its files, in the order in which they were packed.
+      config: what the user says of layout and tables.
+      notes: what a user should know of the names.
+
+    Raises:
+      UserError: no photograph in it, more than one sensible reading, or none.
+    """
+    _check_options(config)
+    inventory = _take_inventory(opened, entries, config.ignore)
+    if inventory.archives:
+        suffix = PurePosixPath(inventory.archives[0]).suffix
+        raise UserError(
+            f"{opened.name} holds archives, which are not opened: {layout.some(inventory.archives)}; unpack them "
+            f"beside the other files, or leave them out with build.ignore=*{suffix}"
+        )
+    photos, rejects, ignored = inventory.photos, inventory.rejects, inventory.ignored
+    if not photos and not rejects:
+        raise UserError(f"no photographs in {opened.name}: no file in it is an image")
+    if not photos:
+        return Listing((), tuple(rejects), (), dict(ignored.most_common()), len(entries), _fingerprint(entries))
+    names = PhotoNames([*photos, *(reject.member for reject in rejects)])
+    found = reader.read_tables(
+        {name: entry.num_bytes for name, entry in inventory.tables.items()},
+        lambda name, num_bytes: opened.read(inventory.tables[name], num_bytes),
+        names,
+        (str(PurePosixPath(name).with_suffix("")) for name in photos),
+        config.name_encoding,
+    )
+    reader.check_rows(found.tables, len(entries))
+    folders = layout.read(photos, "" if config.layout == readings.TABLE else config.layout)
+    options = Options(config.table, config.file_column, config.label_column, config.group_column, config.split_column)
+    tables = table_labels.annotate(found, names, folders.splits.get, options)
+    bad = {reject.member for reject in rejects}
+    for facts in (tables.labels, tables.conflicts, tables.splits, tables.groups, tables.unlabelled):
+        for name in facts.keys() & bad:
+            del facts[name]
+    labels = readings.settle(
+        list(photos), folders, tables, found, config.layout, config.split_column, config.group_column
+    )
+    for name in [name for name, label in labels.labels.items() if not label]:
+        labels.rejects[name] = "the name of its folder is blank"
+        del labels.labels[name]
+    ignored.update(labels.ignored.values())
+    members = tuple(photos[name].member(labels.labels[name], labels.splits.get(name)) for name in sorted(labels.labels))
+    return Listing(
+        members=members,
+        rejects=(*rejects, *(Reject(name, reason) for name, reason in sorted(labels.rejects.items()))),
+        missing=tuple(Reject(*row) for row in tables.missing) if labels.source != readings.FOLDERS else (),
+        ignored=dict(ignored.most_common()),
+        num_files=len(entries),
+        fingerprint=_fingerprint(entries),
+        source=labels.source,
+        taxonomy=labels.taxonomy,
+        groups=labels.groups,
+        group_names=tuple(labels.group_names),
+        notes=(*notes, *labels.notes),
+    )
+
+
+def _check_options(config: BuildConfig) -> None:
+    layout.check_option(config.layout)
+    if config.bursts not in ("exif", "name", "none"):
+        raise UserError(f"build.bursts={config.bursts}: there are exif, name and none")
+
+
+def _take_inventory(opened: Opened, entries: Iterable[Entry], ignore: str) -> _Inventory:
+    result = _Inventory()
+    patterns = [pattern.strip() for pattern in ignore.split(",") if pattern.strip()]
+    latest: dict[str, Entry] = {}
+    images: list[Entry] = []
+    unknown: list[Entry] = []
+    for entry in entries:
+        if entry.name in latest:
+            result.ignored[REPLACED] += 1
+        latest[entry.name] = entry
+    for name, entry in latest.items():
+        path = PurePosixPath(name)
+        suffix = path.suffix.lower()
+        if any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns for text in (name, path.name)):
+            result.ignored[LEFT_OUT] += 1
+        elif is_clutter(path):
+            result.ignored[HIDDEN] += 1
+        elif suffix in image_format.SUFFIXES:
+            images.append(entry)
+        elif suffix in ARCHIVE_SUFFIXES:
+            result.archives.append(name)
+        elif suffix in reader.SUFFIXES:
+            result.ignored[suffix] += 1
+            if entry.num_bytes and not _unusable(entry):
+                result.tables[name] = entry
+        else:
+            unknown.append(entry)
+    for entry, head in zip(unknown, opened.heads(unknown, image_format.HEAD_BYTES), strict=True):
+        if image_format.sniff(head):
+            images.append(entry)
+        else:
+            result.ignored[PurePosixPath(entry.name).suffix.lower() or "without suffix"] += 1
+    for entry in sorted(images, key=lambda entry: entry.name):
+        if reason := _unusable(entry):
+            result.rejects.append(Reject(entry.name, reason))
+        else:
+            result.photos[entry.name] = entry
+    return result
+
+
+def is_clutter(path: PurePosixPath) -> bool:
+    """Returns whether a file was left by an operating system: hidden, or known by its name."""
+    hidden = any(part.startswith(".") and part != ".." for part in path.parts)
+    return hidden or "__MACOSX" in path.parts or path.name.lower() in ("thumbs.db", "desktop.ini")
+
+
+def _unusable(entry: Entry) -> str:
+    if entry.name.startswith("/") or ".." in PurePosixPath(entry.name).parts or re.match("[A-Za-z]:", entry.name):
+        return "name climbs out of the folder"
+    reason = why_unreadable(entry.packed) if entry.packed else ""
+    return reason or ("" if entry.num_bytes else "zero bytes")
+
+
+def _fingerprint(entries: Iterable[Entry]) -> str:
+    lines = sorted(f"{entry.version} {entry.num_bytes} {entry.name}" for entry in entries)
+    return sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()

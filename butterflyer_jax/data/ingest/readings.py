@@ -1,0 +1,244 @@
+"""Which reading of a collection counts: its folders, its tables, or both where they agree; never a guess."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from butterflyer_jax.data.ingest import layout, words
+from butterflyer_jax.data.ingest.layout import Folders
+from butterflyer_jax.data.ingest.tables import class_names, reader
+from butterflyer_jax.data.ingest.tables.labels import Annotations
+from butterflyer_jax.errors import UserError
+
+TABLE = "table"
+# Of `Labels.source`.
+FOLDERS = "folders"
+NO_ROW = "no row in the CSV"
+
+
+@dataclass
+class Labels:
+    """What is settled on every photograph: `labels`, `rejects` and `ignored` part them.
+
+    Attributes:
+      labels: species.
+      splits: train, val or test, where the collection gives it.
+      groups: (by what, value) of the groups that a photograph belongs to.
+      taxonomy: names above each species, outermost first.
+      rejects: why a photograph cannot be used.
+      ignored: why a photograph is left out without being bad.
+      source: where the labels come from, for a user.
+      group_names: what gives groups.
+      notes: what a user should know.
+    """
+
+    labels: dict[str, str]
+    splits: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    taxonomy: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rejects: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, str] = field(default_factory=dict)
+    source: str = ""
+    group_names: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def settle(
+    photos: Sequence[str], folders: Folders, tables: Annotations, found: reader.Found, choice: str, split_choice: str,
+    group_choice: str,
+) -> Labels:  # fmt: skip
+    """Settles labels, splits and groups of photographs.
+
+    Args:
+      photos: their paths.
+      folders: what the folders say.
+      tables: what the tables say.
+      found: the table files, for the names of numbered classes.
+      choice: build.layout, "" for the only sensible reading.
+      split_choice: build.split_column; "folder" for the folders alone, "none" for neither.
+      group_choice: build.group_column; "none" for no groups.
+
+    Raises:
+      UserError: no sensible reading, or more than one.
+    """
+    if choice == TABLE and not tables.labels:
+        raise UserError(f"build.layout=table: {_no_labels(tables) or 'no table of the zip has labels'}")
+    _name_numbers(folders, found)
+    by_folder = bool(choice) and choice != TABLE
+    sensible = not folders.problem and len(folders.labels) > 1
+    of_tables = set(tables.labels.values())
+    if by_folder:
+        if folders.problem:
+            raise UserError(f"build.layout={choice}: {folders.problem}")
+        result = _by_folders(folders, tables)
+    elif choice == TABLE or (of_tables and not sensible):
+        result = _by_tables(photos, folders, tables)
+    elif not of_tables:
+        if folders.problem:
+            raise UserError(_no_reading(folders, tables))
+        result = _by_folders(folders, tables)
+    elif len(of_tables) == 1:
+        # One label for all is what a placeholder looks like.
+        tables.notes.append(f"{tables.sources[0]} gives every photograph one label, and is not used")
+        result = _by_folders(folders, tables)
+    else:
+        result = _both(photos, folders, tables)
+    if split_choice != "none":
+        result.splits = _splits(folders, tables, result.labels, split_choice)
+    if group_choice != "none":
+        result.groups = {photo: list(tables.groups[photo]) for photo in result.labels if tables.groups.get(photo)}
+        result.group_names = list(dict.fromkeys(tables.group_names))
+        own = {photo: place.group for photo, place in folders.places.items() if place.group and photo in result.labels}
+        if own and not group_choice:
+            for photo, group in own.items():
+                result.groups.setdefault(photo, []).append(("folder", group))
+            result.group_names.append("folders")
+    if unused := {name: reason for name, reason in tables.unused.items() if reason != "no table"}:
+        result.notes.append(
+            "tables not used: " + "; ".join(f"{name} ({reason})" for name, reason in sorted(unused.items())[:3])
+        )
+    result.notes = [*tables.notes, *result.notes]
+    return result
+
+
+def _by_folders(folders: Folders, tables: Annotations) -> Labels:
+    labels = {photo: place.label for photo, place in folders.places.items()}
+    taxonomy: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for place in folders.places.values():
+        taxonomy[place.label].add(place.taxonomy)
+    return Labels(
+        labels=labels,
+        taxonomy={label: next(iter(above)) for label, above in taxonomy.items() if len(above) == 1 and any(above)},
+        rejects=dict(folders.rejects),
+        ignored=dict(folders.ignored),
+        source=FOLDERS,
+    )
+
+
+def _by_tables(photos: Iterable[str], folders: Folders, tables: Annotations) -> Labels:
+    result = Labels(
+        labels=dict(tables.labels), taxonomy=dict(tables.taxonomy), rejects=dict(tables.conflicts),
+        source=", ".join(tables.sources),
+    )  # fmt: skip
+    with_label = {str(PurePosixPath(photo).parent) for photo in [*result.labels, *result.rejects]}
+    for photo in photos:
+        if photo in result.labels or photo in result.rejects:
+            continue
+        folder = str(PurePosixPath(photo).parent)
+        if photo in folders.ignored:
+            result.ignored[photo] = folders.ignored[photo]
+        elif photo in tables.unlabelled:
+            result.ignored[photo] = f"unlabelled in {tables.unlabelled[photo]}"
+        elif folder not in with_label and folder != "." and _may_lack_labels(folder):
+            result.ignored[photo] = f"unlabelled in {folder}/"
+        else:
+            result.rejects[photo] = NO_ROW
+    return result
+
+
+def _may_lack_labels(folder: str) -> bool:
+    parts = PurePosixPath(folder).parts
+    return any(words.split_of(part) == "test" or words.is_unlabelled(part, True) for part in parts)
+
+
+def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Labels:
+    """Joins the readings by folders and by tables where they agree.
+
+    Raises:
+      UserError: they do not.
+    """
+    pairs = {(folders.places[photo].label, label) for photo, label in tables.labels.items() if photo in folders.places}
+    by_folder, by_table = _sides(pairs)
+    if all(len(labels) == 1 for labels in [*by_folder.values(), *by_table.values()]):
+        # The same classes, whatever they are called: what one does not say, the other does.
+        result = _by_tables(photos, folders, tables)
+        for photo, place in folders.places.items():
+            if photo in result.labels or photo in tables.conflicts:
+                continue
+            result.labels[photo] = next(iter(by_folder.get(place.label, {place.label})))
+            result.rejects.pop(photo, None)
+            result.ignored.pop(photo, None)
+        result.taxonomy = _by_folders(folders, tables).taxonomy | result.taxonomy
+        result.source += " and folders, which agree" if pairs else " and folders"
+        return result
+    same_words = {words.squeeze(label) for label in by_folder} & {words.squeeze(label) for label in by_table}
+    if all(len(above) == 1 for above in by_table.values()) and not same_words:
+        # Each species of the table lies in one folder: the folders are what the species belong to.
+        result = _by_tables(photos, folders, tables)
+        for label, above in by_table.items():
+            result.taxonomy.setdefault(label, (next(iter(above)),))
+        return result
+    example = next(
+        photo for photo, label in tables.labels.items()
+        if photo in folders.places and (len(by_folder[folders.places[photo].label]) > 1 or len(by_table[label]) > 1)
+        and not (same_words and words.squeeze(label) == words.squeeze(folders.places[photo].label))
+    )  # fmt: skip
+    raise UserError(
+        f"folders and tables give different labels: by its folder {example} is {folders.places[example].label!r}, by "
+        f"{', '.join(tables.sources)} {tables.labels[example]!r}; build.layout=table or build.layout=leaf chooses"
+    )
+
+
+def _sides(pairs: Iterable[tuple[str, str]]) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:
+    one: dict[str, set[str]] = defaultdict(set)
+    other: dict[str, set[str]] = defaultdict(set)
+    for left, right in pairs:
+        one[left].add(right)
+        other[right].add(left)
+    return one, other
+
+
+def _splits(folders: Folders, tables: Annotations, labels: Mapping[str, str], choice: str) -> dict[str, str]:
+    """Returns the split that the collection gives each photograph.
+
+    Raises:
+      UserError: folders and tables give different ones.
+    """
+    by_folder = {photo: split for photo, split in folders.splits.items() if photo in labels}
+    by_table = {photo: split for photo, split in tables.splits.items() if photo in labels}
+    if choice == "folder":
+        return by_folder
+    if choice or len(set(by_folder.values())) < 2:
+        # All in one folder of a split's name: the tables know more.
+        return by_folder | by_table
+    for photo, split in by_table.items():
+        if by_folder.get(photo, split) != split:
+            raise UserError(
+                f"folders and tables give different splits: {photo} is {split} by {', '.join(tables.split_names)}; "
+                "build.split_column=folder takes the folders', build.split_column=COLUMN a table's, none makes new ones"
+            )
+    return by_folder | by_table
+
+
+def _name_numbers(folders: Folders, found: reader.Found) -> None:
+    """Puts names for numbered folders where a file of the collection names the classes."""
+    labels = folders.labels
+    if not labels or not all(label.isdigit() for label in labels):
+        return
+    sources = dict(found.class_names)
+    for table in found.tables:
+        if names := class_names.of_table(table):
+            sources[table.name] = names
+    renamed, _ = class_names.rename(labels, sources)
+    for photo, place in folders.places.items():
+        if place.label in renamed:
+            folders.places[photo] = layout.Place(renamed[place.label], place.split, place.taxonomy, place.group)
+
+
+def _no_labels(tables: Annotations) -> str:
+    return "; ".join(tables.nearly)
+
+
+def _no_reading(folders: Folders, tables: Annotations) -> str:
+    """Returns why a collection cannot be read, and what would help."""
+    parts = [folders.problem + (f" ({folders.choices})" if folders.choices else "")]
+    if tables.nearly:
+        parts.append(_no_labels(tables))
+    elif tables.unused:
+        parts += [f"{name}: {reason}" for name, reason in sorted(tables.unused.items()) if reason != "no table"][:3]
+    if not folders.choices and not tables.nearly:
+        parts.append("name the folders after the species, or add a labels.csv with the columns filename,label")
+    return "; ".join(parts)

@@ -1,0 +1,1 @@
+"""Tables beside photographs: found by their content, read in the forms that programs write them in."""

@@ -1,0 +1,173 @@
+"""Which column of a table says what: by its usual names, and by what stands in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from butterflyer_jax.data.ingest import words
+
+# In order of preference; as `words.squeeze` spells them.
+FILE = words.listed(
+    """
+    filename filenames file filepath imagefile imagefilename imagename imagepath imgname imgpath imgfile path
+    photoid photograph photo photofile photoname picture image images img imageid imgid fname name relativepath
+    mediafilename localpath url imageurl photourl identifier gbifid observationid occurrenceid catalognumber
+    specimenid sampleid uuid id member
+    """
+)
+LABEL = words.listed(
+    """
+    label labels labelname classname species speciesname class category categoryname target targetname
+    scientificname acceptedscientificname verbatimscientificname taxonname taxon acceptedname latinname binomial
+    commonname vernacularname englishname groundtruth truelabel choice tag annotation butterfly classid labelid
+    categoryid speciesid targetid taxonid y
+    """
+)
+NUMBER_LABELS = frozenset(
+    words.listed(
+        """
+    classid labelid categoryid speciesid targetid taxonid
+    """
+    )
+)
+SPLIT = words.listed(
+    """
+    split subset partition usage set dataset phase fold datasplit splitname
+    """
+)
+GROUP = words.listed(
+    """
+    group groupid observationid observation obsid occurrenceid specimenid specimen individualid individual
+    organismid animalid eventid event burstid burst sequenceid seqid sequence sessionid session siteid site
+    locationid location locality plot plotid transect transectid trap trapid station stationid cameraid
+    catalognumber materialsampleid
+    """
+)
+# Above the species, outermost first.
+RANKS = words.listed(
+    """
+    kingdom phylum class order superfamily family subfamily tribe subtribe genus subgenus
+    """
+)
+EPITHETS = ("specificepithet", "epithet", "species")
+KNOWN = frozenset([*FILE, *LABEL, *SPLIT, *GROUP, *RANKS])
+PREDICTIONS = re.compile(
+    r"(?:sample.?)?submissions?\b|.*predictions?\b|.*_preds?\b|preds?\b|.*_scores?\b", re.IGNORECASE
+)
+BLANK = frozenset(
+    words.listed(
+        """
+     nan na n/a null none ? - -- #n/a <na>
+    """
+    )
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a collection.
+
+    Attributes:
+      name: path of its file; with the sheet in brackets for one of several.
+      columns: their names, as the file spells them; "column 1" and so on where it has no header.
+      rows: cells as text, as many as columns.
+      header: whether the file has one.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+    header: bool = True
+
+    def column(self, name: str) -> int | None:
+        """Returns the position of the column that a user means: by its name in any spelling, or its number from 1."""
+        for spelling in (str, str.strip, words.squeeze):
+            found = [n for n, column in enumerate(self.columns) if spelling(column) == spelling(name)]
+            if found:
+                return found[0]
+        if name.isdigit() and 1 <= int(name) <= len(self.columns):
+            return int(name) - 1
+        return None
+
+    def values(self, column: int) -> list[str]:
+        """Returns the cells of a column."""
+        return [row[column] for row in self.rows]
+
+
+def make_table(
+    name: str, rows: Sequence[Sequence[str]], names_photo: Mapping[str, object] | None = None
+) -> Table | None:
+    """Returns a table of rows of which the first is the header, unless it names a photograph.
+
+    Args:
+      name: path of the file.
+      rows: cells as text.
+      names_photo: what tells photographs by the last part of a path; a first row with one of them is no header.
+
+    Returns:
+      None where there are no rows.
+    """
+    if not rows:
+        return None
+    width = max(map(len, rows))
+    padded = [[*row, *[""] * (width - len(row))] for row in rows]
+    first = padded[0]
+    if names_photo and any(last_part(cell) in names_photo for cell in first if cell):
+        return Table(name, tuple(f"column {n + 1}" for n in range(width)), padded, header=False)
+    if len(rows) < 2:
+        return Table(name, tuple(first), [])
+    return Table(name, tuple(first), padded[1:])
+
+
+def last_part(cell: str) -> str:
+    """Returns the file's name of a path, of a URL without its query."""
+    if "://" in cell:
+        cell = re.split(r"[?#]", cell)[0]
+    return cell.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def named(table: Table, names: Sequence[str]) -> list[int]:
+    """Returns the columns that have one of the names, in the order of these; of nested names the last part counts."""
+    spelt = [words.squeeze(column) for column in table.columns]
+    ends = [words.squeeze(re.split(r"[.:/]", column)[-1]) for column in table.columns]
+    found = [position for name in names for position, column in enumerate(spelt) if column == name]
+    found += [position for name in names for position, column in enumerate(ends) if column == name]
+    return list(dict.fromkeys(found))
+
+
+def is_blank(cell: str) -> bool:
+    """Returns whether a cell says nothing."""
+    return cell.strip().casefold() in BLANK
+
+
+def one_hot(table: Table, but: int) -> list[int]:
+    """Returns the columns of a table that has one column a class, 1 in one of them and 0 in the others; else [].
+
+    Args:
+      table: any.
+      but: the column that names photographs.
+    """
+    found = [
+        column
+        for column in range(len(table.columns))
+        if column != but
+        and table.columns[column]
+        and words.split_of(re.sub(r"^is\W*", "", table.columns[column])) is None
+        and _all_bits(table.values(column))
+    ]
+    if len(found) < 2:
+        return []
+    ones = sum(sum(_bit(row[column]) for column in found) == 1 for row in table.rows)
+    return found if 2 * ones > len(table.rows) else []
+
+
+def _all_bits(values: Sequence[str]) -> bool:
+    return bool(values) and all(
+        value in ("0", "1", "0.0", "1.0", "true", "false", "True", "False", "") for value in values
+    )
+
+
+def _bit(value: str) -> int:
+    return int(value in ("1", "1.0", "true", "True"))

@@ -1,0 +1,348 @@
+"""What all tables of a collection together say of its photographs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import class_names, columns, meaning, reader
+from butterflyer_jax.data.ingest.tables.columns import Table
+from butterflyer_jax.data.ingest.tables.matching import PhotoNames
+from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
+from butterflyer_jax.data.ingest.tables.records import SEVERAL
+from butterflyer_jax.errors import UserError
+
+# Rows of one label in a table of others' labels: from here on it looks like a placeholder.
+MIN_PLACEHOLDER_ROWS = 5
+
+
+@dataclass
+class Annotations:
+    """What tables say of photographs.
+
+    Attributes:
+      labels: species of each photograph that has one.
+      splits: train, val or test of each photograph that has one.
+      groups: (column, value) of each photograph's groups.
+      taxonomy: names above each species, outermost first.
+      conflicts: photographs whose rows cannot be used, and why.
+      missing: (cell, reason) of rows without a file.
+      unlabelled: photographs that are listed without a label, and where.
+      sources: the tables that give labels, with their columns.
+      group_names: columns that give groups.
+      split_names: columns and files that give splits.
+      unused: tables that give nothing, and why.
+      nearly: sentences on tables that name photographs and have no column known as a label.
+      notes: what a user should know.
+    """
+
+    labels: dict[str, str] = field(default_factory=dict)
+    splits: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
+    taxonomy: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    conflicts: dict[str, str] = field(default_factory=dict)
+    missing: list[tuple[str, str]] = field(default_factory=list)
+    unlabelled: dict[str, str] = field(default_factory=dict)
+    sources: list[str] = field(default_factory=list)
+    group_names: list[str] = field(default_factory=list)
+    split_names: list[str] = field(default_factory=list)
+    unused: dict[str, str] = field(default_factory=dict)
+    nearly: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def annotate(
+    found: reader.Found, names: PhotoNames, split_of: Callable[[str], str | None], options: Options
+) -> Annotations:
+    """Reads the meaning of every table, and joins them by the photographs that they name.
+
+    Args:
+      found: the tables.
+      names: the photographs.
+      split_of: the split that the folders give a photograph.
+      options: what the user says.
+
+    Raises:
+      UserError: tables that contradict each other, a table or a column that is not there, more than one reading.
+    """
+    result = Annotations(unused=dict(found.unread))
+    tables = _chosen(found, options, result)
+    _check_columns(tables, options)
+    understood = {}
+    for table in tables:
+        understood[table.name] = meaning.understand(table, names, split_of, options)
+    meanings = _joined(tables, understood, names, split_of, options, result)
+    for one in meanings:
+        result.notes += one.notes
+    labelled = _without_placeholders([one for one in meanings if one.labels], options, result)
+    _name_classes(labelled, found, result)
+    _collect_labels(labelled, result)
+    for one in meanings:
+        _collect_rest(one, result)
+    for photo in list(result.unlabelled):
+        if photo in result.labels or photo in result.conflicts:
+            del result.unlabelled[photo]
+    return result
+
+
+def _chosen(found: reader.Found, options: Options, result: Annotations) -> list[Table]:
+    """Returns the tables that count, by the user's word, or all but predictions."""
+    wanted = [name.strip() for name in options.table.split(",") if name.strip()]
+    chosen, seen = [], set()
+    for table in found.tables:
+        file = table.name.partition("[")[0]
+        spellings = {table.name, file, PurePosixPath(file).name}
+        if wanted:
+            if spellings & set(wanted):
+                chosen.append(table)
+                seen |= spellings
+            else:
+                result.unused[table.name] = "build.table names another"
+        elif columns.PREDICTIONS.match(PurePosixPath(file).stem):
+            result.unused[table.name] = "its name is that of predictions, whose labels are none"
+        else:
+            chosen.append(table)
+    missing = [name for name in wanted if name not in seen]
+    if missing:
+        there = ", ".join(table.name for table in found.tables) or "none"
+        raise UserError(f"build.table={missing[0]}: no such table in the zip; there are {there}")
+    return chosen
+
+
+def _check_columns(tables: Sequence[Table], options: Options) -> None:
+    for option in ("file_column", "label_column", "group_column", "split_column"):
+        asked = getattr(options, option)
+        if not asked or (option in ("group_column", "split_column") and asked in (meaning.NONE, "folder")):
+            continue
+        for name in asked.split(",") if option == "group_column" else [asked]:
+            if all(table.column(name.strip()) is None for table in tables):
+                there = "; ".join(f"{table.name}: {meaning.describe_columns(table)}" for table in tables) or "no table"
+                raise UserError(
+                    f"build.{option}={name.strip()}: no table of the zip has this column; there are {there}"
+                )
+
+
+def _joined(
+    tables: Sequence[Table],
+    understood: dict[str, Meaning | None],
+    names: PhotoNames,
+    split_of: Callable[[str], str | None],
+    options: Options,
+    result: Annotations,
+) -> list[Meaning]:
+    """Returns the tables that name photographs; those without labels take them from another one by a shared key."""
+    meanings: list[Meaning] = []
+    used: set[str] = set()
+    others = [table for table in tables if understood[table.name] is None]
+    for table in tables:
+        one = understood[table.name]
+        if one is None:
+            continue
+        if not one.labels:
+            for other in others:
+                if wide := _join(table, other, one.file_column):
+                    wider = meaning.understand(wide, names, split_of, options)
+                    if wider and wider.labels:
+                        one = wider
+                        used.add(other.name)
+                        break
+        meanings.append(one)
+    for table in others:
+        if table.name in used or class_names.of_table(table):
+            continue
+        what = columns.named(table, columns.LABEL)
+        files = columns.named(table, columns.FILE)
+        if files and table.rows:
+            first = next((row[files[0]] for row in table.rows if row[files[0]]), "")
+            result.unused[table.name] = (
+                f"no row names a file of the zip: its first is {first!r} in {table.columns[files[0]]}"
+            )
+        elif what:
+            result.unused[table.name] = (
+                f"no column names files of the zip, only {meaning.describe_columns(table)}; see build.file_column"
+            )
+        else:
+            result.unused[table.name] = f"its columns {meaning.describe_columns(table)} name no files of the zip"
+    return meanings
+
+
+def _join(table: Table, other: Table, file_column: int) -> Table | None:
+    """Returns a table with the columns of another added by a key that they share, None where they share none."""
+    for mine, name in enumerate(table.columns):
+        if mine == file_column or not name:
+            continue
+        for theirs, key in enumerate(other.columns):
+            same = words.squeeze(name) == words.squeeze(key)
+            # species_id here, id there.
+            if not (same or (words.squeeze(key) == "id" and words.squeeze(name).endswith("id"))):
+                continue
+            values = other.values(theirs)
+            if len(set(values)) != len(values):
+                continue
+            rows = dict(zip(values, other.rows, strict=True))
+            found = sum(row[mine] in rows for row in table.rows)
+            if not found or 10 * found < 9 * len(table.rows):
+                continue
+            added = [n for n in range(len(other.columns)) if n != theirs]
+            blank = [""] * len(other.columns)
+            # What the other table calls name is the name of what the key stands for.
+            heads = ["species name" if words.squeeze(other.columns[n]) == "name" else other.columns[n] for n in added]
+            wide = [[*row, *((rows.get(row[mine]) or blank)[n] for n in added)] for row in table.rows]
+            return dataclasses.replace(table, columns=(*table.columns, *heads), rows=wide)
+    return None
+
+
+def _without_placeholders(labelled: list[Meaning], options: Options, result: Annotations) -> list[Meaning]:
+    """Removes tables that give all photographs one label where others do not.
+
+    Raises:
+      UserError: it may be meant.
+    """
+    labels = {one.table.name: set(_used_labels(one)) for one in labelled}
+    empty = [one for one in labelled if not labels[one.table.name]]
+    labelled = [one for one in labelled if labels[one.table.name]]
+    for one in empty:
+        one.labels = []
+    varied = [one for one in labelled if len(labels[one.table.name]) > 1]
+    if options.table or not varied:
+        return labelled
+    known = {photo for one in varied for photos in one.photos for photo in photos}
+    for one in labelled:
+        [*own] = labels[one.table.name]
+        rows = [row for row, photos in enumerate(one.photos) if photos and not set(photos) <= known]
+        if len(own) == 1 and len(rows) >= MIN_PLACEHOLDER_ROWS:
+            mine = ",".join(other.table.name for other in labelled if other is not one)
+            raise UserError(
+                f"{one.table.name} gives all its photographs the one label {own[0]!r}, as a placeholder does: "
+                f"build.table={mine} leaves it out, build.table={mine},{one.table.name} takes it too"
+            )
+    return labelled
+
+
+def _used_labels(one: Meaning) -> list[str]:
+    return [
+        label for label, photos in zip(one.labels, one.photos, strict=True) if photos and label and label != SEVERAL
+    ]
+
+
+def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Annotations) -> None:
+    """Puts names for numbers where a file of the collection names the classes."""
+    numbered = [one for one in labelled if (used := _used_labels(one)) and all(label.isdigit() for label in used)]
+    if not numbered:
+        return
+    sources = dict(found.class_names)
+    for table in found.tables:
+        if (names := class_names.of_table(table)) and all(one.table.name != table.name for one in labelled):
+            sources[table.name] = names
+    numbers = {label for one in numbered for label in _used_labels(one)}
+    renamed, file = class_names.rename(numbers, sources)
+    for name in sources:
+        result.unused.pop(name, None)
+    if renamed:
+        for one in numbered:
+            one.labels = [renamed.get(label, label) for label in one.labels]
+            one.label_name += f", named in {file}"
+    elif len(numbers) > 1:
+        result.notes.append("labels are numbers: a file classes.txt with one name a line would name them")
+
+
+def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> None:
+    owner: dict[str, Meaning] = {}
+    for one in sorted(labelled, key=lambda one: -len(_used_labels(one))):
+        own: dict[str, tuple[str, str]] = {}
+        name = one.table.name
+        for row, photos in enumerate(one.photos):
+            label, split = one.labels[row], one.splits[row]
+            for photo in photos if len(photos) == 1 or _is_by_number(one) else ():
+                if label == SEVERAL:
+                    result.conflicts[photo] = f"several classes in {name}"
+                elif not label:
+                    result.conflicts.setdefault(photo, f"empty label in {name}")
+                elif own.setdefault(photo, (label, split)) != (label, split):
+                    result.conflicts[photo] = f"two different rows in {name}"
+                elif one.ranks[row]:
+                    result.taxonomy.setdefault(label, one.ranks[row])
+        _check_agreement(own, one, owner, result)
+        for photo, (label, _) in own.items():
+            if photo not in result.labels:
+                result.labels[photo] = label
+                owner[photo] = one
+        result.sources.append(one.source)
+    for photo in result.conflicts:
+        result.labels.pop(photo, None)
+
+
+def _is_by_number(one: Meaning) -> bool:
+    return one.table.columns[one.file_column] in one.group_names
+
+
+def _check_agreement(
+    own: dict[str, tuple[str, str]], one: Meaning, owner: dict[str, Meaning], result: Annotations
+) -> None:
+    """Raises a UserError where a table gives other labels than those before; other names for the same are no others."""
+    pairs = {(result.labels[photo], label) for photo, (label, _) in own.items() if photo in result.labels}
+    if all(mine == theirs for mine, theirs in pairs):
+        return
+    to_mine, to_theirs = dict(pairs), {label: mine for mine, label in pairs}
+    if len(to_mine) == len(to_theirs) == len(pairs) > 1:
+        for photo, (label, split) in own.items():
+            own[photo] = (to_theirs.get(label, label), split)
+        return
+    photo = next(p for p, (label, _) in own.items() if p in result.labels and result.labels[p] != label)
+    other = owner[photo].table.name
+    raise UserError(
+        f"{other} and {one.table.name} give different labels: {photo} is {result.labels[photo]!r} in the one and "
+        f"{own[photo][0]!r} in the other; build.table={other} or build.table={one.table.name} chooses"
+    )
+
+
+def _collect_rest(one: Meaning, result: Annotations) -> None:
+    """Takes over splits, groups, rows without files, and lists without labels."""
+    name = one.table.name
+    gave_split = False
+    for row, photos in enumerate(one.photos):
+        cell = one.table.rows[row][one.file_column]
+        by_number = _is_by_number(one)
+        if not photos or (len(photos) > 1 and not by_number):
+            if one.labels and cell:
+                reason = "several files of that name" if photos else "no such file in the zip"
+                result.missing.append((cell, f"{name}: {reason}"))
+                for photo in photos:
+                    result.conflicts.setdefault(photo, f"a row of {name} may be this file or another of that name")
+            continue
+        split = one.splits[row]
+        for photo in photos:
+            if split and split not in words.SPLITS:
+                result.conflicts[photo] = f"unknown split {split!r} in {name}"
+                result.labels.pop(photo, None)
+            elif split:
+                if result.splits.setdefault(photo, split) != split:
+                    raise UserError(f"the tables put {photo} into two splits, {result.splits[photo]} and {split}")
+                gave_split = True
+            if one.groups:
+                result.groups[photo] += [
+                    (column, value) for column, value in zip(one.group_names, one.groups[row], strict=True) if value
+                ]
+            if not one.labels:
+                result.unlabelled.setdefault(photo, name)
+    if gave_split:
+        result.split_names.append(one.split_name)
+    result.group_names += [f"{column} in {name}" for column in one.group_names]
+    if one.labels or class_names.of_table(one.table):
+        return
+    if not (one.group_names or gave_split):
+        if len(one.table.columns) == 1:
+            result.unused[name] = "a list of photographs without labels"
+            return
+        result.unused[name] = f"no column is known as a label: {meaning.describe_columns(one.table)}"
+        matched = Counter(bool(photos) for photos in one.photos)
+        others = [c for n, c in enumerate(one.table.columns) if n != one.file_column and c]
+        result.nearly.append(
+            f"{name} names {matched[True]} photographs in its column {one.table.columns[one.file_column]}, and none of "
+            f"its other columns is known as the label: build.label_column says which is "
+            f"({', '.join(others[: meaning.SHOWN_COLUMNS])})"
+        )

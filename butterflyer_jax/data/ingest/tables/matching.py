@@ -1,0 +1,126 @@
+"""Which photograph a cell of a table names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+# What Label Studio puts before the name of an uploaded file.
+_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
+_Key = Callable[[str], str]
+
+
+def spelt(filename: str) -> str:
+    """Returns a path of a table as paths of a collection are spelt: with slashes, without ./ and a URL's query."""
+    path = filename.strip().replace("\\", "/")
+    if "://" in path:
+        path = unquote(re.split(r"[?#]", path)[0])
+    return re.sub(r"^(?:\./)+", "", path)
+
+
+class PhotoNames:
+    """Finds photographs by the whole or the end of their path."""
+
+    def __init__(self, photos: Iterable[str]) -> None:
+        self._parts = {photo: PurePosixPath(photo).parts for photo in set(photos)}
+        # {(number of parts or 0 for all, way of spelling): {end of the path: photographs}}, made when first wanted.
+        self._ends: dict[tuple[int, _Key], dict[str, list[str]]] = {}
+        self._identifiers: dict[str, list[str]] | None = None
+
+    def __contains__(self, name: str) -> bool:
+        """Returns whether some photograph has this file name."""
+        return bool(self._ending(1, _exact).get(name))
+
+    def find(self, filename: str, table: str = "", prefix: int = 0, identifiers: bool = True) -> list[str]:
+        """Returns the photographs that a cell may mean: none, the one, or several that end alike.
+
+        By path, by path beside the table, by the end of a path; then the same in letters of another case and accents of
+        another form, then without a suffix. At last, a number may be that at the beginning of file names.
+
+        Args:
+            filename: the cell.
+            table: path of the table, where it lies among the photographs.
+            prefix: number of folders that all cells of the column begin with, and that may lie outside the collection.
+            identifiers: whether numbers at the beginning of file names count.
+        """
+        path = spelt(filename)
+        if not path or path.endswith("/"):
+            return []
+        for name in self._spellings(path, prefix):
+            beside = str(PurePosixPath(table).parent / name)
+            depth = len(PurePosixPath(name).parts)
+            suffixed = "." in name.rpartition("/")[2]
+            for key in (_exact, _fold) if suffixed else (_exact, _fold, _stem):
+                for wanted, length in ((name, 0), (beside, 0), (name, depth)):
+                    found = self._ending(length, key).get(_fold(wanted) if key is not _exact else wanted)
+                    if found:
+                        return found
+        return self._by_identifier(path) if identifiers and "/" not in path else []
+
+    def _spellings(self, path: str, prefix: int) -> Iterator[str]:
+        """Yields a path, then its ends where its beginning may lie outside the collection."""
+        parts = path.split("/")
+        for start in range(prefix + 1):
+            yield "/".join(parts[start:])
+        # Through a folder that wraps the collection: all of a photograph's path must stand in the row then.
+        for start in range(prefix + 1, len(parts) - 1):
+            end = "/".join(parts[start:])
+            if end in self._parts:
+                yield end
+        if _UPLOAD.match(parts[-1]):
+            yield _UPLOAD.sub("", parts[-1], count=1)
+
+    def _ending(self, length: int, key: _Key) -> dict[str, list[str]]:
+        if (length, key) not in self._ends:
+            by_end: dict[str, list[str]] = {}
+            for photo, parts in self._parts.items():
+                if length <= len(parts):
+                    end = "/".join(parts[-length:]) if length else photo
+                    by_end.setdefault(key(end), []).append(photo)
+            self._ends[length, key] = by_end
+        return self._ends[length, key]
+
+    def _by_identifier(self, cell: str) -> list[str]:
+        if self._identifiers is None:
+            self._identifiers = {}
+            for photo, parts in self._parts.items():
+                beginning = re.match(r"([0-9a-f-]{36}|\w*?\d+)(?=[-_. ])", parts[-1], re.IGNORECASE)
+                if beginning:
+                    self._identifiers.setdefault(_fold(beginning[1]), []).append(photo)
+        return self._identifiers.get(_fold(cell), [])
+
+
+def common_prefix(cells: Iterable[str]) -> int:
+    """Returns how many folders at the beginning all paths of a column share."""
+    folders = [spelt(cell).split("/")[:-1] for cell in cells if cell.strip()]
+    if not folders:
+        return 0
+    first, last = min(folders), max(folders)
+    return next(
+        (n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), min(len(first), len(last))
+    )
+
+
+def narrowed(found: Sequence[str], fits: Iterable[Callable[[str], bool]]) -> list[str]:
+    """Returns those of several photographs that fit, by the first test that some but not all of them pass."""
+    left = list(found)
+    for test in fits:
+        some = [photo for photo in left if test(photo)]
+        if some:
+            left = some
+    return left
+
+
+def _exact(name: str) -> str:
+    return name
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _stem(name: str) -> str:
+    return _fold(str(PurePosixPath(name).with_suffix("")))

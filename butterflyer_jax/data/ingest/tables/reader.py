@@ -1,0 +1,145 @@
+"""The tables of a collection: which of its files are some, and what stands in them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from butterflyer_jax.data.ingest.tables import class_names, columns, records, text
+from butterflyer_jax.data.ingest.tables.columns import Table
+from butterflyer_jax.data.ingest.tables.matching import PhotoNames
+from butterflyer_jax.errors import UserError
+
+TEXT_SUFFIXES = frozenset([".csv", ".tsv", ".tab", ".txt", ".psv"])
+JSON_SUFFIXES = frozenset([".json", ".jsonl", ".ndjson"])
+SUFFIXES = TEXT_SUFFIXES | JSON_SUFFIXES | {".xlsx", ".xlsm", ".yaml", ".yml", ".names"}
+MAX_HEADER_BYTES = 64 << 10
+# A table of a million photographs takes half of it.
+MAX_TABLE_BYTES = 128 << 20
+# A table may be of a larger collection than the zip, within reason.
+ROWS_PER_PHOTO = 10
+_PROSE = re.compile(r"readme|licen[cs]e|copying|changelog|notice|citation|metadata_readme", re.IGNORECASE)
+
+
+@dataclass
+class Found:
+    """What the table files of a collection hold.
+
+    Attributes:
+      tables: with two columns or more, and lists of photographs with one.
+      class_names: names of numbered classes, by the file that has them.
+      unread: files that hold neither, and why.
+    """
+
+    tables: list[Table] = field(default_factory=list)
+    class_names: dict[str, class_names.ClassNames] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+
+
+def read_tables(
+    sizes: Mapping[str, int], read: Callable[[str, int], bytes], photos: PhotoNames, stems: Iterable[str], encoding: str
+) -> Found:
+    """Reads every file that may be a table.
+
+    Args:
+      sizes: of each file, by its path, bytes.
+      read: returns the first bytes of a file, as many as asked for.
+      photos: of the collection.
+      stems: paths of the photographs without suffix; a text beside a photograph under its name is about that one alone.
+      encoding: code page of tables that do not state theirs; "": detected.
+
+    Raises:
+      UserError: a table with the columns of labels that cannot be read.
+    """
+    found = Found()
+    beside = set(stems)
+    for name in sorted(sizes):
+        path = PurePosixPath(name)
+        if path.suffix.lower() not in (".csv", ".xlsx") and str(path.with_suffix("")) in beside:
+            continue
+        if _PROSE.match(path.name):
+            continue
+        try:
+            _read(name, sizes[name], read, photos, encoding, found)
+        except UserError:
+            raise
+        except Exception as error:
+            # Each way to pack has errors of its own for damaged data, and so have CSV, JSON and spreadsheets.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            if path.suffix.lower() in (".csv", ".tsv", ".xlsx", ".jsonl"):
+                raise UserError(
+                    f"cannot read {name} in the zip: {reason}; mend it, or leave it out with build.ignore"
+                ) from error
+            found.unread[name] = reason
+    return found
+
+
+def _read(
+    name: str, size: int, read: Callable[[str, int], bytes], photos: PhotoNames, encoding: str, found: Found
+) -> None:
+    suffix = PurePosixPath(name).suffix.lower()
+    if size > MAX_TABLE_BYTES:
+        raise UserError(
+            f"{name} in the zip is too large: more than {MAX_TABLE_BYTES >> 20} MiB; leave it out with build.ignore"
+        )
+    data = read(name, MAX_TABLE_BYTES + 1)
+    if len(data) > MAX_TABLE_BYTES:
+        raise UserError(
+            f"{name} in the zip is too large: more than {MAX_TABLE_BYTES >> 20} MiB; leave it out with build.ignore"
+        )
+    tables: list[Table] = []
+    if suffix in (".xlsx", ".xlsm"):
+        sheets = records.from_xlsx(data, name)
+        tables = [table for title, rows in sheets if (table := columns.make_table(title, rows, _Names(photos)))]
+    else:
+        content = text.decode(data, name, encoding)
+        if names := class_names.parse(content, PurePosixPath(name)):
+            found.class_names[name] = names
+        if suffix in (".jsonl", ".ndjson"):
+            tables = records.from_json_lines(content, name, photos)
+        elif suffix == ".json":
+            tables = records.from_json(content, name, photos)
+        elif suffix in TEXT_SUFFIXES:
+            rows = text.parse(content, spaces=suffix == ".txt")
+            table = columns.make_table(name, rows, _Names(photos))
+            tables = [table] if table and (len(table.columns) > 1 or _lists_photos(table, photos)) else []
+    found.tables += tables
+    if not tables and name not in found.class_names:
+        found.unread[name] = "no table"
+
+
+class _Names(Mapping[str, object]):
+    """The file names of photographs, for cells with a suffix alone: a number may be a label as well."""
+
+    def __init__(self, photos: PhotoNames) -> None:
+        self._photos = photos
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and "." in name and name in self._photos
+
+    def __getitem__(self, name: str) -> object:
+        raise KeyError(name)
+
+    def __iter__(self) -> object:  # type: ignore[override]
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _lists_photos(table: Table, photos: PhotoNames) -> bool:
+    return any(photos.find(row[0], table.name, identifiers=False) for row in table.rows[:50])
+
+
+def check_rows(tables: Iterable[Table], num_photos: int) -> None:
+    """Raises a UserError where a table with a column of labels and one of files is far larger than the collection."""
+    most = ROWS_PER_PHOTO * num_photos + 1000
+    for table in tables:
+        if len(table.rows) > most and columns.named(table, columns.FILE) and columns.named(table, columns.LABEL):
+            raise UserError(f"{table.name} in the zip has more than {most} rows, far more than there are files")
+
+
+csv.field_size_limit(1 << 20)

@@ -1,0 +1,107 @@
+"""Tables of text: csv, tsv and the like, with any delimiter, in the encodings that programs save them in."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from butterflyer_jax.data.ingest import code_pages, words
+from butterflyer_jax.data.ingest.tables.columns import KNOWN
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_DELIMITERS = ",;\t|"
+# Excel's own: the first line names the delimiter.
+_SEP = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
+_COMMENT = ("#", "//")
+_SAMPLE_LINES = 50
+_NON_ASCII_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+
+
+def decode(data: bytes, name: str, encoding: str = "") -> str:
+    """Returns the text of a table.
+
+    It is read by its mark, else as UTF-8, else as UTF-16 where every second byte is zero, else in `encoding`, else in
+    Latin-1 as Windows extends it, else in the one code page that gives words.
+
+    Raises:
+      UserError: several code pages give plausible words, or none.
+    """
+    for mark, name_of_mark in _MARKS:
+        if data.startswith(mark):
+            return data.decode(name_of_mark, "replace")
+    try:
+        if b"\\0" not in data[:4096].replace(b"\0", b"\\0"):
+            return data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    head = data[:4096]
+    for start, wide in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if len(head) > 3 and head[start::2].count(0) > 0.4 * len(head[start::2]) > head[1 - start :: 2].count(0):
+            return data.decode(wide, "replace")
+    if encoding:
+        code_pages.check(encoding)
+        return data.decode(encoding, "replace")
+    found = sorted(set(_NON_ASCII_WORD.findall(data)))
+    return data.decode(code_pages.detect(found, name, "cp1252")) if found else data.decode("utf-8", "replace")
+
+
+def parse(text: str, spaces: bool = False) -> list[list[str]]:
+    """Returns the rows of a table, the header first, cells stripped; [] where the text is no table of two columns.
+
+    Blank lines, comments before the header, and a line `sep=;` are left out.
+
+    Args:
+      text: the file's.
+      spaces: whether white space may part the columns too.
+    """
+    lines = io.StringIO(text, newline=None).read().split("\n")
+    delimiter = ""
+    start = 0
+    while start < len(lines) and (not lines[start].strip() or lines[start].lstrip().startswith(_COMMENT)):
+        start += 1
+    if start < len(lines) and (found := _SEP.fullmatch(lines[start])):
+        delimiter, start = found[1], start + 1
+    while start < len(lines) and (not lines[start].strip() or lines[start].lstrip().startswith(_COMMENT)):
+        start += 1
+    body = lines[start:]
+    if not delimiter:
+        delimiter = _delimiter(body)
+    if not delimiter and spaces:
+        rows = [line.split() for line in body if line.strip()]
+        return rows if rows and len({len(row) for row in rows}) == 1 and len(rows[0]) > 1 else []
+    if not delimiter:
+        # A list of one column, as of photographs without labels.
+        return [[cell] for line in body if (cell := line.strip().strip('"'))]
+    return [row for row in _rows(body, delimiter) if any(row)]
+
+
+def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    # A space before a quote would make the quote a letter.
+    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, skipinitialspace=delimiter != " ")
+    return [[cell.strip() for cell in row] for row in reader]
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """Returns the delimiter that cuts the first lines most evenly, header included; "" where none does."""
+    best: tuple[tuple[float, ...], str] = ((0.0,), "")
+    for delimiter in _DELIMITERS:
+        rows = [row for row in _rows(lines[:_SAMPLE_LINES], delimiter) if any(row)]
+        if not rows:
+            continue
+        width, number = Counter(map(len, rows)).most_common(1)[0]
+        if max(width, len(rows[0])) < 2:
+            continue
+        known = sum(words.squeeze(cell) in KNOWN for cell in rows[0])
+        fits = len(rows[0]) == width
+        best = max(best, ((float(min(known, 1)), float(fits), number / len(rows), known, width), delimiter))
+    return best[1]

@@ -1,0 +1,57 @@
+"""Paths of a zip's members as their author wrote them, whichever program packed them, under every Python alike."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Sequence
+
+from butterflyer_jax.data.ingest import code_pages, zip_reader
+
+_UTF8_NAME = 0x800
+_WINDOWS = 0
+
+
+def member_names(members: Sequence[zipfile.ZipInfo], encoding: str = "") -> tuple[list[str], str]:
+    """Returns the path of each member, and the code page that was detected ("" where none was needed).
+
+    A name is, in this order: UTF-8 where the zip says so; the name in the extra field 0x7075 (WinRAR, 7-Zip, Gmail);
+    UTF-8 where all names of the zip are valid UTF-8 (macOS); else in one code page for the whole zip.
+
+    Args:
+      members: the zip's directory.
+      encoding: code page of names that do not state theirs; "": detected over all names.
+
+    Raises:
+      UserError: an unknown encoding, or several code pages give plausible names.
+    """
+    known: dict[int, str] = {}
+    unknown: dict[int, bytes] = {}
+    for position, info in enumerate(members):
+        # `filename` is what the version of Python makes of it; 3.11 ignores the extra field.
+        if info.flag_bits & _UTF8_NAME:
+            known[position] = info.orig_filename.partition("\0")[0]
+            continue
+        raw = zip_reader.raw_name(info).partition(b"\0")[0]
+        name = zip_reader.unicode_path(info)
+        if name is None and not raw.isascii():
+            unknown[position] = raw
+        else:
+            known[position] = name or raw.decode("ascii")
+    page = ""
+    if unknown and encoding:
+        code_pages.check(encoding)
+        known |= {position: raw.decode(encoding, "backslashreplace") for position, raw in unknown.items()}
+    elif unknown:
+        try:
+            known |= {position: raw.decode("utf-8") for position, raw in unknown.items()}
+        except UnicodeDecodeError:
+            words = {part for raw in unknown.values() for part in re.split(rb"[/\\]", raw) if not part.isascii()}
+            page = code_pages.detect(sorted(words), "file names in the zip")
+            known |= {position: raw.decode(page) for position, raw in unknown.items()}
+    return [_with_slashes(known[position], info) for position, info in enumerate(members)], page
+
+
+def _with_slashes(name: str, info: zipfile.ZipInfo) -> str:
+    # Some programs on Windows leave its separators in.
+    return name.replace("\\", "/") if info.create_system == _WINDOWS else name

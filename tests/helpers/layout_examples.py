@@ -1,0 +1,166 @@
+"""Layouts and tables that a collection of photographs may have, with their labels: tests and docs are of these."""
+
+# ruff: noqa: E501  (a row an example)
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SPECIES = ("Monarch", "Peacock", "Red Admiral")
+Labels = dict[str, tuple[str, str | None]]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A collection.
+
+    Attributes:
+      title: what it is.
+      photos: paths of photographs, with species and split.
+      tables: text of each table.
+      unlabelled: paths of photographs that are left out.
+    """
+
+    title: str
+    photos: Labels
+    tables: dict[str, str] = field(default_factory=dict)
+    unlabelled: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> dict[str, bytes | str]:
+        """Returns the members of a zip."""
+        return {**dict.fromkeys([*self.photos, *self.unlabelled], b"x"), **self.tables}
+
+    def lines(self) -> list[str]:
+        """Returns five lines that show it: two photographs and the table's first lines."""
+        photos = list(self.photos)[: 2 if self.tables else 4] + list(self.unlabelled)[:1]
+        shown = [f"{photo}" for photo in photos]
+        for name, text in list(self.tables.items())[:1]:
+            head = text.splitlines()[: max(1, 5 - len(shown))]
+            shown += [f"{name}: {head[0]}", *(" " * (len(name) + 2) + line for line in head[1:])]
+        return [line if len(line) <= 100 else line[:99] + "…" for line in shown[:5]]
+
+
+def _tree(pattern: str, split: str | None = None, count: int = 2) -> Labels:
+    return {
+        pattern.format(s=s, k=k, i=i, n=10 * k + i): (s, split) for k, s in enumerate(SPECIES) for i in range(count)
+    }
+
+
+def _flat(split: str | None = None, pattern: str = "images/{n}.jpg") -> Labels:
+    return _tree(pattern, split)
+
+
+def _rows(head: str, row: str, separator: str = "\n") -> str:
+    return separator.join(
+        [head, *(row.format(s=s, k=k, n=10 * k + i, i=i) for k, s in enumerate(SPECIES) for i in range(2))]
+    )
+
+
+FOLDERS = [
+    Example("A folder a species", _tree("{s}/{i}.jpg")),
+    Example("One folder around everything", _tree("butterflies/{s}/{i}.jpg")),
+    Example("Split folders above the species", _tree("train/{s}/{i}.jpg", "train") | _tree("test/{s}/t{i}.jpg", "test")),
+    Example(
+        "Split folders by their other names",
+        _tree("Training_set/{s}/{i}.jpg", "train") | _tree("dev/{s}/v{i}.jpg", "val") | _tree("holdout/{s}/t{i}.jpg", "test"),
+    ),
+    Example("Split folders below the species", _tree("{s}/train/{i}.jpg", "train") | _tree("{s}/test/t{i}.jpg", "test")),
+    Example("Containers that name nothing", _tree("data/images/{s}/JPG/{i}.jpg")),
+    Example("Masks beside the photographs", _tree("images/{s}/{i}.jpg"), unlabelled=("masks/Monarch/0.png",)),
+    Example(
+        "A taxonomy: the innermost folder is the species",
+        {
+            "Nymphalidae/Danaus/Danaus plexippus/1.jpg": ("Danaus plexippus", None),
+            "Nymphalidae/Vanessa/Vanessa atalanta/2.jpg": ("Vanessa atalanta", None),
+            "Papilionidae/Papilio/Papilio machaon/3.jpg": ("Papilio machaon", None),
+        },
+    ),
+    Example("Years above the species", _tree("2019/{s}/{i}.jpg") | _tree("2020/{s}/x{i}.jpg")),
+    Example("Regions above the species", _tree("Europe/{s}/{i}.jpg") | _tree("Asia/{s}/x{i}.jpg")),
+    Example("Cameras above the species", _tree("camera 1/{s}/{i}.jpg") | _tree("camera 2/{s}/x{i}.jpg")),
+    Example("Specimens below the species", _tree("{s}/specimen_1/{i}.jpg") | _tree("{s}/specimen_2/x{i}.jpg")),
+    Example(
+        "Unlabelled photographs in test",
+        _tree("train/{s}/{i}.jpg", "train"),
+        unlabelled=("test/t1.jpg", "test/t2.jpg"),
+    ),
+    Example(
+        "Numbered folders with classes.txt", {f"{k}/{i}.jpg": (s, None) for k, s in enumerate(SPECIES) for i in range(2)},
+        {"classes.txt": "\n".join(SPECIES)},
+    ),
+]  # fmt: skip
+
+TABLES = [
+    Example("filename,label", _flat(), {"labels.csv": _rows("filename,label", "{n}.jpg,{s}")}),
+    Example("Other usual names", _flat(), {"data.csv": _rows("image_id;species", "{n};{s}")}),
+    Example("A column of splits", _flat("test"), {"labels.csv": _rows("file,class,subset", "{n}.jpg,{s},testing")}),
+    Example(
+        "A table a split",
+        _flat("train", "images/{n}.jpg") | _flat("val", "images/v{n}.jpg"),
+        {
+            "train.csv": _rows("filename,label", "{n}.jpg,{s}"),
+            "val.csv": _rows("filename,label", "v{n}.jpg,{s}"),
+        },
+    ),
+    Example(
+        "Split folders and one table",
+        _flat("train", "train/{n}.jpg") | _flat("test", "test/t{n}.jpg"),
+        {"labels.csv": _rows("path,label", "train/{n}.jpg,{s}") + _rows("", "test/t{n}.jpg,{s}")},
+    ),
+    Example(
+        "Kaggle's butterflies: test without labels, names in both",
+        _flat("train", "train/Image_{n}.jpg"),
+        {
+            "Training_set.csv": _rows("filename,label", "Image_{n}.jpg,{s}"),
+            "Testing_set.csv": "filename\nImage_0.jpg\nImage_1.jpg",
+        },
+        ("test/Image_0.jpg", "test/Image_1.jpg"),
+    ),
+    Example("Tabs, a comment", _flat(), {"labels.txt": _rows("# mine\nfilename\tlabel", "{n}.jpg\t{s}")}),
+    Example("Excel's sep= line", _flat(), {"labels.csv": _rows("sep=;\nfilename;label", "{n}.jpg;{s}")}),
+    Example("Paths of Windows", _flat(), {"labels.csv": _rows("path,label", "C:\\Users\\me\\set\\images\\{n}.jpg,{s}")}),
+    Example("URLs", _flat(), {"labels.csv": _rows("url,label", "https://example.org/a/{n}.jpg?size=large,{s}")}),
+    Example(
+        "A column a class (Roboflow)", _flat(),
+        {"_classes.csv": "\n".join(
+            ["filename, " + ", ".join(SPECIES)]
+            + [f"{10 * k + i}.jpg, " + ", ".join("1" if j == k else "0" for j in range(3)) for k in range(3) for i in range(2)]
+        )},
+    ),
+    Example(
+        "Numbers with classes.txt", _flat(),
+        {"labels.csv": _rows("filename,label", "{n}.jpg,{k}"), "classes.txt": "\n".join(SPECIES)},
+    ),
+    Example("Numbers with their names beside", _flat(), {"labels.csv": _rows("filename,label,label_name", "{n}.jpg,{k},{s}")}),
+    Example(
+        "Two tables with a shared key", _flat(),
+        {"images.csv": _rows("filename,species_id", "{n}.jpg,{k}"), "species.csv": "id,name\n" + "\n".join(
+            f"{k},{s}" for k, s in enumerate(SPECIES))},
+    ),
+    Example("JSON lines", _flat(), {"metadata.jsonl": _rows("", '{{"file_name": "{n}.jpg", "label": "{s}"}}').strip()}),
+    Example(
+        "A JSON map", _flat(),
+        {"labels.json": "{" + _rows("", '"{n}.jpg": "{s}"', ",\n").strip(",\n") + "}"},
+    ),
+    Example(
+        "COCO", _flat(),
+        {"annotations.json": '{"images": [' + _rows("", '{{"id": {n}, "file_name": "{n}.jpg"}}', ",\n").strip(",\n")
+         + '],\n"annotations": [' + _rows("", '{{"image_id": {n}, "category_id": {k}}}', ",").strip(",")
+         + '],\n"categories": [' + ",".join(f'{{"id": {k}, "name": "{s}"}}' for k, s in enumerate(SPECIES)) + "]}"},
+    ),
+    Example(
+        "Label Studio", _flat(),
+        {"export.json": "[" + _rows(
+            "", '{{"data": {{"image": "/data/upload/1/ab12cd34-{n}.jpg"}}, '
+            '"annotations": [{{"result": [{{"value": {{"choices": ["{s}"]}}}}]}}]}}', ",\n").strip(",\n") + "]"},
+    ),
+    Example(
+        "iNaturalist", _flat(None, "photos/{n}.jpg"),
+        {"observations-1.csv": _rows("id,observed_on,scientific_name,common_name", "{n},2020-01-01,{s},{s}")},
+    ),
+    Example(
+        "Darwin Core (GBIF)", _flat(None, "media/{n}.jpg"),
+        {"occurrence.txt": _rows("gbifID\tclass\tfamily\tscientificName", "{n}\tInsecta\tNymphalidae\t{s}")},
+    ),
+    Example("The lists that this library writes", _flat("train"), {"train.csv": _rows("photo_id,label", "images/{n}.jpg,{s}")}),
+]  # fmt: skip
