@@ -1,8 +1,8 @@
 """VGG16 from ImageNet's weights, on photographs of another kind: the usual start where there are few of them.
 
 python -m butterflyer_jax.train --config configs/vgg16_finetune.py --input SRC --output DIR
---config.model.pretrained=vgg16-397923af.pth
 
+The weights are fetched once, 528 MiB; --config.model.pretrained takes other ones (docs/guides/weights.md).
 The first three blocks stay as they are for three epochs; every layer moves 0.8 times as fast as the one above it.
 Machine: one GPU or more, bfloat16. Time and accuracy: not measured yet.
 """
@@ -16,7 +16,7 @@ def get_config() -> Config:
         batch_size=64,
         num_epochs=30,
         augment=AugmentConfig(strength="light"),
-        model=ModelConfig(variant="vgg16"),
+        model=ModelConfig(variant="vgg16", pretrained="imagenet"),
         optim=OptimConfig(
             name="adamw",
             learning_rate=1e-4,

@@ -127,7 +127,12 @@ class ModelConfig(Section):
     dropout: float = option(0.5, "share of activations dropped before each dense layer of the head")
     remat: str = option("none", "blocks: compute each block again for its gradient, a third slower, in far less memory")
     pretrained: str = option(
-        "", "start from these weights: .pth, .safetensors, .h5, .keras or a run; local, gs:// or URL"
+        "",
+        "weights to start from: imagenet, timm:NAME, torchvision:NAME, hf://OWNER/NAME, a file (.safetensors, .h5, "
+        ".keras, .pth) or a run; local, gs:// or URL",
+    )
+    pretrained_species: str = option(
+        "", "CSV table with the columns source,species: what pretrained calls a species, and what the data set does"
     )
     pretrained_allow: str = option(r"^/logits/", "regex of layers that may start anew, or be left out, of pretrained")
     pretrained_input: str = option(
@@ -270,6 +275,11 @@ class Config(Section):
                 re.compile(flat[name][0])
             except re.error as error:
                 raise UserError(f"config field {name} = {flat[name][0]!r} is no regex: {error}") from error
+        if self.optim.freeze and not self.model.pretrained:
+            raise UserError(
+                f"config field optim.freeze = {self.optim.freeze!r} needs model.pretrained: frozen layers would stay "
+                "as they are drawn, and all others would learn from noise"
+            )
         if min(self.model.std) <= 0:
             raise UserError(f"config field model.std = {self.model.std!r} must be above 0")
         start_size = self.data.start_image_size

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from butterflyer_jax.config import OptimConfig
+from butterflyer_jax.errors import UserError
 
 DECAYED = r"/kernel$"
 
@@ -97,6 +98,18 @@ def mask_by_path(params: Any, pattern: str) -> Any:
     """Returns a tree of bool, True where `pattern` is found in the parameter's path."""
     regex = re.compile(pattern)
     return jax.tree.map(lambda path: bool(regex.search(path)), paths(params))
+
+
+def check_freeze(params: Any, config: OptimConfig) -> None:
+    """Raises a UserError where `config.freeze` names no parameter, or all of them."""
+    if not config.freeze:
+        return
+    held = jax.tree.leaves(mask_by_path(params, config.freeze))
+    if any(held) and not all(held):
+        return
+    layers = ", ".join(sorted(params, key=_place))
+    fault = "freezes all layers: none would be trained" if any(held) else "matches no layer: nothing would be frozen"
+    raise UserError(f"config field optim.freeze = {config.freeze!r} {fault}. The layers are {layers}, each behind a /")
 
 
 def without_gradient(params: Any, config: OptimConfig) -> Any:

@@ -1,11 +1,14 @@
-"""A run that starts from weights made elsewhere: finds them, settles mean and standard deviation, puts them in.
+"""The weights that a run starts from: fetched by name or read from a file or a run, checked, and put into the state.
 
-The weights are read once. A run that goes on has its own checkpoint, and its config.json holds what came with them.
+They are read once, before the first step. A resumed run has its own checkpoint, and its config.json holds what came
+with them.
 """
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import os
 import posixpath
 from pathlib import Path
@@ -22,20 +25,26 @@ from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.models import weights as weights_module
 from butterflyer_jax.models.variables import Variables
-from butterflyer_jax.models.weights import Tensor, Weights
+from butterflyer_jax.models.vgg import WIDTHS, scaled
+from butterflyer_jax.models.weights import Tensor, Weights, names
 from butterflyer_jax.runs.checkpoint import Checkpointer
-from butterflyer_jax.storage import download, paths
+from butterflyer_jax.storage import download, hub, paths
 from butterflyer_jax.training.state import TrainState
 
-# Folder of the cache.
+# The folder of the cache for single files.
 CACHE = "pretrained"
 
 
 def settle(config: Config, output: str | os.PathLike[str]) -> tuple[Config, Weights | None]:
     """Returns the config with the mean and standard deviation of its pretrained weights, and the weights.
 
-    The weights are None where there are none to start from: the config names none, or the run in `output` has a
-    checkpoint, which comes first. Their source may then be gone.
+    Args:
+      config: names the weights in its model section.
+      output: the run folder.
+
+    Returns:
+      The config, and the weights; None where there are none to start from: the config names none, or the run in
+      `output` has a checkpoint, which comes first. Their source may then be gone.
 
     Raises:
       UserError: no such source, it is damaged or no VGG, or a VGG of another kind than the config's.
@@ -50,8 +59,9 @@ def settle(config: Config, output: str | os.PathLike[str]) -> tuple[Config, Weig
             return config, None
         if _has_checkpoint(run):
             return _with_colours(config, run.config.model.mean, run.config.model.std), None
-    weights = load(config.model.pretrained, config.model.pretrained_input)
-    _check_kind(weights, config.model)
+    weights = load(config.model)
+    _check_kind(weights.origin, weights.variant, weights.batch_norm, config.model)
+    _check_width(weights, config.model)
     if weights.mean is None or weights.std is None:
         return config, weights
     ours, defaults = config.model, ModelConfig()
@@ -63,16 +73,20 @@ def settle(config: Config, output: str | os.PathLike[str]) -> tuple[Config, Weig
     return _with_colours(config, weights.mean, weights.std), weights
 
 
-def load(source: str, colours: str = "auto") -> Weights:
-    """Returns the weights of a file or of an earlier run.
+def load(config: ModelConfig) -> Weights:
+    """Returns the weights that a config names: by name, as a file, or as an earlier run.
 
     Args:
-      source: a file or a run folder, local or gs://, or the address of a file.
-      colours: config field model.pretrained_input.
+      config: its `pretrained` is a name (see `models.weights.names`), a file or a run folder, local or gs://, or the
+        address of a file.
 
     Raises:
       UserError: no such source, or it is damaged or no VGG.
     """
+    source, colours = config.pretrained, config.pretrained_input
+    named = names.find(source, config.variant, config.batch_norm)
+    if named is not None:
+        return _from_hub(named, config)
     suffixes = weights_module.SUFFIXES
     if paths.is_remote(source):
         if posixpath.splitext(urlsplit(source).path)[1].lower() in suffixes:
@@ -83,8 +97,24 @@ def load(source: str, colours: str = "auto") -> Weights:
     if paths.is_remote(source) or path.is_dir():
         return from_run(path, colours)
     if not path.exists():
-        raise UserError(f"no such file of weights: {path}")
+        raise UserError(f"no such file of weights: {path}; by name there are {names.KNOWN}")
     return weights_module.read(Path(path), os.fspath(path), colours)
+
+
+def _from_hub(named: names.NamedWeights, config: ModelConfig) -> Weights:
+    """Fetches weights from the Hub; the repository's config.json says mean and standard deviation, where it has one."""
+    if named.variant is not None and named.batch_norm is not None:
+        # Before half a gigabyte is fetched.
+        _check_kind(str(named.file), named.variant, named.batch_norm, config)
+    try:
+        text = hub.fetch(dataclasses.replace(named.file, file=names.CONFIG_FILE)).read_text(encoding="utf-8")
+    except hub.MissingFileError:
+        text = "{}"
+    weights = weights_module.read(hub.fetch(named.file), str(named.file), config.pretrained_input)
+    if config.pretrained_input != "auto":
+        return weights
+    mean, std = names.colours(text, str(named.file))
+    return dataclasses.replace(weights, mean=mean or weights.mean, std=std or weights.std)
 
 
 def from_run(folder: epath.Path, colours: str = "auto") -> Weights:
@@ -111,22 +141,44 @@ def match(
     """Returns the values that the network takes, by path; prints what becomes of each tensor, there and here.
 
     Args:
-      weights: of the source.
+      weights: what the source holds.
       abstract: shapes of the network's variables.
-      config: its model section says what may start anew.
-      species: of the logits.
+      config: says what may start anew, and which species are called otherwise in the source.
+      species: names of the logits.
 
     Raises:
-      UserError: a tensor finds no place, or no value, and the config does not allow it.
+      UserError: a tensor finds no place, or no value, and the config does not allow it; or the table of species is
+        damaged, or does not fit.
     """
     shapes = {path: leaf.shape for path, leaf in _by_path(abstract).items()}
-    values, rows = weights_module.match(weights, shapes, config.pretrained_allow, species)
+    renamed = read_renamed(config.pretrained_species) if config.pretrained_species else {}
+    values, rows = weights_module.match(weights, shapes, config.pretrained_allow, species, renamed)
     say(f"pretrained weights: {weights.origin}, {weights.variant}")
     for line in weights_module.table(rows):
         say(line)
     weights_module.check(weights, rows, config.pretrained_allow)
     say(f"pretrained weights: {weights_module.summary(rows)}; mean {_short(config.mean)}, std {_short(config.std)}")
     return values
+
+
+def read_renamed(file: str | os.PathLike[str]) -> dict[str, str]:
+    """Returns our name of a species by the source's, from a CSV file with the columns source and species.
+
+    Raises:
+      UserError: no such file, it has other columns, or a row lacks one.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(paths.path(file).read_bytes().decode("utf-8-sig"))))
+    except FileNotFoundError as error:
+        raise UserError(f"model.pretrained_species: no such file: {file}") from error
+    except ValueError as error:
+        raise UserError(f"model.pretrained_species: {file} is no table in UTF-8") from error
+    if not rows or not all(row.get("source") and row.get("species") for row in rows):
+        raise UserError(f"model.pretrained_species: {file} must be a CSV table with the columns source,species")
+    renamed = {row["source"]: row["species"] for row in rows}
+    if len(renamed) < len(rows):
+        raise UserError(f"model.pretrained_species: {file} names a species of the source twice")
+    return renamed
 
 
 def insert(state: TrainState, values: dict[str, np.ndarray]) -> TrainState:
@@ -152,13 +204,26 @@ def _by_path(variables: Variables) -> dict[str, Any]:
     return {"/" + jax.tree_util.keystr(path[1:], simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
-def _check_kind(weights: Weights, config: ModelConfig) -> None:
-    theirs, ours = ((x.variant, x.batch_norm) for x in (weights, config))
+def _check_kind(origin: str, variant: str, batch_norm: bool, config: ModelConfig) -> None:
+    theirs, ours = (variant, batch_norm), (config.variant, config.batch_norm)
     if theirs != ours:
-        held, wanted = (f"{variant} {'with' if norm else 'without'} batch norm" for variant, norm in (theirs, ours))
+        held, wanted = (f"{name} {'with' if norm else 'without'} batch norm" for name, norm in (theirs, ours))
         raise UserError(
-            f"{weights.origin} holds {held}, the config says {wanted}: set --config.model.variant={weights.variant} "
-            f"--config.model.batch_norm={weights.batch_norm}"
+            f"{origin} holds {held}, the config says {wanted}: set --config.model.variant={variant} "
+            f"--config.model.batch_norm={batch_norm}"
+        )
+
+
+def _check_width(weights: Weights, config: ModelConfig) -> None:
+    """Raises a UserError where no layer of the source would fit, as its width is another."""
+    kernel = next((x for x in weights.tensors if x.target == "/block5_conv1/kernel"), None)
+    if kernel is None or kernel.value is None:
+        return
+    theirs, ours = kernel.value.shape[-1], scaled(WIDTHS[-1], config.width_multiplier)
+    if theirs != ours:
+        raise UserError(
+            f"{weights.origin} is a network of another width: its last convolutions have {theirs} channels, the "
+            f"config's have {ours}; set --config.model.width_multiplier={theirs / WIDTHS[-1]:g}, or take other weights"
         )
 
 

@@ -90,6 +90,8 @@ def make_setup(
     model = create_model(config.model, num_classes, dtype)
     schedule = schedule or optimizer.make_schedule(config.optim, steps_per_epoch, config.num_epochs * steps_per_epoch)
     tx = optimizer.make_optimizer(config.optim, schedule)
+    abstract_state = state.abstract_state(model, tx, config, mesh)
+    optimizer.check_freeze(abstract_state.variables.params, config.optim)
     balance = config.optim.class_balance
     weights = losses.class_weights(class_counts, balance) if class_counts and balance else None
     return Setup(
@@ -101,7 +103,7 @@ def make_setup(
             for size in image_sizes(config)
         },
         eval_step=eval_step_lib.make_eval_step(model.apply, config, mesh),
-        abstract_state=state.abstract_state(model, tx, config, mesh),
+        abstract_state=abstract_state,
         dtype=dtype,
     )
 

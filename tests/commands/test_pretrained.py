@@ -12,7 +12,8 @@ import pytest
 from butterflyer_jax.models.weights.translate import CAFFE_MEAN, CAFFE_STD
 from tests.commands.test_train import KILL_WITHIN_AN_EPOCH, final_arrays
 from tests.conftest import TINY_CONFIG, Command, assert_one_line_error
-from tests.helpers.imported_weights import TORCH_FILES, write_keras_file
+from tests.helpers.hub_server import Hub, serving
+from tests.helpers.imported_weights import TORCH_FILES, write_keras_file, write_timm_file
 
 # The network of the small files, at its own image size.
 NETWORK = (
@@ -53,6 +54,25 @@ def test_a_run_from_keras_weights_goes_on_without_them(
     assert result.returncode == 0, result.stderr
 
 
+def test_a_run_from_weights_by_name(dataset: Path, tiny_config: Path, tmp_path: Path, command: Command) -> None:
+    """By the environment alone: an endpoint, then no network at all."""
+    weights = write_timm_file(TORCH_FILES / "plain.safetensors", tmp_path / "timm.safetensors").read_bytes()
+    arguments = ["--config", tiny_config, "--input", dataset, "--config.model.pretrained=imagenet", *NETWORK]
+    environment = {"HF_HOME": str(tmp_path / "hf")}
+    with serving(Hub({"timm/vgg11.tv_in1k/model.safetensors": weights})) as hub:
+        online = environment | {"HF_ENDPOINT": hub.url}
+        result = command("train", *arguments, "--output", tmp_path / "run", env=online, alone=True)
+    assert result.returncode == 0, result.stderr
+    assert f"fetching hf://timm/vgg11.tv_in1k/model.safetensors from {hub.url}" in result.stderr
+    assert "reshaped        /fc1/kernel" in result.stderr
+    offline = environment | {"HF_HUB_OFFLINE": "1"}
+    once = ("--output", tmp_path / "again", "--config.num_epochs=1")
+    result = command("train", *arguments, *once, env=offline, alone=True)
+    assert result.returncode == 0, result.stderr
+    result = command("train", *arguments, *once, "--config.model.variant=vgg13", env=offline, alone=True)
+    assert_one_line_error(result, "hf://timm/vgg13.tv_in1k/model.safetensors is not in the cache", "HF_HUB_OFFLINE")
+
+
 def test_a_run_from_a_run(
     trained_run: Path, dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
@@ -79,11 +99,11 @@ def test_a_run_from_a_run(
     ("name", "options", "parts"),
     [
         (
-            "plain.pth",
+            "plain.safetensors",
             (*NETWORK[:3], "--config.data.image_size=32"),
             ("it is for data.image_size=64", "allow='^/logits/"),
         ),
-        ("cut.pth", NETWORK, ("cut.pth is damaged",)),
+        ("cut.safetensors", NETWORK, ("cut.safetensors is damaged",)),
     ],
 )
 def test_what_does_not_fit_is_one_line(
@@ -96,7 +116,7 @@ def test_what_does_not_fit_is_one_line(
     command: Command,
 ) -> None:
     shutil.copytree(TORCH_FILES, tmp_path / "files")
-    (tmp_path / "files" / "cut.pth").write_bytes((TORCH_FILES / "plain.pth").read_bytes()[:20_000])
+    (tmp_path / "files" / "cut.safetensors").write_bytes((TORCH_FILES / "plain.safetensors").read_bytes()[:20_000])
     pretrained = f"--config.model.pretrained={tmp_path / 'files' / name}"
     arguments = ("--config", tiny_config, "--input", dataset, "--output", tmp_path / "run", pretrained)
     assert_one_line_error(command("train", *arguments, *options), *parts)

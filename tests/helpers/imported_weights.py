@@ -8,6 +8,7 @@ import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
+import safetensors.numpy
 
 from butterflyer_jax.config import Config, DataConfig, ModelConfig
 from butterflyer_jax.distributed import sharding
@@ -58,6 +59,22 @@ def assert_accounted_for(printed: str, sources: list[str]) -> None:
 
 TORCH_FILES = Path(__file__).parent.parent / "models" / "torch_files"
 TORCH_WIDTH = 1 / 64
+
+
+def write_timm_file(source: Path, target: Path) -> Path:
+    """Writes a file of torchvision's names anew with timm's: dense layers before the last are convolutions there."""
+    arrays = safetensors.numpy.load_file(source)
+    channels = max(len(x) for name, x in arrays.items() if name.startswith("features") and x.ndim)
+    for place, name in ((0, "pre_logits.fc1"), (3, "pre_logits.fc2"), (6, "head.fc")):
+        weight = arrays.pop(f"classifier.{place}.weight")
+        arrays[f"{name}.bias"] = arrays.pop(f"classifier.{place}.bias")
+        if place < 6:
+            inputs = channels if place == 0 else weight.shape[1]
+            side = round((weight.shape[1] / inputs) ** 0.5)
+            weight = weight.reshape(len(weight), inputs, side, side)
+        arrays[f"{name}.weight"] = weight
+    safetensors.numpy.save_file(arrays, target)
+    return target
 
 
 def write_keras_file(path: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -47,11 +49,68 @@ def test_another_number_of_species_is_allowed_by_default_and_can_be_forbidden() 
         check(weights, rows, "")
 
 
-def test_a_head_of_other_species_is_taken_only_where_it_names_the_same() -> None:
+def counted(species: str) -> Weights:
+    """Weights of these species whose logits tell them apart."""
+    weights = source({"/logits/kernel": (4, len(species)), "/logits/bias": (len(species),)}, species=tuple(species))
+    tensors = [
+        dataclasses.replace(x, value=x.value * np.arange(1, 1 + len(species), dtype=np.float32))
+        if x.target.startswith("/logits/")
+        else x
+        for x in weights.tensors
+    ]
+    return dataclasses.replace(weights, tensors=tuple(tensors))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "bias", "note"),
+    [
+        # More, fewer, as many, in another order.
+        ("abc", "abxcy", [1, 2, 2, 3, 2], "3 of 5 species kept; new: x, y"),
+        ("abcdefg", "gbacd", [7, 2, 1, 3, 4], "5 of 5 species kept; left out: e, f"),
+        ("abcde", "abcdx", [1, 2, 3, 4, 2.5], "4 of 5 species kept; new: x; left out: e"),
+        ("abcde", "edcba", [5, 4, 3, 2, 1], "5 of 5 species kept"),
+        (
+            "pqrst",
+            "pabcd",
+            [1, 1, 1, 1, 1],
+            "1 of 5 species kept; new: a, b, c and 1 more; left out: q, r, s and 1 more",
+        ),
+    ],
+)
+def test_rows_of_species_that_both_know_are_kept(theirs: str, ours: str, bias: list[float], note: str) -> None:
+    weights = counted(theirs)
+    values, rows = match(weights, OURS, DEFAULT, list(ours))
+    check(weights, rows, DEFAULT)
+    assert values["/logits/bias"].tolist() == bias
+    known = [float(theirs.find(name) + 1) for name in ours]
+    assert values["/logits/kernel"].tolist() == [known] * 4
+    assert summary(rows) == "3 taken, 2 grown"
+    assert sum(line.startswith("  grown") and line.endswith(note) for line in table(rows)) == 2
+    # Rows that start anew, or are left out, need permission like any other; another order does not.
+    _, rows = match(weights, OURS, "", list(ours))
+    assert any(row.refused for row in rows) == ("new" in note or "left out" in note)
+
+
+def test_species_may_be_called_otherwise_there() -> None:
+    weights = counted("abc")
+    values, _ = match(weights, OURS, DEFAULT, list("vwxyz"), {"a": "z", "c": "v"})
+    assert values["/logits/bias"].tolist() == [3, 2, 2, 2, 1]
+    for renamed, message in (
+        ({"k": "v"}, r"w\.h5 has no species k"),
+        ({"a": "k"}, "the data set has no species k"),
+        ({"a": "v", "b": "v"}, r"two species of w\.h5 would both be v"),
+    ):
+        with pytest.raises(UserError, match=message):
+            match(weights, OURS, DEFAULT, list("vwxyz"), renamed)
+    with pytest.raises(UserError, match="does not know its species"):
+        match(source(), OURS, DEFAULT, list("vwxyz"), {"a": "v"})
+
+
+def test_a_head_of_other_species_starts_anew() -> None:
     weights = source(species=("a", "b", "c", "d", "e"))
-    assert "/logits/bias" in match(weights, OURS, DEFAULT, ["a", "b", "c", "d", "e"])[0]
+    assert summary(match(weights, OURS, DEFAULT, ["a", "b", "c", "d", "e"])[1]) == "5 taken"
     assert "/logits/bias" in match(weights, OURS, DEFAULT)[0]
-    values, rows = match(weights, OURS, DEFAULT, ["a", "b", "c", "d", "x"])
+    values, rows = match(weights, OURS, DEFAULT, ["v", "w", "x", "y", "z"])
     assert "/logits/bias" not in values
     assert sum("of other species" in line for line in table(rows)) == 4
 

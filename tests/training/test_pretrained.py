@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -22,9 +23,11 @@ from butterflyer_jax.storage import download
 from butterflyer_jax.training import pretrained
 from butterflyer_jax.training import state as state_lib
 from tests.conftest import SPECIES
-from tests.helpers.imported_weights import TORCH_FILES, TORCH_WIDTH, write_keras_file
+from tests.helpers.hub_server import Hub, serving
+from tests.helpers.imported_weights import TORCH_FILES, TORCH_WIDTH, write_keras_file, write_timm_file
+from tests.storage.test_hub import point_client_at
 
-PLAIN = str(TORCH_FILES / "plain.pth")
+PLAIN = str(TORCH_FILES / "plain.safetensors")
 
 
 def config_of(source: object, **model: object) -> Config:
@@ -63,9 +66,9 @@ def test_mean_and_deviation_come_with_the_weights(tmp_path: Path) -> None:
     ("source", "message"),
     [
         ("/nowhere/w.pth", "no such file of weights: /nowhere/w.pth"),
-        (TORCH_FILES / "recorded.npz", r"recorded\.npz is no file of weights: its name must end with \.pth"),
+        (TORCH_FILES / "recorded.npz", r"recorded\.npz is no file of weights: its name must end with \.safetensors"),
         (TORCH_FILES, r"no run in .*torch_files: it has no config\.json"),
-        (TORCH_FILES / "normed.pth", "holds vgg11 with batch norm, the config says vgg11 without"),
+        (TORCH_FILES / "normed.safetensors", "holds vgg11 with batch norm, the config says vgg11 without"),
         ("http://127.0.0.1:9/model.onnx", r"model\.onnx is no file of weights"),
         ("http://127.0.0.1:9/model.pth", "cannot reach http://127.0.0.1:9/model.pth"),
     ],
@@ -78,7 +81,9 @@ def test_wrong_sources_are_one_line(source: object, message: str, tmp_path: Path
 def test_another_variant_is_told_with_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         pretrained.settle(config_of(PLAIN, variant="vgg16"), tmp_path / "run")
-    assert "plain.pth holds vgg11 without batch norm, the config says vgg16 without batch norm" in str(error.value)
+    assert "plain.safetensors holds vgg11 without batch norm, the config says vgg16 without batch norm" in str(
+        error.value
+    )
     assert "--config.model.variant=vgg11" in str(error.value)
 
 
@@ -90,9 +95,9 @@ def test_a_wrong_regex_is_one_line() -> None:
 def test_an_address_goes_through_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "cached_file", lambda url, folder: TORCH_FILES / url.rpartition("/")[2])
     for scheme in ("https://host", "gs://bucket/models"):
-        _, weights = pretrained.settle(config_of(f"{scheme}/plain.pth"), tmp_path / "run")
+        _, weights = pretrained.settle(config_of(f"{scheme}/plain.safetensors"), tmp_path / "run")
         assert weights is not None
-        assert weights.origin == f"{scheme}/plain.pth"
+        assert weights.origin == f"{scheme}/plain.safetensors"
 
 
 def create_state(config: Config) -> state_lib.TrainState:
@@ -172,3 +177,98 @@ def test_an_average_of_weights_begins_with_them(tmp_path: Path) -> None:
     jax.tree.map(np.testing.assert_array_equal, state.averaged, state.variables)
     [first, second] = (x.params["fc1"]["kernel"] for x in (state.averaged, state.variables))
     assert first.unsafe_buffer_pointer() != second.unsafe_buffer_pointer()
+
+
+@pytest.fixture
+def hub_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    weights = write_timm_file(TORCH_FILES / "plain.safetensors", tmp_path / "timm.safetensors").read_bytes()
+    about = {"architecture": "vgg11", "pretrained_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.2, 0.3]}}
+    files = {"timm/vgg11.tv_in1k/model.safetensors": weights, "me/net/best.safetensors": weights}
+    with serving(Hub(files | {"timm/vgg11.tv_in1k/config.json": json.dumps(about).encode()})) as running:
+        point_client_at(running.url, tmp_path / "hub", monkeypatch)
+        yield running
+
+
+@pytest.mark.parametrize(
+    "name", ["imagenet", "timm:vgg11", "timm:vgg11.tv_in1k", "torchvision:vgg11", "hf://timm/vgg11.tv_in1k"]
+)
+def test_weights_have_names(name: str, hub_server: Hub, tmp_path: Path) -> None:
+    config, weights = pretrained.settle(config_of(name), tmp_path / "run")
+    assert weights is not None
+    assert (config.model.mean, config.model.std) == ((0.4, 0.5, 0.6), (0.2, 0.2, 0.3))
+    assert weights.origin == "hf://timm/vgg11.tv_in1k/model.safetensors"
+    state = filled(config, weights)
+    kernel = {x.target: x.value for x in weights.tensors}["/fc1/kernel"]
+    np.testing.assert_array_equal(state.variables.params["fc1"]["kernel"], kernel)
+    kept, _ = pretrained.settle(config_of(name, pretrained_input="imagenet"), tmp_path / "run")
+    assert kept.model.mean == ModelConfig().mean
+
+
+def test_a_repository_may_hold_a_file_of_any_name(hub_server: Hub, tmp_path: Path) -> None:
+    config, weights = pretrained.settle(config_of("hf://me/net@v1/best.safetensors"), tmp_path / "run")
+    assert weights is not None
+    assert config.model.mean == ModelConfig().mean, "it has no config.json: those of torchvision"
+    with pytest.raises(UserError, match="no such file on the Hub: hf://me/net/model"):
+        pretrained.settle(config_of("hf://me/net"), tmp_path / "run")
+    hub_server.files["me/net/config.json"] = b'{"pretrained_cfg": {"mean": [1]}}'
+    with pytest.raises(UserError, match=r"config\.json of hf://me/net/best\.safetensors is damaged: it is not of"):
+        pretrained.settle(config_of("hf://me/net/best.safetensors"), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("timm:resnet50", "timm:resnet50 names no VGG of timm: write timm: and vgg11, vgg11_bn, vgg13"),
+        ("torchvision:vgg16_bn.tv_in1k", "names no VGG of torchvision: write torchvision: and vgg11, vgg11_bn"),
+        ("timm:vgg16_bn", "holds vgg16 with batch norm, the config says vgg11 without"),
+        ("hf://me", "is no address of the Hub"),
+        ("imagenett", "no such file of weights: .*imagenett; by name there are imagenet, timm:NAME, torchvision:NAME"),
+    ],
+)
+def test_wrong_names_are_one_line_before_anything_is_fetched(
+    name: str, message: str, hub_server: Hub, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        pretrained.settle(config_of(name), tmp_path / "run")
+    assert not hub_server.downloads
+
+
+def test_another_width_is_said_with_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"8 channels, the config's have 128; set .*width_multiplier=0\.015625, or"):
+        pretrained.settle(config_of(PLAIN, width_multiplier=0.25), tmp_path / "run")
+
+
+def test_a_grown_run_answers_as_before_for_the_species_it_knew(trained_run: Path, tmp_path: Path) -> None:
+    old = runs.read(trained_run)
+    model, expected, *_ = runs.load_model(old)
+    fields = dataclasses.replace(old.config.model, pretrained=str(trained_run))
+    config, weights = pretrained.settle(dataclasses.replace(old.config, model=fields), tmp_path / "run")
+    assert weights is not None
+    more = ("Azure", SPECIES[0], SPECIES[2], "Zebra", SPECIES[1])
+    state = state_lib.create_state(create_model(config.model, 5), optax.sgd(0.1), config, sharding.make_mesh(1))
+    values = pretrained.match(weights, state.variables, config.model, more)
+    new = pretrained.insert(state, values).variables
+    images = jax.random.uniform(jax.random.key(0), (4, 32, 32, 3))
+    before = model.apply(expected.collections(), images, train=False)
+    after = create_model(config.model, len(more)).apply(new.collections(), images, train=False)
+    np.testing.assert_allclose(after[:, [1, 4, 2]], before, rtol=1e-5)
+
+
+def test_a_table_says_what_a_species_was_called(tmp_path: Path) -> None:
+    table = tmp_path / "names.csv"
+    table.write_text("source,species\nBlue,Blue Stripe\n", encoding="utf-8-sig")
+    assert pretrained.read_renamed(table) == {"Blue": "Blue Stripe"}
+    for text, message in (
+        ("a,b\n1,2\n", "columns source,species"),
+        ("source,species\nBlue\n", "columns source,species"),
+        ("source,species\na,b\na,c\n", "twice"),
+        ("", "columns source,species"),
+    ):
+        table.write_text(text)
+        with pytest.raises(UserError, match=message):
+            pretrained.read_renamed(table)
+    table.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="no table in UTF-8"):
+        pretrained.read_renamed(table)
+    with pytest.raises(UserError, match="no such file"):
+        pretrained.read_renamed(tmp_path / "gone.csv")

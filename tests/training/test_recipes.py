@@ -13,6 +13,7 @@ import pytest
 from butterflyer_jax import load_config
 from butterflyer_jax.config import Config, OptimConfig
 from butterflyer_jax.distributed import sharding
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.training import state as state_lib
 from tests.conftest import ROOT
 from tests.helpers import trainings
@@ -50,6 +51,20 @@ def changed(before: Any, after: Any) -> set[str]:
             if not all(map(np.array_equal, jax.tree.leaves(one[name]), jax.tree.leaves(other[name])))
         }
     return names
+
+
+@pytest.mark.parametrize(
+    ("freeze", "fault"), [("^/conv", "matches no layer: nothing would be frozen"), ("/", "freezes all layers: none would be trained")]
+)
+def test_a_freeze_of_nothing_or_everything_is_refused(freeze: str, fault: str) -> None:
+    with pytest.raises(UserError) as error:
+        trainings.program_on(optimised(freeze=freeze))
+    assert f"optim.freeze = {freeze!r} {fault}. The layers are block1_bn1, block1_conv1" in str(error.value)
+
+
+def test_a_freeze_without_weights_to_start_from_is_refused() -> None:
+    with pytest.raises(UserError, match=r"optim\.freeze = '\^/block1_' needs model\.pretrained"):
+        optimised(freeze="^/block1_").validate()
 
 
 def test_frozen_layers_stay_and_their_statistics() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.models.weights import translate
 from butterflyer_jax.models.weights.keras_file import read_keras
-from butterflyer_jax.models.weights.torch_file import read_pth, read_safetensors
+from butterflyer_jax.models.weights.torch_file import read_facts, read_pth, read_safetensors
 from butterflyer_jax.models.weights.translate import Weights
 
-TORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
+TORCH_SUFFIXES = (".safetensors", ".pth", ".pt")
 KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 SUFFIXES = (*TORCH_SUFFIXES, *KERAS_SUFFIXES)
 
@@ -19,9 +21,10 @@ def read(path: Path, origin: str, colours: str = "auto") -> Weights:
     """Returns the weights in a file, in our terms.
 
     Args:
-      path: of a local file.
+      path: a local file.
       origin: where it came from, for messages.
-      colours: that it was trained on, "caffe", "imagenet" or "config"; "auto" takes what its framework's VGG has.
+      colours: that it was trained on, "caffe", "imagenet" or "config"; "auto" takes what an export of this package
+        says, else what its framework's VGG has.
 
     Raises:
       UserError: the suffix is unknown, the file is damaged, or it holds no VGG.
@@ -34,10 +37,21 @@ def read(path: Path, origin: str, colours: str = "auto") -> Weights:
         if suffix in KERAS_SUFFIXES:
             arrays, epsilon = read_keras(path)
             return translate.from_keras(arrays, origin, "caffe" if auto else colours, epsilon)
-        arrays = read_safetensors(path) if suffix == ".safetensors" else read_pth(path)
-        return translate.from_torch(arrays, origin, "imagenet" if auto else colours)
+        arrays = read_safetensors(path) if suffix == ".safetensors" else read_pth(path, origin)
+        facts = read_facts(path) if suffix == ".safetensors" else {}
+        weights = translate.from_torch(arrays, origin, "imagenet" if auto else colours)
+        return _with_facts(weights, facts, auto)
     except (UserError, MemoryError, PermissionError):
         raise
     except Exception as error:
         # Whatever a library says of bytes that are not what the suffix promises.
-        raise UserError(f"{origin} is damaged, or no {suffix} file: {error or type(error).__name__}") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{origin} is damaged, or no {suffix} file: {reason}") from error
+
+
+def _with_facts(weights: Weights, facts: dict[str, Any], auto: bool) -> Weights:
+    """Adds what an export of this package says of itself: its species, and unless the caller knows better its input."""
+    if not facts:
+        return weights
+    weights = dataclasses.replace(weights, species=tuple(facts["species"]))
+    return dataclasses.replace(weights, mean=tuple(facts["mean"]), std=tuple(facts["std"])) if auto else weights

@@ -26,7 +26,13 @@ COLOURS: dict[str, tuple[Colour, Colour]] = {
 }
 # Of Flax's batch normalisation, and PyTorch's.
 EPSILON = 1e-5
-DENSE_NAMES = {0: (), 1: ("logits",), 3: ("fc1", "fc2", "logits")}
+DENSE_NAMES = {0: (), 1: ("logits",), 2: ("fc1", "fc2"), 3: ("fc1", "fc2", "logits")}
+# timm's head, by the numbers that torchvision gives the same layers.
+TIMM_HEAD = {"pre_logits.fc1": 0, "pre_logits.fc2": 3, "head.fc": 6}
+_TORCH_NAME = re.compile(
+    r"(?:(?P<part>features|classifier)(?:\.(?P<number>\d+))?|(?P<head>pre_logits\.fc[12]|head\.fc))"
+    r"\.(?P<tensor>weight|bias|running_mean|running_var)"
+)
 
 
 @dataclass(frozen=True)
@@ -85,11 +91,11 @@ class _Layer:
 
 
 def from_torch(arrays: Mapping[str, np.ndarray], origin: str, colours: str = "imagenet") -> Weights:
-    """Returns the weights of torchvision's VGG.
+    """Returns the weights of a VGG of torchvision or timm.
 
     Args:
-      arrays: by the names of a state_dict: `features.0.weight`, `classifier.6.bias`.
-      origin: for messages.
+      arrays: by the names of a state_dict: `features.0.weight`, and `classifier.6.bias` or `head.fc.bias`.
+      origin: where they came from, for messages.
       colours: a key of `COLOURS`, or "config".
 
     Raises:
@@ -98,18 +104,24 @@ def from_torch(arrays: Mapping[str, np.ndarray], origin: str, colours: str = "im
     groups: dict[tuple[str, int], dict[str, str]] = {}
     rest = []
     for name, array in arrays.items():
-        match = re.fullmatch(r"(features|classifier)(?:\.(\d+))?\.(weight|bias|running_mean|running_var)", name)
+        match = _TORCH_NAME.fullmatch(name)
         if match:
-            groups.setdefault((match[1], int(match[2] or 0)), {})[match[3]] = name
+            place = TIMM_HEAD[match["head"]] if match["head"] else int(match["number"] or 0)
+            groups.setdefault((match["part"] or "classifier", place), {})[match["tensor"]] = name
         else:
             counter = "a counter of batches" if name.endswith("num_batches_tracked") else ""
             rest.append(Tensor(name, array.shape, idle=counter))
     layers = []
     channels = 0
     # Features before the classifier, each by number.
-    for _, names in sorted(groups.items(), key=lambda item: (item[0][0] == "classifier", item[0][1])):
+    for (part, _), names in sorted(groups.items(), key=lambda item: (item[0][0] == "classifier", item[0][1])):
         weight = arrays[names["weight"]] if "weight" in names else np.zeros(())
-        if weight.ndim == 4:
+        if weight.ndim == 4 and part == "classifier":
+            # timm's dense layers are convolutions over whole maps.
+            layer = _Layer("dense")
+            kernel = weight.transpose(2, 3, 1, 0).reshape(-1, len(weight))
+            layer.add("kernel", names["weight"], weight, kernel, "OIHW to HWIO, flattened")
+        elif weight.ndim == 4:
             layer = _Layer("conv")
             layer.add("kernel", names["weight"], weight, weight.transpose(2, 3, 1, 0), "OIHW to HWIO")
             channels = len(weight)
@@ -119,8 +131,8 @@ def from_torch(arrays: Mapping[str, np.ndarray], origin: str, colours: str = "im
             channels = len(weight)
         elif weight.ndim == 1 and {"running_mean", "running_var"} <= set(names):
             layer = _Layer("norm")
-            for part, theirs in {"scale": "weight", "mean": "running_mean", "var": "running_var"}.items():
-                layer.add(part, names[theirs], arrays[names[theirs]])
+            for ours, theirs in {"scale": "weight", "mean": "running_mean", "var": "running_var"}.items():
+                layer.add(ours, names[theirs], arrays[names[theirs]])
         else:
             rest += [Tensor(name, arrays[name].shape) for name in names.values()]
             continue
