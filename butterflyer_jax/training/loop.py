@@ -15,6 +15,7 @@ from butterflyer_jax.distributed import sharding
 from butterflyer_jax.evaluation.eval_step import evaluate_batches
 from butterflyer_jax.tracking import Tracker
 from butterflyer_jax.training import nonfinite
+from butterflyer_jax.training.duration import DurationCheck
 from butterflyer_jax.training.preemption import Preemption
 from butterflyer_jax.training.session import RunSession
 from butterflyer_jax.training.state import TrainState, checkpoint_trees, with_rate_scale
@@ -69,7 +70,7 @@ def fit(
     state, early_stopping = session.state, session.early_stopping
     start_step, total_steps = session.start_step, session.total_steps
     log = StepLog(data, total_steps, session.setup.schedule, tracker, display, config, session.cost_at)
-    profile = session.profile_window()
+    profile, duration = session.profile_window(), DurationCheck(session)
     # Virtual CPU devices deadlock when steps are queued.
     step_by_step = sharding.on_cpu(mesh) and mesh.size > 1
     # The metrics of a step come when the next has started: its batch is kept till then.
@@ -112,7 +113,9 @@ def fit(
             waited = time.perf_counter() - waiting_since
 
             recent.append((step + 1, batch))
+            duration.before_step(step, state)
             state, metrics = session.step_at(step)(state, batch)
+            duration.after_step(step, state)
             log.add(step + 1, metrics, waited)
             if step_by_step:
                 jax.block_until_ready(state)

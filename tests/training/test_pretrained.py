@@ -240,7 +240,7 @@ def test_another_width_is_said_with_what_to_set(tmp_path: Path) -> None:
 
 def test_a_grown_run_answers_as_before_for_the_species_it_knew(trained_run: Path, tmp_path: Path) -> None:
     old = runs.read(trained_run)
-    model, expected, *_ = runs.load_model(old)
+    loaded = runs.load_model(old)
     fields = dataclasses.replace(old.config.model, pretrained=str(trained_run))
     config, weights = pretrained.settle(dataclasses.replace(old.config, model=fields), tmp_path / "run")
     assert weights is not None
@@ -249,7 +249,7 @@ def test_a_grown_run_answers_as_before_for_the_species_it_knew(trained_run: Path
     values = pretrained.match(weights, state.variables, config.model, more)
     new = pretrained.insert(state, values).variables
     images = jax.random.uniform(jax.random.key(0), (4, 32, 32, 3))
-    before = model.apply(expected.collections(), images, train=False)
+    before = loaded.model.apply(loaded.variables.collections(), images, train=False)
     after = create_model(config.model, len(more)).apply(new.collections(), images, train=False)
     np.testing.assert_allclose(after[:, [1, 4, 2]], before, rtol=1e-5)
 

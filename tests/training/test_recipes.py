@@ -54,11 +54,12 @@ def changed(before: Any, after: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("freeze", "fault"), [("^/conv", "matches no layer: nothing would be frozen"), ("/", "freezes all layers: none would be trained")]
+    ("freeze", "fault"),
+    [("^/conv", "matches no layer: nothing would be frozen"), ("/", "freezes all layers: none would be trained")],
 )
 def test_a_freeze_of_nothing_or_everything_is_refused(freeze: str, fault: str) -> None:
     with pytest.raises(UserError) as error:
-        trainings.program_on(optimised(freeze=freeze))
+        trainings.setup_on(optimised(freeze=freeze))
     assert f"optim.freeze = {freeze!r} {fault}. The layers are block1_bn1, block1_conv1" in str(error.value)
 
 
