@@ -136,21 +136,6 @@ class ArgumentParser(argparse.ArgumentParser):
         raise UserError(f"{message} (see --help)")
 
 
-def require_packages(extra: str, packages: Sequence[str]) -> None:
-    """Checks that the packages of an extra are installed, without importing them.
-
-    Args:
-      extra: the extra of `butterflyer-jax` that installs them, such as "app".
-      packages: names as imported, such as "yaml".
-
-    Raises:
-      UserError: some are missing.
-    """
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"missing packages: {', '.join(missing)}; uv pip install 'butterflyer-jax[{extra}]'")
-
-
 def config_help() -> str:
     """Returns a table of every config field with its default and documentation, for `--help`."""
     rows = describe()

@@ -1,6 +1,6 @@
 """Evaluates a run's best checkpoint on a split; every photograph counts once.
 
-    python -m butterflyer_jax.evaluate --run DIR [--split test] [--slices FILE.csv --by camera season]
+    butterflyer evaluate --run DIR [--split test] [--slices FILE.csv --by camera season]
 
 With --slices every number is also given by the values of columns of a CSV that names photographs in a column filename
 or photo_id, as a label file does.
@@ -27,18 +27,23 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def main(argv: Sequence[str]) -> None:
-    """The command."""
-    from butterflyer_jax.data.ingest.split import SPLITS
-    from butterflyer_jax.evaluation.evaluate import evaluate
-
-    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.evaluate", description=__doc__)
+def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = cli.ArgumentParser(prog="butterflyer evaluate", description=__doc__)
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
     parser.add_argument("--split", default="test", choices=SPLITS, help="which photographs (default: test)")
     parser.add_argument("--input", metavar="DIR", help="built data set, if not the one that the run was trained on")
     parser.add_argument("--slices", metavar="FILE.csv", help="what else is known of the photographs, local or gs://")
     parser.add_argument("--by", nargs="+", default=(), metavar="COLUMN", help="of it, to give the numbers by")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    from butterflyer_jax.data.ingest.split import SPLITS
+    from butterflyer_jax.evaluation.evaluate import evaluate
+
+    args = parser().parse_args(argv)
     metrics = evaluate(args.run, args.split, args.input, args.slices, args.by)
     print(
         f"{metrics['split']}: top1 {metrics['top1']:.1%}  top5 {metrics['top5']:.1%}  "

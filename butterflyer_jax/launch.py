@@ -1,6 +1,6 @@
 """Command that trains in the cloud: a custom job of Vertex AI on one machine with GPUs or several.
 
-    python -m butterflyer_jax.launch --config configs/vgg16.py --input gs://BUCKET/data --output gs://BUCKET/run \\
+    butterflyer launch --config configs/vgg16.py --input gs://BUCKET/data --output gs://BUCKET/run \\
       --image REGION-docker.pkg.dev/PROJECT/butterflyer/train [--gpu 8] [--hosts 4] [--spot] [--dry-run]
 
 The job is followed until it ends; Ctrl-C leaves it running. --dry-run prints the job as JSON, and to stderr the same as
@@ -89,10 +89,10 @@ def follow(client: Vertex, name: str, job: Job | None = None) -> None:
         raise UserError(f"the job ended as {state.removeprefix('JOB_STATE_').lower()}")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(
-        prog="python -m butterflyer_jax.launch",
+        prog="butterflyer launch",
         description=__doc__,
         epilog=f"{machines.table()}\n\n{cli.config_help()}",
     )
@@ -164,7 +164,7 @@ def main(argv: Sequence[str]) -> None:
     _refuse_unused(args)
     if args.on != "vertex":
         job = _job(args, rest, "")
-        command = f"python -m butterflyer_jax.launch {shlex.join(argv)}"
+        command = f"butterflyer launch {shlex.join(argv)}"
         print((render.jobset if args.on == "kubernetes" else render.sbatch)(job, command, SCRIPTS[args.on]), end="")
         return
     machines.check_region(args.region)

@@ -1,7 +1,7 @@
 """Names the species on photographs: a line of JSON, or of CSV, an image.
 
-    python -m butterflyer_jax.predict --run DIR IMAGE… [--format csv] [--top 3] [--flip] [--gradcam FOLDER]
-    ls photos/*.jpg | python -m butterflyer_jax.predict --run DIR -
+    butterflyer predict --run DIR IMAGE… [--format csv] [--top 3] [--flip] [--gradcam FOLDER]
+    ls photos/*.jpg | butterflyer predict --run DIR -
 
 An IMAGE is a picture file, a folder, a pattern ('photos/**/*.jpg'), a zip, a URL, or - for names on stdin.
 A line holds image, species, probability, none_of_these (whether the probability is below the threshold that was chosen
@@ -28,16 +28,21 @@ from butterflyer_jax.inference.predictor import Predictor
 from butterflyer_jax.inference.ranking import TOP
 
 
-def main(argv: Sequence[str]) -> None:
-    """The command."""
-    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.predict", description=__doc__)
+def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = cli.ArgumentParser(prog="butterflyer predict", description=__doc__)
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, 'pattern', zip, URL, or - for stdin")
     parser.add_argument("--format", default="json", choices=("json", "csv"), help="of the lines (default: json)")
     parser.add_argument("--top", type=int, default=TOP, metavar="N", help="species ranked a line (default: 5)")
     parser.add_argument("--flip", action="store_true", help="mean of the answers to a picture and its mirror image")
     parser.add_argument("--gradcam", metavar="FOLDER", help="write pictures of what spoke for the species there")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    args = parser().parse_args(argv)
     if args.top < 1:
         raise UserError("--top must be 1 at least")
     pictures = HeatPictures(args.gradcam) if args.gradcam else None

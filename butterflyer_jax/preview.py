@@ -1,7 +1,7 @@
 """How fast batches come, stage by stage, and what the network sees of them.
 
-python -m butterflyer_jax.preview --input SRC --benchmark
-python -m butterflyer_jax.preview --input SRC --grid batch.png --config FILE [--config.FIELD=VALUE …]
+butterflyer preview --input SRC --benchmark
+butterflyer preview --input SRC --grid batch.png --config FILE [--config.FIELD=VALUE …]
 """
 
 from __future__ import annotations
@@ -128,9 +128,9 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
     return len(names)
 
 
-def main(argv: Sequence[str]) -> None:
-    """The command."""
-    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.preview", description=__doc__, epilog=cli.config_help())
+def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = cli.ArgumentParser(prog="butterflyer preview", description=__doc__, epilog=cli.config_help())
     parser.add_argument("--input", required=True, metavar="SRC", help="raw zip or built data set, local or gs://")
     parser.add_argument("--config", metavar="FILE", help="config file (default: the defaults of all fields)")
     parser.add_argument("--benchmark", action="store_true", help="print images a second, stage by stage")
@@ -138,7 +138,12 @@ def main(argv: Sequence[str]) -> None:
         "--batches", type=int, default=50, metavar="N", help="batches timed of each stage (default: 50)"
     )
     parser.add_argument("--grid", metavar="FILE", help="write a picture of an augmented batch, .png or .jpg")
-    args, rest = parser.parse_known_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    args, rest = parser().parse_known_args(argv)
     if not (args.benchmark or args.grid):
         raise UserError("nothing to do: give --benchmark, --grid FILE, or both (see --help)")
     if args.batches < 1:

@@ -1,7 +1,7 @@
 """Command that trains a config with many values of some fields, on Optuna, and writes one table.
 
-    python -m butterflyer_jax.sweep --config FILE --input SRC --output DIR [--config.FIELD=VALUE …]
-    python -m butterflyer_jax.sweep --config FILE --input SRC --output DIR --wandb_file sweep.yaml
+    butterflyer sweep --config FILE --input SRC --output DIR [--config.FIELD=VALUE …]
+    butterflyer sweep --config FILE --input SRC --output DIR --wandb_file sweep.yaml
 
 The config file defines, beside get_config(), a function get_sweep() that returns a
 butterflyer_jax.config.search.Sweep. Each trial is a run of its own, DIR/trial_000 and so on; the table is
@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from butterflyer_jax import cli
+from butterflyer_jax import cli, extras
 from butterflyer_jax.config import Config, flatten
 from butterflyer_jax.config.search import Sweep, Uniform, scalar
 from butterflyer_jax.console import say
@@ -263,15 +263,21 @@ def _shown(values: dict[str, Any]) -> str:
     )
 
 
-def main(argv: Sequence[str]) -> None:
-    """Runs the command."""
-    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.sweep", description=__doc__, epilog=cli.config_help())
+def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = cli.ArgumentParser(prog="butterflyer sweep", description=__doc__, epilog=cli.config_help())
     parser.add_argument("--config", required=True, metavar="FILE", help="config file that defines get_sweep()")
     parser.add_argument("--input", required=True, metavar="SRC", help="raw zip, built data set, or fake")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the trials; made, or resumed")
     parser.add_argument("--retry_failed", action="store_true", help="train again the trials that failed")
     parser.add_argument("--wandb_file", metavar="FILE", help="only write the sweep for `wandb sweep FILE`")
-    args, rest = parser.parse_known_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the command."""
+    args, rest = parser().parse_known_args(argv)
+    extras.require("sweep", "optuna", purpose="a sweep")
     overrides = cli.split_overrides(rest)
     config = cli.load_config(args.config, overrides)
     sweep = load_sweep(args.config, config)

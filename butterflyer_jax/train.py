@@ -1,6 +1,6 @@
 """Trains a species classifier.
 
-    python -m butterflyer_jax.train --config configs/demo.py --input SRC --output DIR [--config.FIELD=VALUE …]
+    butterflyer train --config demo --input SRC --output DIR [--config.FIELD=VALUE …]
 
 The same command on the same --output goes on where the run stopped, and ends with the same weights.
 """
@@ -124,7 +124,7 @@ def _finish(session: RunSession) -> None:
     if jax.process_count() > 1:
         # Each process holds a part of the checkpoint, and none is alone to write. Evaluation calibrates it.
         if chosen != "none":
-            say(f"export: none, of several processes; python -m butterflyer_jax.export --run {run.folder} makes one")
+            say(f"export: none, of several processes; butterflyer export --run {run.folder} makes one")
         return
     # Loaded once, for both.
     loaded = runs.load_model(run)
@@ -152,10 +152,10 @@ def _exported_step(card: Any) -> int | None:
         return None
 
 
-def main(argv: Sequence[str]) -> None:
-    """The command."""
-    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.train", description=__doc__, epilog=cli.config_help())
-    parser.add_argument("--config", required=True, metavar="FILE", help="config file, such as configs/vgg16.py")
+def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = cli.ArgumentParser(prog="butterflyer train", description=__doc__, epilog=cli.config_help())
+    parser.add_argument("--config", required=True, metavar="CONFIG", help="name, such as cpu, or file, such as my_config.py")
     parser.add_argument(
         "--input", required=True, metavar="SRC", help="raw zip, built data set, or fake; local or gs://"
     )
@@ -179,7 +179,12 @@ def main(argv: Sequence[str]) -> None:
         help="train on with a changed learning rate, augmentation and so on",
     )
     parser.add_argument("--extend", action="store_true", help="train the run for more epochs than it was made for")
-    args, rest = parser.parse_known_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    args, rest = parser().parse_known_args(argv)
     config = cli.load_config(args.config, cli.split_overrides(rest))
     place = processes.from_flags(args.coordinator, args.num_processes, args.process_id)
     secret.resolve(os.environ)
@@ -202,7 +207,7 @@ def main(argv: Sequence[str]) -> None:
         print(f"next: the same command resumes from step {run.steps}")
         sys.exit(EXIT_CODES[run.stopped])
     if run.num_test_images:
-        print(f"next: python -m butterflyer_jax.evaluate --run {shlex.quote(run.folder)}")
+        print(f"next: butterflyer evaluate --run {shlex.quote(run.folder)}")
 
 
 def _check(config: Config, args: argparse.Namespace) -> None:

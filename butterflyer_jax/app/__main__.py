@@ -1,7 +1,7 @@
 """The application: a page that names the butterfly on a photograph, shows facts about it, and answers questions.
 
-    python -m butterflyer_jax.app --run runs/first
-    python -m butterflyer_jax.app --model runs/first/export/model.onnx --port 8000
+    butterflyer app --run runs/first
+    butterflyer app --model runs/first/export/model.onnx --port 8000
 
 It listens on this machine alone. With another --host, or behind a proxy, it asks for a password: the content of
 $BUTTERFLYER_APP_PASSWORD, or of the file in $BUTTERFLYER_APP_PASSWORD_FILE. A browser asks for it with any user name; a
@@ -22,7 +22,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from butterflyer_jax import cli
+from butterflyer_jax import cli, extras
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.cloud import secret
 from butterflyer_jax.console import say
@@ -40,8 +40,8 @@ PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "limi
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
-    args = _parser().parse_args(argv)
-    cli.require_packages("app", PACKAGES)
+    args = parser().parse_args(argv)
+    extras.require("app", *PACKAGES, purpose="the application")
     if not 0 <= args.port < 65536:
         raise UserError("--port must be 0 to 65535")
     password = read_password(os.environ)
@@ -81,9 +81,9 @@ def main(argv: Sequence[str]) -> None:
     _serve(create_service(parts), args.host, args.port, args.proxy, settings)
 
 
-def _parser() -> cli.ArgumentParser:
+def parser() -> cli.ArgumentParser:
     limits = Settings()
-    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.app", description=__doc__)
+    parser = cli.ArgumentParser(prog="butterflyer app", description=__doc__)
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--run", metavar="DIR", help="run folder, made by butterflyer_jax.train, local or gs://")
     model.add_argument("--model", metavar="EXPORT", help="what butterflyer_jax.export wrote (no heat maps)")

@@ -1,6 +1,6 @@
 """What visitors say of the names they were given, in one SQLite file; exported as labels for the builder.
 
-    python -m butterflyer_jax.app.feedback --file feedback.sqlite --to labels.csv [--photographs FOLDER]
+    butterflyer app.feedback --file feedback.sqlite --to labels.csv [--photographs FOLDER]
 
 The CSV has the columns filename and label, as the builder takes them in a zip. A picture is known by the SHA-256 of its
 file; of one that was spoken of several times the newest word counts. With --photographs, a folder, filename is the
@@ -184,13 +184,18 @@ def _places(folder: Path, wanted: set[str]) -> dict[str, str]:
     return found
 
 
-def main(argv: Sequence[str]) -> None:
-    """The command."""
-    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.app.feedback", description=__doc__)
+def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = cli.ArgumentParser(prog="butterflyer app.feedback", description=__doc__)
     parser.add_argument("--file", required=True, help="that the application keeps feedback in")
     parser.add_argument("--to", required=True, metavar="CSV", help="labels for the builder")
     parser.add_argument("--photographs", metavar="FOLDER", help="where the pictures are, to name them by their places")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    args = parser().parse_args(argv)
     written, left_out = export(args.file, args.to, args.photographs)
     say(f"{args.to}: {written} labels" + (f"; {left_out} pictures are not in {args.photographs}" if left_out else ""))
 

@@ -1,6 +1,6 @@
 """Builds a raw zip into sharded TFRecords: into a folder of yours, or once into the cache that training uses.
 
-    python -m butterflyer_jax.data.build --input ZIP --output DIR [--config FILE --config.build.FIELD=VALUE …]
+    butterflyer build --input ZIP --output DIR [--config FILE --config.build.FIELD=VALUE …]
 
 The same as `tfds build`, in one command that a container can start; both may be local or gs://.
 """
@@ -89,13 +89,18 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.
     return build(raw_zip, data_dir, config)
 
 
-def main(argv: Sequence[str]) -> None:
-    """The command."""
-    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.data.build", description=__doc__)
+def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = cli.ArgumentParser(prog="butterflyer build", description=__doc__)
     parser.add_argument("--input", required=True, metavar="ZIP", help="raw zip, local or gs://")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the records, local or gs://")
     parser.add_argument("--config", metavar="FILE", help="config file; its section build is read (default: defaults)")
-    args, rest = parser.parse_known_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    args, rest = parser().parse_known_args(argv)
     config = cli.load_config(args.config, cli.split_overrides(rest))
     print(build(args.input, args.output, config.build))
 

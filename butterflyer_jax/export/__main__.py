@@ -1,6 +1,6 @@
 """Writes a run's best checkpoint for another runtime, and compares what that answers.
 
-    python -m butterflyer_jax.export --run DIR --format keras|savedmodel|onnx|stablehlo|safetensors [--to PATH]
+    butterflyer export --run DIR --format keras|savedmodel|onnx|stablehlo|safetensors [--to PATH]
 
 Beside the model lie its species, one a line, and a card as JSON and Markdown, with the code that reads it.
 """
@@ -14,16 +14,21 @@ from butterflyer_jax import cli
 from butterflyer_jax.export.exporter import FORMATS, export
 
 
-def main(argv: Sequence[str]) -> None:
-    """The command."""
-    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.export", description=__doc__)
+def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = cli.ArgumentParser(prog="butterflyer export", description=__doc__)
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
     parser.add_argument("--format", default="keras", choices=FORMATS, help="default: keras")
     parser.add_argument("--to", metavar="PATH", help="file or folder, local or gs:// (default: export/ of the run)")
     parser.add_argument(
         "--python", default=sys.executable, metavar="FILE", help="interpreter with the runtime that reads it back"
     )
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    args = parser().parse_args(argv)
     written = export(args.run, args.format, args.to, args.python)
     print(f"wrote {written.summary}")
 

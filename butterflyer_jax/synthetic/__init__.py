@@ -1,6 +1,6 @@
 """Drawn photographs of invented butterflies: a data set to try the whole pipeline on, made in seconds.
 
-    python -m butterflyer_jax.synthetic --output butterflies.zip
+    butterflyer synthetic --output butterflies.zip
 
 The species share their colours and differ in wing outline and pattern, so a classifier has to learn shapes.
 """

@@ -11,16 +11,21 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.synthetic import SPECIES, write_contact_sheet, write_zip
 
 
-def main(argv: Sequence[str]) -> None:
-    """The command."""
-    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.synthetic", description=__doc__)
+def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = cli.ArgumentParser(prog="butterflyer synthetic", description=__doc__)
     parser.add_argument("--output", required=True, type=Path, metavar="ZIP", help="the zip to write")
     parser.add_argument("--photos_per_species", type=int, default=80, metavar="N", help="default: %(default)s")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="another seed, other photographs; default: %(default)s"
     )
     parser.add_argument("--contact_sheet", type=Path, metavar="PICTURE", help="also write an overview, .png or .jpg")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    args = parser().parse_args(argv)
     start = time.perf_counter()
     try:
         if args.contact_sheet:

@@ -1,6 +1,6 @@
 """Checks species files of the knowledge base, and prints their problems or how much they hold.
 
-    python -m butterflyer_jax.app.knowledge [FOLDER]
+    butterflyer app.knowledge [FOLDER]
 
 A species file is named such as Danaus_plexippus.yaml; those in butterflyer_jax/app/knowledge/species are examples.
 """
@@ -10,15 +10,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from butterflyer_jax import cli
+from butterflyer_jax import cli, extras
+
+
+def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = cli.ArgumentParser(prog="butterflyer app.knowledge", description=__doc__)
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="species files to check (default: ours)")
+    return parser
 
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
-    parser = cli.ArgumentParser(prog="python -m butterflyer_jax.app.knowledge", description=__doc__)
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="species files to check (default: ours)")
-    args = parser.parse_args(argv)
-    cli.require_packages("app", ("pydantic", "yaml"))
+    args = parser().parse_args(argv)
+    extras.require("app", "pydantic", "yaml", purpose="the knowledge base")
 
     from butterflyer_jax.app.knowledge.base import load
     from butterflyer_jax.app.knowledge.schema import SPECIES_FOLDER, problems

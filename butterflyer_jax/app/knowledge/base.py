@@ -165,7 +165,7 @@ def _read(folder: str | os.PathLike[str]) -> Knowledge:
     documents = schema.read(folder, TOPICS_FILE)
     if documents.problems or documents.topics is None:
         first, *more = documents.problems
-        rest = f" ({len(more)} more: python -m butterflyer_jax.app.knowledge {os.fspath(folder)})" if more else ""
+        rest = f" ({len(more)} more: butterflyer app.knowledge {os.fspath(folder)})" if more else ""
         raise UserError(f"species files in {os.fspath(folder)}: {first}{rest}")
     sources = documents.topics.sources
     topics = (Topic(topic.title, topic.text, _sources(topic.sources, sources)) for topic in documents.topics.topics)

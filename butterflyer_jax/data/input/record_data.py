@@ -1,7 +1,4 @@
-"""From a built data set to batches of uint8 numpy arrays, the same for the same (seed, epoch, batch).
-
-python -m butterflyer_jax.data.input.record_data --input DIR --benchmark
-"""
+"""From a built data set to batches of uint8 numpy arrays, the same for the same (seed, epoch, batch)."""
 
 from __future__ import annotations
 
