@@ -21,7 +21,7 @@ RUN --mount=type=cache,target=/var/cache/uv \
     if [ "${ACCELERATOR}" != cpu ]; then set -- --extra "${ACCELERATOR}"; fi \
  && python -m uv pip install --python /opt/butterflyer/bin/python --require-hashes \
       --constraint requirements.lock --constraint scripts/cuda.lock --requirement pyproject.toml \
-      --extra vertex --extra wandb --extra export --extra app "$@"
+      --extra train --extra cloud --extra wandb --extra export --extra app "$@"
 
 FROM python:${PYTHON}-slim-bookworm AS base
 RUN useradd --uid 10001 --create-home butterflyer \

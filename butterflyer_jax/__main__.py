@@ -6,7 +6,6 @@ Each subcommand is a module with `parser()` and `main(argv)`, and runs as `pytho
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Sequence
 
 from butterflyer_jax import cli
@@ -52,7 +51,7 @@ def _run(argv: Sequence[str]) -> None:
 
 def load(name: str) -> cli.Command:
     """Imports the module of a subcommand."""
-    module: cli.Command = importlib.import_module(f"butterflyer_jax.{COMMANDS[name][0]}")  # type: ignore[assignment]
+    module: cli.Command = importlib.import_module(f"butterflyer_jax.{COMMANDS[name][0]}")
     return module
 
 
@@ -75,4 +74,4 @@ def usage() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

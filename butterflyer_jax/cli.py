@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import importlib.util
 import logging
 import os
 import re
@@ -16,13 +15,14 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from butterflyer_jax.config import Config, describe
 from butterflyer_jax.errors import UserError
 
+PACKAGE = Path(__file__).parent
 INTERRUPTED = 130
 # What a command may take to clean up after SIGTERM or SIGHUP, seconds.
 GRACE_SECONDS = 5.0
@@ -121,6 +121,16 @@ def _fail(message: str, exit_code: int = UserError.exit_code) -> NoReturn:
     sys.exit(exit_code)
 
 
+class Command(Protocol):
+    """The module of a subcommand."""
+
+    def parser(self) -> ArgumentParser:
+        """Returns the parser of the command's flags."""
+
+    def main(self, argv: Sequence[str]) -> None:
+        """Runs the command."""
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """argparse in the commands' own manner: no abbreviations, and an error is one line."""
 
@@ -144,12 +154,52 @@ def config_help() -> str:
     return "config fields, each set by --config.FIELD=VALUE:\n" + "\n".join(lines)
 
 
+def config_folder() -> Path:
+    """Returns the folder of the named configs: in the package where it was installed, beside it in a checkout."""
+    installed = PACKAGE / "configs"
+    return installed if installed.is_dir() else PACKAGE.parent / "configs"
+
+
+def config_names() -> list[str]:
+    """Returns the names of the configs that come with the package: "cpu", "vgg16" and so on."""
+    return sorted(path.stem for path in config_folder().glob("*.py") if not path.stem.startswith("_"))
+
+
+def find_config(name: str | os.PathLike[str]) -> str:
+    """Returns the path of a config file.
+
+    Args:
+      name: a path, local or gs://, or the name of a config that comes with the package, such as "cpu".
+
+    Raises:
+      UserError: no such file, and no such name.
+    """
+    name = os.fspath(name)
+    if name.startswith("gs://") or Path(name).is_file():
+        return name
+    names = config_names()
+    if name in names:
+        return os.fspath(config_folder() / f"{name}.py")
+    stem = Path(name).stem
+    if stem in names:
+        hint = f"; the config of that name that comes with the package is --config {stem}"
+    else:
+        hint = f"{close_match(name, names)}; configs by name: {', '.join(names)}"
+    raise UserError(f"no such config file: {name}{hint}")
+
+
+def close_match(word: str, words: Iterable[str]) -> str:
+    """Returns "; did you mean WORD?", or nothing where no word is close."""
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
 def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = ()) -> Config:
     """Returns the validated config of a config file.
 
     Args:
-      path: a Python file that defines `get_config() -> Config`, local or gs://; None stands for the defaults of all
-        fields.
+      path: a Python file that defines `get_config() -> Config`, local or gs://, or the name of a config that comes
+        with the package, such as "cpu"; None stands for the defaults of all fields.
       overrides: such as `"optim.learning_rate=0.1"`, parsed by the type of the field.
 
     Raises:
@@ -159,7 +209,7 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
     from absl import flags
     from ml_collections import config_flags
 
-    path = os.fspath(path or __file__)
+    path = find_config(path) if path else __file__
     if path.startswith("gs://"):
         from butterflyer_jax.storage import remote
 
@@ -167,13 +217,11 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
             copy = Path(folder) / path.rsplit("/", 1)[-1]
             copy.write_bytes(remote.read_bytes(path))
             return load_config(copy, overrides)
-    if not Path(path).is_file():
-        raise UserError(f"no such config file: {path}")
     names = [name for name, _, _ in describe()]
     for override in overrides:
         name, equals, _ = override.partition("=")
         if name not in names:
-            raise UserError(f"unknown config field {name}{_did_you_mean(name)}")
+            raise UserError(f"unknown config field {name}{_field_hint(name)}")
         if not equals:
             raise UserError(f"config field {name} needs a value: --config.{name}=VALUE")
 
@@ -202,11 +250,11 @@ def _explain_config_error(path: str, trace: str) -> str:
     lines = re.findall(rf'File "{re.escape(path)}", line (\d+)', trace)
     reason = trace.strip().splitlines()[-1]
     if unknown := re.search(r"unexpected keyword argument '(\w+)'", reason):
-        reason = f"unknown config field {unknown[1]}{_did_you_mean(unknown[1])}"
+        reason = f"unknown config field {unknown[1]}{_field_hint(unknown[1])}"
     return f"cannot read config {path}{f', line {lines[-1]}' if lines else ''}: {reason}"
 
 
-def _did_you_mean(name: str) -> str:
+def _field_hint(name: str) -> str:
     names = [field for field, _, _ in describe()]
     by_last = {field.rpartition(".")[2]: field for field in names}
     close = difflib.get_close_matches(name, [*names, *by_last], n=1)

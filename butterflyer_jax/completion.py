@@ -38,10 +38,10 @@ def _whole() -> argparse.ArgumentParser:
     subparsers = whole.add_subparsers(metavar="COMMAND")
     for name, (_, what) in COMMANDS.items():
         module = load(name)
-        subparser = subparsers.add_parser(name, help=what, parents=[module.parser()], add_help=False)
-        if getattr(module, "TAKES_OVERRIDES", False):
+        parent = module.parser()
+        subparser = subparsers.add_parser(name, help=what, parents=[parent], add_help=False)
+        if "--config." in (parent.epilog or ""):
             for field, default, _ in describe():
-                # The first line of a field's documentation may hold what a shell takes for its own.
                 subparser.add_argument(f"--config.{field}", metavar="VALUE", help=f"config field, default {default}")
     return whole
 

@@ -29,6 +29,8 @@ def __getattr__(name: str) -> Any:
 
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
+    from butterflyer_jax.data.ingest.split import SPLITS
+
     parser = cli.ArgumentParser(prog="butterflyer evaluate", description=__doc__)
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
     parser.add_argument("--split", default="test", choices=SPLITS, help="which photographs (default: test)")
@@ -40,7 +42,6 @@ def parser() -> cli.ArgumentParser:
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
-    from butterflyer_jax.data.ingest.split import SPLITS
     from butterflyer_jax.evaluation.evaluate import evaluate
 
     args = parser().parse_args(argv)

@@ -43,7 +43,7 @@ def require(extra: str, *modules: str, purpose: str) -> None:
     missing = [module for module in modules if not is_installed(module)]
     if missing:
         names = " and ".join(missing) if len(missing) < 3 else f"{', '.join(missing[:-1])} and {missing[-1]}"
-        raise UserError(f"{purpose} needs {names}: {install_command(extra)}")
+        raise UserError(f"{purpose} needs {names}; install it with: {install_command(extra)}")
 
 
 def install_command(extra: str) -> str:

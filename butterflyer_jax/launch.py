@@ -97,7 +97,7 @@ def parser() -> cli.ArgumentParser:
         epilog=f"{machines.table()}\n\n{cli.config_help()}",
     )
     what = parser.add_argument_group("what to train")
-    what.add_argument("--config", metavar="FILE", help="config file; its copy goes to the bucket, beside the run")
+    what.add_argument("--config", metavar="CONFIG", help="name or file; its copy goes to the bucket, beside the run")
     what.add_argument("--input", metavar="gs://…", help="built data set or raw zip in a bucket, or fake")
     what.add_argument("--output", metavar="gs://…", help="run folder; made, or resumed")
     what.add_argument("--image", metavar="ADDRESS", help="container image (see Dockerfile, target train)")
@@ -147,6 +147,8 @@ def parser() -> cli.ArgumentParser:
 def main(argv: Sequence[str]) -> None:
     """The command."""
     args, rest = parser().parse_known_args(argv)
+    if args.config:
+        args.config = cli.find_config(args.config)
     if args.follow or args.cancel:
         client = connect(args.project, args.region, args.follow or args.cancel)
         name = vertex.full_name(args.follow or args.cancel, client.project, client.region)
@@ -266,8 +268,6 @@ def _slurm_node(gpus: int | None) -> machines.Machine:
 
 def _load(path: str, overrides: Sequence[str]) -> Config:
     """Returns the config, read from where nothing lies beside it, as the job reads it."""
-    if not Path(path).is_file():
-        raise UserError(f"no such config file: {path}")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / Path(path).name
         copy.write_bytes(Path(path).read_bytes())

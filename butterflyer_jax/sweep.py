@@ -104,12 +104,11 @@ def run(
 
 
 def _open_study(folder: Path, sweep: Sweep, config: Config, overrides: Sequence[str]) -> optuna.Study:
-    try:
-        import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-    except ImportError as error:
-        raise UserError("install the extra sweep: uv pip install -c requirements.lock -e '.[sweep]'") from error
+    extras.require("sweep", "optuna", purpose="a sweep")
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if (folder / OLD_FILE).exists():
         raise UserError(f"{folder} holds a sweep of an older version; take another --output")
@@ -266,7 +265,9 @@ def _shown(values: dict[str, Any]) -> str:
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer sweep", description=__doc__, epilog=cli.config_help())
-    parser.add_argument("--config", required=True, metavar="FILE", help="config file that defines get_sweep()")
+    parser.add_argument(
+        "--config", required=True, metavar="CONFIG", help="name or file of a config that defines get_sweep()"
+    )
     parser.add_argument("--input", required=True, metavar="SRC", help="raw zip, built data set, or fake")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the trials; made, or resumed")
     parser.add_argument("--retry_failed", action="store_true", help="train again the trials that failed")
@@ -277,8 +278,8 @@ def parser() -> cli.ArgumentParser:
 def main(argv: Sequence[str]) -> None:
     """Runs the command."""
     args, rest = parser().parse_known_args(argv)
-    extras.require("sweep", "optuna", purpose="a sweep")
     overrides = cli.split_overrides(rest)
+    args.config = cli.find_config(args.config)
     config = cli.load_config(args.config, overrides)
     sweep = load_sweep(args.config, config)
     if args.wandb_file:

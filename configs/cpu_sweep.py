@@ -12,7 +12,7 @@ from butterflyer_jax.config.search import Sweep, Uniform
 
 def get_config() -> Config:
     """Returns the config that is varied."""
-    return load_config("configs/cpu.py", ["num_epochs=10"])
+    return load_config("cpu", ["num_epochs=10"])
 
 
 def get_sweep() -> Sweep:

@@ -18,7 +18,8 @@ fi
 
 echo "setup: installing requirements.lock into .venv"
 uv=(uv)
-if ! uv --version >/dev/null 2>&1; then
+# The uv of .venv itself, where that stands first in PATH, would be cleared away under its own feet.
+if ! uv --version >/dev/null 2>&1 || [ "$(command -v uv)" -ef .venv/bin/uv ]; then
   # A private environment for uv: nothing is written to the system's Python.
   "$python" -m venv .venv-uv
   .venv-uv/bin/python -m pip install --quiet --disable-pip-version-check uv

@@ -82,6 +82,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
     limits = Settings()
     parser = cli.ArgumentParser(prog="butterflyer app", description=__doc__)
     model = parser.add_mutually_exclusive_group(required=True)

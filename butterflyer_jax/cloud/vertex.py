@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from butterflyer_jax import extras
 from butterflyer_jax.cloud import machines
 from butterflyer_jax.cloud.job import Job, custom_job
 from butterflyer_jax.console import say
@@ -42,12 +43,11 @@ def authorized_session() -> tuple[Any, str | None]:
     Raises:
       UserError: the packages or the credentials are missing.
     """
-    try:
-        import google.auth
-        from google.auth.exceptions import DefaultCredentialsError
-        from google.auth.transport.requests import AuthorizedSession
-    except ImportError as error:
-        raise UserError("install the extra vertex: uv pip install -c requirements.lock -e '.[vertex]'") from error
+    extras.require("cloud", "google.auth", "requests", purpose="Vertex AI")
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+    from google.auth.transport.requests import AuthorizedSession
+
     try:
         credentials, project = google.auth.default(scopes=[SCOPE])
     except DefaultCredentialsError as error:

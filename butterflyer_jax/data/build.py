@@ -17,10 +17,9 @@ from typing import Any
 
 from etils import epath
 
-from butterflyer_jax import cli, console
+from butterflyer_jax import cli, console, extras
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.console import say
-from butterflyer_jax.data.ingest import manifest
 from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
 from butterflyer_jax.storage import files, paths
 
@@ -46,6 +45,9 @@ def build(
       UserError: no such zip, nothing usable in it, another build at work there, or no space for the records.
     """
     config = config or BuildConfig()
+    extras.require("train", "tensorflow", "tensorflow_datasets", purpose="building records")
+    from butterflyer_jax.data.ingest import manifest
+
     # Before TensorFlow, which takes seconds to import: a wrong zip should be told at once.
     listing = raw_zip_lib.list_source(raw_zip, config)
     manifest.check_species(listing, listing.members)
@@ -94,7 +96,9 @@ def parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(prog="butterflyer build", description=__doc__)
     parser.add_argument("--input", required=True, metavar="ZIP", help="raw zip, local or gs://")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the records, local or gs://")
-    parser.add_argument("--config", metavar="FILE", help="config file; its section build is read (default: defaults)")
+    parser.add_argument(
+        "--config", metavar="CONFIG", help="name or file; its section build is read (default: defaults)"
+    )
     return parser
 
 

@@ -32,12 +32,13 @@ def resolve(source: str | os.PathLike[str], config: BuildConfig) -> str:
     Raises:
       UserError: no such input, or it holds no data set.
     """
-    from butterflyer_jax.data import build
-
     if os.fspath(source) == FAKE:
         return FAKE
     path = paths.path(source)
     if path.suffix.lower() == ".zip" or (path.exists() and not path.is_dir()):
+        # A built data set needs none of the packages that build one.
+        from butterflyer_jax.data import build
+
         return os.fspath(build.build_cached(path, config))
     return os.fspath(find_dataset(path))
 

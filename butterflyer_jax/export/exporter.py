@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import os
 import shutil
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from butterflyer_jax import extras
 from butterflyer_jax.config.limits import CHOICES
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files as files_lib
@@ -115,17 +115,12 @@ def companion(path: Any, name: str) -> Any:
 
 
 def require(writer: ModuleType, format: str) -> None:
-    """Raises a UserError where a package is missing that a format is written with."""
-    missing = [name for name in writer.NEEDS if not _is_installed(name)]
-    if missing:
-        extra = "tensorflow-cpu" if "tensorflow" in missing else " ".join(missing)
-        raise UserError(f"format {format} needs {' and '.join(missing)}: uv pip install {extra}")
+    """Checks the packages of a format before a network is read.
 
-
-def _is_installed(name: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return importlib.util.find_spec(name) is not None
-    return False
+    Raises:
+      UserError: one is missing; the message names the extra.
+    """
+    extras.require("export", *writer.NEEDS, purpose=f"format {format}")
 
 
 def _target(path: epath.Path, writer: ModuleType) -> epath.Path:

@@ -11,6 +11,8 @@ os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 from etils import epath
 
+from butterflyer_jax import extras
+
 CACHE_VARIABLE = "BUTTERFLYER_CACHE"
 DEFAULT_CACHE = "~/.cache/butterflyer_jax"
 
@@ -19,6 +21,7 @@ def path(name: str | os.PathLike[str]) -> epath.Path:
     """Returns the path, local (made absolute, `~` expanded) or gs://, with pathlib's methods."""
     path = epath.Path(name)
     if is_remote(path):
+        extras.require("cloud", "gcsfs", purpose=f"{path}")
         _forget_listings()
         return path
     # epath would make gs://bucket a folder below the current one.

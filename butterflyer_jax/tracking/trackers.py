@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from butterflyer_jax import extras
 from butterflyer_jax.config import TrackingConfig
 from butterflyer_jax.tracking.jsonl import JsonlTracker
 from butterflyer_jax.tracking.tracker import Model, Pictures, Tracker, in_one_line
@@ -125,11 +126,13 @@ def open_trackers(
         return Trackers()
 
     def wandb() -> Tracker:
+        extras.require("wandb", "wandb", purpose="tracking.wandb")
         from butterflyer_jax.tracking.wandb_tracker import WandbTracker
 
         return WandbTracker(folder, config, about, say)
 
     def tensorboard() -> Tracker:
+        extras.require("tensorboard", "tensorboardX", purpose="tracking.tensorboard")
         from butterflyer_jax.tracking.tensorboard import TensorboardTracker
 
         return TensorboardTracker(folder / TENSORBOARD_FOLDER, about, start_step)

@@ -229,7 +229,7 @@ def test_a_raw_zip_is_built_once_and_reused(raw_zip: Path, tiny_config: Path, tm
     assert first.returncode == 0, first.stderr
     assert "preparing photographs: 60 of 60" in first.stderr
     assert "epoch 1/1" in first.stderr
-    assert "next: python -m butterflyer_jax.evaluate" in first.stdout
+    assert "next: butterflyer evaluate" in first.stdout
     assert command("evaluate", "--run", "one", cwd=tmp_path).returncode == 0
     arguments[3] = raw_zip.name
     second = command("train", *arguments, "--output", tmp_path / "two", "--config.seed=1", cwd=raw_zip.parent)
@@ -248,7 +248,8 @@ def test_fake_data_trains_where_there_is_no_tensorflow(tiny_config: Path, tmp_pa
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert result.returncode == 0, result.stderr
     assert "100 species in fake" in result.stderr
-    assert "export: none, format keras needs tensorflow: uv pip install tensorflow-cpu" in result.stderr
+    needs = "format keras needs tensorflow; install it with: pip install 'butterflyer-jax[export]'"
+    assert f"export: none, {needs}" in result.stderr
 
 
 def test_a_batch_size_is_found_and_kept(tiny_config: Path, tmp_path: Path, command: Command) -> None:

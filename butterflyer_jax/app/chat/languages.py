@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from butterflyer_jax.errors import UserError
+from butterflyer_jax import extras
 
 FOLDER = Path(__file__).parent / "languages"
 ENGLISH = "en"
@@ -206,9 +206,5 @@ def load(module: str) -> Any:
     Raises:
       UserError: it is not installed.
     """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"the chat needs {module.partition('.')[0]}; install it with: pip install 'butterflyer-jax[app]'"
-        ) from error
+    extras.require("app", module.partition(".")[0], purpose="the chat")
+    return importlib.import_module(module)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from butterflyer_jax import console
+from butterflyer_jax import console, extras
 from butterflyer_jax.errors import UserError
 
+extras.require("train", "tensorflow", purpose="data.mode=jpeg, unlike data.mode=raw and data.mode=cache,")
 with console.without_stderr():
     import tensorflow as tf
 

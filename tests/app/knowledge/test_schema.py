@@ -175,5 +175,7 @@ def test_command_refuses_a_name_that_one_of_ours_has(tmp_path: Path) -> None:
 
 def test_without_a_package_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(UserError, match=r"missing packages: yaml; uv pip install 'butterflyer-jax\[app\]'"):
+    with pytest.raises(
+        UserError, match=r"the knowledge base needs yaml; install it with: pip install 'butterflyer-jax\[app\]'"
+    ):
         main([])
