@@ -43,7 +43,9 @@ class Environment:
         lock = ROOT / "requirements.lock"
         uv("pip", "install", "--quiet", "--python", str(python), "--constraint", str(lock), target)
         # The drawn photograph lies in the checkout, its environment does not.
-        self.environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        self.environment = {
+            name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")
+        }
         self.environment["BUTTERFLYER_CACHE"] = str(folder / "cache")
 
     def run(self, *line: str, code: int = 0) -> str:

@@ -130,7 +130,7 @@ def test_runs_that_are_none(command: Command, tmp_path: Path) -> None:
 def test_help_suffices_and_is_quick(command: Command, name: str) -> None:
     result = command(name, "--help", alone=True)
     assert result.returncode == 0
-    assert f"python -m butterflyer_jax.{name} --" in result.stdout
+    assert f"butterflyer {name} --" in result.stdout
     if name in ("train", "sweep"):
         assert "optim.learning_rate = 0.01" in result.stdout
     code = f"import sys; from butterflyer_jax import {name}; print({{'jax', 'tensorflow'}} & {{*sys.modules}})"
