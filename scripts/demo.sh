@@ -9,7 +9,7 @@ step() { echo; echo "== $1"; }
 SECONDS=0
 
 step "draw a raw zip of 8 invented species"
-python -m butterflyer_jax.synthetic --output demo/raw/butterflies.zip
+butterflyer synthetic --output demo/raw/butterflies.zip
 
 step "build records"
 tfds build butterflyer_jax/data/butterflies --manual_dir demo/raw --data_dir demo/data >demo/build.log 2>&1 || {
@@ -19,17 +19,17 @@ tfds build butterflyer_jax/data/butterflies --manual_dir demo/raw --data_dir dem
 grep '^preparing' demo/build.log || echo "built before"
 
 step "train"
-python -m butterflyer_jax.train --config configs/demo.py --input demo/data --output demo/run
+butterflyer train --config demo --input demo/data --output demo/run
 
 step "evaluate on photographs that the training never saw"
-python -m butterflyer_jax.evaluate --run demo/run --split test
+butterflyer evaluate --run demo/run --split test
 
 step "name the butterfly on one photograph"
 python -m zipfile -e demo/raw/butterflies.zip demo/photographs
-python -m butterflyer_jax.predict --run demo/run "demo/photographs/butterflies/Pennant Swordtail/0001.jpg"
+butterflyer predict --run demo/run "demo/photographs/butterflies/Pennant Swordtail/0001.jpg"
 
 echo
 echo "demo done in $SECONDS s: the run is in demo/run, its metrics in demo/run/eval/test/metrics.json"
 echo "look at the report: demo/run/report/index.html; the model for Keras is demo/run/export/model.keras"
 echo "look at the data: $(ls demo/data/butterflies/*/*/data_card.html)"
-echo "and at the application: .venv/bin/python -m butterflyer_jax.app --run demo/run"
+echo "and at the application: .venv/bin/butterflyer app --run demo/run"
