@@ -5,7 +5,7 @@
     records = bj.build("butterflies.zip", "data")
     run = bj.train(bj.load_config("configs/cpu.py"), records, "runs/first")    # later: bj.Run("runs/first")
     run.evaluate()["top1"]
-    run.predict(["photo.jpg"])
+    run.predict("photo.jpg")["species"]
     run.export("onnx", "model.onnx")
     with bj.open_data(records) as data:
         image = data.images("train", [0])[0]

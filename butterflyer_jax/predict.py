@@ -1,12 +1,12 @@
-"""Names the species on photographs: a line of JSON, or of CSV, an image.
+"""Names the species on photographs: a table on a terminal, one JSON object per line elsewhere.
 
-    butterflyer predict --run DIR IMAGE… [--format csv] [--top 3] [--flip] [--gradcam FOLDER]
+    butterflyer predict --run DIR IMAGE… [--format table|json|csv] [--top 3] [--flip] [--gradcam FOLDER]
     ls photos/*.jpg | butterflyer predict --run DIR -
 
 An IMAGE is a picture file, a folder, a pattern ('photos/**/*.jpg'), a zip, a URL, or - for names on stdin.
-A line holds image, species, probability, none_of_these (whether the probability is below the threshold that was chosen
-on validation photographs), top5 and probabilities; of a file that is no photograph, image and error. With --gradcam a
-line also holds gradcam, the picture of what spoke for the species.
+A JSON object has image, species, probability, none_of_these (whether the probability is below the threshold that was
+chosen on val), top5 and probabilities; of an image that cannot be read, image and error. With --gradcam it also has
+gradcam, the path of the picture of what spoke for the species.
 """
 
 from __future__ import annotations
@@ -27,28 +27,38 @@ from butterflyer_jax.inference.overlays import HeatPictures
 from butterflyer_jax.inference.predictor import Predictor
 from butterflyer_jax.inference.ranking import TOP
 
+NONE_OF_THESE = "none of these"
+
 
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer predict", description=__doc__)
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, 'pattern', zip, URL, or - for stdin")
-    parser.add_argument("--format", default="json", choices=("json", "csv"), help="of the lines (default: json)")
-    parser.add_argument("--top", type=int, default=TOP, metavar="N", help="species ranked a line (default: 5)")
-    parser.add_argument("--flip", action="store_true", help="mean of the answers to a picture and its mirror image")
-    parser.add_argument("--gradcam", metavar="FOLDER", help="write pictures of what spoke for the species there")
+    parser.add_argument(
+        "--format", choices=("table", "json", "csv"), help="output format (default: table on a terminal, else json)"
+    )
+    parser.add_argument("--top", type=int, default=TOP, metavar="N", help="species ranked per image (default: 5)")
+    parser.add_argument("--flip", action="store_true", help="average over each image and its mirror image")
+    parser.add_argument("--gradcam", metavar="FOLDER", help="folder for pictures of what spoke for the species")
     return parser
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command."""
     args = parser().parse_args(argv)
     if args.top < 1:
         raise UserError("--top must be 1 at least")
     pictures = HeatPictures(args.gradcam) if args.gradcam else None
     predictor = Predictor.load(args.run)
     top = min(args.top, len(predictor.species)) if args.top != TOP else TOP
-    write = _csv_writer(top, ["gradcam"] if pictures else []) if args.format == "csv" else _write_json
+    match args.format or ("table" if sys.stdout.isatty() else "json"):
+        case "table":
+            write = _table_writer(predictor.species, top)
+        case "csv":
+            write = _csv_writer(top, ["gradcam"] if pictures else [])
+        case _:
+            write = _write_json
     start = time.perf_counter()
     count = failed = 0
     for image, answer in _answers(predictor, inputs.pictures(args.images), top, args.flip, pictures):
@@ -84,6 +94,27 @@ def _answers(
 
 def _write_json(image: str, answer: dict[str, Any]) -> None:
     print(json.dumps({"image": image, **answer}, ensure_ascii=False), flush=True)
+
+
+def _table_writer(species: Sequence[str], top: int) -> Callable[[str, dict[str, Any]], None]:
+    """Prints the header; returns what prints a row as soon as its answer is there."""
+    width = max(map(len, (*species, NONE_OF_THESE)))
+    print(f"{'species':<{width}}  {'prob.':>6}  {'most likely after it':<{width + 8}}  image")
+
+    def write(image: str, answer: dict[str, Any]) -> None:
+        if "error" in answer:
+            print(f"{'not read':<{width}}  {'':>6}  {'':<{width + 8}}  {image}: {answer['error']}", flush=True)
+            return
+        first, *others = answer[f"top{top}"]
+        if answer["none_of_these"]:
+            named, others = NONE_OF_THESE, [first]
+        else:
+            named = first["species"]
+        second = f"{others[0]['species']} {others[0]['probability']:.1%}" if others else ""
+        heat_map = f"  {answer['gradcam']}" if "gradcam" in answer else ""
+        print(f"{named:<{width}}  {first['probability']:>6.1%}  {second:<{width + 8}}  {image}{heat_map}", flush=True)
+
+    return write
 
 
 def _csv_writer(top: int, last: Sequence[str]) -> Callable[[str, dict[str, Any]], None]:

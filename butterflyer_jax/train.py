@@ -155,7 +155,9 @@ def _exported_step(card: Any) -> int | None:
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer train", description=__doc__, epilog=cli.config_help())
-    parser.add_argument("--config", required=True, metavar="CONFIG", help="name, such as cpu, or file, such as my_config.py")
+    parser.add_argument(
+        "--config", required=True, metavar="CONFIG", help="name, such as cpu, or file, such as my_config.py"
+    )
     parser.add_argument(
         "--input", required=True, metavar="SRC", help="raw zip, built data set, or fake; local or gs://"
     )

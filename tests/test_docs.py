@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from butterflyer_jax import UserError, launch, load_config
+from butterflyer_jax import UserError, cli, launch, load_config, sweep
 from butterflyer_jax.__main__ import COMMANDS, load
 from butterflyer_jax.cloud import vertex
 from butterflyer_jax.distributed import processes
@@ -92,6 +92,12 @@ def test_a_command_line_is_one_that_the_command_takes(
         if {"--dry-run", "--estimate", "--on"} & set(arguments):
             launch.main(arguments)
             return
+    if name == "sweep":
+        # Each trial would be a process.
+        args, rest = sweep.parser().parse_known_args(arguments)
+        config = load_config(args.config, cli.split_overrides(rest))
+        assert sweep.load_sweep(cli.find_config(args.config), config)
+        return
     # Up to the first thing that is not on this machine, every word was understood.
     if name == "app.knowledge":
         arguments = ["/nowhere"]

@@ -26,7 +26,7 @@ class Run:
 
         run = bj.Run("runs/first")
         run.evaluate()["top1"]
-        run.predict(["photo.jpg"])
+        run.predict("photo.jpg")["species"]
 
     Attributes:
       folder: the run folder, local or gs://.
@@ -105,8 +105,8 @@ class Run:
     def _loaded(self) -> runs.LoadedModel:
         return runs.load_model(self._run)
 
-    def predict(self, images: Iterable[Source], **options: Any) -> list[dict[str, Any]]:
-        """Returns one answer per image, as `bj.Predictor.predict` with the same options."""
+    def predict(self, images: Source | Iterable[Source], **options: Any) -> Any:
+        """Returns the answer to one image, or a list of answers, as `bj.Predictor.predict` with the same options."""
         return self.predictor.predict(images, **options)
 
     def look(self, images: Iterable[Source], **options: Any) -> list[Look]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeGuard, TypeVar, overload
 
 import numpy as np
 from PIL import Image
@@ -52,7 +52,7 @@ class Look:
 
 
 class Predictor:
-    """A trained classifier; `Predictor.load(run).predict([path])`.
+    """A trained classifier; `Predictor.load(run).predict("photo.jpg")`.
 
     Attributes:
       classifier: the network.
@@ -78,18 +78,31 @@ class Predictor:
         """
         return cls(TrainedClassifier.load(run_folder))
 
-    def predict(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> list[dict[str, Any]]:
-        """Returns one answer an image, in order.
+    @overload
+    def predict(self, images: Source, top: int = TOP, flip: bool = False) -> dict[str, Any]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def predict(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> list[dict[str, Any]]: ...
+
+    def predict(
+        self, images: Source | Iterable[Source], top: int = TOP, flip: bool = False
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """Names the species on one image or on many.
 
         Args:
-          images: paths (local or gs://), URLs, bytes of picture files, PIL images, or uint8 arrays [height, width, 3].
-          top: how many species an answer ranks.
-          flip: whether the answer is the mean of those to the picture and to its mirror image.
+          images: one image or several: paths (local or gs://), URLs, bytes of picture files, PIL images, or uint8
+            arrays [height, width, 3].
+          top: number of species that an answer ranks.
+          flip: whether to average over the image and its mirror image.
 
         Returns:
-          Dicts of species, probability, none_of_these (the probability is below the threshold), top<n> (species and
-          probability) and probabilities (by species); of an image that cannot be read, error alone.
+          One answer for one image, a list in order for several. An answer is a dict of species, probability,
+          none_of_these (the probability is below the threshold), top<n> (species and probability) and probabilities
+          (by species); of an image that cannot be read, error alone.
         """
+        if _is_one(images):
+            [answer] = self.stream([images], top, flip)
+            return answer
         return list(self.stream(images, top, flip))
 
     def stream(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> Iterator[dict[str, Any]]:
@@ -173,6 +186,13 @@ class Predictor:
     def _describe(self, probabilities: np.ndarray, top: int) -> dict[str, Any]:
         none_of_these = bool(probabilities.max() < self.calibration.threshold)
         return {**rank(probabilities, self.species, top), "none_of_these": none_of_these}
+
+
+def _is_one(images: Source | Iterable[Source]) -> TypeGuard[Source]:
+    """Returns whether this is an image rather than several; an array of four dimensions is several."""
+    if isinstance(images, np.ndarray):
+        return images.ndim != 4
+    return isinstance(images, str | os.PathLike | bytes | Image.Image | inputs_lib.Picture)
 
 
 def _in_batches(load: Callable[[Source], T], images: Iterable[Source]) -> Iterator[list[T]]:

@@ -1,4 +1,4 @@
-"""`python -m butterflyer_jax.predict` on all that it takes."""
+"""`butterflyer predict` on all that it takes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import csv
 import http.server
 import io
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -107,6 +109,45 @@ def test_csv_and_top(trained_run: Path, photos: Path, capsys: pytest.CaptureFixt
     assert rows[0]["none_of_these"] in ("true", "false")
     with pytest.raises(UserError, match="--top must be 1"):
         predict.main(["--run", str(trained_run), str(photos), "--top", "0"])
+
+
+def test_a_table_is_for_people(trained_run: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "d.jpg").write_text("hello")
+    with pytest.raises(SystemExit):
+        predict.main(["--run", str(trained_run), str(photos), "--format", "table"])
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["species", "prob.", "most", "likely", "after", "it", "image"]
+    place = header.index("image")
+    assert [row[place:].partition(": ")[0] for row in rows] == sorted(str(path) for path in photos.rglob("*.*g"))
+    assert rows[-1].startswith("not read") or any(row.startswith("not read") for row in rows)
+    assert all("%" in row for row in rows if not row.startswith("not read"))
+
+
+def test_an_output_that_is_no_terminal_is_json(
+    trained_run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict.main(["--run", str(trained_run), str(photos / "a.jpg")])
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["image"] == str(photos / "a.jpg")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    predict.main(["--run", str(trained_run), str(photos / "a.jpg")])
+    assert capsys.readouterr().out.startswith("species")
+
+
+def test_one_image_gives_one_answer(trained_run: Path, photos: Path) -> None:
+    predictor = Predictor.load(trained_run)
+    path, pixels = photos / "a.jpg", np.zeros((60, 50, 3), np.uint8)
+    [listed] = predictor.predict([path])
+    for one in (path, str(path), path.read_bytes(), Image.open(path)):
+        assert predictor.predict(one) == listed
+    assert predictor.predict(np.stack([pixels, pixels])) == [predictor.predict(pixels)] * 2
+    assert set(predictor.predict(b"hello")) == {"error"}
+
+
+def test_a_library_user_sees_our_lines_alone(trained_run: Path, photos: Path) -> None:
+    code = f"import butterflyer_jax as bj; bj.Predictor.load({str(trained_run)!r}).predict({str(photos / 'a.jpg')!r})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 def test_a_mirrored_picture_counts_as_much(trained_run: Path) -> None:
