@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeGuard, TypeVar, overload
+from typing import Any, TypeAlias, TypeGuard, TypeVar, cast, overload
 
 import numpy as np
 from PIL import Image
@@ -103,7 +103,7 @@ class Predictor:
         if _is_one(images):
             [answer] = self.stream([images], top, flip)
             return answer
-        return list(self.stream(images, top, flip))
+        return list(self.stream(cast("Iterable[Source]", images), top, flip))
 
     def stream(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> Iterator[dict[str, Any]]:
         """Yields what `predict` returns, batch by batch.
