@@ -147,7 +147,8 @@ def _finish(session: RunSession) -> None:
 
 def _exported_step(card: Any) -> int | None:
     try:
-        return json.loads(card.read_text())["step"]
+        result: int | None = json.loads(card.read_text())["step"]
+        return result
     except (OSError, ValueError, KeyError):
         return None
 

@@ -128,7 +128,8 @@ class DataSet:
         if self.folder == dataset_lib.FAKE:
             counts = {split: self.num_images(split) for split in SPLITS}
             return {"photos": sum(counts.values()), "splits": list(SPLITS)}
-        return json.loads((paths.path(self.folder) / "data_card.json").read_text())
+        result: dict[str, Any] = json.loads((paths.path(self.folder) / "data_card.json").read_text())
+        return result
 
     def close(self) -> None:
         """Closes files and threads."""

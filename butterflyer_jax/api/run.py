@@ -39,7 +39,7 @@ class Run:
           UserError: no run there, or it is damaged.
         """
         self._run = runs.read(folder)
-        self.folder = os.fspath(self._run.folder)
+        self.folder: str = os.fspath(self._run.folder)
 
     def __repr__(self) -> str:
         return f"Run({self.folder!r})"

@@ -52,7 +52,8 @@ class Machine:
 
 @functools.cache
 def _table() -> dict[str, Any]:
-    return json.loads(TABLE.read_text(encoding="utf-8"))
+    result: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return result
 
 
 def all_machines() -> list[Machine]:
@@ -62,22 +63,23 @@ def all_machines() -> list[Machine]:
 
 def price_date() -> str:
     """Returns the day of the prices, YYYY-MM-DD."""
-    return _table()["date"]
+    return str(_table()["date"])
 
 
 def pricing_page() -> str:
     """Returns where newer prices are."""
-    return _table()["pricing_page"]
+    return str(_table()["pricing_page"])
 
 
 def quota(accelerator: str, spot: bool) -> str:
     """Returns the name of the quota that jobs with such GPUs need."""
-    return "aiplatform.googleapis.com/" + _table()["accelerators"][accelerator]["spot_quota" if spot else "quota"]
+    return f"aiplatform.googleapis.com/{_table()['accelerators'][accelerator]['spot_quota' if spot else 'quota']}"
 
 
 def regions(accelerator: str) -> list[str]:
     """Returns some regions that have such GPUs."""
-    return _table()["accelerators"][accelerator]["regions"]
+    result: list[str] = _table()["accelerators"][accelerator]["regions"]
+    return result
 
 
 def check_region(region: str) -> None:

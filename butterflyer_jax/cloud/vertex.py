@@ -92,7 +92,7 @@ class Vertex:
         parent = f"{self._root}/projects/{self.project}/locations/{self.region}"
         # Once only: a job whose answer got lost would otherwise run twice.
         answer = self._request("POST", f"{parent}/customJobs", f"submit {job.name}", job, json=custom_job(job))
-        return answer["name"]
+        return str(answer["name"])
 
     def cancel(self, name: str) -> None:
         """Asks to end a job; it takes a minute or two.

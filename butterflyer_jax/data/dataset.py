@@ -39,8 +39,8 @@ def resolve(source: str | os.PathLike[str], config: BuildConfig) -> str:
         # A built data set needs none of the packages that build one.
         from butterflyer_jax.data import build
 
-        return os.fspath(build.build_cached(path, config))
-    return os.fspath(find_dataset(path))
+        return str(os.fspath(build.build_cached(path, config)))
+    return str(os.fspath(find_dataset(path)))
 
 
 def open_data(

@@ -188,4 +188,4 @@ def compute_dtype(precision: str, mesh: Mesh) -> jnp.dtype:
 
 def on_cpu(mesh: Mesh) -> bool:
     """Tells whether the mesh's devices are CPUs."""
-    return mesh.devices.flat[0].platform == "cpu"
+    return bool(mesh.devices.flat[0].platform == "cpu")

@@ -113,4 +113,5 @@ def _read_bytes(name: str) -> bytes:
     path = paths.path(name)
     if not path.is_file():
         raise UserError(f"no such file: {name}")
-    return path.read_bytes()
+    result: bytes = path.read_bytes()
+    return result

@@ -65,4 +65,5 @@ def _read(code: str, path: Path) -> Callable[[np.ndarray], Any]:
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"cannot read {path}: {reason[0]}") from error
-    return names["probabilities"]
+    result: Callable[[np.ndarray], Any] = names["probabilities"]
+    return result

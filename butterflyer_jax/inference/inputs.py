@@ -39,7 +39,8 @@ class Picture:
         if paths.is_remote(self.name):
             with _as_os_errors():
                 return remote.read_bytes(self.name)
-        return paths.path(self.name).read_bytes()
+        result: bytes = paths.path(self.name).read_bytes()
+        return result
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def read_url(url: str) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": "butterflyer_jax"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            data = answer.read(MAX_URL_BYTES + 1)
+            data: bytes = answer.read(MAX_URL_BYTES + 1)
     except (http.client.HTTPException, ValueError) as error:
         raise OSError(f"no answer: {error}") from error
     if len(data) > MAX_URL_BYTES:

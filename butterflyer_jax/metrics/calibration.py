@@ -83,7 +83,8 @@ def fit(logits: np.ndarray, labels: np.ndarray, step: int) -> Calibration:
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Returns probabilities, float64 [count, species]."""
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    result: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return result
 
 
 def _cross_entropy(logits: np.ndarray, labels: np.ndarray, log_temperature: float) -> float:

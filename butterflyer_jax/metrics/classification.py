@@ -138,7 +138,8 @@ def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Returns the loss of each photograph, float64 [count]."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     own = np.take_along_axis(shifted, labels[:, None].astype(np.int64), axis=1)[:, 0]
-    return np.log(np.exp(shifted).sum(axis=1)) - own
+    result: np.ndarray = np.log(np.exp(shifted).sum(axis=1)) - own
+    return result
 
 
 def _mean_of_draws(values: np.ndarray) -> np.ndarray:

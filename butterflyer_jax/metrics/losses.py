@@ -20,10 +20,13 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, label_smoothing: float =
     Returns:
       float32 [batch].
     """
+    result: jax.Array
     if not label_smoothing:
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        result = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return result
     targets = jax.nn.one_hot(labels, logits.shape[-1])
-    return optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, label_smoothing))
+    result = optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, label_smoothing))
+    return result
 
 
 def weighted_cross_entropy(
@@ -50,4 +53,5 @@ def class_weights(counts: Sequence[int], balance: float) -> np.ndarray:
     """
     n = np.asarray(counts, np.float64)
     weights = np.where(n > 0, np.maximum(n, 1) ** -balance, 0)
-    return (weights * n.sum() / (weights * n).sum()).astype(np.float32)
+    result: np.ndarray = (weights * n.sum() / (weights * n).sum()).astype(np.float32)
+    return result

@@ -27,7 +27,8 @@ def max_pool(x: jax.Array, window: tuple[int, int] = (2, 2)) -> jax.Array:
       float [batch, height // window[0], width // window[1], channels].
     """
     if window != (2, 2) or x.shape[1] % 2 or x.shape[2] % 2:
-        return nn.max_pool(x, window, strides=window)
+        result: jax.Array = nn.max_pool(x, window, strides=window)
+        return result
     return _max_pool_even(x)
 
 

@@ -36,7 +36,10 @@ class Variables(flax.struct.PyTreeNode):
 
 def abstract_variables(model: nn.Module, config: Config, mesh: Mesh) -> Variables:
     """Returns the shapes, dtypes and shardings of the network's variables; nothing is computed."""
-    return sharding.abstract(jax.eval_shape(lambda: initial_variables(model, config)), mesh, config.parallel)
+    result: Variables = sharding.abstract(
+        jax.eval_shape(lambda: initial_variables(model, config)), mesh, config.parallel
+    )
+    return result
 
 
 def initial_variables(model: nn.Module, config: Config) -> Variables:

@@ -117,7 +117,8 @@ def normalise(images: jax.Array, config: ModelConfig) -> jax.Array:
 def denormalise(images: np.ndarray, config: ModelConfig) -> np.ndarray:
     """Returns the pixels, uint8 [batch, height, width, 3], of what `normalise` returned."""
     pixels = (images * np.asarray(config.std) + np.asarray(config.mean)).clip(0, 1) * 255
-    return np.rint(pixels).astype(np.uint8)
+    result: np.ndarray = np.rint(pixels).astype(np.uint8)
+    return result
 
 
 def _stream(keys: jax.Array, stream: int) -> jax.Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -135,8 +135,9 @@ def _warp(images: jax.Array, amount: dict[str, jax.Array], fill: Sequence[float]
     to_right, to_below = x - column, y - row
     corner = (row.astype(jnp.int32) * (width + 2) + column.astype(jnp.int32))[..., 0]
     # Gathers along one flat axis: thrice as fast on a CPU as `map_coordinates`.
-    sample = jax.vmap(lambda photo, index: photo.at[index].get(mode="promise_in_bounds"))
+    sample: Any = jax.vmap(lambda photo, index: photo.at[index].get(mode="promise_in_bounds"))
     above = sample(pixels, corner) * (1 - to_right) + sample(pixels, corner + 1) * to_right
     corner += width + 2
     below = sample(pixels, corner) * (1 - to_right) + sample(pixels, corner + 1) * to_right
-    return above * (1 - to_below) + below * to_below + colour
+    result: jax.Array = above * (1 - to_below) + below * to_below + colour
+    return result

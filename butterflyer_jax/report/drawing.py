@@ -67,7 +67,8 @@ def with_heat(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     colours = matplotlib.colormaps["inferno"](smooth)[:, :, :3]
     # Where nothing speaks for the species, the picture itself, darker.
     mixed = (1 - HEAT) * pixels / 255 * (0.45 + 0.55 * smooth[:, :, None]) + HEAT * colours
-    return np.rint(255 * mixed.clip(0, 1)).astype(np.uint8)
+    result: np.ndarray = np.rint(255 * mixed.clip(0, 1)).astype(np.uint8)
+    return result
 
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> Image:

@@ -66,7 +66,8 @@ class Checkpointer:
 
     def latest_step(self) -> int | None:
         """Returns the newest saved step, None where there is none."""
-        return self._manager.latest_step()
+        result: int | None = self._manager.latest_step()
+        return result
 
     def steps(self) -> list[int]:
         """Returns the saved steps."""
@@ -116,7 +117,8 @@ class Checkpointer:
 
     def restore_position(self, step: int) -> dict[str, Any]:
         """Returns the position in the data that was saved."""
-        return self._restore(step, {"position": ocp.args.JsonRestore()})["position"]
+        result: dict[str, Any] = self._restore(step, {"position": ocp.args.JsonRestore()})["position"]
+        return result
 
     def _restore(self, step: int, items: dict[str, Any]) -> Any:
         try:

@@ -253,7 +253,7 @@ def read_calibration(run: Run, step: int) -> Calibration:
 
 def _read_json(file: epath.Path) -> dict[str, Any]:
     try:
-        saved = json.loads(file.read_text())
+        saved: dict[str, Any] = json.loads(file.read_text())
         missing = [key for key in ("config", "species", "dataset", "fingerprint") if key not in saved]
         if missing or not isinstance(saved["config"], dict):
             raise ValueError(f"it lacks {', '.join(missing) or 'a config'}")

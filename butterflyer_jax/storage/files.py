@@ -85,7 +85,8 @@ def read_range(name: str | os.PathLike[str], offset: int, num_bytes: int) -> byt
         import fsspec
 
         filesystem, inner = fsspec.core.url_to_fs(os.fspath(name))
-        return filesystem.cat_file(inner, offset, offset + num_bytes)
+        result: bytes = filesystem.cat_file(inner, offset, offset + num_bytes)
+        return result
     with Path(name).open("rb", buffering=0) as file:
         return os.pread(file.fileno(), num_bytes, offset)
 

@@ -67,7 +67,8 @@ def fetch(source: HubFile) -> Path:
     """
     # Imported here: it takes half a second that few commands need to spend.
     import huggingface_hub
-    from huggingface_hub.utils import disable_progress_bars, logging
+    from huggingface_hub.utils import logging
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     logging.set_verbosity_error()
     if not sys.stderr.isatty():

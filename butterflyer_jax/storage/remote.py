@@ -82,7 +82,8 @@ def connect(url: str) -> tuple[Any, str]:
     import fsspec
 
     try:
-        return fsspec.core.url_to_fs(url, **options)
+        result: tuple[Any, str] = fsspec.core.url_to_fs(url, **options)
+        return result
     except (ImportError, ValueError) as error:
         raise UserError(f"cannot read {url}: {words_of(error)}") from error
 

@@ -17,8 +17,8 @@ TIME_IS_OVER = "its time is over"
 # Processes of one run share the reason every few steps: it costs an exchange.
 SHARING_STEPS = 10
 # What a command that was stopped so exits with: 128 and the signal's number as shells do, EX_TEMPFAIL of sysexits.h.
-EXIT_CODES = {number.name: 128 + number for number in SIGNALS} | {TIME_IS_OVER: 75}
-REASONS = (None, *EXIT_CODES)
+EXIT_CODES: dict[str, int] = {number.name: 128 + number for number in SIGNALS} | {TIME_IS_OVER: 75}
+REASONS: tuple[str | None, ...] = (None, *EXIT_CODES)
 
 
 class Interrupted(KeyboardInterrupt):

@@ -95,7 +95,10 @@ class TrainState(flax.struct.PyTreeNode):
 
 def abstract_state(model: nn.Module, tx: optax.GradientTransformation, config: Config, mesh: Mesh) -> TrainState:
     """Returns the state's shapes, dtypes and shardings; nothing is computed."""
-    return sharding.abstract(jax.eval_shape(lambda: _initial_state(model, tx, config)), mesh, config.parallel)
+    result: TrainState = sharding.abstract(
+        jax.eval_shape(lambda: _initial_state(model, tx, config)), mesh, config.parallel
+    )
+    return result
 
 
 def abstract_batch(photo: Mapping[str, tuple[tuple[int, ...], Any]], batch_size: int, mesh: Mesh) -> dict[str, Any]:
@@ -115,7 +118,8 @@ def abstract_batch(photo: Mapping[str, tuple[tuple[int, ...], Any]], batch_size:
 def create_state(model: nn.Module, tx: optax.GradientTransformation, config: Config, mesh: Mesh) -> TrainState:
     """Returns the initial state, born where it lives: it is never whole on one device first."""
     shardings = jax.tree.map(lambda x: x.sharding, abstract_state(model, tx, config, mesh))
-    return jax.jit(lambda: _initial_state(model, tx, config), out_shardings=shardings)()
+    result: TrainState = jax.jit(lambda: _initial_state(model, tx, config), out_shardings=shardings)()
+    return result
 
 
 def _initial_state(model: nn.Module, tx: optax.GradientTransformation, config: Config) -> TrainState:

@@ -140,7 +140,8 @@ def _parts(batch: Batch, config: Config) -> Batch:
         rest = x.shape[1:]
         return jnp.moveaxis(x.reshape(-1, parts, together, *rest), 1, 0).reshape(parts, -1, *rest)
 
-    return jax.tree.map(deal, batch)
+    result: Batch = jax.tree.map(deal, batch)
+    return result
 
 
 def accumulate(function: Callable[..., Any], carry: Any, parts: Any) -> Any:

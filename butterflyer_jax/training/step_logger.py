@@ -25,7 +25,7 @@ ADVICE_SECONDS = 10.0
 
 def host_memory_mib() -> int:
     """Returns the resident memory of this process, MiB."""
-    return psutil.Process().memory_info().rss >> 20
+    return int(psutil.Process().memory_info().rss >> 20)
 
 
 class StepLog:

@@ -33,7 +33,8 @@ def stemmer() -> Callable[[Sequence[str]], list[str]]:
 
     def stems(words: Sequence[str]) -> list[str]:
         with lock:
-            return stem_words(list(words))
+            result: list[str] = stem_words(list(words))
+            return result
 
     return stems
 

@@ -104,7 +104,7 @@ def run_task(task: str) -> None:
 
 def is_done(task: str) -> bool:
     """Returns whether a task's shard is there; it takes its name only when it is whole."""
-    return _shard(task).exists()
+    return bool(_shard(task).exists())
 
 
 def _shard(task: str) -> epath.Path:

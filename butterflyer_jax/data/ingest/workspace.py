@@ -14,7 +14,7 @@ from etils import epath
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.console import progress, say
 from butterflyer_jax.data.ingest import manifest, photo_tasks, shard_writer
-from butterflyer_jax.data.ingest.collection import Listing
+from butterflyer_jax.data.ingest.collection import Listing, Reject
 from butterflyer_jax.data.ingest.manifest import Collection
 from butterflyer_jax.data.ingest.runners import Engine
 from butterflyer_jax.errors import UserError
@@ -98,7 +98,7 @@ def prepare_photos(
         say(f"going on with a build that was broken off: {len(ready)} of {len(tasks)} parts are done")
 
     photos: list[photo_tasks.Prepared] = []
-    rejects: list[photo_tasks.Reject] = []
+    rejects: list[Reject] = []
 
     def results() -> Iterator[None]:
         """Takes in the results of each task as it ends; yields once a photograph."""

@@ -187,7 +187,7 @@ def _read_index(files: Files, name: str, length: int) -> np.ndarray:
         content = file.readall()
     if not content:
         raise ValueError(f"{name} is empty")
-    table = np.load(io.BytesIO(content), allow_pickle=False)
+    table: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
     if table.dtype != shard_format.INDEX or table.shape != (length,):
         raise ValueError(f"{name} is no index of {length} photographs")
     return table

@@ -98,7 +98,8 @@ def read_facts(path: Path) -> dict[str, Any]:
 
 def _array(tensor: Any) -> np.ndarray:
     tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    array: np.ndarray = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    return array
 
 
 def _without_prefix(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
