@@ -6,8 +6,10 @@ ships.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
+import struct
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
@@ -16,6 +18,7 @@ from PIL import ExifTags, Image, ImageCms
 _SAME_LEVELS = 2
 _STRIP_PIXELS = 1 << 20
 _WHITE_IS_ZERO = 0
+_INTEROPERABILITY_INDEX = 1
 CONVERTED, BROKEN = "converted", "broken"
 # LittleCMS's names of colour spaces, and Pillow's.
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
@@ -50,9 +53,52 @@ def to_srgb(image: Image.Image) -> tuple[Image.Image, str]:
 
 
 def profile(image: Image.Image) -> bytes:
-    """Returns the ICC profile of an image that Pillow has opened, b"" without one."""
+    """Returns the ICC profile of an image that Pillow has opened, b"" without one.
+
+    Cameras that are set to Adobe RGB often say so in EXIF alone (DCF 2.0: interoperability index R03).
+    """
     found = image.info.get("icc_profile")
-    return found if isinstance(found, bytes) else b""
+    if isinstance(found, bytes) and found:
+        return found
+    exif = image.info.get("exif")
+    # Parsing EXIF takes longer than this search.
+    if isinstance(exif, bytes) and b"R03" in exif:
+        with contextlib.suppress(Exception):
+            if image.getexif().get_ifd(ExifTags.IFD.Interop).get(_INTEROPERABILITY_INDEX) == "R03":
+                return adobe_rgb()
+    return b""
+
+
+@functools.cache
+def adobe_rgb() -> bytes:
+    """Returns an ICC profile of Adobe RGB (1998).
+
+    Its colorants, adapted to D50, and its gamma are those of the specification's annex C:
+    https://www.adobe.com/digitalimag/pdfs/AdobeRGB1998.pdf
+    """
+    colorants = {
+        b"wtpt": (0.9505, 1.0, 1.0891),
+        b"rXYZ": (0.60974, 0.31111, 0.01947),
+        b"gXYZ": (0.20528, 0.62567, 0.06087),
+        b"bXYZ": (0.14919, 0.06322, 0.74457),
+    }
+    gamma = b"curv" + struct.pack(">LLH", 0, 1, round(2.19921875 * 256)) + b"\0\0"
+    text = b"Adobe RGB (1998)\0"
+    tags = {tag: b"XYZ \0\0\0\0" + _fixed(*values) for tag, values in colorants.items()}
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), gamma)
+    tags[b"desc"] = b"desc" + struct.pack(">LL", 0, len(text)) + text + bytes(78)
+    tags[b"cprt"] = b"text\0\0\0\0none\0"
+    table, body, start = struct.pack(">L", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for tag, data in tags.items():
+        table += tag + struct.pack(">LL", start + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    head = struct.pack(">L4sL", start + len(body), b"", 0x02400000) + b"mntrRGB XYZ " + bytes(12) + b"acsp"
+    return (head.ljust(68, b"\0") + _fixed(0.9642, 1, 0.8249)).ljust(128, b"\0") + table + body
+
+
+def _fixed(*values: float) -> bytes:
+    """Returns numbers as s15Fixed16."""
+    return b"".join(struct.pack(">l", round(value * 65536)) for value in values)
 
 
 def apply_profile(image: Image.Image, icc: bytes) -> tuple[Image.Image, str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from butterflyer_jax.data import jpeg, photo
 from tests.conftest import encode
@@ -369,6 +369,20 @@ def test_colour_profiles_are_honoured(picture_format: str) -> None:
     np.testing.assert_allclose(image.getpixel((40, 30)), (30, 230, 30), atol=12)
     opened = Image.open(io.BytesIO(encode(red, picture_format, icc_profile=SWAPPED)))
     np.testing.assert_allclose(photo.upright_rgb(opened).getpixel((40, 30)), (30, 230, 30), atol=12)
+
+
+def test_adobe_rgb_by_exif_alone() -> None:
+    """As cameras write it: no profile, but the interoperability index R03."""
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {1: "R03", 2: b"0100"}
+    green = Image.new("RGB", (90, 60), (120, 200, 120))
+    marked = encode(green, exif=exif.tobytes())
+    by_exif, source = photo.load(marked, 60, BIG)
+    assert source.profile == "converted"
+    # (120, 200, 120) in Adobe RGB, by the matrices of both specifications.
+    np.testing.assert_allclose(by_exif.getpixel((40, 30)), (51, 201, 116), atol=6)
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {1: "R98", 2: b"0100"}
+    assert photo.load(encode(green, exif=exif.tobytes()), 60, BIG)[1].profile == ""
 
 
 def test_a_heic_of_an_iphone_is_display_p3() -> None:
