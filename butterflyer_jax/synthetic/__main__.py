@@ -15,7 +15,11 @@ def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer synthetic", description=__doc__)
     parser.add_argument("--output", required=True, type=Path, metavar="ZIP", help="the zip to write")
-    parser.add_argument("--photos_per_species", type=int, default=80, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--species", type=int, default=0, metavar="N", help="draw N random species, not the eight that have names"
+    )
+    parser.add_argument("--photos", type=int, default=80, metavar="M", help="of each species; default: %(default)s")
+    parser.add_argument("--long_side", type=int, default=320, metavar="PIXELS", help="of a photo; default: %(default)s")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="another seed, other photographs; default: %(default)s"
     )
@@ -30,13 +34,14 @@ def main(argv: Sequence[str]) -> None:
     try:
         if args.contact_sheet:
             write_contact_sheet(args.contact_sheet, seed=args.seed)
-        path = write_zip(args.output, args.photos_per_species, args.seed)
+        path = write_zip(args.output, args.photos, args.seed, args.long_side, args.species)
     except OSError as error:
         where = f"cannot write {error.filename}" if error.filename else "cannot write"
         raise UserError(f"{where}: {error.strerror or error}") from error
-    photographs, megabytes = len(SPECIES) * args.photos_per_species, path.stat().st_size / 1e6
+    num_species = args.species or len(SPECIES)
+    photographs, megabytes = num_species * args.photos, path.stat().st_size / 1e6
     seconds = time.perf_counter() - start
-    print(f"wrote {path}: {photographs} photographs, {len(SPECIES)} species, {megabytes:.1f} MB, {seconds:.0f} s")
+    print(f"wrote {path}: {photographs} photographs, {num_species} species, {megabytes:.1f} MB, {seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import io
 import os
 import textwrap
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -19,27 +19,43 @@ from PIL import Image, ImageDraw, ImageFont
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files
 from butterflyer_jax.synthetic.photograph import draw_photograph
-from butterflyer_jax.synthetic.species import SPECIES
+from butterflyer_jax.synthetic.random_species import random_species
+from butterflyer_jax.synthetic.species import SPECIES, Species
 
 ASPECTS = ((4, 3), (3, 2), (5, 4), (1, 1), (3, 4), (4, 5))
 
 
-def write_zip(path: str | os.PathLike[str], photos_per_species: int = 80, seed: int = 0, long_side: int = 320) -> Path:
+def write_zip(
+    path: str | os.PathLike[str],
+    photos_per_species: int = 80,
+    seed: int = 0,
+    long_side: int = 320,
+    num_species: int = 0,
+) -> Path:
     """Writes a raw zip of JPEGs, `butterflies/<species>/0001.jpg` and so on; returns its path.
 
-    The same arguments give the same bytes. A photograph's longer side has 0.9 to 1 times `long_side` pixels. Missing
-    parent folders are made.
+    The same arguments give the same bytes. Missing parent folders are made.
+
+    Args:
+      path: the zip to write.
+      photos_per_species: images of each species.
+      seed: another one, other images.
+      long_side: most pixels of an image's longer side, which has 0.9 to 1 times as many.
+      num_species: how many species are drawn at random; 0 takes the eight that have names.
 
     Raises:
       UserError: arguments that make no sense.
       OSError: the file cannot be written.
     """
-    if photos_per_species < 1 or seed < 0 or long_side < 32:
-        raise UserError("photos_per_species must be at least 1, seed at least 0 and long_side at least 32")
+    if photos_per_species < 1 or seed < 0 or long_side < 32 or num_species < 0:
+        raise UserError(
+            "photos_per_species must be at least 1, seed and num_species at least 0 and long_side at least 32"
+        )
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    members = [(species, photo) for species in range(len(SPECIES)) for photo in range(photos_per_species)]
+    drawn = tuple(random_species(seed, number) for number in range(num_species)) or SPECIES
+    members = [(species, photo) for species in range(len(drawn)) for photo in range(photos_per_species)]
     # Threads, as NumPy and Pillow release the interpreter lock in the costly parts: measured to be as fast as
     # processes, which scripts without a guarded main could not start.
     with (
@@ -47,9 +63,9 @@ def write_zip(path: str | os.PathLike[str], photos_per_species: int = 80, seed: 
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
     ):
-        photographs = pool.map(lambda member: _photograph_jpeg(seed, member[0], member[1], long_side), members)
+        photographs = pool.map(lambda member: _photograph_jpeg(drawn[member[0]], [seed, *member], long_side), members)
         for (species, photo), photograph in zip(members, photographs, strict=True):
-            name = f"butterflies/{SPECIES[species].name}/{photo + 1:04d}.jpg"
+            name = f"butterflies/{drawn[species].name}/{photo + 1:04d}.jpg"
             archive.writestr(zipfile.ZipInfo(name, (2024, 6, 1, 12, 0, 0)), photograph)
     return path
 
@@ -84,11 +100,11 @@ def write_contact_sheet(path: str | os.PathLike[str], columns: int = 5, seed: in
     return path
 
 
-def _photograph_jpeg(seed: int, species: int, photo: int, long_side: int) -> bytes:
-    rng = np.random.default_rng([seed, species, photo])
+def _photograph_jpeg(species: Species, seed: Sequence[int], long_side: int) -> bytes:
+    rng = np.random.default_rng(seed)
     wide, high = ASPECTS[rng.integers(len(ASPECTS))]
     scale = long_side * rng.uniform(0.9, 1) / max(wide, high)
-    picture, buffer = draw_photograph(SPECIES[species], rng, round(wide * scale), round(high * scale)), io.BytesIO()
+    picture, buffer = draw_photograph(species, rng, round(wide * scale), round(high * scale)), io.BytesIO()
     picture.save(buffer, "JPEG", quality=int(rng.integers(80, 95)))
     return buffer.getvalue()
 

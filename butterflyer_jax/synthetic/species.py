@@ -12,20 +12,31 @@ from butterflyer_jax.synthetic.primitives import Array, Rng
 from butterflyer_jax.synthetic.wings import Wing, band, bars, beads, checker, eyespot, rays, veins
 
 Palette: TypeAlias = dict[str, Array]
+# Ground, pale, dark and accent colour of the wings, RGB 0 to 255.
+Colours: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Species:
-    """An invented species: what it is called and told by, its two kinds of wing, the palettes it comes in."""
+    """An invented species.
+
+    Attributes:
+      name: of the species.
+      traits: what it is told apart by, for people.
+      fore, hind: its two kinds of wing.
+      morphs: names of the palettes that it comes in.
+      palettes: palettes of its own, in place of those.
+    """
 
     name: str
     traits: str
     fore: Wing
     hind: Wing
-    morphs: tuple[str, ...]
+    morphs: tuple[str, ...] = ()
+    palettes: tuple[Colours, ...] = ()
 
 
-# Ground, pale, dark and accent colour of the wings. Every palette serves several species, so that none is told by it.
+# Every palette serves several species, so that none is told apart by it.
 PALETTES = {
     "amber": ((228, 134, 36), (252, 228, 168), (42, 25, 20), (192, 52, 30)),
     "azure": ((62, 124, 204), (222, 236, 250), (20, 26, 50), (240, 158, 56)),
@@ -92,7 +103,8 @@ SPECIES = (
 
 def individual_palette(species: Species, rng: Rng) -> Palette:
     """One of the species' palettes, its hue, saturation and brightness varied; RGB 0-255, float32 (3, 1) an ink."""
-    colours = PALETTES[species.morphs[rng.integers(len(species.morphs))]]
+    palettes = species.palettes or tuple(PALETTES[name] for name in species.morphs)
+    colours = palettes[rng.integers(len(palettes))]
     turn, richness, brightness = rng.uniform(-0.04, 0.04), rng.uniform(0.7, 1.15), rng.uniform(0.8, 1.15)
     palette = {}
     for ink, colour in zip(("ground", "pale", "dark", "accent"), colours, strict=True):

@@ -207,7 +207,7 @@ def test_contact_sheet(tmp_path: Path, name: str, kind: str) -> None:
 
 def test_cli_writes_zip_and_contact_sheet(tmp_path: Path) -> None:
     target, sheet = tmp_path / "made" / "b.zip", tmp_path / "sheets" / "sheet.jpg"
-    done = run_cli("--output", target, "--photos_per_species", "1", "--seed", "2", "--contact_sheet", sheet)
+    done = run_cli("--output", target, "--photos", "1", "--seed", "2", "--contact_sheet", sheet)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"wrote {target}: 8 photographs, 8 species, ")
     assert done.stdout.count("\n") == 1
@@ -215,18 +215,32 @@ def test_cli_writes_zip_and_contact_sheet(tmp_path: Path) -> None:
     assert target.read_bytes() == synthetic.write_zip(tmp_path / "same.zip", 1, seed=2).read_bytes()
 
 
+def test_random_species_are_as_many_as_asked_for_and_differ(tmp_path: Path) -> None:
+    path = synthetic.write_zip(tmp_path / "drawn.zip", 2, seed=3, long_side=64, num_species=5)
+    names = [f"butterflies/Drawn {number:04}/{photo:04}.jpg" for number in range(5) for photo in (1, 2)]
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == names
+        assert len({archive.read(name) for name in names}) == 10
+    assert synthetic.write_zip(tmp_path / "a.zip", 2, 3, 64, 5).read_bytes() == path.read_bytes()
+    drawn = [synthetic.random_species(3, number) for number in range(30)]
+    assert len({species.fore.outline for species in drawn}) == len({species.palettes for species in drawn}) == 30
+    # A species of a number is the same, whatever the number of species.
+    assert synthetic.random_species(3, 7).fore.outline == drawn[7].fore.outline
+    assert synthetic.random_species(4, 7).fore.outline != drawn[7].fore.outline
+
+
 def test_cli_help_explains_every_flag() -> None:
     done = run_cli("--help")
     assert done.returncode == 0
-    for flag in ("--output", "--photos_per_species", "--seed", "--contact_sheet"):
+    for flag in ("--output", "--species", "--photos", "--seed", "--contact_sheet"):
         assert flag in done.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--output", "b.zip", "--photos_per_species", "0"], "photos_per_species"),
-        (["--output", "b.zip", "--photos_per_species", "many"], "photos_per_species"),
+        (["--output", "b.zip", "--photos", "0"], "photos_per_species"),
+        (["--output", "b.zip", "--photos", "many"], "--photos"),
         (["--output", "occupied/b.zip"], "occupied"),
         (["--output", "."], "directory"),
         (["--output", "b.zip", "--contact_sheet", "sheet.tiff"], "sheet.tiff"),
@@ -253,7 +267,7 @@ def test_cli_errors_are_one_line(
 
 
 def test_cli_error_in_a_subprocess(tmp_path: Path) -> None:
-    done = run_cli("--output", tmp_path / "b.zip", "--photos_per_species", "-3")
+    done = run_cli("--output", tmp_path / "b.zip", "--photos", "-3")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
