@@ -1,9 +1,11 @@
-"""Evaluates a run's best checkpoint on a split; every photograph counts once.
+"""Evaluates a run's best checkpoint on its own photos or on any others; every photo counts once.
 
     butterflyer evaluate --run DIR [--split test] [--slices FILE.csv --by camera season]
+    butterflyer evaluate --run DIR --input field.zip [--species_map table.csv] [--name field]
 
-With --slices every number is also given by the values of columns of a CSV that names photographs in a column filename
-or photo_id, as a label file does.
+Photos of species that the run does not know count as refused or not; every evaluation has a folder of its own. With
+--slices every number is also given by the values of columns of a CSV that names photos in a column filename or
+photo_id, as a label file does.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from butterflyer_jax.cli import make_callable
 
 if TYPE_CHECKING:
     from butterflyer_jax.evaluation.evaluate import evaluate as evaluate
+
+
+_VERBS = {"known": "knows", "unknown": "does not know"}
 
 
 def __getattr__(name: str) -> Any:
@@ -33,10 +38,20 @@ def parser() -> cli.ArgumentParser:
 
     parser = cli.ArgumentParser(prog="butterflyer evaluate", description=__doc__)
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
-    parser.add_argument("--split", default="test", choices=SPLITS, help="which photographs (default: test)")
-    parser.add_argument("--input", metavar="DIR", help="built data set, if not the one that the run was trained on")
-    parser.add_argument("--slices", metavar="FILE.csv", help="what else is known of the photographs, local or gs://")
-    parser.add_argument("--by", nargs="+", default=(), metavar="COLUMN", help="of it, to give the numbers by")
+    parser.add_argument(
+        "--split", choices=(*SPLITS, "all"), help="which photos (default: test of the run's own, all of others)"
+    )
+    parser.add_argument(
+        "--input", metavar="SRC", help="raw zip, folder or built data set of other photos; or the run's own, moved"
+    )
+    parser.add_argument("--name", metavar="NAME", help="folder of the evaluation in eval/ (default: split or data set)")
+    parser.add_argument(
+        "--species_map",
+        metavar="FILE.csv",
+        help="two columns: a species of --input, the run's name of it or nothing",
+    )
+    parser.add_argument("--slices", metavar="FILE.csv", help="table with further columns about the photos")
+    parser.add_argument("--by", nargs="+", default=(), metavar="COLUMN", help="columns of it to give the numbers by")
     return parser
 
 
@@ -45,18 +60,33 @@ def main(argv: Sequence[str]) -> None:
     from butterflyer_jax.evaluation.evaluate import evaluate
 
     args = parser().parse_args(argv)
-    metrics = evaluate(args.run, args.split, args.input, args.slices, args.by)
-    print(
-        f"{metrics['split']}: top1 {metrics['top1']:.1%}  top5 {metrics['top5']:.1%}  "
-        f"balanced {metrics['balanced_accuracy']:.1%}  loss {metrics['loss']:.3f}  "
-        f"({metrics['count']} photographs, checkpoint of step {metrics['step']})"
-    )
+    metrics = evaluate(args.run, args.split, args.input, args.slices, args.by, args.name, args.species_map)
+    _print(metrics)
+
+
+def _print(metrics: dict[str, Any]) -> None:
+    name = metrics["name"]
+    if metrics["count"]:
+        low, high = metrics["intervals"]["top1"]
+        print(
+            f"{name}: top1 {metrics['top1']:.1%} ({low:.1%} to {high:.1%})  top5 {metrics['top5']:.1%}  "
+            f"balanced {metrics['balanced_accuracy']:.1%}  loss {metrics['loss']:.3f}  "
+            f"({metrics['count']} photos, checkpoint of step {metrics['step']})"
+        )
+    for which in ("known", "unknown"):
+        of_group = metrics["refusal"][which]
+        if of_group["count"] and (which == "unknown" or metrics["threshold"]):
+            share = of_group["refused"] / of_group["count"]
+            print(f"{name}: refused {share:.1%} of {of_group['count']} photos of species that the run {_VERBS[which]}")
+    seen = metrics["trained_on"]
+    if seen and (seen["same"] or seen["near"]) and not metrics["is_own"]:
+        print(f"{name}: the run was trained on {seen['same']} of these photos, and near-duplicates of {seen['near']}")
     for column, values in metrics.get("slices", {}).items():
         print(f"{column}:")
         for value, of_it in values.items():
             low, high = of_it["intervals"]["top1"]
             print(f"  {value}: top1 {of_it['top1']:.1%} ({low:.1%} to {high:.1%}) of {of_it['count']}")
-    print(f"report: {args.run.rstrip('/')}/report/index.html")
+    print(f"report: {metrics['report']}")
 
 
 make_callable(__name__)

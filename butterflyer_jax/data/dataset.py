@@ -49,6 +49,7 @@ def open_data(
     accelerator: bool = False,
     process_index: int = 0,
     process_count: int = 1,
+    for_training: bool = True,
 ) -> Data:
     """Opens what `resolve` returned, as `RecordData` does.
 
@@ -59,7 +60,7 @@ def open_data(
         return FakeData(config, process_index, process_count)
     from butterflyer_jax.data.input.record_data import RecordData
 
-    return RecordData(find_dataset(dataset), config, accelerator, process_index, process_count)
+    return RecordData(find_dataset(dataset), config, accelerator, process_index, process_count, for_training)
 
 
 def find_dataset(source: str | os.PathLike[str]) -> epath.Path:

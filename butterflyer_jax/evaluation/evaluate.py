@@ -1,4 +1,4 @@
-"""A run's best checkpoint evaluated on a split: metrics, predictions, report."""
+"""A run's best checkpoint evaluated on its own photos or on any others: metrics, predictions, report."""
 
 from __future__ import annotations
 
@@ -7,103 +7,241 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from butterflyer_jax import runs
+from butterflyer_jax.console import say
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import attributes, eval_step, report
+from butterflyer_jax.evaluation import attributes, eval_step, overlap, predictions, report, species_map
 from butterflyer_jax.metrics import calibration, classification
 from butterflyer_jax.metrics import slices as by_slice
 from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.storage import files
 
+ALL = "all"
+FOLDER = "eval"
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the model made of the photos of an evaluation, split after split.
+
+    Attributes:
+      labels: int64 [count], the run's labels; `species_map.UNKNOWN` where the run does not know the species.
+      logits: float32 [count, num_classes].
+      photo_ids: paths of the photos in their source.
+      names: species as the data names them.
+      places: split of each photo, and its place in it.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    photo_ids: list[str]
+    names: list[str]
+    places: list[tuple[str, int]]
+
 
 def evaluate(
     run_folder: str | os.PathLike[str],
-    split: str = "test",
+    split: str | None = None,
     dataset: str | os.PathLike[str] | None = None,
     slices: str | os.PathLike[str] | None = None,
     by: Sequence[str] = (),
+    name: str | None = None,
+    species_table: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
-    """Evaluates a run's best checkpoint; writes `eval/<split>/metrics.json` and `report/index.html` into its folder.
+    """Evaluates a run's best checkpoint on its own photos, or on any others.
+
+    Writes `metrics.json` and `predictions.csv` into `eval/<name>/` of the run folder. The report goes to
+    `report/index.html` for the run's own photos, and to `eval/<name>/index.html` for others.
 
     Args:
-      run_folder: of a run with a checkpoint.
-      split: train, val or test.
-      dataset: built data set to take instead of the one that the run was trained on, with the same species.
-      slices: CSV, local or gs://, with a column filename or photo_id that names photographs as a label file does.
-      by: its columns to give the numbers by; ranges of many different numbers, the 30 most frequent of other values.
+      run_folder: folder of a run with a checkpoint.
+      split: train, val, test, or all of them. By default test of the run's own data set, all of any other.
+      dataset: a raw zip, a folder or a built data set to take instead of the run's own. Where it holds the same photos
+        as the run's own data set, whose place is gone, the run remembers the new place.
+      slices: CSV, local or gs://, with a column filename or photo_id that names photos as a label file does.
+      by: columns of that CSV to give the numbers by; ranges of many different numbers, the 30 most frequent of other
+        values.
+      name: folder of the evaluation in `eval/`; by default the split, or the name of the other data set.
+      species_table: table of two columns for other data: its species, and the run's name of it (empty for none).
 
     Returns:
-      count, loss, top1, top5, balanced_accuracy; expected_calibration_error, of probabilities with the temperature;
-      intervals, 95% of a bootstrap; species, with precision, recall, f1 and support of each; temperature, threshold,
-      split, and the checkpoint's step. With `slices` also slices: by column and value, what the first line lists, and
-      intervals.
+      count, loss, top1, top5, balanced_accuracy over the photos of species that the run knows;
+      expected_calibration_error, of probabilities with the temperature; intervals, 95%: Wilson's of top1 and top5,
+      a bootstrap of the others; species, with precision, recall, f1 and support of each; refusal, how many photos of
+      known and of unknown species fall below the threshold; temperature, threshold, name, split, data, fingerprint,
+      trained_on (photos that the run was trained on) and the checkpoint's step. With `slices` also slices.
 
     Raises:
-      UserError: no run or checkpoint there, the data set is gone or has other species, the split is empty, or the CSV
-        or a column of it is not there or names none of the photographs.
+      UserError: no run or checkpoint there, the data set is gone or has none of the species, the split is empty, or
+        the CSV or a column of it is not there or names none of the photos.
     """
     if (slices is None) == bool(by):
         raise UserError("slices need both: --slices, a CSV, and --by, columns of it")
-    # Told at once, before the run is loaded.
+    # Read at once, before the run is loaded.
     known_of_photos = None if slices is None else attributes.read(slices, by)
+    table = None if species_table is None else species_map.read_table(species_table)
     run = runs.read(run_folder)
     loaded = runs.load_model(run)
     # Once over a split: neither files on the disk nor more memory than is free are worth it, whatever training took.
     once = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, mode="auto"))
-    if dataset is None or os.fspath(dataset) == dataset_lib.FAKE:
-        folder = run.dataset if dataset is None else dataset_lib.FAKE
-    else:
-        folder = dataset_lib.resolve(dataset, run.config.build)
-    data = dataset_lib.open_data(folder, once, not sharding.on_cpu(loaded.mesh))
+    folder = _find(run, dataset)
+    data = dataset_lib.open_data(folder, once, not sharding.on_cpu(loaded.mesh), for_training=False)
     with contextlib.closing(data):
-        if data.species != run.species:
-            raise UserError(f"the data set's species are not the run's: {', '.join(data.species)}")
-        if not data.num_photos(split):
-            raise UserError(f"the data set has no photographs in split {split}")
-        columns = {} if known_of_photos is None else _columns(known_of_photos, folder, split)
-        scored = eval_step.score(loaded, data, split)
-        # What another data set would suggest is not the run's.
-        own = folder == run.dataset and folder != dataset_lib.FAKE
-        calibrated = calibrate(loaded, data) if own else loaded.calibration()
-        probabilities = calibration.softmax(scored.logits / calibrated.temperature)
-        confusion = classification.confusion_matrix(scored.labels, scored.logits.argmax(axis=1), len(run.species))
-        metrics = scored.metrics | {
-            "expected_calibration_error": classification.reliability(probabilities, scored.labels).error,
-            "temperature": calibrated.temperature,
-            "threshold": calibrated.threshold,
-            "intervals": classification.intervals(scored.logits, scored.labels),
-            "split": split,
+        is_own = folder == dataset_lib.FAKE or data.fingerprint == run.fingerprint
+        if is_own and folder not in (run.dataset, dataset_lib.FAKE):
+            run = runs.remember_dataset(run, folder)
+        splits = _splits(data, split or ("test" if is_own else ALL))
+        labels = np.arange(len(run.species)) if is_own else species_map.label_map(data.species, run.species, table)
+        columns = {} if known_of_photos is None else _columns(known_of_photos, folder, splits)
+        scored, sums = _score(loaded, data, folder, splits, labels)
+        known = scored.labels != species_map.UNKNOWN
+        if not known.any() and not len(scored.labels):
+            raise UserError("no photo of the evaluation is of a species that the run knows")
+        calibrated = calibrate(loaded, data) if is_own and folder != dataset_lib.FAKE else loaded.calibration()
+        metrics = _metrics(scored, known, calibrated, run.species)
+        if is_own and len(splits) == 1:
+            # The sums of the devices, to the bit those that a run logs.
+            metrics |= sums[0]
+        seen = None if folder == dataset_lib.FAKE else overlap.count(run, once, data, splits, is_own)
+        metrics |= {
+            "name": _name(run, name, splits, is_own, folder, data.fingerprint),
+            "split": splits[0] if len(splits) == 1 else ALL,
+            "data": folder,
+            "fingerprint": data.fingerprint,
+            "is_own": is_own,
             "step": loaded.step,
-            "species": classification.by_species(confusion, run.species),
+            "trained_on": None if seen is None else dataclasses.asdict(seen),
         }
         if columns:
-            _check_order(folder, split, [run.species[label] for label in scored.labels])
-            metrics["slices"] = by_slice.score(scored.logits, scored.labels, columns)
-        files.write_text(
-            run.folder / "eval" / split / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False)
-        )
-        report.write(loaded, data, folder, scored, metrics, calibrated)
+            metrics["slices"] = by_slice.score(
+                scored.logits[known],
+                scored.labels[known],
+                {column: list(itertools.compress(values, known)) for column, values in columns.items()},
+            )
+        target = run.folder / FOLDER / metrics["name"]
+        files.write_text(target / METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False))
+        predictions.write(target / predictions.FILE, scored, calibrated, run.species, columns)
+        metrics["report"] = report.write(loaded, data, folder, scored, metrics, calibrated, _others(run))
     return metrics
 
 
-def _columns(known: attributes.Attributes, dataset: str, split: str) -> dict[str, list[str]]:
-    """Returns what a CSV says of the photographs of a split, in the order of the records."""
-    names = {one: [name for name, _ in dataset_lib.listed(dataset, one)] for one in SPLITS}
-    if not names[split]:
-        raise UserError(f"slices need the names of the photographs, and there is no {split}.csv in {dataset}")
-    return known.of(names[split], itertools.chain(*names.values()))
+def _find(run: runs.Run, dataset: str | os.PathLike[str] | None) -> str:
+    if dataset is not None:
+        return dataset_lib.resolve(dataset, run.config.build)
+    if run.dataset == dataset_lib.FAKE:
+        return run.dataset
+    try:
+        return os.fspath(dataset_lib.find_dataset(run.dataset))
+    except UserError as error:
+        raise UserError(f"the run's data set is gone: {error}. Name its new place, or another, with --input") from error
 
 
-def _check_order(dataset: str, split: str, species: Sequence[str]) -> None:
-    if [label for _, label in dataset_lib.listed(dataset, split)] != species:
-        raise UserError(f"{split}.csv in {dataset} lists other photographs than the records beside it")
+def _splits(data: Data, split: str) -> list[str]:
+    splits = [one for one in (SPLITS if split == ALL else (split,)) if data.num_photos(one)]
+    if not splits:
+        there = [one for one in SPLITS if data.num_photos(one)]
+        raise UserError(f"the data set has no photos in split {split}; it has {', '.join(there) or 'none'}")
+    return splits
+
+
+def _score(
+    loaded: runs.LoadedModel, data: Data, folder: str, splits: Sequence[str], labels: np.ndarray
+) -> tuple[Scored, list[dict[str, Any]]]:
+    parts = [eval_step.score(loaded, data, split) for split in splits]
+    names = [[data.species[label] for label in part.labels] for part in parts]
+    photo_ids = [
+        [f"{split}/{number}" for number in range(len(of_split))]
+        if folder == dataset_lib.FAKE
+        else dataset_lib.photo_ids(folder, split, of_split)
+        for split, of_split in zip(splits, names, strict=True)
+    ]
+    scored = Scored(
+        labels=labels[np.concatenate([part.labels for part in parts])],
+        logits=np.concatenate([part.logits for part in parts]),
+        photo_ids=list(itertools.chain(*photo_ids)),
+        names=list(itertools.chain(*names)),
+        places=[
+            (split, number) for split, part in zip(splits, parts, strict=True) for number in range(len(part.labels))
+        ],
+    )
+    return scored, [part.metrics for part in parts]
+
+
+def _metrics(scored: Scored, known: np.ndarray, calibrated: Calibration, species: Sequence[str]) -> dict[str, Any]:
+    """Returns the numbers over photos of known species, and how many of all photos are refused."""
+    logits, labels = scored.logits[known], scored.labels[known]
+    refused = predictions.refused(scored.logits, calibrated)
+    metrics: dict[str, Any] = {"count": int(known.sum())}
+    if known.any():
+        probabilities = calibration.softmax(logits / calibrated.temperature)
+        confusion = classification.confusion_matrix(labels, logits.argmax(axis=1), len(species))
+        metrics = classification.summary(logits, labels) | {
+            "expected_calibration_error": classification.reliability(probabilities, labels).error,
+            "intervals": classification.intervals(logits, labels),
+            "species": classification.by_species(confusion, species),
+        }
+    groups = {"known": refused[known], "unknown": refused[~known]}
+    metrics["refusal"] = {
+        name: {
+            "count": len(of_group),
+            "refused": int(of_group.sum()),
+            "interval": classification.wilson(int(of_group.sum()), len(of_group)),
+        }
+        for name, of_group in groups.items()
+    }
+    unknown = sorted({name for name, is_known in zip(scored.names, known, strict=True) if not is_known})
+    if unknown:
+        metrics["unknown_species"] = unknown
+        say(f"species that the run does not know, to be refused: {', '.join(unknown)} ({int((~known).sum())} photos)")
+    return metrics | {"temperature": calibrated.temperature, "threshold": calibrated.threshold}
+
+
+def _name(run: runs.Run, name: str | None, splits: Sequence[str], is_own: bool, folder: str, fingerprint: str) -> str:
+    """Returns the name of an evaluation: its split, or that of other data; never one of another evaluation's.
+
+    Raises:
+      UserError: the name given is no folder name, or is kept for the run's own photos.
+    """
+    own = splits[0] if len(splits) == 1 else ALL
+    if is_own and name is None:
+        return own
+    if name is not None:
+        if not re.fullmatch(r"[\w.-]+", name) or name.strip(".") == "":
+            raise UserError(f"--name {name!r}: take letters, digits, '-', '_' and '.'")
+        if not is_own and name in (*SPLITS, ALL):
+            raise UserError(f"--name {name}: this name is kept for the run's own photos")
+        return name
+    # …/<source>/butterflies/<config>/<version>, or a data set's own folder in the cache, named after the zip.
+    parts = [part for part in re.split(r"[/\\]", folder) if part]
+    base = next((part for part in reversed(parts[:-1]) if part not in ("butterflies", "default")), parts[-1])
+    slug = re.sub(r"[^\w.-]+", "-", base).strip("-.") or "other"
+    slug = f"{slug}-data" if slug in (*SPLITS, ALL) else slug
+    taken = run.folder / FOLDER / slug / METRICS_FILE
+    if taken.exists() and json.loads(taken.read_text()).get("fingerprint") != fingerprint:
+        return f"{slug}-{fingerprint[:8]}"
+    return slug
+
+
+def _others(run: runs.Run) -> list[dict[str, Any]]:
+    """Returns the metrics of every evaluation of a run, its own splits first."""
+    folder = run.folder / FOLDER
+    found = []
+    for path in sorted(folder.iterdir()) if folder.exists() else ():
+        with contextlib.suppress(ValueError, OSError):
+            found.append({"name": path.name, **json.loads((path / METRICS_FILE).read_text())})
+    return sorted(found, key=lambda metrics: not metrics.get("is_own", True))
 
 
 def calibrate(loaded: runs.LoadedModel, data: Data) -> Calibration:
@@ -120,3 +258,12 @@ def calibrate(loaded: runs.LoadedModel, data: Data) -> Calibration:
     chosen = calibration.fit(scored.logits, scored.labels, loaded.step)
     files.write_text(loaded.run.folder / calibration.FILE, chosen.to_json())
     return chosen
+
+
+def _columns(known: attributes.Attributes, dataset: str, splits: Sequence[str]) -> dict[str, list[str]]:
+    """Returns what a CSV says of the photos of splits, in the order of the records."""
+    names = {one: [name for name, _ in dataset_lib.listed(dataset, one)] for one in SPLITS}
+    wanted = list(itertools.chain(*(names[split] for split in splits)))
+    if not wanted:
+        raise UserError(f"slices need the names of the photos, and there is no {splits[0]}.csv in {dataset}")
+    return known.of(wanted, itertools.chain(*names.values()))

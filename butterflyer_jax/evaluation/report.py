@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from butterflyer_jax import runs
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import photo
-from butterflyer_jax.data.dataset import photo_ids
 from butterflyer_jax.data.protocol import Data
-from butterflyer_jax.evaluation import eval_step
+from butterflyer_jax.evaluation.species_map import UNKNOWN
 from butterflyer_jax.inference import gradcam
 from butterflyer_jax.metrics import calibration
 from butterflyer_jax.metrics.calibration import Calibration
@@ -22,6 +21,9 @@ from butterflyer_jax.storage import files, paths
 from butterflyer_jax.tracking.jsonl import read_records
 from butterflyer_jax.tracking.trackers import METRICS_FILE
 
+if TYPE_CHECKING:
+    from butterflyer_jax.evaluation.evaluate import Scored
+
 FILE = "report/index.html"
 
 
@@ -29,38 +31,42 @@ def write(
     loaded: runs.LoadedModel,
     data: Data,
     dataset: str,
-    scored: eval_step.Scored,
+    scored: Scored,
     metrics: dict[str, Any],
     calibrated: Calibration,
+    evaluations: Sequence[Mapping[str, Any]],
 ) -> str:
-    """Writes `report/index.html` into the run folder; returns its path.
+    """Writes the report into the run folder; returns its path.
 
     Args:
       loaded: the model that was evaluated.
       data: the open data set.
       dataset: its folder, or "fake".
-      scored: the logits of the split.
+      scored: the photos and their logits; those of species that the run does not know are left out of the pictures.
       metrics: what metrics.json says.
       calibrated: what corrects the answers.
+      evaluations: the metrics of every evaluation of the run, shown side by side.
     """
     run, split = loaded.run, metrics["split"]
     view = heat_maps = None
-    names: Sequence[str] = [f"{split}/{number}" for number in range(len(scored.labels))]
+    known = np.flatnonzero(scored.labels != UNKNOWN)
+    labels, logits = scored.labels[known], scored.logits[known]
+    names = [scored.photo_ids[number] for number in known]
     if dataset != dataset_lib.FAKE:
-        names = photo_ids(dataset, split, [run.species[label] for label in scored.labels])
-        view = _make_view(run, data, split)
+        view = _make_view(run, data, [scored.places[number] for number in known])
         heat_maps = _make_heat_maps(loaded, view)
     about = json.loads((run.folder / runs.CONFIG_FILE).read_text())
     records = read_records(run.folder / METRICS_FILE)
     page = render_evaluation(
         Evaluation(
             name=run.folder.name,
-            split=split,
+            split=split if metrics["is_own"] else metrics["name"],
             species=run.species,
             metrics=metrics,
-            labels=scored.labels,
-            raw_probabilities=calibration.softmax(scored.logits),
-            probabilities=calibration.softmax(scored.logits / calibrated.temperature),
+            labels=labels,
+            raw_probabilities=calibration.softmax(logits),
+            probabilities=calibration.softmax(logits / calibrated.temperature),
+            evaluations=evaluations,
             photo_ids=names,
             threshold=calibrated.threshold,
             temperature=calibrated.temperature,
@@ -71,16 +77,17 @@ def write(
             heat_maps=heat_maps,
         )
     )
-    target = run.folder / FILE
+    target = run.folder / FILE if metrics["is_own"] else run.folder / "eval" / metrics["name"] / "index.html"
     files.write_text(target, page)
     return str(target)
 
 
-def _make_view(run: runs.Run, data: Any, split: str) -> Callable[[int, int], np.ndarray]:
+def _make_view(run: runs.Run, data: Data, places: Sequence[tuple[str, int]]) -> Callable[[int, int], np.ndarray]:
     config = run.config
 
     def view(number: int, side: int) -> np.ndarray:
-        [jpeg] = data.jpegs(split, [number])
+        split, place = places[number]
+        [jpeg] = data.jpegs(split, [place])
         image, _ = photo.load(jpeg, config.build.image_size, config.build.max_pixels)
         return photo.central_crop(image, config.data.eval_crop_fraction, side)
 

@@ -41,6 +41,7 @@ class Evaluation:
       threshold: probability below which a photograph is none of the species.
       temperature: that the logits were divided by.
       records: of metrics.jsonl.
+      evaluations: metrics of every evaluation of the run, own photos first.
       about: the run's config.json.
       facts: (name, value) of anything else that the model's card should tell.
       view: gives (number, side) -> uint8 [side, side, 3], a photograph as the network sees it; None without any.
@@ -58,6 +59,7 @@ class Evaluation:
     threshold: float
     temperature: float
     records: Sequence[Mapping[str, Any]]
+    evaluations: Sequence[Mapping[str, Any]]
     about: Mapping[str, Any]
     facts: Sequence[tuple[str, str]]
     view: View | None = None
@@ -103,6 +105,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
             reliability=evaluation_charts.reliability_charts(
                 before, after, evaluation.temperature, evaluation.threshold
             ),
+            evaluations=evaluation.evaluations,
             settings=_settings(evaluation.about["config"]),
         )
     )

@@ -14,6 +14,7 @@ from butterflyer_jax.runs.folder import (
     read,
     read_calibration,
     refuse_other_folders,
+    remember_dataset,
     saved_batch_size,
 )
 
@@ -31,5 +32,6 @@ __all__ = [
     "read",
     "read_calibration",
     "refuse_other_folders",
+    "remember_dataset",
     "saved_batch_size",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import math
@@ -105,6 +106,14 @@ def _update(run: Run, saved: dict[str, Any], now: dict[str, Any], changed: list[
     if jax.process_index() == 0:
         about = saved | now | {"changes": [*saved.get("changes", []), *changed]}
         files_lib.write_text(run.folder / CONFIG_FILE, json.dumps(about, indent=2, ensure_ascii=False))
+
+
+def remember_dataset(run: Run, dataset: str) -> Run:
+    """Returns the run with the new place of its data set, which its config.json names from now on."""
+    saved = _read_json(run.folder / CONFIG_FILE) | {"dataset": dataset}
+    files_lib.write_text(run.folder / CONFIG_FILE, json.dumps(saved, indent=2, ensure_ascii=False))
+    say(f"the run's data set has moved: {run.folder} now names {dataset}")
+    return dataclasses.replace(run, dataset=dataset)
 
 
 def _create(run: Run, identity: dict[str, Any]) -> None:

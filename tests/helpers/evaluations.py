@@ -54,6 +54,7 @@ def make_evaluation(num_species: int = 10, per_species: int = 12, sure: float = 
         threshold=0.42,
         temperature=1.5,
         records=[*train, *val],
+        evaluations=[],
         about={"versions": {"jax": "0.10.2"}, "config": Config().to_dict()},
         facts=[("Hardware", "a machine")],
         view=lambda number, side: np.full((side, side, 3), (40 * number % 256, 90, 160), np.uint8),

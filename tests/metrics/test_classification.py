@@ -79,3 +79,11 @@ def test_the_interval_of_the_loss_is_that_of_its_mean() -> None:
     np.testing.assert_allclose(interval, [losses.mean() - reach, losses.mean() + reach], rtol=0.01)
     assert classification.intervals(logits, labels)["loss"] == interval, "the same each time"
     assert np.isfinite(classification.cross_entropies(np.array([[3e38, -3e38]], np.float32), np.array([0]))).all()
+
+
+@pytest.mark.parametrize(
+    ("successes", "count", "interval"),
+    [(7, 7, (0.6457, 1.0)), (0, 7, (0.0, 0.3543)), (0, 0, (0.0, 1.0)), (120, 125, (0.9098, 0.9828))],
+)
+def test_wilson_does_not_shrink_to_a_point(successes: int, count: int, interval: tuple[float, float]) -> None:
+    assert classification.wilson(successes, count) == pytest.approx(interval, abs=1e-4)

@@ -27,7 +27,7 @@ def test_the_numbers_and_the_sections_are_there() -> None:
     evaluation = make_evaluation()
     _, page = render()
     wrong = int((evaluation.probabilities.argmax(axis=1) != evaluation.labels).sum())
-    assert f"108 photographs of the split test, 10 species, checkpoint of step 1,234. {wrong} answers are" in page.words
+    assert f"108 photos of the split test, 10 species, checkpoint of step 1,234. {wrong} answers are" in page.words
     low, high = evaluation.metrics["intervals"]["top1"]
     assert f"{low:.1%} to {high:.1%}" in page.words
     for heading in ("Training", "Species, the worst first", "Confusion matrix", "Worst confusions", "Surest mistakes"):

@@ -59,6 +59,7 @@ class RecordData:
         accelerator: bool = False,
         process_index: int = 0,
         process_count: int = 1,
+        for_training: bool = True,
     ) -> None:
         """Opens the folder of a built data set.
 
@@ -67,6 +68,7 @@ class RecordData:
           config: of the run.
           accelerator: whether a GPU or TPU trains; with `data.crop` auto it makes the crops.
           process_index, process_count: this host among all.
+          for_training: whether training photos are needed, and a batch of them.
 
         Raises:
           UserError: it is damaged, has no training photographs or fewer than a batch, does not fit where `data.mode`
@@ -86,10 +88,10 @@ class RecordData:
             self.species: tuple[str, ...] = tuple(card["species"])
             self.class_counts: tuple[int, ...] = tuple(row["train"] for row in card["species"].values())
         num_train = sum(lengths.get("train", ()))
-        if not num_train:
+        if for_training and not num_train:
             raise UserError(f"{dataset_dir} has no training photographs")
         self.steps_per_epoch = num_train // config.batch_size
-        if not self.steps_per_epoch:
+        if for_training and not self.steps_per_epoch:
             raise UserError(
                 f"config field batch_size = {config.batch_size} is more than the {num_train} training photographs; "
                 "make it smaller"

@@ -1,0 +1,66 @@
+"""Photos of an evaluation that the run was trained on: the same content, or a near-duplicate of it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from butterflyer_jax import runs
+from butterflyer_jax.config import Config
+from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.data.ingest import duplicates
+from butterflyer_jax.data.protocol import Data
+from butterflyer_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How many photos of an evaluation the training had seen.
+
+    Attributes:
+      same: photos whose stored content is that of a training photo.
+      near: further photos that are near-duplicates of a training photo.
+    """
+
+    same: int
+    near: int
+
+
+def count(run: runs.Run, config: Config, data: Data, splits: Sequence[str], is_own: bool) -> Overlap | None:
+    """Counts photos that the run was trained on; None where its own data set is gone, or is noise.
+
+    Args:
+      run: the run that is evaluated.
+      config: how its data set is opened.
+      data: the open data set of the evaluation.
+      splits: the splits that are evaluated.
+      is_own: whether that data set is the run's own; the builder keeps its near-duplicates in one split.
+    """
+    if is_own:
+        return Overlap(data.num_photos("train") if "train" in splits else 0, 0)
+    if run.dataset == dataset_lib.FAKE:
+        return None
+    try:
+        own = dataset_lib.open_data(run.dataset, config)
+    except UserError:
+        return None
+    try:
+        trained = list(own.jpegs("train", range(own.num_photos("train"))))
+    finally:
+        own.close()
+    contents = set(trained)
+    others = [
+        jpeg for split in splits for jpeg in data.jpegs(split, range(data.num_photos(split))) if jpeg not in contents
+    ]
+    total = sum(data.num_photos(split) for split in splits)
+    groups = duplicates.group([_hash(jpeg) for jpeg in [*trained, *others]], run.config.build.near_duplicate_bits)
+    near = np.isin(groups[len(trained) :], groups[: len(trained)])
+    return Overlap(total - len(others), int(near.sum()))
+
+
+def _hash(jpeg: bytes) -> str:
+    return duplicates.perceptual_hash(Image.open(io.BytesIO(jpeg)).convert("RGB"))

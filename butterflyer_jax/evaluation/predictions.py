@@ -1,0 +1,60 @@
+"""predictions.csv: one row per photo of an evaluation, with the answer and every probability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from butterflyer_jax.metrics import calibration
+from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.storage import files
+
+if TYPE_CHECKING:
+    from butterflyer_jax.evaluation.evaluate import Scored
+
+FILE = "predictions.csv"
+DECIMALS = 6
+
+
+def refused(logits: np.ndarray, calibrated: Calibration) -> np.ndarray:
+    """Returns bool [count]: whether the answer to a photo is "none of these"."""
+    return calibration.softmax(logits / calibrated.temperature).max(axis=1) < calibrated.threshold
+
+
+def write(
+    path: Any,
+    scored: Scored,
+    calibrated: Calibration,
+    species: Sequence[str],
+    columns: Mapping[str, Sequence[str]],
+) -> None:
+    """Writes the rows: photo_id, split, label, species, probability, none_of_these, slices, a column per species.
+
+    Args:
+      path: file to write, local or gs://.
+      scored: the photos and their logits; `label` is the species as the data names it.
+      calibrated: temperature and threshold of the answers.
+      species: of the run, in the order of the logits.
+      columns: values of slices, in the order of the photos.
+    """
+    probabilities = calibration.softmax(scored.logits / calibrated.temperature)
+    none_of_these = refused(scored.logits, calibrated)
+    header = ("photo_id", "split", "label", "species", "probability", "none_of_these", *columns, *species)
+    rows = (
+        (
+            photo_id,
+            split,
+            name,
+            species[int(of_photo.argmax())],
+            round(float(of_photo.max()), DECIMALS),
+            str(bool(is_refused)).lower(),
+            *(values[number] for values in columns.values()),
+            *(round(float(value), DECIMALS) for value in of_photo),
+        )
+        for number, (photo_id, (split, _), name, of_photo, is_refused) in enumerate(
+            zip(scored.photo_ids, scored.places, scored.names, probabilities, none_of_these, strict=True)
+        )
+    )
+    files.write_csv(path, header, rows)

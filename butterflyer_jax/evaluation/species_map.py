@@ -1,0 +1,84 @@
+"""Species of another data set, matched with those that a run knows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import paths
+
+UNKNOWN = -1
+
+
+def read_table(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Reads a table of two columns: a species name of the data, and the run's name of it, empty for none.
+
+    Args:
+      path: CSV or TSV file in UTF-8, with or without a header; local or gs://.
+
+    Raises:
+      UserError: no such file, or a row has other than two columns.
+    """
+    file = paths.path(path)
+    if not file.exists():
+        raise UserError(f"no such file: {file}")
+    text = file.read_text(encoding="utf-8").removeprefix("\ufeff")
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    if wrong := next((number for number, row in enumerate(rows, 1) if len(row) != 2), None):
+        raise UserError(f"{file}, row {wrong}: two columns are needed, the data's species and the run's")
+    return {theirs.strip(): ours.strip() for theirs, ours in rows}
+
+
+def label_map(theirs: Sequence[str], ours: Sequence[str], table: Mapping[str, str] | None = None) -> np.ndarray:
+    """Returns the run's label of each species of other data, `UNKNOWN` where the run does not know it.
+
+    Names agree in any case, with `_` for a space, and without doubled spaces. The table comes before the names.
+
+    Args:
+      theirs: species of the data; the position is its label.
+      ours: species of the run.
+      table: the run's species by that of the data, empty for one that the run does not know.
+
+    Returns:
+      int64 [len(theirs)].
+
+    Raises:
+      UserError: the table names a species that the run does not know, or no species of the data is known.
+    """
+    exact = {name: label for label, name in enumerate(ours)}
+    labels: dict[str, int] = {}
+    for label, name in enumerate(ours):
+        # Of two names that differ in spelling alone neither is meant by a third spelling.
+        labels[_normalised(name)] = UNKNOWN if _normalised(name) in labels else label
+
+    def find(name: str) -> int:
+        return exact.get(name, labels.get(_normalised(name), UNKNOWN))
+
+    targets = {_normalised(name): target for name, target in (table or {}).items()}
+    found = []
+    for name in theirs:
+        target = targets.get(_normalised(name), name)
+        label = find(target) if target else UNKNOWN
+        if label == UNKNOWN and target and _normalised(name) in targets:
+            raise UserError(f"the run knows no species {target!r}, which the table names; it knows {_some(ours)}")
+        found.append(label)
+    if all(label == UNKNOWN for label in found) and not table:
+        raise UserError(
+            f"none of the data's species ({_some(theirs)}) is one of the run's ({_some(ours)}): match them with "
+            "--species_map TABLE.csv, two columns, the data's name and the run's (empty for a species it does not know)"
+        )
+    return np.array(found, np.int64)
+
+
+def _normalised(name: str) -> str:
+    return " ".join(name.replace("_", " ").split()).casefold()
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

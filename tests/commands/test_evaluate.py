@@ -1,0 +1,77 @@
+"""`python -m butterflyer_jax.evaluate` on photos from elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax import UserError, evaluate
+from butterflyer_jax.data.build import build
+from butterflyer_jax.runs import read
+from tests.conftest import SPECIES, make_photo, make_zip
+
+
+@pytest.fixture(scope="module")
+def run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy: evaluations write into it."""
+    return Path(shutil.copytree(trained_run, tmp_path_factory.mktemp("evaluated") / "run"))
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos of two of the run's species, of one that it does not know, without any for training."""
+    names = (SPECIES[0].lower().replace(" ", "_"), SPECIES[1], "Unheard Of")
+    members = {f"test/{name}/{n}.jpg": make_photo(9000 + 10 * s + n) for s, name in enumerate(names) for n in range(4)}
+    return make_zip(tmp_path_factory.mktemp("field") / "field.zip", members)
+
+
+def test_photos_from_elsewhere_have_a_folder_of_their_own(
+    run: Path, field: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = evaluate(run)
+    evaluate.main(["--run", str(run), "--input", str(field), "--name", "field"])
+    out = capsys.readouterr().out
+    metrics = json.loads((run / "eval" / "field" / "metrics.json").read_text())
+    assert metrics["count"] == 8 and metrics["refusal"]["unknown"]["count"] == 4
+    assert metrics["unknown_species"] == ["Unheard Of"]
+    assert metrics["trained_on"] == {"same": 0, "near": 0}
+    assert not metrics["is_own"] and metrics["fingerprint"] != own["fingerprint"]
+    assert "of 4 photos of species that the run does not know" in out
+    rows = list(csv.DictReader((run / "eval" / "field" / "predictions.csv").open()))
+    assert len(rows) == 12 and set(SPECIES) <= set(rows[0])
+    assert {row["label"] for row in rows if row["photo_id"].startswith("test/Unheard")} == {"Unheard Of"}
+    # The run's own test stands beside it, as it was.
+    assert json.loads((run / "eval" / "test" / "metrics.json").read_text())["count"] == own["count"]
+    page = (run / "eval" / "field" / "index.html").read_text()
+    assert "own photos, test" in page and "field" in page
+
+
+def test_a_data_set_that_moved_is_remembered(run: Path, dataset: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(dataset, tmp_path / "moved" / "1.0.0")
+    file = run / "config.json"
+    saved = json.loads(file.read_text())
+    file.write_text(json.dumps(saved | {"dataset": str(tmp_path / "gone")}))
+    with pytest.raises(UserError, match=r"the run's data set is gone: .* with --input"):
+        evaluate(run)
+    first = evaluate(run, dataset=moved)
+    assert first["name"] == "test" and first["is_own"]
+    assert read(run).dataset == str(moved)
+    assert evaluate(run)["top1"] == first["top1"]
+
+
+def test_photos_that_the_run_was_trained_on_are_counted(run: Path, raw_zip: Path, tmp_path: Path) -> None:
+    records = build(raw_zip, tmp_path / "again", read(run).config.build)
+    other = evaluate(run, "all", dataset=records, name="again")
+    train = sum(row["train"] for row in json.loads((Path(records) / "data_card.json").read_text())["species"].values())
+    assert other["trained_on"]["same"] == train
+
+
+def test_names_of_the_own_splits_are_kept(run: Path, field: Path) -> None:
+    with pytest.raises(UserError, match="this name is kept for the run's own photos"):
+        evaluate(run, dataset=field, name="test")
+    with pytest.raises(UserError, match="take letters, digits"):
+        evaluate(run, dataset=field, name="../x")
