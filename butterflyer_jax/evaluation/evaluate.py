@@ -9,7 +9,6 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import attributes, eval_step, overlap, predictions, report, species_map
+from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.metrics import calibration, classification
 from butterflyer_jax.metrics import slices as by_slice
 from butterflyer_jax.metrics.calibration import Calibration
@@ -30,25 +30,6 @@ from butterflyer_jax.storage import files
 ALL = "all"
 FOLDER = "eval"
 METRICS_FILE = "metrics.json"
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What the model made of the photos of an evaluation, split after split.
-
-    Attributes:
-      labels: int64 [count], the run's labels; `species_map.UNKNOWN` where the run does not know the species.
-      logits: float32 [count, num_classes].
-      photo_ids: paths of the photos in their source.
-      names: species as the data names them.
-      places: split of each photo, and its place in it.
-    """
-
-    labels: np.ndarray
-    logits: np.ndarray
-    photo_ids: list[str]
-    names: list[str]
-    places: list[tuple[str, int]]
 
 
 def evaluate(
@@ -158,7 +139,7 @@ def _splits(data: Data, split: str) -> list[str]:
 
 def _score(
     loaded: runs.LoadedModel, data: Data, folder: str, splits: Sequence[str], labels: np.ndarray
-) -> tuple[Scored, list[dict[str, Any]]]:
+) -> tuple[Predictions, list[dict[str, Any]]]:
     parts = [eval_step.score(loaded, data, split) for split in splits]
     names = [[data.species[label] for label in part.labels] for part in parts]
     photo_ids = [
@@ -167,7 +148,7 @@ def _score(
         else dataset_lib.photo_ids(folder, split, of_split)
         for split, of_split in zip(splits, names, strict=True)
     ]
-    scored = Scored(
+    scored = Predictions(
         labels=labels[np.concatenate([part.labels for part in parts])],
         logits=np.concatenate([part.logits for part in parts]),
         photo_ids=list(itertools.chain(*photo_ids)),
@@ -179,7 +160,7 @@ def _score(
     return scored, [part.metrics for part in parts]
 
 
-def _metrics(scored: Scored, known: np.ndarray, calibrated: Calibration, species: Sequence[str]) -> dict[str, Any]:
+def _metrics(scored: Predictions, known: np.ndarray, calibrated: Calibration, species: Sequence[str]) -> dict[str, Any]:
     """Returns the numbers over photos of known species, and how many of all photos are refused."""
     logits, labels = scored.logits[known], scored.labels[known]
     refused = predictions.refused(scored.logits, calibrated)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +12,27 @@ from butterflyer_jax.metrics import calibration
 from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.storage import files
 
-if TYPE_CHECKING:
-    from butterflyer_jax.evaluation.evaluate import Scored
-
 FILE = "predictions.csv"
 DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model made of the photos of an evaluation, split after split.
+
+    Attributes:
+      labels: int64 [count], the run's labels; `species_map.UNKNOWN` where the run does not know the species.
+      logits: float32 [count, num_classes].
+      photo_ids: paths of the photos in their source.
+      names: species as the data names them.
+      places: split of each photo, and its place in it.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    photo_ids: list[str]
+    names: list[str]
+    places: list[tuple[str, int]]
 
 
 def refused(logits: np.ndarray, calibrated: Calibration) -> np.ndarray:
@@ -25,7 +42,7 @@ def refused(logits: np.ndarray, calibrated: Calibration) -> np.ndarray:
 
 def write(
     path: Any,
-    scored: Scored,
+    scored: Predictions,
     calibrated: Calibration,
     species: Sequence[str],
     columns: Mapping[str, Sequence[str]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from butterflyer_jax import runs
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.protocol import Data
+from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.evaluation.species_map import UNKNOWN
 from butterflyer_jax.inference import gradcam
 from butterflyer_jax.metrics import calibration
@@ -21,9 +22,6 @@ from butterflyer_jax.storage import files, paths
 from butterflyer_jax.tracking.jsonl import read_records
 from butterflyer_jax.tracking.trackers import METRICS_FILE
 
-if TYPE_CHECKING:
-    from butterflyer_jax.evaluation.evaluate import Scored
-
 FILE = "report/index.html"
 
 
@@ -31,7 +29,7 @@ def write(
     loaded: runs.LoadedModel,
     data: Data,
     dataset: str,
-    scored: Scored,
+    scored: Predictions,
     metrics: dict[str, Any],
     calibrated: Calibration,
     evaluations: Sequence[Mapping[str, Any]],
