@@ -124,7 +124,7 @@ def _find(run: runs.Run, dataset: str | os.PathLike[str] | None) -> str:
     if run.dataset == dataset_lib.FAKE:
         return run.dataset
     try:
-        return os.fspath(dataset_lib.find_dataset(run.dataset))
+        return str(dataset_lib.find_dataset(run.dataset))
     except UserError as error:
         raise UserError(f"the run's data set is gone: {error}. Name its new place, or another, with --input") from error
 

@@ -37,7 +37,9 @@ class Predictions:
 
 def refused(logits: np.ndarray, calibrated: Calibration) -> np.ndarray:
     """Returns bool [count]: whether the answer to a photo is "none of these"."""
-    return calibration.softmax(logits / calibrated.temperature).max(axis=1) < calibrated.threshold
+    probabilities: np.ndarray = calibration.softmax(logits / calibrated.temperature)
+    below: np.ndarray = probabilities.max(axis=1) < calibrated.threshold
+    return below
 
 
 def write(
