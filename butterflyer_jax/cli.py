@@ -211,11 +211,11 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
 
     path = find_config(path) if path else __file__
     if path.startswith("gs://"):
-        from butterflyer_jax.storage import remote
+        from butterflyer_jax.storage import files
 
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / path.rsplit("/", 1)[-1]
-            copy.write_bytes(remote.read_bytes(path))
+            files.copy(path, copy)
             return load_config(copy, overrides)
     names = [name for name, _, _ in describe()]
     for override in overrides:

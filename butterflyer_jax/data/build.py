@@ -21,7 +21,8 @@ from butterflyer_jax import cli, console, extras
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.console import say
 from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
-from butterflyer_jax.storage import files, paths
+from butterflyer_jax.storage import paths
+from butterflyer_jax.storage.errors import access
 
 
 def build(
@@ -63,7 +64,7 @@ def build(
         name=name, archive=os.fspath(raw_zip), **dataclasses.asdict(config)
     )
     with (
-        files.writing(f"records to {data_dir}", "the same command goes on once there is space"),
+        access(data_dir, "write", "records"),
         # The raw zip is neither downloaded nor extracted; TFDS wants a local folder for both all the same.
         tempfile.TemporaryDirectory() as unused,
         # TFDS tells its progress on stdout, which is for results.

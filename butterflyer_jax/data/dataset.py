@@ -15,7 +15,7 @@ from butterflyer_jax.config import BuildConfig, Config
 from butterflyer_jax.data.input.fake import FakeData
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import paths, remote
+from butterflyer_jax.storage import files, paths
 
 if TYPE_CHECKING:
     pass
@@ -35,7 +35,7 @@ def resolve(source: str | os.PathLike[str], config: BuildConfig) -> str:
     if os.fspath(source) == FAKE:
         return FAKE
     path = paths.path(source)
-    if path.suffix.lower() == ".zip" or (path.exists() and not path.is_dir()):
+    if path.suffix.lower() == ".zip" or (files.exists(path) and not files.is_folder(path)):
         # A built data set needs none of the packages that build one.
         from butterflyer_jax.data import build
 
@@ -70,13 +70,11 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
       UserError: none there, or several.
     """
     folder = paths.path(source)
-    with remote.telling(folder):
-        remote.check_exists(folder)
-        if not folder.exists():
-            raise UserError(f"no such input: {folder}")
+    if not files.exists(folder):
+        raise UserError(f"no such input: {folder}")
     for pattern in (INFO_FILE, f"*/{INFO_FILE}", f"*/*/{INFO_FILE}", f"*/*/*/{INFO_FILE}"):
         # TFDS builds under such a name, and renames when all is there.
-        found = sorted(f.parent for f in folder.glob(pattern) if not f.parent.name.startswith("incomplete."))
+        found = [f.parent for f in files.glob(folder, pattern) if not f.parent.name.startswith("incomplete.")]
         if len(found) == 1:
             return found[0]
         if found:
@@ -91,10 +89,10 @@ def listed(dataset: str | os.PathLike[str], split: str) -> list[tuple[str, str]]
     order, and no record need be read. Nothing where the list is gone.
     """
     try:
-        rows = list(csv.DictReader(io.StringIO((paths.path(dataset) / f"{split}.csv").read_text())))
+        rows = list(csv.DictReader(io.StringIO(files.read_text(paths.path(dataset) / f"{split}.csv"))))
         ordered = sorted(rows, key=lambda row: sha256(row["photo_id"].encode("utf-8", "surrogatepass")).digest())
         return [(row["photo_id"], row["label"]) for row in ordered]
-    except (OSError, ValueError, KeyError):
+    except (ValueError, KeyError):
         return []
 
 

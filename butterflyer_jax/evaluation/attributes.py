@@ -12,7 +12,7 @@ from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import matching, text
 from butterflyer_jax.data.ingest.tables.columns import Table, make_table
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import paths, remote
+from butterflyer_jax.storage import files
 
 # Either names the photograph of a row, as in a zip's own label file.
 NAMES = ("filename", "photo_id")
@@ -81,7 +81,7 @@ def read(file: str | os.PathLike[str], columns: Sequence[str]) -> Attributes:
     """
     name = os.fspath(file)
     try:
-        table = make_table(name, text.parse(text.decode(_read_bytes(name), name))) or Table(name, (), [])
+        table = make_table(name, text.parse(text.decode(files.read_bytes(name), name))) or Table(name, (), [])
     except (UnicodeError, csv.Error) as error:
         raise UserError(f"cannot read {name} (a CSV in UTF-8 is wanted): {error}") from error
     given = [column.strip().lower() for column in table.columns]
@@ -105,13 +105,3 @@ def read(file: str | os.PathLike[str], columns: Sequence[str]) -> Attributes:
         [matching.spelt(row[key]) for row in rows],
         {column: [words.plain(row[given.index(column.strip().lower())]) for row in rows] for column in columns},
     )
-
-
-def _read_bytes(name: str) -> bytes:
-    if paths.is_remote(name):
-        return remote.read_bytes(name)
-    path = paths.path(name)
-    if not path.is_file():
-        raise UserError(f"no such file: {name}")
-    result: bytes = path.read_bytes()
-    return result

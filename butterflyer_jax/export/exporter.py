@@ -18,7 +18,7 @@ from butterflyer_jax import extras
 from butterflyer_jax.config.limits import CHOICES
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files as files_lib
-from butterflyer_jax.storage import paths, remote
+from butterflyer_jax.storage import paths
 
 if TYPE_CHECKING:
     from etils import epath
@@ -84,9 +84,7 @@ def export(
     writer = importlib.import_module(f"butterflyer_jax.export.{format}")
     opened = run.run if isinstance(run, runs.LoadedModel) else runs.read(run)
     target = _target(default_path(opened, format) if to is None else paths.path(to), writer)
-    with remote.telling(target):
-        remote.check_exists(target)
-        _refuse(target)
+    _refuse(target)
     require(writer, format)
 
     from butterflyer_jax.export import card, reference, verify
@@ -99,8 +97,7 @@ def export(
         checked = verify.check(opened, network, writer, path, python, data)
         about = card.describe(opened, network, loaded.step, format, path, target.name, writer, checked)
         card.write(about, companion(path, CARD), companion(path, CARD_TEXT), companion(path, SPECIES))
-        with remote.telling(target, "write"):
-            _publish(folder, target)
+        _publish(folder, target)
     return Written(os.fspath(target), about)
 
 
@@ -132,7 +129,7 @@ def _target(path: epath.Path, writer: ModuleType) -> epath.Path:
 
 def _refuse(target: epath.Path) -> None:
     """Raises a UserError where a folder stands in the way that is no earlier export."""
-    if target.is_dir() and any(target.iterdir()) and not companion(target, CARD).exists():
+    if files_lib.is_folder(target) and files_lib.glob(target, "*") and not files_lib.exists(companion(target, CARD)):
         raise UserError(f"{target} is not empty and holds no export; take another --to")
 
 

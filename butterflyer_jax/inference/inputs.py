@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,8 +12,7 @@ from typing import Any
 from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import raw_zip, zip_reader
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import files as storage
-from butterflyer_jax.storage import paths, remote
+from butterflyer_jax.storage import files, paths
 
 LIST = "-"
 MAX_URL_BYTES = 100 << 20
@@ -32,15 +30,9 @@ class Picture:
         """Returns the picture file.
 
         Raises:
-          OSError: it cannot be read.
+          UserError: it cannot be read.
         """
-        if is_url(self.name):
-            return read_url(self.name)
-        if paths.is_remote(self.name):
-            with _as_os_errors():
-                return remote.read_bytes(self.name)
-        result: bytes = paths.path(self.name).read_bytes()
-        return result
+        return read_url(self.name) if is_url(self.name) else files.read_bytes(self.name)
 
 
 @dataclass(frozen=True)
@@ -55,15 +47,14 @@ class Member(Picture):
         """Returns the picture file.
 
         Raises:
-          OSError: it is damaged or encrypted, or the zip cannot be read.
+          UserError: it is damaged or encrypted, or the zip cannot be read.
         """
         if self.unreadable:
-            raise OSError(f"not readable in the zip: {self.unreadable}")
+            raise UserError(f"not readable in the zip: {self.unreadable}")
         try:
-            with _as_os_errors(), remote.telling(self.archive):
-                return zip_reader.MemberReader(self.archive, [self.member]).read(self.member)
+            return zip_reader.MemberReader(self.archive, [self.member]).read(self.member)
         except zip_reader.DamagedMember as error:
-            raise OSError(f"not readable in the zip: {error}") from error
+            raise UserError(f"not readable in the zip: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -73,17 +64,8 @@ class Nothing(Picture):
     reason: str
 
     def read(self) -> bytes:
-        """Raises an OSError with the reason."""
-        raise OSError(self.reason)
-
-
-@contextlib.contextmanager
-def _as_os_errors() -> Iterator[None]:
-    """Turns what a bucket refuses into an OSError, the kind that a single picture may have."""
-    try:
-        yield
-    except UserError as error:
-        raise OSError(str(error)) from error
+        """Raises a UserError with the reason."""
+        raise UserError(self.reason)
 
 
 def is_url(name: Any) -> bool:
@@ -95,7 +77,7 @@ def read_url(url: str) -> bytes:
     """Returns what a URL holds, 100 MiB at most.
 
     Raises:
-      OSError: there is nothing, or more.
+      UserError: there is nothing, or more.
     """
     import http.client
     import urllib.request
@@ -104,10 +86,10 @@ def read_url(url: str) -> bytes:
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             data: bytes = answer.read(MAX_URL_BYTES + 1)
-    except (http.client.HTTPException, ValueError) as error:
-        raise OSError(f"no answer: {error}") from error
+    except (http.client.HTTPException, ValueError, OSError) as error:
+        raise UserError(f"no answer: {error}") from error
     if len(data) > MAX_URL_BYTES:
-        raise OSError(f"larger than {MAX_URL_BYTES >> 20} MiB")
+        raise UserError(f"larger than {MAX_URL_BYTES >> 20} MiB")
     return data
 
 
@@ -133,8 +115,7 @@ def pictures(names: Iterable[str], lines: Iterable[str] | None = None) -> Iterat
 
 def _or_nothing(name: str) -> Iterator[Picture]:
     try:
-        with remote.telling(name):
-            yield from _of_name(name)
+        yield from _of_name(name)
     except UserError as error:
         yield Nothing(name, str(error))
 
@@ -144,20 +125,28 @@ def _of_name(name: str) -> Iterator[Picture]:
         yield Picture(name)
         return
     path = paths.path(name)
-    exists = path.exists()
+    exists = files.exists(path)
     if not exists and any(letter in name for letter in _PATTERN):
-        yield from _matching(name)
-    elif exists and path.is_dir():
-        found = sorted(file for file in _files_below(path) if _is_image(file))
-        if not found:
+        found = files.matching(name)
+        images = _images(found)
+        if not images:
+            yield Nothing(name, "no pictures match" if found else "nothing matches")
+        yield from map(Picture, images)
+    elif exists and files.is_folder(path):
+        images = _images(map(os.fspath, files.files_below(path)))
+        if not images:
             yield Nothing(name, "no pictures in it")
         # As the user named the folder.
         shown = name.rstrip("/")
-        yield from (Picture(f"{shown}{file.removeprefix(os.fspath(path))}") for file in found)
+        yield from (Picture(f"{shown}{file.removeprefix(os.fspath(path).rstrip('/'))}") for file in images)
     elif exists and path.suffix.lower() == ".zip":
         yield from _in_zip(name)
     else:
         yield Picture(name)
+
+
+def _images(names: Iterable[str]) -> list[str]:
+    return [name for name in names if _is_image(name)]
 
 
 def _is_image(file: str) -> bool:
@@ -165,33 +154,9 @@ def _is_image(file: str) -> bool:
     if Path(file).suffix.lower() in image_format.SUFFIXES:
         return True
     try:
-        return image_format.sniff(storage.read_range(file, 0, image_format.HEAD_BYTES)) is not None
-    except OSError:
+        return image_format.sniff(files.read_range(file, 0, image_format.HEAD_BYTES)) is not None
+    except UserError:
         return False
-
-
-def _files_below(folder: Any) -> Iterator[str]:
-    for path in folder.iterdir():
-        if path.is_dir():
-            yield from _files_below(path)
-        else:
-            yield os.fspath(path)
-
-
-def _matching(name: str) -> Iterator[Picture]:
-    import glob
-
-    if paths.is_remote(name):
-        import fsspec
-
-        filesystem, inner = fsspec.core.url_to_fs(name)
-        found = sorted(filesystem.unstrip_protocol(file) for file in filesystem.glob(inner))
-    else:
-        found = sorted(glob.glob(os.path.expanduser(name), recursive=True))  # noqa: PTH111, PTH207
-    files = [file for file in found if _is_image(file)]
-    if not files:
-        yield Nothing(name, "no pictures match" if found else "nothing matches")
-    yield from map(Picture, files)
 
 
 def _in_zip(name: str) -> Iterator[Picture]:
@@ -201,7 +166,7 @@ def _in_zip(name: str) -> Iterator[Picture]:
             names = {info.filename: info for info in opened.infolist() if not info.is_dir()}
             candidates = {name: info for name, info in sorted(names.items()) if not name.startswith("__MACOSX/")}
             images = raw_zip.find_images(opened, candidates)
-    except (OSError, UserError) as error:
+    except UserError as error:
         yield Nothing(name, f"no zip that can be read: {error}")
         return
     if not images:

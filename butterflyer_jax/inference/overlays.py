@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from butterflyer_jax.storage import files, paths
+from butterflyer_jax.storage import files
 
 QUALITY = 90
 # No photograph is called so, whichever folder is taken.
@@ -26,11 +26,10 @@ class HeatPictures:
         """Takes the folder, local or gs://; it is made if it is not there.
 
         Raises:
-          OSError: it cannot be made.
+          UserError: it cannot be made.
         """
         self._folder = os.fspath(folder).rstrip("/") or "/"
-        if not paths.is_remote(self._folder):
-            paths.path(self._folder).mkdir(parents=True, exist_ok=True)
+        files.make_folder(self._folder)
         self._taken: set[str] = set()
 
     def write(self, name: str, pixels: np.ndarray) -> str:
@@ -41,7 +40,7 @@ class HeatPictures:
           pixels: uint8 [height, width, 3].
 
         Raises:
-          OSError, UserError: it cannot be written.
+          UserError: it cannot be written.
         """
         target = f"{self._folder}/{self._free_name(name)}{SUFFIX}"
         buffer = io.BytesIO()

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from butterflyer_jax.data import photo
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.inference import inputs as inputs_lib
 from butterflyer_jax.inference.classifier import TrainedClassifier
 from butterflyer_jax.inference.ranking import TOP, rank
@@ -144,7 +145,7 @@ class Predictor:
             return _to_image(source, self.classifier.short_side, self.classifier.config.build.max_pixels)
         except OSError as error:
             return error.strerror or str(error)
-        except photo.PhotoError as error:
+        except (photo.PhotoError, UserError) as error:
             return str(error)
 
     def _see(self, image: Image.Image) -> np.ndarray:

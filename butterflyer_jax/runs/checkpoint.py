@@ -14,7 +14,7 @@ from orbax.checkpoint import checkpoint_managers
 from butterflyer_jax.config import CheckpointConfig
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics.classification import rank
-from butterflyer_jax.storage import files, remote
+from butterflyer_jax.storage.errors import access
 
 
 class Checkpointer:
@@ -61,7 +61,7 @@ class Checkpointer:
             cleanup_tmp_directories=not read_only,
             best_fn=rank_of,
         )
-        with remote.telling(folder, "read" if read_only else "write"):
+        with access(folder, "read" if read_only else "write"):
             self._manager = ocp.CheckpointManager(epath.Path(folder), options=options)
 
     def latest_step(self) -> int | None:
@@ -122,19 +122,21 @@ class Checkpointer:
 
     def _restore(self, step: int, items: dict[str, Any]) -> Any:
         try:
-            with remote.telling_of_access(self._manager.directory):
-                return self._manager.restore(step, args=ocp.args.Composite(**items))
+            return self._manager.restore(step, args=ocp.args.Composite(**items))
         except UserError:
             raise
         except (ValueError, KeyError, FileNotFoundError) as error:
             where = f"{self._manager.directory}/{step}"
             raise UserError(f"the checkpoint {where} is damaged or of another network: {error}") from error
+        except Exception:
+            with access(self._manager.directory):
+                raise
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         folder = self._manager.directory
-        advice = "the one before is whole, and the same command goes on from it when there is room"
-        with remote.telling(folder, "write"), files.writing(f"a checkpoint to {folder}", advice):
+        advice = "the one before is whole, and the same command resumes from it when there is room"
+        with access(folder, "write", "a checkpoint", advice):
             yield
 
     def wait(self) -> None:

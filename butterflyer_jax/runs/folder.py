@@ -29,7 +29,7 @@ from butterflyer_jax.models import variables as variables_lib
 from butterflyer_jax.runs import changes
 from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.storage import files as files_lib
-from butterflyer_jax.storage import paths, remote
+from butterflyer_jax.storage import paths
 
 CONFIG_FILE = "config.json"
 CHECKPOINTS = "checkpoints"
@@ -80,7 +80,7 @@ def open_or_create(
     run = Run(paths.path(output), config, species, dataset, fingerprint)
     identity = {"config": config.to_dict(), "species": list(species), "fingerprint": fingerprint}
     file = run.folder / CONFIG_FILE
-    if file.exists():
+    if files_lib.exists(file):
         saved = _read_json(file)
         # Fields that are newer than the run had their defaults.
         saved["config"] = Config.from_dict(saved["config"]).to_dict()
@@ -95,7 +95,7 @@ def open_or_create(
     if jax.process_index() == 0:
         _create(run, identity)
     multihost_utils.sync_global_devices("the run folder was made")
-    if not file.exists():
+    if not files_lib.exists(file):
         raise UserError(f"{run.folder} is not the folder that process 0 sees: take one that all hosts share")
     return run
 
@@ -130,21 +130,19 @@ def _create(run: Run, identity: dict[str, Any]) -> None:
 def saved_batch_size(output: str | os.PathLike[str]) -> int | None:
     """Returns the batch size of the run in a folder, None where there is no run yet."""
     folder = paths.path(output)
-    return read(folder).config.batch_size if (folder / CONFIG_FILE).exists() else None
+    return read(folder).config.batch_size if files_lib.exists(folder / CONFIG_FILE) else None
 
 
 def refuse_other_folders(output: str | os.PathLike[str]) -> None:
     """Raises a UserError where a folder holds something else than a run."""
     folder = paths.path(output)
-    with remote.telling(folder, "write"):
-        remote.check_exists(folder)
-        if not folder.exists() or (folder / CONFIG_FILE).exists():
-            return
-        # A run that was killed while it wrote its config leaves a hidden file; a job's config lies in a hidden folder.
-        if not folder.is_dir() or any(
-            not path.name.startswith(".") and path.name not in CHECK_FILES for path in folder.iterdir()
-        ):
-            raise UserError(f"{folder} is not empty and holds no run; take another --output")
+    if not files_lib.exists(folder) or files_lib.exists(folder / CONFIG_FILE):
+        return
+    # A run that was killed while it wrote its config leaves a hidden file; a job's config lies in a hidden folder.
+    if not files_lib.is_folder(folder) or any(
+        not path.name.startswith(".") and path.name not in CHECK_FILES for path in files_lib.glob(folder, "*")
+    ):
+        raise UserError(f"{folder} is not empty and holds no run; take another --output")
 
 
 def read(folder: str | os.PathLike[str]) -> Run:
@@ -154,11 +152,9 @@ def read(folder: str | os.PathLike[str]) -> Run:
       UserError: there is none.
     """
     path = paths.path(folder)
-    with remote.telling(path):
-        remote.check_exists(path)
-        if not (path / CONFIG_FILE).exists():
-            raise UserError(f"no run in {path}: it has no {CONFIG_FILE}")
-        saved = _read_json(path / CONFIG_FILE)
+    if not files_lib.exists(path / CONFIG_FILE):
+        raise UserError(f"no run in {path}: it has no {CONFIG_FILE}")
+    saved = _read_json(path / CONFIG_FILE)
     return Run(path, Config.from_dict(saved["config"]), tuple(saved["species"]), saved["dataset"], saved["fingerprint"])
 
 
@@ -200,7 +196,7 @@ def load_model(run: Run) -> LoadedModel:
     mesh = sharding.make_mesh(math.gcd(run.config.batch_size, jax.local_device_count()))
     model = create_model(run.config.model, len(run.species), sharding.compute_dtype(run.config.precision, mesh))
     best_step = None
-    if run.checkpoints.exists():
+    if files_lib.exists(run.checkpoints):
         checkpointer = Checkpointer(run.checkpoints, run.config.checkpoint, read_only=True)
         best_step = checkpointer.best_step()
     if best_step is None:
@@ -227,8 +223,8 @@ def model_files(run: Run, best_step: int, local: Path) -> dict[str, Path]:
     if paths.is_remote(run.folder):
         folder = local / ".model"
         for name in (CONFIG_FILE, calibration.FILE, f"{CHECKPOINTS}/{best_step}"):
-            if (run.folder / name).exists():
-                remote.copy_to(run.folder / name, folder / name)
+            if files_lib.exists(run.folder / name):
+                files_lib.copy(run.folder / name, folder / name)
     checkpoint = folder / CHECKPOINTS / str(best_step)
     files = [folder / CONFIG_FILE, *sorted(path for path in checkpoint.rglob("*") if path.is_file())]
     # Probabilities are not those of the run without it.
@@ -251,10 +247,12 @@ def read_calibration(run: Run, step: int) -> Calibration:
       UserError: the file is damaged.
     """
     file = run.folder / calibration.FILE
-    if not file.exists():
+    if not files_lib.exists(file):
         return Calibration(step=step)
     try:
-        chosen = Calibration.from_json(file.read_text())
+        chosen = Calibration.from_json(files_lib.read_text(file))
+    except UserError:
+        raise
     except (ValueError, TypeError) as error:
         raise UserError(f"{file} is damaged: {error}; remove it, and butterflyer_jax.evaluate makes it anew") from error
     return chosen if chosen.step == step else Calibration(step=step)
@@ -262,10 +260,12 @@ def read_calibration(run: Run, step: int) -> Calibration:
 
 def _read_json(file: epath.Path) -> dict[str, Any]:
     try:
-        saved: dict[str, Any] = json.loads(file.read_text())
+        saved: dict[str, Any] = json.loads(files_lib.read_text(file))
         missing = [key for key in ("config", "species", "dataset", "fingerprint") if key not in saved]
         if missing or not isinstance(saved["config"], dict):
             raise ValueError(f"it lacks {', '.join(missing) or 'a config'}")
+    except UserError:
+        raise
     except (ValueError, TypeError) as error:
         raise UserError(f"{file} is damaged: {error}") from error
     return saved

@@ -1,8 +1,8 @@
-"""What a run writes bit by bit, where the run lies in a bucket: kept on the local disk, and copied there whole.
+"""Local side of a run in a bucket: files that grow, copied there whole.
 
 Objects of a bucket cannot be appended to. So metrics.jsonl and what trackers write grow in a local folder, and are
-copied before each checkpoint: whoever goes on from that checkpoint, on whatever machine, finds every line up to its
-step, and takes out those of later steps as it would on a disk.
+copied before each checkpoint: a run that resumes from that checkpoint, on any machine, finds every line up to its
+step, and removes those of later steps as it would on a disk.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 
 from etils import epath
 
-from butterflyer_jax.storage import paths, remote
+from butterflyer_jax.storage import files, paths
 
-# What a run that goes on takes up: the lines so far, and which run at W&B it is.
-TAKEN_UP = ("metrics.jsonl", "wandb.json")
+# What a resumed run needs: the lines so far, and the identity of its W&B run.
+RESUMED = ("metrics.jsonl", "wandb.json")
 # Copied as soon as they are due; other files (traces, W&B's own) when the run ends.
 SMALL_BYTES = 16 << 20
 
@@ -31,10 +31,10 @@ class Mirror:
     """
 
     def __init__(self, run_folder: epath.Path, writes: bool = True) -> None:
-        """Fetches what a run that goes on takes up.
+        """Fetches what a resumed run needs.
 
         Args:
-          run_folder: of the run, local or gs://.
+          run_folder: folder of the run, local or gs://.
           writes: whether this process is the one that writes for all.
 
         Raises:
@@ -52,9 +52,9 @@ class Mirror:
         # A new one each time: hosts may share the cache. The name of the run is in it, as trackers show it.
         self.folder = self._own = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=parent)) / run_folder.name
         self.folder.mkdir()
-        for name in TAKEN_UP if self._remote else ():
-            if data := remote.read_bytes_or_none(f"{self._remote}/{name}"):
-                (self.folder / name).write_bytes(data)
+        for name in RESUMED if self._remote else ():
+            if files.exists(f"{self._remote}/{name}"):
+                files.copy(f"{self._remote}/{name}", self.folder / name)
 
     def copy(self) -> None:
         """Copies small files that changed since they were copied; returns when they are in the bucket.
@@ -81,5 +81,5 @@ class Mirror:
             version = (stat.st_size, stat.st_mtime_ns)
             if self._copied.get(path) == version or (most_bytes is not None and stat.st_size > most_bytes):
                 continue
-            remote.write_bytes(f"{self._remote}/{path.relative_to(self.folder).as_posix()}", path.read_bytes())
+            files.copy(path, f"{self._remote}/{path.relative_to(self.folder).as_posix()}")
             self._copied[path] = version

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from butterflyer_jax.storage import files
+from butterflyer_jax.storage.errors import access
 
 PART_SUFFIX = ".part"
 
@@ -150,10 +150,8 @@ class BoundedFolder:
 
 
 def _writing(folder: Path) -> contextlib.AbstractContextManager[None]:
-    return files.writing(
-        f"copies of remote files to {folder}",
-        "make space, set data.staging_gib lower, or BUTTERFLYER_CACHE to a folder on another disk",
-    )
+    advice = "make space, set data.staging_gib lower, or BUTTERFLYER_CACHE to a folder on another disk"
+    return access(folder, "write", "copies of remote files", advice)
 
 
 def _remove_leftover(path: Path) -> bool:

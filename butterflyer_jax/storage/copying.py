@@ -12,8 +12,6 @@ from butterflyer_jax.storage.remote_folder import RemoteFile, RemoteFolder
 # Fetched with one request, and held in memory until written. Of a distant bucket larger ones came no faster, and the
 # first file later.
 RANGE_BYTES = 4 << 20
-# Of a file whose content is not what the bucket lists; the network may have done that, but hardly twice.
-ATTEMPTS = 2
 
 
 class Copy:
@@ -27,7 +25,7 @@ class Copy:
         self._num_fetchers = 0
         self._is_abandoned = False
         self._is_closed = False
-        self._attempt = 0
+        self._is_second_attempt = False
         self._begin()
 
     def take(self) -> int | None:
@@ -70,18 +68,19 @@ class Copy:
         # An empty file is one empty range.
         self._ranges = collections.deque(range(0, max(self._file.num_bytes, 1), RANGE_BYTES))
         self._missing = len(self._ranges)
-        self._attempt += 1
 
     def _finish(self) -> bool:
         if self._file.is_content_of(self._part.file_descriptor):
             self._part.publish()
             self._is_closed = True
             return True
-        if self._attempt == ATTEMPTS:
+        if self._is_second_attempt:
             raise UserError(
-                f"{self._folder.url}/{self._file.name} came with another checksum than the bucket lists, {ATTEMPTS} "
-                "times: give the same command again if it was replaced just now, else upload it again"
+                f"{self._folder.url}/{self._file.name} came with another checksum than the bucket lists, two "
+                "times: run the same command again if it was replaced just now, else upload it again"
             )
+        # The network may have done that, but hardly twice.
+        self._is_second_attempt = True
         with self._lock:
             self._begin()
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterator
 from hashlib import sha256
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 from butterflyer_jax.console import progress, say
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import files, paths, remote
+from butterflyer_jax.storage import bucket, errors, files, paths
 
 CHUNK_BYTES = 1 << 20
 
@@ -23,7 +24,7 @@ def cached_file(url: str, folder: str) -> Path:
 
     Args:
       url: http://, https:// or gs://.
-      folder: of the cache, below which the copy lies; it has the file's own name at its end.
+      folder: name of the cache's folder for such files; the copy's own name ends with the file's.
 
     Raises:
       UserError: the file cannot be reached or read, or the disk is full.
@@ -31,22 +32,31 @@ def cached_file(url: str, folder: str) -> Path:
     copies = Path(paths.cache_dir()) / folder / sha256(url.encode()).hexdigest()[:16]
     name = posixpath.basename(urlsplit(url).path)
     try:
-        filesystem, inner = remote.connect(url)
+        filesystem, inner = bucket.connect(url)
         info = filesystem.info(inner)
     except Exception as failed:
         error = _cause(failed)
         old = sorted(copies.glob(f"*-{name}"), key=lambda path: path.stat().st_mtime)
         if not old or isinstance(error, FileNotFoundError):
-            raise _told(error, url) from error
+            raise _described(error, url) from error
         say(f"{url} cannot be reached now, taking the copy of it in {copies}")
         return old[-1]
     num_bytes = int(info.get("size") or 0)
-    version = [num_bytes, *(str(info[key]) for key in remote.VERSIONS if info.get(key))]
+    version = [num_bytes, *(str(info[key]) for key in bucket.VERSIONS if info.get(key))]
     path = copies / f"{sha256(repr(version).encode()).hexdigest()[:16]}-{name}"
     if not path.exists():
-        with files.writing(f"to {copies}", "make space, or set $BUTTERFLYER_CACHE"), files.whole_file(path) as target:
+        with files.whole_file(path) as target:
             _copy(filesystem, inner, url, Path(target), num_bytes)
     return path
+
+
+def local_file(name: str | os.PathLike[str], folder: str) -> Path:
+    """Returns a file on the local disk: itself where it is local, else a copy as `cached_file` makes it.
+
+    Raises:
+      UserError: it is remote, and cannot be reached or read.
+    """
+    return cached_file(os.fspath(name), folder) if paths.is_remote(name) else Path(paths.path(name))
 
 
 def _copy(filesystem: Any, inner: str, url: str, target: Path, num_bytes: int) -> None:
@@ -75,7 +85,7 @@ def _chunks(filesystem: Any, inner: str, url: str) -> Iterator[bytes]:
             yield bytes(pending)
     except Exception as failed:
         error = _cause(failed)
-        raise _told(error, url) from error
+        raise _described(error, url) from error
 
 
 def _cause(error: Exception) -> Exception:
@@ -86,9 +96,7 @@ def _cause(error: Exception) -> Exception:
     return error if getattr(cause, "status", None) in (404, 410) else cause
 
 
-def _told(error: Exception, url: str) -> Exception:
+def _described(error: Exception, url: str) -> Exception:
     if isinstance(error, UserError):
         return error
-    if isinstance(error, FileNotFoundError):
-        return UserError(f"no such file: {url}")
-    return remote.explain(error, url) or error
+    return errors.describe_remote(error, url) or error

@@ -1,76 +1,195 @@
-"""Files, local or gs://, written so that a killed program leaves nothing that reads as whole."""
+"""Files, local or gs://: reading, writing, listing. Every error that a user can mend is a UserError.
+
+What is written is whole or absent: a killed program leaves nothing that reads as whole. Requests to a bucket are tried
+again by `storage.retry`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import errno
+import glob as glob_lib
 import io
 import os
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from etils import epath
 
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import bucket, retry
+from butterflyer_jax.storage.errors import access, words_of
 from butterflyer_jax.storage.paths import is_remote, path
 
-# Orbax, TensorStore and TFDS each wrap the operating system's error in one of their own, and keep its words.
-REFUSALS = (
-    "No space left on device",
-    "Disk quota exceeded",
-    "File too large",
-    "Permission denied",
-    "Read-only file system",
-    "Not a directory",
-    "File exists",
-)
+Name = str | os.PathLike[str]
+# What a file of a bucket, read bit by bit, is fetched by.
+_BLOCK_BYTES = 1 << 18
+
+
+def read_bytes(name: Name) -> bytes:
+    """Returns a whole file.
+
+    Raises:
+      UserError: it is not there, or cannot be read.
+    """
+    with access(name):
+        if is_remote(name):
+            filesystem, inner = bucket.connect(os.fspath(name))
+            data: bytes = retry.policy()(filesystem.cat_file, inner)
+            return data
+        return Path(path(name)).read_bytes()
+
+
+def read_text(name: Name) -> str:
+    """Returns a whole text file in UTF-8.
+
+    Raises:
+      UserError: it is not there, cannot be read, or is not text.
+    """
+    try:
+        return read_bytes(name).decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{os.fspath(name)} is damaged: no text in UTF-8 ({words_of(error)})") from error
+
+
+def read_range(name: Name, offset: int, num_bytes: int) -> bytes:
+    """Returns `num_bytes` of a file from `offset` on, fewer at its end; of a gs:// file nothing else is read.
+
+    Raises:
+      UserError: it is not there, or cannot be read.
+    """
+    with access(name):
+        if is_remote(name):
+            filesystem, inner = bucket.connect(os.fspath(name))
+            data: bytes = retry.policy()(filesystem.cat_file, inner, offset, offset + num_bytes)
+            return data
+        with Path(name).open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), num_bytes, offset)
+
+
+def open_file(name: Name) -> BinaryIO:
+    """Opens a file for reading; of a gs:// file only what is asked for is fetched.
+
+    Raises:
+      UserError: it is not there, or cannot be read; so do the file's own methods.
+    """
+    with access(name):
+        if is_remote(name):
+            return io.BufferedReader(_RemoteFile(os.fspath(name)), _BLOCK_BYTES)
+        return Path(path(name)).open("rb")
+
+
+def exists(name: Name) -> bool:
+    """Returns whether a file or folder is there.
+
+    Raises:
+      UserError: its bucket is not there, or cannot be reached.
+    """
+    return _kind(name) is not None
+
+
+def is_folder(name: Name) -> bool:
+    """Returns whether a folder is there.
+
+    Raises:
+      UserError: its bucket is not there, or cannot be reached.
+    """
+    return _kind(name) == "directory"
+
+
+def glob(folder: Name, pattern: str) -> list[epath.Path]:
+    """Returns what matches a pattern below a folder, sorted; nothing in the folder's own name is taken for a pattern.
+
+    Raises:
+      UserError: the folder cannot be read.
+    """
+    with access(folder):
+        if is_remote(folder):
+            filesystem, inner = bucket.connect(os.fspath(folder))
+            found = retry.policy()(filesystem.glob, f"{glob_lib.escape(inner)}/{pattern}")
+            return sorted(path(_url(folder, name)) for name in found)
+        return sorted(path(found) for found in Path(path(folder)).glob(pattern))
+
+
+def matching(pattern: str) -> list[str]:
+    """Returns what a user's pattern matches, sorted, named as the pattern is; `**` stands for folders at any depth.
+
+    Raises:
+      UserError: the bucket cannot be read.
+    """
+    with access(pattern):
+        if is_remote(pattern):
+            filesystem, inner = bucket.connect(pattern)
+            return sorted(_url(pattern, name) for name in retry.policy()(filesystem.glob, inner))
+        return sorted(glob_lib.glob(os.path.expanduser(pattern), recursive=True))  # noqa: PTH111, PTH207
+
+
+def files_below(folder: Name) -> list[epath.Path]:
+    """Returns all files of a folder, at any depth, sorted; each once, also where links lead back.
+
+    Raises:
+      UserError: the folder cannot be read.
+    """
+    with access(folder):
+        if is_remote(folder):
+            filesystem, inner = bucket.connect(os.fspath(folder))
+            return sorted(path(_url(folder, name)) for name in retry.policy()(filesystem.find, inner))
+        return sorted(path(name) for name in _walk(os.fspath(path(folder)), set()))
 
 
 @contextlib.contextmanager
-def whole_file(name: str | os.PathLike[str]) -> Iterator[epath.Path]:
+def whole_file(name: Name, what: str = "", advice: str = "") -> Iterator[epath.Path]:
     """Yields a temporary path to write to, which takes its name once the block ends well, and is gone if it does not.
 
     Missing parent folders are made.
 
+    Args:
+      name: the file, local or gs://.
+      what: what is written, for the message of an error.
+      advice: what to do where the disk refuses; by default what helps against the refusal.
+
     Raises:
-      OSError: no space, no permission; the old file, if any, is untouched.
+      UserError: no space, no permission; the old file, if any, is untouched.
     """
     target = path(name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}"
-    try:
-        yield temporary
-        if not is_remote(target):
-            # Or a machine that loses power may keep the name and lose the content.
-            with Path(temporary).open("rb") as file:
-                os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with access(target, "write", what, advice):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.parent / f".{_shortened(target.name)}.{uuid.uuid4().hex}"
+        try:
+            yield temporary
+            if not is_remote(target):
+                # Or a machine that loses power may keep the name and lose the content.
+                with Path(temporary).open("rb") as file:
+                    os.fsync(file.fileno())
+            temporary.replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
 
 
-def write_text(name: str | os.PathLike[str], text: str) -> None:
-    """Writes a whole text file in UTF-8, as `whole_file` does."""
-    # A zip's names may hold what is no Unicode; they are written as they would be shown.
-    write_bytes(name, text.encode("utf-8", "backslashreplace"))
-
-
-def write_bytes(name: str | os.PathLike[str], data: bytes) -> None:
+def write_bytes(name: Name, data: bytes) -> None:
     """Writes a whole file, as `whole_file` does."""
-    if os.fspath(name).startswith("gs://"):
-        from butterflyer_jax.storage import remote
-
-        # An object is whole or absent by itself.
-        remote.write_bytes(os.fspath(name), data)
+    if is_remote(name):
+        filesystem, inner = bucket.connect(os.fspath(name))
+        with access(name, "write"):
+            # An object is whole or absent by itself.
+            retry.policy()(filesystem.pipe_file, inner, data)
         return
     with whole_file(name) as temporary:
         temporary.write_bytes(data)
 
 
-def write_csv(name: str | os.PathLike[str], header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+def write_text(name: Name, text: str) -> None:
+    """Writes a whole text file in UTF-8, as `whole_file` does."""
+    # A zip's names may hold what is no Unicode; they are written as they would be shown.
+    write_bytes(name, text.encode("utf-8", "backslashreplace"))
+
+
+def write_csv(name: Name, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Writes a whole CSV file with a header, as `whole_file` does."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -79,43 +198,164 @@ def write_csv(name: str | os.PathLike[str], header: Iterable[str], rows: Iterabl
     write_text(name, text.getvalue())
 
 
-def read_range(name: str | os.PathLike[str], offset: int, num_bytes: int) -> bytes:
-    """Returns `num_bytes` of a file from `offset` on, fewer at its end; of a gs:// file nothing else is read."""
-    if is_remote(name):
-        import fsspec
+def make_folder(name: Name) -> None:
+    """Makes a folder, and those above it; a bucket needs none.
 
-        filesystem, inner = fsspec.core.url_to_fs(os.fspath(name))
-        result: bytes = filesystem.cat_file(inner, offset, offset + num_bytes)
-        return result
-    with Path(name).open("rb", buffering=0) as file:
-        return os.pread(file.fileno(), num_bytes, offset)
+    Raises:
+      UserError: the disk refuses.
+    """
+    if not is_remote(name):
+        with access(name, "write"):
+            path(name).mkdir(parents=True, exist_ok=True)
 
 
-def move(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Moves a file, also from a disk to a bucket."""
+def copy(source: Name, target: Name) -> None:
+    """Copies a file, or all files of a folder, from disk to disk or to or from a bucket; each appears whole.
+
+    Raises:
+      UserError: nothing is there, it cannot be read, or not be written.
+    """
+    if not is_folder(source):
+        _copy_file(source, target)
+        return
+    above = os.fspath(path(source)).rstrip("/") + "/"
+    for name in files_below(source):
+        _copy_file(name, path(target) / os.fspath(name).removeprefix(above))
+
+
+def move(source: Name, target: Name) -> None:
+    """Moves a file, also from a disk to a bucket.
+
+    Raises:
+      UserError: it cannot be written there.
+    """
     origin, goal = path(source), path(target)
-    if is_remote(origin) == is_remote(goal):
-        try:
-            origin.replace(goal)
+    with access(goal, "write"):
+        if is_remote(origin) == is_remote(goal):
+            try:
+                origin.replace(goal)
+                return
+            except OSError as error:
+                # Another disk.
+                if error.errno != errno.EXDEV:
+                    raise
+        _copy_file(origin, goal)
+        origin.unlink()
+
+
+def remove(name: Name) -> None:
+    """Removes a file, or a folder with all that is in it; where nothing is there, nothing is done.
+
+    Raises:
+      UserError: it cannot be removed.
+    """
+    target, kind = path(name), _kind(name)
+    if kind is None:
+        return
+    with access(target, "write"):
+        if is_remote(target):
+            filesystem, inner = bucket.connect(os.fspath(target))
+            with contextlib.suppress(FileNotFoundError):
+                # It would take brackets in a name for a pattern.
+                retry.policy()(filesystem.rm, glob_lib.escape(inner), recursive=kind == "directory")
+        elif kind == "directory":
+            target.rmtree(missing_ok=True)
+        else:
+            target.unlink(missing_ok=True)
+
+
+def parallel_reads(name: Name) -> int:
+    """Returns how many reads from a place are worth doing at once: of a bucket each takes tens of milliseconds."""
+    return 16 if is_remote(name) else 1
+
+
+def _copy_file(source: Name, target: Name) -> None:
+    """Copies a file in parts, as it may be larger than the memory."""
+    origin, goal = path(source), path(target)
+    if is_remote(goal):
+        if is_remote(origin):
+            write_bytes(goal, read_bytes(origin))
             return
-        except OSError as error:
-            # Another disk.
-            if error.errno != errno.EXDEV:
+        filesystem, inner = bucket.connect(os.fspath(goal))
+        with access(goal, "write"):
+            retry.policy()(filesystem.put_file, os.fspath(origin), inner)
+        return
+    with whole_file(goal) as temporary:
+        if not is_remote(origin):
+            with access(origin):
+                origin.copy(temporary)
+            return
+        filesystem, inner = bucket.connect(os.fspath(origin))
+        with access(origin):
+            retry.policy()(filesystem.get_file, inner, os.fspath(temporary))
+
+
+def _kind(name: Name) -> str | None:
+    with access(name):
+        if not is_remote(name):
+            local = Path(path(name))
+            return "directory" if local.is_dir() else "file" if local.exists() else None
+        filesystem, inner = bucket.connect(os.fspath(name))
+        try:
+            kind: str = retry.policy()(filesystem.info, inner)["type"]
+        except FileNotFoundError:
+            if bucket.is_missing(os.fspath(name)):
                 raise
-    origin.copy(goal, overwrite=True)
-    origin.unlink()
+            return None
+    return kind
 
 
-@contextlib.contextmanager
-def writing(what: str, advice: str) -> Iterator[None]:
-    """Turns a disk's refusal within the block into a UserError: "cannot write <what>: <refusal>; <advice>"."""
-    try:
-        yield
-    except UserError:
-        # Said already, by whoever was nearer.
-        raise
-    except Exception as error:
-        refusal = next((words for words in REFUSALS if words in str(error)), None)
-        if refusal is None:
-            raise
-        raise UserError(f"cannot write {what}: {refusal}; {advice}") from error
+def _url(like: Name, inner: str) -> str:
+    return f"{os.fspath(like).split('://')[0]}://{inner.lstrip('/')}"
+
+
+def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    # By name a link that leads back would be followed for as long as the system allows, some forty times.
+    stat = os.stat(folder)  # noqa: PTH116
+    if (stat.st_dev, stat.st_ino) in seen:
+        return
+    seen.add((stat.st_dev, stat.st_ino))
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir():
+                yield from _walk(entry.path, seen)
+            else:
+                yield entry.path
+
+
+def _shortened(name: str) -> str:
+    # A system's longest name is 255 bytes, and the temporary one has 34 more.
+    return os.fsdecode(os.fsencode(name)[:200])
+
+
+class _RemoteFile(io.RawIOBase):
+    """A file of a bucket, read by ranges."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        filesystem, inner = bucket.connect(url)
+        self._size = int(retry.policy()(filesystem.info, inner)["size"] or 0)
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        position = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence] + offset
+        if position < 0:
+            raise OSError(errno.EINVAL, "negative position in a file")
+        self._position = position
+        return position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        length = min(len(buffer), max(0, self._size - self._position))
+        data = read_range(self._url, self._position, length) if length else b""
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)

@@ -8,7 +8,6 @@ import concurrent.futures
 import hashlib
 import json
 import os
-import random
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import Any, TypeVar
 
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage.remote import ATTEMPTS, VERSIONS, connect, describe_error, is_transient, words_of
+from butterflyer_jax.storage import errors, retry
+from butterflyer_jax.storage.bucket import VERSIONS, connect
 
 T = TypeVar("T")
 _CHUNK_BYTES = 1 << 20
@@ -146,24 +146,24 @@ class RemoteFolder:
             self._under_way.discard(future)
 
     def _retried(self, call: Callable[[], T], url: str, announce: bool = False) -> T:
-        for attempt in range(1, ATTEMPTS + 1):
+        def is_worth_it(error: BaseException) -> bool:
+            return not self._stopped.is_set() and errors.is_transient(error)
+
+        def report(error: BaseException) -> None:
+            if announce:
+                say(f"cannot reach {url} yet: {errors.words_of(error)}; trying again")
+
+        if self._stopped.is_set():
+            raise Stopped
+        try:
+            return retry.policy(self._retry_seconds, is_worth_it, self._stopped.wait, report)(call)
+        except Exception as error:
             if self._stopped.is_set():
-                raise Stopped
-            try:
-                return call()
-            except Exception as error:
-                if self._stopped.is_set():
-                    raise Stopped from error
-                if attempt == ATTEMPTS or not is_transient(error):
-                    told = self._describe_error(error, url)
-                    if told is None:
-                        raise
-                    raise told from error
-                if announce:
-                    say(f"cannot reach {url} yet: {words_of(error)}; trying again")
-            # Not all at once, which may be what the bucket did not bear.
-            self._stopped.wait(self._retry_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1))
-        raise AssertionError("the last attempt returns or raises")
+                raise Stopped from error
+            described = self._describe_error(error, url)
+            if described is None:
+                raise
+            raise described from error
 
     def _describe_error(self, error: Exception, url: str) -> UserError | None:
         if isinstance(error, FileNotFoundError):
@@ -171,7 +171,7 @@ class RemoteFolder:
             if bucket and bucket != self._path and self._is_missing(bucket):
                 return UserError(f"no such bucket: {self.url.split('://')[0]}://{bucket}")
             return UserError(f"no such file or folder: {url}")
-        return describe_error(error, url)
+        return errors.describe_remote(error, url)
 
     def _is_missing(self, path: str) -> bool:
         try:

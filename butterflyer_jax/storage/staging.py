@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import paths
 from butterflyer_jax.storage.bounded import BoundedFolder
 from butterflyer_jax.storage.copying import Copy
 from butterflyer_jax.storage.remote_folder import RemoteFile, RemoteFolder
@@ -73,8 +74,6 @@ class Staging:
             cannot be written.
         """
         if folder is None:
-            from butterflyer_jax.storage import paths
-
             folder = paths.cache_dir() / "staged"
         root = Path(folder).absolute()
         self._remote = RemoteFolder(os.fspath(remote), retry_seconds)

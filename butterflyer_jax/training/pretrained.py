@@ -11,7 +11,6 @@ import dataclasses
 import io
 import os
 import posixpath
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,7 +27,7 @@ from butterflyer_jax.models.variables import Variables
 from butterflyer_jax.models.vgg import WIDTHS, scaled
 from butterflyer_jax.models.weights import Tensor, Weights, names
 from butterflyer_jax.runs.checkpoint import Checkpointer
-from butterflyer_jax.storage import download, hub, paths
+from butterflyer_jax.storage import download, files, hub, paths
 from butterflyer_jax.training.state import TrainState
 
 # The folder of the cache for single files.
@@ -52,7 +51,7 @@ def settle(config: Config, output: str | os.PathLike[str]) -> tuple[Config, Weig
     if not config.model.pretrained:
         return config, None
     folder = paths.path(output)
-    if (folder / runs.CONFIG_FILE).exists():
+    if files.exists(folder / runs.CONFIG_FILE):
         run = runs.read(output)
         if run.config.model.pretrained != config.model.pretrained:
             # `runs.open_or_create` shows this, and every other difference.
@@ -88,17 +87,18 @@ def load(config: ModelConfig) -> Weights:
     if named is not None:
         return _from_hub(named, config)
     suffixes = weights_module.SUFFIXES
-    if paths.is_remote(source):
-        if posixpath.splitext(urlsplit(source).path)[1].lower() in suffixes:
-            return weights_module.read(download.cached_file(source, CACHE), source, colours)
-        if not source.startswith("gs://"):
-            raise UserError(f"{source} is no file of weights: its name must end with {', '.join(suffixes)}")
+    if posixpath.splitext(urlsplit(source).path)[1].lower() in suffixes:
+        file = download.local_file(source, CACHE)
+        if file.is_file():
+            return weights_module.read(file, source if "://" in source else os.fspath(file), colours)
+    if source.startswith(("http://", "https://")):
+        raise UserError(f"{source} is no file of weights: its name must end with {', '.join(suffixes)}")
     path = paths.path(source)
-    if paths.is_remote(source) or path.is_dir():
+    if files.is_folder(path):
         return from_run(path, colours)
-    if not path.exists():
+    if not files.exists(path):
         raise UserError(f"no such file of weights: {path}; by name there are {names.KNOWN}")
-    return weights_module.read(Path(path), os.fspath(path), colours)
+    return weights_module.read(download.local_file(path, CACHE), os.fspath(path), colours)
 
 
 def _from_hub(named: names.NamedWeights, config: ModelConfig) -> Weights:
@@ -228,7 +228,7 @@ def _check_width(weights: Weights, config: ModelConfig) -> None:
 
 
 def _has_checkpoint(run: runs.Run) -> bool:
-    if not run.checkpoints.exists():
+    if not files.exists(run.checkpoints):
         return False
     checkpointer = Checkpointer(run.checkpoints, read_only=True)
     step = checkpointer.latest_step()

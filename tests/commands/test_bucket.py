@@ -157,9 +157,9 @@ def test_what_a_bucket_refuses_is_one_line(server: gcs_server.Gcs, command: Comm
     assert_one_line_error(command(*no_config, env=environment), "no such file: gs://butterflies/no.py")
 
     server.fault = lambda method, path, number: "403"
-    assert_one_line_error(train("fake", "gs://butterflies/runs/x"), "no permission to write gs://butterflies/runs/x")
+    assert_one_line_error(train("fake", "gs://butterflies/runs/x"), "no permission to read gs://butterflies/runs/x")
     server.fault = lambda method, path, number: "401"
-    assert_one_line_error(train("fake", "gs://butterflies/runs/x"), "no valid Google credentials to write gs://")
+    assert_one_line_error(train("fake", "gs://butterflies/runs/x"), "no valid Google credentials to read gs://")
     # Reading is allowed, writing is not.
     server.fault = lambda method, path, number: "403" if method != "GET" else ""
     assert_one_line_error(train("fake", "gs://butterflies/runs/x"), "no permission to write gs://butterflies/runs/x")
@@ -169,7 +169,7 @@ def test_what_a_bucket_refuses_is_one_line(server: gcs_server.Gcs, command: Comm
 def test_a_network_that_is_gone_is_one_line(unreachable: subprocess.Popen[str]) -> None:
     stdout, stderr = unreachable.communicate(timeout=SECONDS)
     result = subprocess.CompletedProcess(unreachable.args, unreachable.returncode, stdout, stderr)
-    assert_one_line_error(result, "cannot reach gs://butterflies/runs/x", "look at the network")
+    assert_one_line_error(result, "cannot reach gs://butterflies/runs/x", "check the network")
 
 
 def test_rights_that_go_while_training_leave_a_run_to_go_on_with(

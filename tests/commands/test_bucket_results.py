@@ -123,11 +123,11 @@ def test_answers_to_a_bucket_are_those_to_a_disk(
 def test_what_a_bucket_refuses_is_told_of_each_picture(server: gcs_server.Gcs) -> None:
     [before] = inputs.pictures([f"{BUCKET}/photos/a.jpg"])
     server.fault = lambda method, path, number: "403"
-    with pytest.raises(OSError, match=r"no permission to read gs://butterflies/photos/a\.jpg"):
+    with pytest.raises(UserError, match=r"no permission to read gs://butterflies/photos/a\.jpg"):
         before.read()
     for name in ("photos", "photos/*.jpg", "raw.zip"):
         [picture] = inputs.pictures([f"{BUCKET}/{name}"])
-        with pytest.raises(OSError, match="no permission to read gs://butterflies/"):
+        with pytest.raises(UserError, match="no permission to read gs://butterflies/"):
             picture.read()
 
 
@@ -136,7 +136,7 @@ def test_encrypted_pictures_are_told(server: gcs_server.Gcs, tmp_path: Path) -> 
     (tmp_path / "secret.zip").write_bytes(zipped(encrypted=True))
     for name in (f"{BUCKET}/secret.zip", str(tmp_path / "secret.zip")):
         for picture in inputs.pictures([name]):
-            with pytest.raises(OSError, match="encrypted"):
+            with pytest.raises(UserError, match="encrypted"):
                 picture.read()
 
 

@@ -233,7 +233,7 @@ def test_pictures_of_the_same_name_do_not_overwrite_each_other(
     predict.main(["--run", str(trained_run), *given[:2], "--gradcam", "new/below", "--format", "csv"])
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["gradcam"] for row in rows] == [f"new/below/Red_Edge_1{n}.gradcam.jpg" for n in ("", "-2")]
-    with pytest.raises(OSError, match="File exists"):
+    with pytest.raises(UserError, match="File exists"):
         predict.main(["--run", str(trained_run), "1.jpg", "--gradcam", "1.jpg"])
 
 

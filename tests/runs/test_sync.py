@@ -8,7 +8,7 @@ import pytest
 from etils import epath
 
 from butterflyer_jax.runs.sync import Mirror
-from butterflyer_jax.storage import remote
+from butterflyer_jax.storage import files
 
 RUN = "gs://bucket/runs/first"
 
@@ -28,8 +28,15 @@ def test_what_changed_is_copied_and_what_is_hidden_is_not(
     written: list[tuple[str, bytes]] = []
     there = {f"{RUN}/metrics.jsonl": b"1\n"}
     monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path))
-    monkeypatch.setattr(remote, "read_bytes_or_none", there.get)
-    monkeypatch.setattr(remote, "write_bytes", lambda url, data: written.append((url, data)))
+
+    def copy(source: str | Path, target: str | Path) -> None:
+        if str(source) in there:
+            Path(target).write_bytes(there[str(source)])
+        else:
+            written.append((str(target), Path(source).read_bytes()))
+
+    monkeypatch.setattr(files, "exists", there.__contains__)
+    monkeypatch.setattr(files, "copy", copy)
     mirror = Mirror(epath.Path(RUN), writes)
     metrics = mirror.folder / "metrics.jsonl"
     assert metrics.exists() == writes

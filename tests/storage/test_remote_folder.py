@@ -19,7 +19,7 @@ import google.auth.exceptions
 import pytest
 
 from butterflyer_jax import UserError
-from butterflyer_jax.storage import copying, remote
+from butterflyer_jax.storage import bucket, copying, errors, retry
 from butterflyer_jax.storage.remote_folder import RemoteFile, RemoteFolder, Stopped
 from butterflyer_jax.storage.staging import Staging
 from tests.helpers.fake_gcs import GCS, FakeGcs, _Handler, crc32c
@@ -115,7 +115,7 @@ def test_what_may_pass_is_tried_again(gcs: FakeGcs, fail: object) -> None:
             "no valid Google credentials to read gs://bucket/data/b: run `gcloud",
         ),
         (400, "invalid argument", "^cannot read gs://bucket/data/b: Bad Request"),
-        (503, "Backend error", "^cannot reach gs://bucket/data/b: Backend error.*look at the network"),
+        (503, "Backend error", "^cannot reach gs://bucket/data/b: Backend error.*check the network"),
     ],
 )
 def test_what_does_not_pass_is_one_line(
@@ -149,12 +149,12 @@ def test_a_network_that_is_gone(
     with pytest.raises(UserError, match=r"^cannot reach gs://bucket/data: Cannot connect to host 127\.0\.0\.1"):
         RemoteFolder(GCS, 0).list("a")
     lines = capfd.readouterr().err.splitlines()
-    assert len(lines) == remote.ATTEMPTS - 1
+    assert len(lines) == retry.ATTEMPTS - 1
     assert all(line.startswith("cannot reach gs://bucket/data yet: Cannot connect") for line in lines)
 
 
 def test_a_connection_on_which_nothing_comes(gcs: FakeGcs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(bucket, "SILENCE_SECONDS", 0.1)
     silent = threading.Event()
     folder = RemoteFolder(GCS, 0)
     once(gcs, lambda handler: silent.wait(30))
@@ -231,8 +231,8 @@ def test_staging_ends_at_once_though_the_network_is_silent(gcs: FakeGcs, tmp_pat
     ],
 )
 def test_errors_of_every_kind(error: Exception, transient: bool, told: str | None) -> None:
-    assert remote.is_transient(error) == transient
-    explained = remote.explain(error, "gs://b/f")
+    assert errors.is_transient(error) == transient
+    explained = errors.describe_remote(error, "gs://b/f")
     assert explained is None if told is None else str(explained).startswith(told)
 
 

@@ -13,7 +13,7 @@ import fsspec
 import pytest
 
 from butterflyer_jax import UserError
-from butterflyer_jax.storage import bounded, copying, paths, remote, staging
+from butterflyer_jax.storage import bounded, copying, paths, retry, staging
 from butterflyer_jax.storage.staging import Staging
 from tests.helpers.fake_gcs import SHAKY, ShakyFileSystem
 
@@ -141,14 +141,14 @@ def test_wrong_bytes_are_fetched_once_more(tmp_path: Path) -> None:
     ShakyFileSystem.spoil = lambda _, start, data: flip(start, data)
     with (
         stage(tmp_path, files) as staged,
-        pytest.raises(UserError, match=rf"^{SHAKY}/a came with another checksum than the bucket lists, 2 times: give"),
+        pytest.raises(UserError, match=rf"^{SHAKY}/a came with another checksum than the bucket lists, two times: run"),
     ):
         staged.open("a")
     assert names_in(tmp_path) == ["a"], "the old one"
 
 
 def test_an_unsteady_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "ATTEMPTS", 20)
+    monkeypatch.setattr(retry, "ATTEMPTS", 20)
     files = put(*"abcdefgh")
     count = iter(range(10**6))
 
@@ -186,7 +186,7 @@ def test_an_error_is_told_where_the_file_is_opened_and_may_pass(tmp_path: Path) 
         assert staged.open("c").readall() == files["c"]
         until(lambda: staged._files["b"].error)
         for _ in range(2):
-            with pytest.raises(UserError, match=rf"^cannot reach {SHAKY}/b: timed out; look at the network"):
+            with pytest.raises(UserError, match=rf"^cannot reach {SHAKY}/b: timed out; check the network"):
                 staged.open("b")
         is_broken = False
         assert staged.open("b").readall() == files["b"]

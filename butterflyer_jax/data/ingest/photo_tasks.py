@@ -121,32 +121,30 @@ def run_task(task: str) -> None:
       UserError: the disk refuses.
     """
     jpegs, index = _results(task)
-    if index.exists():
+    if files.exists(index):
         return
-    content = json.loads(paths.path(task).read_text())
+    content = json.loads(files.read_text(task))
     config = BuildConfig(**content["config"])
     members = [Member(*fields) for fields in content["members"]]
     reader = open_reader(content["raw_zip"], members)
     rows: list[Any] = []
-    folder = paths.path(task).parent
-    with files.writing(f"prepared photographs to {folder}", "the same command goes on once there is space"):
-        with files.whole_file(jpegs) as temporary, temporary.open("wb") as file:
-            for member in members:
-                try:
-                    image, facts = _prepare(reader, member, config)
-                    rows.append({**facts, "num_bytes": photo.write(image, file, config.jpeg_quality)})
-                except (DamagedMember, photo.PhotoError) as error:
-                    rows.append(str(error))
-        # Last: where it stands, the JPEGs are whole.
-        files.write_text(index, json.dumps(rows))
+    with files.whole_file(jpegs) as temporary, temporary.open("wb") as file:
+        for member in members:
+            try:
+                image, facts = _prepare(reader, member, config)
+                rows.append({**facts, "num_bytes": photo.write(image, file, config.jpeg_quality)})
+            except (DamagedMember, photo.PhotoError) as error:
+                rows.append(str(error))
+    # Last: where it stands, the JPEGs are whole.
+    files.write_text(index, json.dumps(rows))
 
 
 def is_done(task: str) -> bool:
     """Returns whether a task's result is there, and as long as it should be."""
     jpegs, index = _results(task)
-    if not (index.exists() and jpegs.exists()):
+    if not (files.exists(index) and files.exists(jpegs)):
         return False
-    rows = json.loads(index.read_text())
+    rows = json.loads(files.read_text(index))
     if jpegs.stat().length == sum(row["num_bytes"] for row in rows if isinstance(row, dict)):
         return True
     index.unlink()
@@ -156,9 +154,9 @@ def is_done(task: str) -> bool:
 def read_results(task: str) -> tuple[list[Prepared], list[Reject]]:
     """Returns the photographs of a task that is done, and those of its members that cannot be used."""
     jpegs, index = _results(task)
-    members = [Member(*fields) for fields in json.loads(paths.path(task).read_text())["members"]]
+    members = [Member(*fields) for fields in json.loads(files.read_text(task))["members"]]
     photos, rejects, offset = [], [], 0
-    for member, row in zip(members, json.loads(index.read_text()), strict=True):
+    for member, row in zip(members, json.loads(files.read_text(index)), strict=True):
         if isinstance(row, str):
             rejects.append(Reject(member.name, row))
             continue

@@ -53,14 +53,14 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
       UserError: no such zip, or it is none.
     """
     location = paths.path(archive)
-    if not location.exists():
+    if not storage.exists(location):
         raise UserError(f"no such zip: {location}")
-    if location.is_dir():
+    if storage.is_folder(location):
         raise UserError(f"{location} is a folder, not a zip")
     try:
-        # By name where that is possible: the zip then closes the file.
-        name = os.fspath(location)
-        opened = _BucketZip(location.open("rb"), name) if paths.is_remote(location) else zipfile.ZipFile(name)
+        opened = _OpenZip(storage.open_file(location), os.fspath(location))
+    except UserError:
+        raise
     # ValueError: text that is none; a file of a bucket that is too short for a zip.
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
         head = files.read_range(location, 0, zip_reader.ARCHIVE_HEAD_BYTES)
@@ -72,7 +72,7 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
     return opened
 
 
-class _BucketZip(zipfile.ZipFile):
+class _OpenZip(zipfile.ZipFile):
     """A zip that closes the file it is read from."""
 
     def __init__(self, file: IO[bytes], location: str) -> None:

@@ -18,8 +18,7 @@ from butterflyer_jax.data.shard_format import INDEX, index_name
 from butterflyer_jax.storage import files, paths
 
 SHARD_BYTES = 128 << 20
-# JPEGs read ahead of the record that is written: from a bucket each takes tens of milliseconds.
-READERS = 16
+# JPEGs read ahead of the record that is written.
 _WINDOW = 64
 # Of a TFRecord: its length and that number's checksum before the content, the content's checksum behind it.
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
@@ -69,13 +68,12 @@ def run_task(task: str) -> None:
     # Imported here: preparing photographs, on this machine or another, does without TensorFlow.
     import tensorflow as tf
 
-    rows = json.loads(paths.path(task).read_text())["photos"]
+    rows = json.loads(files.read_text(task))["photos"]
     shard = _shard(task)
     with (
-        files.writing(f"records to {shard.parent}", "the same command goes on once there is space"),
         files.whole_file(shard) as temporary,
         tf.io.TFRecordWriter(os.fspath(temporary)) as writer,
-        ThreadPoolExecutor(READERS if paths.is_remote(shard) else 1) as pool,
+        ThreadPoolExecutor(files.parallel_reads(shard)) as pool,
     ):
         entries: list[tuple[int, ...]] = []
         end = 0
@@ -104,7 +102,7 @@ def run_task(task: str) -> None:
 
 def is_done(task: str) -> bool:
     """Returns whether a task's shard is there; it takes its name only when it is whole."""
-    return bool(_shard(task).exists())
+    return files.exists(_shard(task))
 
 
 def _shard(task: str) -> epath.Path:

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
-import filelock
 from etils import epath
 
 from butterflyer_jax.config import BuildConfig
@@ -17,9 +16,8 @@ from butterflyer_jax.data.ingest import manifest, photo_tasks, shard_writer
 from butterflyer_jax.data.ingest.collection import Listing, Reject
 from butterflyer_jax.data.ingest.manifest import Collection
 from butterflyer_jax.data.ingest.runners import Engine
-from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files as files_lib
-from butterflyer_jax.storage import paths
+from butterflyer_jax.storage import locks, paths
 from butterflyer_jax.storage.paths import cache_dir
 
 # Of the files in the folder of an unfinished build; another one begins anew.
@@ -38,31 +36,17 @@ def unfinished(dataset_dir: epath.Path, distributed: bool) -> Iterator[epath.Pat
       UserError: another build is at work there.
     """
     key = sha256(os.fspath(dataset_dir).encode()).hexdigest()[:16]
-    local = not paths.is_remote(dataset_dir)
     beside = dataset_dir.parent / f"incomplete.{dataset_dir.name}"
-    folder = beside if local or distributed else cache_dir() / f"incomplete.{key}"
-    lock_file = dataset_dir.parent / f".{dataset_dir.name}.lock" if local else cache_dir() / f".{key}.lock"
-    with files_lib.writing(f"to {lock_file.parent}", "give another folder"):
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
-        # The operating system lets go of the lock when the process dies, however it does.
-        lock = filelock.FileLock(os.fspath(lock_file), timeout=0)
-        try:
-            lock.acquire()
-        except filelock.Timeout as error:
-            raise UserError(
-                f"another build is writing to {dataset_dir}: wait until it has ended, or give another folder"
-            ) from error
-    try:
+    folder = cache_dir() / f"incomplete.{key}" if paths.is_remote(dataset_dir) and not distributed else beside
+    busy = f"another build is writing to {dataset_dir}: wait until it has ended, or give another folder"
+    with locks.hold(dataset_dir.parent / f".{dataset_dir.name}.lock", busy):
         yield folder
-    finally:
-        # The file stays: without it, a build that waits for this one and a third could both hold a lock.
-        lock.release()
 
 
 def clear(folder: epath.Path) -> None:
     """Removes a folder, its plan first: what a kill leaves of it has none, and is not taken for an unfinished build."""
-    (folder / "plan.json").unlink(missing_ok=True)
-    folder.rmtree(missing_ok=True)
+    files_lib.remove(folder / "plan.json")
+    files_lib.remove(folder)
 
 
 def prepare_photos(
@@ -87,12 +71,11 @@ def prepare_photos(
         "build": [config.image_size, config.jpeg_quality, config.max_pixels],
     }
     plan_file, tasks_dir = folder / "plan.json", folder / "photographs"
-    with files_lib.writing(f"to {folder}", "give another folder, or make space"):
-        if not plan_file.exists() or json.loads(plan_file.read_text()) != plan:
-            clear(folder)
-            photo_tasks.write_tasks(tasks_dir, source, listing.members, config)
-            files_lib.write_text(plan_file, json.dumps(plan))
-    tasks = sorted(os.fspath(path) for path in tasks_dir.glob("*.task.json"))
+    if not files_lib.exists(plan_file) or json.loads(files_lib.read_text(plan_file)) != plan:
+        clear(folder)
+        photo_tasks.write_tasks(tasks_dir, source, listing.members, config)
+        files_lib.write_text(plan_file, json.dumps(plan))
+    tasks = [os.fspath(path) for path in files_lib.glob(tasks_dir, "*.task.json")]
     ready = [task for task in tasks if photo_tasks.is_done(task)]
     if ready:
         say(f"going on with a build that was broken off: {len(ready)} of {len(tasks)} parts are done")
@@ -133,15 +116,14 @@ def write_records(
     shards_dir = folder / "records"
     labels = {species: number for number, species in enumerate(photos.species)}
     plan = json.dumps([manifest.fingerprint(photos.listing, photos.config), names], sort_keys=True)
-    with files_lib.writing(f"records to {folder}", "the same command goes on once there is space"):
-        plan_file = shards_dir / "plan.json"
-        if not plan_file.exists() or plan_file.read_text() != plan:
-            clear(shards_dir)
-            files_lib.write_text(plan_file, plan)
-        lengths = {
-            split: shard_writer.write_tasks(shards_dir, files, photos.of_split(split), labels)
-            for split, files in names.items()
-        }
+    plan_file = shards_dir / "plan.json"
+    if not files_lib.exists(plan_file) or files_lib.read_text(plan_file) != plan:
+        clear(shards_dir)
+        files_lib.write_text(plan_file, plan)
+    lengths = {
+        split: shard_writer.write_tasks(shards_dir, files, photos.of_split(split), labels)
+        for split, files in names.items()
+    }
     tasks = [os.fspath(shards_dir / f"{file}.task.json") for files in names.values() for file in files]
     todo = [task for task in tasks if not shard_writer.is_done(task)]
     for _ in progress(engine.run(shard_writer.run_task, todo), len(todo), "writing records"):

@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import filelock
 import numpy as np
 import simplejpeg
 
 from butterflyer_jax.console import progress, say
 from butterflyer_jax.data.input.shard_reader import Photographs, Reader
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import files
+from butterflyer_jax.storage import files, locks
 
 # Photographs that a thread decodes at a time.
 _CHUNK = 64
@@ -94,18 +93,10 @@ def on_disk(photos: Photographs, num_threads: int, name: str, path: Path) -> Pix
     Raises:
       UserError: there is no space for it, or a record is damaged.
     """
-    advice = "make space, set BUTTERFLYER_CACHE to a folder on a larger disk, or set data.mode=jpeg"
-    with files.writing(f"{photos.decoded_bytes / 2**30:.1f} GiB of decoded photographs to {path}", advice):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(f"{path}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            say(f"data: waiting for another process that writes {path}")
-        with lock:
-            if not path.exists() or path.stat().st_size != photos.decoded_bytes:
-                say(f"data: decoding {len(photos)} photographs once to {path}, {photos.decoded_bytes / 2**30:.2f} GiB")
-                _write_file(photos, num_threads, name, path)
+    with locks.hold(f"{path}.lock", f"data: waiting for another process that writes {path}", wait=True):
+        if not path.exists() or path.stat().st_size != photos.decoded_bytes:
+            say(f"data: decoding {len(photos)} photographs once to {path}, {photos.decoded_bytes / 2**30:.2f} GiB")
+            _write_file(photos, num_threads, name, path)
     return Pixels(photos, os.open(path, os.O_RDONLY))
 
 
@@ -113,12 +104,14 @@ def _write_file(photos: Photographs, num_threads: int, name: str, path: Path) ->
     # Of a process that was killed.
     for left in path.parent.glob(f".{path.name}.*"):
         left.unlink()
-    free = shutil.disk_usage(path.parent).free
-    if free < photos.decoded_bytes:
-        # Told before the work, not after it.
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with files.whole_file(path) as temporary, Path(temporary).open("wb") as file:
-        _decode_all(photos, num_threads, lambda start, pixels: _write_at(file.fileno(), pixels, start), name)
+    what = f"{photos.decoded_bytes / 2**30:.1f} GiB of decoded photographs"
+    advice = "make space, set BUTTERFLYER_CACHE to a folder on a larger disk, or set data.mode=jpeg"
+    with files.whole_file(path, what, advice) as temporary:
+        if shutil.disk_usage(path.parent).free < photos.decoded_bytes:
+            # Reported before the work, not after it.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with Path(temporary).open("wb") as file:
+            _decode_all(photos, num_threads, lambda start, pixels: _write_at(file.fileno(), pixels, start), name)
 
 
 def _write_at(descriptor: int, pixels: np.ndarray, start: int) -> None:

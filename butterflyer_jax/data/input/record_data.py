@@ -18,10 +18,9 @@ from butterflyer_jax.data import shard_format
 from butterflyer_jax.data.input import crops, loader, pixel_cache, sampler
 from butterflyer_jax.data.input import position as position_lib
 from butterflyer_jax.data.input.loader import Stages
-from butterflyer_jax.data.input.shard_reader import Files, LocalFiles, Photographs, Reader
+from butterflyer_jax.data.input.shard_reader import Photographs, Reader
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import paths
-from butterflyer_jax.storage.staging import Staging
+from butterflyer_jax.storage import files, folder, paths
 
 GIB = 1 << 30
 # Batches that are ready before they are asked for.
@@ -82,8 +81,8 @@ class RecordData:
         self._host = sampler.host_slice(config.batch_size, process_index, process_count)
         self.crop_on_device = config.data.crop == "device" or (config.data.crop == "auto" and accelerator)
         with self._telling_damage():
-            card = json.loads((self._folder / "data_card.json").read_text())
-            info = json.loads((self._folder / "dataset_info.json").read_text())
+            card = json.loads(files.read_text(self._folder / "data_card.json"))
+            info = json.loads(files.read_text(self._folder / "dataset_info.json"))
             lengths = {split["name"]: [int(length) for length in split["shardLengths"]] for split in info["splits"]}
             self.species: tuple[str, ...] = tuple(card["species"])
             self.class_counts: tuple[int, ...] = tuple(row["train"] for row in card["species"].values())
@@ -118,6 +117,9 @@ class RecordData:
         except UserError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            # A missing file says that the folder is not whole; what a bucket refuses is about the bucket.
+            if isinstance(error, UserError) and not str(error).startswith("no such file: "):
+                raise
             raise UserError(
                 f"{self._folder} is damaged, or was not built by this version of butterflyer_jax: {error}"
             ) from error
@@ -129,12 +131,10 @@ class RecordData:
                 raise ValueError("a label is of no species")
         return photos
 
-    def _open_files(self, shards: list[str]) -> Files:
-        if not paths.is_remote(self._folder):
-            return LocalFiles(self._folder)
+    def _open_files(self, shards: list[str]) -> folder.Files:
         # Indexes first: nothing can be read without them.
         names = [shard_format.index_name(name) for name in shards] + shards
-        return Staging(self._folder, names, int(self._config.data.staging_gib * GIB))
+        return folder.open_folder(self._folder, names, int(self._config.data.staging_gib * GIB))
 
     def num_photos(self, split: str) -> int:
         """Returns the photographs in a split, 0 where there is no such split."""

@@ -7,65 +7,16 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from pathlib import Path
-from typing import Protocol
 
 import google_crc32c
 import numpy as np
 
 from butterflyer_jax.data import shard_format
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage.folder import Files
 
 # Of a reader; systems allow a process some hundreds.
 MAX_OPEN_FILES = 128
-
-
-class Files(Protocol):
-    """Where shards and indexes are read from: a local folder, or a bucket's copies in `staging.Staging`."""
-
-    @property
-    def waited_seconds(self) -> float:
-        """How long `open` has waited so far for files to arrive."""
-
-    @property
-    def copied_bytes(self) -> int:
-        """How much came over the network so far."""
-
-    def prefetch(self, names: Sequence[str]) -> None:
-        """Tells which files will be opened, in this order."""
-
-    def open(self, name: str) -> io.FileIO:
-        """Returns a file, open for reading, of which no byte will change."""
-
-    def close(self) -> None:
-        """Ends what is under way; what is open stays so."""
-
-    def advice(self, name: str) -> str:
-        """Returns where a file that is damaged lies, and what to do."""
-
-
-class LocalFiles:
-    """Files of a local folder: what is local is there."""
-
-    waited_seconds = 0.0
-    copied_bytes = 0
-
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = Path(folder)
-
-    def prefetch(self, names: Sequence[str]) -> None:
-        """Does nothing."""
-
-    def open(self, name: str) -> io.FileIO:
-        """Returns a file, open for reading."""
-        return io.FileIO(self._folder / name)
-
-    def close(self) -> None:
-        """Does nothing."""
-
-    def advice(self, name: str) -> str:
-        """Returns where a file that is damaged lies, and what to do."""
-        return f"{self._folder / name} is damaged: build the data set again, or copy it anew"
 
 
 class Photographs:

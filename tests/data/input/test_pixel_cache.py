@@ -18,7 +18,8 @@ from PIL import Image
 from butterflyer_jax import UserError
 from butterflyer_jax.data import shard_format
 from butterflyer_jax.data.input import pixel_cache
-from butterflyer_jax.data.input.shard_reader import LocalFiles, Photographs, Reader
+from butterflyer_jax.data.input.shard_reader import Photographs, Reader
+from butterflyer_jax.storage.folder import LocalFiles
 from tests.conftest import ROOT
 
 
