@@ -114,8 +114,6 @@ class RecordData:
     def _telling_damage(self) -> Iterator[None]:
         try:
             yield
-        except UserError:
-            raise
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             # A missing file says that the folder is not whole; what a bucket refuses is about the bucket.
             if isinstance(error, UserError) and not str(error).startswith("no such file: "):
