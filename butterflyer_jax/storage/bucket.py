@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage.errors import words_of
 
 # A connection on which nothing comes for this long is dead; one that is merely slow may take its time.
 SILENCE_SECONDS = 60
@@ -38,7 +37,7 @@ def connect(url: str) -> tuple[Any, str]:
     try:
         filesystem, path = fsspec.core.url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
-        raise UserError(f"cannot read {url}: {words_of(error)}") from error
+        raise UserError(f"cannot read {url}: {error}") from error
     return filesystem, path
 
 
