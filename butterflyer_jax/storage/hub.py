@@ -15,7 +15,7 @@ from typing import Any
 
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import files
+from butterflyer_jax.storage.errors import access
 
 SCHEME = "hf://"
 _ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s/]+))?(/(?P<file>[^@\s]+))?")
@@ -76,7 +76,7 @@ def fetch(source: HubFile) -> Path:
     if huggingface_hub.try_to_load_from_cache(source.repo, source.file, revision=source.revision or None) is None:
         say(f"fetching {source} from {_endpoint()}")
     try:
-        with files.writing("to the cache of the Hub's client", "make space, or set HF_HOME to a larger disk"):
+        with access("the cache of the Hub's client", "write", "weights", "make space, or set HF_HOME to a larger disk"):
             copy = huggingface_hub.hf_hub_download(source.repo, source.file, revision=source.revision or None)
     except UserError:
         raise

@@ -30,9 +30,9 @@ def list_source(raw: str | os.PathLike[str], config: BuildConfig | None = None) 
     """
     config = config or BuildConfig()
     location = paths.path(raw)
-    if location.exists() and location.is_dir():
+    if files.is_folder(location):
         return read_collection(_Folder(location), source.list_folder(location), config)
-    if paths.is_remote(location) or not location.exists():
+    if paths.is_remote(location) or not files.exists(location):
         with open_zip(raw) as opened:
             return read_listing(opened, config)
     stat = os.stat(location)  # noqa: PTH116  (epath's knows seconds only)
@@ -53,12 +53,12 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
       UserError: no such zip, or it is none.
     """
     location = paths.path(archive)
-    if not storage.exists(location):
+    if not files.exists(location):
         raise UserError(f"no such zip: {location}")
-    if storage.is_folder(location):
+    if files.is_folder(location):
         raise UserError(f"{location} is a folder, not a zip")
     try:
-        opened = _OpenZip(storage.open_file(location), os.fspath(location))
+        opened = _OpenZip(files.open_file(location), os.fspath(location))
     except UserError:
         raise
     # ValueError: text that is none; a file of a bucket that is too short for a zip.
