@@ -143,9 +143,9 @@ def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Sett
     """Answers until SIGTERM or SIGINT; requests under way then get their time to end."""
     import uvicorn
 
+    from butterflyer_jax.app.logs import log_as_json, log_line
     from butterflyer_jax.app.server.connection import Connection
     from butterflyer_jax.app.server.forwarded import Forwarded
-    from butterflyer_jax.app.server.metrics import log_as_json, log_line
 
     class Server(uvicorn.Server):
         """Shows its address, and ends in time after a signal."""

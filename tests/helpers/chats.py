@@ -56,3 +56,8 @@ def ask(answerer: Answerer, *said: str, identification: Identification | None = 
         answer = reply(answerer, messages, identification)
         messages.append(Message("assistant", answer.text))
     return answer
+
+
+def quotes(answer: str, species: str, kind: str) -> bool:
+    """Returns whether an answer has a sentence of a fact of the shipped base, or of its first look-alike."""
+    return any(sentence in answer for sentence in fact(species, kind).split(". "))

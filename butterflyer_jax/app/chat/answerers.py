@@ -30,7 +30,7 @@ def make_answerer(environ: Mapping[str, str], knowledge: Knowledge) -> Answerer:
       knowledge: what answers come from.
 
     Raises:
-      UserError: a setting is missing or is none, or a package of the `app` extra is not installed.
+      UserError: a setting is missing or wrong.
     """
     url, model = environ.get(URL, ""), environ.get(MODEL, "")
     embedded = EmbeddedAnswerer(Retriever(knowledge))

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from butterflyer_jax.app.knowledge.base import Passage, Source
 
+_THOUGHT = re.compile(r"</?(?:think|thinking|reasoning)>\s*", re.IGNORECASE)
+_THOUGHT_BEGUN = re.compile(r"<[/a-zA-Z]{0,10}$")
 REDACTED = "(redacted)"
 _CITED = re.compile(r" ?\[\s*(\d{1,9}(?:\s*[,;]\s*\d{1,9})*)\s*\]")
 # What may be the beginning of a citation is held back.
@@ -67,6 +69,36 @@ class CitationFilter:
             parts += [text[end : cited.start()].translate(_NO_CITATION), space, self._citations.cite(sources)]
             end = cited.end()
         return "".join((*parts, text[end:].translate(_NO_CITATION)))
+
+
+class ThoughtFilter:
+    """Takes out what a reasoning model writes between <think> and </think> (also <thinking>, <reasoning>)."""
+
+    def __init__(self) -> None:
+        self._held, self._thinks, self._begun = "", False, False
+
+    def feed(self, text: str) -> str:
+        """Returns what can be shown after this chunk."""
+        self._held += text
+        shown = ""
+        while tag := _THOUGHT.search(self._held):
+            if not self._thinks:
+                shown += self._held[: tag.start()]
+            self._held, self._thinks = self._held[tag.end() :], not tag[0].startswith("</")
+        begun = _THOUGHT_BEGUN.search(self._held)
+        end = begun.start() if begun else len(self._held)
+        if not self._thinks:
+            shown += self._held[:end]
+        self._held = self._held[end:]
+        # Blank lines behind the thoughts.
+        shown = shown if self._begun else shown.lstrip()
+        self._begun = self._begun or bool(shown)
+        return shown
+
+    def finish(self) -> str:
+        """Returns what was held back; thoughts without an end are none of it."""
+        held, self._held = self._held, ""
+        return "" if self._thinks else held
 
 
 class Redactor:

@@ -50,9 +50,16 @@ class Identification:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of an answer: plain text to append, or at the end the sources that [1], [2] … in the text stand for."""
+    """A part of an answer.
+
+    Attributes:
+      text: plain text to append.
+      more: text that is shown on demand, after `text`.
+      sources: at the end of the answer, the sources that [1], [2] … in the text stand for.
+    """
 
     text: str = ""
+    more: str = ""
     sources: tuple[Source, ...] = ()
 
 

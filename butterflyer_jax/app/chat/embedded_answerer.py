@@ -1,10 +1,12 @@
-"""The answerer that needs no network: it quotes the knowledge base and says where that stands."""
+"""The answerer that needs no network: it quotes the knowledge base, in English, and names the sources."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from butterflyer_jax.app.chat.citations import Citations
+from butterflyer_jax.app.chat.comparisons import Comparer, Line
 from butterflyer_jax.app.chat.conversation import (
     Identification,
     Message,
@@ -13,28 +15,32 @@ from butterflyer_jax.app.chat.conversation import (
     reply_without_answering,
     trimmed,
 )
-from butterflyer_jax.app.chat.languages import OTHER, language_or_english
+from butterflyer_jax.app.chat.english import lexicon
 from butterflyer_jax.app.chat.questions import PHOTOGRAPH, Asked
 from butterflyer_jax.app.chat.retrieval import Found, Retriever
 from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 
 MAX_PASSAGES = 3
-# Passages that fit nearly as well as the best are quoted beside it.
-MARGIN = 0.5
 # Of the other species that the photograph may show.
 MIN_PROBABILITY = 0.01
 MAX_OTHERS = 2
-NAMED_KINDS = ("host_plants", "range", "flight_season", "wingspan", "look_alikes")
+# A first sentence that is shorter takes the next one with it, characters.
+SHORT = 70
+
+_SENTENCE = re.compile(r"(?<=[.;?!])\s+(?=[A-Z0-9])")
+# A sentence that begins so says nothing without the one before it.
+_DEPENDENT = re.compile(r"(It|They|These|This|That|Its|Their|He|She|Some|Others|Other|Such|There|Then|Both|From)\b")
 
 
 class EmbeddedAnswerer:
-    """Answers with passages of the knowledge base, in English, in sentences of the visitor's language."""
+    """Answers with one or two sentences of the knowledge base; the rest of the passage follows as more."""
 
     name = "embedded"
 
     def __init__(self, retriever: Retriever) -> None:
-        """Takes what finds the passages."""
+        """Takes the retriever of passages."""
         self.retriever = retriever
+        self.comparer = Comparer(retriever.knowledge, retriever.reader)
 
     def answer(
         self, messages: Sequence[Message], identification: Identification | None
@@ -51,31 +57,56 @@ class EmbeddedAnswerer:
     ) -> Iterator[Piece]:
         """Yields the answer from passages that were found already; `citations` may hold sources that came before."""
         question = asked.question
-        language = language_or_english(question.language)
-        say = language.say
-        parts = []
-        if question.language == OTHER:
-            parts.append(say["other_language"])
+        say = lexicon().say
         if question.talk:
-            parts.append(self._talk(question.talk, say, identification))
+            yield Piece(self._talk(question.talk, say, identification))
+            return
+        parts: list[tuple[str, str]] = []
+        compared = self.comparer.compare(asked)
+        if compared:
+            parts += [(_cited(line, citations), "") for line in compared]
+        elif found:
+            parts.append((caveat_of(asked, identification, self.retriever.knowledge), ""))
+            parts += self._quoted(asked, [one.passage for one in found], citations)
         else:
-            parts.append(caveat_of(asked, identification, self.retriever.knowledge))
-            if found:
-                parts.append(say["quote"])
-                parts += self._quoted([one.passage for one in chosen(found, asked)], citations)
-            else:
-                parts.append(self._unknown(asked, language.labels, say))
-        for number, part in enumerate(filter(None, parts)):
-            yield Piece(f"\n\n{part}" if number else part)
+            parts.append((caveat_of(asked, identification, self.retriever.knowledge), ""))
+            parts.append((self._unknown(asked, say), ""))
+        for number, (text, more) in enumerate((text, more) for text, more in parts if text):
+            yield Piece(f"\n\n{text}" if number else text, more=more)
         if citations.sources:
             yield Piece(sources=tuple(citations.sources))
 
-    def _quoted(self, passages: Sequence[Passage], citations: Citations) -> Iterator[str]:
-        several = len({passage.species for passage in passages}) > 1
-        for passage in passages:
+    def _quoted(self, asked: Asked, passages: Sequence[Passage], citations: Citations) -> Iterator[tuple[str, str]]:
+        """Yields what is said of each passage that answers, and the rest of it."""
+        several = not asked.question.asks or (len(asked.about) > 1 and len({p.species for p in passages}) > 1)
+        for passage in passages if several else passages[:1]:
+            short, more = self._split(passage, asked)
             # Not every fact names its species.
-            name = f"{shown(passage.species, self.retriever.knowledge)}: " if several and passage.species else ""
-            yield f"{name}{passage.text} {citations.cite(passage.sources)}"
+            name = (
+                f"{shown(passage.species, self.retriever.knowledge)}: "
+                if len(asked.about) > 1 and passage.species
+                else ""
+            )
+            yield f"{name}{short} {citations.cite(passage.sources)}", more
+
+    def _split(self, passage: Passage, asked: Asked) -> tuple[str, str]:
+        """Returns the sentence or two of a passage that answer, and the others."""
+        sentences = _SENTENCE.split(passage.text)
+        stems = set(asked.question.stems)
+
+        def held(place: int) -> int:
+            return len(stems & set(self.retriever.reader.stems_of(sentences[place])))
+
+        # The first of the best.
+        start = max(range(len(sentences)), key=lambda place: (held(place), -place))
+        if held(start) == held(0):
+            start = 0
+        end = start + 1
+        while start and _DEPENDENT.match(sentences[start]):
+            start -= 1
+        if end < len(sentences) and end - start == 1 and len(sentences[start]) < SHORT:
+            end += 1
+        return " ".join(sentences[start:end]), " ".join(sentences[:start] + sentences[end:])
 
     def _talk(self, talk: str, say: Mapping[str, str], identification: Identification | None) -> str:
         knowledge = self.retriever.knowledge
@@ -85,25 +116,19 @@ class EmbeddedAnswerer:
             return say["hello"].format(about=shown(identification.species, knowledge))
         return say["hello_any" if talk == "hello" else talk]
 
-    def _unknown(self, asked: Asked, labels: Mapping[str, str], say: Mapping[str, str]) -> str:
-        species = self.retriever.knowledge.find(asked.about[0]) if asked.about else None
+    def _unknown(self, asked: Asked, say: Mapping[str, str]) -> str:
         question = asked.question
+        if question.foreign:
+            return say["other_language"]
+        species = self.retriever.knowledge.find(asked.about[0]) if asked.about else None
         if species and (question.species or question.refers):
-            kinds = ", ".join(labels[kind] for kind in NAMED_KINDS)
-            return say["unknown_of"].format(
-                species=shown(species.scientific_name, self.retriever.knowledge), kinds=kinds
-            )
-        return say["which"] if question.kinds and not (asked.about or question.general) else say["unknown"]
+            return say["unknown_of"].format(species=shown(species.scientific_name, self.retriever.knowledge))
+        needs = not (asked.about or question.general) and self.retriever.needs_species(question)
+        return say["which"] if needs else say["unknown"]
 
 
-def chosen(found: Sequence[Found], asked: Asked) -> list[Found]:
-    """Returns the passages to quote: the first of an overview, otherwise those that fit nearly as well as the best."""
-    best = found[0]
-    if not asked.question.asks:
-        return list(found[: MAX_PASSAGES if asked.about else 1])
-    # What is so of one species is not so of all.
-    alike = [one for one in found if (one.passage.species is None) == (best.passage.species is None)]
-    return [one for one in alike[:MAX_PASSAGES] if one.score >= best.score - MARGIN]
+def _cited(line: Line, citations: Citations) -> str:
+    return f"{line.text} {citations.cite(line.sources)}".rstrip()
 
 
 def shown(species: str, knowledge: Knowledge) -> str:
@@ -121,7 +146,7 @@ def caveat_of(asked: Asked, identification: Identification | None, knowledge: Kn
     """Returns what to say before an answer about a photograph that is unsure, or of a species that the base lacks."""
     if not identification or not asked.of_photograph:
         return ""
-    say = language_or_english(asked.question.language).say
+    say = lexicon().say
     name, probability = shown(identification.species, knowledge), percent(identification.probability)
     unsure = "" if identification.named else say["not_sure"].format(species=name, probability=probability)
     nothing = "" if knowledge.find(identification.species) else say["no_species"].format(species=name)

@@ -1,93 +1,89 @@
-"""Finds the passages of the knowledge base that answer a question, or says that there is none."""
+"""Finds the passage that answers a question, by the typical questions beside each passage."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-
-from butterflyer_jax.app.chat import languages
 from butterflyer_jax.app.chat.conversation import Identification, Message
-from butterflyer_jax.app.chat.languages import words_of
-from butterflyer_jax.app.chat.questions import Asked, Question, Reader, Term
-from butterflyer_jax.app.chat.species_names import stemmer
+from butterflyer_jax.app.chat.english import words_of
+from butterflyer_jax.app.chat.questions import BUTTERFLY, Asked, Question, Reader
 from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 
-# Share of a question's words, by weight, that a passage has to hold, where the question is surely about butterflies and
-# where it need not be; measured on the questions of the tests.
-MIN_COVERAGE_AT_HOME = 0.3
-MIN_COVERAGE = 0.65
-# What these add to a score, to which the words add up to 2 for how many are held and 1 by BM25.
-CERTAIN_BONUS = 2.0
-SPECIES_BONUS = 1.0
-TOPIC_BONUS = 1.0
-KIND_BONUS = 0.8
-# What stands of a kind in the passages about butterflies at large.
-IN_PASSAGES = {
-    "host_plants": ("eat", "host", "plant"),
-    "wingspan": ("wingspan",),
-    "range": ("continent",),
-    "habitat": ("habitat",),
-    "flight_season": ("season", "year"),
-    "life_cycle": ("life", "stage"),
-    "identification": ("pattern", "colour"),
-    "conservation": ("decline", "threat", "endangered"),
-    "look_alikes": ("differ", "alike", "apart"),
-    "names": ("name",),
-    "family": ("family",),
-}
+# A passage answers with at least this score, and with this share of the question's words, by weight; tuned on the
+# questions of the tests.
+MIN_SCORE = 0.55
+MIN_COVERAGE = 0.5
+# Share of the score that is for words of the question; the rest is for words of the typical question.
+COVERAGE_SHARE = 0.65
+# Weights of two words that follow each other, of a question word, of the word that nearly every question has, and of a
+# word that only the passage holds, against a word of the typical question.
+PAIR, ASK, HOME, IN_PASSAGE = 0.3, 0.4, 0.15, 0.6
+# Where nothing in a question is about butterflies, it has to be nearly a typical one of the species at hand.
+MIN_SCORE_ELSEWHERE = 0.85
+# Of what is about the species at hand, where the question names or means it, and where it only may.
+CERTAIN_BONUS, SPECIES_BONUS = 0.25, 0.12
+# Of a look-alike that the question names.
+LOOK_ALIKE_BONUS = 0.6
 # Of a long message the last clauses are tried by themselves.
 MAX_CLAUSES = 6
-# Without a kind, what one wants to know of a species first.
+MAX_QUESTION = 14
+# Without a question, what one wants to know of a species first.
 OVERVIEW = ("identification", "range", "host_plants", "wingspan", "flight_season")
 
 _CLAUSE_END = re.compile(r"[.,;:!?\n]+")
+Features = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Found:
-    """A passage and how well it fits; scores compare within one search."""
+    """A passage and how well it fits, from 0 to about 1."""
 
     passage: Passage
     score: float
 
 
 class Retriever:
-    """Searches a knowledge base by BM25 over stems, by the kinds of facts asked for, and by species."""
+    """Compares questions with the typical questions of each passage, by their weighted words and pairs of words."""
 
     def __init__(self, knowledge: Knowledge) -> None:
-        """Indexes the passages.
-
-        Raises:
-          UserError: a package of the `app` extra is not installed.
-        """
+        """Indexes the typical questions."""
         self.knowledge = knowledge
-        self._passages = knowledge.passages
-        stem = self._stem = stemmer()
-        names = {species.scientific_name: " ".join(species.common_names) for species in knowledge.species}
-        stems = [
-            stem(words_of(f"{passage.title} {passage.title} {names.get(passage.species or '', '')} {passage.text}"))
-            for passage in self._passages
-        ]
-        self._stems = [frozenset(of_passage) for of_passage in stems]
-        self._titles = [frozenset(stem(words_of(passage.title))) for passage in self._passages]
-        self._counts: dict[str, int] = {}
-        for of_passage in self._stems:
-            for word in of_passage:
-                self._counts[word] = self._counts.get(word, 0) + 1
-        self._index = languages.load("bm25s").BM25()
-        self._index.index(stems, show_progress=False)
-        self.reader = Reader(knowledge, frozenset(self._counts))
+        passages = knowledge.passages
+        typical = [knowledge.questions_of(passage) for passage in passages]
+        texts = [text for passage in passages for text in (passage.title, passage.text)]
+        vocabulary = {word for text in (*texts, *(q for qs in typical for q in qs)) for word in words_of(text)}
+        self.reader = Reader(knowledge, vocabulary)
+        self._passages = passages
+        self._words = [frozenset(self.reader.stems_of(f"{passage.title} {passage.text}")) for passage in passages]
+        self._look_alikes = {
+            number: frozenset(self.reader.stems_of(passage.title.partition("Look-alike ")[2].partition(" (")[0]))
+            for number, passage in enumerate(passages)
+            if passage.kind == "look_alikes"
+        }
+        entries: dict[str, list[Question]] = {}
+        for passage, questions in zip(passages, typical, strict=True):
+            if _entry(passage) not in entries:
+                entries[_entry(passage)] = [self.reader.read(question) for question in questions]
+        counts = Counter(
+            stem for questions in entries.values() for stem in {s for question in questions for s in question.stems}
+        )
+        self._num_entries = len(entries)
+        self._counts = counts
+        self._typical = {
+            entry: [self._features(question) for question in questions] for entry, questions in entries.items()
+        }
 
     def search(self, text: str, species: Sequence[str] = (), limit: int = 3) -> list[Found]:
         """Returns the passages that answer a text, the best first; none where nothing in the base does.
 
         Args:
-          text: a question in one of the languages of the chat.
-          species: scientific names of what it is about, unless it names a species or speaks of butterflies at large.
+          text: a question.
+          species: scientific names of what it is about, unless it names a species or speaks of butterflies in general.
           limit: the most passages.
         """
         question = self.reader.read(text)
@@ -110,52 +106,71 @@ class Retriever:
         for clause in reversed(clauses):
             asked = self.reader.in_context(clause, earlier, identification)
             question = asked.question
-            stands_alone = question.asks and (question.at_home or question.refers) and not question.talk
+            about_butterflies = question.species or question.general or question.refers or BUTTERFLY in question.stems
+            stands_alone = question.asks and question.ask and about_butterflies and not question.talk
             if stands_alone and (found := self.find(question, asked.about, limit)):
                 return asked, found
         return whole, []
 
     def find(self, question: Question, about: Sequence[str], limit: int = 3) -> list[Found]:
         """Returns the passages that answer a question about these species, as `search` does."""
-        if not question.terms or (about and not question.asks):
+        if question.foreign:
+            return []
+        if about and question.refers and not question.general and not any(map(self.knowledge.find, about)):
+            # Of a species that the base lacks; what is so of others may not be so of it.
+            return []
+        if about and not question.asks:
             return self._overview(about, limit)
-        if "look_alikes" in question.kinds and len(about) > 1:
+        if len(about) > 1 and "differ" in question.stems:
             return self._comparison(about, limit)
-        terms = question.terms if about else [self._at_large(term) for term in question.terms]
-        certain = bool(about) and (bool(question.species) or question.refers)
-        words = [stem for term in terms for stem in term.stems if stem in self._counts]
-        ranks = self._index.get_scores(words) if words else np.zeros(len(self._passages))
-        best = float(ranks.max()) or 1.0
+        asked = self._features(question)
+        total = sum(asked.values())
+        certain = bool(question.species) or (question.refers and not question.general)
+        bonus = CERTAIN_BONUS if certain else SPECIES_BONUS
+        at_home = question.at_home or question.general or bool(about and certain)
         found = []
         for number, passage in enumerate(self._passages):
-            if not self._is_meant(question, about, terms, number):
+            of_species = passage.species is not None
+            if not total or (passage.species not in about if of_species else not at_home):
                 continue
-            coverage, kind = self._coverage(terms, number), question.kinds.get(passage.kind, 0.0)
-            at_home = question.at_home or (question.refers and kind == 1.0)
-            if coverage < (MIN_COVERAGE_AT_HOME if at_home else MIN_COVERAGE):
-                continue
-            score = 2 * coverage + float(ranks[number]) / best + KIND_BONUS * kind
-            if passage.species in about:
-                score += CERTAIN_BONUS if certain else SPECIES_BONUS
-            elif passage.species is None and not certain:
-                score += TOPIC_BONUS
-            found.append(Found(passage, score))
+            score = self._score(asked, total, _entry(passage), self._words[number])
+            name = self._look_alikes.get(number)
+            score += LOOK_ALIKE_BONUS * (name is not None and name <= set(question.stems))
+            if score >= (MIN_SCORE if at_home else MIN_SCORE_ELSEWHERE):
+                found.append(Found(passage, score + bonus * of_species))
         return sorted(found, key=lambda one: -one.score)[:limit]
 
-    def _is_meant(self, question: Question, about: Sequence[str], terms: Sequence[Term], number: int) -> bool:
-        """Returns whether a passage may answer, if it holds enough of the words."""
-        species = self._passages[number].species
-        if species in about:
-            return True
-        if species and about:
-            return False
-        # What any one species eats is no answer for all, and what all eat none for this one.
-        if (species or question.refers or question.species) and not self._holds_a_word(terms, number):
-            return False
-        # Without a word of butterflies, one that happens to stand in a text is not enough.
-        asks_kind = any(strength == 1.0 for strength in question.kinds.values())
-        in_title = any(not self._titles[number].isdisjoint(term.stems) for term in terms)
-        return in_title or asks_kind or (question.at_home and question.asks)
+    def needs_species(self, question: Question) -> bool:
+        """Returns whether a question could be answered if it named a species."""
+        asked = self._features(question)
+        total = sum(asked.values())
+        kinds = {_entry(passage) for passage in self._passages if passage.species is not None}
+        return bool(total) and max(self._score(asked, total, kind, frozenset()) for kind in kinds) >= MIN_SCORE
+
+    def _score(self, asked: Features, total: float, entry: str, words: frozenset[str]) -> float:
+        """Returns the score of the typical question that is nearest to a question."""
+        best = 0.0
+        for typical in self._typical[entry]:
+            both = sum(weight for feature, weight in asked.items() if feature in typical)
+            more = sum(weight for feature, weight in asked.items() if feature not in typical and feature in words)
+            coverage = (both + IN_PASSAGE * more) / total
+            if coverage >= MIN_COVERAGE and both:
+                share = sum(weight for feature, weight in typical.items() if feature in asked) / sum(typical.values())
+                best = max(best, COVERAGE_SHARE * coverage + (1 - COVERAGE_SHARE) * share)
+        return best
+
+    def _features(self, question: Question) -> Features:
+        """Returns the weights of the words of a question, of its pairs of words and of its question words."""
+        stems = question.stems[:MAX_QUESTION]
+        found = {stem: self._weight(stem) for stem in stems}
+        for one, other in itertools.pairwise(stems):
+            found[f"{one} {other}"] = PAIR * (self._weight(one) + self._weight(other)) / 2
+        return found | {f"?{word}": ASK for word in question.ask}
+
+    def _weight(self, stem: str) -> float:
+        if stem == BUTTERFLY:
+            return HOME
+        return math.log(1 + self._num_entries / (1 + self._counts.get(stem, 0)))
 
     def _overview(self, about: Sequence[str], limit: int) -> list[Found]:
         order = {kind: len(OVERVIEW) - place for place, kind in enumerate(OVERVIEW)}
@@ -172,27 +187,13 @@ class Retriever:
         ]
         return [Found(p, 1.0) for p in pairs or [p for p in of_each if p.kind == "identification"]][:limit]
 
-    def _at_large(self, term: Term) -> Term:
-        words = [word for kind, strength in term.kinds.items() if strength == 1.0 for word in IN_PASSAGES.get(kind, ())]
-        return term if term.stems else replace(term, stems=tuple(self._stem(words)))
 
-    def _weight(self, term: Term) -> float:
-        rarity = [math.log(1 + len(self._passages) / self._counts.get(stem, 1)) for stem in term.stems]
-        # A word that asks for a kind is in few of the passages that answer it.
-        return term.weight * (min(rarity, default=1.0) if not term.kinds else math.log(len(self._passages)) / 2)
+def _entry(passage: Passage) -> str:
+    """Returns the name of the list of typical questions that belongs to a passage."""
+    return passage.title if passage.species is None else passage.kind
 
-    def _holds_a_word(self, terms: Sequence[Term], number: int) -> bool:
-        return any(not term.kinds and not self._stems[number].isdisjoint(term.stems) for term in terms)
 
-    def _coverage(self, terms: Sequence[Term], number: int) -> float:
-        """Returns the share of the terms, by weight, that a passage holds; 1 where none has any."""
-        kind, stems = self._passages[number].kind, self._stems[number]
-        weights = [self._weight(term) for term in terms]
-        if not sum(weights):
-            return 1.0
-        held = (
-            weight
-            for term, weight in zip(terms, weights, strict=True)
-            if kind in term.kinds or not stems.isdisjoint(term.stems)
-        )
-        return sum(held) / sum(weights)
+def passages_of(knowledge: Knowledge, species: Iterable[str]) -> list[Passage]:
+    """Returns every passage about these species."""
+    wanted = set(species)
+    return [passage for passage in knowledge.passages if passage.species in wanted]

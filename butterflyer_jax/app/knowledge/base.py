@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from butterflyer_jax.app.knowledge import schema
 from butterflyer_jax.app.knowledge.schema import BINOMIAL, KINDS, SPECIES_FOLDER, TITLES, TOPICS_FILE, key, problems
@@ -65,6 +65,9 @@ class Species:
       facts: by kind, every one of `KINDS`.
       look_alikes: may be none.
       wingspan_mm: from and to.
+      continents: where it lives; empty where that is not recorded.
+      winter: stages that survive a cold winter.
+      migrates: whether it migrates.
     """
 
     scientific_name: str
@@ -73,6 +76,9 @@ class Species:
     facts: dict[str, Fact]
     look_alikes: tuple[LookAlike, ...]
     wingspan_mm: tuple[int, int]
+    continents: tuple[str, ...] = ()
+    winter: tuple[str, ...] = ()
+    migrates: bool = False
 
     @property
     def name(self) -> str:
@@ -107,10 +113,21 @@ class Passage:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """The species and the topics; `load().find("Danaus_plexippus")`."""
+    """The species and the topics, such as `load().find("Danaus_plexippus")`.
+
+    Attributes:
+      species: all species.
+      topics: what is known of butterflies in general.
+      questions: typical questions by the kind of fact or the title of the topic that answers them.
+    """
 
     species: tuple[Species, ...]
     topics: tuple[Topic, ...]
+    questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+
+    def questions_of(self, passage: Passage) -> tuple[str, ...]:
+        """Returns the typical questions that a passage answers; in those of a species it is "it"."""
+        return self.questions.get(passage.title if passage.species is None else passage.kind, ())
 
     @functools.cached_property
     def passages(self) -> tuple[Passage, ...]:
@@ -153,7 +170,7 @@ def load(folder: str | os.PathLike[str] | None = None, extra: str | os.PathLike[
     merged = {species.scientific_name: species for species in (*base.species, *more.species)}
     if shared := schema.shared_names((name, _names(species)) for name, species in merged.items()):
         raise UserError(f"species of {os.fspath(extra)}: {shared[0]}")
-    return Knowledge(tuple(merged.values()), base.topics)
+    return Knowledge(tuple(merged.values()), base.topics, base.questions)
 
 
 @functools.cache
@@ -169,12 +186,15 @@ def _read(folder: str | os.PathLike[str]) -> Knowledge:
         raise UserError(f"species files in {os.fspath(folder)}: {first}{rest}")
     sources = documents.topics.sources
     topics = (Topic(topic.title, topic.text, _sources(topic.sources, sources)) for topic in documents.topics.topics)
-    return Knowledge(tuple(map(_species, documents.species)), tuple(topics))
+    questions = schema.read_questions()
+    typical = {name: tuple(asked) for name, asked in (questions.kinds | questions.topics).items()}
+    return Knowledge(tuple(map(_species, documents.species)), tuple(topics), typical)
 
 
 def _species(document: schema.SpeciesFile) -> Species:
     facts = {kind: getattr(document.facts, kind) for kind in KINDS}
     low, high = document.facts.wingspan.millimetres
+    traits = document.traits or schema.TraitsEntry(continents=[], winter=[], migrates=False)
     return Species(
         document.scientific_name,
         tuple(document.common_names),
@@ -185,6 +205,9 @@ def _species(document: schema.SpeciesFile) -> Species:
             for other in document.look_alikes
         ),
         (low, high),
+        tuple(traits.continents),
+        tuple(traits.winter),
+        traits.migrates,
     )
 
 

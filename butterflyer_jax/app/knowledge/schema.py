@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, AnyUrl, BaseModel, ConfigDict, Field, StrictStr, TypeAdapter, ValidationError
@@ -20,6 +20,7 @@ from butterflyer_jax.errors import UserError
 
 SPECIES_FOLDER = Path(__file__).with_name("species")
 TOPICS_FILE = Path(__file__).with_name("topics.yaml")
+QUESTIONS_FILE = Path(__file__).with_name("questions.yaml")
 
 TITLES = {
     "names": "Names",
@@ -141,6 +142,14 @@ class LookAlikeEntry(FactEntry):
     scientific_name: Binomial
 
 
+class TraitsEntry(_Entry):
+    """Facts of a species that can be counted and compared; `winter` are the stages that survive a cold winter."""
+
+    continents: list[Literal["Africa", "Asia", "Australia", "Europe", "North America", "South America"]]
+    winter: list[Literal["egg", "caterpillar", "chrysalis", "adult"]]
+    migrates: bool
+
+
 class SpeciesFile(_Entry):
     """A species file, such as Danaus_plexippus.yaml."""
 
@@ -150,6 +159,7 @@ class SpeciesFile(_Entry):
     sources: dict[StrictStr, SourceEntry]
     facts: FactsEntry
     look_alikes: list[LookAlikeEntry]
+    traits: TraitsEntry | None = None
 
     @validator(mode="after")
     def _cites(self) -> SpeciesFile:
@@ -191,6 +201,13 @@ class TopicsFile(_Entry):
     def texts(self) -> Iterator[tuple[str, TopicEntry]]:
         """Yields the place and the entry of every text."""
         yield from ((f"topics[{n}]", topic) for n, topic in enumerate(self.topics, 1))
+
+
+class QuestionsFile(_Entry):
+    """Typical questions, by the kind of fact and by the title of the topic that answers them."""
+
+    kinds: dict[StrictStr, list[Name]]
+    topics: dict[StrictStr, list[Name]]
 
 
 @dataclass(frozen=True)
@@ -246,6 +263,11 @@ def read(folder: str | os.PathLike[str], topics: str | os.PathLike[str]) -> Docu
         found += shared_names((name, document.names()) for name, document in valid.items())
         found += _equal_texts([*valid.items(), (topics.name, of_topics)])
     return Documents(tuple(valid.values()), of_topics, found)
+
+
+def read_questions() -> QuestionsFile:
+    """Reads our typical questions."""
+    return QuestionsFile.model_validate(yaml.safe_load(QUESTIONS_FILE.read_text(encoding="utf-8")))
 
 
 def shared_names(names: Iterable[tuple[str, Iterable[str]]]) -> list[str]:

@@ -16,7 +16,8 @@ from fastapi.responses import StreamingResponse
 
 from butterflyer_jax.app.chat.conversation import Answerer, Identification, Message, Piece
 from butterflyer_jax.app.identify import NAMED
-from butterflyer_jax.app.server.metrics import Metrics, log_error
+from butterflyer_jax.app.logs import log_error
+from butterflyer_jax.app.server.metrics import Metrics
 from butterflyer_jax.app.server.schemas import Conversation, Identified
 from butterflyer_jax.app.settings import Settings
 
@@ -86,6 +87,8 @@ class Talks:
                     break
                 if piece.text:
                     yield _event({"text": piece.text})
+                if piece.more:
+                    yield _event({"more": piece.more})
                 if piece.sources:
                     yield _event({"sources": [asdict(source) for source in piece.sources]})
             yield _event({"done": True})

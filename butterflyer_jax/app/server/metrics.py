@@ -1,17 +1,15 @@
-"""Prometheus metrics of the service, and its log: a line of JSON for each request."""
+"""Prometheus metrics of the service, and a line of the log for each request."""
 
 from __future__ import annotations
 
 import json
-import logging
-import sys
 import time
-import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
-from datetime import UTC, datetime
 from typing import Any
 
 import prometheus_client
+
+from butterflyer_jax.app.logs import failure_of, now, to_stderr
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -68,7 +66,7 @@ class Watch:
         """Takes the application, what counts, and what prints a line; by default to stderr."""
         self._app = app
         self._metrics = metrics
-        self._log = log or _to_stderr
+        self._log = log or to_stderr
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -94,7 +92,7 @@ class Watch:
             try:
                 await self._app(scope, receive, watched)
             except Exception as raised:
-                status, failure = 500, _failure(raised)
+                status, failure = 500, failure_of(raised)
                 raise
             finally:
                 seconds = time.perf_counter() - start
@@ -102,7 +100,7 @@ class Watch:
                 self._metrics.requests.labels(route, method, status).inc()
                 self._metrics.seconds.labels(route).observe(seconds)
                 line = {
-                    "time": _now(),
+                    "time": now(),
                     "client": (scope.get("client") or ("",))[0],
                     "method": method,
                     "route": route,
@@ -113,53 +111,6 @@ class Watch:
                 self._log(json.dumps(line | failure))
 
 
-def log_error(what: str, error: BaseException) -> None:
-    """Prints a line of JSON on an error of our own making."""
-    log_line(failed=what, **_failure(error))
-
-
-class JsonLines(logging.Formatter):
-    """Formats what libraries log as lines of JSON, without the texts that they may hold."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Returns one line."""
-        line = {
-            "time": _now(),
-            "logger": record.name,
-            "level": record.levelname,
-            "place": f"{record.pathname}:{record.lineno}",
-        }
-        return json.dumps(line)
-
-
-def log_as_json() -> None:
-    """Makes libraries log warnings and errors to stderr as lines of JSON."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.captureWarnings(True)
-
-
-def log_line(**fields: Any) -> None:
-    """Prints a line of JSON with the time and these fields."""
-    _to_stderr(json.dumps({"time": _now(), **fields}))
-
-
-def _failure(error: BaseException) -> dict[str, str]:
-    """Returns an error's kind and place: its text may hold a visitor's."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return {"error": type(error).__name__, "place": place}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
 def _route(scope: Scope) -> str:
     """Returns the pattern that the path matched: a path may hold anything, and any number of them."""
     return getattr(scope.get("route"), "path", None) or OTHER
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

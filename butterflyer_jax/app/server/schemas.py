@@ -128,9 +128,10 @@ class Conversation(BaseModel):
 
 
 class Event(BaseModel):
-    """The data of one server-sent event: a piece of text, or the sources that [1], [2] … stand for, or the end."""
+    """The data of one event: a piece of text, more of it to unfold, the sources of [1], [2] …, or the end."""
 
     text: str | None = None
+    more: str | None = None
     sources: list[SourceOf] | None = None
     done: bool | None = None
 

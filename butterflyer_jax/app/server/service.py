@@ -21,6 +21,7 @@ from butterflyer_jax.app.feedback import FeedbackStore
 from butterflyer_jax.app.identify import Classifier, Identifier, Upload
 from butterflyer_jax.app.knowledge.base import Knowledge
 from butterflyer_jax.app.knowledge.facts import facts
+from butterflyer_jax.app.logs import log_error
 from butterflyer_jax.app.server import schemas
 from butterflyer_jax.app.server.access import Guard
 from butterflyer_jax.app.server.batching import Batcher, Full
@@ -28,7 +29,7 @@ from butterflyer_jax.app.server.chat_stream import MAX_BYTES, Talks
 from butterflyer_jax.app.server.decode_worker import Work
 from butterflyer_jax.app.server.decoder import Decoder
 from butterflyer_jax.app.server.errors import add_error_answers
-from butterflyer_jax.app.server.metrics import Metrics, Watch, log_error
+from butterflyer_jax.app.server.metrics import Metrics, Watch
 from butterflyer_jax.app.server.uploads import Room, bounded_route
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.data.photo import PhotoError

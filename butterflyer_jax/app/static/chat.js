@@ -95,6 +95,7 @@ export function startChat(about) {
       for (const event of events) {
         const content = JSON.parse(event.replace(/^data: /, ""));
         if (content.text) answer.text(content.text);
+        if (content.more) answer.more(content.more);
         if (content.sources) answer.sources(content.sources);
         done ||= Boolean(content.done);
       }
@@ -122,6 +123,10 @@ export function startChat(about) {
         text += more;
         words.textContent = text;
         bubble.classList.remove("waiting");
+        follow();
+      },
+      more(folded) {
+        bubble.append(make("details", { class: "folded" }, make("summary", {}, "More on this"), make("p", {}, folded)));
         follow();
       },
       sources(given) {

@@ -62,7 +62,6 @@ def test_nothing_is_found_where_nothing_answers() -> None:
         ("what does the Camberwell Beauty eat", "Nymphalis antiopa"),
         ("what does the red admirel eat", "Vanessa atalanta"),
         ("what does the buckeey eat", "Junonia coenia"),
-        ("was frisst der Kleine Kohlweißling", "Pieris rapae"),
     ],
 )
 def test_a_named_species_counts_more_than_the_photograph(text: str, species: str) -> None:

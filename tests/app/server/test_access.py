@@ -13,9 +13,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from butterflyer_jax.app.identify import Identifier
+from butterflyer_jax.app.logs import log_as_json
 from butterflyer_jax.app.server import passwords
 from butterflyer_jax.app.server.forwarded import Forwarded
-from butterflyer_jax.app.server.metrics import log_as_json
 from butterflyer_jax.app.server.service import create_service
 from butterflyer_jax.app.settings import Settings
 from tests.helpers.app_parts import Colours, make_parts, picture

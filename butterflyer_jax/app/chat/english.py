@@ -1,0 +1,216 @@
+"""The words of English questions: synonyms, stop words, phrases and spelling; and the chat's own sentences.
+
+They stand in `english.yaml`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("english.yaml")
+# A shorter word is too easily another word misspelt; in one of these a letter may be another; in a long one two may.
+MIN_MISSPELT = 5
+MIN_CHANGED = 7
+LONG_WORD = 9
+
+_WORD = re.compile(r"[^\W_]+")
+Phrase = tuple[str, ...]
+
+
+def fold(text: str) -> str:
+    """Returns the text in lower case and without accents."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
+
+
+def words_of(text: str) -> list[str]:
+    """Returns the folded words of a text: runs of letters and digits."""
+    return _WORD.findall(fold(text))
+
+
+class Phrases:
+    """Phrases, each with meanings, that are looked up in the words of a text.
+
+    Of those that begin at a word the longest counts; a last word ending in * stands for all that begin so.
+    """
+
+    def __init__(self, meanings: Mapping[str, Sequence[str]]) -> None:
+        """Takes for each meaning its phrases."""
+        self._whole: dict[Phrase, list[str]] = {}
+        self._prefixes: dict[Phrase, list[str]] = {}
+        for meaning, phrases in meanings.items():
+            for phrase in phrases:
+                table = self._prefixes if phrase.endswith("*") else self._whole
+                table.setdefault(tuple(words_of(phrase)), []).append(meaning)
+        self._longest = max(map(len, (*self._whole, *self._prefixes)), default=0)
+
+    def at(self, words: Sequence[str], start: int) -> tuple[int, list[str]]:
+        """Returns how many words from `start` on the longest phrase takes, and its meanings; (0, []) without one."""
+        for length in range(min(self._longest, len(words) - start), 0, -1):
+            phrase = tuple(words[start : start + length])
+            if found := self._whole.get(phrase, []) + self._begun(phrase):
+                return length, found
+        return 0, []
+
+    def all(self, words: Sequence[str]) -> Iterator[tuple[int, int, list[str]]]:
+        """Yields start, length and meanings of the phrases of a text, which do not overlap."""
+        start = 0
+        while start < len(words):
+            length, meanings = self.at(words, start)
+            if length:
+                yield start, length, meanings
+            start += length or 1
+
+    def words(self) -> set[str]:
+        """Returns the words of all phrases that stand for themselves."""
+        return {word for phrase in self._whole for word in phrase}
+
+    def _begun(self, phrase: Phrase) -> list[str]:
+        *head, last = phrase
+        for end in range(len(last), 1, -1):
+            if found := self._prefixes.get((*head, last[:end])):
+                return found
+        return []
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The content of `english.yaml`.
+
+    Attributes:
+      stop: words and phrases that say nothing of what is asked.
+      ask: question words, which say little.
+      synonyms: phrases, by the words that stand for them.
+      refers: phrases by which a question speaks of the butterfly at hand.
+      refers_weakly: phrases that may mean the butterfly at hand or butterflies in general.
+      home: words that are about butterflies, whatever else is said.
+      photo: phrases by which it speaks of the photograph.
+      general: phrases by which it speaks of butterflies in general.
+      talk: what is said without asking for a fact: greetings and questions about the photograph.
+      say: the sentences around an answer.
+    """
+
+    stop: Phrases
+    ask: frozenset[str]
+    synonyms: Phrases
+    refers: Phrases
+    refers_weakly: Phrases
+    home: Phrases
+    photo: Phrases
+    general: Phrases
+    talk: Phrases
+    say: Mapping[str, str]
+
+    def content(self, words: Sequence[str]) -> list[str]:
+        """Returns the words that say what is asked, with synonyms as one word each."""
+        found: list[str] = []
+        start = 0
+        while start < len(words):
+            stopped, _ = self.stop.at(words, start)
+            length, meanings = self.synonyms.at(words, start)
+            if length >= stopped and length:
+                found += meanings[0].split()
+            elif not stopped:
+                found.append(words[start])
+            start += max(length, stopped, 1)
+        return found
+
+
+@functools.cache
+def lexicon() -> Lexicon:
+    """Returns the lexicon, read once."""
+    import yaml
+
+    document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+
+    def one(name: str) -> Phrases:
+        return Phrases({name: _split(document[name])})
+
+    def several(name: str) -> Phrases:
+        return Phrases({meaning: _split(phrases) for meaning, phrases in document[name].items()})
+
+    return Lexicon(
+        stop=one("stop"),
+        ask=frozenset(_split(document["ask"])),
+        synonyms=several("synonyms"),
+        refers=one("refers"),
+        refers_weakly=one("refers_weakly"),
+        home=one("home"),
+        photo=one("photo"),
+        general=one("general"),
+        talk=several("talk"),
+        say=document["say"],
+    )
+
+
+def _split(phrases: str) -> list[str]:
+    return [phrase.strip() for phrase in phrases.split(",") if phrase.strip()]
+
+
+class Stemmer:
+    """Stems of English words (Snowball); threads may share it."""
+
+    def __init__(self) -> None:
+        import Stemmer as snowball
+
+        self._stem_words: Any = snowball.Stemmer("english").stemWords
+        # It is one thread's at a time.
+        self._lock = threading.Lock()
+
+    def __call__(self, words: Sequence[str]) -> list[str]:
+        """Returns the stems of folded words."""
+        with self._lock:
+            return list(self._stem_words(list(words)))
+
+
+def edits(one: str, other: str, limit: int) -> int:
+    """Returns how many letters are more, less, changed or swapped with a neighbour; `limit` + 1 where they are more.
+
+    The restricted Damerau-Levenshtein distance (optimal string alignment).
+    """
+    if abs(len(one) - len(other)) > limit:
+        return limit + 1
+    before, last = [0] * (len(other) + 1), list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        row = [i]
+        for j, b in enumerate(other, 1):
+            row.append(min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a != b)))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                row[j] = min(row[j], before[j - 2] + 1)
+        if min(row) > limit:
+            return limit + 1
+        before, last = last, row
+    return min(last[-1], limit + 1)
+
+
+class Speller:
+    """Corrects words that are none of a vocabulary, where one of it is close."""
+
+    def __init__(self, vocabulary: set[str]) -> None:
+        """Takes the folded words that are spelt right."""
+        self._vocabulary = vocabulary
+        self._by_letter: dict[str, list[str]] = {}
+        for word in sorted(vocabulary):
+            if len(word) >= MIN_MISSPELT - 1:
+                self._by_letter.setdefault(word[0], []).append(word)
+        self.correct = functools.lru_cache(4096)(self._correct)
+
+    def _correct(self, word: str) -> str:
+        """Returns the word of the vocabulary that a word is or is misspelt for, else the word itself."""
+        if word in self._vocabulary or len(word) < MIN_MISSPELT or not word.isalpha():
+            return word
+        limit = 2 if len(word) >= LONG_WORD else 1
+        # The first letter is seldom wrong, and a short word with another letter is mostly another word.
+        near = [
+            (edits(word, other, limit), other)
+            for other in self._by_letter.get(word[0], [])
+            if len(word) != len(other) or len(word) >= MIN_CHANGED or sorted(word) == sorted(other)
+        ]
+        return min((found for found in near if found[0] <= limit), default=(0, word))[1]
