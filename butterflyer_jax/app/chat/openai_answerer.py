@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-from butterflyer_jax import cli
+from butterflyer_jax import extras
 from butterflyer_jax.app.chat.citations import CitationFilter, Citations, Redactor, ThoughtFilter
 from butterflyer_jax.app.chat.conversation import (
     Identification,
@@ -75,7 +75,7 @@ class OpenAIAnswerer:
           UserError: the package is not installed.
         """
         self._embedded, self._model, self._key = embedded, model, key
-        cli.require_packages("app", ["openai"])
+        extras.require("app", "openai", purpose="the chat with a language model")
         import openai
 
         self._openai: Any = openai

@@ -85,5 +85,7 @@ def test_imports_leave_the_packages_of_the_extra_for_later() -> None:
 
 def test_without_the_models_client_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(UserError, match=r"missing packages: openai; uv pip install 'butterflyer-jax\[app\]'"):
+    with pytest.raises(
+        UserError, match=r"language model needs openai; install it with: pip install 'butterflyer-jax\[app\]'"
+    ):
         make_answerer(SERVER, BASE)
