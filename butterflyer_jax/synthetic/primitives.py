@@ -1,4 +1,4 @@
-"""What the files that draw share: types, colours and noise."""
+"""Types, colours and noise that the drawing modules share."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Photos: decode, check, turn upright, scale, encode."""
+
 from __future__ import annotations
 
 import contextlib
@@ -12,33 +14,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageCms
+from PIL import Image
 
-from butterflyer_jax.data import jpeg, photo
+from butterflyer_jax.data import photo
 from tests.conftest import encode
-
-BIG = 10**8
-IMAGES = Path(__file__).parent / "images"
-
-
-def gradient(width: int = 90, height: int = 60) -> Image.Image:
-    """Red grows to the right, green downwards."""
-    pixels = np.zeros((height, width, 3), np.uint8)
-    pixels[..., 0] = np.linspace(0, 255, width)
-    pixels[..., 1] = np.linspace(0, 255, height)[:, None]
-    return Image.fromarray(pixels)
-
-
-def textured(width: int, height: int) -> Image.Image:
-    """A picture with edges and fine detail everywhere."""
-    rng = np.random.default_rng(0)
-    coarse = Image.fromarray(rng.integers(0, 256, (height // 12, width // 12, 3), np.uint8))
-    pixels = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
-    return Image.fromarray((pixels + rng.integers(-8, 9, (height, width, 1))).clip(0, 255).astype(np.uint8))
-
-
-def load(data: bytes, image_size: int = 60, max_pixels: int = BIG) -> Image.Image:
-    return photo.load(data, image_size, max_pixels)[0]
+from tests.data.test_colour import SWAPPED
+from tests.helpers.images import BIG, IMAGES, gradient, load, textured
 
 
 @pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"])
@@ -70,12 +51,6 @@ def test_transparency_is_laid_on_white() -> None:
     palette.info["transparency"] = palette.getpixel((0, 0))
     decoded = load(encode(palette, "PNG", transparency=palette.getpixel((0, 0))))
     assert decoded.getpixel((0, 0)) == (255, 255, 255)
-
-
-def test_sixteen_bits_are_scaled_not_clipped() -> None:
-    ramp = np.linspace(0, 65535, 64, dtype=np.uint16)[None].repeat(8, axis=0)
-    decoded = np.asarray(load(encode(Image.fromarray(ramp), "PNG"), 8))
-    np.testing.assert_allclose(decoded[0, :, 0], ramp[0] / 257, atol=1)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -244,67 +219,6 @@ def test_formats_that_are_not_read_are_named(data: bytes, name: str) -> None:
         load(data)
 
 
-def jpeg_of(image: Image.Image, **options: object) -> bytearray:
-    return bytearray(encode(image, quality=92, **options))
-
-
-def test_damage_that_decoders_hide_is_a_reject() -> None:
-    plain = jpeg_of(textured(420, 300))
-    progressive = jpeg_of(textured(420, 300), progressive=True)
-    restarts = jpeg_of(textured(420, 300), restart_marker_rows=1)
-    cmyk = jpeg_of(textured(420, 300).convert("CMYK"))
-    for data in (plain, progressive, restarts, cmyk):
-        assert load(bytes(data)).size == (84, 60)
-        for hole in (data[: len(data) // 2] + bytes(2000) + data[len(data) // 2 + 2000 :], data[: len(data) // 2]):
-            with pytest.raises(photo.PhotoError, match="damaged: "):
-                load(bytes(hole))
-    third = restarts.find(b"\xff\xd3")
-    with pytest.raises(photo.PhotoError, match="damaged: Corrupt JPEG data"):
-        load(bytes(restarts[:third] + restarts[third + 2 :]))
-
-
-def test_warnings_that_mean_no_damage() -> None:
-    plain = jpeg_of(textured(420, 300))
-    expected = np.asarray(load(bytes(plain)))
-    for data in (
-        plain + b"a film of the telephone" * 1000,
-        plain[:-2] + bytes(20) + plain[-2:],
-        plain.replace(b"JFIF\0\1\1", b"JFIF\0\7\1"),
-        plain[:2] + b"\xff\xe2\0\x12ICC_PROFILE\0\5\2xx" + plain[2:],
-    ):
-        np.testing.assert_allclose(np.asarray(load(bytes(data)), int), expected, atol=12)
-
-
-def scan_bomb(scans: int, side: int = 64) -> bytes:
-    """A progressive JPEG with many empty scans."""
-    data = encode(Image.new("RGB", (side, side)), progressive=True)
-    # Refinements of no coefficient: end-of-band runs over all blocks.
-    scan = b"\xff\xda\0\x08\1\1\0\x3f\x3f\x00"[:10] + b"\0"
-    return data[:-2] + scan * scans + data[-2:]
-
-
-def test_scans_are_counted_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photo.simplejpeg, "decode_jpeg", lambda *_, **__: pytest.fail("decoded"))
-    with pytest.raises(photo.PhotoError, match="too many scans: more than 100"):
-        load(scan_bomb(200))
-    # A comment that looks like the end does not stop the count.
-    bomb = scan_bomb(200)
-    where = bomb.find(b"\xff\xda")
-    with pytest.raises(photo.PhotoError, match="too many scans"):
-        load(bomb[:where] + b"\xff\xfe\0\4\xff\xd9" + bomb[where:])
-    with pytest.raises(photo.PhotoError, match="too many scans"):
-        load(b"\xff\xd8" + b"\xff\xfe\0\2" * 20_000 + bomb[2:])
-    # Fewer scans of more pixels.
-    with pytest.raises(photo.PhotoError, match="too many scans: more than 25"):
-        load(scan_bomb(30, 7700))
-
-
-def test_ordinary_scans() -> None:
-    for options, scans in (({}, 1), ({"progressive": True}, 10), ({"restart_marker_rows": 1}, 1)):
-        assert jpeg.count_scans(bytes(jpeg_of(textured(420, 300), **options))) == scans
-    assert jpeg.count_scans(b"") == jpeg.count_scans(b"\xff\xd8\xff") == 0
-
-
 def png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">L", len(data)) + kind + data + struct.pack(">L", zlib.crc32(kind + data))
 
@@ -329,128 +243,6 @@ def test_a_png_with_a_bad_checksum_is_a_reject() -> None:
     png[end - 1] ^= 1
     with pytest.raises(photo.PhotoError, match="not decodable: bad checksum of IDAT"):
         load(bytes(png))
-
-
-def profile_of(red: tuple[float, float], green: tuple[float, float], blue: tuple[float, float]) -> bytes:
-    """An ICC profile of these primaries (x, y), white D65 and gamma 2.2."""
-    white = np.array([0.3127 / 0.329, 1, 0.3583 / 0.329])
-    matrix = np.array([[x / y, 1, (1 - x - y) / y] for x, y in (red, green, blue)]).T
-    matrix = matrix * np.linalg.solve(matrix, white)
-    bradford = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-    d50 = np.array([0.9642, 1, 0.8249])
-    matrix = np.linalg.inv(bradford) @ np.diag((bradford @ d50) / (bradford @ white)) @ bradford @ matrix
-
-    def xyz(values: np.ndarray) -> bytes:
-        return b"XYZ \0\0\0\0" + b"".join(struct.pack(">l", round(v * 65536)) for v in values)
-
-    curve = b"curv\0\0\0\0" + struct.pack(">LH", 1, round(2.2 * 256)) + b"\0\0"
-    columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), matrix.T, strict=True)
-    tags = {b"wtpt": xyz(d50), b"rTRC": curve, b"gTRC": curve, b"bTRC": curve, **{t: xyz(c) for t, c in columns}}
-    tags |= {b"desc": b"desc\0\0\0\0\0\0\0\5test\0" + bytes(79), b"cprt": b"text\0\0\0\0none\0"}
-    table, body, start = struct.pack(">L", len(tags)), b"", 132 + 12 * len(tags)
-    for tag, data in tags.items():
-        table += tag + struct.pack(">LL", start + len(body), len(data))
-        body += data + bytes(-len(data) % 4)
-    head = struct.pack(">L", start + len(body)) + bytes(4) + b"\x02\x40\0\0mntrRGB XYZ " + bytes(12)
-    head += b"acsp" + bytes(28) + xyz(d50)[8:]
-    return head + bytes(128 - len(head)) + table + body
-
-
-SWAPPED = profile_of((0.30, 0.60), (0.64, 0.33), (0.15, 0.06))
-SRGB_LIKE = profile_of((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_colour_profiles_are_honoured(picture_format: str) -> None:
-    red = Image.new("RGB", (90, 60), (230, 30, 30))
-    image, source = photo.load(encode(red, picture_format, icc_profile=SWAPPED), 60, BIG)
-    assert source.profile == "converted"
-    np.testing.assert_allclose(image.getpixel((40, 30)), (30, 230, 30), atol=12)
-    opened = Image.open(io.BytesIO(encode(red, picture_format, icc_profile=SWAPPED)))
-    np.testing.assert_allclose(photo.upright_rgb(opened).getpixel((40, 30)), (30, 230, 30), atol=12)
-
-
-def test_adobe_rgb_by_exif_alone() -> None:
-    """As cameras write it: no profile, but the interoperability index R03."""
-    exif = Image.Exif()
-    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {1: "R03", 2: b"0100"}
-    green = Image.new("RGB", (90, 60), (120, 200, 120))
-    marked = encode(green, exif=exif.tobytes())
-    by_exif, source = photo.load(marked, 60, BIG)
-    assert source.profile == "converted"
-    # (120, 200, 120) in Adobe RGB, by the matrices of both specifications.
-    np.testing.assert_allclose(by_exif.getpixel((40, 30)), (51, 201, 116), atol=6)
-    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {1: "R98", 2: b"0100"}
-    assert photo.load(encode(green, exif=exif.tobytes()), 60, BIG)[1].profile == ""
-
-
-def test_a_heic_of_an_iphone_is_display_p3() -> None:
-    image, source = photo.load((IMAGES / "p3.heic").read_bytes(), 48, BIG)
-    # (230, 60, 30) in Display P3.
-    np.testing.assert_allclose(image.getpixel((30, 20)), (250, 26, 0), atol=6)
-    assert source.profile == "converted"
-
-
-@pytest.mark.parametrize("profile", [SRGB, b"broken" * 100, SWAPPED[:200]])
-@pytest.mark.parametrize("picture_format", ["JPEG", "PNG"])
-def test_srgb_and_broken_profiles_leave_the_pixels(picture_format: str, profile: bytes) -> None:
-    plain = np.asarray(load(encode(gradient(), picture_format)))
-    image, source = photo.load(encode(gradient(), picture_format, icc_profile=profile), 60, BIG)
-    np.testing.assert_array_equal(np.asarray(image), plain)
-    assert source.profile == ("" if profile is SRGB else "broken")
-
-
-def test_profiles_of_grey_and_cmyk_images() -> None:
-    grey = gradient().convert("L")
-    for picture_format in ("JPEG", "PNG"):
-        # Grey axes of RGB profiles are grey; their colours do not matter.
-        image, source = photo.load(encode(grey, picture_format, icc_profile=SWAPPED), 60, BIG)
-        assert source.profile == "converted"
-        np.testing.assert_allclose(np.asarray(image, int), np.asarray(grey.convert("RGB"), int), atol=12)
-    image, source = photo.load(encode(gradient().convert("CMYK"), "TIFF", icc_profile=SWAPPED), 60, BIG)
-    assert source.profile == "broken"
-
-
-def tiff(pixels: bytes, width: int, height: int, **tags: int | tuple[int, ...]) -> bytes:
-    """A TIFF as no writer of Pillow's: one strip, little-endian; tags by `t<number>`."""
-    entries = {256: width, 257: height, 259: 1, 273: 8, 277: 1, 278: height, 279: len(pixels)}
-    entries |= {int(name[1:]): value for name, value in tags.items()}
-    # Values of more than four bytes lie behind the directory.
-    start = 8 + len(pixels)
-    extra_at, extra, directory = start + 2 + 12 * len(entries) + 4, b"", struct.pack("<H", len(entries))
-    for tag, value in sorted(entries.items()):
-        values = value if isinstance(value, tuple) else (value,)
-        kind, code = (4, "L") if tag in (273, 279) else (3, "H")
-        data = struct.pack(f"<{len(values)}{code}", *values)
-        if len(data) > 4:
-            data, extra = struct.pack("<L", extra_at + len(extra)), extra + data
-        directory += struct.pack("<HHL", tag, kind, len(values)) + data.ljust(4, b"\0")
-    return b"II*\0" + struct.pack("<L", start) + pixels + directory + bytes(4) + extra
-
-
-def test_tiffs_of_scanners() -> None:
-    ramp = np.linspace(0, 65535, 64, dtype="<u2")[None].repeat(8, axis=0)
-    for data in (
-        tiff(ramp.tobytes(), 64, 8, t258=16, t262=1),
-        tiff((65535 - ramp).tobytes(), 64, 8, t258=16, t262=0),
-        tiff((255 - (ramp >> 8).astype(np.uint8)).tobytes(), 64, 8, t258=8, t262=0),
-    ):
-        np.testing.assert_allclose(np.asarray(load(data, 8), int)[0, :, 0], ramp[0] / 257, atol=1)
-    planes = tiff(ramp.tobytes() * 3, 64, 8, t258=(16, 16, 16), t262=2, t277=3, t284=2)
-    with pytest.raises(photo.PhotoError, match="unsupported format: TIFF with a plane of 16 bits"):
-        load(planes, 8)
-    lab = Image.new("LAB", (64, 8), (150, 180, 170))
-    assert photo.load(encode(lab, "TIFF"), 8, BIG)[1].profile == "converted"
-
-
-def test_a_large_grey_image_of_16_bits_takes_little_memory() -> None:
-    data = encode(Image.new("I;16", (6000, 4000), 40_000), "PNG", compress_level=1)
-    tracemalloc.start()
-    assert load(data, 32).getpixel((5, 5)) == (156, 156, 156)
-    # NumPy's arrays; one of int64 would take 192 MB.
-    assert tracemalloc.get_traced_memory()[1] < 60e6
-    tracemalloc.stop()
 
 
 def test_an_image_that_cannot_be_encoded_leaves_the_file_as_it_was(tmp_path: Path) -> None:
