@@ -1,6 +1,7 @@
 """Measures the train step: the library's own, without its formulations, and those of PyTorch and Keras on JAX.
 
     python benchmarks/bench_step.py [--variant vgg16] [--batch_size N] [--methods NAME …] [--json FILE]
+    python benchmarks/bench_step.py --cpu     (three tasks on a CPU, with what is done for CPUs taken away step by step)
 
 Forward, backward and update on a batch of noise that stays on the device; uint8 in, normalised there, no augmentation
 but where the name says so. On a GPU bfloat16, VGG16, 224 pixels, batch 256; on a CPU float32 and by default a quarter
@@ -25,6 +26,17 @@ What was tried for VGG16 on one H100 (224 pixels, batch 256, bfloat16; jax 0.10 
   no gain: bias and ReLU after the pool, batch 512, 16 channels, no Triton GEMM, latency hiding, no command buffers
   44    the floor with cuDNN's convolutions: convolutions and dense layers alone take 35
 
+What was tried on 2 CPU cores (Zen 5, float32, jax 0.10.2) and stayed: freed memory is kept (`distributed.memory`),
+convolutions leave XLA's library of one thread (`distributed.compiler`), 64 channels and more by Winograd
+(`models.winograd`), parts of a batch without a loop (`training.step.accumulate`). What did not help:
+
+  fast math, vectors of 512 bits, scheduler presets, oneDNN flags, fusion emitters off, huge pages, two virtual devices,
+  jaxlib 0.12
+  im2col, sums of nine products, Winograd F(2x2), Winograd for 32 channels and fewer
+  Winograd's transforms as matrix products with Kronecker products: twice the time of sums, and longer to compile
+  Winograd computed again in the backward pass: no less memory, 8% slower
+  M_TOP_PAD of mallopt: no fewer page faults; all arenas, or mallopt after JAX has started: all of them stay
+
 Not tried, for want of a GPU since: a Pallas kernel that fuses the gradients of ReLU, bias and pool (1.7 ms of the first
 layer, which reads the activation where a bit would do), and fp8 convolutions.
 """
@@ -41,6 +53,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import benchmark
 from benchmark import Row, Worker
@@ -51,6 +64,12 @@ from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
 
 LIBRARIES = ("butterflyer-jax", "jax", "jaxlib", "flax", "optax", "torch", "keras")
+CPU_TASKS = (
+    Task("vgg16", 0.25, 64, 32, accelerator=False),
+    Task("vgg11", 0.25, 96, 32, accelerator=False, recipe="cpu"),
+    Task("vgg16", 1.0, 64, 16, accelerator=False),
+)
+CPU_METHODS = ("ours", "ours_parts", "no_winograd", "allocator", "default", "torch", "torch_eager")
 GPU_TASK = {"width": 1.0, "image_size": 224, "batch_size": 256, "steps": 50}
 CPU_TASK = {"width": 0.25, "image_size": 64, "batch_size": 32, "steps": 10}
 WARM_UP_SHARE = 5
@@ -63,12 +82,14 @@ class Measured:
 
     Attributes:
       seconds: a step.
+      processor: seconds of all threads a step.
       memory: bytes.
       on_host: whether the memory is the process's.
       facts: of the first round.
     """
 
     seconds: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
     on_host: bool = False
     facts: dict[str, float] = field(default_factory=dict)
@@ -86,14 +107,21 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--batch_size", type=int, metavar="N", help="photographs a step")
     parser.add_argument("--steps", type=int, metavar="N", help="measured a round")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: %(default)s")
-    parser.add_argument(
-        "--methods", nargs="+", choices=METHODS, default=[*METHODS], metavar="NAME", help=f"of {', '.join(METHODS)}"
-    )
+    parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME", help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--cpu", action="store_true", help="measure three tasks on a CPU, one after another")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
     args = parser.parse_args(argv)
+    if args.cpu:
+        if args.variant != "vgg16" or args.width or args.image_size or args.batch_size or args.json:
+            raise UserError("--cpu has its own tasks: give --methods, --steps or --rounds with it, nothing else")
+        os.environ["JAX_PLATFORMS"] = "cpu"
     # In a process that ends: this one must not hold the device.
     found = subprocess.run([sys.executable, "-c", PLATFORM], capture_output=True, text=True, check=True)
     platform, _, device = found.stdout.strip().partition("|")
+    if args.cpu:
+        for task in CPU_TASKS:
+            _compare(task, args.methods or CPU_METHODS, args.steps or int(CPU_TASK["steps"]), args.rounds, device)
+        return
     defaults = CPU_TASK if platform == "cpu" else GPU_TASK
     chosen = {name: getattr(args, name) or value for name, value in defaults.items()}
     steps = int(chosen.pop("steps"))
@@ -101,12 +129,22 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("--rounds, --width, --batch_size and --steps must be above 0, --image_size a multiple of 32")
     task = Task(args.variant, accelerator=platform != "cpu", **chosen)
 
+    rows, machine = _compare(task, args.methods or tuple(METHODS), steps, args.rounds, device)
+    if args.json:
+        settings = dataclasses.asdict(task) | {"steps": steps, "rounds": args.rounds}
+        benchmark.write_json(args.json, rows, machine, **settings)
+
+
+def _compare(
+    task: Task, names: Sequence[str], steps: int, rounds: int, device: str
+) -> tuple[list[Row], dict[str, Any]]:
+    """Measures methods in turn, prints their table, and returns its rows and the machine."""
     machine = benchmark.machine(LIBRARIES) | {"device": device}
-    print(f"{task.variant}, width {task.width:g}, {task.image_size} pixels, batch {task.batch_size}, on {device}")
+    print(f"{task.title}, on {device}")
     print(f"{benchmark.describe(machine)}\n", flush=True)
     methods = {}
     for name, method in METHODS.items():
-        if name in args.methods:
+        if name in names:
             reason = method.reason_to_skip(task)
             if reason:
                 print(f"skipped: {method.title} ({reason})", flush=True)
@@ -114,14 +152,11 @@ def main(argv: Sequence[str]) -> None:
                 methods[name] = Measured()
     if not methods:
         raise UserError("no method is left to measure")
-    for number in range(args.rounds):
+    for number in range(rounds):
         for name, measured in methods.items():
             _measure(name, task, steps, measured)
-            say(f"round {number + 1}/{args.rounds}  {METHODS[name].title}: {1000 * measured.seconds[-1]:.1f} ms")
-    rows = _show(methods, task, args.rounds)
-    if args.json:
-        settings = dataclasses.asdict(task) | {"steps": steps, "rounds": args.rounds}
-        benchmark.write_json(args.json, rows, machine, **settings)
+            say(f"round {number + 1}/{rounds}  {METHODS[name].title}: {1000 * measured.seconds[-1]:.1f} ms")
+    return _show(methods, task, rounds), machine
 
 
 def _measure(name: str, task: Task, steps: int, measured: Measured) -> None:
@@ -130,6 +165,7 @@ def _measure(name: str, task: Task, steps: int, measured: Measured) -> None:
     with tempfile.NamedTemporaryFile() as log, Worker(command, log) as worker:  # type: ignore[arg-type]
         result, peak = worker.report()
     measured.seconds.append(result["seconds"])
+    measured.processor.append(result["processor"])
     measured.on_host = result["memory"] is None
     measured.memory.append(peak * benchmark.MIB if measured.on_host else result["memory"])
     measured.facts = measured.facts or result["facts"]
@@ -153,7 +189,9 @@ def _show(methods: dict[str, Measured], task: Task, rounds: int) -> list[Row]:
             Row(f"{title}: images a second", "images/s", task.batch_size / seconds, 1 / ratio if ratio else None),
             Row(f"{title}: {'host ' if measured.on_host else ''}memory", "MiB", memory),
         ]
-        cells = [benchmark.spread([1000 * value for value in measured.seconds]), f"{task.batch_size / seconds:,.0f}"]
+        cells = [benchmark.spread([1000 * value for value in measured.seconds])]
+        cells.append(benchmark.spread([1000 * value for value in measured.processor]))
+        cells.append(f"{task.batch_size / seconds:,.0f}")
         if flops:
             rows.append(Row(f"{title}: TFLOP/s", "TFLOP/s", flops / seconds / 1e12))
             rows.append(Row(f"{title}: MFU", "share", flops / seconds / peak))
@@ -164,7 +202,11 @@ def _show(methods: dict[str, Measured], task: Task, rounds: int) -> list[Row]:
         cells.append(f"{ratio:.2f}x" if ratio else "")
         lines.append([title, *cells])
     print(f"medians of {rounds} rounds (lowest-highest); a large matrix product: {peak / 1e12:.3g} TFLOP/s")
-    print(benchmark.table(("", "ms a step", "images/s", "TFLOP/s", "MFU", "memory MiB", "time to ours"), lines))
+    print(
+        benchmark.table(
+            ("", "ms a step", "processor ms", "images/s", "TFLOP/s", "MFU", "memory MiB", "time to ours"), lines
+        )
+    )
     return rows
 
 
@@ -172,8 +214,8 @@ def _work(name: str, task: str, steps: str) -> None:
     """What a worker does."""
     reports = benchmark.take_stdout()
     prepared = METHODS[name].prepare(Task(**json.loads(task)))
-    seconds = seconds_a_step(prepared, max(2, int(steps) // WARM_UP_SHARE), int(steps))
-    result = {"seconds": seconds, "memory": prepared.memory, "facts": prepared.facts}
+    seconds, processor = seconds_a_step(prepared, max(2, int(steps) // WARM_UP_SHARE), int(steps))
+    result = {"seconds": seconds, "processor": processor, "memory": prepared.memory, "facts": prepared.facts}
     reports.write(json.dumps(result).encode() + b"\n")
     os._exit(0)
 

@@ -20,11 +20,13 @@ class Task:
     """What is trained.
 
     Attributes:
-      variant: vgg11, vgg13, vgg16 or vgg19, without batch normalisation, with the paper's head.
+      variant: vgg11, vgg13, vgg16 or vgg19.
       width: factor on every layer's width.
       image_size: side of the images, pixels.
       batch_size: photographs a step.
       accelerator: whether a GPU computes, in bfloat16, or a CPU, in float32.
+      recipe: "paper", no batch normalisation, two dense layers and SGD; or "cpu", as configs/cpu.py: batch
+        normalisation, the mean of each map, AdamW and label smoothing.
     """
 
     variant: str
@@ -32,6 +34,13 @@ class Task:
     image_size: int
     batch_size: int
     accelerator: bool
+    recipe: str = "paper"
+
+    @property
+    def title(self) -> str:
+        """The task in words."""
+        words = f"{self.variant}, width {self.width:g}, {self.image_size} pixels, batch {self.batch_size}"
+        return words if self.recipe == "paper" else f"{words}, recipe of configs/cpu.py"
 
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns noise: images uint8 [batch_size, image_size, image_size, 3] and labels int32 [batch_size]."""
@@ -55,35 +64,48 @@ class Prepared:
     facts: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False) -> Prepared:
+def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts: int = 1) -> Prepared:
     """The library's own step.
 
     Args:
       task: what is trained.
-      plain: parts taken out: "pool", "channels".
+      plain: parts taken out: "pool", "channels", and on CPUs "memory", "compiler", "winograd".
       augmented: with the default augmentation; the peers have none.
+      parts: of gradient accumulation.
     """
     import flax.linen as nn
     import jax
 
     from butterflyer_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimConfig
-    from butterflyer_jax.distributed import sharding
-    from butterflyer_jax.models import vgg
+    from butterflyer_jax.distributed import compiler, memory, sharding
+    from butterflyer_jax.models import vgg, winograd
     from butterflyer_jax.training import compilation, profiling
     from butterflyer_jax.training import state as state_lib
     from butterflyer_jax.training.setup import make_setup
 
+    if "memory" not in plain:
+        memory.keep_freed_memory()
+    if "compiler" in plain:
+        compiler.options = lambda: None
+    if "winograd" in plain:
+        winograd.is_faster = lambda *shapes: False
     if "pool" in plain:
         vgg.max_pool = lambda x: nn.max_pool(x, (2, 2), strides=(2, 2))
     if "channels" in plain:
         vgg.conv_padding_channels = jax.lax.conv_general_dilated
     none = AugmentConfig(flip=False, brightness=0, contrast=0, saturation=0)
+    model = ModelConfig(variant=task.variant, width_multiplier=task.width)
+    optim = OptimConfig(name="sgd", learning_rate=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+    if task.recipe == "cpu":
+        model = dataclasses.replace(model, batch_norm=True, head="gap", dropout=0.2)
+        optim = OptimConfig(name="adamw", learning_rate=2e-3, weight_decay=0.05, label_smoothing=0.1)
     config = Config(
         batch_size=task.batch_size,
+        gradient_accumulation=parts,
         data=DataConfig(image_size=task.image_size),
         augment=AugmentConfig() if augmented else none,
-        model=ModelConfig(variant=task.variant, width_multiplier=task.width),
-        optim=OptimConfig(name="sgd", learning_rate=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY),
+        model=model,
+        optim=optim,
     )
     mesh = sharding.make_mesh(1)
     setup = make_setup(config, NUM_CLASSES, 100, mesh)
@@ -115,7 +137,13 @@ def torch_compiled(task: Task, compiled: bool = True) -> Prepared:
     device = "cuda" if task.accelerator else "cpu"
     torch.backends.cudnn.benchmark = True
     model = _torch_vgg(task).to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True)
+    smoothing = 0.1 if task.recipe == "cpu" else 0.0
+    if task.recipe == "cpu":
+        optimizer: Any = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.05)
+    else:
+        optimizer = torch.optim.SGD(
+            model.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True
+        )
     images, labels = task.batch()
     x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
     y = torch.from_numpy(labels).long().to(device)
@@ -124,7 +152,8 @@ def torch_compiled(task: Task, compiled: bool = True) -> Prepared:
 
     def loss_of(x: Any, y: Any) -> Any:
         with torch.autocast(device, torch.bfloat16, enabled=task.accelerator):
-            return torch.nn.functional.cross_entropy(model((x.float() / 255 - mean) / std).float(), y)
+            logits = model((x.float() / 255 - mean) / std).float()
+            return torch.nn.functional.cross_entropy(logits, y, label_smoothing=smoothing)
 
     forward = torch.compile(loss_of) if compiled else loss_of
 
@@ -148,13 +177,18 @@ def _torch_vgg(task: Task) -> Any:
     from butterflyer_jax.models.vgg import DENSE_WIDTH, VARIANTS, WIDTHS, scaled
 
     layers: list[Any] = []
-    channels, side = 3, task.image_size
+    channels, side, norm = 3, task.image_size, task.recipe == "cpu"
     for depth, width in zip(VARIANTS[task.variant], WIDTHS, strict=True):
         for _ in range(depth):
-            layers += [torch.nn.Conv2d(channels, scaled(width, task.width), 3, padding=1), torch.nn.ReLU(inplace=True)]
+            layers.append(torch.nn.Conv2d(channels, scaled(width, task.width), 3, padding=1, bias=not norm))
             channels = scaled(width, task.width)
+            layers += [torch.nn.BatchNorm2d(channels)] if norm else []
+            layers.append(torch.nn.ReLU(inplace=True))
         layers.append(torch.nn.MaxPool2d(2))
         side //= 2
+    if norm:
+        head = (torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Dropout(0.2))
+        return torch.nn.Sequential(*layers, *head, torch.nn.Linear(channels, NUM_CLASSES))
     dense = scaled(DENSE_WIDTH, task.width)
     layers.append(torch.nn.Flatten())
     for inputs in (channels * side * side, dense):
@@ -207,6 +241,7 @@ class Method:
       needs: modules.
       widths: whether it can make narrower networks than the paper's.
       variants: that it knows.
+      cpu_only: whether it shows what is done for CPUs.
     """
 
     title: str
@@ -214,31 +249,40 @@ class Method:
     needs: tuple[str, ...] = ()
     widths: bool = True
     variants: tuple[str, ...] = ("vgg11", "vgg13", "vgg16", "vgg19")
+    cpu_only: bool = False
 
     def reason_to_skip(self, task: Task) -> str | None:
         """Returns why this method cannot do a task, None where it can."""
         missing = [name for name in self.needs if importlib.util.find_spec(name) is None]
         if missing:
             return f"not installed: {', '.join(missing)}"
-        if task.variant not in self.variants:
+        if self.cpu_only and task.accelerator:
+            return "it is for CPUs"
+        if task.variant not in self.variants or (self.variants == KERAS_VARIANTS and task.recipe != "paper"):
             return f"it has no {task.variant}"
         return None if self.widths or task.width == 1 else "it has the paper's width alone"
 
 
+KERAS_VARIANTS = ("vgg16", "vgg19")
+CPU_PARTS = ("memory", "compiler", "winograd")
 METHODS = {
     "ours": Method("butterflyer_jax", ours),
     "ours_augmented": Method("butterflyer_jax, default augmentation", lambda task: ours(task, augmented=True)),
     "ours_plain_channels": Method("same, 3 input channels", lambda task: ours(task, ("channels",))),
     "flax": Method("same, nn.max_pool and 3 input channels", lambda task: ours(task, ("pool", "channels"))),
+    "ours_parts": Method("same, gradient_accumulation=2", lambda task: ours(task, parts=2)),
+    "no_winograd": Method("same, without Winograd", lambda task: ours(task, ("winograd",)), cpu_only=True),
+    "allocator": Method("same, and XLA's own choice", lambda task: ours(task, CPU_PARTS[1:]), cpu_only=True),
+    "default": Method("same, and glibc's defaults", lambda task: ours(task, CPU_PARTS), cpu_only=True),
     "torch": Method("PyTorch, torch.compile", torch_compiled, ("torch",)),
     "torch_eager": Method("PyTorch, eager", lambda task: torch_compiled(task, compiled=False), ("torch",)),
-    "keras": Method("Keras on JAX", keras_on_jax, ("keras",), widths=False, variants=("vgg16", "vgg19")),
+    "keras": Method("Keras on JAX", keras_on_jax, ("keras",), widths=False, variants=KERAS_VARIANTS),
 }
 
 
-def seconds_a_step(prepared: Prepared, warm_up: int, steps: int) -> float:
-    """Returns the time of a step, after others."""
+def seconds_a_step(prepared: Prepared, warm_up: int, steps: int) -> tuple[float, float]:
+    """Returns the time of a step, after others, and the processor time of all threads, seconds."""
     prepared.run(warm_up)
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     prepared.run(steps)
-    return (time.perf_counter() - start) / steps
+    return (time.perf_counter() - start) / steps, (time.process_time() - processor) / steps

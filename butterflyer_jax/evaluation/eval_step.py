@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.data.protocol import Data
-from butterflyer_jax.distributed import sharding
+from butterflyer_jax.distributed import compiler, sharding
 from butterflyer_jax.metrics import losses
 from butterflyer_jax.metrics.sums import Sums
 from butterflyer_jax.models.variables import Batch, Variables
@@ -55,7 +55,7 @@ def score(loaded: LoadedModel, data: Data, split: str) -> Scored:
             losses.cross_entropy(logits, batch["label"]), logits, batch["label"], batch["mask"]
         ), logits
 
-    jitted = jax.jit(answer, out_shardings=sharding.replicated(mesh))
+    jitted = jax.jit(answer, out_shardings=sharding.replicated(mesh), compiler_options=compiler.options())
     total, logits, labels = None, [], []
     with contextlib.closing(data.eval_batches(split)) as batches:
         for batch in sharding.prefetch(batches, mesh):
@@ -96,4 +96,4 @@ def make_eval_step(apply_fn: Callable[..., Any], config: Config, mesh: Mesh) -> 
         logits = apply_fn(variables.collections(), images.eval_images(batch, config), train=False)
         return Sums.of_batch(losses.cross_entropy(logits, batch["label"]), logits, batch["label"], batch["mask"])
 
-    return jax.jit(eval_step, out_shardings=sharding.replicated(mesh))
+    return jax.jit(eval_step, out_shardings=sharding.replicated(mesh), compiler_options=compiler.options())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ class TrainedClassifier:
         """Wraps the model of a run, its probabilities corrected by a calibration; see `load`."""
         import jax
 
+        from butterflyer_jax.distributed import compiler
         from butterflyer_jax.inference import gradcam
         from butterflyer_jax.preprocessing import images as images_lib
 
@@ -46,7 +48,7 @@ class TrainedClassifier:
         self.crop_fraction: float = run.config.data.eval_crop_fraction
         self._variables = variables
 
-        @jax.jit
+        @functools.partial(jax.jit, compiler_options=compiler.options())
         def probabilities(variables: Any, images: jax.Array) -> jax.Array:
             logits = model.apply(variables.collections(), images_lib.normalise(images, run.config.model), train=False)
             return jax.nn.softmax(logits / calibration.temperature)

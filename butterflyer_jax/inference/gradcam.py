@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from butterflyer_jax.config import Config
+from butterflyer_jax.distributed import compiler
 from butterflyer_jax.models import VARIANTS
 from butterflyer_jax.preprocessing import images as images_lib
 
@@ -36,7 +38,7 @@ def make_heat_maps(model: Any, config: Config) -> Callable[[Any, np.ndarray, np.
     """
     layer = layer_for(config)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=compiler.options())
     def heat_maps(variables: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
         inputs = images_lib.normalise(images, config.model)
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from butterflyer_jax.config import ModelConfig
-from butterflyer_jax.models.layers import conv_padding_channels, max_pool
+from butterflyer_jax.models.layers import conv_on_cpu, conv_padding_channels, max_pool
 
 # Convolutions in each of the five blocks; a block ends with a 2x2 max-pool.
 VARIANTS: dict[str, tuple[int, ...]] = {
@@ -36,6 +36,8 @@ class VGG(nn.Module):
       width_multiplier: factor on every layer's width.
       dropout: share of activations dropped in the head.
       remat: "none", or "blocks": a block keeps its result alone for the gradient, and is computed again for it.
+      for_cpu: compute convolutions in the formulation that is fastest on a CPU (`models.winograd`): the same to
+        rounding, but a longer program, which nobody wants in an exported file.
       dtype: dtype of the computation; parameters and logits are float32.
     """
 
@@ -47,6 +49,7 @@ class VGG(nn.Module):
     width_multiplier: float = 1.0
     dropout: float = 0.5
     remat: str = "none"
+    for_cpu: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -87,7 +90,7 @@ class VGG(nn.Module):
                 padding="SAME",
                 use_bias=not self.batch_norm,
                 kernel_init=nn.initializers.he_normal(),
-                conv_general_dilated=conv_padding_channels,
+                conv_general_dilated=conv_on_cpu if self.for_cpu else conv_padding_channels,
                 dtype=self.dtype,
                 name=f"block{block}_conv{layer}",
             )(x)
@@ -102,8 +105,15 @@ class VGG(nn.Module):
         return max_pool(x)
 
 
-def create_model(config: ModelConfig, num_classes: int, dtype: Any = jnp.float32) -> VGG:
-    """Returns the network that `config` describes; parameters are made by its `init`."""
+def create_model(config: ModelConfig, num_classes: int, dtype: Any = jnp.float32, *, for_cpu: bool = False) -> VGG:
+    """Returns the network that `config` describes; parameters are made by its `init`.
+
+    Args:
+      config: architecture of the network.
+      num_classes: length of the logits.
+      dtype: dtype of the computation.
+      for_cpu: whether it runs on a CPU here, rather than on an accelerator or as an exported file.
+    """
     return VGG(
         num_classes=num_classes,
         variant=config.variant,
@@ -113,6 +123,7 @@ def create_model(config: ModelConfig, num_classes: int, dtype: Any = jnp.float32
         width_multiplier=config.width_multiplier,
         dropout=config.dropout,
         remat=config.remat,
+        for_cpu=for_cpu,
         dtype=dtype,
     )
 

@@ -20,7 +20,7 @@ from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
-from butterflyer_jax.distributed import sharding
+from butterflyer_jax.distributed import memory, sharding
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics import calibration
 from butterflyer_jax.metrics.calibration import Calibration
@@ -192,9 +192,11 @@ def load_model(run: Run) -> LoadedModel:
     Raises:
       UserError: the run has no checkpoint yet.
     """
+    memory.keep_freed_memory()
     # As many devices as can share a batch evenly: the run may have been trained on another machine.
     mesh = sharding.make_mesh(math.gcd(run.config.batch_size, jax.local_device_count()))
-    model = create_model(run.config.model, len(run.species), sharding.compute_dtype(run.config.precision, mesh))
+    dtype = sharding.compute_dtype(run.config.precision, mesh)
+    model = create_model(run.config.model, len(run.species), dtype, for_cpu=sharding.on_cpu(mesh))
     best_step = None
     if files_lib.exists(run.checkpoints):
         checkpointer = Checkpointer(run.checkpoints, run.config.checkpoint, read_only=True)

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
-from butterflyer_jax.distributed import sharding
+from butterflyer_jax.distributed import compiler, sharding
 from butterflyer_jax.models.variables import Batch, Variables
 from butterflyer_jax.preprocessing import images
 from butterflyer_jax.tracking import Pictures, Sample, Tracker
@@ -67,7 +67,7 @@ class ValGallery:
             }
 
         # Whole on every host, however parameters and batch are laid out.
-        self._look = jax.jit(look, out_shardings=sharding.replicated(mesh))
+        self._look = jax.jit(look, out_shardings=sharding.replicated(mesh), compiler_options=compiler.options())
 
     def watch(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterator[Mapping[str, np.ndarray]]:
         """Yields the batches, and keeps photographs of the first."""
