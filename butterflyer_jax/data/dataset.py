@@ -1,4 +1,4 @@
-"""What `--input` may be: a raw zip, a built data set, or `fake`."""
+"""What `--input` may be: a raw zip, a folder of photographs, a built data set, or `fake`."""
 
 from __future__ import annotations
 
@@ -26,8 +26,14 @@ INFO_FILE = "dataset_info.json"
 FAKE = "fake"
 
 
+class NoDatasetError(UserError):
+    """A folder holds no built data set."""
+
+
 def resolve(source: str | os.PathLike[str], config: BuildConfig) -> str:
-    """Returns the folder of the built data set behind `source`; a raw zip is built into the cache the first time.
+    """Returns the folder of the built data set behind `source`.
+
+    A raw zip, or a folder of photographs, is built into the cache the first time.
 
     Raises:
       UserError: no such input, or it holds no data set.
@@ -35,12 +41,20 @@ def resolve(source: str | os.PathLike[str], config: BuildConfig) -> str:
     if os.fspath(source) == FAKE:
         return FAKE
     path = paths.path(source)
-    if path.suffix.lower() == ".zip" or (files.exists(path) and not files.is_folder(path)):
-        # A built data set needs none of the packages that build one.
-        from butterflyer_jax.data import build
+    no_dataset: NoDatasetError | None = None
+    if not (path.suffix.lower() == ".zip" or (files.exists(path) and not files.is_folder(path))):
+        try:
+            return str(os.fspath(find_dataset(path)))
+        except NoDatasetError as error:
+            no_dataset = error
+    # A built data set needs none of the packages that build one.
+    from butterflyer_jax.data import build
+    from butterflyer_jax.data.ingest import raw_zip
 
+    try:
         return str(os.fspath(build.build_cached(path, config)))
-    return str(os.fspath(find_dataset(path)))
+    except raw_zip.NoPhotosError as error:
+        raise no_dataset or error from None
 
 
 def open_data(
@@ -79,7 +93,9 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
             return found[0]
         if found:
             raise UserError(f"several data sets in {folder}, name one: {', '.join(map(str, found))}")
-    raise UserError(f"no data set in {folder}: it holds no {INFO_FILE}; build one with `tfds build`, or give a raw zip")
+    raise NoDatasetError(
+        f"no data set in {folder}: it holds no {INFO_FILE} and no photographs; build one with `tfds build`"
+    )
 
 
 def listed(dataset: str | os.PathLike[str], split: str) -> list[tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +33,14 @@ class Finding:
 
 def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
     """Returns what a human should look at before training, the serious first."""
-    findings = [*_duplicates(card["near_duplicates"]), *_splits(card), *_balance(card), *_files(card)]
+    findings = [
+        *_duplicates(card["near_duplicates"]),
+        *_groups(card["groups"]),
+        *_splits(card),
+        *_spellings(card["species"]),
+        *_balance(card),
+        *_files(card),
+    ]
     image_size = card["build"]["image_size"]
     enlarged = count_enlarged(photos, image_size)
     if enlarged > MAX_ENLARGED_SHARE * len(photos):
@@ -83,6 +92,38 @@ def _duplicates(near: Mapping[str, Any]) -> list[Finding]:
             )
         )
     return findings
+
+
+def _groups(groups: Mapping[str, Any]) -> list[Finding]:
+    if not (groups["by"] and groups["across_splits"]):
+        return []
+    return [
+        Finding(
+            counted(groups["across_splits"], "group lies in two splits", "groups lie in two splits"),
+            f"Photographs of one group by {', '.join(groups['by'])} are in different splits, as the source itself says "
+            "which split they belong to. Accuracy on val and test will look better than it is.",
+            serious=True,
+        )
+    ]
+
+
+def _spellings(species: Iterable[str]) -> list[Finding]:
+    """Finds species whose names differ in case, spaces and the like alone."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(species):
+        # "Monarch (1)" and "Monarch - Copy" are what file managers make of a second Monarch.
+        plain = re.sub(r"(?i)\s*(\(\d+\)|-?\s*copy(\s*\(\d+\))?)$", "", name)
+        alike["".join(letter for letter in plain.casefold() if letter.isalnum())].append(name)
+    variants = [" = ".join(names) for names in alike.values() if len(names) > 1]
+    if not variants:
+        return []
+    return [
+        Finding(
+            counted(len(variants), "species is spelt in several ways", "species are spelt in several ways"),
+            "Each spelling is a species of its own here; rename its folder or its labels if they are one:",
+            names=variants,
+        )
+    ]
 
 
 def _splits(card: Mapping[str, Any]) -> list[Finding]:

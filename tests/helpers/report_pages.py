@@ -107,6 +107,10 @@ def make_card(photos: list[Photo], rejects: list[tuple[str, str]], missing: int 
         "species": species,
         "only_in_train": [name for name, row in species.items() if not row["val"] + row["test"]],
         "colour_profiles": {},
+        "groups": {"by": [], "groups": 0, "photos": 0, "across_splits": 0},
+        "labels_by": "folders",
+        "ignored_by": {".txt": 7},
+        "notes": [],
         "near_duplicates": {
             "method": "dhash of 256 bits, at most 12 differ",
             "groups": len(groups),

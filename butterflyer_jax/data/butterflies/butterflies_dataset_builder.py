@@ -17,12 +17,14 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
 # Absolute imports only: `tfds build FOLDER` imports this file as a package of its own.
 from butterflyer_jax.config import BuildConfig, Config
+from butterflyer_jax.console import say
 from butterflyer_jax.data import shard_format
 from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
 from butterflyer_jax.data.ingest import runners, shard_writer, workspace
 from butterflyer_jax.data.ingest.manifest import Collection
 from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.report import findings, summary
 from butterflyer_jax.report.data_card import render_data_card
 from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import paths
@@ -98,9 +100,11 @@ class Builder(FileReaderBuilder):
         dataset_dir = paths.path(self.data_dir)
         if _is_whole(dataset_dir) and not download_config.download_mode.overwrite_dataset:
             self._check_same(dataset_dir, download_config)
+            _log_summary(dataset_dir)
             return
-        # What lies there is removed only for what can be built.
-        raw_zip_lib.list_source(self._raw_zip(download_config), self.builder_config.build)
+        if source := self._source(download_config.manual_dir):
+            # What lies there is removed only for what can be built.
+            raw_zip_lib.list_source(source, self.builder_config.build)
         with workspace.unfinished(dataset_dir, _is_distributed(download_config)) as folder:
             # Of a killed build: TFDS itself never looks at these again.
             for left in dataset_dir.parent.glob(f"incomplete.*_{dataset_dir.name}"):
@@ -109,6 +113,7 @@ class Builder(FileReaderBuilder):
                 dataset_dir.rmtree()
             self._work_dir = folder
             super().download_and_prepare(**kwargs)
+        _log_summary(dataset_dir)
 
     def _download_and_prepare(
         self, dl_manager: tfds.download.DownloadManager, download_config: tfds.download.DownloadConfig
@@ -120,7 +125,9 @@ class Builder(FileReaderBuilder):
             )
         if self.info.file_format != tfds.core.FileFormat.TFRECORD:
             raise UserError("only --file_format=tfrecord is supported")
-        raw_zip = self._raw_zip(download_config)
+        raw_zip = self._source(download_config.manual_dir or _manual_dir(dl_manager))
+        if raw_zip is None:
+            raise UserError("no raw zip: give its folder with --manual_dir, or its path as archive in --config")
         workers = _engine(download_config, raw_zip)
         listing = raw_zip_lib.list_source(raw_zip, self.builder_config.build)
         photos = workspace.prepare_photos(self._work_dir, raw_zip, listing, self.builder_config.build, workers)
@@ -159,17 +166,17 @@ class Builder(FileReaderBuilder):
     def _write_card(self, folder: epath.Path, photos: Collection) -> None:
         card = photos.data_card()
         rejects = [(reject.member, reject.reason) for reject in (*photos.rejects, *photos.listing.missing)]
+        card["findings"] = [dataclasses.asdict(finding) for finding in findings.find(card, photos.photos)]
         page = render_data_card(card, photos.photos, rejects, read_jpeg=operator.methodcaller("read"))
         files_lib.write_text(folder / "data_card.json", json.dumps(card, indent=2, ensure_ascii=False))
         files_lib.write_text(folder / "data_card.html", page)
         photos.write_lists(folder)
 
-    def _raw_zip(self, download_config: tfds.download.DownloadConfig) -> epath.Path:
+    def _source(self, manual_dir: epath.PathLike | None) -> epath.Path | None:
+        """Returns the raw zip or the folder of photographs, None where neither is named."""
         if self.builder_config.archive:
             return paths.path(self.builder_config.archive)
-        if not download_config.manual_dir:
-            raise UserError("no raw zip: give its folder with --manual_dir, or its path as archive in --config")
-        return _only_zip(paths.path(download_config.manual_dir))
+        return _in_manual_dir(paths.path(manual_dir)) if manual_dir else None
 
     def _check_same(self, dataset_dir: epath.Path, download_config: tfds.download.DownloadConfig) -> None:
         """Raises a UserError where the data set in a folder is another than the one asked for."""
@@ -180,11 +187,27 @@ class Builder(FileReaderBuilder):
         ]
         if differences:
             raise UserError(f"{dataset_dir} was built with {', '.join(differences)}: take another name, or remove it")
-        if not (self.builder_config.archive or download_config.manual_dir):
+        source = self._source(download_config.manual_dir)
+        if source is None:
             return
-        listing = raw_zip_lib.list_source(self._raw_zip(download_config), self.builder_config.build)
+        listing = raw_zip_lib.list_source(source, self.builder_config.build)
         if card["zip_fingerprint"] != listing.fingerprint:
             raise UserError(f"{dataset_dir} was built from another zip: take another --data_dir, or remove it")
+
+
+def _log_summary(dataset_dir: epath.Path) -> None:
+    card = json.loads((dataset_dir / "data_card.json").read_text())
+    for line in summary.lines(card, str(dataset_dir)):
+        say(line)
+
+
+def _manual_dir(dl_manager: tfds.download.DownloadManager) -> epath.Path | None:
+    """Returns the manual folder that TFDS knows of, None where there is none."""
+    try:
+        return dl_manager.manual_dir
+    except AssertionError:
+        # TFDS's way to say that the folder is not there.
+        return None
 
 
 def _is_distributed(download_config: tfds.download.DownloadConfig) -> bool:
@@ -210,11 +233,15 @@ def _is_whole(dataset_dir: epath.Path) -> bool:
     return files == [num_shards, num_shards] and (dataset_dir / "data_card.json").exists()
 
 
-def _only_zip(folder: epath.Path) -> epath.Path:
+def _in_manual_dir(folder: epath.Path) -> epath.Path:
+    """Returns the only zip in the manual folder, or the folder itself where it holds the photographs."""
     if folder.suffix.lower() == ".zip" and folder.exists() and not folder.is_dir():
         return folder
-    zips = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".zip") if folder.is_dir() else []
-    if len(zips) != 1:
-        found = ", ".join(path.name for path in zips) or "none"
-        raise UserError(f"--manual_dir {folder} must hold exactly one .zip; found: {found}")
-    return zips[0]
+    names = sorted(folder.iterdir()) if folder.is_dir() else []
+    zips = [path for path in names if path.suffix.lower() == ".zip"]
+    if len(zips) == 1:
+        return zips[0]
+    if not zips and any(path.is_dir() for path in names):
+        return folder
+    found = ", ".join(path.name for path in zips) or "none"
+    raise UserError(f"--manual_dir {folder} must hold exactly one .zip, or folders of photographs; found: {found}")

@@ -29,6 +29,10 @@ REPLACED = "replaced by a later file of the same name"
 LEFT_OUT = "left out by build.ignore"
 
 
+class NoPhotosError(UserError):
+    """A zip or a folder holds no photograph."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reject:
     """A photograph that is left out, and why; a row of rejects.csv."""
@@ -120,7 +124,7 @@ def read_collection(
         )
     photos, rejects, ignored = inventory.photos, inventory.rejects, inventory.ignored
     if not photos and not rejects:
-        raise UserError(f"no photographs in {opened.name}: no file in it is an image")
+        raise NoPhotosError(f"no photographs in {opened.name}: no file in it is an image")
     if not photos:
         return Listing((), tuple(rejects), (), dict(ignored.most_common()), len(entries), _fingerprint(entries))
     names = PhotoNames([*photos, *(reject.member for reject in rejects)])

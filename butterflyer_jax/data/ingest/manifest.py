@@ -16,6 +16,7 @@ from etils import epath
 
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data.ingest import duplicates
+from butterflyer_jax.data.ingest import groups as groups_lib
 from butterflyer_jax.data.ingest.collection import Listing, Reject
 from butterflyer_jax.data.ingest.layout import some
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
@@ -38,6 +39,8 @@ class Collection:
       listing: what is in the zip.
       config: how it is built.
       zip_name: the zip's file name.
+      grouped_by: what keeps photographs in one split, beside near-duplicates.
+      notes: what a user should know of groups.
     """
 
     photos: tuple[Prepared, ...]
@@ -45,6 +48,8 @@ class Collection:
     listing: Listing
     config: BuildConfig
     zip_name: str
+    grouped_by: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def species(self) -> list[str]:
@@ -71,6 +76,12 @@ class Collection:
             "bytes": sum(photo.num_bytes for photo in self.photos),
             "splits": {split: sum(row[split] for row in species.values()) for split in SPLITS},
             "species": species,
+            "taxonomy": {name: list(self.listing.taxonomy[name]) for name in species if name in self.listing.taxonomy},
+            "labels_by": self.listing.source,
+            "ignored_by": dict(self.listing.ignored),
+            "enlarged": sum(min(p.source_width, p.source_height) < self.config.image_size for p in self.photos),
+            "groups": self._groups(),
+            "notes": [*self.listing.notes, *self.notes],
             "only_in_train": [name for name, row in species.items() if row["train"] and not row["val"] + row["test"]],
             "near_duplicates": self._near_duplicates(),
             "colour_profiles": dict(Counter(photo.colour_profile for photo in self.photos if photo.colour_profile)),
@@ -91,6 +102,18 @@ class Collection:
         header = ("group", "photo_id", "label", "split")
         rows_of_copies = ((p.duplicate_group, p.photo_id, p.species, p.split) for p in copies)
         files.write_csv(folder / "duplicates.csv", header, rows_of_copies)
+
+    def _groups(self) -> dict[str, Any]:
+        groups: dict[str, list[Prepared]] = defaultdict(list)
+        for photo in self.photos:
+            groups[photo.group].append(photo)
+        several = [group for group in groups.values() if len(group) > 1]
+        return {
+            "by": list(self.grouped_by),
+            "groups": len(groups) if self.grouped_by else len(several),
+            "photos": len(self.photos) if self.grouped_by else sum(map(len, several)),
+            "across_splits": sum(len({photo.split for photo in group}) > 1 for group in several),
+        }
 
     def _near_duplicates(self) -> dict[str, Any]:
         groups: dict[str, list[Prepared]] = defaultdict(list)
@@ -130,19 +153,22 @@ def collect(
     prepared = sorted(prepared, key=lambda photo: photo.photo_id)
     rejects = sorted((*listing.rejects, *rejects), key=lambda reject: reject.member)
     check_rejects(rejects, listing, config)
-    groups = _groups(prepared, config.near_duplicate_bits)
+    near = duplicates.group([photo.perceptual_hash for photo in prepared], config.near_duplicate_bits).tolist()
+    groups = groups_lib.join(prepared, near, listing.groups, config.bursts, chosen=bool(config.group_column))
     splits = assign_splits(
-        [Candidate(group, photo.species, photo.given_split) for group, photo in zip(groups, prepared, strict=True)],
+        [Candidate(name, photo.species, photo.given_split) for name, photo in zip(groups.names, prepared, strict=True)],
         {"val": config.val_fraction, "test": config.test_fraction},
         config.salt,
     )
-    sizes = Counter(groups)
-    numbers = {group: str(n) for n, group in enumerate((g for g in dict.fromkeys(groups) if sizes[g] > 1), start=1)}
+    sizes = Counter(near)
+    numbers = {group: str(n) for n, group in enumerate((g for g in dict.fromkeys(near) if sizes[g] > 1), start=1)}
     photos = tuple(
-        dataclasses.replace(photo, split=split, duplicate_group=numbers.get(group, ""))
-        for photo, split, group in zip(prepared, splits, groups, strict=True)
+        dataclasses.replace(photo, split=split, duplicate_group=numbers.get(copies, ""), group=group)
+        for photo, split, copies, group in zip(prepared, splits, near, groups.names, strict=True)
     )
-    collection = Collection(photos, tuple(rejects), listing, config, zip_name)
+    if config.val_fraction or config.test_fraction:
+        _check_groups(photos, groups.by)
+    collection = Collection(photos, tuple(rejects), listing, config, zip_name, tuple(groups.by), tuple(groups.notes))
     check_species(listing, photos)
     if listing.num_files != len(photos) + len(rejects) + listing.num_ignored:
         raise AssertionError("photographs lost: members != photos + rejects + ignored")
@@ -182,13 +208,13 @@ def check_species(listing: Listing, photos: Iterable[Member | Prepared]) -> None
     )
 
 
-def _groups(prepared: Sequence[Prepared], max_bits: int) -> list[str]:
-    """Returns for each photograph the first content hash among its near-duplicates: the same in any order."""
-    numbers = duplicates.group([photo.perceptual_hash for photo in prepared], max_bits).tolist()
-    first: dict[int, str] = {}
-    for number, photo in zip(numbers, prepared, strict=True):
-        first[number] = min(first.get(number, photo.content_hash), photo.content_hash)
-    return [first[number] for number in numbers]
+def _check_groups(photos: Sequence[Prepared], by: Sequence[str]) -> None:
+    """Raises a UserError where groups are so few that nothing is left to validate or test with."""
+    if by and photos and {photo.split for photo in photos} == {"train"} and not any(p.given_split for p in photos):
+        raise UserError(
+            f"groups by {', '.join(by)} are too few to split: all photographs would train. build.group_column chooses "
+            "other columns, build.group_column=none and build.bursts=none split without groups"
+        )
 
 
 def _pixels(photos: Sequence[Prepared]) -> dict[str, list[float]]:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import photo
-from butterflyer_jax.data.ingest import duplicates
+from butterflyer_jax.data.ingest import duplicates, exif
 from butterflyer_jax.data.ingest.collection import Reject
 from butterflyer_jax.data.ingest.source import Reader, open_reader
 from butterflyer_jax.data.ingest.zip_reader import DamagedMember, Member
@@ -55,12 +55,14 @@ class Prepared:
       content_hash: SHA-256 of the member's bytes, hexadecimal.
       perceptual_hash: see `duplicates.perceptual_hash`.
       source_width, source_height: upright, in the zip, pixels.
+      captured: camera and time, see `exif.captured`.
       colour_profile: what became of it, see `colour.apply_profile`.
       width, height: of the JPEG, pixels.
       mean, mean_square: of the channels red, green and blue, in a range of 0 to 1.
       jpegs, offset, num_bytes: the file that holds the JPEG, and where.
       split: train, val or test, once that is settled.
       duplicate_group: number of its group of near-duplicates, "" where it has none.
+      group: first content hash of the photographs that share its split.
     """
 
     photo_id: str
@@ -71,6 +73,7 @@ class Prepared:
     source_width: int
     source_height: int
     colour_profile: str
+    captured: str
     width: int
     height: int
     mean: list[float]
@@ -80,6 +83,7 @@ class Prepared:
     num_bytes: int
     split: str = ""
     duplicate_group: str = ""
+    group: str = ""
 
     @property
     def brightness(self) -> float:
@@ -201,6 +205,7 @@ def _load(reader: Reader, member: Member, config: BuildConfig) -> tuple[Image.Im
         "source_width": source.size[0],
         "source_height": source.size[1],
         "colour_profile": source.profile,
+        "captured": exif.captured(data),
         "width": image.width,
         "height": image.height,
         "mean": mean,

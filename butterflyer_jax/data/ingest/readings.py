@@ -94,8 +94,8 @@ def settle(
         own = {photo: place.group for photo, place in folders.places.items() if place.group and photo in result.labels}
         if own and not group_choice:
             for photo, group in own.items():
-                result.groups.setdefault(photo, []).append(("folder", group))
-            result.group_names.append("folders")
+                result.groups.setdefault(photo, []).append((FOLDERS, group))
+            result.group_names.append(FOLDERS)
     if unused := {name: reason for name, reason in tables.unused.items() if reason != "no table"}:
         result.notes.append(
             "tables not used: " + "; ".join(f"{name} ({reason})" for name, reason in sorted(unused.items())[:3])

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from butterflyer_jax.data.ingest.zip_reader import MAX_MEMBER_BYTES, DamagedMember, Member, MemberReader
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files, paths
+from butterflyer_jax.storage.errors import access
 
 # Of `Member.method`: a file of its own, not packed.
 PLAIN_FILE = -1
@@ -62,12 +64,15 @@ class FolderReader:
         """
         if member.num_bytes > MAX_MEMBER_BYTES:
             raise DamagedMember(f"too large: more than {MAX_MEMBER_BYTES >> 20} MiB")
+        path = self._folder / member.name
         try:
-            data = files.read_range(self._folder / member.name, 0, member.num_bytes + 1)
-        except FileNotFoundError as error:
-            raise DamagedMember("not readable: it was removed during the build") from error
-        except PermissionError as error:
-            raise DamagedMember("not readable: permission denied") from error
+            data = files.read_range(path, 0, member.num_bytes + 1)
+        except UserError as error:
+            if not files.exists(path):
+                raise DamagedMember("not readable: it was removed during the build") from error
+            if paths.is_remote(path):
+                raise
+            raise DamagedMember(f"not readable: {error}") from error
         if len(data) != member.num_bytes:
             raise DamagedMember("not readable: it was changed during the build")
         return data
@@ -109,8 +114,9 @@ def list_folder(folder: str | os.PathLike[str]) -> list[Entry]:
 def _list_bucket(url: str) -> list[Entry]:
     import fsspec
 
-    filesystem, inner = fsspec.core.url_to_fs(url)
-    found = filesystem.find(inner, detail=True)
+    with access(url):
+        filesystem, inner = fsspec.core.url_to_fs(url)
+        found = filesystem.find(inner, detail=True)
     start = len(inner.rstrip("/")) + 1
     entries = [
         Entry(

@@ -1,0 +1,177 @@
+"""Groups of photographs that share a split: of one specimen, observation, site or session, of one burst of a camera."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.photo_tasks import Prepared
+
+# Frames of one camera that are no further apart belong to one burst.
+BURST_SECONDS = 10
+# Numbered names with more photographs than these under one stem are a film, not an observation.
+MAX_STEM_PHOTOS = 20
+MIN_GROUPS = 3
+# What may part the photographs too coarsely for splits; a user can still choose it.
+_COARSE = frozenset(
+    words.listed(
+        "site siteid location locationid locality plot plotid transect transectid trap trapid station stationid"
+    )
+) | {"cameraid", "folders", "exif"}
+_NUMBERED = re.compile(r"(.*?)[\s_.(-]+\d{1,3}\)?")
+
+Key = tuple[str, Hashable]
+
+
+@dataclass
+class Groups:
+    """Photographs joined into groups.
+
+    Attributes:
+      names: for each photograph its group, the first content hash in it: the same in any order.
+      by: what joined them.
+      notes: what a user should know.
+    """
+
+    names: list[str]
+    by: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def join(
+    photos: Sequence[Prepared], near: Sequence[int], given: Mapping[str, Sequence[tuple[str, str]]], bursts: str,
+    chosen: bool,
+) -> Groups:  # fmt: skip
+    """Joins photographs that are near-duplicates, or of one group by a table, by folders, by EXIF or by their names.
+
+    What would part them so coarsely that most species could not be split is left out, and noted.
+
+    Args:
+      photos: sorted by photo_id.
+      near: for each photograph the number of its group of near-duplicates.
+      given: (by what, value) of the groups of each photograph, by photo_id.
+      bursts: build.bursts.
+      chosen: whether a user named the columns: they are never left out.
+    """
+    kinds: dict[str, list[Key | None]] = {}
+    for position, photo in enumerate(photos):
+        for by, value in given.get(photo.photo_id, ()):
+            kinds.setdefault(by, [None] * len(photos))[position] = (by, value)
+    if bursts != "none":
+        kinds["exif"] = _bursts(photos)
+    stems = _stems(photos)
+    if bursts == "name":
+        kinds["names"] = stems
+    keys: list[list[Key | None]] = [[("near", number) for number in near]]
+    result = Groups([])
+    for by, values in kinds.items():
+        together = Counter(value for value in values if value is not None)
+        if max(together.values(), default=0) < 2:
+            continue
+        coarse = not chosen and words.squeeze(by) in _COARSE
+        if coarse and _is_too_coarse(photos, _components(keys), _components([*keys, values])):
+            what = "by camera and time" if by == "exif" else f"of one {'folder' if by == 'folders' else by}"
+            advice = "" if by in ("exif", "folders") else f"; build.group_column={by} keeps them together"
+            result.notes.append(
+                f"photographs {what} form too few groups to split most species ({len(together)}), so they may lie in "
+                f"several splits{advice}"
+            )
+            continue
+        keys.append(values)
+        result.by.append({"exif": "camera and time (EXIF)", "names": "numbered names"}.get(by, by))
+    components = _components(keys)
+    first: dict[int, str] = {}
+    for component, photo in zip(components, photos, strict=True):
+        first[component] = min(first.get(component, photo.content_hash), photo.content_hash)
+    result.names = [first[component] for component in components]
+    if bursts != "name" and (offer := _offer(photos, components, stems)):
+        result.notes.append(offer)
+    return result
+
+
+def _components(keys: Sequence[Sequence[Key | None]]) -> list[int]:
+    """Returns for each photograph the first one that it hangs together with."""
+    parents = list(range(len(keys[0])))
+
+    def root(position: int) -> int:
+        while parents[position] != position:
+            parents[position] = parents[parents[position]]
+            position = parents[position]
+        return position
+
+    for column in keys:
+        first: dict[Key, int] = {}
+        for position, key in enumerate(column):
+            if key is not None:
+                one, other = root(first.setdefault(key, position)), root(position)
+                parents[max(one, other)] = min(one, other)
+    return [root(position) for position in range(len(parents))]
+
+
+def _is_too_coarse(photos: Sequence[Prepared], before: Sequence[int], after: Sequence[int]) -> bool:
+    """Returns whether most species that could be split no longer can."""
+    groups: dict[str, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
+    for photo, one, other in zip(photos, before, after, strict=True):
+        groups[photo.species][0].add(one)
+        groups[photo.species][1].add(other)
+    could = [after_count for one, other in groups.values() if len(one) >= MIN_GROUPS and (after_count := len(other))]
+    return bool(could) and 2 * sum(count < MIN_GROUPS for count in could) > len(could)
+
+
+def _bursts(photos: Sequence[Prepared]) -> list[Key | None]:
+    """Returns for each photograph of a burst the first frame's position."""
+    keys: list[Key | None] = [None] * len(photos)
+    shots: dict[tuple[str, str], list[tuple[datetime.datetime, int]]] = defaultdict(list)
+    for position, photo in enumerate(photos):
+        camera, _, time = photo.captured.rpartition("|")
+        if time:
+            moment = datetime.datetime.fromisoformat(time.partition(".")[0])
+            shots[photo.species, camera].append((moment, position))
+    for frames in shots.values():
+        frames.sort()
+        start = frames[0][1]
+        for (before, _), (now, position) in zip([frames[0], *frames], frames, strict=False):
+            if (now - before).total_seconds() > BURST_SECONDS:
+                start = position
+            keys[position] = ("exif", start)
+    return keys
+
+
+def _stems(photos: Sequence[Prepared]) -> list[Key | None]:
+    """Returns for each photograph with a numbered name its folder and the name without the number."""
+    keys: list[Key | None] = []
+    for photo in photos:
+        path = PurePosixPath(photo.photo_id)
+        found = _NUMBERED.fullmatch(path.stem)
+        keys.append(("names", (str(path.parent), found[1])) if found and found[1] else None)
+    return keys
+
+
+def _offer(photos: Sequence[Prepared], components: Sequence[int], stems: Sequence[Key | None]) -> str:
+    """Returns a sentence where numbered names look like observations that are not together yet; else ""."""
+    members: dict[Key, set[int]] = defaultdict(set)
+    sizes = Counter(key for key in stems if key is not None)
+    species: dict[str, set[Key]] = defaultdict(set)
+    for photo, component, key in zip(photos, components, stems, strict=True):
+        if key is not None:
+            members[key].add(component)
+            species[photo.species].add(key)
+    several = {key for key, size in sizes.items() if 2 <= size <= MAX_STEM_PHOTOS}
+    apart = [key for key in several if len(members[key]) > 1]
+    enough = sum(len(keys & several) >= MIN_GROUPS for keys in species.values())
+    if (
+        2 * sum(sizes[key] for key in several) < len(photos)
+        or 2 * enough < len({p.species for p in photos})
+        or not apart
+    ):
+        return ""
+    example = next(photo.photo_id for photo, key in zip(photos, stems, strict=True) if key == apart[0])
+    return (
+        f"names such as {PurePosixPath(example).name} look like {len(several):,} series of one observation each: "
+        "build.bursts=name keeps each series in one split"
+    )

@@ -1,0 +1,79 @@
+"""What a build says at its end: five lines at most, read from its data card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from butterflyer_jax.report.findings import counted
+
+MAX_REASONS = 3
+MAX_SUFFIXES = 4
+# Of what asks for a look; the page has the rest.
+MAX_REMARKS = 4
+REMARK_NAMES = 3
+
+
+def lines(card: Mapping[str, Any], folder: str) -> list[str]:
+    """Returns the summary of a built data set.
+
+    Args:
+      card: the content of data_card.json.
+      folder: where the data set lies.
+    """
+    splits = ", ".join(f"{split} {number:,}" for split, number in card["splits"].items())
+    species = counted(len(card["species"]), "species", "species")
+    result = [
+        f"built: {counted(card['photos'], 'photograph', 'photographs')} of {species} ({splits}); "
+        f"labels by {card['labels_by']}"
+    ]
+    left = []
+    if card["rejects"] or card["missing"]:
+        reasons = _most(card["reject_reasons"], MAX_REASONS)
+        if card["missing"]:
+            rows = counted(card["missing"], "row without a file", "rows without files")
+            reasons = f"{reasons}, {rows}" if reasons else rows
+        left.append(f"rejected {card['rejects']:,} ({reasons}; see rejects.csv)")
+    if card["ignored"]:
+        left.append(f"ignored {card['ignored']:,} ({_most(card['ignored_by'], MAX_SUFFIXES)})")
+    if left:
+        result.append("left out: " + "; ".join(left))
+    result.append("groups: " + _groups(card))
+    if remarks := _remarks(card):
+        result.append("look at: " + "; ".join(remarks))
+    result.append(f"data card: {folder}/data_card.html")
+    return result
+
+
+def _most(counts: Mapping[str, int], number: int) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{count:,} {name}" for name, count in ordered[:number]]
+    rest = sum(count for _, count in ordered[number:])
+    return ", ".join([*shown, *([f"{rest:,} others"] if rest else [])])
+
+
+def _groups(card: Mapping[str, Any]) -> str:
+    near, groups = card["near_duplicates"], card["groups"]
+    parts = []
+    if groups["by"]:
+        across = counted(groups["across_splits"], "lies", "lie") if groups["across_splits"] else "none lies"
+        parts.append(
+            f"{counted(groups['groups'], 'group', 'groups')} of {groups['photos']:,} photographs by "
+            f"{', '.join(groups['by'])}, {across} in two splits"
+        )
+    copies = counted(near["groups"], "group", "groups") if near["groups"] else "none"
+    parts.append(
+        f"near-duplicates: {copies}" + (f", {near['across_splits']:,} in two splits" if near["across_splits"] else "")
+    )
+    return "; ".join(parts)
+
+
+def _remarks(card: Mapping[str, Any]) -> list[str]:
+    remarks = []
+    for finding in card["findings"]:
+        names = finding["names"]
+        shown = ", ".join(names[:REMARK_NAMES]) + (", …" if len(names) > REMARK_NAMES else "")
+        remarks.append(finding["title"] + (f" ({shown})" if names else ""))
+    remarks += card["notes"]
+    more = len(remarks) - MAX_REMARKS
+    return remarks[:MAX_REMARKS] + ([f"{more} more on the card"] if more > 0 else [])

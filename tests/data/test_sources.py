@@ -1,0 +1,121 @@
+"""A folder is taken wherever a zip is; TFDS's own test of builders passes; every build ends with a summary."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import tensorflow_datasets as tfds
+
+from butterflyer_jax import UserError
+from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.data import build, dataset
+from butterflyer_jax.data.butterflies import butterflies_dataset_builder
+from butterflyer_jax.storage import paths
+from tests.conftest import folder_members, make_photo, make_zip
+
+SMALL = BuildConfig(image_size=32)
+
+
+def unpacked(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def contents(folder: os.PathLike[str]) -> dict[str, bytes]:
+    kept = (".csv", ".npy")
+    return {f.name: f.read_bytes() for f in Path(folder).iterdir() if f.suffix in kept or "tfrecord" in f.name}
+
+
+def test_a_folder_gives_the_records_of_its_zip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(paths.CACHE_VARIABLE, str(tmp_path / "cache"))
+    files = folder_members(8) | {"notes.txt": b"x", "Red Edge/empty.jpg": b""}
+    folder = unpacked(tmp_path / "set", files)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    of_folder = dataset.resolve(folder, SMALL)
+    assert contents(of_folder) == contents(build.build(make_zip(tmp_path / "raw.zip", files), tmp_path / "out", SMALL))
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    capsys.readouterr()
+    assert dataset.resolve(folder, SMALL) == of_folder
+    assert "preparing" not in capsys.readouterr().err, "built once"
+    shutil.copy(folder / "Red Edge/000.jpg", folder / "Red Edge/100.jpg")
+    assert dataset.resolve(folder, SMALL) != of_folder
+
+
+def test_a_file_that_changes_during_a_build_is_a_reject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from butterflyer_jax.data.ingest import photo_tasks
+
+    folder = unpacked(tmp_path / "set", folder_members(10))
+    write_tasks = photo_tasks.write_tasks
+
+    def meanwhile(*arguments: object) -> None:
+        write_tasks(*arguments)
+        (folder / "Red Edge/000.jpg").unlink()
+        (folder / "Blue Stripe/000.jpg").write_bytes(b"other")
+
+    monkeypatch.setattr(photo_tasks, "write_tasks", meanwhile)
+    config = BuildConfig(image_size=32, max_reject_fraction=0.1)
+    rejects = (Path(build.build(folder, tmp_path / "out", config)) / "rejects.csv").read_text()
+    assert "Red Edge/000.jpg,not readable: it was removed during the build" in rejects
+    assert "Blue Stripe/000.jpg,not readable: it was changed during the build" in rejects
+
+
+def test_a_folder_without_photographs(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(UserError, match="no data set in"):
+        dataset.resolve(tmp_path, SMALL)
+
+
+def test_the_summary_of_a_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = folder_members(10) | {"Rare One/1.jpg": make_photo(9999), "red_edge/2.jpg": make_photo(9998)}
+    files |= {"Red Edge/cut.jpg": b"no image", "notes.txt": b"x", ".DS_Store": b"x"}
+    raw = make_zip(tmp_path / "raw.zip", files)
+    for _ in range(2):
+        folder = build.build(raw, tmp_path / "out", SMALL)
+        # Once more where all is done: training on a cached data set shows it too.
+        lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith(("preparing", "writing"))]
+        assert lines == [
+            "built: 32 photographs of 5 species (train 20, val 6, test 6); labels by folders",
+            "left out: rejected 1 (1 not decodable; see rejects.csv); ignored 2 (1 .txt, 1 hidden)",
+            "groups: near-duplicates: none",
+            "look at: 2 species only in train (Rare One, red_edge); 1 species is spelt in several ways (Red Edge = "
+            "red_edge); 3% of the photographs rejected",
+            f"data card: {folder}/data_card.html",
+        ]
+    card = json.loads((Path(folder) / "data_card.json").read_text())
+    assert card["ignored_by"] == {".txt": 1, "hidden": 1}
+    assert card["findings"][0]["title"] == "2 species only in train"
+
+
+class ButterfliesTest(tfds.testing.DatasetBuilderTestCase):
+    """TFDS's own checks, with the zip in the manual folder as TFDS hands it."""
+
+    DATASET_CLASS = butterflies_dataset_builder.Builder
+    SPLITS = {"train": 18, "val": 6, "test": 6}
+    SKIP_TF1_GRAPH_MODE = True
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        # The base class wants its photographs in a folder; a test draws its own.
+        cls.EXAMPLE_DIR = os.fspath(Path(cls.create_examples()))
+        super().setUpClass()
+
+    @classmethod
+    def create_examples(cls) -> Path:
+        import tempfile
+
+        folder = Path(tempfile.mkdtemp(prefix="butterflyer-examples-"))
+        cls.addClassCleanup(shutil.rmtree, folder)
+        with zipfile.ZipFile(folder / "raw.zip", "w") as raw:
+            for name, data in folder_members(10).items():
+                raw.writestr(name, data)
+        return folder
