@@ -143,7 +143,7 @@ def match(
     Args:
       weights: what the source holds.
       abstract: shapes of the network's variables.
-      config: says what may start anew, and which species are called otherwise in the source.
+      config: says what may be re-initialised, and which species have other names in the source.
       species: names of the logits.
 
     Raises:

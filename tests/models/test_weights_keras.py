@@ -116,7 +116,7 @@ def test_files_of_something_else_are_refused(keras_files: Path, tmp_path: Path) 
 
 def test_grey_networks_and_half_normalised_ones_are_refused() -> None:
     grey = {f"c{n}/kernel": np.zeros((3, 3, 1, 1)) for n in range(8)}
-    with pytest.raises(UserError, match="no network for colour photographs"):
+    with pytest.raises(UserError, match="no network for colour images"):
         from_keras(grey, "x")
     norm = {f"n/{n}": np.zeros(1) for n in range(4)}
     with pytest.raises(UserError, match="1 of its 8 convolutions are normalised"):

@@ -1,4 +1,4 @@
-"""Weights from elsewhere: read from files, put into our terms, and matched with our network."""
+"""Weights made elsewhere: their names, their files, their translation to our layout, and the match with our network."""
 
 from butterflyer_jax.models.weights.files import SUFFIXES, read
 from butterflyer_jax.models.weights.match import Row, check, match, summary, table

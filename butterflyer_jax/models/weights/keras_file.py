@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     import h5py
 
-# Of a BatchNormalization whose file does not tell.
+# The epsilon of a BatchNormalization whose file does not say it.
 DEFAULT_EPSILON = 1e-3
 WEIGHTS_MEMBER = "model.weights.h5"
 
@@ -22,7 +22,7 @@ WEIGHTS_MEMBER = "model.weights.h5"
 def read_keras(path: Path) -> tuple[dict[str, np.ndarray], float]:
     """Returns the tensors of a file of Keras, named "<layer>/<weight>", and the epsilon of its batch normalisation.
 
-    Those of a layer stand together, in Keras's order, and layers of one kind in the order of the model.
+    The tensors of a layer are together, in Keras's order, and layers of one kind in the order of the model.
 
     Raises:
       ValueError, OSError and others: the file is damaged or holds no weights.
@@ -61,7 +61,7 @@ def _by_attributes(group: h5py.Group) -> dict[str, np.ndarray]:
 
 
 def _by_number(group: h5py.Group) -> dict[str, np.ndarray]:
-    """Reads the layout of Keras 3: `layers/conv2d_3/vars/0`, where an attribute may tell the layer's own name."""
+    """Reads the layout of Keras 3: `layers/conv2d_3/vars/0`, where an attribute may hold the layer's own name."""
     arrays: dict[str, np.ndarray] = {}
     for path, array in sorted(_datasets(group), key=lambda item: _natural_order(item[0])):
         folder, _, number = path.rpartition("/vars/")

@@ -1,4 +1,4 @@
-"""Which of a source's tensors our network takes, with an account of every one."""
+"""The match of a source's tensors with our network's, with an account of every one."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Row:
 
     Attributes:
       fate: one of `FATES`.
-      target: our path; empty where the source's tensor has none.
-      source: its name there; empty where the source has none.
-      shape: of what is taken or re-initialised ours, of what is left over its own.
+      target: our path; empty where our network has no such tensor.
+      source: name in the source; empty where the source has none.
+      shape: our shape, or of a tensor that is left over the source's.
       note: how it was changed, or why it was not taken.
-      refused: it is neither taken nor allowed to be otherwise.
+      refused: whether it is not taken, and not allowed to be left out or re-initialised.
     """
 
     fate: str
@@ -55,7 +55,7 @@ def match(
     start small: kernel zero, bias the mean of those kept.
 
     Args:
-      weights: of the source.
+      weights: what the source holds.
       ours: shapes by path, such as {"/fc1/kernel": (25088, 4096)}.
       allow: regex of the paths that may start anew, or be left over.
       species: names of our logits, None where they are not known.
@@ -182,11 +182,11 @@ def _why_unequal(path: str, theirs: tuple[int, ...], shapes: Mapping[str, tuple[
 
 
 def check(weights: Weights, rows: Sequence[Row], allow: str) -> None:
-    """Raises a UserError where a tensor is neither taken nor allowed to be otherwise; it says what would allow it."""
+    """Raises a UserError if a row is refused; the message says which option would allow it."""
     refused = [row for row in rows if row.refused]
     if not refused:
         return
-    # What is wrong with a tensor is said of ours, where there is one.
+    # A fault is reported by our path, where there is one.
     by_name = {row.target or row.source: row for row in refused}
     named = [f"{name}: {row.note}" for name, row in by_name.items()]
     more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
@@ -202,7 +202,7 @@ def check(weights: Weights, rows: Sequence[Row], allow: str) -> None:
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
-    """Yields a line for every tensor, and one for all of a kind that are no weights of the network."""
+    """Yields a line for every tensor, and a single one for all of a kind that the network does not need."""
     shown = []
     idle: Counter[str] = Counter()
     for row in rows:

@@ -38,7 +38,7 @@ def read_pth(path: Path, origin: str) -> dict[str, np.ndarray]:
     """Returns the tensors of a file that `torch.save(model.state_dict(), path)` wrote; 16-bit floats become float32.
 
     Args:
-      path: of a local file.
+      path: a local file.
       origin: where it came from, for messages.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the tensors of PyTorch and Keras are in our network: their names, the order of their axes, their colours."""
+"""The translation of PyTorch's and Keras's tensors to our network: names, order of axes, colours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLOURS: dict[str, tuple[Colour, Colour]] = {
     "caffe": (CAFFE_MEAN, CAFFE_STD),
     "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
 }
-# Of Flax's batch normalisation, and PyTorch's.
+# The epsilon of Flax's batch normalisation, and of PyTorch's.
 EPSILON = 1e-5
 DENSE_NAMES = {0: (), 1: ("logits",), 2: ("fc1", "fc2"), 3: ("fc1", "fc2", "logits")}
 # timm's head, by the numbers that torchvision gives the same layers.
@@ -42,10 +42,10 @@ class Tensor:
     Attributes:
       source: its name there.
       shape: its shape there.
-      target: the parameter or running statistic of ours that it is, such as "/fc1/kernel"; empty where there is none.
-      value: float32, as ours has it; None where there is no target, or where the target's tensor holds it already.
+      target: our parameter or running statistic, such as "/fc1/kernel"; empty where there is none.
+      value: float32 in our layout; None where there is no target, or where it is folded into another tensor.
       how: what was done to the values; empty where nothing was.
-      idle: says why the network needs it not, where it is no weight of the network.
+      idle: why the network does not need it, where it is no weight of the network.
     """
 
     source: str
@@ -61,12 +61,12 @@ class Weights:
     """A source's weights in our terms.
 
     Attributes:
-      origin: where they lie, for messages.
+      origin: where they came from, for messages.
       variant: vgg11 to vgg19.
       batch_norm: whether each convolution is normalised.
-      mean, std: of the RGB input, of a range of 0 to 1; None where the config's hold.
-      tensors: all that the source has.
-      species: that the logits are of; None where that is not known.
+      mean, std: mean and standard deviation of the RGB input, which ranges from 0 to 1; None for the config's own.
+      tensors: all tensors of the source.
+      species: names of the logits; None where they are not known.
     """
 
     origin: str
@@ -157,9 +157,9 @@ def from_keras(arrays: Mapping[str, np.ndarray], origin: str, colours: str = "ca
 
     Args:
       arrays: by "<layer>/<weight>", each layer's together and in Keras's order.
-      origin: for messages.
+      origin: where they came from, for messages.
       colours: a key of `COLOURS`, or "config".
-      epsilon: of its batch normalisations.
+      epsilon: constant that its batch normalisations add to the variance.
 
     Raises:
       UserError: it is no VGG.
@@ -192,7 +192,7 @@ def _unused(name: str, array: np.ndarray) -> Tensor:
 
 
 def _assemble(layers: Sequence[_Layer], rest: Sequence[Tensor], origin: str, colours: str) -> Weights:
-    """Gives every layer its name in our network, folds what ours has not, and turns the colours."""
+    """Names every layer as in our network, folds biases before normalisations, and puts colours in the order RGB."""
     convs, norms, denses = ([x for x in layers if x.kind == kind] for kind in ("conv", "norm", "dense"))
     variant = next((name for name, depths in VARIANTS.items() if sum(depths) == len(convs)), None)
     if variant is None:
@@ -234,7 +234,7 @@ def _assemble(layers: Sequence[_Layer], rest: Sequence[Tensor], origin: str, col
 def _turn_colours(conv: _Layer, origin: str) -> None:
     kernel = conv.parts["kernel"]
     if kernel.value is None or kernel.value.shape[2] != 3:
-        raise UserError(f"{origin} holds no network for colour photographs: its first kernel is {kernel.shape}")
+        raise UserError(f"{origin} holds no network for colour images: its first kernel is {kernel.shape}")
     how = f"{kernel.how}, BGR to RGB".removeprefix(", ")
     conv.parts["kernel"] = Tensor(kernel.source, kernel.shape, value=kernel.value[:, :, ::-1], how=how)
 
