@@ -85,10 +85,9 @@ def test_a_visitor_names_asks_and_corrects(visit: Any, running: Running) -> None
     assert identified(page) == "Monarch"
     assert "% sure" in page.locator("#sure").inner_text()
     assert page.locator("#ranking li").count() == 4
-    assert page.locator("#heat").is_visible()
-    page.uncheck("#heat-shown")
     assert not page.locator("#heat").is_visible()
     page.check("#heat-shown")
+    page.wait_for_selector("#heat:not([hidden])")
 
     page.wait_for_selector("#facts:not([hidden])")
     assert page.locator("#facts-about").inner_text() == "Danaus plexippus"
@@ -103,16 +102,13 @@ def test_a_visitor_names_asks_and_corrects(visit: Any, running: Running) -> None
     answer = ask(page, "And how big does it get?")
     assert "mm" in answer.inner_text()
     assert answer.locator("sup a").count() >= 1
-    answer = ask(page, "Wie groß ist die Spannweite?")
-    assert "Englisch" in answer.inner_text()
-    assert "mm" in answer.inner_text()
-    assert answer.locator(".sources a").count() >= 1
+    assert "English" in ask(page, "Wie groß ist die Spannweite?").inner_text()
     if PICTURES:
         page.click("#facts-more summary")
         page.evaluate("document.getElementById('talk').scrollTo({top: 0}); document.activeElement.blur()")
         page.screenshot(path=Path(PICTURES) / "app.jpg", type="jpeg", quality=75, full_page=True)
     answer = ask(page, "<img src=x onerror=alert(1)> Who won the world cup?")
-    assert "nothing" in answer.inner_text()
+    assert "I do not know" in answer.inner_text()
     assert answer.locator(".sources").count() == 0
     assert page.locator("#talk img").count() == 0
 
@@ -148,7 +144,7 @@ def test_many_pictures_at_once_and_what_is_none(visit: Any) -> None:
     assert "Nothing is known here" in page.locator("#facts").inner_text()
     assert "Freckled Pardine" in ask(page, "What do its caterpillars eat?").inner_text()
     page.locator(".thumbnail").nth(1).click()
-    assert identified(page) == "Probably no butterfly in my list"
+    assert identified(page) == "This looks like no butterfly I know"
     assert not page.locator("#facts").is_visible()
     page.locator(".thumbnail").nth(2).click()
     assert identified(page) == "It cannot be read"

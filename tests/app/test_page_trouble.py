@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import uvicorn
 from PIL import Image
@@ -129,6 +131,95 @@ def test_feedback_is_sent_once_and_keeps_the_focus(page: Any, parts: Parts) -> N
     assert "Noted as Monarch" in page.locator("#thanks").inner_text()
 
 
+def large_photograph() -> bytes:
+    """Returns a JPEG of some megabytes, as telephones make them, that lies on its side."""
+    noise = np.random.default_rng(1).integers(0, 256, (1500, 2000, 3), np.uint8)
+    exif = Image.Exif()
+    exif[274] = 6
+    buffer = io.BytesIO()
+    Image.blend(Image.fromarray(noise), Image.new("RGB", (2000, 1500), ORANGE), 0.8).save(buffer, "JPEG", exif=exif)
+    return buffer.getvalue()
+
+
+def test_a_large_photograph_is_scaled_before_it_is_sent(page: Any) -> None:
+    give(page, large_photograph(), name="a.jpg")
+    page.wait_for_selector(".verdict.named")
+    size = """async () => {
+        const kept = await new Promise((resolve) => {
+            const request = indexedDB.open("butterflyer");
+            request.onsuccess = () => {
+                const all = request.result.transaction("photographs").objectStore("photographs").getAll();
+                all.onsuccess = () => resolve(all.result);
+            };
+        });
+        const bitmap = await createImageBitmap(kept[0].blob);
+        return [bitmap.width, bitmap.height];
+    }"""
+    assert page.evaluate(size) == [768, 1024]
+
+
+def test_a_reload_keeps_photographs_and_answers(page: Any) -> None:
+    give(page, picture(ORANGE), picture(GREEN))
+    page.wait_for_selector("#strip:not(:has(.mark.waiting))")
+    page.route("**/api/predict*", lambda route: route.abort())
+    page.reload()
+    page.wait_for_selector(".verdict.named")
+    assert page.locator(".thumbnail").count() == 2
+    page.click("#forget")
+    page.wait_for_selector("#result[hidden]", state="attached")
+    assert page.locator(".thumbnail").count() == 0
+
+
+def test_what_waits_for_a_network_goes_on_by_itself(page: Any) -> None:
+    page.context.set_offline(True)
+    give(page, picture(ORANGE))
+    page.wait_for_selector(".verdict.failed")
+    assert "when the network is back" in page.locator("#sure").inner_text()
+    page.context.set_offline(False)
+    page.wait_for_selector(".verdict.named")
+
+
+def test_a_sighting_is_kept_and_exported(page: Any) -> None:
+    give(page, picture(ORANGE))
+    page.wait_for_selector(".verdict.named")
+    page.click("#log-add")
+    page.fill("#log-date", "2026-05-01")
+    page.fill("#log-note", '=1+1, "here"')
+    page.click("#log-form button")
+    page.wait_for_selector("#log:not([hidden])")
+    page.reload()
+    page.wait_for_selector("#log:not([hidden])")
+    page.click("#log-count")
+    with page.expect_download() as download:
+        page.click("#log-dwc")
+    header, row = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert header.startswith("occurrenceID,basisOfRecord,eventDate,scientificName")
+    assert "HumanObservation,2026-05-01,Danaus plexippus,Monarch," in row
+    assert row.endswith('"\'=1+1, ""here"""')
+
+
+def test_the_drawn_example_can_be_tried(page: Any) -> None:
+    page.click("#example")
+    page.wait_for_selector(".verdict:not(.waiting)")
+    assert page.locator("#filename").inner_text() == "example.jpg"
+
+
+def test_markdown_of_a_model_is_shown_and_its_html_is_not_read(page: Any) -> None:
+    text = "**Bold** and *thin*\n\n- one <img src=x onerror=alert(1)>\n- two\n\n[a](javascript:alert(1))"
+    body = (
+        f'data: {json.dumps({"text": text})}\n\ndata: {json.dumps({"more": "The rest."})}\n\ndata: {{"done": true}}\n\n'
+    )
+    page.route("**/api/chat", lambda route: route.fulfill(body=body, headers={"content-type": "text/event-stream"}))
+    page.fill("#message", "a")
+    page.press("#message", "Enter")
+    page.wait_for_selector(".words.rendered li")
+    assert page.locator(".bubble.assistant strong").inner_text() == "Bold"
+    assert page.locator(".bubble.assistant li").count() == 2
+    assert page.locator(".bubble.assistant :is(img, a)").count() == 0
+    page.click(".folded summary")
+    assert page.locator(".folded p").inner_text() == "The rest."
+
+
 @pytest.mark.parametrize(("size", "orientation"), [((900, 60), 1), ((900, 60), 6), ((48, 60), 6)])
 def test_the_heat_map_lies_over_the_square_that_was_seen(page: Any, size: tuple[int, int], orientation: int) -> None:
     exif = Image.Exif()
@@ -136,6 +227,8 @@ def test_the_heat_map_lies_over_the_square_that_was_seen(page: Any, size: tuple[
     buffer = io.BytesIO()
     Image.new("RGB", size, ORANGE).save(buffer, "JPEG", exif=exif)
     give(page, buffer.getvalue(), name="a" * 150 + ".jpg")
+    page.wait_for_selector(".verdict.named")
+    page.check("#heat-shown")
     page.wait_for_selector("#heat:not([hidden])")
     photo, heat = (page.locator(name).bounding_box() for name in ("#photo", "#heat"))
     width, height = size if orientation == 1 else size[::-1]

@@ -39,9 +39,22 @@ STATIC = {
     "app.css": ("app.css", "text/css; charset=utf-8"),
     **{
         f"{name}.js": (f"{name}.js", "text/javascript; charset=utf-8")
-        for name in ("app", "chat", "common", "facts", "pictures")
+        for name in (
+            "app",
+            "chat",
+            "common",
+            "exif",
+            "facts",
+            "markdown",
+            "pictures",
+            "scale",
+            "sightings",
+            "store",
+            "worker",
+        )
     },
     "icon.svg": ("icon.svg", "image/svg+xml"),
+    "example.jpg": ("example.jpg", "image/jpeg"),
 }
 
 

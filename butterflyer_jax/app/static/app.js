@@ -1,7 +1,8 @@
-// Wires the page together; pictures.js identifies, facts.js tells, chat.js answers.
+// Starts the parts of the page: photographs, facts, the chat, and the log of sightings.
 import { startChat } from "./chat.js";
 import { showFacts } from "./facts.js";
 import { startPictures } from "./pictures.js";
+import { startSightings } from "./sightings.js";
 import { element, getJson, plain } from "./common.js";
 
 const about = await getJson("api/about").catch((error) => {
@@ -11,14 +12,16 @@ const about = await getJson("api/about").catch((error) => {
   throw error;
 });
 
-element("about").textContent = `${about.model} · ${about.species.length} species`;
+element("about").textContent = about.model;
 const list = element("list");
-list.querySelector("summary").textContent = "Which species it knows";
+list.querySelector("summary").textContent = `It knows ${about.species.length} species, and no others`;
 list.querySelector("p").textContent = about.species.map(plain).join(", ");
 element("kept").hidden = !about.keeps_photographs;
 
 const chat = startChat(about);
-startPictures(about, (identified) => {
+const pictures = startPictures(about, (identified) => {
   chat.about(identified);
   showFacts(identified);
 });
+await startSightings(about, pictures.current);
+navigator.serviceWorker?.register("worker.js").catch(() => {});

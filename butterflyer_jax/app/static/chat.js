@@ -1,5 +1,6 @@
 // The conversation: sent whole with each question, as the service keeps nothing.
 import { element, link, make, plain, sourceItem } from "./common.js";
+import { render } from "./markdown.js";
 
 const AT_LARGE = ["What tells a butterfly from a moth?", "How long do butterflies live?", "How do I help butterflies?"];
 const ABOUT_IT = ["What do its caterpillars eat?", "How do I tell it from others?", "Where and when does it fly?", "Is it endangered?"];
@@ -135,8 +136,11 @@ export function startChat(about) {
       finish() {
         bubble.classList.remove("waiting");
         talk.removeAttribute("aria-busy");
+        if (role === "assistant") {
+          words.classList.add("rendered");
+          words.replaceChildren(...render(text, (part) => withMarks(part, sources)));
+        }
         if (sources.length === 0) return;
-        words.replaceChildren(...withMarks(text, sources));
         bubble.append(make("ol", { class: "sources", "aria-label": "Sources" }, ...sources.map(sourceItem)));
         follow();
       },
@@ -158,10 +162,10 @@ export function startChat(about) {
       };
       const known = next && next.verdict !== "none";
       element("context").textContent = !next
-        ? "About butterflies at large, or give a photograph and ask about that one."
+        ? "About butterflies in general, or give a photograph and ask about that one."
         : known
-          ? `About the ${plain(next.species)} on your photograph, or butterflies at large.`
-          : "About butterflies at large: what is on your photograph is not sure.";
+          ? `About the ${plain(next.species)} on your photograph, or butterflies in general.`
+          : "About butterflies in general: what is on your photograph is not sure.";
       suggest(known ? ABOUT_IT : AT_LARGE);
     },
   };

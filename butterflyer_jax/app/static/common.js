@@ -36,6 +36,28 @@ export async function getJson(url, options) {
   return answer;
 }
 
+// Posts a form; `onProgress` is told which share of it has been sent. Answers and errors are those of getJson.
+export function postForm(url, body, onProgress = () => {}) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", url);
+    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    request.onerror = () => reject(Object.assign(new Error("no connection"), { again: true, offline: true }));
+    request.onload = () => {
+      let answer = {};
+      try {
+        answer = JSON.parse(request.responseText);
+      } catch {
+        // A proxy's own page.
+      }
+      if (request.status < 400) return resolve(answer);
+      const headers = { get: (name) => request.getResponseHeader(name) };
+      reject(new Refused(answer.error ?? `error ${request.status}`, { status: request.status, headers }));
+    };
+    request.send(body);
+  });
+}
+
 // A link to a source, in a new tab; text alone where the address is none of the web's.
 export function link(source, text) {
   if (!/^https?:\/\//.test(source.url)) return make("span", {}, text);

@@ -26,7 +26,7 @@ function fill(found) {
     found.known
       ? make("i", {}, found.scientific_name)
       : "Nothing is known here of this species beyond its name: no size, range, food or season. " +
-          "The chat can still tell of butterflies at large.",
+          "The chat still answers questions about butterflies in general.",
   );
   const rows = (facts) => facts.flatMap((fact) => [make("dt", {}, fact.title), cited(fact, found.sources)]);
   element("facts-first").replaceChildren(...rows(found.facts.filter((fact) => FIRST.includes(fact.kind))));

@@ -1,11 +1,16 @@
 // Photographs: taken in, identified a few at a time, shown, and what a visitor says of their names.
-import { element, getJson, make, percent, plain } from "./common.js";
+import { element, make, percent, plain, postForm } from "./common.js";
+import { scaled } from "./scale.js";
+import * as store from "./store.js";
 
 const AT_ONCE = 4;
 // How often a service that is busy is asked.
 const TRIES = 20;
 
-const KINDS = "JPEG, PNG, WebP, BMP, GIF and TIFF are read; save another kind, such as HEIC, as JPEG.";
+// Photographs that stay on the device.
+const KEPT = 30;
+
+const KINDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC and AVIF are read; save another kind as JPEG.";
 
 export function startPictures(about, onShown) {
   const pictures = [];
@@ -38,6 +43,41 @@ export function startPictures(about, onShown) {
     if (event.clipboardData.files.length) take(event.clipboardData.files);
   });
 
+  element("example").addEventListener("click", async () => {
+    const response = await fetch("example.jpg");
+    take([new File([await response.blob()], "example.jpg", { type: "image/jpeg" })]);
+  });
+  element("forget").addEventListener("click", async () => {
+    await store.clear("photographs");
+    location.reload();
+  });
+  // What waits for a network goes on by itself when there is one.
+  addEventListener("online", () => {
+    for (const picture of pictures.filter((one) => one.error?.offline && !waiting.includes(one))) {
+      picture.forget();
+      waiting.push(picture);
+      if (picture === shown) show(picture);
+    }
+    next();
+  });
+  restore();
+
+  async function restore() {
+    const kept = (await store.all("photographs")).sort((one, other) => one.time - other.time);
+    for (const old of kept.slice(0, -KEPT)) store.remove("photographs", old.id);
+    for (const record of kept.slice(-KEPT)) {
+      const picture = new Picture(new File([record.blob], record.name, { type: record.blob.type }), show, record);
+      pictures.push(picture);
+      element("strip").append(picture.button);
+      if (!picture.answer) waiting.push(picture);
+    }
+    element("strip").hidden = pictures.length < 2;
+    element("forget").hidden = pictures.length === 0;
+    count();
+    if (pictures.length && !shown) show(pictures.at(-1));
+    next();
+  }
+
   function take(files) {
     const found = [...files].filter((file) => !file.type || file.type.startsWith("image/"));
     notice(found.length < files.length ? "Only pictures can be named." : "");
@@ -48,6 +88,7 @@ export function startPictures(about, onShown) {
       element("strip").append(picture.button);
     }
     element("strip").hidden = pictures.length < 2;
+    element("forget").hidden = pictures.length === 0;
     count();
     if (added.length) show(added[0]);
     next();
@@ -73,7 +114,7 @@ export function startPictures(about, onShown) {
     while (running < AT_ONCE && waiting.length) {
       const picture = waiting.shift();
       running += 1;
-      picture.identify(about).then(() => {
+      picture.identify(about, (sending) => sending === shown && showProgress(sending)).then(() => {
         running -= 1;
         count();
         if (picture === shown) show(picture);
@@ -91,6 +132,15 @@ export function startPictures(about, onShown) {
 
   for (const name of about.species) element("all-species").append(make("option", { value: plain(name) }));
   startFeedback(about, () => shown);
+  element("heat-shown").addEventListener("change", async () => {
+    const picture = shown;
+    if (element("heat-shown").checked && picture.answer && !picture.answer.heat_map) {
+      const looked = await picture.ask("?heat_map=true").catch(() => null);
+      picture.answer.heat_map = looked?.heat_map ?? null;
+    }
+    if (picture === shown) drawHeat(picture.answer);
+  });
+  return { current: () => shown };
 }
 
 function notice(text) {
@@ -99,12 +149,17 @@ function notice(text) {
 }
 
 class Picture {
-  constructor(file, onChosen) {
+  constructor(file, onChosen, record = null) {
+    this.id = record?.id ?? `${Date.now()}-${Math.random()}`;
+    this.time = record?.time ?? Date.now();
     this.file = file;
+    this.sent = null;
     this.url = URL.createObjectURL(file);
-    this.said = null;
     this.mark = make("span", { class: "mark" });
     this.forget();
+    this.answer = record?.answer ?? null;
+    this.said = record?.said ?? null;
+    if (this.answer) this.label();
     const thumbnail = make("img", { src: this.url, alt: file.name });
     // Of a kind that this browser does not show, such as TIFF.
     thumbnail.addEventListener("error", () => thumbnail.replaceWith(make("span", { class: "unshown" }, file.name)));
@@ -115,22 +170,50 @@ class Picture {
   forget() {
     this.answer = null;
     this.error = null;
+    this.said = null;
+    this.progress = 0;
     this.mark.textContent = "…";
     this.mark.classList.add("waiting");
   }
 
-  async identify(about) {
+  label() {
+    this.mark.textContent = this.answer.verdict === "none" ? "not in my list" : plain(this.answer.species);
+    this.mark.classList.remove("waiting");
+  }
+
+  // What is sent and kept: the photograph, scaled once.
+  async small() {
+    this.sent ??= await scaled(this.file);
+    return this.sent;
+  }
+
+  keep() {
+    const { id, time, answer, said } = this;
+    return store.put("photographs", { id, time, answer, said, name: this.file.name, blob: this.sent ?? this.file });
+  }
+
+  async ask(query = "", onProgress) {
+    const body = new FormData();
+    body.append("file", await this.small(), this.file.name);
+    return patiently(() => postForm(`api/predict${query}`, body, onProgress));
+  }
+
+  async identify(about, onProgress) {
     try {
-      if (this.file.size > about.max_upload_bytes) {
+      if ((await this.small()).size > about.max_upload_bytes) {
         throw new Error(`larger than ${Math.round(about.max_upload_bytes / 2 ** 20)} MiB`);
       }
-      const body = new FormData();
-      body.append("file", this.file);
-      this.answer = await patiently(() => getJson("api/predict?heat_map=true", { method: "POST", body }));
-      this.mark.textContent = this.answer.verdict === "none" ? "not in my list" : plain(this.answer.species);
+      this.keep();
+      this.answer = await this.ask("", (share) => {
+        this.progress = share;
+        onProgress(this);
+      });
+      this.label();
+      this.keep();
     } catch (error) {
       this.error = error;
       this.mark.textContent = error.again ? "no answer" : "not read";
+      if (!error.again) store.remove("photographs", this.id);
     }
     this.mark.classList.remove("waiting");
   }
@@ -154,7 +237,7 @@ function showPicture(picture) {
   const photo = element("photo");
   photo.onload = () => {
     element("figure").classList.remove("unshown");
-    drawHeat(answer?.heat_map);
+    drawHeat(answer);
   };
   photo.onerror = () => element("figure").classList.add("unshown");
   photo.src = picture.url;
@@ -170,10 +253,19 @@ function showPicture(picture) {
   const ranked = answer?.top5 ?? [];
   element("ranking").replaceChildren(...ranked.map(bar));
   element("feedback").hidden = !answer;
+  element("log-add").hidden = !answer;
+  element("log-form").hidden = true;
+  showProgress(picture);
   showFeedback(picture);
 }
 
+function showProgress({ answer, error, progress }) {
+  element("sending").hidden = Boolean(answer || error) || progress === 0 || progress === 1;
+  element("sending").value = progress;
+}
+
 function words(answer, error) {
+  if (error?.offline) return ["No answer", "No connection. It is asked again when the network is back."];
   if (error?.again) return ["No answer", `${error.message}.`];
   if (error?.message.includes("no image format")) {
     return ["It cannot be read", `${error.message}. ${KINDS}`];
@@ -186,7 +278,7 @@ function words(answer, error) {
   if (answer.verdict === "unsure") {
     return [`Not sure. Perhaps ${name}?`, `${probability} sure: of names given with so little, many are wrong.`];
   }
-  return ["Probably no butterfly in my list", `The nearest is ${name}, with ${probability}.`];
+  return ["This looks like no butterfly I know", `The nearest is ${name}, with ${probability}: do not rely on that name.`];
 }
 
 function bar({ species, probability }) {
@@ -194,13 +286,13 @@ function bar({ species, probability }) {
   return make("li", {}, make("bdi", {}, plain(species)), meter, make("span", {}, percent(probability)));
 }
 
-// Lays the heat map over the central square that the network sees.
-function drawHeat(heat) {
+// Lays the heat map over the central square that the network sees; where nothing is named there is none.
+function drawHeat(answer) {
   const canvas = element("heat");
-  element("heat-switch").hidden = !heat;
-  canvas.hidden = !heat || !element("heat-shown").checked;
-  element("heat-shown").onchange = (event) => (canvas.hidden = !event.target.checked);
-  if (!heat) return;
+  const heat = element("heat-shown").checked ? answer?.heat_map : null;
+  element("heat-switch").hidden = !answer || answer.verdict === "none" || answer.heat_map === null;
+  canvas.hidden = !heat || answer.verdict === "none";
+  if (canvas.hidden) return;
   const { values, crop_fraction: fraction } = heat;
   const rows = values.length;
   const columns = values[0].length;
@@ -208,8 +300,8 @@ function drawHeat(heat) {
   canvas.height = rows;
   const pixels = new ImageData(columns, rows);
   values.flat().forEach((value, place) => {
-    // From yellow to red, the stronger the less of the photograph shows.
-    pixels.data.set([255, Math.round(215 * (1 - value)), 40, Math.round(190 * value)], 4 * place);
+    // What it did not look at is dimmed: that shows on wings of any colour.
+    pixels.data.set([0, 0, 0, Math.round(170 * (1 - value))], 4 * place);
   });
   canvas.getContext("2d").putImageData(pixels, 0, 0);
   const { naturalWidth: width, naturalHeight: height } = element("photo");
@@ -239,14 +331,15 @@ function startFeedback(about, current) {
   });
 
   async function send(picture, label) {
+    for (const button of buttons) button.disabled = true;
     const body = new FormData();
     const { species, probability } = picture.answer;
     for (const [name, value] of Object.entries({ label, named: species, probability })) body.append(name, value);
-    body.append("file", picture.file);
-    for (const button of buttons) button.disabled = true;
+    body.append("file", await picture.small(), picture.file.name);
     try {
-      await getJson("api/feedback", { method: "POST", body });
+      await postForm("api/feedback", body);
       picture.said = { text: `Thank you. Noted as ${plain(label)}.` };
+      picture.keep();
     } catch (error) {
       picture.said = { text: `That was not kept: ${error.message}.`, again: true };
     }
