@@ -12,7 +12,6 @@ machine or on hosts that share DIR, the processes divide the trials among themse
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
 import runpy
@@ -28,7 +27,7 @@ from butterflyer_jax.config.search import Sweep, Uniform, scalar
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics.classification import FALLING, rank
-from butterflyer_jax.storage import files
+from butterflyer_jax.storage import files, open_files
 from butterflyer_jax.training.preemption import SIGNALS
 from butterflyer_jax.training.trial import StoppedError, train_trial
 
@@ -203,16 +202,14 @@ def _suggest(trial: optuna.Trial, sweep: Sweep, config: Config) -> optuna.Trial:
 def _locked(file: Path) -> Iterator[None]:
     """Holds a lock that processes of one sweep take in turn."""
     with file.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        open_files.lock(lock)
         yield
 
 
 def _try_lock(file: Path) -> Any:
     """Returns an open file whose lock this process holds until it is closed; None where another holds it."""
     lock = file.open("a")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not open_files.try_lock(lock):
         lock.close()
         return None
     return lock

@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
-import cykooz_resizer
 import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
-from butterflyer_jax.data import colour, image_format, jpeg, png, tiff
+from butterflyer_jax.data import colour, image_format, jpeg, png, resize, tiff
 
 # A side that JPEG can hold, less what its blocks round up.
 MAX_SIDE = 65_500
@@ -32,8 +31,6 @@ PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 # pictures of 1,000 pixels, but loses 0.5 dB. For scales between, the decoder has no fast code.
 DECODE_SCALES = (1 / 8, 1 / 4, 1 / 2)
 SCALED_DECODE_MARGIN = 1.5
-LANCZOS = cykooz_resizer.ResizeAlg.convolution(cykooz_resizer.FilterType.lanczos3)
-TRIANGLE = cykooz_resizer.ResizeAlg.convolution(cykooz_resizer.FilterType.bilinear)
 # Other pictures are first shrunk by whole numbers, to no less than this many times the size wanted.
 REDUCING_GAP = 3
 REDUCIBLE = ("L", "RGB", "RGBA", "LA", "CMYK", "YCbCr")
@@ -212,10 +209,8 @@ def scale_part(pixels: np.ndarray, image_size: int) -> np.ndarray:
     height, width, _ = pixels.shape
     if (height, width) == (image_size, image_size):
         return pixels
-    source = cykooz_resizer.ImageData(width, height, cykooz_resizer.PixelType.U8x3, pixels.tobytes())
-    result = cykooz_resizer.ImageData(image_size, image_size, cykooz_resizer.PixelType.U8x3)
-    cykooz_resizer.Resizer().resize(source, result, cykooz_resizer.ResizeOptions(TRIANGLE))
-    return np.frombuffer(result.get_buffer(), np.uint8).reshape(image_size, image_size, 3)
+    scaled = resize.resize(pixels.tobytes(), (width, height), (image_size, image_size), "triangle")
+    return np.frombuffer(scaled, np.uint8).reshape(image_size, image_size, 3)
 
 
 @contextlib.contextmanager
@@ -316,9 +311,5 @@ def _resample(pixels: bytes, size: tuple[int, int], target: tuple[int, int], box
     """Scales RGB pixels of width and height `size`, of which the picture takes the upper left `box`, to `target`."""
     if size == target == box:
         return Image.frombuffer("RGB", size, pixels, "raw", "RGB", 0, 1)
-    source = cykooz_resizer.ImageData(*size, cykooz_resizer.PixelType.U8x3, pixels)
-    result = cykooz_resizer.ImageData(*target, cykooz_resizer.PixelType.U8x3)
-    options = cykooz_resizer.ResizeOptions(LANCZOS, crop_box=cykooz_resizer.CropBox(0, 0, *box))
-    # A resizer keeps buffers and serves one thread: a new one costs microseconds.
-    cykooz_resizer.Resizer().resize(source, result, options)
-    return Image.frombuffer("RGB", target, result.get_buffer(), "raw", "RGB", 0, 1)
+    scaled = resize.resize(pixels, size, target, "lanczos", box)
+    return Image.frombuffer("RGB", target, scaled, "raw", "RGB", 0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +16,14 @@ from butterflyer_jax.config import CheckpointConfig
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics.classification import rank
 from butterflyer_jax.storage.errors import access
+
+
+def _is_for_users(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR or "orbax" not in record.pathname
+
+
+# Orbax warns of its own defaults whenever a folder is opened; what it raises is translated here.
+logging.getLogger("absl").addFilter(_is_for_users)
 
 
 class Checkpointer:

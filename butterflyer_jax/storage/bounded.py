@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from butterflyer_jax.storage import open_files
 from butterflyer_jax.storage.errors import access
 
 PART_SUFFIX = ".part"
@@ -22,10 +22,10 @@ class PartialFile:
         self.folder = folder
         self.target = target
         self.path = target.parent / f"{target.name}.{uuid.uuid4().hex}{PART_SUFFIX}"
-        self.file_descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self.file_descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | open_files.CLOSE_ON_EXEC, 0o666)
         try:
             # The operating system lets go of the lock when the process dies, however it does.
-            fcntl.flock(self.file_descriptor, fcntl.LOCK_EX)
+            open_files.lock(self.file_descriptor)
             # At its full size from the start, so that other processes leave the room for it.
             os.truncate(self.file_descriptor, num_bytes)
         except BaseException:
@@ -108,9 +108,9 @@ class BoundedFolder:
     def alone(self) -> Iterator[None]:
         """Holds off other processes, and threads: two that look for room at once would both take the same."""
         self.root.mkdir(parents=True, exist_ok=True)
-        file_descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        file_descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | open_files.CLOSE_ON_EXEC, 0o666)
         try:
-            fcntl.flock(file_descriptor, fcntl.LOCK_EX)
+            open_files.lock(file_descriptor)
             yield
         finally:
             os.close(file_descriptor)
@@ -157,14 +157,12 @@ def _writing(folder: Path) -> contextlib.AbstractContextManager[None]:
 def _remove_leftover(path: Path) -> bool:
     """Removes a partial file that nobody writes to any more; returns whether it did."""
     try:
-        file_descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        file_descriptor = os.open(path, os.O_RDWR | open_files.CLOSE_ON_EXEC)
     except FileNotFoundError:
         return True
     try:
-        fcntl.flock(file_descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    else:
+        if not open_files.try_lock(file_descriptor):
+            return False
         path.unlink(missing_ok=True)
         return True
     finally:

@@ -20,7 +20,7 @@ from typing import BinaryIO
 from etils import epath
 
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import bucket, retry
+from butterflyer_jax.storage import bucket, open_files, retry
 from butterflyer_jax.storage.errors import access, words_of
 from butterflyer_jax.storage.paths import is_remote, path
 
@@ -67,7 +67,7 @@ def read_range(name: Name, offset: int, num_bytes: int) -> bytes:
             data: bytes = retry.policy()(filesystem.cat_file, inner, offset, offset + num_bytes)
             return data
         with Path(name).open("rb", buffering=0) as file:
-            return os.pread(file.fileno(), num_bytes, offset)
+            return open_files.read_at(file, num_bytes, offset)
 
 
 def open_file(name: Name) -> BinaryIO:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import errors, retry
+from butterflyer_jax.storage import errors, open_files, retry
 from butterflyer_jax.storage.bucket import VERSIONS, connect
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class RemoteFile:
         else:
             return True
         for start in range(0, self.num_bytes, _CHUNK_BYTES):
-            checksum.update(os.pread(file_descriptor, _CHUNK_BYTES, start))
+            checksum.update(open_files.read_at(file_descriptor, _CHUNK_BYTES, start))
         return base64.b64encode(checksum.digest()).decode() == expected
 
 

@@ -17,7 +17,7 @@ import simplejpeg
 from butterflyer_jax.console import progress, say
 from butterflyer_jax.data.input.shard_reader import Photographs, Reader
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import files, locks
+from butterflyer_jax.storage import files, locks, open_files
 
 # Photographs that a thread decodes at a time.
 _CHUNK = 64
@@ -42,7 +42,7 @@ class Pixels:
         width = int(self._width[number])
         start, size = int(self._offset[number]) + 3 * width * top, 3 * width * height
         if isinstance(self._store, int):
-            pixels = np.frombuffer(os.pread(self._store, size, start), np.uint8)
+            pixels = np.frombuffer(open_files.read_at(self._store, size, start), np.uint8)
         else:
             pixels = self._store[start : start + size]
         return pixels.reshape(height, width, 3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from butterflyer_jax.data import shard_format
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import open_files
 from butterflyer_jax.storage.folder import Files
 
 # Of a reader; systems allow a process some hundreds.
@@ -97,7 +97,7 @@ class Reader:
             jpeg = photos.held[shard][start : start + size]
         else:
             with self._reading(shard):
-                jpeg = os.pread(self._file(shard).fileno(), size, start)
+                jpeg = open_files.read_at(self._file(shard), size, start)
         if google_crc32c.value(jpeg) != photos.checksum[number]:
             raise UserError(photos.files.advice(photos.names[shard]))
         return jpeg
