@@ -1,8 +1,9 @@
-"""mkdocs hooks: the pages of config fields and of commands are made from the code."""
+"""mkdocs hooks: the pages of config fields and commands are made from the code; no guide is left out of the menu."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from butterflyer_jax.__main__ import COMMANDS, load
@@ -10,6 +11,16 @@ from butterflyer_jax.config import describe
 
 # In a page: {{ config_fields }} and {{ commands }}.
 _MARKER = re.compile(r"\{\{ (\w+) \}\}")
+
+
+def on_config(config: Any) -> Any:
+    """Adds the guides that mkdocs.yml does not name to the end of the menu's guides."""
+    [guides] = [section["Guides"] for section in config["nav"] if "Guides" in section]
+    named = {path for entry in guides for path in entry.values()}
+    folder = Path(config["docs_dir"])
+    found = sorted(page.relative_to(folder).as_posix() for page in (folder / "guides").glob("*.md"))
+    guides += [page for page in found if page not in named]
+    return config
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -154,9 +154,3 @@ def test_the_table_of_recipes_is_whole() -> None:
     assert named >= {path.stem for path in (ROOT / "configs").glob("*.py")}
     for path in (ROOT / "configs").glob("*.py"):
         load_config(path.stem)
-
-
-def test_every_page_is_in_the_navigation() -> None:
-    navigation = (ROOT / "mkdocs.yml").read_text()
-    for page in PAGES[1:]:
-        assert f": {page.relative_to(ROOT / 'docs').as_posix()}\n" in navigation, page

@@ -49,4 +49,5 @@ def resize(
     )
     # A resizer keeps buffers and serves one thread: a new one costs microseconds.
     cykooz_resizer.Resizer().resize(source, result, options)
-    return result.get_buffer()
+    scaled: bytes = result.get_buffer()
+    return scaled
