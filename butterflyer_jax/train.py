@@ -160,7 +160,10 @@ def parser() -> cli.ArgumentParser:
         "--config", required=True, metavar="CONFIG", help="name, such as cpu, or file, such as my_config.py"
     )
     parser.add_argument(
-        "--input", required=True, metavar="SRC", help="raw zip, built data set, or fake; local or gs://"
+        "--input",
+        required=True,
+        metavar="SRC",
+        help="raw zip, folder of photos, built data set, or fake; local or gs://",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="run folder; made, or gone on with")
     parser.add_argument("--gpu", type=int, metavar="N", help="take the first N local accelerators (default: all)")

@@ -1,6 +1,6 @@
 """Builds a raw zip into sharded TFRecords: into a folder of yours, or once into the cache that training uses.
 
-    butterflyer build --input ZIP --output DIR [--config FILE --config.build.FIELD=VALUE …]
+    butterflyer build --input SRC --output DIR [--config FILE --config.build.FIELD=VALUE …]
 
 The same as `tfds build`, in one command that a container can start; both may be local or gs://.
 """
@@ -34,7 +34,7 @@ def build(
     """Builds a raw zip into sharded TFRecords; returns at once where that is done already, goes on where it was killed.
 
     Args:
-      raw_zip: local or gs://.
+      raw_zip: a raw zip or a folder of photographs, local or gs://.
       data_dir: local or gs://; the records go to `butterflies/<config>/<version>` in it.
       config: how photographs are stored and split.
       beam_options: `apache_beam.options.pipeline_options.PipelineOptions`, to build under Apache Beam.
@@ -95,7 +95,9 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer build", description=__doc__)
-    parser.add_argument("--input", required=True, metavar="ZIP", help="raw zip, local or gs://")
+    parser.add_argument(
+        "--input", required=True, metavar="SRC", help="raw zip or folder of photographs, local or gs://"
+    )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the records, local or gs://")
     parser.add_argument(
         "--config", metavar="CONFIG", help="name or file; its section build is read (default: defaults)"

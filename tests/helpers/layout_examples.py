@@ -32,8 +32,11 @@ class Example:
 
     def lines(self) -> list[str]:
         """Returns five lines that show it: two photographs and the table's first lines."""
-        photos = list(self.photos)[: 2 if self.tables else 4] + list(self.unlabelled)[:1]
-        shown = [f"{photo}" for photo in photos]
+        photos = [*self.photos]
+        count = (2 if self.tables else 4) - bool(self.unlabelled)
+        # From the first to the last, to show every kind of folder.
+        chosen = [photos[n * (len(photos) - 1) // max(1, count - 1)] for n in range(count)]
+        shown = [*dict.fromkeys(chosen), *self.unlabelled[:1]]
         for name, text in list(self.tables.items())[:1]:
             head = text.splitlines()[: max(1, 5 - len(shown))]
             shown += [f"{name}: {head[0]}", *(" " * (len(name) + 2) + line for line in head[1:])]

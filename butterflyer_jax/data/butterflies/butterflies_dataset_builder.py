@@ -75,7 +75,7 @@ class Builder(FileReaderBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
     BUILDER_CONFIGS = [ButterfliesConfig(name="default", description="256 pixels on the short side, JPEG quality 95.")]
-    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put one raw zip of labelled photographs into the manual folder."
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put one raw zip of labelled photographs, or their folders, into the manual folder."
 
     def _info(self) -> tfds.core.DatasetInfo:
         # Species are known once the zip is read; _download_and_prepare names them.

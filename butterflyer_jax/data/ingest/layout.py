@@ -13,6 +13,8 @@ from butterflyer_jax.errors import UserError
 SHOWN = 4
 LEAF, TOP, PATH = "leaf", "top", "path"
 NO_SPECIES = "not in a folder of a species, as others are"
+# Share of the photographs up to which those beside the folder of all others are strays.
+MAX_STRAYS = 0.05
 TOO_DEEP = "its folder lies deeper than those of the species"
 
 
@@ -101,6 +103,7 @@ def read(photos: Iterable[str], layout: str = "") -> Folders:
     result.splits = {photo: path.split for photo, path in paths.items() if path.split and not path.clash}
     _set_apart(paths, result)
     if not layout:
+        _without_strays(paths, result)
         _without_odd_depths(paths, result)
     if paths:
         _name_species(paths, layout, result)
@@ -165,6 +168,25 @@ def _set_apart(paths: dict[str, _Path], result: Folders) -> None:
         else:
             continue
         del paths[photo]
+
+
+def _without_strays(paths: dict[str, _Path], result: Folders) -> None:
+    """Removes a few photographs beside the folder that wraps all others: of a folder of its own, and no species."""
+    tops: dict[str, list[str]] = defaultdict(list)
+    for photo, path in paths.items():
+        if path.names:
+            tops[PurePosixPath(photo).parts[0]].append(photo)
+    wrappers = [top for top in tops if words.is_container(top) and not words.split_of(top)]
+    if len(wrappers) != 1:
+        return
+    inside = {paths[photo].names for photo in tops[wrappers[0]]}
+    outside = [photo for top, photos in tops.items() if top != wrappers[0] for photo in photos]
+    if MAX_STRAYS * len(paths) < len(outside):
+        return
+    for photo in outside:
+        if paths[photo].names not in inside:
+            result.rejects[photo] = NO_SPECIES
+            del paths[photo]
 
 
 def _without_odd_depths(paths: dict[str, _Path], result: Folders) -> None:

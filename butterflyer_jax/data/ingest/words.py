@@ -114,9 +114,17 @@ def squeeze(text: str) -> str:
 
 @lru_cache(maxsize=100_000)
 def split_of(text: str) -> str | None:
-    """Returns train, val or test where a folder or a value names that split, in any of its usual words."""
+    """Returns train, val or test where a folder or a value names that split, in any of its usual words.
+
+    Beside that word others may stand that name nothing: "butterflies_train", "test images".
+    """
     found = _SPLIT.fullmatch(squeeze(text))
-    return found.lastgroup if found else None
+    if found:
+        return found.lastgroup
+    parts = [part for part in map(squeeze, re.split(r"[\W_]+", text)) if part]
+    named = [match.lastgroup for part in parts if (match := _SPLIT.fullmatch(part))]
+    others = [part for part in parts if not _SPLIT.fullmatch(part)]
+    return named[0] if len(named) == 1 and all(part in _CONTAINERS for part in others) else None
 
 
 def split_of_table(stem: str) -> str | None:

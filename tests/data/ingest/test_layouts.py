@@ -79,6 +79,7 @@ FLAT = tree("images/{n}.jpg")
         (tree("{s}/{i}.jpg") | {"Brimstone.zip": b"PK"}, r"holds archives, which are not opened: Brimstone\.zip"),
         (FLAT | {"l.csv": rows("bild,art", "{n}.jpg,{s}")},
          r"l\.csv names 18 photographs in its column bild, .*build\.label_column says which is \(art\)"),
+        (FLAT | {"l.csv": rows("0.jpg,Monarch", "{n}.jpg,{s}")}, r"in its column column 1, .*which is \(column 2\)"),
         (FLAT | {"l.csv": rows("nummer,species", "x{n},{s}")}, r"l\.csv: no column names files .*nummer, species"),
         (FLAT | {"l.csv": rows("filename,species,target", "{n}.jpg,{s},{i}")},
          r"the label may be species \(Monarch.*\) or target \(0, 1, 2\) in l\.csv: .* build\.label_column"),
@@ -112,7 +113,7 @@ def test_what_can_be_read_in_two_ways_or_in_none_is_refused(tmp_path: Path, file
          {"layout": "path"}, {"Danaus plexippus", "Danaus io", "Vanessa plexippus", "Vanessa io"}),
         (tree("{s}/{i}.jpg") | {"B.zip": b"PK"}, {"ignore": "*.zip"}, set(SPECIES)),
         (FLAT | {"l.csv": rows("bild,art", "{n}.jpg,{s}")}, {"label_column": "Art"}, set(SPECIES)),
-        (FLAT | {"l.csv": rows("1.jpg;Monarch", "{n}.jpg;{s}")}, {"label_column": "2"}, set(SPECIES)),
+        (FLAT | {"l.csv": rows("0.jpg;Monarch", "{n}.jpg;{s}")}, {"label_column": "2"}, set(SPECIES)),
         (FLAT | {"l.csv": rows("filename,species,target", "{n}.jpg,{s},{i}")},
          {"label_column": "species"}, set(SPECIES)),
         (FLAT | {"a.csv": rows("filename,label", "{n}.jpg,{s}"), "b.csv": rows("filename,label", "{n}.jpg,{i}")},
@@ -169,6 +170,23 @@ def test_a_table_that_agrees_with_the_folders_adds_to_them(tmp_path: Path) -> No
     table = rows("filename,label", "{n}.jpg,Common {s}", count=2)
     listing = listing_of(tmp_path, files | {"labels.csv": table})
     assert labels(listing) == {name: "Common " + name.split("/")[0][2:] for name in files}
+
+
+def test_a_stray_folder_is_no_species(tmp_path: Path) -> None:
+    for stray in ("docs/figure.png", "other/x.png"):
+        listing = listing_of(tmp_path, tree("butterflies/{s}/{i}.jpg", count=10) | {stray: b"x"})
+        assert {member.species for member in listing.members} == set(SPECIES)
+        assert stray not in labels(listing)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("butterflies_train", "butterflies_test"), ("train images", "Test-Images")]
+)
+def test_words_of_splits_with_others_beside(tmp_path: Path, train: str, test: str) -> None:
+    listing = listing_of(tmp_path, tree(train + "/{s}/{i}.jpg") | tree(test + "/{s}/t{i}.jpg"))
+    assert {(m.species, m.split) for m in listing.members} == {
+        (s, split) for s in SPECIES for split in ("train", "test")
+    }
 
 
 def test_groups_of_tables_and_folders(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def make_table(
     width = max(map(len, rows))
     padded = [[*row, *[""] * (width - len(row))] for row in rows]
     first = padded[0]
-    if names_photo and any(last_part(cell) in names_photo for cell in first if cell):
+    if names_photo is not None and any(last_part(cell) in names_photo for cell in first if cell):
         return Table(name, tuple(f"column {n + 1}" for n in range(width)), padded, header=False)
     if len(rows) < 2:
         return Table(name, tuple(first), [])
