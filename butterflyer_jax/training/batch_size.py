@@ -1,4 +1,4 @@
-"""The largest batch that fits into the devices' memory."""
+"""Search for the largest batch that fits into the devices' memory."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from butterflyer_jax.training import compilation, state
 from butterflyer_jax.training.compilation import MIB, size_text
 from butterflyer_jax.training.setup import make_setup
 
-# A batch size found is not the very largest, but needs this share of the memory at least.
+# The search stops at a batch size that needs at least this share of the memory.
 GOOD_SHARE = 0.85
-# What a device takes of a batch at a time is a multiple of this: matrix units like eights.
+# The number of images per device and part is a multiple of this, for the matrix units.
 PHOTOS_MULTIPLE = 8
-# An epoch has so many steps at least.
+# Least number of steps in an epoch.
 MIN_STEPS_PER_EPOCH = 10
 
 
 def unit(config: Config, mesh: Mesh) -> int:
-    """Returns the number of photographs that a batch size found is a multiple of."""
+    """Returns the number of images that the batch size has to be a multiple of."""
     return mesh.size * config.gradient_accumulation * PHOTOS_MULTIPLE
 
 
 def settle(
     config: Config, output: str | os.PathLike[str] | None, open_data: Callable[[Config], Data], mesh: Mesh
 ) -> int:
-    """Returns the batch size of a run whose config leaves it open: that of the run in `output`, else what fits.
+    """Returns the batch size of a run whose config leaves it open: that of the run in `output`, else one that fits.
 
     Args:
-      config: its batch_size is 0.
-      output: run folder, None for none.
+      config: config of the run, with a batch_size of 0.
+      output: run folder; None for no run.
       open_data: opens the data set for a config with a batch size.
-      mesh: of the run.
+      mesh: devices of the run.
 
     Raises:
-      UserError: none fits.
+      UserError: no batch size fits.
     """
     saved = output and runs.saved_batch_size(output)
     if saved:
@@ -60,17 +60,17 @@ def settle(
 def find(
     config: Config, num_classes: int, num_photos: int, photo: Mapping[str, tuple[tuple[int, ...], Any]], mesh: Mesh
 ) -> int:
-    """Returns the batch size that nearly fills the devices, at most a tenth of the training photographs.
+    """Returns the batch size that nearly fills the devices, at most a tenth of the training images.
 
     Args:
-      config: of the run; its batch_size does not matter.
-      num_classes: species.
-      num_photos: in the training split.
-      photo: (shape, dtype) of what a batch holds of one photograph, by name.
-      mesh: of the run.
+      config: config of the run; its batch_size is ignored.
+      num_classes: number of species.
+      num_photos: number of images in the training split.
+      photo: (shape, dtype) of each array of one image, by name.
+      mesh: devices of the run.
 
     Raises:
-      UserError: none fits.
+      UserError: no batch size fits.
     """
 
     def needed(batch_size: int) -> int:
@@ -79,7 +79,7 @@ def find(
         batch = state.abstract_batch(photo, batch_size, mesh)
         return compilation.compile_step(setup.train_step, setup.abstract_state, batch, mesh).memory.needed
 
-    # All processes must find the same, and hosts may differ a little: in MiB, as JAX moves 32 bits.
+    # All processes must find the same size, and hosts may differ a little: in MiB, as JAX sends 32-bit integers.
     limit = int(multihost_utils.broadcast_one_to_all(np.int32(compilation.memory_limit(mesh) // MIB))) * MIB
     return largest(needed, limit, unit(config, mesh), num_photos // MIN_STEPS_PER_EPOCH)
 
@@ -88,13 +88,13 @@ def largest(needed: Callable[[int], int], limit: int, unit: int, most: int) -> i
     """Returns a batch size that fits and nearly fills the memory.
 
     Args:
-      needed: memory that a step takes of a device, bytes, by batch size; costs a compilation.
-      limit: memory that is there, bytes.
-      unit: of which the batch size is a multiple.
+      needed: returns the memory that a step takes on a device, bytes, for a batch size; each call compiles the step.
+      limit: available memory of a device, bytes.
+      unit: number that the batch size has to be a multiple of.
       most: largest batch size wanted.
 
     Raises:
-      UserError: `unit` photographs do not fit, or are more than `most`.
+      UserError: `unit` images do not fit, or are more than `most`.
     """
     if unit > most:
         raise UserError(f"batch_size=0: the smallest batch for these devices is {unit}, more than {most} is not wanted")
@@ -113,7 +113,7 @@ def largest(needed: Callable[[int], int], limit: int, unit: int, most: int) -> i
             too_large = size
         else:
             fits, bytes_at_fits = size, bytes_at_size
-        # Memory is nearly a straight line over batch sizes: aim at the middle of what is good.
+        # Memory grows almost linearly with the batch size: aim at the middle of the accepted range.
         aim = fits + (0.5 * (1 + GOOD_SHARE) * limit - bytes_at_fits) / max(slope, 1.0)
         if aim >= too_large and too_large <= most:
             aim = (fits + too_large) / 2

@@ -1,4 +1,4 @@
-"""The train step compiled before it is needed: what memory it takes, and whether it fits."""
+"""Ahead-of-time compilation of the train step, with its memory use and a check that it fits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from butterflyer_jax.config import Config
 from butterflyer_jax.errors import UserError
 
 MIB, GIB = 1 << 20, 1 << 30
-# Of what the device admits: its allocator needs some room to move, and evaluation is another program.
+# Share of the device's memory limit: its allocator needs some slack, and evaluation is another program.
 USABLE_SHARE = 0.92
-# Batches on the device beside the one in work; see `sharding.prefetch`.
+# Batches on the device beside the current one; see `sharding.prefetch`.
 BATCHES_AHEAD = 2
 # In the text of a compiled program: `%x = (f32[64]{0}, f32[3,3]{1,0}) all-reduce(`.
 EXCHANGE = re.compile(r"= (\S.*?) (all-reduce|all-gather|reduce-scatter|all-to-all)(?:-start)?\(")
@@ -29,12 +29,12 @@ SHAPE = re.compile(r"\b[a-z]+(\d+)\[([\d,]*)\]")
 
 @dataclass(frozen=True)
 class Memory:
-    """What a step takes of one device, bytes.
+    """Memory that a step takes on one device, bytes.
 
     Attributes:
-      arguments: state and batches.
-      temporary: activations, gradients and what else lives during a step.
-      limit: what the device has for it.
+      arguments: size of the state and the batches.
+      temporary: size of activations, gradients and everything else that lives during a step.
+      limit: memory of the device that a step may take.
     """
 
     arguments: int
@@ -43,7 +43,7 @@ class Memory:
 
     @property
     def needed(self) -> int:
-        """State, batches and temporary together."""
+        """Sum of arguments and temporary memory."""
         return self.arguments + self.temporary
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class Memory:
 
 
 def size_text(num_bytes: int) -> str:
-    """Returns a size in words, such as 12.3 GiB or 45 MiB."""
+    """Returns a size as text, such as 12.3 GiB or 45 MiB."""
     return f"{num_bytes / GIB:,.1f} GiB" if num_bytes >= GIB else f"{num_bytes / MIB:,.0f} MiB"
 
 
@@ -63,9 +63,9 @@ class CompiledStep:
     """A train step that is ready to run.
 
     Attributes:
-      call: `(state, batch) -> (state, metrics)`, for these shapes and shardings alone.
-      memory: that it takes.
-      seconds: of compilation.
+      call: `(state, batch) -> (state, metrics)`, for the compiled shapes and shardings only.
+      memory: memory that the step takes on each device.
+      seconds: duration of the compilation.
     """
 
     call: Any
@@ -73,9 +73,9 @@ class CompiledStep:
     seconds: float
 
     def exchanged_bytes(self) -> dict[str, int]:
-        """Returns the sizes of what each device has after the exchanges of a step, bytes by kind, as all-reduce.
+        """Returns the bytes that each device receives from a step's collectives, by kind such as all-reduce.
 
-        An exchange in a loop, as with gradient accumulation, counts once.
+        A collective in a loop, as with gradient accumulation, counts once.
         """
         found: dict[str, int] = {}
         for shapes, kind in EXCHANGE.findall(self.call.as_text()):
@@ -91,7 +91,7 @@ def compile_step(train_step: Any, state: Any, batch: Any, mesh: Mesh) -> Compile
     """Compiles a jitted step for arguments of these shapes, dtypes and shardings.
 
     Raises:
-      UserError: it is too large for the compiler.
+      UserError: the step is too large for the compiler.
     """
     start = time.perf_counter()
     with telling_of_memory():
@@ -102,7 +102,7 @@ def compile_step(train_step: Any, state: Any, batch: Any, mesh: Mesh) -> Compile
 def _memory(compiled: Any, batch: Any, mesh: Mesh) -> Memory:
     stats = compiled.memory_analysis()
     ahead = BATCHES_AHEAD * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(batch)) // mesh.size
-    # What is neither an argument given up for it nor temporary: the metrics.
+    # Outputs that reuse no donated argument: the metrics.
     results = stats.output_size_in_bytes - stats.alias_size_in_bytes
     arguments = stats.argument_size_in_bytes + results + ahead
     return Memory(arguments, stats.temp_size_in_bytes, memory_limit(mesh))
@@ -118,7 +118,7 @@ def memory_limit(mesh: Mesh) -> int:
 
 
 def check_fits(memory: Memory, config: Config) -> None:
-    """Raises a UserError where a step needs more memory than there is; the message says what to change."""
+    """Raises a UserError if a step needs more memory than the device has; the message names what to change."""
     if memory.needed > memory.limit:
         raise UserError(f"a train step does not fit: it needs {memory} a device. {_advice(config)}")
 
@@ -134,7 +134,7 @@ def _advice(config: Config) -> str:
 
 @contextlib.contextmanager
 def telling_of_memory(config: Config | None = None) -> Iterator[None]:
-    """Turns a device's "out of memory" into one line."""
+    """Raises a device's "out of memory" error as a UserError of one line."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:

@@ -1,4 +1,4 @@
-"""Before a long run: which learning rate, and whether one batch can be learned. After a broken one: the step it was."""
+"""Diagnostics of a run: learning-rate range test, one-batch overfit test, and replay of a step that was not finite."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from butterflyer_jax.training.session import open_session
 
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 10.0
 FINDING_STEPS = 100
-# The search is over where the loss is so many times its lowest.
+# The search ends where the loss exceeds its lowest value by this factor.
 DIVERGED = 4.0
-# Share of the running mean of the loss that a step keeps.
+# Weight of the previous running mean of the loss at each step.
 SMOOTHING = 0.9
 OVERFIT_STEPS = 200
-# Over so many steps the fall of the loss is measured: a sixth of all.
+# Number of steps over which the fall of the loss is measured: a sixth of all.
 FALL_STEPS = 16
 # One batch is learned when its loss is this share of the first.
 LEARNED_SHARE = 0.1
@@ -43,12 +43,12 @@ LEARNED_SHARE = 0.1
 
 @dataclass(frozen=True)
 class LearningRates:
-    """What a learning-rate range test found (Smith 2017, arXiv:1506.01186).
+    """Result of a learning-rate range test (Smith 2017, arXiv:1506.01186).
 
     Attributes:
-      rates: tried, rising.
-      losses: of the training batches, a running mean.
-      suggestion: the rate at which the loss fell fastest.
+      rates: learning rates tried, in rising order.
+      losses: running mean of the training loss at each rate.
+      suggestion: learning rate at which the loss fell fastest.
     """
 
     rates: list[float]
@@ -58,11 +58,11 @@ class LearningRates:
 
 @dataclass(frozen=True)
 class Overfit:
-    """How one batch was learned.
+    """Result of the one-batch overfit test.
 
     Attributes:
-      losses: by step.
-      learned: whether the last is a tenth of the first or less.
+      losses: training loss of each step.
+      learned: whether the last loss is at most a tenth of the first.
     """
 
     losses: list[float]
@@ -73,12 +73,12 @@ def find_learning_rate(config: Config, input: str | os.PathLike[str], output: st
     """Trains 100 steps with a learning rate that rises from 1e-6 to 10; writes find_lr.json and find_lr.png.
 
     Args:
-      config: of the run that is planned; its own learning rate and schedule do not matter.
-      input: as of `train`.
-      output: folder of the run that is planned.
+      config: config of the planned run; its learning rate and schedule are ignored.
+      input: raw zip, folder or built data set, as in `train`.
+      output: folder of the planned run.
 
     Raises:
-      UserError: as `train`.
+      UserError: under the same conditions as `train`.
     """
     growth = (HIGHEST_RATE / LOWEST_RATE) ** (1 / (FINDING_STEPS - 1))
 
@@ -110,15 +110,16 @@ def find_learning_rate(config: Config, input: str | os.PathLike[str], output: st
 def overfit_one_batch(config: Config, input: str | os.PathLike[str], output: str | os.PathLike[str]) -> Overfit:
     """Trains on the first batch alone until it is learned, 200 steps at most; writes sanity.json and sanity.png.
 
-    Without augmentation, dropout, weight decay, label smoothing or a schedule: what cannot learn this, learns nothing.
+    Augmentation, dropout, weight decay, label smoothing and the schedule are switched off: a setup that cannot overfit
+    one batch cannot learn at all.
 
     Args:
-      config: of the run that is planned.
-      input: as of `train`.
-      output: folder of the run that is planned.
+      config: config of the planned run.
+      input: raw zip, folder or built data set, as in `train`.
+      output: folder of the planned run.
 
     Raises:
-      UserError: as `train`.
+      UserError: under the same conditions as `train`.
     """
     plain = AugmentConfig(
         crop_min_area=1.0, crop_max_aspect=1.0, flip=False, brightness=0.0, contrast=0.0, saturation=0.0
@@ -141,14 +142,14 @@ def overfit_one_batch(config: Config, input: str | os.PathLike[str], output: str
 
 
 def replay(config: Config, output: str | os.PathLike[str]) -> str:
-    """Does the newest broken step of a run again, from its last checkpoint before; returns what it found in words.
+    """Repeats the newest non-finite step of a run from the last checkpoint before it; returns a description.
 
     Args:
-      config: of the run, or a changed one.
+      config: config of the run, or a changed one.
       output: folder of the run.
 
     Raises:
-      UserError: the run has no broken step, or is none.
+      UserError: the folder holds no run, or the run has no non-finite step.
     """
     run = runs.read(output)
     kept = nonfinite.steps_kept(run.folder)
@@ -225,7 +226,7 @@ def _plot(
             textcoords="offset points",
         )
     axes.set(xlabel=label, ylabel="training loss", xscale="log" if logarithmic else "linear")
-    # Where it diverges the loss may be anything; what matters lies below.
+    # Where training diverges the loss has no useful scale: show the range below that.
     axes.set_ylim(0, 1.5 * max(losses[: 1 + int(np.argmin(losses))]))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)

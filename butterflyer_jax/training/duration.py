@@ -1,4 +1,4 @@
-"""What a run will take, measured on its second step: a warning before hours are spent."""
+"""Estimate of a run's duration from its second step, with a warning if it is long."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from butterflyer_jax.models import variables as variables_lib
 from butterflyer_jax.training.session import RunSession
 from butterflyer_jax.training.state import TrainState
 
-# Length of a run, hours, from which on it is warned of.
+# Duration from which on a run is warned of, hours.
 LONG_HOURS = 1.0
-# The network of configs/cpu.py: what a CPU trains in minutes.
+# The network of configs/cpu.py, which a CPU trains in minutes.
 SMALL_MODEL: dict[str, Any] = {"variant": "vgg11", "batch_norm": True, "head": "gap", "width_multiplier": 0.25}
 SMALL_IMAGE = 96
-# How much less computation is worth another network.
+# Share of the computation below which the small network is recommended.
 WORTHWHILE = 0.5
 
 
 class DurationCheck:
-    """Times the second step of a process, as the first one also sets up the device, and warns of a long run."""
+    """Times the second step of a process and warns of a long run; the first step also sets up the device."""
 
     def __init__(self, session: RunSession) -> None:
         self._session = session
@@ -58,10 +58,10 @@ def warn(seconds: float, num_steps: int, config: Config, on_cpu: bool, small_sha
     """Returns a warning of a long run, with what to choose instead; empty where the run is short.
 
     Args:
-      seconds: that one step takes.
-      num_steps: steps that are left.
-      config: of the run.
-      on_cpu: whether a CPU trains.
+      seconds: duration of one step.
+      num_steps: number of steps left.
+      config: config of the run.
+      on_cpu: whether the run trains on a CPU.
       small_share: computation of the small network, as a share of this one's.
     """
     hours = seconds * num_steps / 3600

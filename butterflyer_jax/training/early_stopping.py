@@ -1,6 +1,6 @@
-"""What a run has come to, judged at each epoch's end: the best so far, and how long ago that was.
+"""Early-stopping and LR-plateau state, saved with every checkpoint.
 
-It travels with each checkpoint, so that a run that goes on decides as one that was never stopped.
+A resumed run therefore decides as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from butterflyer_jax.metrics.classification import is_better
 
 @dataclass
 class EarlyStopping:
-    """Evaluations so far.
+    """Summary of the evaluations so far.
 
     Attributes:
-      best: value of `checkpoint.metric`, None before the first evaluation.
-      epochs_since_best: evaluations since then.
-      epochs_since_decay: evaluations since then or since the last decay of schedule plateau.
-      rate_scale: what that schedule multiplies the learning rate by.
+      best: best value of `checkpoint.metric`; None before the first evaluation.
+      epochs_since_best: number of evaluations since the best one.
+      epochs_since_decay: number of evaluations since the best one or the last decay of schedule plateau.
+      rate_scale: factor that schedule plateau applies to the learning rate.
     """
 
     best: float | None = None
@@ -30,11 +30,11 @@ class EarlyStopping:
     rate_scale: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the fields as JSON can hold them."""
+        """Returns the fields as a dict for JSON."""
         return asdict(self)
 
     def add(self, evaluation: Mapping[str, float], config: Config) -> None:
-        """Takes the evaluation of an epoch."""
+        """Adds the evaluation of an epoch."""
         value = evaluation[config.checkpoint.metric]
         if self.best is None or is_better(value, self.best, config.checkpoint.metric):
             self.best, self.epochs_since_best, self.epochs_since_decay = value, 0, 0
@@ -46,7 +46,7 @@ class EarlyStopping:
             self.epochs_since_decay = 0
 
     def reason_to_stop(self, config: Config) -> str | None:
-        """Returns why more epochs are not worth it, None where they are."""
+        """Returns why the run should stop, or None."""
         metric, stop = config.checkpoint.metric, config.stop
         if self.best is None:
             return None

@@ -1,4 +1,4 @@
-"""fit(): the one ordered loop."""
+"""The training loop: evaluate, save, take a batch, step, log."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from butterflyer_jax.training.state import TrainState, checkpoint_trees, with_ra
 from butterflyer_jax.training.step_logger import StepLog
 from butterflyer_jax.training.validation_images import NO_GALLERY, Gallery
 
-# Of an evaluation, what a checkpoint can be the best by.
+# Metrics of an evaluation by which the best checkpoint can be chosen.
 SCORES = ("top1", "top5", "balanced_accuracy", "loss")
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """How a run went.
+    """Result of a training.
 
     Attributes:
-      state: after the last step.
-      images_per_second: training alone, without evaluation and saving; 0 where no step was left to do.
-      steps: done by all processes of the run so far.
-      stopped: why it ended before its last step, None where it did not.
+      state: state after the last step.
+      images_per_second: speed of training without evaluation and saving; 0 if no step was left.
+      steps: steps done so far, earlier sessions of the run included.
+      stopped: why the training ended before its last step; None if it did not.
     """
 
     state: TrainState
@@ -50,18 +50,18 @@ def fit(
     preemption: Preemption,
     gallery: Gallery = NO_GALLERY,
 ) -> FitResult:
-    """Trains from `state.step` to the end of the last epoch, or until there is a reason to stop.
+    """Trains from the session's start step to the end of the last epoch, or until there is a reason to stop.
 
     The order of an iteration is a contract: evaluate the old state, save it, take the batch, step, log the previous
     step's metrics. So a checkpoint is whole before the steps that follow it, holds its evaluation, and is the state
-    that a run which was never killed has at that step; and logging never waits for the step just started.
+    that an uninterrupted run has at that step; and logging never waits for the step just started.
 
     Args:
-      session: the run to train, with its state, its compiled steps and its data.
-      tracker: where metrics go.
-      display: what the console shows of the steps.
-      preemption: signals and time limits that end the run early.
-      gallery: validation images for the trackers.
+      session: run to train, with its state, compiled steps and data.
+      tracker: receives the metrics.
+      display: shows the steps on the console.
+      preemption: reports signals and time limits that end the run early.
+      gallery: sends validation images to the trackers.
 
     Raises:
       UserError: the loss is no longer finite, or a checkpoint cannot be written.
@@ -73,7 +73,7 @@ def fit(
     profile, duration = session.profile_window(), DurationCheck(session)
     # Virtual CPU devices deadlock when steps are queued.
     step_by_step = sharding.on_cpu(mesh) and mesh.size > 1
-    # The metrics of a step come when the next has started: its batch is kept till then.
+    # The metrics of a step arrive when the next one has started: its batch is kept until then.
     recent: collections.deque[tuple[int, Mapping[str, jax.Array]]] = collections.deque(maxlen=2)
     with (
         session.batches(start_step, total_steps) as batches,
@@ -83,7 +83,7 @@ def fit(
             epoch_ends = step % data.steps_per_epoch == 0
             has_to_stop = preemption.reason(step)
             save_due = config.checkpoint.every_steps and step % config.checkpoint.every_steps == 0
-            # The state that a run starts from needs neither: it is new, or was evaluated and saved by the run before.
+            # The first state needs neither: it is new, or was evaluated and saved by an earlier session.
             if step > start_step and (epoch_ends or save_due or has_to_stop):
                 log.flush()
                 evaluation = None
@@ -121,7 +121,7 @@ def fit(
                 jax.block_until_ready(state)
                 log.log_pending()
             if step == start_step:
-                # That batch waited for the data set to open.
+                # The first batch waited for the data set to open.
                 log.forget_time()
 
     profile.close(state)

@@ -14,11 +14,11 @@ GROWTH_INTERVAL = 2000
 
 
 class LossScale(flax.struct.PyTreeNode):
-    """What the loss is multiplied by before its gradient, and the gradient divided by after.
+    """Factor on the loss, by which the gradient is divided again.
 
     Attributes:
-      value: float32 [].
-      good_steps: int32 [], steps with finite gradients since it last changed.
+      value: float32 [], the factor.
+      good_steps: int32 [], steps with finite gradients since the factor last changed.
     """
 
     value: jax.Array

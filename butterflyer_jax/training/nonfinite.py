@@ -1,4 +1,4 @@
-"""A step after which the network is no longer finite: what it was fed is kept, and the step can be done again."""
+"""Handling of steps whose loss or gradient is not finite: the batch is kept, so that the step can be replayed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BrokenStep(UserError):
     """The loss or the gradient of a step is not finite."""
 
     def __init__(self, step_number: int, metrics: Mapping[str, float]) -> None:
-        """Takes the step's number, from 1, and its metrics."""
+        """Describes the step by its number, from 1, and its metrics."""
         self.step = step_number
         self.name = next(name for name in ("loss", "gradient_norm") if not math.isfinite(metrics[name]))
         self.value = metrics[self.name]
@@ -43,15 +43,15 @@ class BrokenStep(UserError):
 def keeping(
     run_folder: epath.Path | None, recent: Iterable[tuple[int, Mapping[str, jax.Array]]], steps_per_epoch: int
 ) -> Iterator[None]:
-    """Writes the batch of a step that turns out broken into the run folder, and tells where.
+    """Writes the batch of a non-finite step into the run folder, and names its place in the error.
 
     Args:
-      run_folder: None keeps nothing.
+      run_folder: run folder; None keeps nothing.
       recent: numbers and batches of the last steps.
-      steps_per_epoch: batches an epoch.
+      steps_per_epoch: number of batches per epoch.
 
     Raises:
-      UserError: in place of a `BrokenStep`.
+      UserError: a `BrokenStep` was raised; the message adds where its batch is.
     """
     try:
         yield
@@ -68,7 +68,7 @@ def keeping(
 
 
 def _keep(folder: epath.Path, error: BrokenStep, batch: Mapping[str, jax.Array], steps_per_epoch: int) -> None:
-    # Of many hosts this one's part: the numbers of the photographs are all that is needed to make the rest.
+    # On many hosts only this host's part: the indices of the images suffice to rebuild the rest.
     arrays = {name: np.concatenate([part.data for part in _parts(x)]) for name, x in batch.items()}
     epoch, number = divmod(error.step - 1, steps_per_epoch)
     about = {"step": error.step, "epoch": epoch, "batch": number, error.name: repr(error.value)}
@@ -83,7 +83,7 @@ def _parts(x: jax.Array) -> list[Any]:
 
 
 def broke_after_last_checkpoint(run_folder: epath.Path) -> bool:
-    """Returns whether the last thing that happened to a run was a step that was not finite."""
+    """Returns whether a run ended with a non-finite step, later than its last checkpoint."""
     kept = steps_kept(run_folder)
     saved = run_folder / CHECKPOINTS
     steps = [int(path.name) for path in saved.iterdir() if path.name.isdigit()] if saved.exists() else []
@@ -91,7 +91,7 @@ def broke_after_last_checkpoint(run_folder: epath.Path) -> bool:
 
 
 def steps_kept(run_folder: epath.Path) -> list[int]:
-    """Returns the numbers of the broken steps in a run folder."""
+    """Returns the numbers of the non-finite steps kept in a run folder, in rising order."""
     folder = run_folder / FOLDER
     found = [path.name.partition("_")[2] for path in folder.iterdir()] if folder.exists() else []
     return sorted(int(number) for number in found if number.isdigit())
@@ -104,14 +104,14 @@ def first_broken(
     keys: Any,
     config: Config,
 ) -> str | None:
-    """Returns the first place, in the order of computation, where a forward pass is not finite, None where all is.
+    """Returns the first place, in the order of computation, where a forward pass is not finite, or None.
 
     Args:
-      apply_fn: of the network.
-      variables: before the step.
-      batch: of the step.
-      keys: PRNG keys [batch], of the augmentation.
-      config: of the run.
+      apply_fn: `apply` of the Flax model.
+      variables: variables before the step.
+      batch: batch of the step, on the device.
+      keys: PRNG keys [batch] of the augmentation.
+      config: config of the run.
     """
     for name, parameter in jax.tree.leaves_with_path(variables.params):
         if not np.isfinite(np.asarray(parameter)).all():
@@ -119,7 +119,7 @@ def first_broken(
     images, _ = images_lib.train_images(batch, keys, config)
     if not bool(jnp.isfinite(images).all()):
         return "the augmented images"
-    # Dropout only scales; without it no keys are needed.
+    # Dropout only scales values; without it no keys are needed.
     logits, state = apply_fn(
         variables.collections(), images, train=False, capture_intermediates=True, mutable=["intermediates"]
     )

@@ -1,4 +1,4 @@
-"""Learning-rate schedules and optimizers by name, and what single layers are told apart by: the regex of their path."""
+"""Learning-rate schedules, optimizers, and per-layer freezing and rates by a regex of parameter paths."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ DECAYED = r"/kernel$"
 
 
 def make_schedule(config: OptimConfig, steps_per_epoch: int, total_steps: int) -> optax.Schedule:
-    """Returns the learning rate by step: a linear warm-up, then what `config.schedule` names.
+    """Returns the learning rate by step: a linear warm-up, then the schedule that `config.schedule` names.
 
     cosine and polynomial end at zero with the last step; step multiplies by `decay_factor` every `decay_epochs`;
-    constant and plateau stay (what plateau multiplies by is in the state, see `training.state.TrainState`).
+    constant and plateau stay (the factor of plateau is in the state, see `training.state.TrainState`).
+
+    Args:
+      config: optimizer config.
+      steps_per_epoch: number of batches per epoch.
+      total_steps: number of steps of the whole training.
     """
-    # A step 0 at a rate of zero would be lost, so the warm-up starts one step in.
+    # A step at a rate of zero would be wasted, so the warm-up starts one step in.
     warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), total_steps - 1)
     rest = total_steps - warmup_steps
     match config.schedule:
@@ -46,7 +51,7 @@ def make_schedule(config: OptimConfig, steps_per_epoch: int, total_steps: int) -
 
 
 def make_optimizer(config: OptimConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """Returns the optimizer that `config` names; weight decay reaches kernels alone."""
+    """Returns the optimizer that `config` names; weight decay applies to kernels only."""
 
     def decayed(params: Any) -> Any:
         return mask_by_path(params, DECAYED)
@@ -70,7 +75,7 @@ def make_optimizer(config: OptimConfig, schedule: optax.Schedule) -> optax.Gradi
 
 
 def _clipped(tx: optax.GradientTransformation, max_norm: float) -> optax.GradientTransformation:
-    """Returns the optimizer of clipped gradients; its state is that of `tx`, so a run may begin to clip later."""
+    """Returns `tx` applied to clipped gradients; its state is that of `tx`, so a resumed run may start to clip."""
     if not max_norm:
         return tx
     clip = optax.clip_by_global_norm(max_norm)
@@ -101,7 +106,7 @@ def mask_by_path(params: Any, pattern: str) -> Any:
 
 
 def check_freeze(params: Any, config: OptimConfig) -> None:
-    """Raises a UserError where `config.freeze` names no parameter, or all of them."""
+    """Raises a UserError if `config.freeze` matches no parameter, or all of them."""
     if not config.freeze:
         return
     held = jax.tree.leaves(mask_by_path(params, config.freeze))
@@ -113,7 +118,7 @@ def check_freeze(params: Any, config: OptimConfig) -> None:
 
 
 def without_gradient(params: Any, config: OptimConfig) -> Any:
-    """Returns parameters of which those that `config.freeze` names have no gradient; XLA then computes none."""
+    """Returns the parameters with the gradient stopped for those that `config.freeze` matches; XLA skips it."""
     if not config.freeze:
         return params
     frozen = mask_by_path(params, config.freeze)
@@ -121,19 +126,19 @@ def without_gradient(params: Any, config: OptimConfig) -> Any:
 
 
 def hold_frozen(tree: Any, config: OptimConfig, step: jax.Array, steps_per_epoch: int) -> Any:
-    """Returns gradients or updates that are zero for what is frozen at a step."""
+    """Returns gradients or updates, set to zero for parameters that are frozen at this step."""
     return keep_frozen(tree, jax.tree.map(jnp.zeros_like, tree), config, step, steps_per_epoch)
 
 
 def keep_frozen(new: Any, old: Any, config: OptimConfig, step: jax.Array, steps_per_epoch: int) -> Any:
-    """Returns `new`, but `old` in layers that are frozen at a step.
+    """Returns `new`, with the values of `old` for layers that are frozen at this step.
 
     Args:
-      new: by layer, as parameters or batch statistics are.
-      old: the same.
-      config: its `freeze` and `unfreeze_epoch`.
+      new: parameters or batch statistics after the step.
+      old: the same pytree before the step.
+      config: optimizer config, with `freeze` and `unfreeze_epoch`.
       step: int32 [], steps done.
-      steps_per_epoch: batches an epoch.
+      steps_per_epoch: number of batches per epoch.
     """
     if not config.freeze:
         return new
@@ -143,10 +148,10 @@ def keep_frozen(new: Any, old: Any, config: OptimConfig, step: jax.Array, steps_
 
 
 def layer_multipliers(params: Any, layer_decay: float) -> Any:
-    """Returns a tree of float, what the learning rate of each parameter is multiplied by.
+    """Returns a tree of float, the learning-rate multiplier of each parameter.
 
-    1 for the last layer, and `layer_decay` times less for each layer before it; a batch normalisation counts with its
-    convolution (as in ELECTRA, Clark et al. 2020, arXiv:2003.10555, and BEiT).
+    It is 1 for the last layer, and is multiplied by `layer_decay` for each layer before it; a batch normalisation
+    belongs to its convolution's layer (as in ELECTRA, Clark et al. 2020, arXiv:2003.10555, and BEiT).
     """
     layers = list(dict.fromkeys(_layer(name) for name in sorted(params, key=_place)))
     depth = {name: len(layers) - 1 - layers.index(_layer(name)) for name in params}
@@ -163,7 +168,7 @@ def _place(name: str) -> tuple[bool, str]:
 
 
 def average(config: OptimConfig, averaged: Any, new: Any, step: jax.Array, steps_per_epoch: int) -> Any:
-    """Returns the average of weights after a step.
+    """Returns the averaged weights after a step.
 
     ema: exponential moving average, whose decay grows with (1 + step) / (10 + step) to `ema_decay`, so that the first
     weights are soon forgotten. swa: the mean of the weights at the end of each epoch from `swa_start_epoch` on
@@ -171,17 +176,17 @@ def average(config: OptimConfig, averaged: Any, new: Any, step: jax.Array, steps
     themselves.
 
     Args:
-      config: its `average` names the kind.
+      config: optimizer config; its `average` names the kind of average.
       averaged: pytree of float arrays, the average so far.
-      new: the same after this step.
+      new: pytree of float arrays, the weights after this step.
       step: int32 [], steps done, this one included.
-      steps_per_epoch: batches an epoch.
+      steps_per_epoch: number of batches per epoch.
     """
     if config.average == "ema":
         decay = jnp.minimum(config.ema_decay, (1 + step) / (10 + step))
         return jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, averaged, new)
     epoch = step / steps_per_epoch
-    # The end of the n-th epoch that counts takes a share of 1 / n.
+    # The weights at the end of the n-th averaged epoch enter with a share of 1 / n.
     count = jnp.maximum(1, jnp.floor(epoch - config.swa_start_epoch) + 1)
     counts = (step % steps_per_epoch == 0) | (epoch < config.swa_start_epoch)
     share = jnp.where(counts, jnp.where(epoch < config.swa_start_epoch, 1.0, 1 / count), 0.0)

@@ -1,4 +1,4 @@
-"""A run that has to end early, by a signal or a time limit: it finishes the step and saves."""
+"""Preemption by a signal or a time limit: the run finishes its step and saves."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from butterflyer_jax.console import say
 # Windows has no SIGHUP.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 TIME_IS_OVER = "its time is over"
-# Processes of one run share the reason every few steps: it costs an exchange.
+# Interval at which the processes of a run share the reason, steps: each time costs a collective.
 SHARING_STEPS = 10
-# What a command that was stopped so exits with: 128 and the signal's number as shells do, EX_TEMPFAIL of sysexits.h.
+# Exit codes of a stopped command: 128 plus the signal's number, as in shells; EX_TEMPFAIL of sysexits.h.
 EXIT_CODES: dict[str, int] = {number.name: 128 + number for number in SIGNALS} | {TIME_IS_OVER: 75}
 REASONS: tuple[str | None, ...] = (None, *EXIT_CODES)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A training that Ctrl-C ended, after it was saved.
+    """Raised when Ctrl-C ended a training, after its state was saved.
 
     Attributes:
-      run: what `train` returns of a training that ends otherwise.
+      run: value that `train` would have returned.
     """
 
     def __init__(self, run: Any) -> None:
-        """Takes the run."""
+        """Wraps the stopped run."""
         super().__init__(f"stopped at step {run.steps} and saved; train again to resume")
         self.run = run
 
 
 class Preemption:
-    """Watches for a reason to stop; a context manager, in which the signals only set a mark.
+    """Watches for a reason to stop; a context manager, within which the signals only set a flag.
 
     A second SIGINT ends the process at once.
     """
 
     def __init__(self, max_minutes: float = 0.0) -> None:
-        """Starts the clock; `max_minutes` of 0 is no limit."""
+        """Starts the clock; `max_minutes` of 0 means no limit."""
         self._deadline = time.monotonic() + 60 * max_minutes if max_minutes else float("inf")
         self._reason: str | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Preemption:
-        # Python lets the main thread alone set handlers; in another a notebook's own stay.
+        # Python allows only the main thread to set handlers; in another thread a notebook's own stay.
         if threading.current_thread() is threading.main_thread():
             # A signal that the parent had ignored, as nohup does with SIGHUP, stays ignored.
             watched = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
@@ -61,14 +61,14 @@ class Preemption:
     def _note(self, number: int, _: FrameType | None) -> None:
         name = signal.Signals(number).name
         if number == signal.SIGINT and self._reason == name:
-            # Whatever is under way: the checkpoints on the disk are whole.
+            # Safe at any point: the checkpoints on the disk are whole.
             os._exit(EXIT_CODES[name])
         self._reason = name
         if number == signal.SIGINT:
             say("finishing the step and saving; press Ctrl-C again to stop now")
 
     def reason(self, step: int) -> str | None:
-        """Returns why the run has to stop after `step` steps, None while it need not; the same in all its processes."""
+        """Returns why the run has to stop after `step` steps, or None; the same in all its processes."""
         if self._reason is None and time.monotonic() > self._deadline:
             self._reason = TIME_IS_OVER
         import jax

@@ -1,4 +1,4 @@
-"""How fast the devices could be and how fast they are; and traces of some steps."""
+"""Peak speed of the devices, their utilisation, and profiler traces of some steps."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import jax.numpy as jnp
 
 from butterflyer_jax.config import ProfileConfig
 
-# Side of the square matrices whose product tells the peak: large enough to be bound by arithmetic.
+# Side of the square matrices whose product measures the peak: large enough to be bound by arithmetic.
 PEAK_SIDE, PEAK_SIDE_CPU = 8192, 1024
 PEAK_SECONDS = 0.2
 
 
 def measure_peak_flops(dtype: Any) -> float:
-    """Returns the floating-point operations a second of one device in a product of large matrices.
+    """Returns the floating-point operations per second of one device in a product of large matrices.
 
-    That is what a step is compared with: unlike the data sheet's figure it needs no table of devices, and it can be
+    The speed of a step is compared with it: unlike the data sheet's figure it needs no table of devices, and it can be
     reached.
     """
     device = jax.local_devices()[0]
@@ -31,7 +31,7 @@ def measure_peak_flops(dtype: Any) -> float:
     fastest, deadline = float("inf"), time.perf_counter() + PEAK_SECONDS
     while time.perf_counter() < deadline:
         start = time.perf_counter()
-        # Several, so that the time to start one does not count.
+        # Several at once, so that the time to launch one does not count.
         products = [multiply(x, x) for _ in range(4)]
         jax.block_until_ready(products)
         fastest = min(fastest, (time.perf_counter() - start) / len(products))
@@ -40,12 +40,12 @@ def measure_peak_flops(dtype: Any) -> float:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a photograph costs, and what the devices could do.
+    """Computation per image, and the peak of the devices.
 
     Attributes:
-      flops_per_image: floating-point operations that training on one photograph needs.
-      num_devices: that share the batch.
-      peak_flops: of one device, a second.
+      flops_per_image: floating-point operations that training on one image needs.
+      num_devices: number of devices that share the batch.
+      peak_flops: peak floating-point operations per second of one device.
     """
 
     flops_per_image: float
@@ -53,8 +53,10 @@ class Cost:
     peak_flops: float
 
     def figures(self, images_per_second: float) -> dict[str, float]:
-        """Returns images/s and TFLOP/s a device, and mfu, the share of the peak that is used (model FLOPs utilisation,
-        Chowdhery et al. 2022, arXiv:2204.02311)."""
+        """Returns images/s and TFLOP/s per device, and mfu, the share of the peak that is used.
+
+        mfu is the model FLOPs utilisation of Chowdhery et al. 2022 (arXiv:2204.02311).
+        """
         per_device = images_per_second / self.num_devices
         flops = per_device * self.flops_per_image
         return {
@@ -65,16 +67,21 @@ class Cost:
 
 
 class ProfileWindow:
-    """Traces the steps that a config names; does nothing where it names none."""
+    """Traces the steps that a config selects; does nothing if it selects none."""
 
     def __init__(self, config: ProfileConfig, folder: str | os.PathLike[str]) -> None:
-        """Gets ready to write into `folder`."""
+        """Prepares to write traces into `folder`."""
         self._first, self._last = config.start_step, config.start_step + config.num_steps
         self._folder = os.fspath(folder)
         self._running = False
 
     def before_step(self, step: int, state: Any) -> None:
-        """Begins or ends the trace where it is time; `step` steps are done, and `state` is what the last one makes."""
+        """Starts or stops the trace where it is due.
+
+        Args:
+          step: number of steps done.
+          state: state after the last of them, waited for before the trace starts or stops.
+        """
         if self._running and step >= self._last:
             self._stop(state)
         elif not self._running and self._first <= step < self._last:
@@ -83,14 +90,14 @@ class ProfileWindow:
             self._running = True
 
     def close(self, state: Any) -> None:
-        """Ends a trace that goes on."""
+        """Stops a running trace."""
         if self._running:
             self._stop(state)
 
     def _stop(self, state: Any) -> None:
-        # What was started belongs to the window.
+        # Steps that were queued belong to the window.
         jax.block_until_ready(state)
         jax.profiler.stop_trace()
         self._running = False
-        # Not again where the loop goes on.
+        # The window is traced once.
         self._first = self._last

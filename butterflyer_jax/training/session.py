@@ -1,4 +1,4 @@
-"""What a training needs, opened once: mesh, data and setup; for a run also its folder, checkpoints, steps and state."""
+"""The training session: mesh, data and setup, and for a run also its folder, checkpoints, steps and state."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from butterflyer_jax.training.step import TrainStep
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """The devices, the open data set, and what the config sets up for them.
+    """The devices, the open data set, and the setup of a training.
 
     Attributes:
-      config: resolved; its batch size is no longer 0.
+      config: resolved config; its batch size is not 0.
       dataset: folder of the built data set, or "fake".
       mesh: devices that the training runs on.
-      data: the open data set.
-      setup: the network, the optimizer and the jitted steps.
-      start_values: pretrained values by path, which the first state takes over and removes from here.
+      data: open data set.
+      setup: network, optimizer and jitted steps.
+      start_values: pretrained values by path; `initial_state` moves them into the state and removes them from here.
     """
 
     config: Config
@@ -56,21 +56,21 @@ class Session:
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole training."""
+        """Number of steps of the whole training."""
         return self.config.num_epochs * self.data.steps_per_epoch
 
     def image_size_at(self, step: int) -> int:
-        """Returns the side of the images, pixels, that the step after `step` steps takes."""
+        """Returns the image side, pixels, of the step after `step` steps."""
         return image_size_at(self.config, step, self.total_steps)
 
     def initial_state(self) -> TrainState:
-        """Returns a new state, sharded over the mesh, with the pretrained values where there are any."""
+        """Returns a new state, sharded over the mesh, with the pretrained values if there are any."""
         state = state_lib.create_state(self.setup.model, self.setup.tx, self.config, self.mesh)
         return pretrained.insert(state, self.start_values) if self.start_values else state
 
     @contextlib.contextmanager
     def batches(self, start_step: int = 0, end_step: int | None = None) -> Iterator[Iterator[dict[str, jax.Array]]]:
-        """Opens the training batches from one step to before another, on the devices, prefetched."""
+        """Opens the training batches of steps `start_step` to `end_step` - 1, prefetched onto the devices."""
         count = None if end_step is None else end_step - start_step
         with contextlib.closing(self.data.train_batches(start_step)) as on_host:
             yield sharding.prefetch(itertools.islice(on_host, count), self.mesh)
@@ -78,17 +78,17 @@ class Session:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSession(Session):
-    """A session that trains a run: where the run is kept, and the state that it starts from.
+    """A session that trains a run, with the run's folder and the state that it starts from.
 
     Attributes:
-      run: the run folder.
-      mirror: its local side, where metrics and traces are written.
-      checkpointer: its checkpoints.
-      start_step: steps done by earlier processes.
-      state: the state after these; the loop gives its memory up for the next one.
-      early_stopping: evaluations so far.
-      train_steps: train steps by image size, pixels, compiled where any step is left to do.
-      compilation: rows (label, value) about their compilation.
+      run: run folder.
+      mirror: local side of the run folder, where metrics and traces are written.
+      checkpointer: checkpoints of the run.
+      start_step: number of steps done by earlier sessions.
+      state: state after these steps; the loop donates its memory to the next one.
+      early_stopping: early-stopping state after these steps.
+      train_steps: train steps by image size, pixels, compiled if any step is left to do.
+      compilation: rows (label, value) about the compilation.
       peak_flops: floating-point operations per second that one device reached in a product of matrices.
     """
 
@@ -116,11 +116,11 @@ class RunSession(Session):
         return Cost(self.setup.training_flops(self.image_size_at(step)), self.mesh.size, self.peak_flops)
 
     def profile_window(self) -> ProfileWindow:
-        """Returns the window of steps to trace, as the config says."""
+        """Returns the window of steps that the config selects for tracing."""
         return ProfileWindow(self.config.profile, self.mirror.folder / runs.PROFILE)
 
     def summary(self) -> RunSummary:
-        """Returns what the console and the trackers show of the run as it starts."""
+        """Returns the summary that the console and the trackers show when the run starts."""
         train, val, test = (self.data.num_photos(split) for split in ("train", "val", "test"))
         return RunSummary(
             photographs=(train, val, test),
@@ -147,11 +147,11 @@ def open_session(
     """Opens a session, and closes its data set at the end.
 
     Args:
-      config: what to train and how.
+      config: config of the training.
       input: a raw zip or a folder of photos (built once into a cache), a built data set, or "fake"; local or gs://.
       output: folder of the run that is planned or to be resumed; nothing is written into it. None for no run: the
         state then has no pretrained values.
-      num_devices: the first accelerators of each host to use; None uses all.
+      num_devices: number of accelerators to use on each host; None uses all.
       schedule: learning rate by step, in place of the config's.
 
     Raises:
@@ -161,7 +161,7 @@ def open_session(
     weights = None
     if output is not None:
         runs.refuse_other_folders(output)
-        # Before the data set is built: that may take long, and weights that do not fit are reported at once.
+        # Before the data set is built, which may take long: weights that do not fit are reported at once.
         config, weights = pretrained.settle(config, output)
     dataset = dataset_lib.resolve(input, config.build)
 
@@ -178,7 +178,7 @@ def open_session(
         if weights is not None:
             variables = setup.abstract_state.variables
             start_values = pretrained.match(weights, variables, config.model, data.species)
-            # Or the host would keep them through the whole training.
+            # Else the host would keep them through the whole training.
             del weights
         yield Session(config=config, dataset=dataset, mesh=mesh, data=data, setup=setup, start_values=start_values)
 
@@ -191,18 +191,18 @@ def open_run(
     num_devices: int | None = None,
     allowed: Allowed = NOTHING,
 ) -> Iterator[RunSession]:
-    """Opens a session that trains the run in `output`, which is made, or resumed from its newest checkpoint.
+    """Opens a session that trains the run in `output`, which is created, or resumed from its newest checkpoint.
 
-    All that is opened is closed whatever happens: a save under way is finished even when a later step fails.
+    Everything is closed on the way out: a save under way is finished even if a later step fails.
 
     Args:
-      config, input, num_devices: as in `open_session`.
-      output: run folder; one that all hosts see.
-      allowed: what may differ from the config that the run was made with. After a step that was not finite some fields
-        always may, as the advice says.
+      config, input, num_devices: the same as in `open_session`.
+      output: run folder, visible to all hosts.
+      allowed: differences allowed from the config that the run was made with. After a non-finite step some fields may
+        always differ, as its error advises.
 
     Raises:
-      UserError: as `open_session`; or the folder holds a run of another config, or a step does not fit into memory.
+      UserError: `open_session` fails; or the folder holds a run of another config, or a step does not fit into memory.
     """
     with open_session(config, input, output, num_devices) as session, contextlib.ExitStack() as stack:
         data = session.data
@@ -212,7 +212,7 @@ def open_run(
             allowed = dataclasses.replace(allowed, change=True)
         run = runs.open_or_create(output, session.config, data.species, session.dataset, data.fingerprint, allowed)
         mirror = stack.enter_context(contextlib.closing(Mirror(run.folder, jax.process_index() == 0)))
-        # Metrics of the steps before a checkpoint are in the bucket before the checkpoint is.
+        # Metrics of the steps before a checkpoint reach the bucket before the checkpoint.
         checkpointer = Checkpointer(run.checkpoints, session.config.checkpoint, before_save=mirror.copy)
         stack.enter_context(contextlib.closing(checkpointer))
         start_step = checkpointer.latest_step() or 0
@@ -237,7 +237,7 @@ def open_run(
 
 
 def _compile(session: Session, start_step: int) -> tuple[dict[int, Any], list[tuple[str, str]]]:
-    """Compiles the train steps that are left to do; returns them by image size, and rows (label, value) about it.
+    """Compiles the train steps that are still needed; returns them by image size, and rows (label, value) about it.
 
     Raises:
       UserError: a step does not fit into the memory of a device.

@@ -1,4 +1,4 @@
-"""What a config comes to: the network, the optimizer, and the two jitted steps."""
+"""Setup of a training from its config: network, optimizer, and the jitted train and evaluation steps."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ NUM_STAGES = 4
 
 @dataclass(frozen=True)
 class Setup:
-    """All that training computes with.
+    """Network, optimizer and jitted steps of a training.
 
     Attributes:
-      model: the network.
-      tx: the optimizer.
+      model: network.
+      tx: optimizer.
       schedule: learning rate by step.
-      train_steps: see `training.step.make_train_step`; by the side of the images, pixels, smaller ones first.
-      eval_step: see `evaluation.eval_step.make_eval_step`.
+      train_steps: train steps (see `training.step.make_train_step`) by image side, pixels, smallest first.
+      eval_step: evaluation step (see `evaluation.eval_step.make_eval_step`).
       abstract_state: shapes, dtypes and shardings of the state.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     model: VGG
@@ -51,14 +51,14 @@ class Setup:
 
     @property
     def num_parameters(self) -> int:
-        """Numbers that are trained."""
+        """Number of scalar parameters of the network."""
         return sum(x.size for x in jax.tree.leaves(self.abstract_state.variables.params))
 
     def training_flops(self, image_size: int) -> float:
-        """Returns the floating-point operations that training on one photograph needs.
+        """Returns the floating-point operations that training on one image needs.
 
-        Forward, and twice as much backward: for the gradients of what comes in and of the kernel; the network's input
-        needs none. What `model.remat` computes again is not counted: it is no progress.
+        The forward pass, and twice as much for the backward pass: the gradients by each layer's input and by its
+        kernel; the network's input needs none. Recomputation by `model.remat` is not counted.
         """
         forward = forward_flops(self.abstract_state.variables.params, image_size)
         return 3 * sum(forward.values()) - forward["block1_conv1"]
@@ -72,18 +72,18 @@ def make_setup(
     class_counts: Sequence[int] | None = None,
     schedule: optax.Schedule | None = None,
 ) -> Setup:
-    """Returns what a run computes with; nothing is compiled or allocated yet.
+    """Returns the setup of a run; nothing is compiled or allocated yet.
 
     Args:
-      config: of the run.
-      num_classes: species.
-      steps_per_epoch: batches an epoch.
-      mesh: of the run.
-      class_counts: training photographs of each species, which `optim.class_balance` weighs by.
-      schedule: learning rate by step, by default the config's.
+      config: config of the run.
+      num_classes: number of species.
+      steps_per_epoch: number of batches per epoch.
+      mesh: devices of the run.
+      class_counts: number of training images of each class, for the weights of `optim.class_balance`.
+      schedule: learning rate by step; by default the config's.
 
     Raises:
-      UserError: the devices cannot be used as `config` says.
+      UserError: the devices cannot be used as `config` asks.
     """
     sharding.check(config, mesh)
     dtype = sharding.compute_dtype(config.precision, mesh)
@@ -109,7 +109,7 @@ def make_setup(
 
 
 def image_sizes(config: Config) -> list[int]:
-    """Returns the sides of the images that a run trains on, in order: one, or four stages that grow evenly.
+    """Returns the image sides that a run trains on, pixels, in order: one, or four stages that grow evenly.
 
     Smaller images first cost less and regularise (progressive resizing; Tan & Le 2021, arXiv:2104.00298). Sides are
     multiples of 32, as the network halves them five times, but for the last.
@@ -122,7 +122,7 @@ def image_sizes(config: Config) -> list[int]:
 
 
 def image_size_at(config: Config, step_number: int, total_steps: int) -> int:
-    """Returns the side of the images that the step after `step_number` steps takes; stages are equally long."""
+    """Returns the image side, pixels, of the step after `step_number` steps; all stages have the same length."""
     sizes = image_sizes(config)
     return sizes[min(len(sizes) * step_number // total_steps, len(sizes) - 1)]
 

@@ -1,4 +1,4 @@
-"""The state of a run: what it is made of, how it is born, saved and restored."""
+"""The train state: its fields, its sharded initialisation, and how it is saved and restored."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from butterflyer_jax.training.loss_scale import LossScale
 
 
 def with_rate_scale(state: TrainState, scale: float, mesh: Mesh) -> TrainState:
-    """Returns the state with another factor on its learning rate, where it has one."""
+    """Returns the state with its learning-rate factor replaced, if it has one."""
     if state.rate_scale is None:
         return state
     return state.replace(rate_scale=jax.device_put(np.float32(scale), sharding.replicated(mesh)))
 
 
 def checkpoint_trees(state: TrainState) -> dict[str, Any]:
-    """Returns the state in the parts that a checkpoint holds: evaluation restores `variables` alone."""
+    """Returns the state as the trees of a checkpoint; evaluation restores `variables` only."""
     rest = {"loss_scale": state.loss_scale, "rate_scale": state.rate_scale}
     optimizer = {"step": state.step, "opt_state": state.opt_state}
     optimizer |= {name: value for name, value in rest.items() if value is not None}
@@ -42,10 +42,16 @@ def checkpoint_trees(state: TrainState) -> dict[str, Any]:
 def restore_state(
     checkpointer: Checkpointer, step: int, abstract_state: TrainState, data: Data
 ) -> tuple[TrainState, EarlyStopping]:
-    """Returns the state saved at `step`, and what the run had come to.
+    """Returns the state saved at `step`, and the early-stopping state saved with it.
+
+    Args:
+      checkpointer: checkpoints of the run.
+      step: saved step.
+      abstract_state: shapes, dtypes and shardings to restore into.
+      data: open data set, checked against the saved position.
 
     Raises:
-      UserError: it does not fit the network, or the data cannot be taken up where the run left it.
+      UserError: the checkpoint does not fit the network, or the data cannot resume from its position.
     """
     position = checkpointer.restore_position(step)
     data.position(step).check(position)
@@ -58,7 +64,7 @@ def _restore_trees(checkpointer: Checkpointer, step: int, abstract_state: TrainS
     try:
         return checkpointer.restore(step, checkpoint_trees(abstract_state))
     except UserError as error:
-        # Clipping once had an empty state of its own, before that of the optimizer.
+        # Older checkpoints hold an empty state of gradient clipping before that of the optimizer.
         clipped = abstract_state.replace(opt_state=(optax.EmptyState(), *abstract_state.opt_state))
         try:
             trees = checkpointer.restore(step, checkpoint_trees(clipped))
@@ -69,15 +75,15 @@ def _restore_trees(checkpointer: Checkpointer, step: int, abstract_state: TrainS
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """All that changes in training.
+    """Everything that changes in training.
 
     Attributes:
       step: int32 [], steps done.
-      variables: of the network.
-      opt_state: of the optimizer.
-      loss_scale: of float16, else None.
-      rate_scale: float32 [], what schedule plateau multiplies the learning rate by, else None.
-      averaged: what is evaluated where the config averages weights, else None.
+      variables: parameters and batch statistics of the network.
+      opt_state: state of the optimizer.
+      loss_scale: loss scale of float16 training, else None.
+      rate_scale: float32 [], learning-rate factor of schedule plateau, else None.
+      averaged: averaged weights, which are evaluated, if the config averages weights; else None.
     """
 
     step: jax.Array
@@ -89,12 +95,12 @@ class TrainState(flax.struct.PyTreeNode):
 
     @property
     def evaluated(self) -> Variables:
-        """The variables that the run is judged by, and leaves behind."""
+        """The variables that are evaluated and exported."""
         return self.variables if self.averaged is None else self.averaged
 
 
 def abstract_state(model: nn.Module, tx: optax.GradientTransformation, config: Config, mesh: Mesh) -> TrainState:
-    """Returns the state's shapes, dtypes and shardings; nothing is computed."""
+    """Returns the shapes, dtypes and shardings of the state; nothing is computed."""
     result: TrainState = sharding.abstract(
         jax.eval_shape(lambda: _initial_state(model, tx, config)), mesh, config.parallel
     )
@@ -105,9 +111,9 @@ def abstract_batch(photo: Mapping[str, tuple[tuple[int, ...], Any]], batch_size:
     """Returns the shapes, dtypes and shardings of a batch.
 
     Args:
-      photo: (shape, dtype) of one photograph's part, by name.
-      batch_size: photographs, over all devices.
-      mesh: of the run.
+      photo: (shape, dtype) of each array of one image, by name.
+      batch_size: number of images over all devices.
+      mesh: devices of the run.
     """
     return {
         name: jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=sharding.by_batch(mesh))
@@ -116,7 +122,7 @@ def abstract_batch(photo: Mapping[str, tuple[tuple[int, ...], Any]], batch_size:
 
 
 def create_state(model: nn.Module, tx: optax.GradientTransformation, config: Config, mesh: Mesh) -> TrainState:
-    """Returns the initial state, born where it lives: it is never whole on one device first."""
+    """Returns the initial state, created sharded: it is never whole on one device."""
     shardings = jax.tree.map(lambda x: x.sharding, abstract_state(model, tx, config, mesh))
     result: TrainState = jax.jit(lambda: _initial_state(model, tx, config), out_shardings=shardings)()
     return result
@@ -131,6 +137,6 @@ def _initial_state(model: nn.Module, tx: optax.GradientTransformation, config: C
         opt_state=tx.init(variables.params),
         loss_scale=scale,
         rate_scale=jnp.ones(()) if config.optim.schedule == "plateau" else None,
-        # A copy: the two are given up for the next state one by one.
+        # A copy: both buffers are donated to the next state separately.
         averaged=jax.tree.map(jnp.copy, variables) if config.optim.average != "none" else None,
     )

@@ -1,4 +1,4 @@
-"""The state of a run, and the two jitted functions that everything else serves: train step and evaluation step."""
+"""The jitted train step: augment, forward, backward, update."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ TrainStep: TypeAlias = Callable[["TrainState", Batch], tuple["TrainState", dict[
 
 
 def photo_keys(seed: int, epoch: jax.Array | int, index: jax.Array) -> jax.Array:
-    """Returns the PRNG keys [batch] that the augmentation of photographs draws from; index is int32 [batch]."""
+    """Returns the augmentation PRNG keys [batch] of images with these indices, int32 [batch]."""
     epoch_key = jax.random.fold_in(stream_key(seed, AUGMENT_STREAM), epoch)
     return jax.vmap(lambda place: jax.random.fold_in(epoch_key, place))(index)
 
 
 def make_augment(config: Config) -> Callable[[Mapping[str, Any], jax.Array | int], jax.Array]:
-    """Returns the jitted `(batch, epoch) -> float32 [batch, image_size, image_size, 3]` of the train step.
+    """Returns the train step's augmentation, jitted: `(batch, epoch) -> float32 [batch, image_size, image_size, 3]`.
 
-    What it returns is normalised; `preprocessing.images.denormalise` makes pixels of it.
+    The images it returns are normalised; `preprocessing.images.denormalise` converts them back to pixels.
     """
 
     @jax.jit
@@ -51,15 +51,22 @@ def make_train_step(
     steps_per_epoch: int,
     class_weights: np.ndarray | None = None,
 ) -> TrainStep:
-    """Returns the jitted function `(state, batch) -> (state, metrics)`; it takes over the memory of the old state.
+    """Returns the jitted function `(state, batch) -> (state, metrics)`; it donates the memory of the old state.
 
     The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size] and index int32 [batch_size];
-    and window int32 [batch_size, 4] where the crop is left to the device (see `preprocessing.images.scaled_images`).
-    The loss is the mean over the global batch, each photograph weighed by `class_weights`, float32 [num_classes], where
-    these are given. Augmentation draws from (seed, epoch, index), dropout from (seed, step).
+    and window int32 [batch_size, 4] where the device crops (see `preprocessing.images.scaled_images`).
+    The loss is the mean over the global batch. Augmentation draws from (seed, epoch, index), dropout from (seed, step).
     With gradient accumulation the batch is computed in parts, and batch normalisation is over a part.
-    Metrics are float32 []: loss, top1 (against a mixed photograph's own label), gradient_norm, and with float16 the
+    Metrics are float32 []: loss, top1 (against a mixed image's own label), gradient_norm, and with float16 the
     loss_scale of this step.
+
+    Args:
+      apply_fn: `apply` of the Flax model.
+      tx: optimizer.
+      config: config of the run.
+      mesh: devices that the step runs on.
+      steps_per_epoch: number of batches per epoch.
+      class_weights: float32 [num_classes], weight of each image's loss by its label; None weighs all alike.
     """
     weights = None if class_weights is None else jnp.asarray(class_weights)
 
@@ -105,7 +112,7 @@ def make_train_step(
                 gradients_of, state.variables.batch_stats, parts, unroll=sharding.on_cpu(mesh)
             )
         gradients = jax.tree.map(lambda x: x / scale, gradients)
-        # Tells a broken new state, where the loss is still that of the old one.
+        # Its norm shows that the new state is not finite while the loss is still that of the old one.
         gradients = optimizer.hold_frozen(gradients, config.optim, state.step, steps_per_epoch)
         metrics["gradient_norm"] = optax.global_norm(gradients)
 
@@ -131,10 +138,10 @@ def make_train_step(
 
 
 def _parts(batch: Batch, config: Config) -> Batch:
-    """Returns the batch as [parts, batch_size // parts, ...], photographs dealt out in turn.
+    """Returns the batch as [parts, batch_size // parts, ...], with images assigned to parts in turn.
 
-    So a part is the same on any number of devices, and no device gives a photograph to another. Pairs that are mixed
-    are dealt out together.
+    So a part is the same on any number of devices, and no image moves between devices. Both images of a pair that is
+    mixed are assigned to the same part.
     """
     parts, together = config.gradient_accumulation, 2 if config.augment.mixes else 1
 
@@ -150,8 +157,8 @@ def accumulate(function: Callable[..., Any], carry: Any, parts: Any, unroll: boo
     """Calls `function(carry, part, number) -> (value, carry)` for one part after another.
 
     Args:
-      function: values are pytrees of float arrays.
-      carry: argument of the first call.
+      function: returns a value, a pytree of float arrays, and the next carry.
+      carry: carry of the first call.
       parts: pytree of arrays whose first axis counts the parts.
       unroll: repeat the program for each part instead of looping: in a loop XLA's CPU backend computes convolutions 25
         times slower.
@@ -176,11 +183,11 @@ def accumulate(function: Callable[..., Any], carry: Any, parts: Any, unroll: boo
 def _unless_overflow(
     old: TrainState, scale: LossScale, new: TrainState, metrics: dict[str, jax.Array]
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    """Returns the old state, one step on, where float16 gradients overflowed; and the metrics, which tell the scale."""
+    """Returns the old state with its step advanced where float16 gradients overflowed; and metrics with the scale."""
     norm = metrics["gradient_norm"]
     finite = jnp.isfinite(norm)
     kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old.replace(step=new.step))
-    # An overflow that a smaller scale may mend is no broken state.
+    # An overflow that a smaller scale may remove is not an error.
     harmless = ~finite & (scale.value > loss_scale.SMALLEST)
     metrics |= {"gradient_norm": jnp.where(harmless, 0.0, norm), "loss_scale": scale.value}
     return kept.replace(loss_scale=scale.update(finite)), metrics

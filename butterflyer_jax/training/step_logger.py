@@ -1,4 +1,4 @@
-"""What is told of each step: metrics of the step before, speed, waiting, memory."""
+"""Logging of train steps: metrics, speed, data wait and memory, one step behind the device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from butterflyer_jax.tracking import Tracker
 from butterflyer_jax.training.nonfinite import BrokenStep
 from butterflyer_jax.training.profiling import Cost
 
-# Share of the time that training may wait for data before the log says why, looked at so often, seconds.
+# Share of the time that training may wait for data before the reason is logged, and the interval of checks, seconds.
 ADVICE_WAIT = 0.1
 ADVICE_SECONDS = 10.0
 
@@ -29,7 +29,7 @@ def host_memory_mib() -> int:
 
 
 class StepLog:
-    """Metrics of steps on their way from the device, one step behind, and the clock beside them."""
+    """Logger of step metrics, one step behind the device, with the clock for speed and data wait."""
 
     def __init__(
         self,
@@ -50,29 +50,39 @@ class StepLog:
         self.forget_time()
 
     def forget_time(self) -> None:
-        """Begins to count steps and seconds anew."""
+        """Restarts the counts of steps and seconds."""
         self._steps_done, self._seconds, self._waited_in_all = 0, 0.0, 0.0
         self._epoch_start = self._advised_at = (0, 0.0, 0.0)
         self._data.bottleneck()
         self.restart_clock()
 
     def restart_clock(self) -> None:
-        """Begins a new window for images_per_second and data_wait, without what was done since the last."""
+        """Starts a new window for images_per_second and data_wait; the time since the last one is dropped."""
         self._window_start, self._window_steps, self._window_wait = time.perf_counter(), 0, 0.0
 
     def add(self, step: int, metrics: dict[str, jax.Array], waited: float) -> None:
-        """Takes the metrics of a step just started, and logs those of the step before, which is done by now or soon."""
+        """Keeps the metrics of a step just started, and logs those of the previous step.
+
+        Args:
+          step: number of the step, from 1.
+          metrics: float32 [] by name, still on the device.
+          waited: time that the step waited for its batch, seconds.
+        """
         self._window_wait += waited
         self.log_pending()
         self._pending = (step, metrics)
 
     def flush(self) -> None:
-        """Logs the metrics of the last step, and closes the window before something else takes time."""
+        """Logs the metrics of the last step, and closes the window before other work takes time."""
         self.log_pending()
         self._close_window()
 
     def log_pending(self) -> None:
-        """Logs the metrics of the last step that was added, waiting for it."""
+        """Waits for the last step that was added, and logs its metrics.
+
+        Raises:
+          BrokenStep: the loss or the gradient is not finite.
+        """
         if self._pending is None:
             return
         step, on_device = self._pending
@@ -103,7 +113,7 @@ class StepLog:
         self._display.step(record)
 
     def _close_window(self) -> tuple[float, float]:
-        """Returns the seconds a step took, and the share of them that it waited for data."""
+        """Returns the seconds per step, and the share of them spent waiting for data."""
         seconds = time.perf_counter() - self._window_start
         step_seconds = seconds / max(self._window_steps, 1)
         data_wait = self._window_wait / seconds
@@ -114,7 +124,7 @@ class StepLog:
         return step_seconds, data_wait
 
     def _advise(self) -> None:
-        """Says what holds up the input where training waited for it; the same thing once."""
+        """Logs what limits the input pipeline if training waited for it; repeats nothing."""
         _, seconds, waited = (now - then for now, then in zip(self._totals(), self._advised_at, strict=True))
         if seconds < ADVICE_SECONDS:
             return
@@ -128,7 +138,7 @@ class StepLog:
         return self._steps_done, self._seconds, self._waited_in_all
 
     def end_epoch(self, step: int, evaluation: dict[str, Any] | None) -> None:
-        """Shows the line of an epoch."""
+        """Prints the summary line of an epoch."""
         loss, top1 = np.mean(self._epoch, axis=0)
         steps, seconds, waited = (now - then for now, then in zip(self._totals(), self._epoch_start, strict=True))
         images = steps * self._config.batch_size
@@ -144,5 +154,5 @@ class StepLog:
         self._epoch_start = self._totals()
 
     def overall_images_per_second(self) -> float:
-        """Returns the speed of training over all steps of this process."""
+        """Returns the images per second over all steps of this process."""
         return self._steps_done * self._config.batch_size / self._seconds if self._steps_done else 0.0

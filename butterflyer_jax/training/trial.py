@@ -1,4 +1,4 @@
-"""A trial of a sweep: one training in a process of its own, whose evaluations and end are reported to Optuna."""
+"""A trial of a sweep: one training in its own process, whose evaluations and result are reported to Optuna."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StoppedError(UserError):
     """
 
     def __init__(self, name: str, exit_code: int) -> None:
-        """Takes the name of the trial and the exit code."""
+        """Names the trial and the exit code."""
         super().__init__(f"{name} was stopped")
         self.exit_code = exit_code
 
@@ -54,22 +54,22 @@ def train_trial(
 
     Args:
       study: sweep that the trial belongs to.
-      trial: its values, by config field.
-      folder: run folder.
-      config: config that the trial varies, for its metric.
-      config_file: file that defines it.
-      input: data set, as for `train`.
+      trial: trial with its values by config field.
+      folder: run folder of the trial.
+      config: config that the trial varies; it names the metric.
+      config_file: file that defines the config.
+      input: raw zip, folder or built data set, as in `train`.
       overrides: config fields set for every trial.
-      received: signals that came to this process so far; one ends the training, which saves first.
+      received: signals that this process received so far; one ends the training, which saves first.
       lock: file descriptor that the training inherits.
 
     Raises:
-      StoppedError: a signal or a time limit ended it; it stays under way in the study.
+      StoppedError: a signal or a time limit ended the training; the trial stays running in the study.
     """
     settings = [*overrides, *(f"{name}={value}" for name, value in trial.params.items())]
     line = [*TRAIN, "--config", config_file, "--input", input, "--output", os.fspath(folder)]
     line += [f"--config.{setting}" for setting in settings]
-    # A process of its own: what one training leaves in memory, or breaks, does not reach the next.
+    # A separate process: memory that one training leaves, or a crash, does not reach the next.
     process = subprocess.Popen(
         line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", pass_fds=[lock]
     )
@@ -127,7 +127,7 @@ def _wait(process: subprocess.Popen[str]) -> int | None:
 
 
 def _relay(lines: IO[str] | None, said: list[str]) -> None:
-    """Copies a training's stderr to this process's, and keeps its last line, which is the error if there is one."""
+    """Copies a training's stderr to this process's stderr, and keeps its last line, which is the error if any."""
     for line in lines or ():
         say(line.rstrip("\n"))
         if line.strip():
@@ -147,7 +147,7 @@ def _report(study: optuna.Study, trial: optuna.Trial, folder: Path, config: Conf
 def read_evaluations(file: Path) -> list[dict[str, Any]]:
     """Returns the lines of evaluations on the val split; none where the file does not exist yet."""
     try:
-        # The last line may still be being written.
+        # The last line may be incomplete.
         whole = file.read_bytes().rpartition(b"\n")[0].splitlines()
     except FileNotFoundError:
         return []

@@ -1,4 +1,4 @@
-"""What there is to see of an evaluation: some photographs of val with the network's word, and the confusion matrix."""
+"""Validation images with their predictions, and the confusion matrix, for the trackers that take pictures."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from butterflyer_jax.models.variables import Batch, Variables
 from butterflyer_jax.preprocessing import images
 from butterflyer_jax.tracking import Pictures, Sample, Tracker
 
-# Bounds what a run spends on it, in time and at W&B: after so many of its epochs, evenly, and always after the last.
+# Limit on the epochs after which a run shows images, spread evenly and with the last: it bounds time and uploads.
 MAX_SHOWS = 20
 PHOTOS = 16
 
 
 class Gallery(Protocol):
-    """What the loop asks of it."""
+    """Interface between the training loop and the validation images."""
 
     def watch(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterable[Mapping[str, np.ndarray]]:
-        """Yields the batches of an evaluation, and notes some photographs on the way."""
+        """Yields the batches of an evaluation, and keeps some of their images."""
 
     def show(self, step: int, epoch: int, variables: Variables, confusion: jax.Array) -> None:
-        """Shows the trackers the evaluation of the state after `step` steps, where it is due."""
+        """Sends the evaluation of the state after `step` steps to the trackers, where it is due."""
 
 
 class NoGallery:
-    """Where nothing can show a picture."""
+    """Gallery for runs whose trackers take no pictures."""
 
     def watch(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterable[Mapping[str, np.ndarray]]:
-        """Returns the batches."""
+        """Returns the batches unchanged."""
         return batches
 
     def show(self, step: int, epoch: int, variables: Variables, confusion: jax.Array) -> None:
@@ -45,9 +45,9 @@ NO_GALLERY = NoGallery()
 
 
 class ValGallery:
-    """Shows the same photographs of the first batch of val each time, so that epochs can be compared.
+    """Shows the same images of the first batch of val each time, so that epochs can be compared.
 
-    All processes compute, as arrays over many hosts ask of them; each tells its own trackers.
+    All processes compute, as arrays sharded over many hosts require; each sends to its own trackers.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ValGallery:
         self._look = jax.jit(look, out_shardings=sharding.replicated(mesh), compiler_options=compiler.options())
 
     def watch(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterator[Mapping[str, np.ndarray]]:
-        """Yields the batches, and keeps photographs of the first."""
+        """Yields the batches, and keeps images of the first one."""
         self._chosen = {}
         for batch in batches:
             if not self._chosen:
@@ -78,7 +78,7 @@ class ValGallery:
             yield batch
 
     def show(self, step: int, epoch: int, variables: Variables, confusion: jax.Array) -> None:
-        """Shows the confusion matrix and the photographs, in at most `MAX_SHOWS` epochs and the last."""
+        """Sends the confusion matrix and the images, in at most `MAX_SHOWS` epochs and the last."""
         if epoch % self._every and epoch != self._config.num_epochs:
             return
         seen = jax.device_get(self._look(variables, sharding.put_batch(self._chosen, self._mesh)))
@@ -93,7 +93,7 @@ class ValGallery:
 
 
 def _choose(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, np.ndarray]:
-    """Returns about `PHOTOS` photographs from all over a batch, as many as the devices here can share."""
+    """Returns about `PHOTOS` images spread over a batch, a multiple of the local devices where possible."""
     devices = len(mesh.local_devices)
     size = len(batch["label"])
     wanted = min(size, -(-PHOTOS // devices) * devices)
@@ -106,5 +106,5 @@ def _choose(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, np.ndarray
 def open_gallery(
     apply_fn: Callable[..., Any], species: Sequence[str], tracker: Tracker, config: Config, mesh: Mesh
 ) -> Gallery:
-    """Returns the gallery of a run: one that does nothing where no tracker takes pictures."""
+    """Returns the gallery of a run; it does nothing if no tracker takes pictures."""
     return ValGallery(apply_fn, species, tracker, config, mesh) if config.tracking.takes_pictures else NO_GALLERY
