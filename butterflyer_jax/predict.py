@@ -12,6 +12,7 @@ gradcam, the path of the picture of what spoke for the species.
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 import sys
@@ -46,6 +47,9 @@ def parser() -> cli.ArgumentParser:
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name need not be text: what is none is written as JSON writes it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = parser().parse_args(argv)
     if args.top < 1:
         raise UserError("--top must be 1 at least")

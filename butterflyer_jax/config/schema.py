@@ -192,7 +192,7 @@ class CheckpointConfig(Section):
     """What is kept of a run."""
 
     every_steps: int = option(0, "save every so many steps too, not only after each epoch; 0 means off")
-    keep_last: int = option(1, "newest checkpoints kept")
+    keep_last: int = option(2, "newest checkpoints kept: where one is damaged, the run resumes from the other")
     keep_best: int = option(1, "best checkpoints kept beside them")
     metric: str = option("top1", "of the val split, that tells the best: top1, top5, balanced_accuracy or loss")
 

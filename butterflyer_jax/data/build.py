@@ -21,7 +21,7 @@ from butterflyer_jax import cli, console, extras
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.console import say
 from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
-from butterflyer_jax.storage import paths
+from butterflyer_jax.storage import locks, paths
 from butterflyer_jax.storage.errors import access
 
 
@@ -89,7 +89,9 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.
     listing = raw_zip_lib.list_source(raw_zip, config)
     data_dir = paths.cache_dir() / listing.fingerprint[:16]
     say(f"data: {raw_zip} with {len(listing.members)} photographs, records in {data_dir}")
-    return build(raw_zip, data_dir, config)
+    # Several processes of a run, or several runs, may want the same data set at once.
+    with locks.hold(data_dir / ".lock", f"data: waiting for another process that builds {data_dir}", wait=True):
+        return build(raw_zip, data_dir, config)
 
 
 def parser() -> cli.ArgumentParser:

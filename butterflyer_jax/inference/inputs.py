@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from butterflyer_jax.storage import files, paths
 
 LIST = "-"
 MAX_URL_BYTES = 100 << 20
+# Without any answer, and for a whole image.
 TIMEOUT_SECONDS = 30
+TOTAL_SECONDS = 120
 _PATTERN = "*?["
 
 
@@ -70,7 +73,7 @@ class Nothing(Picture):
 
 def is_url(name: Any) -> bool:
     """Returns whether a picture comes from the web."""
-    return isinstance(name, str) and name.startswith(("http://", "https://"))
+    return isinstance(name, str) and name.lower().startswith(("http://", "https://"))
 
 
 def read_url(url: str) -> bytes:
@@ -82,15 +85,23 @@ def read_url(url: str) -> bytes:
     import http.client
     import urllib.request
 
-    request = urllib.request.Request(url, headers={"User-Agent": "butterflyer_jax"})
+    data = bytearray()
+    deadline = time.monotonic() + TOTAL_SECONDS
     try:
+        request = urllib.request.Request(url, headers={"User-Agent": "butterflyer_jax"})
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            data: bytes = answer.read(MAX_URL_BYTES + 1)
+            # A server that sends a byte a second never makes a read time out.
+            while len(data) <= MAX_URL_BYTES and (chunk := answer.read1(1 << 16)):
+                data += chunk
+                if time.monotonic() > deadline:
+                    raise UserError(f"slower than {TOTAL_SECONDS} s")
+    except UserError:
+        raise
     except (http.client.HTTPException, ValueError, OSError) as error:
         raise UserError(f"no answer: {error}") from error
     if len(data) > MAX_URL_BYTES:
         raise UserError(f"larger than {MAX_URL_BYTES >> 20} MiB")
-    return data
+    return bytes(data)
 
 
 def pictures(names: Iterable[str], lines: Iterable[str] | None = None) -> Iterator[Picture]:
@@ -106,11 +117,17 @@ def pictures(names: Iterable[str], lines: Iterable[str] | None = None) -> Iterat
     """
     for name in names:
         if name == LIST:
-            for line in sys.stdin if lines is None else lines:
+            for line in _stdin() if lines is None else lines:
                 if line.strip():
                     yield from _or_nothing(line.rstrip("\r\n"))
         else:
             yield from _or_nothing(name)
+
+
+def _stdin() -> Iterator[str]:
+    """Yields the lines of stdin; names need not be text of any encoding."""
+    buffer = getattr(sys.stdin, "buffer", None)
+    yield from sys.stdin if buffer is None else map(os.fsdecode, buffer)
 
 
 def _or_nothing(name: str) -> Iterator[Picture]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -27,7 +28,7 @@ from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.models import VGG, create_model
 from butterflyer_jax.models import variables as variables_lib
 from butterflyer_jax.runs import changes
-from butterflyer_jax.runs.checkpoint import Checkpointer
+from butterflyer_jax.runs.checkpoint import Checkpointer, check_name
 from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import paths
 
@@ -136,6 +137,7 @@ def saved_batch_size(output: str | os.PathLike[str]) -> int | None:
 def refuse_other_folders(output: str | os.PathLike[str]) -> None:
     """Raises a UserError where a folder holds something else than a run."""
     folder = paths.path(output)
+    check_name(folder)
     if not files_lib.exists(folder) or files_lib.exists(folder / CONFIG_FILE):
         return
     # A run that was killed while it wrote its config leaves a hidden file; a job's config lies in a hidden folder.
@@ -197,17 +199,16 @@ def load_model(run: Run) -> LoadedModel:
     mesh = sharding.make_mesh(math.gcd(run.config.batch_size, jax.local_device_count()))
     dtype = sharding.compute_dtype(run.config.precision, mesh)
     model = create_model(run.config.model, len(run.species), dtype, for_cpu=sharding.on_cpu(mesh))
-    best_step = None
-    if files_lib.exists(run.checkpoints):
-        checkpointer = Checkpointer(run.checkpoints, run.config.checkpoint, read_only=True)
-        best_step = checkpointer.best_step()
-    if best_step is None:
-        raise UserError(f"no checkpoint in {run.folder} yet: train for an epoch first")
     abstract = variables_lib.abstract_variables(model, run.config, mesh)
     item = "variables" if run.config.optim.average == "none" else "averaged"
-    variables = checkpointer.restore(best_step, {item: abstract})[item]
-    checkpointer.close()
-    return LoadedModel(model, variables, best_step, mesh, run)
+    restored = None
+    if files_lib.exists(run.checkpoints):
+        with contextlib.closing(Checkpointer(run.checkpoints, run.config.checkpoint, read_only=True)) as checkpointer:
+            restored = checkpointer.restore_best({item: abstract})
+    if restored is None:
+        raise UserError(f"no checkpoint in {run.folder} yet: train for an epoch first")
+    best_step, trees = restored
+    return LoadedModel(model, trees[item], best_step, mesh, run)
 
 
 def made_by(run: Run) -> dict[str, Any]:

@@ -12,13 +12,25 @@ os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 from etils import epath
 
 from butterflyer_jax import extras
+from butterflyer_jax.errors import UserError
 
+SCHEMES = ("gs", "gcs")
 CACHE_VARIABLE = "BUTTERFLYER_CACHE"
 DEFAULT_CACHE = "~/.cache/butterflyer_jax"
 
 
 def path(name: str | os.PathLike[str]) -> epath.Path:
-    """Returns the path, local (made absolute, `~` expanded) or gs://, with pathlib's methods."""
+    """Returns the path, local (made absolute, `~` expanded) or gs://, with pathlib's methods.
+
+    Raises:
+      UserError: no file can have this name, or it is an address of another kind.
+    """
+    text = os.fspath(name)
+    if "\0" in text:
+        raise UserError(f"no name of a file: {text!r}")
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme not in SCHEMES:
+        raise UserError(f"{text}: take a local path or gs://, {scheme}:// cannot be used here")
     path = epath.Path(name)
     if is_remote(path):
         extras.require("cloud", "gcsfs", purpose=f"{path}")

@@ -24,7 +24,7 @@ from butterflyer_jax.distributed import sharding
 from butterflyer_jax.runs.changes import NOTHING, Allowed
 from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.runs.sync import Mirror
-from butterflyer_jax.storage import paths
+from butterflyer_jax.storage import locks, paths
 from butterflyer_jax.training import batch_size, compilation, nonfinite, pretrained
 from butterflyer_jax.training import state as state_lib
 from butterflyer_jax.training.early_stopping import EarlyStopping
@@ -210,6 +210,11 @@ def open_run(
             say(f"no training photos of {', '.join(missing)}: the model will not learn to name these species")
         if nonfinite.broke_after_last_checkpoint(paths.path(output)):
             allowed = dataclasses.replace(allowed, change=True)
+        if jax.process_index() == 0:
+            busy = (
+                f"another training is writing to {os.fspath(output)}: wait until it has ended, or take another --output"
+            )
+            stack.enter_context(locks.hold(paths.path(output) / ".lock", busy))
         run = runs.open_or_create(output, session.config, data.species, session.dataset, data.fingerprint, allowed)
         mirror = stack.enter_context(contextlib.closing(Mirror(run.folder, jax.process_index() == 0)))
         # Metrics of the steps before a checkpoint reach the bucket before the checkpoint.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -10,7 +12,7 @@ import pytest
 from butterflyer_jax import UserError
 from butterflyer_jax.config import CheckpointConfig
 from butterflyer_jax.distributed.sharding import make_mesh, replicated
-from butterflyer_jax.runs.checkpoint import Checkpointer
+from butterflyer_jax.runs.checkpoint import DAMAGED, Checkpointer
 
 
 def trees(value: float) -> dict:
@@ -96,3 +98,103 @@ def test_every_save_is_made_however_close(tmp_path: Path) -> None:
         checkpointer.save(step, trees(step), {})
     checkpointer.close()
     assert sorted(int(path.name) for path in tmp_path.iterdir()) == list(range(1, 9))
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def zero(file: Path) -> None:
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def flip_a_bit(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+
+
+def two_checkpoints(folder: Path) -> None:
+    writer = Checkpointer(folder)
+    writer.save(1, trees(1.0), {}, scores(0.1))
+    writer.save(2, trees(2.0), {}, scores(0.2))
+    writer.close()
+
+
+@pytest.mark.parametrize("damage", [cut, empty, zero, flip_a_bit, Path.unlink], ids=lambda damage: damage.__name__)
+def test_a_damaged_newest_checkpoint_is_moved_aside_and_the_one_before_serves(
+    tmp_path: Path, damage: Callable[[Path], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "checkpoints"
+    two_checkpoints(folder)
+    damage(
+        max(
+            (path for path in (folder / "2" / "variables").rglob("*") if path.is_file()),
+            key=lambda path: path.stat().st_size,
+        )
+    )
+    reader = Checkpointer(folder, read_only=True)
+    assert reader.latest_step() == reader.best_step() == 1
+    assert "2 is damaged, passing it over" in capfd.readouterr().err
+    again = Checkpointer(folder)
+    assert again.latest_step() == 1
+    assert f"the checkpoint {folder / '2'} is damaged (" in capfd.readouterr().err
+    assert (tmp_path / DAMAGED / "2" / "variables").is_dir(), "nothing is deleted"
+    again.save(2, trees(2.0), {})
+    again.close()
+    assert Checkpointer(folder).latest_step() == 2
+
+
+def test_an_empty_folder_or_half_a_copy_is_no_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    two_checkpoints(folder)
+    (folder / "3").mkdir()
+    shutil.copytree(folder / "2", folder / "4")
+    shutil.rmtree(folder / "4" / "variables")
+    (folder / "4" / "checksums.json").unlink()
+    assert Checkpointer(folder).latest_step() == 2
+    assert sorted(path.name for path in (tmp_path / DAMAGED).iterdir()) == ["3", "4"]
+
+
+def test_where_no_checkpoint_is_whole_the_error_says_what_to_do(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    two_checkpoints(folder)
+    for step in "12":
+        flip_a_bit(max((folder / step / "variables" / "d").iterdir()))
+    with pytest.raises(UserError, match=r"no checkpoint of .* is whole.*copy a whole one to .* or run the same"):
+        Checkpointer(folder)
+    assert Checkpointer(folder).latest_step() is None
+
+
+def test_a_checkpoint_of_an_older_version_has_no_checksums(tmp_path: Path) -> None:
+    two_checkpoints(tmp_path)
+    (tmp_path / "2" / "checksums.json").unlink()
+    assert Checkpointer(tmp_path).latest_step() == 2
+
+
+def test_the_best_checkpoint_is_read_beside_a_training_that_replaces_it(tmp_path: Path) -> None:
+    two_checkpoints(tmp_path)
+    reader = Checkpointer(tmp_path, read_only=True)
+    restore = reader.restore
+
+    def replaced_meanwhile(step: int, abstract_trees: dict) -> dict:
+        if step == 2:
+            writer = Checkpointer(tmp_path, CheckpointConfig(keep_last=1))
+            writer.save(3, trees(3.0), {}, scores(0.3))
+            writer.close()
+        return restore(step, abstract_trees)
+
+    reader.restore = replaced_meanwhile
+    step, restored = reader.restore_best({"variables": abstract(trees(0.0)["variables"])})
+    assert step == 3
+    np.testing.assert_array_equal(restored["variables"]["w"], np.full(3, 3.0))
+
+
+@pytest.mark.parametrize("name", ["run[1]", "a*", "what?"])
+def test_a_name_that_no_checkpoint_could_be_read_from_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="in its name, which checkpoints cannot be read from: take another --output"):
+        Checkpointer(tmp_path / name)

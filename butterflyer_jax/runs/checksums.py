@@ -1,0 +1,67 @@
+"""Checksums of a checkpoint's files, written before it has its name and compared before it is used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import google_crc32c
+
+from butterflyer_jax.storage import files
+
+FILE = "checksums.json"
+# Orbax writes the time into it as the last thing.
+_METADATA = "_CHECKPOINT_METADATA"
+_CHUNK_BYTES = 1 << 22
+
+
+def write(checkpoint: Path) -> None:
+    """Writes size and CRC-32C of each file of a local checkpoint beside them."""
+    below = [Path(path) for path in files.files_below(checkpoint)]
+    sums = {
+        path.relative_to(checkpoint).as_posix(): _checksum(path) for path in below if path.name not in (FILE, _METADATA)
+    }
+    files.write_text(checkpoint / FILE, json.dumps(sums, indent=0))
+
+
+def find_damage(checkpoint: Path) -> str | None:
+    """Returns which file of a local checkpoint is not what was written, and how; None where all are.
+
+    A checkpoint without checksums, as older versions wrote them, is only looked through for what every one has.
+    """
+    manifest = checkpoint / FILE
+    try:
+        json.loads((checkpoint / _METADATA).read_text())
+    except (OSError, ValueError):
+        return f"{_METADATA} is missing or damaged"
+    if not manifest.exists():
+        needed = ("position", "variables")
+        missing = [name for name in needed if not (checkpoint / name).exists()]
+        empty = [path for path in files.files_below(checkpoint) if not Path(path).stat().st_size]
+        if missing:
+            return f"it has no {missing[0]}"
+        return f"{empty[0].name} is empty" if empty else None
+    try:
+        sums = json.loads(manifest.read_text())
+        for name, expected in sums.items():
+            path = checkpoint / name
+            if not path.is_file():
+                return f"{name} is missing"
+            if path.stat().st_size != expected[0]:
+                return f"{name} has {path.stat().st_size:,} of {expected[0]:,} bytes"
+            if _checksum(path) != expected:
+                return f"{name} is not what was written (another checksum)"
+    except (ValueError, TypeError, AttributeError, IndexError):
+        return f"{FILE} is damaged"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror or error}"
+    return None
+
+
+def _checksum(path: Path) -> list[int]:
+    checksum, num_bytes = google_crc32c.Checksum(), 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            checksum.update(chunk)
+            num_bytes += len(chunk)
+    return [num_bytes, int.from_bytes(checksum.digest(), "big")]
