@@ -148,7 +148,7 @@ def test_many_pictures_at_once_and_what_is_none(visit: Any) -> None:
     assert not page.locator("#facts").is_visible()
     page.locator(".thumbnail").nth(2).click()
     assert identified(page) == "It cannot be read"
-    assert "not decodable" in page.locator("#sure").inner_text()
+    assert "damaged" in page.locator("#sure").inner_text()
     assert not page.locator("#feedback").is_visible()
 
 

@@ -16,7 +16,7 @@ MAX_WORDS = 200
 MAX_LOOK_BACK = 10
 PHOTOGRAPH = "photograph"
 # Of a question whose words are mostly unknown, in its first words.
-MIN_KNOWN = 0.34
+MIN_KNOWN = 0.25
 _GREETINGS = ("hello", "thanks", "bye")
 BUTTERFLY = "butterfli"
 # By these the butterfly at hand is compared with one that is named.

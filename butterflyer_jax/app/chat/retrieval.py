@@ -121,7 +121,7 @@ class Retriever:
             return []
         if about and not question.asks:
             return self._overview(about, limit)
-        if len(about) > 1 and "differ" in question.stems:
+        if len(about) > 1 and ("differ" in question.stems or "from" in question.words):
             return self._comparison(about, limit)
         asked = self._features(question)
         total = sum(asked.values())
