@@ -117,6 +117,7 @@ def _finish(session: RunSession) -> None:
 
     from butterflyer_jax import runs
     from butterflyer_jax.data.dataset import FAKE
+    from butterflyer_jax.evaluation import refusal
     from butterflyer_jax.evaluation.evaluate import calibrate
     from butterflyer_jax.export.exporter import CARD, companion, default_path, export
 
@@ -130,6 +131,7 @@ def _finish(session: RunSession) -> None:
     loaded = runs.load_model(run)
     if run.dataset != FAKE:
         calibrate(loaded, session.data)
+        refusal.fit(loaded, session.data)
     if chosen == "none":
         return
     target = default_path(run, chosen)

@@ -34,8 +34,9 @@ class Classifier(Protocol):
     crop_fraction: float
     image_size: int
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Returns float [batch, species] of uint8 [batch, image_size, image_size, 3]."""
+    def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns probabilities, float [batch, species], of uint8 [batch, image_size, image_size, 3]; and bool [batch],
+        which images are none of the species."""
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
         """Returns float [batch, side, side] from 0 to 1, where the network looks for these labels; None if unknown."""
@@ -68,7 +69,7 @@ class Identifier:
         size = 1
         while size <= max_batch:
             images = np.zeros((size, *2 * (self.classifier.image_size,), 3), np.uint8)
-            self.classifier.probabilities(images)
+            self.classifier.classify(images)
             self.classifier.heat_maps(images, np.zeros(size, np.int64))
             size *= 2
 
@@ -80,10 +81,10 @@ class Identifier:
         crop_fraction (the side of the central square that they cover, of the short side).
         """
         images = np.stack([upload.pixels for upload in uploads])
-        probabilities = self.classifier.probabilities(images)
+        probabilities, refused = self.classifier.classify(images)
         answers = [
-            {"sha256": upload.sha256, **self.describe(of_one)}
-            for upload, of_one in zip(uploads, probabilities, strict=True)
+            {"sha256": upload.sha256, **self.describe(of_one, bool(is_refused))}
+            for upload, of_one, is_refused in zip(uploads, probabilities, refused, strict=True)
         ]
         asked = [number for number, upload in enumerate(uploads) if upload.heat_map]
         if asked:
@@ -93,8 +94,8 @@ class Identifier:
                 answers[number]["heat_map"] = {"values": values, "crop_fraction": self.classifier.crop_fraction}
         return answers
 
-    def describe(self, probabilities: np.ndarray) -> dict[str, Any]:
-        """Returns the answer for one photograph, of its float [species]."""
+    def describe(self, probabilities: np.ndarray, refused: bool) -> dict[str, Any]:
+        """Returns the answer for one photo, of its float [species] and whether it is none of the species."""
         highest = float(probabilities.max())
-        verdict = NONE if highest < self.classifier.threshold else NAMED if highest >= SURE else UNSURE
+        verdict = NONE if refused else NAMED if highest >= SURE else UNSURE
         return {"verdict": verdict, **rank(probabilities, self.classifier.species)}

@@ -225,6 +225,14 @@ class TrackingConfig(Section):
 
 
 @dataclass
+class RefusalConfig(Section):
+    """When an answer is "none of these"."""
+
+    typicality: bool = option(True, "fit a score of how typical an image is when training ends; needs 20 val photos")
+    false_refusals: float = option(0.05, "share of val photos, in changed light as well, that the score refuses")
+
+
+@dataclass
 class ExportConfig(Section):
     """What a run leaves in `export/` when it ends, for other programs."""
 
@@ -259,6 +267,7 @@ class Config(Section):
     stop: StopConfig = field(default_factory=StopConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    refusal: RefusalConfig = field(default_factory=RefusalConfig)
 
     def validate(self) -> "Config":
         """Returns self.

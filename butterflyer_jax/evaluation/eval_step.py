@@ -16,6 +16,7 @@ from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import compiler, sharding
 from butterflyer_jax.metrics import losses
 from butterflyer_jax.metrics.sums import Sums
+from butterflyer_jax.models.features import apply_with_features
 from butterflyer_jax.models.variables import Batch, Variables
 from butterflyer_jax.preprocessing import images
 from butterflyer_jax.runs import LoadedModel
@@ -30,43 +31,53 @@ class Scored:
     Attributes:
       labels: int32 [count], of the photographs, in the order of the split.
       logits: float32 [count, species].
-      metrics: of `metrics.sums.Sums.compute`.
+      metrics: the numbers of `metrics.sums.Sums.compute`.
+      features: float32 [count, num_features], see `models.features`; None where they are not asked for.
     """
 
     labels: np.ndarray
     logits: np.ndarray
     metrics: dict[str, Any]
+    features: np.ndarray | None = None
 
 
-def score(loaded: LoadedModel, data: Data, split: str) -> Scored:
+def score(loaded: LoadedModel, data: Data, split: str, with_features: bool = False) -> Scored:
     """Scores each photo of a split once.
 
     Args:
       loaded: the model of a run.
       data: an open data set of the same species.
       split: train, val or test.
+      with_features: whether the features of the photos are wanted too.
     """
     model: Any = loaded.model
     config, mesh = loaded.config, loaded.mesh
 
-    def answer(variables: Variables, batch: dict[str, jax.Array]) -> tuple[Sums, jax.Array]:
-        logits = model.apply(variables.collections(), images.eval_images(batch, config), train=False)
-        return Sums.of_batch(
-            losses.cross_entropy(logits, batch["label"]), logits, batch["label"], batch["mask"]
-        ), logits
+    def answer(variables: Variables, batch: dict[str, jax.Array]) -> tuple[Sums, jax.Array, jax.Array | None]:
+        x = images.eval_images(batch, config)
+        if with_features:
+            logits, features = apply_with_features(model, variables, x, config.model.batch_norm)
+        else:
+            logits, features = model.apply(variables.collections(), x, train=False), None
+        loss = losses.cross_entropy(logits, batch["label"])
+        return Sums.of_batch(loss, logits, batch["label"], batch["mask"]), logits, features
 
     jitted = jax.jit(answer, out_shardings=sharding.replicated(mesh), compiler_options=compiler.options())
-    total, logits, labels = None, [], []
+    total = None
+    logits, labels, features = [], [], []
     with contextlib.closing(data.eval_batches(split)) as batches:
         for batch in sharding.prefetch(batches, mesh):
-            sums, of_batch = jitted(loaded.variables, batch)
+            sums, of_batch, features_of_batch = jitted(loaded.variables, batch)
             total = sums if total is None else total + sums
             counts = np.asarray(batch["mask"]) > 0
             logits.append(np.asarray(of_batch)[counts])
             labels.append(np.asarray(batch["label"])[counts])
+            if features_of_batch is not None:
+                features.append(np.asarray(features_of_batch)[counts])
     if total is None:
         raise ValueError("nothing to score")
-    return Scored(np.concatenate(labels), np.concatenate(logits), total.compute())
+    found = np.concatenate(features) if features else None
+    return Scored(np.concatenate(labels), np.concatenate(logits), total.compute(), found)
 
 
 def evaluate_batches(

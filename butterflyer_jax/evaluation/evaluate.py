@@ -20,11 +20,12 @@ from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import attributes, eval_step, overlap, predictions, report, species_map
+from butterflyer_jax.evaluation import attributes, eval_step, overlap, predictions, refusal, report, species_map
 from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.metrics import calibration, classification
 from butterflyer_jax.metrics import slices as by_slice
 from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.metrics.typicality import Typicality
 from butterflyer_jax.storage import files
 
 ALL = "all"
@@ -61,7 +62,7 @@ def evaluate(
       count, loss, top1, top5, balanced_accuracy over the photos of species that the run knows;
       expected_calibration_error, of probabilities with the temperature; intervals, 95%: Wilson's of top1 and top5,
       a bootstrap of the others; species, with precision, recall, f1 and support of each; refusal, how many photos of
-      known and of unknown species fall below the threshold; temperature, threshold, name, split, data, fingerprint,
+      known and of unknown species are refused; temperature, threshold, name, split, data, fingerprint,
       trained_on (photos that the run was trained on) and the checkpoint's step. With `slices` also slices.
 
     Raises:
@@ -86,17 +87,20 @@ def evaluate(
         splits = _splits(data, split or ("test" if is_own else ALL))
         labels = np.arange(len(run.species)) if is_own else species_map.label_map(data.species, run.species, table)
         columns = {} if known_of_photos is None else _columns(known_of_photos, folder, splits)
-        scored, sums = _score(loaded, data, folder, splits, labels)
+        own_photos = is_own and folder != dataset_lib.FAKE
+        calibrated = calibrate(loaded, data) if own_photos else loaded.calibration()
+        typical = refusal.fit(loaded, data) if own_photos else loaded.typicality()
+        scored, sums = _score(loaded, data, folder, splits, labels, calibrated, typical)
         known = scored.labels != species_map.UNKNOWN
         if not known.any() and not len(scored.labels):
             raise UserError("no photo of the evaluation is of a species that the run knows")
-        calibrated = calibrate(loaded, data) if is_own and folder != dataset_lib.FAKE else loaded.calibration()
         metrics = _metrics(scored, known, calibrated, run.species)
         if is_own and len(splits) == 1:
             # The sums of the devices, to the bit those that a run logs.
             metrics |= sums[0]
         seen = None if folder == dataset_lib.FAKE else overlap.count(run, once, data, splits, is_own)
         metrics |= {
+            "refused_by": "threshold" if typical is None else "typicality",
             "name": _name(run, name, splits, is_own, folder, data.fingerprint),
             "split": splits[0] if len(splits) == 1 else ALL,
             "data": folder,
@@ -138,9 +142,15 @@ def _splits(data: Data, split: str) -> list[str]:
 
 
 def _score(
-    loaded: runs.LoadedModel, data: Data, folder: str, splits: Sequence[str], labels: np.ndarray
+    loaded: runs.LoadedModel,
+    data: Data,
+    folder: str,
+    splits: Sequence[str],
+    labels: np.ndarray,
+    calibrated: Calibration,
+    typical: Typicality | None,
 ) -> tuple[Predictions, list[dict[str, Any]]]:
-    parts = [eval_step.score(loaded, data, split) for split in splits]
+    parts = [eval_step.score(loaded, data, split, with_features=typical is not None) for split in splits]
     names = [[data.species[label] for label in part.labels] for part in parts]
     photo_ids = [
         [f"{split}/{number}" for number in range(len(of_split))]
@@ -148,9 +158,15 @@ def _score(
         else dataset_lib.photo_ids(folder, split, of_split)
         for split, of_split in zip(splits, names, strict=True)
     ]
+    logits = np.concatenate([part.logits for part in parts])
+    if typical is None:
+        refused = calibration.softmax(logits / calibrated.temperature).max(axis=1) < calibrated.threshold
+    else:
+        refused = typical.refuses(np.concatenate([part.features for part in parts if part.features is not None]))
     scored = Predictions(
+        refused=refused,
         labels=labels[np.concatenate([part.labels for part in parts])],
-        logits=np.concatenate([part.logits for part in parts]),
+        logits=logits,
         photo_ids=list(itertools.chain(*photo_ids)),
         names=list(itertools.chain(*names)),
         places=[
@@ -163,7 +179,7 @@ def _score(
 def _metrics(scored: Predictions, known: np.ndarray, calibrated: Calibration, species: Sequence[str]) -> dict[str, Any]:
     """Returns the numbers over photos of known species, and how many of all photos are refused."""
     logits, labels = scored.logits[known], scored.labels[known]
-    refused = predictions.refused(scored.logits, calibrated)
+    refused = scored.refused
     metrics: dict[str, Any] = {"count": int(known.sum())}
     if known.any():
         probabilities = calibration.softmax(logits / calibrated.temperature)

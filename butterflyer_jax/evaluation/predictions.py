@@ -23,6 +23,7 @@ class Predictions:
     Attributes:
       labels: int64 [count], the run's labels; `species_map.UNKNOWN` where the run does not know the species.
       logits: float32 [count, num_classes].
+      refused: bool [count], whether the answer is "none of these".
       photo_ids: paths of the photos in their source.
       names: species as the data names them.
       places: split of each photo, and its place in it.
@@ -30,16 +31,10 @@ class Predictions:
 
     labels: np.ndarray
     logits: np.ndarray
+    refused: np.ndarray
     photo_ids: list[str]
     names: list[str]
     places: list[tuple[str, int]]
-
-
-def refused(logits: np.ndarray, calibrated: Calibration) -> np.ndarray:
-    """Returns bool [count]: whether the answer to a photo is "none of these"."""
-    probabilities: np.ndarray = calibration.softmax(logits / calibrated.temperature)
-    below: np.ndarray = probabilities.max(axis=1) < calibrated.threshold
-    return below
 
 
 def write(
@@ -54,12 +49,11 @@ def write(
     Args:
       path: file to write, local or gs://.
       scored: the photos and their logits; `label` is the species as the data names it.
-      calibrated: temperature and threshold of the answers.
+      calibrated: temperature of the answers.
       species: of the run, in the order of the logits.
       columns: values of slices, in the order of the photos.
     """
     probabilities = calibration.softmax(scored.logits / calibrated.temperature)
-    none_of_these = refused(scored.logits, calibrated)
     header = ("photo_id", "split", "label", "species", "probability", "none_of_these", *columns, *species)
     rows = (
         (
@@ -73,7 +67,7 @@ def write(
             *(round(float(value), DECIMALS) for value in of_photo),
         )
         for number, (photo_id, (split, _), name, of_photo, is_refused) in enumerate(
-            zip(scored.photo_ids, scored.places, scored.names, probabilities, none_of_these, strict=True)
+            zip(scored.photo_ids, scored.places, scored.names, probabilities, scored.refused, strict=True)
         )
     )
     files.write_csv(path, header, rows)

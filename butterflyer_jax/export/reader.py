@@ -53,6 +53,11 @@ class ExportClassifier:
         """Returns float32 [batch, species] of uint8 [batch, image_size, image_size, 3]."""
         return np.asarray(self._call(padded(images)))[: len(images)]
 
+    def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns `probabilities`, and bool [batch]: whether the highest is below the threshold of the card."""
+        probabilities = self.probabilities(images)
+        return probabilities, probabilities.max(axis=1) < self.threshold
+
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Returns None: what has left keeps the maps to itself."""
 

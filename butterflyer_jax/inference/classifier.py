@@ -34,6 +34,7 @@ class TrainedClassifier:
 
         from butterflyer_jax.distributed import compiler
         from butterflyer_jax.inference import gradcam
+        from butterflyer_jax.models.features import apply_with_features
         from butterflyer_jax.preprocessing import images as images_lib
 
         model: Any = loaded.model
@@ -47,13 +48,20 @@ class TrainedClassifier:
         self.short_side: int = run.config.build.image_size
         self.crop_fraction: float = run.config.data.eval_crop_fraction
         self._variables = variables
+        self._typicality = loaded.typicality()
+
+        typicality = self._typicality
 
         @functools.partial(jax.jit, compiler_options=compiler.options())
-        def probabilities(variables: Any, images: jax.Array) -> jax.Array:
-            logits = model.apply(variables.collections(), images_lib.normalise(images, run.config.model), train=False)
-            return jax.nn.softmax(logits / calibration.temperature)
+        def answer(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+            x, features = images_lib.normalise(images, run.config.model), None
+            if typicality is None:
+                logits = model.apply(variables.collections(), x, train=False)
+            else:
+                logits, features = apply_with_features(model, variables, x, run.config.model.batch_norm)
+            return jax.nn.softmax(logits / calibration.temperature), features
 
-        self._probabilities = probabilities
+        self._answer = answer
         self._heat_maps = gradcam.make_heat_maps(model, run.config)
 
     @classmethod
@@ -75,7 +83,28 @@ class TrainedClassifier:
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns float32 [batch, species] of uint8 [batch, image_size, image_size, 3]."""
-        return np.asarray(self._probabilities(self._variables, padded(images)))[: len(images)]
+        return self.classify(images)[0]
+
+    def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the probabilities of images, and which of them are none of the species.
+
+        An image is none of them where its features are less typical than those of nearly all val photos; in a run
+        without a typicality, where its highest probability is below the threshold.
+
+        Args:
+          images: uint8 [batch, image_size, image_size, 3].
+
+        Returns:
+          float32 [batch, species], and bool [batch].
+        """
+        count = len(images)
+        probabilities, features = (
+            x if x is None else np.asarray(x) for x in self._answer(self._variables, padded(images))
+        )
+        assert probabilities is not None
+        if self._typicality is None or features is None:
+            return probabilities[:count], probabilities[:count].max(axis=1) < self.threshold
+        return probabilities[:count], self._typicality.refuses(features[:count])
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Returns where the network looks for these labels (Grad-CAM), float32 [batch, side, side] from 0 to 1."""

@@ -98,8 +98,8 @@ class Predictor:
 
         Returns:
           One answer for one image, a list in order for several. An answer is a dict of species, probability,
-          none_of_these (the probability is below the threshold), top<n> (species and probability) and probabilities
-          (by species); of an image that cannot be read, error alone.
+          none_of_these (see `TrainedClassifier.classify`), top<n> (species and probability) and probabilities (by
+          species); of an image that cannot be read, error alone.
         """
         if _is_one(images):
             [answer] = self.stream([images], top, flip)
@@ -163,15 +163,14 @@ class Predictor:
 
     def _answer(self, inputs: Sequence[np.ndarray | str], top: int, flip: bool) -> Iterator[dict[str, Any]]:
         pixels = [x for x in inputs if not isinstance(x, str)]
-        rows: Iterator[np.ndarray] = iter(())
+        rows: Iterator[tuple[np.ndarray, np.ndarray]] = iter(())
         if pixels:
-            classify = self.classifier.probabilities
-            probabilities = classify(np.stack(pixels))
+            probabilities, refused = self.classifier.classify(np.stack(pixels))
             if flip:
-                probabilities = (probabilities + classify(np.stack(pixels)[:, :, ::-1])) / 2
-            rows = iter(probabilities)
+                probabilities = (probabilities + self.classifier.probabilities(np.stack(pixels)[:, :, ::-1])) / 2
+            rows = zip(probabilities, refused, strict=True)
         for x in inputs:
-            yield {"error": x} if isinstance(x, str) else self._describe(next(rows), top)
+            yield {"error": x} if isinstance(x, str) else self._describe(*next(rows), top)
 
     def _look(
         self, inputs: Sequence[np.ndarray | str], answers: Sequence[dict[str, Any]]
@@ -184,9 +183,8 @@ class Predictor:
         for x in inputs:
             yield None if isinstance(x, str) else next(maps)
 
-    def _describe(self, probabilities: np.ndarray, top: int) -> dict[str, Any]:
-        none_of_these = bool(probabilities.max() < self.calibration.threshold)
-        return {**rank(probabilities, self.species, top), "none_of_these": none_of_these}
+    def _describe(self, probabilities: np.ndarray, refused: np.ndarray, top: int) -> dict[str, Any]:
+        return {**rank(probabilities, self.species, top), "none_of_these": bool(refused)}
 
 
 def _is_one(images: Source | Iterable[Source]) -> TypeGuard[Source]:

@@ -10,6 +10,7 @@ import math
 import os
 import platform
 import subprocess
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
 from butterflyer_jax.distributed import memory, sharding
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.metrics import calibration
+from butterflyer_jax.metrics import calibration, typicality
 from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.metrics.typicality import Typicality
 from butterflyer_jax.models import VGG, create_model
 from butterflyer_jax.models import variables as variables_lib
 from butterflyer_jax.runs import changes
@@ -187,6 +189,23 @@ class LoadedModel:
         """Returns the calibration of this checkpoint, see `read_calibration`."""
         return read_calibration(self.run, self.step)
 
+    def typicality(self) -> Typicality | None:
+        """Returns the typicality that was fitted for this checkpoint, None where there is none.
+
+        Raises:
+          UserError: its file is damaged.
+        """
+        file = self.run.folder / typicality.FILE
+        if not self.run.config.refusal.typicality or not file.exists():
+            return None
+        try:
+            found = Typicality.from_bytes(file.read_bytes())
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` makes it anew"
+            ) from error
+        return found if found.step == self.step else None
+
 
 def load_model(run: Run) -> LoadedModel:
     """Loads the model of a run's best checkpoint.
@@ -225,14 +244,13 @@ def model_files(run: Run, best_step: int, local: Path) -> dict[str, Path]:
     folder = Path(run.folder)
     if paths.is_remote(run.folder):
         folder = local / ".model"
-        for name in (CONFIG_FILE, calibration.FILE, f"{CHECKPOINTS}/{best_step}"):
+        for name in (CONFIG_FILE, calibration.FILE, typicality.FILE, f"{CHECKPOINTS}/{best_step}"):
             if files_lib.exists(run.folder / name):
                 files_lib.copy(run.folder / name, folder / name)
     checkpoint = folder / CHECKPOINTS / str(best_step)
     files = [folder / CONFIG_FILE, *sorted(path for path in checkpoint.rglob("*") if path.is_file())]
     # Probabilities are not those of the run without it.
-    if (folder / calibration.FILE).exists():
-        files.append(folder / calibration.FILE)
+    files += [folder / name for name in (calibration.FILE, typicality.FILE) if (folder / name).exists()]
     # What is evaluated is in one of two places, see `load_model`.
     rest = ["optimizer", *(["variables"] if run.config.optim.average != "none" else [])]
     left_out = [checkpoint / name for name in rest]

@@ -1,0 +1,95 @@
+"""The typicality of a run, fitted on its own photos and on negatives that are drawn from them."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable
+
+import numpy as np
+from PIL import Image
+
+from butterflyer_jax import runs
+from butterflyer_jax.console import say
+from butterflyer_jax.data import photo
+from butterflyer_jax.data.protocol import Data
+from butterflyer_jax.metrics import typicality
+from butterflyer_jax.metrics.typicality import Typicality
+from butterflyer_jax.models.features import make_features
+from butterflyer_jax.storage import files
+from butterflyer_jax.synthetic.negatives import draw_negative, draw_shift
+
+# Photos that the scores are fitted on, and that the limit is chosen on; more change little.
+MAX_TRAIN, MAX_VAL = 2000, 1000
+# Fewer say nothing about a share of a twentieth.
+MIN_VAL = 20
+BATCH = 64
+
+
+def fit(loaded: runs.LoadedModel, data: Data) -> Typicality | None:
+    """Returns the typicality of a checkpoint; fits it and writes `typicality.npz` where there is none yet.
+
+    Args:
+      loaded: the model of a run; the run folder gets the file.
+      data: the run's open data set.
+
+    Returns:
+      None where the config switches it off, or there are fewer than 20 val photos.
+    """
+    config = loaded.config
+    if not config.refusal.typicality or data.num_photos("val") < MIN_VAL:
+        return None
+    if known := loaded.typicality():
+        return known
+    start = time.perf_counter()
+    rng = np.random.default_rng([config.seed, loaded.step])
+    labels = _labels(data)
+    train = rng.permutation(len(labels))[:MAX_TRAIN]
+    photos = _photos(data, "train", train)
+    # Each in its own light and in two others, so that a change of light alone is nothing new.
+    features = [
+        _features(loaded, photos),
+        _features(loaded, (draw_shift(one, rng) for one in photos)),
+        _features(loaded, (draw_shift(one, rng) for one in photos)),
+    ]
+    negatives = _features(loaded, (draw_negative(one, rng) for one in photos for _ in range(2)))
+    val = _photos(data, "val", rng.permutation(data.num_photos("val"))[:MAX_VAL])
+    held_out = [_features(loaded, val), _features(loaded, (draw_shift(one, rng) for one in val))]
+    found = typicality.fit(
+        np.concatenate(features),
+        np.tile(labels[train], 3),
+        negatives,
+        np.concatenate(held_out),
+        config.refusal.false_refusals,
+        loaded.step,
+    )
+    files.write_bytes(loaded.run.folder / typicality.FILE, found.to_bytes())
+    share = config.refusal.false_refusals
+    say(f"typicality: fitted to refuse {share:.0%} of val photos, {time.perf_counter() - start:.0f} s")
+    return found
+
+
+def _labels(data: Data) -> np.ndarray:
+    batches = data.eval_batches("train")
+    try:
+        parts = [np.asarray(batch["label"])[np.asarray(batch["mask"]) > 0] for batch in batches]
+    finally:
+        batches.close()
+    return np.concatenate(parts)
+
+
+def _photos(data: Data, split: str, numbers: np.ndarray) -> list[Image.Image]:
+    return [Image.open(io.BytesIO(jpeg)).convert("RGB") for jpeg in data.jpegs(split, numbers.tolist())]
+
+
+def _features(loaded: runs.LoadedModel, photos: Iterable[Image.Image]) -> np.ndarray:
+    """Returns the features, float32 [count, num_features], of what the model sees of photos."""
+    config = loaded.config
+    of_batch = make_features(loaded.model, config)
+    pixels = [photo.central_crop(one, config.data.eval_crop_fraction, config.data.image_size) for one in photos]
+    parts = []
+    for start in range(0, len(pixels), BATCH):
+        batch = np.stack(pixels[start : start + BATCH])
+        padded = np.pad(batch, [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)])
+        parts.append(np.asarray(of_batch(loaded.variables, padded)[1])[: len(batch)])
+    return np.concatenate(parts)

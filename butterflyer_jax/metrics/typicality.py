@@ -1,0 +1,161 @@
+"""How typical an image is of those that a network was trained on: the score by which answers are refused."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy.optimize import minimize
+
+FILE = "typicality.npz"
+# Share of the mean variance in the covariance (Ledoit & Wolf 2004, doi:10.1016/S0047-259X(03)00096-4).
+SHRINKAGE = 0.3
+# Directions of the covariance that are kept, beside the rest taken together.
+MAX_RANK = 256
+# Of the weights of the head, so that few negatives do not settle them alone.
+PENALTY = 1e-2
+# Standard deviations beyond which a feature says no more.
+CLIP = 8.0
+_SMALLEST_STD = 1e-3
+_MAX_ITERATIONS = 200
+
+
+@dataclass(frozen=True)
+class Typicality:
+    """Two scores of features in one, larger for less typical images, and the limit above which answers are refused.
+
+    The first is the Mahalanobis distance from the nearest class, with one shrunk covariance (Lee et al. 2018,
+    arXiv:1807.03888). The second is the logit of a linear head that tells training images from negatives that are
+    drawn for it (outlier exposure, Hendrycks et al. 2019, arXiv:1812.04606).
+
+    Attributes:
+      mean, std: float32 [num_features], of the features of training images.
+      class_means: float32 [num_classes, num_features], of standardised features.
+      basis: float32 [rank, num_features], directions of the covariance.
+      variances: float32 [rank], shrunk variances along these.
+      rest: float32 [], shrunk variance along all other directions.
+      head: float32 [num_features + 1], weights and the bias.
+      scales: float32 [2], spreads of the two scores over held-out images.
+      limit: float32 [], score above which an image is none of the species.
+      step: int64 [], training step of the checkpoint.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    class_means: np.ndarray
+    basis: np.ndarray
+    variances: np.ndarray
+    rest: np.ndarray
+    head: np.ndarray
+    scales: np.ndarray
+    limit: np.ndarray
+    step: np.ndarray
+
+    def score(self, features: np.ndarray) -> np.ndarray:
+        """Returns float64 [count] of features, float [count, num_features]; larger for less typical images."""
+        distance, logit = _scores(self, features)
+        scaled: np.ndarray = distance / self.scales[0] + logit / self.scales[1]
+        return scaled
+
+    def refuses(self, features: np.ndarray) -> np.ndarray:
+        """Returns bool [count]: whether images are none of the species."""
+        above: np.ndarray = self.score(features) > float(self.limit)
+        return above
+
+    def to_bytes(self) -> bytes:
+        """Returns the content of the file that a run keeps it in."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **{item.name: getattr(self, item.name) for item in fields(self)})
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Typicality:
+        """Returns what `to_bytes` wrote.
+
+        Raises:
+          ValueError, KeyError, OSError: it is something else.
+        """
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return cls(**{item.name: arrays[item.name] for item in fields(cls)})
+
+
+def fit(
+    features: np.ndarray,
+    labels: np.ndarray,
+    negatives: np.ndarray,
+    held_out: np.ndarray,
+    false_refusals: float,
+    step: int,
+) -> Typicality:
+    """Fits the scores on training images, and chooses the limit on held-out ones.
+
+    Args:
+      features: float [count, num_features], of training images, under changed light as well.
+      labels: int [count], their classes.
+      negatives: float [num_negatives, num_features], of images that show none of the classes.
+      held_out: float [num_held_out, num_features], of images of the classes that were not trained on.
+      false_refusals: share of the held-out images that the limit refuses.
+      step: training step of the checkpoint.
+    """
+    mean, std = features.mean(axis=0), features.std(axis=0) + _SMALLEST_STD
+    scaled = (features - mean) / std
+    classes, places = np.unique(labels, return_inverse=True)
+    class_means = np.stack([scaled[places == place].mean(axis=0) for place in range(len(classes))])
+    residuals = scaled - class_means[places]
+    _, singular, basis = np.linalg.svd(residuals, full_matrices=False)
+    variances = singular**2 / len(residuals)
+    average = variances.sum() / features.shape[1]
+    rank = min(MAX_RANK, len(variances))
+    single = np.float32
+    unscaled = Typicality(
+        mean.astype(single),
+        std.astype(single),
+        class_means.astype(single),
+        basis[:rank].astype(single),
+        ((1 - SHRINKAGE) * variances[:rank] + SHRINKAGE * average).astype(single),
+        np.asarray(SHRINKAGE * average, single),
+        _fit_head(_clipped(scaled), _clipped((negatives - mean) / std)).astype(single),
+        np.ones(2, single),
+        np.asarray(0, single),
+        np.asarray(step, np.int64),
+    )
+    scales = np.array([max(float(part.std()), 1e-6) for part in _scores(unscaled, held_out)], single)
+    values = {item.name: getattr(unscaled, item.name) for item in fields(unscaled)} | {"scales": scales}
+    limit = np.quantile(Typicality(**values).score(held_out), 1 - false_refusals)
+    return Typicality(**values | {"limit": np.asarray(limit, single)})
+
+
+def _scores(typicality: Typicality, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the logarithm of the distance from the nearest class, and the logit of the head, float64 [count]."""
+    scaled = ((features - typicality.mean) / typicality.std).astype(np.float64)
+    distances = []
+    for class_mean in typicality.class_means:
+        residual = scaled - class_mean
+        along = residual @ typicality.basis.T
+        rest = (residual**2).sum(axis=1) - (along**2).sum(axis=1)
+        distances.append((along**2 / typicality.variances).sum(axis=1) + rest.clip(0) / typicality.rest)
+    nearest = np.log(np.maximum(np.min(distances, axis=0), 1e-12))
+    return nearest, _clipped(scaled) @ typicality.head[:-1] + typicality.head[-1]
+
+
+def _clipped(scaled: np.ndarray) -> np.ndarray:
+    return scaled.clip(-CLIP, CLIP)
+
+
+def _fit_head(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """Returns weights and bias of a logistic regression, both sides weighing the same; negatives have large logits."""
+    inputs = np.concatenate([positives, negatives])
+    inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
+    targets = np.repeat([0.0, 1.0], [len(positives), len(negatives)])
+    weights = np.repeat([0.5 / len(positives), 0.5 / len(negatives)], [len(positives), len(negatives)])
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = inputs @ parameters
+        value = weights @ (np.logaddexp(0, logits) - targets * logits) + PENALTY * (parameters[:-1] ** 2).sum()
+        gradient = inputs.T @ (weights * (1 / (1 + np.exp(-logits.clip(-500, 500))) - targets))
+        gradient[:-1] += 2 * PENALTY * parameters[:-1]
+        return float(value), gradient
+
+    found = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": _MAX_ITERATIONS})
+    return np.asarray(found.x)

@@ -1,0 +1,61 @@
+"""What the layers of a network respond with: mean and spread of every feature map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.models.variables import Variables
+from butterflyer_jax.preprocessing import images as images_lib
+
+
+def apply_with_features(model: Any, variables: Variables, x: jax.Array, batch_norm: bool) -> tuple[Any, jax.Array]:
+    """Returns the logits and the features of normalised images.
+
+    Features are mean and standard deviation, over the positions of a map, of every channel after each ReLU of the
+    convolutions. They tell how an image looks to each layer, where the logits only compare classes.
+
+    Args:
+      model: a VGG.
+      variables: its variables.
+      x: float32 [batch, image_size, image_size, 3].
+      batch_norm: whether the network has batch normalisation, after which its ReLUs stand.
+
+    Returns:
+      Logits float32 [batch, num_classes], and features float32 [batch, num_features], 2 for each channel of each
+      convolution.
+    """
+    layer = nn.BatchNorm if batch_norm else nn.Conv
+    logits, captured = model.apply(
+        variables.collections(),
+        x,
+        train=False,
+        capture_intermediates=lambda module, _: isinstance(module, layer),
+        mutable=["intermediates"],
+    )
+    found = []
+    for _, of_layer in sorted(captured["intermediates"].items()):
+        maps = jax.nn.relu(of_layer["__call__"][0].astype(jnp.float32))
+        found += [maps.mean(axis=(1, 2)), maps.std(axis=(1, 2))]
+    return logits, jnp.concatenate(found, axis=-1)
+
+
+def make_features(model: Any, config: Config) -> Callable[[Variables, Any], tuple[jax.Array, jax.Array]]:
+    """Returns the jitted function (variables, uint8 [batch, side, side, 3]) -> (logits, features).
+
+    Args:
+      model: a VGG.
+      config: config of its run.
+    """
+
+    @jax.jit
+    def features(variables: Variables, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+        x = images_lib.normalise(images, config.model)
+        return apply_with_features(model, variables, x, config.model.batch_norm)
+
+    return features

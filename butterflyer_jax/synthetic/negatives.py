@@ -1,0 +1,85 @@
+"""Images that show no butterfly, drawn from photos that do, and the same photos in another light."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+
+SIDE = 160
+
+
+def draw_negative(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Returns an image of one of five kinds, RGB: a corner of the photo, its parts shuffled, what is left of it when
+    it is blurred or its phases are random, or shapes and noise.
+
+    Args:
+      photo: RGB.
+      rng: draws the kind and its numbers.
+    """
+    kinds = (_corner, _shuffled, _blurred, _random_phases, _shapes)
+    return kinds[int(rng.integers(len(kinds)))](photo.convert("RGB"), rng)
+
+
+def draw_shift(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Returns the photo, RGB, 0.45 to 1.5 times as bright, at times blurred or turned by up to 15 degrees."""
+    shifted = ImageEnhance.Brightness(photo.convert("RGB")).enhance(float(rng.uniform(0.45, 1.5)))
+    if rng.random() < 0.3:
+        shifted = shifted.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 1.5))))
+    if rng.random() < 0.3:
+        shifted = shifted.rotate(float(rng.uniform(-15, 15)), resample=Image.Resampling.BILINEAR)
+    return shifted
+
+
+def _corner(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    side = max(8, int(min(photo.size) * rng.uniform(0.2, 0.35)))
+    left = (0, photo.width - side)[int(rng.integers(2))]
+    top = (0, photo.height - side)[int(rng.integers(2))]
+    return photo.crop((left, top, left + side, top + side))
+
+
+def _shuffled(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    parts = int(rng.choice([4, 8]))
+    side = SIDE // parts
+    pixels = np.asarray(photo.resize((SIDE, SIDE)))
+    tiles = pixels.reshape(parts, side, parts, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
+    mixed = tiles[rng.permutation(len(tiles))].reshape(parts, parts, side, side, 3).swapaxes(1, 2)
+    return Image.fromarray(mixed.reshape(SIDE, SIDE, 3))
+
+
+def _blurred(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return photo.resize((SIDE, SIDE)).filter(ImageFilter.GaussianBlur(float(rng.uniform(8, 18))))
+
+
+def _random_phases(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Keeps the spectrum of the photo, its colours and its roughness, and no shape."""
+    spectrum = np.abs(np.fft.fft2(np.asarray(photo.resize((SIDE, SIDE)), np.float64), axes=(0, 1)))
+    phases = np.angle(np.fft.fft2(rng.normal(size=(SIDE, SIDE))))[:, :, None]
+    pixels = np.real(np.fft.ifft2(spectrum * np.exp(1j * phases), axes=(0, 1)))
+    low, high = pixels.min(), max(pixels.max(), pixels.min() + 1e-6)
+    return Image.fromarray(np.rint(255 * (pixels - low) / (high - low)).astype(np.uint8))
+
+
+def _shapes(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Draws up to twelve rectangles, ellipses and letters on a plain ground, at times under noise."""
+    image = Image.new("RGB", (SIDE, SIDE), _colour(rng))
+    draw = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(0, 13))):
+        left, top = (int(x) for x in rng.integers(0, SIDE, 2))
+        box = (left, top, left + int(rng.integers(1, 70)), top + int(rng.integers(1, 70)))
+        match int(rng.integers(3)):
+            case 0:
+                draw.rectangle(box, fill=_colour(rng))
+            case 1:
+                draw.ellipse(box, fill=_colour(rng))
+            case _:
+                letters = "".join(chr(int(x)) for x in rng.integers(65, 123, 12))
+                draw.text((left, top), letters, fill=_colour(rng))
+    if rng.random() < 0.3:
+        noise = rng.normal(0, rng.uniform(5, 60), (SIDE, SIDE, 3))
+        image = Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
+    return image
+
+
+def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
+    red, green, blue = (int(x) for x in rng.integers(0, 256, 3))
+    return red, green, blue
