@@ -54,18 +54,19 @@ def fit(loaded: runs.LoadedModel, data: Data) -> Typicality | None:
     ]
     negatives = _features(loaded, (draw_negative(one, rng) for one in photos for _ in range(2)))
     val = _photos(data, "val", rng.permutation(data.num_photos("val"))[:MAX_VAL])
-    held_out = [_features(loaded, val), _features(loaded, (draw_shift(one, rng) for one in val))]
+    held_out = [_features(loaded, val), *(_features(loaded, (draw_shift(one, rng) for one in val)) for _ in range(3))]
     found = typicality.fit(
         np.concatenate(features),
         np.tile(labels[train], 3),
         negatives,
         np.concatenate(held_out),
+        len(val),
         config.refusal.false_refusals,
         loaded.step,
     )
     files.write_bytes(loaded.run.folder / typicality.FILE, found.to_bytes())
     share = config.refusal.false_refusals
-    say(f"typicality: fitted to refuse {share:.0%} of val photos, {time.perf_counter() - start:.0f} s")
+    say(f"typicality: fitted to refuse at most {share:.0%} of known species, {time.perf_counter() - start:.0f} s")
     return found
 
 

@@ -14,7 +14,11 @@ SHRINKAGE = 0.3
 # Directions of the covariance that are kept, beside the rest taken together.
 MAX_RANK = 256
 # Of the weights of the head, so that few negatives do not settle them alone.
-PENALTY = 1e-2
+PENALTY = 1e-3
+# Of the distance, beside the head. On photos of Leeds a larger one refuses more of other butterflies, and of its own.
+DISTANCE_SHARE = 0.25
+# Quantile of the logits of held-out images below which the logit is cut.
+FLOOR = 0.25
 # Standard deviations beyond which a feature says no more.
 CLIP = 8.0
 _SMALLEST_STD = 1e-3
@@ -36,6 +40,7 @@ class Typicality:
       variances: float32 [rank], shrunk variances along these.
       rest: float32 [], shrunk variance along all other directions.
       head: float32 [num_features + 1], weights and the bias.
+      floor: float32 [], logit below which the head says no more: far from the negatives is not yet typical.
       scales: float32 [2], spreads of the two scores over held-out images.
       limit: float32 [], score above which an image is none of the species.
       step: int64 [], training step of the checkpoint.
@@ -48,6 +53,7 @@ class Typicality:
     variances: np.ndarray
     rest: np.ndarray
     head: np.ndarray
+    floor: np.ndarray
     scales: np.ndarray
     limit: np.ndarray
     step: np.ndarray
@@ -55,7 +61,7 @@ class Typicality:
     def score(self, features: np.ndarray) -> np.ndarray:
         """Returns float64 [count] of features, float [count, num_features]; larger for less typical images."""
         distance, logit = _scores(self, features)
-        scaled: np.ndarray = distance / self.scales[0] + logit / self.scales[1]
+        scaled: np.ndarray = DISTANCE_SHARE * distance / self.scales[0] + logit / self.scales[1]
         return scaled
 
     def refuses(self, features: np.ndarray) -> np.ndarray:
@@ -85,6 +91,7 @@ def fit(
     labels: np.ndarray,
     negatives: np.ndarray,
     held_out: np.ndarray,
+    num_held_out: int,
     false_refusals: float,
     step: int,
 ) -> Typicality:
@@ -95,7 +102,8 @@ def fit(
       labels: int [count], their classes.
       negatives: float [num_negatives, num_features], of images that show none of the classes.
       held_out: float [num_held_out, num_features], of images of the classes that were not trained on.
-      false_refusals: share of the held-out images that the limit refuses.
+      num_held_out: number of different images among these.
+      false_refusals: share of images of the classes that the limit may refuse.
       step: training step of the checkpoint.
     """
     mean, std = features.mean(axis=0), features.std(axis=0) + _SMALLEST_STD
@@ -116,13 +124,20 @@ def fit(
         ((1 - SHRINKAGE) * variances[:rank] + SHRINKAGE * average).astype(single),
         np.asarray(SHRINKAGE * average, single),
         _fit_head(_clipped(scaled), _clipped((negatives - mean) / std)).astype(single),
+        np.asarray(-np.inf, single),
         np.ones(2, single),
         np.asarray(0, single),
         np.asarray(step, np.int64),
     )
-    scales = np.array([max(float(part.std()), 1e-6) for part in _scores(unscaled, held_out)], single)
-    values = {item.name: getattr(unscaled, item.name) for item in fields(unscaled)} | {"scales": scales}
-    limit = np.quantile(Typicality(**values).score(held_out), 1 - false_refusals)
+    distances, logits = _scores(unscaled, held_out)
+    floor = np.quantile(logits, FLOOR)
+    spreads = [max(float(part.std()), 1e-6) for part in (distances, np.maximum(logits, floor))]
+    values = {item.name: getattr(unscaled, item.name) for item in fields(unscaled)}
+    values |= {"scales": np.array(spreads, single), "floor": np.asarray(floor, single)}
+    # Few images settle a share loosely: one standard error less, and half of it at least.
+    error = np.sqrt(false_refusals * (1 - false_refusals) / num_held_out)
+    share = max(false_refusals - error, false_refusals / 2)
+    limit = np.quantile(Typicality(**values).score(held_out), 1 - share)
     return Typicality(**values | {"limit": np.asarray(limit, single)})
 
 
@@ -136,7 +151,8 @@ def _scores(typicality: Typicality, features: np.ndarray) -> tuple[np.ndarray, n
         rest = (residual**2).sum(axis=1) - (along**2).sum(axis=1)
         distances.append((along**2 / typicality.variances).sum(axis=1) + rest.clip(0) / typicality.rest)
     nearest = np.log(np.maximum(np.min(distances, axis=0), 1e-12))
-    return nearest, _clipped(scaled) @ typicality.head[:-1] + typicality.head[-1]
+    logits = _clipped(scaled) @ typicality.head[:-1] + typicality.head[-1]
+    return nearest, np.maximum(logits, typicality.floor)
 
 
 def _clipped(scaled: np.ndarray) -> np.ndarray:
