@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib
 import logging
 import os
 import re
@@ -225,6 +226,8 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
         if not equals:
             raise UserError(f"config field {name} needs a value: --config.{name}=VALUE")
 
+    # Where config files written before 0.2 import `Sweep` from.
+    sys.modules.setdefault("butterflyer_jax.search", importlib.import_module("butterflyer_jax.config.search"))
     argv = ["", f"--config={path}", *(f"--config.{override}" for override in overrides)]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)

@@ -48,9 +48,7 @@ class TrainedClassifier:
         self.short_side: int = run.config.build.image_size
         self.crop_fraction: float = run.config.data.eval_crop_fraction
         self._variables = variables
-        self._typicality = loaded.typicality()
-
-        typicality = self._typicality
+        self._typicality = typicality = loaded.typicality()
 
         @functools.partial(jax.jit, compiler_options=compiler.options())
         def answer(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
