@@ -86,7 +86,7 @@ def open_or_create(
     if files_lib.exists(file):
         saved = _read_json(file)
         # Fields that are newer than the run had their defaults.
-        saved["config"] = Config.from_dict(saved["config"]).to_dict()
+        saved["config"] = _config_of(saved, file).to_dict()
         then, now = (json.loads(json.dumps({key: about[key] for key in identity})) for about in (saved, identity))
         if changed := changes.check(run.folder, then, now, allowed):
             say(f"changed from the last checkpoint on: {'; '.join(changed)}")
@@ -159,7 +159,9 @@ def read(folder: str | os.PathLike[str]) -> Run:
     if not files_lib.exists(path / CONFIG_FILE):
         raise UserError(f"no run in {path}: it has no {CONFIG_FILE}")
     saved = _read_json(path / CONFIG_FILE)
-    return Run(path, Config.from_dict(saved["config"]), tuple(saved["species"]), saved["dataset"], saved["fingerprint"])
+    return Run(
+        path, _config_of(saved, path / CONFIG_FILE), tuple(saved["species"]), saved["dataset"], saved["fingerprint"]
+    )
 
 
 @dataclass(frozen=True)
@@ -277,6 +279,17 @@ def read_calibration(run: Run, step: int) -> Calibration:
     except (ValueError, TypeError) as error:
         raise UserError(f"{file} is damaged: {error}; remove it, and butterflyer_jax.evaluate makes it anew") from error
     return chosen if chosen.step == step else Calibration(step=step)
+
+
+def _config_of(saved: dict[str, Any], file: epath.Path) -> Config:
+    try:
+        return Config.from_dict(saved["config"])
+    except UserError as error:
+        made_with = (saved.get("versions") or {}).get("butterflyer_jax", "another version")
+        raise UserError(
+            f"{file} does not fit this version of butterflyer_jax: {error}; the run was made with {made_with}: "
+            "install that version or a newer one"
+        ) from error
 
 
 def _read_json(file: epath.Path) -> dict[str, Any]:

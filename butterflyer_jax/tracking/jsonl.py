@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from butterflyer_jax.console import say
 from butterflyer_jax.tracking.tracker import Model, Pictures
 
 
@@ -49,23 +49,27 @@ def read_records(path: Any) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        with contextlib.suppress(json.JSONDecodeError):
-            records.append(json.loads(line))
-    return records
+    found = (_record(line) for line in path.read_bytes().splitlines())
+    return [record for record in found if record is not None]
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """Returns the record of a line; None of one that was being written, is damaged, or is none of ours."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    is_ours = isinstance(record, dict) and isinstance(record.get("step"), int) and "split" in record
+    return record if is_ours else None
 
 
 def _cut(path: Path, last_step: int) -> None:
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            # The line that was being written when the run was killed.
-            continue
-        if record["step"] <= last_step:
-            kept.append(line + "\n")
+    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+    records = [_record(line) for line in lines]
+    # The last line may have been being written when the run was killed; one before it was damaged since.
+    if bad := sum(record is None for record in records[:-1]):
+        say(f"{path}: {bad} damaged lines are left out")
+    kept = [line + b"\n" for line, record in zip(lines, records, strict=True) if record and record["step"] <= last_step]
     temporary = path.with_name(f".{path.name}.cut")
-    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.write_bytes(b"".join(kept))
     temporary.replace(path)

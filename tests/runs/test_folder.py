@@ -1,0 +1,28 @@
+"""What a run folder says of itself, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax import Config, UserError, runs
+
+
+def test_a_config_of_a_newer_version_names_file_field_and_version(tmp_path: Path) -> None:
+    config = Config().to_dict()
+    config["optim"]["sharpness"] = 1
+    about = {
+        "config": config,
+        "species": [],
+        "dataset": "fake",
+        "fingerprint": "",
+        "versions": {"butterflyer_jax": "9.0"},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match=rf"^{tmp_path}/config.json does not fit .*optim\.sharpness.* made with 9\.0"):
+        runs.read(tmp_path)
+    (tmp_path / "config.json").write_bytes(b"\x00" * 100)
+    with pytest.raises(UserError, match=r"config\.json is damaged"):
+        runs.read(tmp_path)
