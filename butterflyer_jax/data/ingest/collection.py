@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -132,7 +133,7 @@ def read_collection(
         {name: entry.num_bytes for name, entry in inventory.tables.items()},
         lambda name, num_bytes: opened.read(inventory.tables[name], num_bytes),
         names,
-        (str(PurePosixPath(name).with_suffix("")) for name in photos),
+        (posixpath.splitext(name)[0] for name in photos),
         config.name_encoding,
     )
     reader.check_rows(found.tables, len(entries))
@@ -183,11 +184,10 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], ignore: str) -> _I
             result.ignored[REPLACED] += 1
         latest[entry.name] = entry
     for name, entry in latest.items():
-        path = PurePosixPath(name)
-        suffix = path.suffix.lower()
-        if any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns for text in (name, path.name)):
+        suffix = posixpath.splitext(name)[1].lower()
+        if any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns for text in (name, posixpath.basename(name))):
             result.ignored[LEFT_OUT] += 1
-        elif is_clutter(path):
+        elif is_clutter(name):
             result.ignored[HIDDEN] += 1
         elif suffix in image_format.SUFFIXES:
             images.append(entry)
@@ -203,7 +203,7 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], ignore: str) -> _I
         if image_format.sniff(head):
             images.append(entry)
         else:
-            result.ignored[PurePosixPath(entry.name).suffix.lower() or "without suffix"] += 1
+            result.ignored[posixpath.splitext(entry.name)[1].lower() or "without suffix"] += 1
     for entry in sorted(images, key=lambda entry: entry.name):
         if reason := _unusable(entry):
             result.rejects.append(Reject(entry.name, reason))
@@ -212,14 +212,15 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], ignore: str) -> _I
     return result
 
 
-def is_clutter(path: PurePosixPath) -> bool:
+def is_clutter(name: str) -> bool:
     """Returns whether a file was left by an operating system: hidden, or known by its name."""
-    hidden = any(part.startswith(".") and part != ".." for part in path.parts)
-    return hidden or "__MACOSX" in path.parts or path.name.lower() in ("thumbs.db", "desktop.ini")
+    parts = name.split("/")
+    hidden = any(part.startswith(".") and part not in (".", "..") for part in parts)
+    return hidden or "__MACOSX" in parts or parts[-1].lower() in ("thumbs.db", "desktop.ini")
 
 
 def _unusable(entry: Entry) -> str:
-    if entry.name.startswith("/") or ".." in PurePosixPath(entry.name).parts or re.match("[A-Za-z]:", entry.name):
+    if entry.name.startswith("/") or ".." in entry.name.split("/") or re.match("[A-Za-z]:", entry.name):
         return "name climbs out of the folder"
     reason = why_unreadable(entry.packed) if entry.packed else ""
     return reason or ("" if entry.num_bytes else "zero bytes")

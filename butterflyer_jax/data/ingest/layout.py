@@ -89,14 +89,20 @@ def read(photos: Iterable[str], layout: str = "") -> Folders:
     paths: dict[str, _Path] = {}
     photos = list(photos)
     beside_names = _beside_names(photos)
+    # A folder holds many photographs.
+    sorted_folders: dict[str, tuple[str, _Path]] = {}
     for photo in photos:
-        folders = PurePosixPath(photo).parts[:-1]
-        masks = [folder for folder in folders if words.holds_no_photos(folder)]
-        if masks:
-            result.ignored[photo] = f"in {masks[0]}/"
-            continue
-        kept = frozenset(folder for n, folder in enumerate(folders) if folders[: n + 1] in beside_names)
-        paths[photo] = _sort(folders, kept, bool(layout))
+        folder = photo.rpartition("/")[0]
+        if folder not in sorted_folders:
+            folders = PurePosixPath(photo).parts[:-1]
+            mask = next((name for name in folders if words.holds_no_photos(name)), "")
+            kept = frozenset(name for n, name in enumerate(folders) if folders[: n + 1] in beside_names)
+            sorted_folders[folder] = mask, _sort(folders, kept, bool(layout))
+        mask, path = sorted_folders[folder]
+        if mask:
+            result.ignored[photo] = f"in {mask}/"
+        else:
+            paths[photo] = path
     if not paths:
         result.problem = "all pictures lie in folders that hold no photographs: " + some(result.ignored.values())
         return result
@@ -120,7 +126,8 @@ def some(names: Iterable[str], number: int = SHOWN) -> str:
 def _beside_names(photos: Iterable[str]) -> set[tuple[str, ...]]:
     """Returns the folders that tell circumstances or numbers, but lie beside others that may be species."""
     children: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for folders in {PurePosixPath(photo).parts[:-1] for photo in photos}:
+    for one in {photo.rpartition("/")[0] for photo in photos}:
+        folders = PurePosixPath(one).parts
         for level, folder in enumerate(folders):
             if not (words.split_of(folder) or words.is_container(folder) or words.holds_no_photos(folder)):
                 children[folders[:level]].add(folder)
