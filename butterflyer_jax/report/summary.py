@@ -23,6 +23,9 @@ def lines(card: Mapping[str, Any], folder: str) -> list[str]:
     """
     splits = ", ".join(f"{split} {number:,}" for split, number in card["splits"].items())
     species = counted(len(card["species"]), "species", "species")
+    if "labels_by" not in card:
+        # Built before 0.2, when the card said less.
+        return [f"built: {card['photos']:,} photos of {species} ({splits})", f"data card: {folder}/data_card.html"]
     result = [
         f"built: {counted(card['photos'], 'photograph', 'photographs')} of {species} ({splits}); "
         f"labels by {card['labels_by']}"

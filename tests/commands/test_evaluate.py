@@ -15,6 +15,11 @@ from butterflyer_jax.runs import read
 from tests.conftest import SPECIES, make_photo, make_zip
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="module")
 def run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy: evaluations write into it."""
