@@ -1,7 +1,7 @@
-"""The weights that a run starts from: fetched by name or read from a file or a run, checked, and put into the state.
+"""Pretrained weights that a run starts from: fetched by name or read from a file or a run, checked and inserted.
 
-They are read once, before the first step. A resumed run has its own checkpoint, and its config.json holds what came
-with them.
+They are read once, before the first step. A resumed run has its own checkpoint, and its config.json holds the mean and
+standard deviation that came with them.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def settle(config: Config, output: str | os.PathLike[str]) -> tuple[Config, Weig
     """Returns the config with the mean and standard deviation of its pretrained weights, and the weights.
 
     Args:
-      config: names the weights in its model section.
-      output: the run folder.
+      config: config of the run; its model section names the weights.
+      output: run folder.
 
     Returns:
-      The config, and the weights; None where there are none to start from: the config names none, or the run in
-      `output` has a checkpoint, which comes first. Their source may then be gone.
+      The config, and the weights. These are None if the config names none, or if the run in `output` has a checkpoint,
+      which takes precedence; the source of the weights need not exist any more then.
 
     Raises:
       UserError: no such source, it is damaged or no VGG, or a VGG of another kind than the config's.
@@ -54,7 +54,7 @@ def settle(config: Config, output: str | os.PathLike[str]) -> tuple[Config, Weig
     if files.exists(folder / runs.CONFIG_FILE):
         run = runs.read(output)
         if run.config.model.pretrained != config.model.pretrained:
-            # `runs.open_or_create` shows this, and every other difference.
+            # `runs.open_or_create` reports this and every other difference.
             return config, None
         if _has_checkpoint(run):
             return _with_colours(config, run.config.model.mean, run.config.model.std), None
@@ -76,11 +76,11 @@ def load(config: ModelConfig) -> Weights:
     """Returns the weights that a config names: by name, as a file, or as an earlier run.
 
     Args:
-      config: its `pretrained` is a name (see `models.weights.names`), a file or a run folder, local or gs://, or the
-        address of a file.
+      config: model config; its `pretrained` is a name (see `models.weights.names`), a file or a run folder, local or
+        gs://, or the URL of a file.
 
     Raises:
-      UserError: no such source, or it is damaged or no VGG.
+      UserError: the source does not exist, is damaged, or is no VGG.
     """
     source, colours = config.pretrained, config.pretrained_input
     named = names.find(source, config.variant, config.batch_norm)
@@ -102,9 +102,9 @@ def load(config: ModelConfig) -> Weights:
 
 
 def _from_hub(named: names.NamedWeights, config: ModelConfig) -> Weights:
-    """Fetches weights from the Hub; the repository's config.json says mean and standard deviation, where it has one."""
+    """Fetches weights from the Hub, and mean and standard deviation from the repository's config.json if it has one."""
     if named.variant is not None and named.batch_norm is not None:
-        # Before half a gigabyte is fetched.
+        # Check before half a gigabyte is fetched.
         _check_kind(str(named.file), named.variant, named.batch_norm, config)
     try:
         text = hub.fetch(dataclasses.replace(named.file, file=names.CONFIG_FILE)).read_text(encoding="utf-8")
@@ -121,7 +121,7 @@ def from_run(folder: epath.Path, colours: str = "auto") -> Weights:
     """Returns the weights of the best checkpoint of a run.
 
     Raises:
-      UserError: no run there, or no checkpoint yet.
+      UserError: the folder holds no run, or the run has no checkpoint yet.
     """
     if colours not in ("auto", "config"):
         raise UserError(f"config field model.pretrained_input = {colours!r} is for files: a run brings its own mean")
@@ -138,17 +138,17 @@ def from_run(folder: epath.Path, colours: str = "auto") -> Weights:
 def match(
     weights: Weights, abstract: Variables, config: ModelConfig, species: tuple[str, ...] | None = None
 ) -> dict[str, np.ndarray]:
-    """Returns the values that the network takes, by path; prints what becomes of each tensor, there and here.
+    """Returns the values that the network takes, by path; prints what becomes of each tensor of source and network.
 
     Args:
-      weights: what the source holds.
+      weights: weights of the source.
       abstract: shapes of the network's variables.
-      config: says what may be re-initialised, and which species have other names in the source.
-      species: names of the logits.
+      config: model config: which layers may be re-initialised, and which species have other names in the source.
+      species: names of the classes, in the order of the logits.
 
     Raises:
-      UserError: a tensor finds no place, or no value, and the config does not allow it; or the table of species is
-        damaged, or does not fit.
+      UserError: a tensor of the source or of the network has no match, and the config does not allow it; or the table
+        of species is damaged or does not fit.
     """
     shapes = {path: leaf.shape for path, leaf in _by_path(abstract).items()}
     renamed = read_renamed(config.pretrained_species) if config.pretrained_species else {}
@@ -165,7 +165,7 @@ def read_renamed(file: str | os.PathLike[str]) -> dict[str, str]:
     """Returns our name of a species by the source's, from a CSV file with the columns source and species.
 
     Raises:
-      UserError: no such file, it has other columns, or a row lacks one.
+      UserError: the file does not exist or has other columns, or a row lacks a value.
     """
     try:
         rows = list(csv.DictReader(io.StringIO(paths.path(file).read_bytes().decode("utf-8-sig"))))
@@ -182,18 +182,18 @@ def read_renamed(file: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def insert(state: TrainState, values: dict[str, np.ndarray]) -> TrainState:
-    """Returns a new state with the values in place of its initial ones, laid out as these are.
+    """Returns the state with its initial values replaced by these, in the same sharding.
 
-    Takes the values out of the dict, so that training does not keep them in the host's memory.
+    Removes the values from the dict, so that they do not stay in the host's memory during training.
     """
 
     def replaced(path: str, leaf: jax.Array) -> jax.Array:
-        # Copied, as the train step takes over the memory of its state.
+        # Copied, as the train step donates the memory of its state.
         return jax.device_put(values.pop(path), leaf.sharding, may_alias=False) if path in values else leaf
 
     leaves = [replaced(path, leaf) for path, leaf in _by_path(state.variables).items()]
     variables = jax.tree.unflatten(jax.tree.structure(state.variables), leaves)
-    # An average of weights begins with these too; a copy, as the two are given up one by one.
+    # Averaged weights start from the same values; a copy, as both buffers are donated separately.
     averaged = None if state.averaged is None else jax.tree.map(jax.numpy.copy, variables)
     return state.replace(variables=variables, averaged=averaged)
 
@@ -215,7 +215,7 @@ def _check_kind(origin: str, variant: str, batch_norm: bool, config: ModelConfig
 
 
 def _check_width(weights: Weights, config: ModelConfig) -> None:
-    """Raises a UserError where no layer of the source would fit, as its width is another."""
+    """Raises a UserError if no layer of the source fits because the widths differ."""
     kernel = next((x for x in weights.tensors if x.target == "/block5_conv1/kernel"), None)
     if kernel is None or kernel.value is None:
         return
