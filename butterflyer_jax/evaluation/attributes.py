@@ -1,4 +1,4 @@
-"""What a CSV says of photographs beside their species: camera, place, season, or whatever its columns hold."""
+"""Attributes of photos from a CSV beside their species: camera, place, season, or any other columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from butterflyer_jax.data.ingest.tables.columns import Table, make_table
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files
 
-# Either names the photograph of a row, as in a zip's own label file.
+# Columns that name the photo of a row, as in a zip's own label file; either will do.
 NAMES = ("filename", "photo_id")
 
 
@@ -23,9 +23,9 @@ class Attributes:
     """Columns of a CSV, row by row.
 
     Attributes:
-      file: that they are of.
-      filenames: of the rows.
-      columns: values of the rows, by column; empty where a row gives none.
+      file: path of the CSV.
+      filenames: name of the photo of each row.
+      columns: values of the rows by column; empty where a row gives none.
     """
 
     file: str
@@ -33,16 +33,16 @@ class Attributes:
     columns: Mapping[str, Sequence[str]]
 
     def of(self, photo_ids: Sequence[str], among: Iterable[str]) -> dict[str, list[str]]:
-        """Returns the values of photographs by column, empty where none is given.
+        """Returns the values of photos by column, empty where none is given.
 
-        Rows name photographs as those of a label file do: by the path in the zip, or by the end of it that stands once.
+        Rows name photos as those of a label file do: by the path in the zip, or by an end of it that is unique.
 
         Args:
-          photo_ids: photographs that are asked for.
-          among: all photographs that a row may mean.
+          photo_ids: photos to return values for.
+          among: all photos that a row may refer to.
 
         Raises:
-          UserError: no row means any of these photographs, or two rows contradict each other.
+          UserError: no row means any of these photos, or two rows contradict each other.
         """
         names = matching.PhotoNames([*photo_ids, *among])
         wanted = set(photo_ids)
@@ -73,11 +73,11 @@ def read(file: str | os.PathLike[str], columns: Sequence[str]) -> Attributes:
     """Reads columns of a CSV with a column filename or photo_id.
 
     Args:
-      file: local or gs://, in UTF-8, with commas, semicolons or tabs.
-      columns: names, in letters of any case.
+      file: path of the CSV, local or gs://, in UTF-8, with commas, semicolons or tabs.
+      columns: names of columns, in any case.
 
     Raises:
-      UserError: no such file or column, no rows, or no CSV.
+      UserError: the file or a column does not exist, or the file is no CSV or has no rows.
     """
     name = os.fspath(file)
     try:

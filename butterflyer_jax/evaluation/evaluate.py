@@ -1,4 +1,4 @@
-"""A run's best checkpoint evaluated on its own photos or on any others: metrics, predictions, report."""
+"""Evaluation of a run's best checkpoint on its own photos or on any others: metrics, predictions, report."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def evaluate(
     """
     if (slices is None) == bool(by):
         raise UserError("slices need both: --slices, a CSV, and --by, columns of it")
-    # Read at once, before the run is loaded.
+    # Read first, so that errors come before the run is loaded.
     known_of_photos = None if slices is None else attributes.read(slices, by)
     table = None if species_table is None else species_map.read_table(species_table)
     run = runs.read(run_folder)
     loaded = runs.load_model(run)
-    # Once over a split: neither files on the disk nor more memory than is free are worth it, whatever training took.
+    # One pass over a split: it is worth neither files on the disk nor more memory than is free, whatever training used.
     once = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, mode="auto"))
     folder = _find(run, dataset)
     data = dataset_lib.open_data(folder, once, not sharding.on_cpu(loaded.mesh), for_training=False)
@@ -96,7 +96,7 @@ def evaluate(
             raise UserError("no photo of the evaluation is of a species that the run knows")
         metrics = _metrics(scored, known, calibrated, run.species)
         if is_own and len(splits) == 1:
-            # The sums of the devices, to the bit those that a run logs.
+            # The sums of the devices are bit-identical to those that a run logs.
             metrics |= sums[0]
         seen = None if folder == dataset_lib.FAKE else overlap.count(run, once, data, splits, is_own)
         metrics |= {

@@ -19,11 +19,11 @@ from butterflyer_jax.errors import UserError
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many photos of an evaluation the training had seen.
+    """Number of photos of an evaluation that the run was trained on.
 
     Attributes:
-      same: photos whose stored content is that of a training photo.
-      near: further photos that are near-duplicates of a training photo.
+      same: number of photos whose stored content is that of a training photo.
+      near: number of further photos that are near-duplicates of a training photo.
     """
 
     same: int
@@ -31,7 +31,7 @@ class Overlap:
 
 
 def count(run: runs.Run, config: Config, data: Data, splits: Sequence[str], is_own: bool) -> Overlap | None:
-    """Counts photos that the run was trained on; None where its own data set is gone, or is noise.
+    """Counts photos that the run was trained on; returns None if its own data set is missing or fake.
 
     Args:
       run: the run that is evaluated.

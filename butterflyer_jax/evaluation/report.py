@@ -1,4 +1,4 @@
-"""From an evaluated split to the report: photographs, heat maps and the facts of the run, put together."""
+"""The evaluation report's content: photos, heat maps and facts of the run, collected and rendered."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def write(
     """Writes the report into the run folder; returns its path.
 
     Args:
-      loaded: the model that was evaluated.
-      data: the open data set.
-      dataset: its folder, or "fake".
-      scored: the photos and their logits; those of species that the run does not know are left out of the pictures.
-      metrics: what metrics.json says.
-      calibrated: what corrects the answers.
-      evaluations: the metrics of every evaluation of the run, shown side by side.
+      loaded: model that was evaluated.
+      data: open data set.
+      dataset: folder of the data set, or "fake".
+      scored: photos and their logits; those of species that the run does not know are left out of the pictures.
+      metrics: content of metrics.json.
+      calibrated: temperature and threshold of the answers.
+      evaluations: metrics of every evaluation of the run, shown side by side.
     """
     run, split = loaded.run, metrics["split"]
     view = heat_maps = None
@@ -98,7 +98,7 @@ def _make_heat_maps(
     of_batch = gradcam.make_heat_maps(loaded.model, loaded.config)
 
     def heat_maps(numbers: Sequence[int], labels: Sequence[int]) -> np.ndarray:
-        # One by one: they are few, and one shape is compiled.
+        # One by one: they are few, and only one shape is compiled.
         size = loaded.config.data.image_size
         maps = [
             of_batch(loaded.variables, view(number, size)[None], np.array([label]))
@@ -136,7 +136,7 @@ def _facts(
     ]
     steps = [record for record in records if record.get("split") == "train" and "step_ms" in record]
     if steps:
-        # Each line stands for the steps since the one before.
+        # Each line stands for the steps since the previous one.
         lengths = np.diff([0, *(record["step"] for record in steps)])
         seconds = float(np.dot(lengths, [record["step_ms"] for record in steps])) / 1000
         time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"

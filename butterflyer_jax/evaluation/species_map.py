@@ -1,4 +1,4 @@
-"""Species of another data set, matched with those that a run knows."""
+"""Matching of another data set's species with those that a run knows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ UNKNOWN = -1
 
 
 def read_table(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Reads a table of two columns: a species name of the data, and the run's name of it, empty for none.
+    """Reads a table of two columns: a species name of the data, and the run's name for it, empty for none.
 
     Args:
       path: CSV or TSV file in UTF-8, with or without a header; local or gs://.
 
     Raises:
-      UserError: no such file, or a row has other than two columns.
+      UserError: the file does not exist, or a row does not have two columns.
     """
     file = paths.path(path)
     if not file.exists():
@@ -38,12 +38,12 @@ def read_table(path: str | os.PathLike[str]) -> dict[str, str]:
 def label_map(theirs: Sequence[str], ours: Sequence[str], table: Mapping[str, str] | None = None) -> np.ndarray:
     """Returns the run's label of each species of other data, `UNKNOWN` where the run does not know it.
 
-    Names agree in any case, with `_` for a space, and without doubled spaces. The table comes before the names.
+    Names match in any case, with `_` for a space, and without doubled spaces. The table takes precedence over names.
 
     Args:
-      theirs: species of the data; the position is its label.
-      ours: species of the run.
-      table: the run's species by that of the data, empty for one that the run does not know.
+      theirs: species of the data, in the order of its labels.
+      ours: species of the run, in the order of its labels.
+      table: species of the run by species of the data, empty for one that the run does not know.
 
     Returns:
       int64 [len(theirs)].
@@ -54,7 +54,7 @@ def label_map(theirs: Sequence[str], ours: Sequence[str], table: Mapping[str, st
     exact = {name: label for label, name in enumerate(ours)}
     labels: dict[str, int] = {}
     for label, name in enumerate(ours):
-        # Of two names that differ in spelling alone neither is meant by a third spelling.
+        # If two names differ only in spelling, a third spelling matches neither.
         labels[_normalised(name)] = UNKNOWN if _normalised(name) in labels else label
 
     def find(name: str) -> int:
