@@ -1,1 +1,1 @@
-"""A trained run that answers: images in, species names and heat maps out."""
+"""Inference with a trained run: images in, species names and heat maps out."""

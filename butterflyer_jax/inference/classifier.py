@@ -1,4 +1,4 @@
-"""A trained network as what names photographs takes it: pixels in, probabilities and heat maps out."""
+"""The trained network behind predictor and application: pixels in, probabilities and heat maps out."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class TrainedClassifier:
     """The network of a run.
 
     Attributes:
-      name: of the run, with the checkpoint's step.
-      species: names, in the order of the probabilities.
-      calibration: temperature of the probabilities, and threshold.
-      threshold: probability of the first species below which a photograph is none of these.
-      config: of the run.
+      name: name of the run, with the checkpoint's step.
+      species: names of the species, in the order of the probabilities.
+      calibration: temperature of the probabilities, and reject threshold.
+      threshold: probability of the first species below which an image is rejected.
+      config: config of the run.
       image_size: side of the network's input, pixels.
-      short_side: that a photograph is scaled to first, pixels.
-      crop_fraction: side of the central square that is looked at, of the short side.
+      short_side: length to which the short side of an image is scaled first, pixels.
+      crop_fraction: side of the central square that the network sees, as a share of the short side.
     """
 
     def __init__(self, loaded: LoadedModel, calibration: Calibration) -> None:
-        """Wraps the model of a run, its probabilities corrected by a calibration; see `load`."""
+        """Wraps the model of a run and the calibration of its probabilities; see `load`."""
         import jax
 
         from butterflyer_jax.distributed import compiler
@@ -67,11 +67,11 @@ class TrainedClassifier:
         """Returns the classifier of a run's best checkpoint.
 
         Args:
-          run_folder: made by `train`, local or gs://.
-          calibrated: whether answers are corrected, or the network's own.
+          run_folder: folder of a run made by `train`, local or gs://.
+          calibrated: whether to calibrate the probabilities, rather than return the network's own.
 
         Raises:
-          UserError: no run there, or no checkpoint yet.
+          UserError: the folder holds no run, or the run has no checkpoint yet.
         """
         from butterflyer_jax import runs
 
@@ -105,11 +105,11 @@ class TrainedClassifier:
         return probabilities[:count], self._typicality.refuses(features[:count])
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Returns where the network looks for these labels (Grad-CAM), float32 [batch, side, side] from 0 to 1."""
+        """Returns the Grad-CAM heat maps of these labels, float32 [batch, side, side] from 0 to 1."""
         return self._heat_maps(self._variables, padded(images), padded(labels))[: len(images)]
 
 
 def padded(array: np.ndarray) -> np.ndarray:
-    """Returns a batch with rows of zeros up to a power of two, so that few shapes are ever compiled."""
+    """Returns a batch padded by rows of zeros to a power of two, so that few shapes are compiled."""
     more = (1 << (len(array) - 1).bit_length()) - len(array)
     return np.pad(array, [(0, more), *[(0, 0)] * (array.ndim - 1)])

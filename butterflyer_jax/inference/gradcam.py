@@ -1,4 +1,4 @@
-"""Where the network looks: Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391)."""
+"""Grad-CAM heat maps of where the network looks (Selvaraju et al. 2017, arXiv:1610.02391)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from butterflyer_jax.distributed import compiler
 from butterflyer_jax.models import VARIANTS
 from butterflyer_jax.preprocessing import images as images_lib
 
-# Below this the maps are too coarse to show anything.
+# Least side of the maps: smaller ones are too coarse to show anything.
 MIN_SIDE = 7
 BLOCKS = 5
 
 
 def layer_for(config: Config) -> str:
-    """Returns the name of the last layer whose maps have a side of 7 at least; in a small network one of the first."""
+    """Returns the name of the last layer whose maps have a side of at least 7; for small inputs one of block 1."""
     side = config.data.image_size
-    # Of a block's convolutions, before the pooling that ends it.
+    # Side of the maps of a block's convolutions, before the pooling that ends it.
     block = max(number for number in range(1, BLOCKS + 1) if number == 1 or side >> (number - 1) >= MIN_SIDE)
     kind = "bn" if config.model.batch_norm else "conv"
     return f"block{block}_{kind}{VARIANTS[config.model.variant][block - 1]}"
@@ -33,8 +33,8 @@ def layer_for(config: Config) -> str:
 def make_heat_maps(model: Any, config: Config) -> Callable[[Any, np.ndarray, np.ndarray], np.ndarray]:
     """Returns the function `(variables, images, labels) -> heat maps`.
 
-    It takes uint8 [batch, image_size, image_size, 3] and int [batch], the species that is asked for, and gives float32
-    [batch, side, side] from 0 to 1: how much each place of the last maps speaks for that species.
+    It takes images uint8 [batch, image_size, image_size, 3] and labels int [batch], and returns float32 [batch, side,
+    side] from 0 to 1: how much each place of the last maps supports the label.
     """
     layer = layer_for(config)
 
@@ -48,7 +48,7 @@ def make_heat_maps(model: Any, config: Config) -> Callable[[Any, np.ndarray, np.
             def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
                 out = call(*args, **kwargs)
                 if context.module.name == layer and context.method_name == "__call__":
-                    # A shift of zero changes nothing; the gradient by it is that by the maps.
+                    # A shift of zero changes nothing; its gradient is the gradient by the maps.
                     out = nn.relu(out + shift)
                     seen["maps"] = out
                 return out

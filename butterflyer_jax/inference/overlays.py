@@ -1,4 +1,4 @@
-"""Pictures of where the network looked, a file a photograph."""
+"""Heat-map overlays written as files, one per image."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from PIL import Image
 from butterflyer_jax.storage import files
 
 QUALITY = 90
-# No photograph is called so, whichever folder is taken.
+# Ending that no input image has, whichever folder is chosen.
 SUFFIX = ".gradcam.jpg"
-# Four bytes each at most, of the 255 that a file's name may have.
+# Letters of a file name: at most four bytes each, of the 255 that a name may have.
 MAX_LETTERS = 55
 
 
 class HeatPictures:
-    """Writes pictures into a folder, under names like those of the photographs."""
+    """Writer of overlays into a folder, under names like those of the images."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        """Takes the folder, local or gs://; it is made if it is not there.
+        """Opens the folder, local or gs://; it is created if it does not exist.
 
         Raises:
-          UserError: it cannot be made.
+          UserError: the folder cannot be created.
         """
         self._folder = os.fspath(folder).rstrip("/") or "/"
         files.make_folder(self._folder)
         self._taken: set[str] = set()
 
     def write(self, name: str, pixels: np.ndarray) -> str:
-        """Writes a picture as a JPEG; returns its path. No two of one writer have the same.
+        """Writes an overlay as a JPEG; returns its path, which is unique within this writer.
 
         Args:
-          name: of the photograph, a path or a URL.
+          name: name of the image, a path or a URL.
           pixels: uint8 [height, width, 3].
 
         Raises:
-          UserError: it cannot be written.
+          UserError: the file cannot be written.
         """
         target = f"{self._folder}/{self._free_name(name)}{SUFFIX}"
         buffer = io.BytesIO()
@@ -50,12 +50,12 @@ class HeatPictures:
 
     def _free_name(self, name: str) -> str:
         path = PurePosixPath(name.replace("\\", "/"))
-        # With the folder's name, often the species; what is no letter, digit, point or hyphen means something to some
-        # system or shell.
+        # With the folder's name, often the species; other characters than letters, digits, points and hyphens are
+        # special to some system or shell.
         plain = re.sub(r"[^\w.-]+", "_", f"{path.parent.name}_{path.stem}")[-MAX_LETTERS:].strip("._-")
         stem = free = plain or "photograph"
         number = 1
-        # Some systems know no upper case.
+        # Some file systems ignore case.
         while free.casefold() in self._taken:
             number += 1
             free = f"{stem}-{number}"

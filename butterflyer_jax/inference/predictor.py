@@ -1,4 +1,4 @@
-"""A trained classifier: what it answers to photographs, and where it looked."""
+"""The public predictor of a trained run: answers and heat maps for images."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Look:
     """An answer, and where the network looked for it.
 
     Attributes:
-      answer: as `Predictor.predict` gives it.
-      photograph: uint8 [side, side, 3], the part of the photograph that the network sees, in the size that a data set
+      answer: answer as `Predictor.predict` returns it.
+      image: uint8 [side, side, 3], the part of the image that the network sees, in the size that a data set
         keeps; None of an image that cannot be read.
       heat_map: float32 [any, any] from 0 to 1, how much each place speaks for the answer's species (Grad-CAM); None
         likewise.
@@ -42,7 +42,7 @@ class Look:
     heat_map: np.ndarray | None = None
 
     def picture(self) -> np.ndarray:
-        """Returns the photograph with the heat map over it, uint8 [side, side, 3].
+        """Returns the image with the heat map over it, uint8 [side, side, 3].
 
         Raises:
           ValueError: the image could not be read.
@@ -56,13 +56,13 @@ class Predictor:
     """A trained classifier; `Predictor.load(run).predict("photo.jpg")`.
 
     Attributes:
-      classifier: the network.
-      species: names, in the order of the probabilities.
-      calibration: temperature of the probabilities, and threshold below which a photograph is none of these.
+      classifier: network of the run.
+      species: names of the species, in the order of the probabilities.
+      calibration: temperature of the probabilities, and reject threshold.
     """
 
     def __init__(self, classifier: TrainedClassifier) -> None:
-        """Takes the network; see `load`."""
+        """Wraps a network; see `load`."""
         self.classifier = classifier
         self.species = classifier.species
         self.calibration = classifier.calibration
@@ -72,10 +72,10 @@ class Predictor:
         """Returns the predictor of a run's best checkpoint.
 
         Args:
-          run_folder: made by `train`, local or gs://.
+          run_folder: folder of a run made by `train`, local or gs://.
 
         Raises:
-          UserError: no run there, or no checkpoint yet.
+          UserError: the folder holds no run, or the run has no checkpoint yet.
         """
         return cls(TrainedClassifier.load(run_folder))
 
@@ -110,7 +110,7 @@ class Predictor:
         """Yields what `predict` returns, batch by batch.
 
         Args:
-          images, top, flip: as of `predict`.
+          images, top, flip: the same as in `predict`.
         """
         for inputs in _in_batches(self._load, images):
             yield from self._answer(inputs, top, flip)
@@ -119,7 +119,7 @@ class Predictor:
         """Yields answers with heat maps of their first species; each image is read once for both.
 
         Args:
-          images, top, flip: as of `predict`; the heat map is always that of the picture itself.
+          images, top, flip: the same as in `predict`; the heat map is always that of the image without its mirror.
         """
         for opened in _in_batches(self._open, images):
             inputs = [x if isinstance(x, str) else self._see(x) for x in opened]
@@ -129,18 +129,18 @@ class Predictor:
                 yield Look(answer) if isinstance(image, str) else Look(answer, self._see_large(image), heat_map)
 
     def heat_maps(self, images: Iterable[Source]) -> list[np.ndarray | None]:
-        """Returns what speaks for the first species on each image, float32 [side, side] from 0 to 1, in order.
+        """Returns the Grad-CAM heat map of the first species on each image, float32 [side, side] from 0 to 1, in order.
 
         Args:
-          images: as of `predict`.
+          images: several images, each as in `predict`.
 
         Returns:
-          The maps, of the central square that the network sees; None of an image that cannot be read.
+          The maps of the central square that the network sees; None for an image that cannot be read.
         """
         return [look.heat_map for look in self.look(images)]
 
     def _open(self, source: Source) -> Image.Image | str:
-        """Returns an upright image of the size that the builder keeps, or the reason why there is none."""
+        """Returns an upright image of the size that the builder keeps, or the reason why it cannot be read."""
         try:
             return _to_image(source, self.classifier.short_side, self.classifier.config.build.max_pixels)
         except OSError as error:
@@ -153,7 +153,7 @@ class Predictor:
         return photo.central_crop(image, self.classifier.crop_fraction, self.classifier.image_size)
 
     def _see_large(self, image: Image.Image) -> np.ndarray:
-        """Returns the same part in its own size."""
+        """Returns the part that the network sees in its original size."""
         fraction = self.classifier.crop_fraction
         return photo.central_crop(image, fraction, max(1, round(min(image.size) * fraction)))
 
@@ -195,7 +195,7 @@ def _is_one(images: Source | Iterable[Source]) -> TypeGuard[Source]:
 
 
 def _in_batches(load: Callable[[Source], T], images: Iterable[Source]) -> Iterator[list[T]]:
-    """Yields what `load` makes of the images, a batch at a time, each batch in threads."""
+    """Yields the results of `load` for the images, batch by batch, each batch in threads."""
     rest = iter(images)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
         while chunk := list(itertools.islice(rest, MAX_BATCH)):
@@ -203,7 +203,7 @@ def _in_batches(load: Callable[[Source], T], images: Iterable[Source]) -> Iterat
 
 
 def _to_image(source: Source, image_size: int, max_pixels: int) -> Image.Image:
-    """Returns an upright RGB image, scaled as the builder does it."""
+    """Returns an upright RGB image, scaled as the builder scales it."""
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3:
             raise photo.PhotoError(f"an array must be uint8 [height, width, 3], not {source.dtype} {source.shape}")

@@ -1,4 +1,4 @@
-"""The answer for one image, from its probabilities: the ranking that `Predictor` and the application share."""
+"""The ranking of species for one image, shared by `Predictor` and the application."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def rank(probabilities: np.ndarray, species: Sequence[str], top: int = TOP) -> d
 
     Args:
       probabilities: float [species].
-      species: names, in the order of the probabilities.
+      species: names of the species, in the order of the probabilities.
       top: number of species that are ranked.
 
     Returns:
