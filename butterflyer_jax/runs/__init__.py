@@ -1,4 +1,4 @@
-"""A run on disk or in a bucket: its folder, its checkpoints, and the model that they hold."""
+"""Runs on disk or in a bucket: folders, checkpoints, and the models that they hold."""
 
 from butterflyer_jax.runs.folder import (
     CHECK_FILES,

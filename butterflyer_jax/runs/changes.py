@@ -1,4 +1,4 @@
-"""What may change in a run that is resumed, and what may not: the rule, and the differences that it refuses."""
+"""Allowed and refused config changes of a run that is resumed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from butterflyer_jax.config import AugmentConfig, TrackingConfig
 from butterflyer_jax.errors import UserError
 
-# Batches do not depend on these, and so, but for the rounding of other layouts, the weights do not either.
+# Fields that batches do not depend on, nor, except for the rounding of other layouts, the weights.
 ANY_TIME = {
     "": ("log_every_steps", "compilation_cache"),
     "export": ("format",),
@@ -23,7 +23,7 @@ ANY_TIME = {
     "stop": ("patience", "target", "max_minutes"),
     "profile": ("start_step", "num_steps"),
 }
-# These hold from the last checkpoint on: the state that it holds has the same shape under other values.
+# Fields that may change from the last checkpoint on: the state has the same shape under other values.
 FROM_CHECKPOINT = {
     "optim": (
         "learning_rate",
@@ -45,11 +45,11 @@ FROM_CHECKPOINT = {
 
 @dataclass(frozen=True)
 class Allowed:
-    """What the user allowed to change.
+    """Changes that the user allowed.
 
     Attributes:
-      change: fields of `FROM_CHECKPOINT`, by --change.
-      extend: more epochs, by --extend.
+      change: whether fields of `FROM_CHECKPOINT` may change (--change).
+      extend: whether the number of epochs may grow (--extend).
     """
 
     change: bool = False
@@ -60,16 +60,16 @@ NOTHING = Allowed()
 
 
 def check(folder: Any, saved: dict[str, Any], wanted: dict[str, Any], allowed: Allowed) -> list[str]:
-    """Returns the differences between two configs of a run that take effect, in words; none are left to refuse.
+    """Checks a resumed run's config against the saved one; returns the allowed differences as text.
 
     Args:
-      folder: the run folder, for the message.
+      folder: run folder, for the message.
       saved: config, species and fingerprint that the run was made with, as JSON.
-      wanted: the same of the command at hand.
-      allowed: what else than the fields of `ANY_TIME` may differ.
+      wanted: config, species and fingerprint of the current command, as JSON.
+      allowed: differences that are allowed beside the fields of `ANY_TIME`.
 
     Raises:
-      UserError: something differs that may not; the message shows it, the option that allows it, and the rule.
+      UserError: a refused field differs; the message shows it, the option that allows it, and the rule.
     """
     differences = _differences(_without(saved, ANY_TIME), _without(wanted, ANY_TIME))
     of_change = {f"{section}.{name}" for section, names in FROM_CHECKPOINT.items() for name in names}
@@ -122,7 +122,7 @@ def _without(identity: dict[str, Any], fields: dict[str, tuple[str, ...]]) -> di
 
 
 def _differences(old: Any, new: Any, name: str = "") -> dict[str, str]:
-    """Returns what differs, in words, by the name of the field."""
+    """Returns the differences as text, by the name of the field."""
     if isinstance(old, dict) and isinstance(new, dict):
         found: dict[str, str] = {}
         for key in [*old, *(key for key in new if key not in old)]:

@@ -1,4 +1,4 @@
-"""Local side of a run in a bucket: files that grow, copied there whole.
+"""The local side of a run in a bucket: growing files, copied to the bucket whole.
 
 Objects of a bucket cannot be appended to. So metrics.jsonl and what trackers write grow in a local folder, and are
 copied before each checkpoint: a run that resumes from that checkpoint, on any machine, finds every line up to its
@@ -17,25 +17,25 @@ from etils import epath
 
 from butterflyer_jax.storage import files, paths
 
-# What a resumed run needs: the lines so far, and the identity of its W&B run.
+# Files that a resumed run needs: the lines so far, and the id of its W&B run.
 RESUMED = ("metrics.jsonl", "wandb.json")
 # Copied as soon as they are due; other files (traces, W&B's own) when the run ends.
 SMALL_BYTES = 16 << 20
 
 
 class Mirror:
-    """The local side of a run folder; for a local run that folder itself, and nothing is copied.
+    """The local side of a run folder; for a local run it is that folder itself, and nothing is copied.
 
     Attributes:
-      folder: where to write.
+      folder: local folder to write into.
     """
 
     def __init__(self, run_folder: epath.Path, writes: bool = True) -> None:
-        """Fetches what a resumed run needs.
+        """Fetches the files that a resumed run needs.
 
         Args:
           run_folder: folder of the run, local or gs://.
-          writes: whether this process is the one that writes for all.
+          writes: whether this is the main process, which writes for all.
 
         Raises:
           UserError: the bucket cannot be read.
@@ -49,7 +49,7 @@ class Mirror:
         key = sha256(os.fspath(run_folder).encode()).hexdigest()[:16]
         parent = Path(paths.cache_dir()) / "runs"
         parent.mkdir(parents=True, exist_ok=True)
-        # A new one each time: hosts may share the cache. The name of the run is in it, as trackers show it.
+        # A new folder each time, as hosts may share the cache. It carries the run's name, which trackers show.
         self.folder = self._own = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=parent)) / run_folder.name
         self.folder.mkdir()
         for name in RESUMED if self._remote else ():
@@ -57,15 +57,15 @@ class Mirror:
                 files.copy(f"{self._remote}/{name}", self.folder / name)
 
     def copy(self) -> None:
-        """Copies small files that changed since they were copied; returns when they are in the bucket.
+        """Copies small files that changed since the last copy; returns when they are in the bucket.
 
         Raises:
-          UserError: the bucket cannot be written; the message says why.
+          UserError: the bucket cannot be written.
         """
         self._copy(SMALL_BYTES)
 
     def close(self) -> None:
-        """Copies all that changed, and removes the local folder."""
+        """Copies all files that changed, and removes the local folder."""
         self._copy(None)
         if self._own is not None:
             shutil.rmtree(self._own.parent, ignore_errors=True)
