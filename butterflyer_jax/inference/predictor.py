@@ -31,10 +31,10 @@ class Look:
 
     Attributes:
       answer: answer as `Predictor.predict` returns it.
-      image: uint8 [side, side, 3], the part of the image that the network sees, in the size that a data set
-        keeps; None of an image that cannot be read.
-      heat_map: float32 [any, any] from 0 to 1, how much each place speaks for the answer's species (Grad-CAM); None
-        likewise.
+      photograph: uint8 [side, side, 3], the part of the image that the network sees, in the size that a data set
+        keeps; None for an image that cannot be read.
+      heat_map: float32 [any, any] from 0 to 1, how much each place supports the answer's species (Grad-CAM); None for
+        an image that cannot be read.
     """
 
     answer: dict[str, Any]

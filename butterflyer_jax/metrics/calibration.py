@@ -1,6 +1,6 @@
 """How far a probability can be believed: a temperature for the logits, and a threshold below which nothing is named.
 
-Both are chosen on validation photographs and lie in `calibration.json` of the run folder.
+Both are chosen on validation images and lie in `calibration.json` of the run folder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 FILE = "calibration.json"
-# Of the validation photographs that are named rightly, the share that stays named.
+# Of the validation images that are named rightly, the share that stays named.
 KEPT = 0.98
 TEMPERATURES = (0.05, 20.0)
 _SEARCH_STEPS = 60
@@ -26,7 +26,7 @@ class Calibration:
       temperature: that the logits are divided by; above 1 the network was too sure of itself.
       threshold: probability of the first species below which it is none of these.
       step: of the checkpoint.
-      count: validation photographs that it was chosen on; 0 where there were none.
+      count: validation images that it was chosen on; 0 where there were none.
     """
 
     temperature: float = 1.0
@@ -52,12 +52,12 @@ class Calibration:
 def fit(logits: np.ndarray, labels: np.ndarray, step: int) -> Calibration:
     """Chooses temperature and threshold.
 
-    The temperature is the one of the least cross-entropy, with as much doubt as one photograph more would leave: where
-    none is named wrongly, nothing else would bound it. The threshold keeps 98% of the photographs that are named
-    rightly: what is less sure than nearly all of them is probably no photograph of these species.
+    The temperature is the one of the least cross-entropy, with as much doubt as one image more would leave: where
+    none is named wrongly, nothing else would bound it. The threshold keeps 98% of the images that are named
+    rightly: what is less sure than nearly all of them is probably no image of these species.
 
     Args:
-      logits: float [count, species], of validation photographs.
+      logits: float [count, species], of validation images.
       labels: int [count].
       step: of the checkpoint.
     """

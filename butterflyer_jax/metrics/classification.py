@@ -23,10 +23,10 @@ class Reliability:
     """How often the network is right where it says that it is so sure.
 
     Attributes:
-      confidence: float64 [bins], mean probability of the first species; nan where no photograph falls.
+      confidence: float64 [bins], mean probability of the first species; nan where no image falls.
       accuracy: float64 [bins], share that is right.
-      count: int64 [bins], photographs.
-      error: expected calibration error, the mean distance of both, by photographs.
+      count: int64 [bins], images.
+      error: expected calibration error, the mean distance of both, by images.
     """
 
     confidence: np.ndarray
@@ -36,7 +36,7 @@ class Reliability:
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_species: int) -> np.ndarray:
-    """Returns photographs by (species, prediction), int64 [species, species]."""
+    """Returns images by (species, prediction), int64 [species, species]."""
     flat = np.bincount(labels.astype(np.int64) * num_species + predictions, minlength=num_species**2)
     return flat.reshape(num_species, num_species)
 
@@ -44,7 +44,7 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_species: i
 def by_species(confusion: np.ndarray, species: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Returns precision, recall, f1 and support of each species.
 
-    Recall and f1 are None where a species has no photographs, precision where it was never named.
+    Recall and f1 are None where a species has no images, precision where it was never named.
     """
     support, named, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
 
@@ -89,7 +89,7 @@ def _outcomes(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
-    """Sorts photographs into bins of equal width by the probability of their first species.
+    """Sorts images into bins of equal width by the probability of their first species.
 
     Args:
       probabilities: float [count, species].
@@ -159,7 +159,7 @@ def wilson(successes: int, count: int) -> list[float]:
 
 
 def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns the loss of each photograph, float64 [count]."""
+    """Returns the loss of each image, float64 [count]."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     own = np.take_along_axis(shifted, labels[:, None].astype(np.int64), axis=1)[:, 0]
     result: np.ndarray = np.log(np.exp(shifted).sum(axis=1)) - own
@@ -167,13 +167,13 @@ def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _mean_of_draws(values: np.ndarray) -> np.ndarray:
-    # One draw after another: all of them at once would hold a thousand numbers a photograph.
+    # One draw after another: all of them at once would hold a thousand numbers an image.
     rng = np.random.default_rng(_SEED)
     return np.array([values[rng.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)])
 
 
 def worst_confusions(confusion: np.ndarray, limit: int) -> list[tuple[int, int, int]]:
-    """Returns (species, prediction, photographs) of the most frequent mistakes, the most frequent first."""
+    """Returns (species, prediction, images) of the most frequent mistakes, the most frequent first."""
     mistakes = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
     order = np.argsort(-mistakes, axis=None, kind="stable")[:limit]
     pairs = [divmod(int(place), len(confusion)) for place in order]

@@ -10,7 +10,7 @@ import optax
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, label_smoothing: float = 0.0) -> jax.Array:
-    """Returns the cross-entropy of each photograph, in nats.
+    """Returns the cross-entropy of each image, in nats.
 
     Args:
       logits: float32 [batch, num_classes].
@@ -32,20 +32,20 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, label_smoothing: float =
 def weighted_cross_entropy(
     logits: jax.Array, labels: jax.Array, label_smoothing: float, class_weights: jax.Array | None
 ) -> jax.Array:
-    """Returns `cross_entropy`, each photograph times the weight of its label, float32 [num_classes], where given."""
+    """Returns `cross_entropy`, each image times the weight of its label, float32 [num_classes], where given."""
     loss = cross_entropy(logits, labels, label_smoothing)
     return loss if class_weights is None else loss * class_weights[labels]
 
 
 def class_weights(counts: Sequence[int], balance: float) -> np.ndarray:
-    """Returns what the photographs of each class weigh in the training loss.
+    """Returns what the images of each class weigh in the training loss.
 
-    Weights go with n**-balance, n the photographs of a class, and their mean over all photographs is 1. With a balance
-    of 0 every photograph counts the same, with 1 every class; 0.5 is the square root of Mahajan et al. 2018
+    Weights go with n**-balance, n the images of a class, and their mean over all images is 1. With a balance
+    of 0 every image counts the same, with 1 every class; 0.5 is the square root of Mahajan et al. 2018
     (arXiv:1805.00932).
 
     Args:
-      counts: training photographs of each class; one without any weighs 0.
+      counts: training images of each class; one without any weighs 0.
       balance: 0 to 1.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Numbers of an evaluation by what else is known of the photographs: is it as good on every camera, at every place?"""
+"""Numbers of an evaluation by what else is known of the images: is it as good on every camera, at every place?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def score(
     Args:
       logits: float [count, species].
       labels: int [count].
-      columns: a value a photograph, empty where none is given.
+      columns: a value an image, empty where none is given.
     """
     return {
         column: {
@@ -38,14 +38,14 @@ def score(
 
 
 def divide(values: Sequence[str]) -> dict[str, np.ndarray]:
-    """Returns the photographs of each value, int [photographs].
+    """Returns the images of each value, int [images].
 
-    Many different numbers become four ranges with about as many photographs each. Of other values the 30 most frequent
-    stay; the rest is "others", and "not given" where a photograph has none. Numbers stand in their order, other
-    values by how many photographs they have.
+    Many different numbers become four ranges with about as many images each. Of other values the 30 most frequent
+    stay; the rest is "others", and "not given" where an image has none. Numbers stand in their order, other
+    values by how many images they have.
 
     Args:
-      values: one a photograph, empty where none is given.
+      values: one an image, empty where none is given.
     """
     given = np.array([number for number, value in enumerate(values) if value], np.int64)
     texts = [values[number] for number in given]

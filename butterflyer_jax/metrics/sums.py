@@ -1,4 +1,4 @@
-"""Metrics as sums over masked batches, divided once: each photograph counts once on any number of devices."""
+"""Metrics as sums over masked batches, divided once: each image counts once on any number of devices."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 
 
 class Sums(flax.struct.PyTreeNode):
-    """Sums over photographs; `a + b` merges two.
+    """Sums over images; `a + b` merges two.
 
     Attributes:
-      loss: float32 [], sum of the photographs' losses.
-      top1, top5: int32 [], photographs whose species is the most probable one, or among the five.
-      confusion: int32 [num_classes, num_classes], photographs by (species, prediction).
+      loss: float32 [], sum of the images' losses.
+      top1, top5: int32 [], images whose species is the most probable one, or among the five.
+      confusion: int32 [num_classes, num_classes], images by (species, prediction).
     """
 
     loss: jax.Array
@@ -32,7 +32,7 @@ class Sums(flax.struct.PyTreeNode):
           losses: float32 [batch].
           logits: float32 [batch, num_classes].
           labels: int32 [batch].
-          mask: float32 [batch], 0 where a photograph does not count.
+          mask: float32 [batch], 0 where an image does not count.
         """
         num_classes = logits.shape[-1]
         counts = mask.astype(jnp.int32)

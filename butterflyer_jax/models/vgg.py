@@ -129,7 +129,7 @@ def create_model(config: ModelConfig, num_classes: int, dtype: Any = jnp.float32
 
 
 def forward_flops(params: Any, image_size: int) -> dict[str, float]:
-    """Returns the floating-point operations of each layer for one photograph, a multiplication and an addition as two.
+    """Returns the floating-point operations of each layer for one image, a multiplication and an addition as two.
 
     Convolutions and dense layers only; all else is some thousandth of them.
 

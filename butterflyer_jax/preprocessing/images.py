@@ -1,7 +1,7 @@
 """What happens to a batch on the device before the network, in order. Pure functions.
 
 Training: crop and scale, mirror, recolour, a preset of RandAugment, normalise, erase, mix. Evaluation: crop and scale,
-normalise. Every draw comes from the photograph's own key, and each purpose has a stream of its own: switching one thing
+normalise. Every draw comes from the image's own key, and each purpose has a stream of its own: switching one thing
 on changes nothing of another.
 """
 
@@ -17,7 +17,7 @@ from butterflyer_jax.config import AugmentConfig, Config, ModelConfig
 from butterflyer_jax.preprocessing.mix import erase, mix
 from butterflyer_jax.preprocessing.randaugment import PRESETS, randaugment
 
-# Streams of random numbers that share a photograph's key.
+# Streams of random numbers that share an image's key.
 FLIP_STREAM, COLOUR_STREAM, RANDAUGMENT_STREAM, ERASE_STREAM, MIX_STREAM = range(5)
 
 # ITU-R BT.601 luma.
@@ -33,7 +33,7 @@ def train_images(batch: Mapping[str, jax.Array], keys: jax.Array, config: Config
       config: of the run.
 
     Returns:
-      float32 [batch, image_size, image_size, 3], normalised; and each photograph's own share in its mixture, float32
+      float32 [batch, image_size, image_size, 3], normalised; and each image's own share in its mixture, float32
       [batch], or None where nothing is mixed (see `preprocessing.mix.mix`).
     """
     x = augment(scaled_images(batch, config.data.image_size), keys, config.augment, config.model)
@@ -51,7 +51,7 @@ def eval_images(batch: Mapping[str, jax.Array], config: Config) -> jax.Array:
 
 
 def scaled_images(batch: Mapping[str, jax.Array], image_size: int) -> jax.Array:
-    """Returns the photographs at the network's size, float32 [batch, image_size, image_size, 3] from 0 to 1.
+    """Returns the images at the network's size, float32 [batch, image_size, image_size, 3] from 0 to 1.
 
     Args:
       batch: image uint8 [batch, height, width, 3], and where the crop is left to the device window int32 [batch, 4]:
@@ -68,7 +68,7 @@ def scaled_images(batch: Mapping[str, jax.Array], image_size: int) -> jax.Array:
 
 
 def augment(images: jax.Array, keys: jax.Array, config: AugmentConfig, model: ModelConfig) -> jax.Array:
-    """Mirrors, recolours and warps each photograph by draws from its own key.
+    """Mirrors, recolours and warps each image by draws from its own key.
 
     Brightness, contrast and saturation are scaled by factors drawn evenly from 1 - x to 1 + x, in this order.
 
@@ -136,7 +136,7 @@ def _grey(x: jax.Array) -> jax.Array:
 
 
 def resize_windows(images: jax.Array, windows: jax.Array, image_size: int) -> jax.Array:
-    """Scales a window of each photograph to a square; what lies outside the window has no influence.
+    """Scales a window of each image to a square; what lies outside the window has no influence.
 
     The filter is separable: a triangle, as wide as a source pixel where it enlarges and as a target pixel where it
     shrinks. An empty window, which padding of a batch has, gives zeros.

@@ -1,4 +1,4 @@
-"""Mixup and cutmix: each photograph gets a part of its neighbour in the batch, and of its neighbour's label.
+"""Mixup and cutmix: each image gets a part of its neighbour in the batch, and of its neighbour's label.
 
 Mixup (Zhang et al. 2018, arXiv:1710.09412) blends the two, cutmix (Yun et al. 2019, arXiv:1905.04899) pastes a box.
 """
@@ -19,18 +19,18 @@ NUM_QUANTILES = 4096
 
 
 def swap_neighbours(x: jax.Array) -> jax.Array:
-    """Returns the batch with rows 2k and 2k + 1 exchanged: each photograph's partner.
+    """Returns the batch with rows 2k and 2k + 1 exchanged: each image's partner.
 
-    It lies on the same device where each device has an even number of photographs.
+    It lies on the same device where each device has an even number of images.
     """
     return x.reshape(len(x) // 2, 2, *x.shape[1:])[:, ::-1].reshape(x.shape)
 
 
 def mix(images: jax.Array, keys: jax.Array, config: AugmentConfig) -> tuple[jax.Array, jax.Array]:
-    """Mixes each photograph with its neighbour by draws from its own key.
+    """Mixes each image with its neighbour by draws from its own key.
 
-    With mixup and cutmix both on, each photograph draws one of them with equal chance. It draws for itself, not for the
-    pair: a batch holds twice as many different mixtures, and no draw hangs on which photograph the neighbour is.
+    With mixup and cutmix both on, each image draws one of them with equal chance. It draws for itself, not for the
+    pair: a batch holds twice as many different mixtures, and no draw hangs on which image the neighbour is.
 
     Args:
       images: float32 [batch, height, width, 3]; batch is even.
@@ -38,7 +38,7 @@ def mix(images: jax.Array, keys: jax.Array, config: AugmentConfig) -> tuple[jax.
       config: its `mixup` and `cutmix`.
 
     Returns:
-      The mixtures, float32 [batch, height, width, 3]; and each photograph's own share in its mixture, float32 [batch]
+      The mixtures, float32 [batch, height, width, 3]; and each image's own share in its mixture, float32 [batch]
       from 0 to 1, which its own label's loss is weighed by. The rest is its neighbour's.
     """
     draws = jax.vmap(lambda key: jax.random.uniform(key, (4,)))(keys)
@@ -53,7 +53,7 @@ def mix(images: jax.Array, keys: jax.Array, config: AugmentConfig) -> tuple[jax.
 
 
 def _mixup_shares(draws: jax.Array, alpha: float) -> jax.Array:
-    """Returns the photograph's own share, the same in all its pixels, float32 [batch, 1, 1, 1]."""
+    """Returns the image's own share, the same in all its pixels, float32 [batch, 1, 1, 1]."""
     return _larger_share(draws[:, 1], alpha)[:, None, None, None]
 
 
@@ -72,7 +72,7 @@ def _cutmix_shares(draws: jax.Array, alpha: float, shape: tuple[int, ...]) -> ja
 def _larger_share(draws: jax.Array, alpha: float) -> jax.Array:
     """Returns the larger of Beta(alpha, alpha) and its complement, by draws from 0 to 1.
 
-    The larger share stays with the photograph's own label (MixMatch, Berthelot et al. 2019, arXiv:1905.02249), so that
+    The larger share stays with the image's own label (MixMatch, Berthelot et al. 2019, arXiv:1905.02249), so that
     training accuracy still means something. For mixup the expected loss of a pair is the same either way.
     """
     # A table: jax.random.beta samples by rejection, in loops whose end all devices must agree on.
@@ -92,14 +92,14 @@ def _smaller_shares(alpha: float) -> np.ndarray:
 
 
 def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
-    """Sets a box of some photographs to 0, which is the mean colour after normalisation.
+    """Sets a box of some images to 0, which is the mean colour after normalisation.
 
     Place and area are drawn evenly, the aspect evenly in its logarithm, of such as fit into the picture.
 
     Args:
       images: float32 [batch, height, width, 3], normalised.
       keys: PRNG keys [batch].
-      probability: share of the photographs that lose a box.
+      probability: share of the images that lose a box.
 
     Returns:
       float32 [batch, height, width, 3].

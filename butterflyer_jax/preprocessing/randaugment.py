@@ -1,6 +1,6 @@
-"""Random changes of geometry and colour, several a photograph, by the name of a preset.
+"""Random changes of geometry and colour, several an image, by the name of a preset.
 
-After RandAugment (Cubuk et al. 2020, arXiv:1909.13719), without branches: every photograph goes through every
+After RandAugment (Cubuk et al. 2020, arXiv:1909.13719), without branches: every image goes through every
 operation, and one that it did not draw has an amount of 0, which changes nothing. The five geometric ones are one warp.
 Of RandAugment's others, brightness, contrast and colour have config fields of their own; solarize and equalize make
 black of a white butterfly, and gamma stands for them.
@@ -20,7 +20,7 @@ class Preset(NamedTuple):
     """How strong.
 
     Attributes:
-      num_operations: applied to each photograph, all different.
+      num_operations: applied to each image, all different.
       magnitude: largest amount drawn, as a share of the operation's largest.
     """
 
@@ -50,7 +50,7 @@ OPERATIONS = tuple(LARGEST)
 
 
 def randaugment(images: jax.Array, keys: jax.Array, preset: Preset, fill: Sequence[float]) -> jax.Array:
-    """Applies to each photograph some operations, drawn from its own key.
+    """Applies to each image some operations, drawn from its own key.
 
     Args:
       images: float32 [batch, height, width, 3] from 0 to 1.

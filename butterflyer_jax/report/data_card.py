@@ -22,7 +22,7 @@ MAX_REASONS = 20
 
 @dataclass(frozen=True)
 class SpeciesRow:
-    """The photographs of a species, and the length of its bar as a share of the longest."""
+    """The photos of a species, and the length of its bar as a share of the longest."""
 
     name: str
     counts: Mapping[str, int]
@@ -40,9 +40,9 @@ def render_data_card(
 
     Args:
       card: the content of data_card.json.
-      photos: every photograph of the data set, one at least.
+      photos: every photo of the data set, one at least.
       rejects: (member, reason) of every file that is not in the data set, and of every CSV row without a file.
-      read_jpeg: gives the stored JPEG of a photograph; called for the at most 146 photographs that are shown.
+      read_jpeg: gives the stored JPEG of a photo; called for the at most 146 photos that are shown.
     """
     thumbnails = pictures.Thumbnails(read_jpeg)
     rows = _species_rows(card["species"])
@@ -73,7 +73,7 @@ def render_data_card(
 
 
 def _species_rows(species: Mapping[str, Mapping[str, int]]) -> list[SpeciesRow]:
-    """Returns the species, those with the most photographs first."""
+    """Returns the species, those with the most photos first."""
     totals = {name: sum(counts.values()) for name, counts in species.items()}
     longest = max(totals.values())
     names = sorted(species, key=lambda name: (-totals[name], name))

@@ -1,4 +1,4 @@
-"""Pictures drawn from arrays: photographs in rows with captions, with a heat map, and a confusion matrix."""
+"""Pictures drawn from arrays: photos in rows with captions, with a heat map, and a confusion matrix."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ HEAT = 0.5
 
 
 def grid(pixels: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str], caption_lines: int = 1) -> Image:
-    """Returns a picture of photographs, each over its caption.
+    """Returns a picture of photos, each over its caption.
 
     Args:
-      pixels: uint8 [side, side, 3], one a photograph, all of one side.
-      captions: one a photograph, of at most `caption_lines` lines; a line is cut where it is too long.
+      pixels: uint8 [side, side, 3], one a photo, all of one side.
+      captions: one a photo, of at most `caption_lines` lines; a line is cut where it is too long.
       caption_lines: for which there is room.
     """
     from PIL import Image, ImageDraw
@@ -75,7 +75,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> Image:
     """Returns a picture of a confusion matrix, a row a species; a cell is the darker, the larger its share of the row.
 
     Args:
-      counts: int [num_classes, num_classes], photographs by (species, prediction).
+      counts: int [num_classes, num_classes], photos by (species, prediction).
       names: of the species.
     """
     from PIL import Image, ImageDraw

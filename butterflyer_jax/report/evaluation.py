@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OPEN_SPECIES = 30
 MAX_SPECIES = 300
 OPEN_VALUES = 12
-# Below this many photographs an accuracy says little.
+# Below this many photos an accuracy says little.
 FEW = 10
 LOW_RECALL = 0.5
 HIGH_CALIBRATION_ERROR = 0.1
@@ -37,14 +37,14 @@ class Evaluation:
       labels: int [count].
       raw_probabilities: float [count, species], as trained.
       probabilities: likewise, divided by the temperature.
-      photo_ids: of each photograph.
-      threshold: probability below which a photograph is none of the species.
+      photo_ids: of each photo.
+      threshold: probability below which a photo is none of the species.
       temperature: that the logits were divided by.
       records: of metrics.jsonl.
       evaluations: metrics of every evaluation of the run, own photos first.
       about: the run's config.json.
       facts: (name, value) of anything else that the model's card should tell.
-      view: gives (number, side) -> uint8 [side, side, 3], a photograph as the network sees it; None without any.
+      view: gives (number, side) -> uint8 [side, side, 3], a photo as the network sees it; None without any.
       heat_maps: gives (numbers, species) -> float [n, side, side] from 0 to 1.
     """
 
@@ -124,7 +124,7 @@ def _tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _species_rows(species: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Returns (name, scores), the worst first; those without photographs last."""
+    """Returns (name, scores), the worst first; those without photos last."""
     return sorted(
         species.items(), key=lambda item: (item[1]["f1"] is None, item[1]["f1"] or 0.0, item[0] if item[1] else "")
     )

@@ -83,13 +83,13 @@ def _frame(axes: Axes, label: str) -> None:
 
 
 def reliability_charts(before: Reliability, after: Reliability, temperature: float, kept: float) -> list[Chart]:
-    """Returns the reliability diagram, and how many photographs fall where.
+    """Returns the reliability diagram, and how many photos fall where.
 
     Args:
       before: of the network's own probabilities.
       after: of those divided by the temperature.
       temperature: chosen on val.
-      kept: threshold below which a photograph is none of the species.
+      kept: threshold below which a photo is none of the species.
     """
     bins = len(after.count)
     edges = [number / bins for number in range(bins)]

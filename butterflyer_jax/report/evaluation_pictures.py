@@ -1,4 +1,4 @@
-"""Which photographs an evaluation report shows: mistakes, what they were taken for, and where the network looked."""
+"""Which photos an evaluation report shows: mistakes, what they were taken for, and where the network looked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HeatMaps = Callable[[Sequence[int], Sequence[int]], "np.ndarray"]
 
 @dataclass(frozen=True)
 class Seen:
-    """A photograph as the network saw it.
+    """A photo as the network saw it.
 
     Attributes:
       photo_id: path in the zip.
@@ -59,10 +59,10 @@ class Confusion:
 
     Attributes:
       species, named: both.
-      count: photographs of it.
-      support: photographs of the species.
+      count: photos of it.
+      support: photos of the species.
       mistaken: some of them, the surest first.
-      examples: photographs of the other species that were named rightly.
+      examples: photos of the other species that were named rightly.
     """
 
     species: str
@@ -74,7 +74,7 @@ class Confusion:
 
 
 class Gallery:
-    """Shows photographs of a split; each is read and drawn once."""
+    """Shows photos of a split; each is read and drawn once."""
 
     def __init__(
         self,
@@ -91,8 +91,8 @@ class Gallery:
           species: names.
           labels: int [count].
           probabilities: float [count, species].
-          photo_ids: of each photograph.
-          view: gives (number, side) -> uint8 [side, side, 3]; None where there are no photographs to show.
+          photo_ids: of each photo.
+          view: gives (number, side) -> uint8 [side, side, 3]; None where there are no photos to show.
           heat_maps: gives (numbers, species) -> float [n, side, side] from 0 to 1.
         """
         self._species, self._labels, self._probabilities = species, labels, probabilities

@@ -55,12 +55,12 @@ def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
 
 
 def count_enlarged(photos: Sequence[CardPhoto], image_size: int) -> int:
-    """Returns how many photographs are smaller in the zip than they are stored."""
+    """Returns how many photos are smaller in the zip than they are stored."""
     return sum(min(photo.source_width, photo.source_height) < image_size for photo in photos)
 
 
 def counted(number: int, one: str, many: str) -> str:
-    """Returns `1 photograph` or `1,704 photographs`."""
+    """Returns `1 photo` or `1,704 photos`."""
     return f"{number:,} {one if number == 1 else many}"
 
 

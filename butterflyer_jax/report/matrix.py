@@ -19,7 +19,7 @@ LETTER = 0.55
 
 @dataclass(frozen=True)
 class Cell:
-    """A pair of species: column and row, how many photographs, and as a share of the row's."""
+    """A pair of species: column and row, how many photos, and as a share of the row's."""
 
     column: int
     row: int
@@ -61,7 +61,7 @@ def layout(confusion: np.ndarray, species: Sequence[str]) -> Matrix:
     """Returns the matrix of the species that occur; of very many, of those with the most mistakes.
 
     Args:
-      confusion: int [species, species], photographs by (species, prediction).
+      confusion: int [species, species], photos by (species, prediction).
       species: names.
     """
     import numpy as np

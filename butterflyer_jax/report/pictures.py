@@ -1,4 +1,4 @@
-"""Which photographs a data card shows, and their thumbnails."""
+"""Which photos a data card shows, and their thumbnails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ THUMBNAIL_QUALITY = 72
 
 
 class CardPhoto(Protocol):
-    """What a data card needs to know about a photograph."""
+    """What a data card needs to know about a photo."""
 
     @property
     def photo_id(self) -> str:
@@ -40,19 +40,19 @@ class CardPhoto(Protocol):
 
     @property
     def source_width(self) -> int:
-        """Width of the original photograph, pixels."""
+        """Width of the original photo, pixels."""
 
     @property
     def source_height(self) -> int:
-        """Height of the original photograph, pixels."""
+        """Height of the original photo, pixels."""
 
     @property
     def width(self) -> int:
-        """Width of the stored photograph, pixels."""
+        """Width of the stored photo, pixels."""
 
     @property
     def height(self) -> int:
-        """Height of the stored photograph, pixels."""
+        """Height of the stored photo, pixels."""
 
     @property
     def brightness(self) -> float:
@@ -65,7 +65,7 @@ class CardPhoto(Protocol):
 
 @dataclass(frozen=True)
 class Picture:
-    """A photograph and its thumbnail."""
+    """A photo and its thumbnail."""
 
     photo: CardPhoto
     uri: str
@@ -74,13 +74,13 @@ class Picture:
 
     @property
     def file_name(self) -> str:
-        """The last part of the photograph's path."""
+        """The last part of the photo's path."""
         return self.photo.photo_id.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A few photographs of a species, with the number that there are."""
+    """A few photos of a species, with the number that there are."""
 
     species: str
     total: int
@@ -99,21 +99,21 @@ class Group:
 
 @dataclass(frozen=True)
 class Extreme:
-    """The photographs at one end of a scale."""
+    """The photos at one end of a scale."""
 
     title: str
     pictures: list[Picture]
 
 
 class Thumbnails:
-    """Makes thumbnails, one a photograph however often it is shown."""
+    """Makes thumbnails, one a photo however often it is shown."""
 
     def __init__(self, read_jpeg: Callable[[CardPhoto], bytes]) -> None:
         self._read_jpeg = read_jpeg
         self._made: dict[str, Picture] = {}
 
     def show(self, photos: Iterable[CardPhoto]) -> list[Picture]:
-        """Returns these photographs as pictures."""
+        """Returns these photos as pictures."""
         return [self._show(photo) for photo in photos]
 
     def _show(self, photo: CardPhoto) -> Picture:
@@ -134,7 +134,7 @@ def _make_picture(photo: CardPhoto, jpeg: bytes) -> Picture:
 
 
 def choose_samples(photos: Sequence[CardPhoto], species: Sequence[str], thumbnails: Thumbnails) -> list[Sample]:
-    """Returns photographs of some species, evenly from the first to the last of `species`."""
+    """Returns photos of some species, evenly from the first to the last of `species`."""
     by_species: dict[str, list[CardPhoto]] = collections.defaultdict(list)
     for photo in photos:
         by_species[photo.species].append(photo)
@@ -169,7 +169,7 @@ def choose_groups(photos: Sequence[CardPhoto], thumbnails: Thumbnails) -> list[G
 
 
 def choose_extremes(photos: Sequence[CardPhoto], thumbnails: Thumbnails) -> list[Extreme]:
-    """Returns the darkest, brightest, smallest and longest photographs, where they differ from the rest at all."""
+    """Returns the darkest, brightest, smallest and longest photos, where they differ from the rest at all."""
     scales: Mapping[str, Callable[[CardPhoto], float]] = {
         "Darkest": lambda photo: photo.brightness,
         "Brightest": lambda photo: -photo.brightness,
@@ -193,7 +193,7 @@ def evenly(items: Sequence[T], limit: int) -> list[T]:
 
 
 def _one_of_each_first(group: Sequence[CardPhoto]) -> list[CardPhoto]:
-    # Else the one photograph in another split could be among those that are not shown.
+    # Else the one photo in another split could be among those that are not shown.
     seen: collections.Counter[Hashable] = collections.Counter()
     turns: list[int] = []
     for photo in group:

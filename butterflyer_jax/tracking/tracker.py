@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sample:
-    """A photograph of val and what the network said of it.
+    """An image of val and what the network said of it.
 
     Attributes:
       pixels: uint8 [side, side, 3], as the network saw it.
@@ -38,8 +38,8 @@ class Pictures:
     Attributes:
       step: of the state that was evaluated.
       species: names; the position is the label.
-      confusion: int32 [num_classes, num_classes], photographs of val by (species, prediction).
-      samples: the same photographs each time.
+      confusion: int32 [num_classes, num_classes], images of val by (species, prediction).
+      samples: the same images each time.
     """
 
     step: int
