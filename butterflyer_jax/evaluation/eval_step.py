@@ -45,9 +45,9 @@ def score(loaded: LoadedModel, data: Data, split: str, with_features: bool = Fal
     """Scores each photo of a split once.
 
     Args:
-      loaded: the model of a run.
-      data: an open data set of the same species.
-      split: train, val or test.
+      loaded: model of a run.
+      data: open data set of the same species.
+      split: split to score: train, val or test.
       with_features: whether the features of the photos are wanted too.
     """
     model: Any = loaded.model
@@ -83,7 +83,7 @@ def score(loaded: LoadedModel, data: Data, split: str, with_features: bool = Fal
 def evaluate_batches(
     eval_step: EvalStep, variables: Variables, batches: Iterable[Mapping[str, np.ndarray]], mesh: Mesh
 ) -> Sums:
-    """Returns the sums over masked, padded batches; `Sums.compute` divides them, once."""
+    """Returns the sums over masked, padded batches; `Sums.compute` divides them once at the end."""
     total = None
     for batch in sharding.prefetch(batches, mesh):
         sums = eval_step(variables, batch)
@@ -100,7 +100,7 @@ def make_eval_step(apply_fn: Callable[..., Any], config: Config, mesh: Mesh) -> 
     """Returns the jitted function `(variables, batch) -> sums` over the photographs whose mask is 1.
 
     The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size], mask float32 [batch_size] and,
-    where the crop is left to the device, window int32 [batch_size, 4] (see `preprocessing.images.scaled_images`).
+    where the device crops, window int32 [batch_size, 4] (see `preprocessing.images.scaled_images`).
     """
 
     def eval_step(variables: Variables, batch: Batch) -> Sums:

@@ -18,7 +18,7 @@ DECIMALS = 6
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the model made of the photos of an evaluation, split after split.
+    """The model's answers to the photos of an evaluation, split after split.
 
     Attributes:
       labels: int64 [count], the run's labels; `species_map.UNKNOWN` where the run does not know the species.
