@@ -1,4 +1,4 @@
-"""What `predict` is given, as single pictures: files, folders, patterns, zips, URLs and lists of these."""
+"""Inputs of `predict` as single images: files, folders, patterns, zips, URLs and lists of these."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PATTERN = "*?["
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture by its name; its bytes are read when they are wanted."""
+    """An image file by its name; its bytes are read on demand."""
 
     name: str
 
@@ -40,7 +40,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Member(Picture):
-    """A picture in a zip; of a zip in a bucket no other part is read for it."""
+    """An image file in a zip; of a zip in a bucket no other part is read for it."""
 
     archive: str
     member: zip_reader.Member
@@ -62,7 +62,7 @@ class Member(Picture):
 
 @dataclass(frozen=True)
 class Nothing(Picture):
-    """A name that stands for no picture."""
+    """A name that matches no image file."""
 
     reason: str
 
@@ -72,15 +72,15 @@ class Nothing(Picture):
 
 
 def is_url(name: Any) -> bool:
-    """Returns whether a picture comes from the web."""
+    """Returns whether a name is a URL of the web."""
     return isinstance(name, str) and name.lower().startswith(("http://", "https://"))
 
 
 def read_url(url: str) -> bytes:
-    """Returns what a URL holds, 100 MiB at most.
+    """Returns the content of a URL, 100 MiB at most.
 
     Raises:
-      UserError: there is nothing, or more.
+      UserError: the URL cannot be read, or its content is larger.
     """
     import http.client
     import urllib.request
@@ -105,15 +105,15 @@ def read_url(url: str) -> bytes:
 
 
 def pictures(names: Iterable[str], lines: Iterable[str] | None = None) -> Iterator[Picture]:
-    """Yields every picture that the names stand for.
+    """Yields every image file that the names refer to.
 
-    A folder stands for all pictures in it, at any depth; a pattern for what it matches, `**` for folders at any depth;
-    a zip for the pictures in it; `-` for the names on stdin, one a line. All of it is local or gs://. A name that
-    stands for nothing gives one picture that cannot be read, so that the rest goes on.
+    A folder stands for all image files in it, at any depth; a pattern for the files it matches, with `**` for folders
+    at any depth; a zip for the image files in it; `-` for the names on stdin, one per line. All are local or gs://. A
+    name that matches nothing yields one image that cannot be read, so that the others are still processed.
 
     Args:
-      names: as a user gives them.
-      lines: stand for `-`; by default those of stdin.
+      names: names as a user gives them.
+      lines: lines that `-` stands for; by default those of stdin.
     """
     for name in names:
         if name == LIST:
@@ -153,7 +153,7 @@ def _of_name(name: str) -> Iterator[Picture]:
         images = _images(map(os.fspath, files.files_below(path)))
         if not images:
             yield Nothing(name, "no pictures in it")
-        # As the user named the folder.
+        # Shown as the user named the folder.
         shown = name.rstrip("/")
         yield from (Picture(f"{shown}{file.removeprefix(os.fspath(path).rstrip('/'))}") for file in images)
     elif exists and path.suffix.lower() == ".zip":
