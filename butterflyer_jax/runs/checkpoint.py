@@ -1,4 +1,4 @@
-"""Checkpoints of a run; the only file that knows Orbax."""
+"""Checkpoints of a run; the only module that uses Orbax."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class Checkpointer:
         return None
 
     def metrics(self, step: int) -> dict[str, float] | None:
-        """Returns the evaluation saved with a step, None where there was none."""
+        """Returns the evaluation saved with a step, or None."""
         try:
             return self._manager.metrics(step) or None
         except (ValueError, OSError):
@@ -215,13 +215,13 @@ class Checkpointer:
         """Starts to save; returns when the arrays may be overwritten.
 
         Args:
-          step: names the checkpoint.
+          step: step that names the checkpoint.
           trees: pytrees of arrays by name; each can be restored without the others.
-          position: in the data, as JSON.
-          metrics: numbers of the evaluation of this state, None where there was none.
+          position: position in the data, as JSON.
+          metrics: metrics of the evaluation of this state; None if there was none.
 
         Raises:
-          UserError: this save, or the one before, could not be written.
+          UserError: this save or the previous one could not be written.
         """
         items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
         self._before_save()
@@ -234,7 +234,7 @@ class Checkpointer:
                 raise AssertionError(f"the checkpoint of step {step} was skipped")
 
     def restore(self, step: int, abstract_trees: dict[str, Any]) -> dict[str, Any]:
-        """Returns the pytrees that `abstract_trees` names, laid out as its shapes, dtypes and shardings say.
+        """Returns the pytrees that `abstract_trees` names, with its shapes, dtypes and shardings.
 
         Raises:
           UserError: the checkpoint does not fit them.
@@ -243,7 +243,7 @@ class Checkpointer:
         return dict(self._restore(step, items))
 
     def restore_position(self, step: int) -> dict[str, Any]:
-        """Returns the position in the data that was saved."""
+        """Returns the saved position in the data."""
         result: dict[str, Any] = self._restore(step, {"position": ocp.args.JsonRestore()})["position"]
         return result
 
@@ -271,15 +271,15 @@ class Checkpointer:
             yield
 
     def wait(self) -> None:
-        """Returns when all that was saved is on disk.
+        """Waits until all saves are on disk.
 
         Raises:
-          UserError: it could not be written.
+          UserError: a save could not be written.
         """
         with self._writing():
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits, and gives threads back."""
+        """Waits for saves, and frees the threads."""
         self.wait()
         self._manager.close()
