@@ -1,1 +1,1 @@
-"""Pages to look at; each module imports what draws it when it is first called."""
+"""HTML reports and drawings; drawing libraries are imported on first use."""

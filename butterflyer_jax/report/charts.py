@@ -1,4 +1,4 @@
-"""Charts, as SVG that takes its colours from the page; and those of a data card."""
+"""SVG charts that take their colours from the page, and the charts of a data card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_POINTS = 1500
-# Colours that stand for the page's own, which differ between light and dark.
+# Placeholders for the page's colours, which differ between light and dark mode.
 INK, BARS, GRID = "#010203", "#010204", "#010205"
 TRAIN, VAL, TEST = "#010206", "#010207", "#010208"
 PAGE_COLOURS = {
@@ -98,7 +98,7 @@ def _round_numbers(low: float, high: float) -> list[int]:
 def _draw_shapes(axes: Axes, aspects: np.ndarray) -> None:
     import numpy as np
 
-    # Logarithms, so that 2:3 lies as far from the square as 3:2; what is longer than 4:1 counts in the last bar.
+    # Logarithms, so that 2:3 lies as far from the square as 3:2; aspects beyond 4:1 count in the last bar.
     logs = np.log2(aspects)
     reach = float(np.clip(np.abs(logs).max(), 1, 2)) + 0.05
     _draw_histogram(axes, np.clip(logs, -reach, reach), np.linspace(-reach, reach, 36))
@@ -161,7 +161,7 @@ def draw_svg(name: str, draw: Callable[[Axes], None]) -> str:
 
 def _for_page(svg: str) -> str:
     svg = svg[svg.index("<svg") :]
-    # The page gives the size and the fonts; a style element would hold for the whole page.
+    # The page sets size and fonts; a style element would apply to the whole page.
     svg = re.sub(r"<svg [^>]*(viewBox=\"[^\"]*\")[^>]*>", r'<svg \1 aria-hidden="true">', svg)
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r" font-family: [^;\"]*;?", "", svg)

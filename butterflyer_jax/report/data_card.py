@@ -1,4 +1,4 @@
-"""The data card: one HTML page that shows what is in a built data set."""
+"""The data card: one HTML page that shows the content of a built data set."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_REASONS = 20
 
 @dataclass(frozen=True)
 class SpeciesRow:
-    """The photos of a species, and the length of its bar as a share of the longest."""
+    """The number of photos of a species, and the length of its bar as a share of the longest."""
 
     name: str
     counts: Mapping[str, int]
@@ -36,11 +36,11 @@ def render_data_card(
     rejects: Sequence[tuple[str, str]],
     read_jpeg: Callable[[CardPhoto], bytes],
 ) -> str:
-    """Returns the data card as one HTML page, pictures and charts included; the same input gives the same page.
+    """Returns the data card as one HTML page with its images and charts; the same input gives the same page.
 
     Args:
-      card: the content of data_card.json.
-      photos: every photo of the data set, one at least.
+      card: content of data_card.json.
+      photos: all photos of the data set, at least one.
       rejects: (member, reason) of every file that is not in the data set, and of every CSV row without a file.
       read_jpeg: gives the stored JPEG of a photo; called for the at most 146 photos that are shown.
     """
@@ -73,7 +73,7 @@ def render_data_card(
 
 
 def _species_rows(species: Mapping[str, Mapping[str, int]]) -> list[SpeciesRow]:
-    """Returns the species, those with the most photos first."""
+    """Returns a row per species, those with the most photos first."""
     totals = {name: sum(counts.values()) for name, counts in species.items()}
     longest = max(totals.values())
     names = sorted(species, key=lambda name: (-totals[name], name))

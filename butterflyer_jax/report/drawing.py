@@ -1,4 +1,4 @@
-"""Pictures drawn from arrays: photos in rows with captions, with a heat map, and a confusion matrix."""
+"""Images drawn from arrays: grids of photos with captions, heat-map overlays, and confusion matrices."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ FONT_SIZE = 12
 MATRIX_SIDE = 640
 MAX_CELL = 64
 NAME_WIDTH = 140
-# Of a share of 1; a share of 0 is white.
+# Colour of a share of 1; a share of 0 is white.
 DARKEST = np.array((20, 70, 130))
-# Share of the colours in what shows where the network looks.
+# Weight of the heat map's colours in an overlay.
 HEAT = 0.5
 
 
 def grid(pixels: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str], caption_lines: int = 1) -> Image:
-    """Returns a picture of photos, each over its caption.
+    """Returns an image with a grid of photos, each above its caption.
 
     Args:
-      pixels: uint8 [side, side, 3], one a photo, all of one side.
-      captions: one a photo, of at most `caption_lines` lines; a line is cut where it is too long.
-      caption_lines: for which there is room.
+      pixels: uint8 [side, side, 3] for each photo, all of one side.
+      captions: caption of each photo, of at most `caption_lines` lines; lines that are too long are cut.
+      caption_lines: number of lines that captions have room for.
     """
     from PIL import Image, ImageDraw
 
@@ -53,7 +53,7 @@ def grid(pixels: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str], cap
 
 
 def with_heat(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Returns a picture with a heat map over it, uint8 [side, side, 3].
+    """Returns an image with a heat map over it, uint8 [side, side, 3].
 
     Args:
       pixels: uint8 [side, side, 3].
@@ -65,18 +65,18 @@ def with_heat(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     small = Image.fromarray(np.asarray(heat, np.float32))
     smooth = np.asarray(small.resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)).clip(0, 1)
     colours = matplotlib.colormaps["inferno"](smooth)[:, :, :3]
-    # Where nothing speaks for the species, the picture itself, darker.
+    # Where the heat is 0, the image itself, darker.
     mixed = (1 - HEAT) * pixels / 255 * (0.45 + 0.55 * smooth[:, :, None]) + HEAT * colours
     result: np.ndarray = np.rint(255 * mixed.clip(0, 1)).astype(np.uint8)
     return result
 
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> Image:
-    """Returns a picture of a confusion matrix, a row a species; a cell is the darker, the larger its share of the row.
+    """Returns an image of a confusion matrix with one row per species; cells darken with their share of the row.
 
     Args:
       counts: int [num_classes, num_classes], photos by (species, prediction).
-      names: of the species.
+      names: names of the species.
     """
     from PIL import Image, ImageDraw
 

@@ -1,4 +1,4 @@
-"""The evaluation report: one HTML page that shows what a run has learned, and where it is wrong."""
+"""The evaluation report: one HTML page with the metrics, mistakes and heat maps of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OPEN_SPECIES = 30
 MAX_SPECIES = 300
 OPEN_VALUES = 12
-# Below this many photos an accuracy says little.
+# Number of photos below which an accuracy is not meaningful.
 FEW = 10
 LOW_RECALL = 0.5
 HIGH_CALIBRATION_ERROR = 0.1
@@ -27,25 +27,25 @@ HIGH_CALIBRATION_ERROR = 0.1
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a report is made of.
+    """The content of an evaluation report.
 
     Attributes:
-      name: of the run.
-      split: that was evaluated.
-      species: names.
-      metrics: as in metrics.json.
+      name: name of the run.
+      split: name of the split that was evaluated.
+      species: names of the species.
+      metrics: content of metrics.json.
       labels: int [count].
-      raw_probabilities: float [count, species], as trained.
-      probabilities: likewise, divided by the temperature.
-      photo_ids: of each photo.
-      threshold: probability below which a photo is none of the species.
-      temperature: that the logits were divided by.
-      records: of metrics.jsonl.
+      raw_probabilities: float [count, species], uncalibrated.
+      probabilities: float [count, species], calibrated by the temperature.
+      photo_ids: path of each photo in its source.
+      threshold: reject threshold of the probability.
+      temperature: temperature that the logits were divided by.
+      records: records of metrics.jsonl.
       evaluations: metrics of every evaluation of the run, own photos first.
-      about: the run's config.json.
-      facts: (name, value) of anything else that the model's card should tell.
-      view: gives (number, side) -> uint8 [side, side, 3], a photo as the network sees it; None without any.
-      heat_maps: gives (numbers, species) -> float [n, side, side] from 0 to 1.
+      about: content of the run's config.json.
+      facts: (name, value) rows for the model's card.
+      view: maps (number, side) to uint8 [side, side, 3], a photo as the network sees it; None without photos.
+      heat_maps: maps (numbers, species) to float [n, side, side] from 0 to 1.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Evaluation:
 
 
 def render_evaluation(evaluation: Evaluation) -> str:
-    """Returns the report as one HTML page, pictures and charts included."""
+    """Returns the report as one HTML page with its images and charts."""
     confusion = classification.confusion_matrix(
         evaluation.labels, evaluation.probabilities.argmax(axis=1), len(evaluation.species)
     )
@@ -112,7 +112,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
 
 
 def _tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Returns (name, value, interval) of the numbers at the top."""
+    """Returns (name, value, interval) of the headline metrics."""
     tiles = []
     for name, title in (("top1", "Top-1"), ("top5", "Top-5"), ("balanced_accuracy", "Balanced over species")):
         low, high = metrics["intervals"][name]
@@ -191,7 +191,7 @@ def _told_worse(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _settings(config: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    """Returns (field, value, meaning) of the config, sections opened."""
+    """Returns (field, value, meaning) of the config, with its sections flattened."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         flat |= {f"{name}.{inner}": of for inner, of in value.items()} if isinstance(value, dict) else {name: value}

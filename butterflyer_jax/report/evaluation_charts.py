@@ -1,4 +1,4 @@
-"""The charts of an evaluation report: how training went, and how far probabilities can be believed."""
+"""Charts of an evaluation report: training curves and reliability diagrams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def training_charts(records: Sequence[Mapping[str, Any]]) -> list[Chart]:
     """Returns loss, accuracy, learning rate and speed over the epochs.
 
     Args:
-      records: of metrics.jsonl, in order.
+      records: records of metrics.jsonl, in order.
     """
     train = [record for record in records if record.get("split") == "train"]
     val = [record for record in records if record.get("split") == "val"]
@@ -30,7 +30,7 @@ def training_charts(records: Sequence[Mapping[str, Any]]) -> list[Chart]:
     if rate:
         peak = max(record["learning_rate"] for record in rate)
         caption = f"At most {peak:.4g}."
-        # The page's charts have two digits behind the point.
+        # The page's charts show two decimals.
         thousandths = [{**record, "learning_rate": 1000 * record["learning_rate"]} for record in rate]
         charts.append(_single("learning_rate", "Learning rate", "thousandths", thousandths, caption))
     if speed:
@@ -68,7 +68,7 @@ def _single(field: str, title: str, label: str, records: Sequence[Mapping[str, A
 def _line(
     axes: Axes, records: Sequence[Mapping[str, Any]], field: str, colour: str, width: float, marker: str = ""
 ) -> None:
-    # Means of neighbours: a page need not carry every step.
+    # Means of neighbouring steps, to keep the page small.
     each = -(-len(records) // MAX_POINTS)
     parts = [records[start : start + each] for start in range(0, len(records), each)]
     x = [sum(record["epoch"] for record in part) / len(part) for part in parts]
@@ -83,13 +83,13 @@ def _frame(axes: Axes, label: str) -> None:
 
 
 def reliability_charts(before: Reliability, after: Reliability, temperature: float, kept: float) -> list[Chart]:
-    """Returns the reliability diagram, and how many photos fall where.
+    """Returns the reliability diagram, and the histogram of confidences.
 
     Args:
-      before: of the network's own probabilities.
-      after: of those divided by the temperature.
-      temperature: chosen on val.
-      kept: threshold below which a photo is none of the species.
+      before: reliability of the uncalibrated probabilities.
+      after: reliability of the calibrated probabilities.
+      temperature: temperature chosen on val.
+      kept: reject threshold of the probability.
     """
     bins = len(after.count)
     edges = [number / bins for number in range(bins)]

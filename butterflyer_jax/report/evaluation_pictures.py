@@ -1,4 +1,4 @@
-"""Which photos an evaluation report shows: mistakes, what they were taken for, and where the network looked."""
+"""Selection of the photos that an evaluation report shows: mistakes, confusions, heat maps and right answers."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Seen:
     """A photo as the network saw it.
 
     Attributes:
-      photo_id: path in the zip.
-      species: its own.
-      named: the one that the network named.
-      probability: of that.
-      own_probability: of its own species.
-      uri: the picture.
-      heat_uri: the picture with what speaks for the named species; empty where that was not asked for.
+      photo_id: path of the photo in the zip.
+      species: species of the photo.
+      named: species that the network predicted.
+      probability: probability of the predicted species.
+      own_probability: probability of the photo's own species.
+      uri: data URI of the image.
+      heat_uri: data URI of the image with the predicted species' heat map; empty if none was requested.
     """
 
     photo_id: str
@@ -49,7 +49,7 @@ class Seen:
 
     @property
     def right(self) -> bool:
-        """Whether the network named its species."""
+        """Whether the prediction is right."""
         return self.species == self.named
 
 
@@ -58,11 +58,11 @@ class Confusion:
     """A species that was taken for another.
 
     Attributes:
-      species, named: both.
-      count: photos of it.
-      support: photos of the species.
-      mistaken: some of them, the surest first.
-      examples: photos of the other species that were named rightly.
+      species, named: the true species and the predicted one.
+      count: number of photos confused so.
+      support: number of photos of the true species.
+      mistaken: some of the confused photos, the most confident first.
+      examples: photos of the predicted species that were classified correctly.
     """
 
     species: str
@@ -74,7 +74,7 @@ class Confusion:
 
 
 class Gallery:
-    """Shows photos of a split; each is read and drawn once."""
+    """Photos of a split for the report; each is read and drawn once."""
 
     def __init__(
         self,
@@ -85,15 +85,15 @@ class Gallery:
         view: View | None,
         heat_maps: HeatMaps | None,
     ) -> None:
-        """Takes the answers, and how to get at pixels.
+        """Holds the predictions, and the functions that return pixels.
 
         Args:
-          species: names.
+          species: names of the species.
           labels: int [count].
           probabilities: float [count, species].
-          photo_ids: of each photo.
-          view: gives (number, side) -> uint8 [side, side, 3]; None where there are no photos to show.
-          heat_maps: gives (numbers, species) -> float [n, side, side] from 0 to 1.
+          photo_ids: path of each photo in its source.
+          view: maps (number, side) to uint8 [side, side, 3]; None if there are no photos to show.
+          heat_maps: maps (numbers, species) to float [n, side, side] from 0 to 1.
         """
         self._species, self._labels, self._probabilities = species, labels, probabilities
         self._photo_ids, self._view, self._heat_maps = photo_ids, view, heat_maps
@@ -102,7 +102,7 @@ class Gallery:
         self._sure = probabilities.max(axis=1)
 
     def confusions(self, confusion: np.ndarray) -> list[Confusion]:
-        """Returns the most frequent mistakes."""
+        """Returns the most frequent confusions of two species."""
         found = []
         for true, named, count in worst_confusions(confusion, MAX_CONFUSIONS):
             mistaken = self._surest((self._labels == true) & (self._named == named), PER_CONFUSION)
@@ -120,11 +120,11 @@ class Gallery:
         return found
 
     def mistakes(self) -> list[Seen]:
-        """Returns the wrong answers that the network was surest of."""
+        """Returns the wrong predictions with the highest probability."""
         return self._show(self._surest(self._labels != self._named, MAX_MISTAKES), heat=True)
 
     def right_ones(self) -> list[Seen]:
-        """Returns a right answer of some species, one each, evenly from the first to the last."""
+        """Returns one right prediction for each of some species, spread evenly from the first to the last."""
         numbers = []
         for label in range(len(self._species)):
             numbers += self._surest((self._labels == label) & (self._named == label), 1)
@@ -162,7 +162,7 @@ class Gallery:
 
 
 def to_uri(pixels: np.ndarray) -> str:
-    """Returns a picture as the address of an img element."""
+    """Returns an image as a data URI for an img element."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What in a data set needs a human's eye."""
+"""Findings in a data set that a person should check before training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_ENLARGED_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to look at; `serious` where the measured accuracy would not be true."""
+    """One finding; `serious` if it would make the measured accuracy wrong."""
 
     title: str
     text: str
@@ -32,7 +32,7 @@ class Finding:
 
 
 def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
-    """Returns what a human should look at before training, the serious first."""
+    """Returns the findings of a data set, serious ones first."""
     findings = [
         *_duplicates(card["near_duplicates"]),
         *_groups(card["groups"]),

@@ -1,4 +1,4 @@
-"""The confusion matrix as it is drawn: a cell for every pair of species that occurs."""
+"""Layout of the confusion matrix on the page: a cell for every pair of species that occurs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_SPECIES = 120
-# Up to so many species the counts stand in the cells.
+# Largest number of species for which the cells show counts.
 NUMBERED = 30
 MAX_LETTERS = 26
 # Width of a letter, as a share of the size of the font.
@@ -19,7 +19,7 @@ LETTER = 0.55
 
 @dataclass(frozen=True)
 class Cell:
-    """A pair of species: column and row, how many photos, and as a share of the row's."""
+    """A pair of species: column and row, the number of photos, and its share of the row."""
 
     column: int
     row: int
@@ -30,16 +30,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """What the page draws, in pixels.
+    """A matrix laid out for the page; lengths are in pixels.
 
     Attributes:
-      names: of the species, shortened; full_names: whole.
-      cells: those that are not empty.
+      names: names of the species, shortened; full_names: the whole names.
+      cells: cells that are not empty.
       cell: side of a cell.
-      font: size of the names.
+      font: font size of the names.
       margin: room for the names, at the left and above.
-      numbered: whether counts stand in the cells.
-      num_species: of the whole matrix; more than names where only those with the most mistakes are drawn.
+      numbered: whether cells show counts.
+      num_species: number of species in the whole matrix; more than names if only those with most mistakes are drawn.
     """
 
     names: list[str]
@@ -53,16 +53,16 @@ class Matrix:
 
     @property
     def side(self) -> int:
-        """Of the cells together."""
+        """Side of all cells together."""
         return self.cell * len(self.names)
 
 
 def layout(confusion: np.ndarray, species: Sequence[str]) -> Matrix:
-    """Returns the matrix of the species that occur; of very many, of those with the most mistakes.
+    """Returns the matrix of the species that occur; of very many, only those with the most mistakes.
 
     Args:
       confusion: int [species, species], photos by (species, prediction).
-      species: names.
+      species: names of the species.
     """
     import numpy as np
 

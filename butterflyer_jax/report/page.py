@@ -1,4 +1,4 @@
-"""What the pages share: templates, and how numbers are written."""
+"""Templates and number formats shared by the pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def make_environment() -> jinja2.Environment:
-    """Returns the templates, which escape all that is put into them."""
+    """Returns the template environment, which escapes all values."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -31,7 +31,7 @@ def make_environment() -> jinja2.Environment:
 
 
 def _number(value: Any) -> str:
-    """Returns a whole number with its thousands apart, and any other value as it is."""
+    """Returns an integer with thousands separators, and any other value unchanged."""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

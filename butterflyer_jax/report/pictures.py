@@ -1,4 +1,4 @@
-"""Which photos a data card shows, and their thumbnails."""
+"""Selection and thumbnails of the photos that a data card shows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ THUMBNAIL_QUALITY = 72
 
 
 class CardPhoto(Protocol):
-    """What a data card needs to know about a photo."""
+    """Facts about a photo that a data card needs."""
 
     @property
     def photo_id(self) -> str:
@@ -60,7 +60,7 @@ class CardPhoto(Protocol):
 
     @property
     def duplicate_group(self) -> str:
-        """The same for near-duplicates of one another; empty where there are none."""
+        """Id shared by near-duplicates of one another; empty if the photo has none."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sample:
-    """A few photos of a species, with the number that there are."""
+    """A few photos of a species, with the number of all."""
 
     species: str
     total: int
@@ -89,7 +89,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Group:
-    """Near-duplicates of one another, the first few of them as pictures."""
+    """A group of near-duplicates, with thumbnails of the first few."""
 
     pictures: list[Picture]
     total: int
@@ -106,14 +106,14 @@ class Extreme:
 
 
 class Thumbnails:
-    """Makes thumbnails, one a photo however often it is shown."""
+    """Cache of thumbnails, one per photo however often it is shown."""
 
     def __init__(self, read_jpeg: Callable[[CardPhoto], bytes]) -> None:
         self._read_jpeg = read_jpeg
         self._made: dict[str, Picture] = {}
 
     def show(self, photos: Iterable[CardPhoto]) -> list[Picture]:
-        """Returns these photos as pictures."""
+        """Returns these photos with their thumbnails."""
         return [self._show(photo) for photo in photos]
 
     def _show(self, photo: CardPhoto) -> Picture:
@@ -193,7 +193,7 @@ def evenly(items: Sequence[T], limit: int) -> list[T]:
 
 
 def _one_of_each_first(group: Sequence[CardPhoto]) -> list[CardPhoto]:
-    # Else the one photo in another split could be among those that are not shown.
+    # Else the only photo in another split could be among those that are not shown.
     seen: collections.Counter[Hashable] = collections.Counter()
     turns: list[int] = []
     for photo in group:

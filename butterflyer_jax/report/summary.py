@@ -1,4 +1,4 @@
-"""What a build says at its end: five lines at most, read from its data card."""
+"""The summary that a build prints at its end: at most five lines, from its data card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from butterflyer_jax.report.findings import counted
 
 MAX_REASONS = 3
 MAX_SUFFIXES = 4
-# Of what asks for a look; the page has the rest.
+# Number of findings shown; the page has the rest.
 MAX_REMARKS = 4
 REMARK_NAMES = 3
 
@@ -18,8 +18,8 @@ def lines(card: Mapping[str, Any], folder: str) -> list[str]:
     """Returns the summary of a built data set.
 
     Args:
-      card: the content of data_card.json.
-      folder: where the data set lies.
+      card: content of data_card.json.
+      folder: folder of the data set.
     """
     splits = ", ".join(f"{split} {number:,}" for split, number in card["splits"].items())
     species = counted(len(card["species"]), "species", "species")
