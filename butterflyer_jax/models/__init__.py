@@ -1,4 +1,4 @@
-"""The networks."""
+"""VGG networks, their variables and their pretrained weights."""
 
 from butterflyer_jax.models.vgg import VARIANTS, VGG, create_model, forward_flops
 

@@ -15,10 +15,10 @@ CHANNEL_MULTIPLE = 8
 
 
 def max_pool(x: jax.Array, window: tuple[int, int] = (2, 2)) -> jax.Array:
-    """Returns the maximum of each window, windows side by side; what fills no window is dropped.
+    """Returns the maximum of each window, without overlap; rows and columns that fill no window are dropped.
 
     Equal to `flax.linen.max_pool(x, window, strides=window)` in value and in gradient, the first of equal corners
-    taking the gradient. Windows of 2x2 on even sides take a formulation that keeps one byte a window for the gradient,
+    taking the gradient. Windows of 2x2 on even sides use a formulation that keeps one byte per window for the gradient,
     which is several times faster than XLA's select-and-scatter on CPU and GPU; all others fall back to Flax.
 
     Args:
@@ -35,15 +35,15 @@ def max_pool(x: jax.Array, window: tuple[int, int] = (2, 2)) -> jax.Array:
 
 
 def conv_padding_channels(lhs: jax.Array, rhs: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
-    """Does what `jax.lax.conv_general_dilated` does, with input channels padded by zeros where that is faster.
+    """Computes `jax.lax.conv_general_dilated` with input channels padded by zeros where that is faster.
 
     For `flax.linen.Conv(conv_general_dilated=...)`: parameters keep their shape. Three channels of 16 bits do not reach
     an accelerator's matrix units, eight do; float32 is left alone.
 
     Args:
       lhs: float [batch, height, width, channels].
-      rhs: the kernel, float [height, width, channels, features].
-      *args, **kwargs: of `jax.lax.conv_general_dilated`.
+      rhs: kernel, float [height, width, channels, features].
+      *args, **kwargs: further arguments of `jax.lax.conv_general_dilated`.
     """
     missing = -lhs.shape[-1] % CHANNEL_MULTIPLE
     if missing and lhs.dtype.itemsize == 2:

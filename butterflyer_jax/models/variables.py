@@ -1,4 +1,4 @@
-"""The variables of a network, their shapes and their first values."""
+"""Variables of a network, with their shapes and initial values."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ INIT_STREAM, DROPOUT_STREAM, AUGMENT_STREAM = range(3)
 
 
 class Variables(flax.struct.PyTreeNode):
-    """What the network needs to answer.
+    """Parameters and batch statistics of a network.
 
     Attributes:
       params: float32 parameters.
-      batch_stats: running mean and variance of each batch normalisation; empty without.
+      batch_stats: running mean and variance of each batch normalisation; empty without batch normalisation.
     """
 
     params: Any
@@ -43,7 +43,7 @@ def abstract_variables(model: nn.Module, config: Config, mesh: Mesh) -> Variable
 
 
 def initial_variables(model: nn.Module, config: Config) -> Variables:
-    """Returns the first variables of a network, drawn from the config's seed."""
+    """Returns the initial variables of a network, drawn from the config's seed."""
     image = jnp.zeros((1, config.data.image_size, config.data.image_size, 3))
     collections = model.init(stream_key(config.seed, INIT_STREAM), image, train=False)
     return Variables(collections["params"], collections.get("batch_stats", {}))

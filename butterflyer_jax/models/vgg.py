@@ -37,7 +37,7 @@ class VGG(nn.Module):
       dropout: share of activations dropped in the head.
       remat: "none", or "blocks": a block keeps its result alone for the gradient, and is computed again for it.
       for_cpu: compute convolutions in the formulation that is fastest on a CPU (`models.winograd`): the same to
-        rounding, but a longer program, which nobody wants in an exported file.
+        rounding, but a longer program, unsuitable for exported files.
       dtype: dtype of the computation; parameters and logits are float32.
     """
 
@@ -106,7 +106,7 @@ class VGG(nn.Module):
 
 
 def create_model(config: ModelConfig, num_classes: int, dtype: Any = jnp.float32, *, for_cpu: bool = False) -> VGG:
-    """Returns the network that `config` describes; parameters are made by its `init`.
+    """Returns the network that `config` describes; its `init` creates the parameters.
 
     Args:
       config: architecture of the network.
@@ -131,10 +131,10 @@ def create_model(config: ModelConfig, num_classes: int, dtype: Any = jnp.float32
 def forward_flops(params: Any, image_size: int) -> dict[str, float]:
     """Returns the floating-point operations of each layer for one image, a multiplication and an addition as two.
 
-    Convolutions and dense layers only; all else is some thousandth of them.
+    Convolutions and dense layers only; all other operations add about a thousandth.
 
     Args:
-      params: of a VGG, arrays or their shapes.
+      params: parameters of a VGG, arrays or their shapes.
       image_size: side of the input, pixels.
     """
     flops = {}

@@ -1,6 +1,6 @@
 """3x3 convolutions as Winograd's F(4x4, 3x3), for CPUs (Lavin & Gray 2015, arXiv:1509.09308).
 
-A tile of 4x4 outputs takes 36 multiplications a pair of channels where the sum over the window takes 144:
+A tile of 4x4 outputs takes 36 multiplications per pair of channels, where the sum over the window takes 144:
 
     Y = A^T [ (G g G^T) * (B^T d B) ] A        d: 6x6 of the input, g: 3x3 kernel, Y: 4x4 of the output
 
@@ -67,7 +67,7 @@ def is_faster(image_shape: Sequence[int], features: int, dtype: Any) -> bool:
     Args:
       image_shape: [batch, height, width, channels].
       features: channels of the output.
-      dtype: of the computation; 16 bits are too few for the transforms.
+      dtype: dtype of the computation; 16 bits are too few for the transforms.
     """
     batch, height, width, channels = image_shape
     whole = height % TILE == 0 and width % TILE == 0
