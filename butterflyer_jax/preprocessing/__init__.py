@@ -1,1 +1,1 @@
-"""What is done to an image on the device: crop, resize, augmentation, mixing, normalisation."""
+"""Preprocessing of images on the device: crop, resize, augmentation, mixing, normalisation."""

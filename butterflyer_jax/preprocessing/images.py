@@ -1,8 +1,8 @@
-"""What happens to a batch on the device before the network, in order. Pure functions.
+"""Preprocessing of a batch on the device before the network, as pure functions.
 
 Training: crop and scale, mirror, recolour, a preset of RandAugment, normalise, erase, mix. Evaluation: crop and scale,
-normalise. Every draw comes from the image's own key, and each purpose has a stream of its own: switching one thing
-on changes nothing of another.
+normalise. Every draw comes from the image's own key, and each operation has its own random stream: enabling one does
+not change another.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def train_images(batch: Mapping[str, jax.Array], keys: jax.Array, config: Config
     """Makes the network's input from a training batch.
 
     Args:
-      batch: image and, where the crop is left to the device, window; see `scaled_images`.
+      batch: image and, where the device crops, window; see `scaled_images`.
       keys: PRNG keys [batch].
-      config: of the run.
+      config: config of the run.
 
     Returns:
       float32 [batch, image_size, image_size, 3], normalised; and each image's own share in its mixture, float32
@@ -54,8 +54,8 @@ def scaled_images(batch: Mapping[str, jax.Array], image_size: int) -> jax.Array:
     """Returns the images at the network's size, float32 [batch, image_size, image_size, 3] from 0 to 1.
 
     Args:
-      batch: image uint8 [batch, height, width, 3], and where the crop is left to the device window int32 [batch, 4]:
-        top, left, height and width, in pixels, of the part that is scaled; by default all of the image.
+      batch: image uint8 [batch, height, width, 3], and where the device crops, window int32 [batch, 4]: top, left,
+        height and width, in pixels, of the part that is scaled; by default the whole image.
       image_size: side of the square, pixels.
     """
     images = batch["image"]
@@ -75,8 +75,8 @@ def augment(images: jax.Array, keys: jax.Array, config: AugmentConfig, model: Mo
     Args:
       images: float32 [batch, height, width, 3] from 0 to 1.
       keys: PRNG keys [batch].
-      config: largest changes.
-      model: its `mean` is the colour of what a warp uncovers.
+      config: augmentation config, with the largest changes.
+      model: model config; its `mean` is the colour of the area that a warp uncovers.
 
     Returns:
       float32 [batch, height, width, 3] from 0 to 1.
@@ -101,11 +101,11 @@ def augment(images: jax.Array, keys: jax.Array, config: AugmentConfig, model: Mo
 
 
 def normalise(images: jax.Array, config: ModelConfig) -> jax.Array:
-    """Takes the mean off and divides by the standard deviation.
+    """Subtracts the mean and divides by the standard deviation.
 
     Args:
       images: uint8 from 0 to 255 or float from 0 to 1, [batch, height, width, 3].
-      config: its `mean` and `std`.
+      config: model config, with `mean` and `std`.
 
     Returns:
       float32 [batch, height, width, 3].
@@ -115,7 +115,7 @@ def normalise(images: jax.Array, config: ModelConfig) -> jax.Array:
 
 
 def denormalise(images: np.ndarray, config: ModelConfig) -> np.ndarray:
-    """Returns the pixels, uint8 [batch, height, width, 3], of what `normalise` returned."""
+    """Returns the pixels, uint8 [batch, height, width, 3], of images that `normalise` returned."""
     pixels = (images * np.asarray(config.std) + np.asarray(config.mean)).clip(0, 1) * 255
     result: np.ndarray = np.rint(pixels).astype(np.uint8)
     return result
@@ -136,7 +136,7 @@ def _grey(x: jax.Array) -> jax.Array:
 
 
 def resize_windows(images: jax.Array, windows: jax.Array, image_size: int) -> jax.Array:
-    """Scales a window of each image to a square; what lies outside the window has no influence.
+    """Scales a window of each image to a square; pixels outside the window have no influence.
 
     The filter is separable: a triangle, as wide as a source pixel where it enlarges and as a target pixel where it
     shrinks. An empty window, which padding of a batch has, gives zeros.
@@ -162,13 +162,13 @@ def resize_windows(images: jax.Array, windows: jax.Array, image_size: int) -> ja
 
 
 def _triangle_weights(start: jax.Array, length: jax.Array, size: int, target_size: int) -> jax.Array:
-    """Returns what each source pixel along one axis weighs in each target pixel.
+    """Returns the weight of each source pixel along one axis in each target pixel.
 
     Args:
       start: int32 [batch], first pixel of the window.
-      length: int32 [batch], pixels of the window.
-      size: pixels of the source.
-      target_size: pixels of the target.
+      length: int32 [batch], length of the window, pixels.
+      size: length of the source, pixels.
+      target_size: length of the target, pixels.
 
     Returns:
       float32 [batch, target_size, size]; a target pixel's weights sum to 1, and are 0 outside the window.

@@ -11,7 +11,7 @@ import numpy as np
 
 from butterflyer_jax.config import AugmentConfig
 
-# Zhong et al. 2017, arXiv:1708.04896: share of the picture's area, and height over width, or its inverse.
+# Ranges of Zhong et al. 2017 (arXiv:1708.04896): share of the image's area, and height over width or its inverse.
 AREAS = (0.02, 0.33)
 MIN_ASPECT = 0.3
 
@@ -21,7 +21,7 @@ NUM_QUANTILES = 4096
 def swap_neighbours(x: jax.Array) -> jax.Array:
     """Returns the batch with rows 2k and 2k + 1 exchanged: each image's partner.
 
-    It lies on the same device where each device has an even number of images.
+    The partner is on the same device if each device has an even number of images.
     """
     return x.reshape(len(x) // 2, 2, *x.shape[1:])[:, ::-1].reshape(x.shape)
 
@@ -30,16 +30,16 @@ def mix(images: jax.Array, keys: jax.Array, config: AugmentConfig) -> tuple[jax.
     """Mixes each image with its neighbour by draws from its own key.
 
     With mixup and cutmix both on, each image draws one of them with equal chance. It draws for itself, not for the
-    pair: a batch holds twice as many different mixtures, and no draw hangs on which image the neighbour is.
+    pair: a batch holds twice as many different mixtures, and no draw depends on which image the neighbour is.
 
     Args:
       images: float32 [batch, height, width, 3]; batch is even.
       keys: PRNG keys [batch].
-      config: its `mixup` and `cutmix`.
+      config: augmentation config, with `mixup` and `cutmix`.
 
     Returns:
       The mixtures, float32 [batch, height, width, 3]; and each image's own share in its mixture, float32 [batch]
-      from 0 to 1, which its own label's loss is weighed by. The rest is its neighbour's.
+      from 0 to 1, the weight of its own label's loss. The rest is its neighbour's.
     """
     draws = jax.vmap(lambda key: jax.random.uniform(key, (4,)))(keys)
     if not config.cutmix:
@@ -60,7 +60,7 @@ def _mixup_shares(draws: jax.Array, alpha: float) -> jax.Array:
 def _cutmix_shares(draws: jax.Array, alpha: float, shape: tuple[int, ...]) -> jax.Array:
     """Returns 0 in the pixels that the neighbour's box covers and 1 elsewhere, float32 [batch, height, width, 1].
 
-    The box has the picture's aspect, its centre is drawn evenly, and what reaches over the edge is lost, as in the
+    The box has the image's aspect, its centre is drawn evenly, and the part beyond the edge is cut off, as in the
     paper.
     """
     side = jnp.sqrt(1 - _larger_share(draws[:, 1], alpha))
@@ -73,7 +73,7 @@ def _larger_share(draws: jax.Array, alpha: float) -> jax.Array:
     """Returns the larger of Beta(alpha, alpha) and its complement, by draws from 0 to 1.
 
     The larger share stays with the image's own label (MixMatch, Berthelot et al. 2019, arXiv:1905.02249), so that
-    training accuracy still means something. For mixup the expected loss of a pair is the same either way.
+    training accuracy stays meaningful. For mixup the expected loss of a pair is the same either way.
     """
     # A table: jax.random.beta samples by rejection, in loops whose end all devices must agree on.
     return jnp.asarray(1 - _smaller_shares(alpha))[(draws * NUM_QUANTILES).astype(jnp.int32)]
@@ -94,7 +94,7 @@ def _smaller_shares(alpha: float) -> np.ndarray:
 def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
     """Sets a box of some images to 0, which is the mean colour after normalisation.
 
-    Place and area are drawn evenly, the aspect evenly in its logarithm, of such as fit into the picture.
+    Place and area are drawn evenly, the aspect evenly in its logarithm, among boxes that fit into the image.
 
     Args:
       images: float32 [batch, height, width, 3], normalised.
@@ -115,11 +115,11 @@ def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
 
 
 def in_box(top: jax.Array, left: jax.Array, height: jax.Array, width: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Tells which pixels' centres lie in a box.
+    """Returns a mask of the pixels whose centres lie in a box.
 
     Args:
       top, left, height, width: float32 [batch], pixels; the box may reach over the edge.
-      shape: of the images, [batch, height, width, channels].
+      shape: shape of the images, [batch, height, width, channels].
 
     Returns:
       bool [batch, height, width, 1].

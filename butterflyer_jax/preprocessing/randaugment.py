@@ -1,4 +1,4 @@
-"""Random changes of geometry and colour, several an image, by the name of a preset.
+"""RandAugment: several random changes of geometry and colour per image, by the name of a preset.
 
 After RandAugment (Cubuk et al. 2020, arXiv:1909.13719), without branches: every image goes through every
 operation, and one that it did not draw has an amount of 0, which changes nothing. The five geometric ones are one warp.
@@ -17,10 +17,10 @@ import jax.numpy as jnp
 
 
 class Preset(NamedTuple):
-    """How strong.
+    """Strength of RandAugment.
 
     Attributes:
-      num_operations: applied to each image, all different.
+      num_operations: number of different operations applied to each image.
       magnitude: largest amount drawn, as a share of the operation's largest.
     """
 
@@ -34,7 +34,7 @@ PRESETS = {
     "strong": Preset(4, 1.0),
 }
 
-# What an amount of 1 means; of the signed ones -1 means the opposite.
+# Meaning of an amount of 1; for signed operations -1 means the opposite.
 LARGEST = {
     "rotate": math.radians(30),  # anticlockwise
     "shear_x": 0.3,  # pixels a pixel
@@ -55,8 +55,8 @@ def randaugment(images: jax.Array, keys: jax.Array, preset: Preset, fill: Sequen
     Args:
       images: float32 [batch, height, width, 3] from 0 to 1.
       keys: PRNG keys [batch].
-      preset: how many operations, how strong.
-      fill: RGB from 0 to 1 of what a warp uncovers.
+      preset: number and strength of the operations.
+      fill: RGB from 0 to 1 of the area that a warp uncovers.
 
     Returns:
       float32 [batch, height, width, 3] from 0 to 1.
@@ -74,12 +74,12 @@ def draw_amounts(key: jax.Array, preset: Preset) -> jax.Array:
 
 
 def apply_operations(images: jax.Array, amounts: jax.Array, fill: Sequence[float]) -> jax.Array:
-    """Applies all operations, each by its amount; amounts of 0 give the same images.
+    """Applies all operations, each by its amount; amounts of 0 change nothing.
 
     Args:
       images: float32 [batch, height, width, 3] from 0 to 1.
       amounts: float32 [batch, len(OPERATIONS)] from -1 to 1.
-      fill: RGB from 0 to 1 of what a warp uncovers.
+      fill: RGB from 0 to 1 of the area that a warp uncovers.
 
     Returns:
       float32 [batch, height, width, 3] from 0 to 1.
@@ -116,7 +116,7 @@ def _posterize(x: jax.Array, amount: jax.Array) -> jax.Array:
 
 
 def _warp(images: jax.Array, amount: dict[str, jax.Array], fill: Sequence[float]) -> jax.Array:
-    """Rotates, shears and shifts in one bilinear sampling; what comes from outside the image is `fill`."""
+    """Rotates, shears and shifts in one bilinear sampling; samples from outside the image are `fill`."""
     batch, height, width, channels = images.shape
     # Where each pixel of the result comes from, measured from the centre: [batch, height, width, 1].
     x = jnp.arange(width)[:, None] - (width - 1) / 2 - amount["translate_x"] * width
