@@ -15,7 +15,7 @@ CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDI
 def options() -> dict[str, str] | None:
     """Returns the options for `jax.jit(..., compiler_options=...)` on this process's devices, None for the defaults.
 
-    On CPUs `CPU_OPTIONS`, where the installed jaxlib has them, else none.
+    These are `CPU_OPTIONS` on CPUs, if the installed jaxlib has them; else none.
     """
     if jax.default_backend() != "cpu":
         return None

@@ -1,4 +1,4 @@
-"""One run of many processes: who they are, by flags or by what a cluster's environment says."""
+"""Processes of a run, found by flags or from a cluster's environment, and the settings each needs before JAX starts."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from butterflyer_jax.errors import TemporaryError, UserError
 MAX_CACHE_BYTES = 4 << 30
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
 
-# Worker pools of a Vertex AI job that train: the first process, and the others. Further ones do other things.
+# Worker pools of a Vertex AI job that train: the first process, and the others. Further pools have other duties.
 VERTEX_POOLS = ("workerpool0", "workerpool1")
 VERTEX_PORT = 2222
-# Device files of a Cloud TPU virtual machine, and what lists its workers.
+# Device files of a Cloud TPU virtual machine, and the variables that list its workers.
 TPU_DEVICES = ("/dev/accel0", "/dev/vfio/0")
 TPU_WORKERS = ("TPU_PROCESS_ADDRESSES", "TPU_WORKER_HOSTNAMES")
 
 
 @dataclass(frozen=True)
 class Place:
-    """A process among all.
+    """The place of a process among all of the run.
 
     Attributes:
       coordinator: HOST:PORT where process 0 listens.
-      num_processes: of the run.
-      process_id: of this one, from 0.
+      num_processes: number of processes of the run.
+      process_id: number of this process, from 0.
     """
 
     coordinator: str
@@ -46,7 +46,7 @@ def start(place: Place | None = None) -> None:
     Slurm, Open MPI, indexed jobs of Kubernetes and Cloud TPU are left to JAX, `CLUSTER_SPEC` of Vertex AI is read here.
 
     Args:
-      place: as the user's flags say; None asks the environment.
+      place: place given by the user's flags; None reads the environment.
 
     Raises:
       UserError: the environment's description cannot be read, or the others cannot be reached.
@@ -73,15 +73,20 @@ def start(place: Place | None = None) -> None:
 
 
 def from_flags(coordinator: str | None, num_processes: int | None, process_id: int | None) -> Place | None:
-    """Returns the place that three flags give, None where none of them is given; one process needs no coordinator.
+    """Returns the place that three flags give, or None if none is given; one process needs no coordinator.
+
+    Args:
+      coordinator: HOST:PORT where process 0 listens.
+      num_processes: number of processes of the run.
+      process_id: number of this process, from 0.
 
     Raises:
-      UserError: some are missing or make no sense.
+      UserError: some flags are missing or contradict each other.
     """
     if coordinator is None and num_processes is None and process_id is None:
         return None
     if num_processes == 1 and coordinator is None:
-        # Whatever the environment says: this process trains alone.
+        # Regardless of the environment, this process trains alone.
         return Place("", 1, 0)
     if coordinator is None or num_processes is None or process_id is None:
         raise UserError("--coordinator, --num_processes and --process_id go together")
@@ -94,10 +99,10 @@ def from_flags(coordinator: str | None, num_processes: int | None, process_id: i
 
 
 def vertex_place(environment: Mapping[str, str]) -> Place | None:
-    """Returns the place that Vertex AI's `CLUSTER_SPEC` gives, None where there is none.
+    """Returns the place that Vertex AI's `CLUSTER_SPEC` gives, or None if it is not set.
 
     Raises:
-      UserError: it cannot be read, or this process does not train.
+      UserError: `CLUSTER_SPEC` cannot be read, or this process does not train.
     """
     text = environment.get("CLUSTER_SPEC")
     if not text:
@@ -116,9 +121,10 @@ def vertex_place(environment: Mapping[str, str]) -> Place | None:
 
 
 def jax_finds_others(environment: Mapping[str, str]) -> bool:
-    """Tells whether this process is one of several that JAX itself can find.
+    """Returns whether this process is one of several that JAX itself can find.
 
-    One process is left alone: a batch system may have started it, and JAX would wait for others or want its packages.
+    A single process is left alone: a batch system may have started it, and JAX would wait for others or need packages
+    of that system.
     """
 
     def count(name: str) -> int:
@@ -141,7 +147,7 @@ def _on_cloud_tpu(environment: Mapping[str, str]) -> bool:
 
 
 def keep_compiled(folder: str | os.PathLike[str]) -> None:
-    """Keeps what XLA compiles in a folder, where a later run finds it; `JAX_COMPILATION_CACHE_DIR` goes before."""
+    """Caches compiled programs of XLA in a folder for later runs; `JAX_COMPILATION_CACHE_DIR` takes precedence."""
     import jax
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
@@ -151,11 +157,11 @@ def keep_compiled(folder: str | os.PathLike[str]) -> None:
 
 
 def prepare(config: Config, place: Place | None) -> bool:
-    """Gets this process ready to train; returns whether it is the one that speaks and writes for all.
+    """Prepares this process for training; returns whether it is the main process, which logs and writes for all.
 
     Args:
-      config: of the run.
-      place: of this process among several; None asks the environment.
+      config: config of the run.
+      place: place of this process among several; None reads the environment.
 
     Raises:
       UserError: the other processes cannot be joined.
@@ -172,7 +178,7 @@ def prepare(config: Config, place: Place | None) -> bool:
     try:
         speaks = jax.process_index() == 0
     except (RuntimeError, AssertionError) as error:
-        # With an asserted reason of none where a platform is named that this JAX was not built for.
+        # JAX raises without a reason if a platform is named that it was not built for.
         platforms = os.environ.get("JAX_PLATFORMS", "")
         reason = (str(error).strip().splitlines() or ["it is not there"])[0]
         raise UserError(

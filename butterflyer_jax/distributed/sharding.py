@@ -1,6 +1,6 @@
-"""Which devices a run takes, and how arrays lie on them.
+"""The device mesh of a run, and the shardings of its arrays.
 
-A mesh has two axes. A batch is split over both. Parameters and the optimizer's state lie whole on every device, unless
+A mesh has two axes. A batch is split over both. Parameters and the optimizer's state are replicated, unless
 `parallel.fsdp` splits them over `data`, or `parallel.model_devices` splits the big dense kernels over `model`.
 """
 
@@ -25,22 +25,21 @@ DATA_AXIS = "data"
 MODEL_AXIS = "model"
 BATCH_AXES = (DATA_AXIS, MODEL_AXIS)
 
-# The dense layers hold nine tenths of VGG16's parameters. The first is split by what it computes, the second by what it
-# takes, so that between them nothing is exchanged (Krizhevsky 2014, arXiv:1404.5997; Shoeybi et al. 2019,
-# arXiv:1909.08053).
+# The dense layers hold nine tenths of VGG16's parameters. The first is split by its outputs, the second by its inputs,
+# so that nothing is exchanged between them (Krizhevsky 2014, arXiv:1404.5997; Shoeybi et al. 2019, arXiv:1909.08053).
 MODEL_RULES = (
     (r"(^|/)fc1/kernel$", PartitionSpec(None, MODEL_AXIS)),
     (r"(^|/)fc1/bias$", PartitionSpec(MODEL_AXIS)),
     (r"(^|/)fc2/kernel$", PartitionSpec(MODEL_AXIS, None)),
 )
-# Smaller arrays, elements, stay whole under fsdp: to gather them would take longer than it is worth.
+# Number of elements below which arrays stay replicated under fsdp: gathering them would cost more than it saves.
 MIN_FSDP_SIZE = 1 << 14
-# The flag of XLA that makes several devices of a CPU.
+# The flag of XLA that divides a CPU into several devices.
 VIRTUAL_DEVICES = "xla_force_host_platform_device_count"
 
 
 def require_accelerators(num_devices: int) -> None:
-    """Raises a UserError where `--gpu` asks for accelerators and JAX sees none: training would silently use the CPU.
+    """Raises a UserError if `--gpu` asks for accelerators and JAX sees none: training would silently use the CPU.
 
     CPUs count where XLA divides them into virtual devices.
     """
@@ -59,7 +58,7 @@ def make_mesh(num_devices: int | None = None, model_devices: int = 1) -> Mesh:
       model_devices: length of the axis `model`; neighbours in a process where that is possible.
 
     Raises:
-      UserError: there are not so many, or they cannot be divided so.
+      UserError: there are fewer devices, or they cannot be divided as asked.
     """
     devices = jax.devices()
     if num_devices is not None:
@@ -84,7 +83,7 @@ def make_mesh(num_devices: int | None = None, model_devices: int = 1) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of an array that every device holds whole."""
+    """Returns the sharding of an array that is replicated on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
@@ -103,8 +102,8 @@ def of_tree(tree: Any, mesh: Mesh, config: ParallelConfig) -> Any:
 
     Args:
       tree: arrays or their shapes; a parameter, its momentum and its average end in the same path, as `fc1/kernel`.
-      mesh: of the run.
-      config: what is split.
+      mesh: devices of the run.
+      config: parallel config: which arrays are split.
 
     Raises:
       UserError: an array cannot be split as `config` says.
@@ -146,7 +145,7 @@ def abstract(tree: Any, mesh: Mesh, config: ParallelConfig) -> Any:
 
 
 def check(config: Config, mesh: Mesh) -> None:
-    """Raises a UserError where the devices cannot take equal parts of a batch, or of its parts."""
+    """Raises a UserError if a batch, or its parts, cannot be split evenly over the devices."""
     parts = mesh.size * config.gradient_accumulation
     if config.batch_size % parts:
         accumulated = f" times the {config.gradient_accumulation} parts" if config.gradient_accumulation > 1 else ""
@@ -163,13 +162,13 @@ def check(config: Config, mesh: Mesh) -> None:
 
 
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Moves this process's part of a batch to its devices, each taking its part of the first axis."""
+    """Moves this process's part of a batch to its devices, split along the first axis."""
     sharding = by_batch(mesh)
     return {name: jax.make_array_from_process_local_data(sharding, array) for name, array in batch.items()}
 
 
 def prefetch(batches: Iterable[Mapping[str, np.ndarray]], mesh: Mesh, size: int = 2) -> Iterator[dict[str, jax.Array]]:
-    """Yields batches on the devices, `size` of them on their way while the step before runs."""
+    """Yields batches on the devices, with `size` of them in transfer while the previous step runs."""
     ahead: collections.deque[dict[str, jax.Array]] = collections.deque()
     iterator = iter(batches)
     while True:
@@ -187,5 +186,5 @@ def compute_dtype(precision: str, mesh: Mesh) -> jnp.dtype:
 
 
 def on_cpu(mesh: Mesh) -> bool:
-    """Tells whether the mesh's devices are CPUs."""
+    """Returns whether the mesh's devices are CPUs."""
     return bool(mesh.devices.flat[0].platform == "cpu")
