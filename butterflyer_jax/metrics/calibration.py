@@ -1,6 +1,6 @@
-"""How far a probability can be believed: a temperature for the logits, and a threshold below which nothing is named.
+"""Calibration of probabilities: a temperature for the logits, and a reject threshold.
 
-Both are chosen on validation images and lie in `calibration.json` of the run folder.
+Both are chosen on validation images and kept in `calibration.json` of the run folder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 FILE = "calibration.json"
-# Of the validation images that are named rightly, the share that stays named.
+# Share of the correctly classified validation images that the threshold must not reject.
 KEPT = 0.98
 TEMPERATURES = (0.05, 20.0)
 _SEARCH_STEPS = 60
@@ -20,13 +20,13 @@ _SEARCH_STEPS = 60
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the answers of a checkpoint are corrected by.
+    """Temperature and reject threshold of a checkpoint.
 
     Attributes:
-      temperature: that the logits are divided by; above 1 the network was too sure of itself.
-      threshold: probability of the first species below which it is none of these.
-      step: of the checkpoint.
-      count: validation images that it was chosen on; 0 where there were none.
+      temperature: divisor of the logits; above 1 the network was overconfident.
+      threshold: probability of the first species below which an image is rejected.
+      step: training step of the checkpoint.
+      count: number of validation images that both were chosen on; 0 if there were none.
     """
 
     temperature: float = 1.0
@@ -40,26 +40,26 @@ class Calibration:
 
     @classmethod
     def from_json(cls, text: str) -> Calibration:
-        """Returns what `to_json` wrote.
+        """Returns the calibration in a text that `to_json` wrote.
 
         Raises:
-          ValueError, TypeError: it is something else.
+          ValueError, TypeError: the text is something else.
         """
         values: dict[str, Any] = json.loads(text)
         return cls(**values)
 
 
 def fit(logits: np.ndarray, labels: np.ndarray, step: int) -> Calibration:
-    """Chooses temperature and threshold.
+    """Returns the calibration that fits validation logits best.
 
-    The temperature is the one of the least cross-entropy, with as much doubt as one image more would leave: where
-    none is named wrongly, nothing else would bound it. The threshold keeps 98% of the images that are named
-    rightly: what is less sure than nearly all of them is probably no image of these species.
+    The temperature minimises the cross-entropy, regularised by one further image of uniform doubt, which bounds it if
+    no image is misclassified. The threshold keeps 98% of the correctly classified images: an image with less
+    confidence than nearly all of them is probably out of distribution.
 
     Args:
-      logits: float [count, species], of validation images.
+      logits: float [count, species], logits of validation images.
       labels: int [count].
-      step: of the checkpoint.
+      step: training step of the checkpoint.
     """
     if not len(labels):
         return Calibration(step=step)
@@ -81,7 +81,7 @@ def fit(logits: np.ndarray, labels: np.ndarray, step: int) -> Calibration:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Returns probabilities, float64 [count, species]."""
+    """Returns the probabilities of logits, float64 [count, species]."""
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     result: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
     return result

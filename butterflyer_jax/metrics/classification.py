@@ -1,4 +1,4 @@
-"""Numbers of an evaluation beyond the sums: by species, calibration, and how far each may be off. NumPy alone."""
+"""Classification metrics from logits: scores by species, reliability and confidence intervals, in NumPy."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ BINS = 15
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 _SEED = 0
-# Of the normal distribution at 97.5%.
+# 97.5% quantile of the normal distribution.
 _NORMAL_QUANTILE = 1.959963984540054
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often the network is right where it says that it is so sure.
+    """Accuracy by confidence.
 
     Attributes:
-      confidence: float64 [bins], mean probability of the first species; nan where no image falls.
-      accuracy: float64 [bins], share that is right.
-      count: int64 [bins], images.
-      error: expected calibration error, the mean distance of both, by images.
+      confidence: float64 [bins], mean probability of the first species; nan for an empty bin.
+      accuracy: float64 [bins], share of right predictions.
+      count: int64 [bins], number of images.
+      error: expected calibration error, the mean distance of confidence and accuracy over the images.
     """
 
     confidence: np.ndarray
@@ -44,7 +44,7 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_species: i
 def by_species(confusion: np.ndarray, species: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Returns precision, recall, f1 and support of each species.
 
-    Recall and f1 are None where a species has no images, precision where it was never named.
+    Recall and f1 are None for a species without images, precision for one that was never predicted.
     """
     support, named, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
 
@@ -63,11 +63,11 @@ def by_species(confusion: np.ndarray, species: Sequence[str]) -> dict[str, dict[
 
 
 def summary(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Returns count, loss, top1, top5 and balanced_accuracy, as `metrics.sums.Sums.compute` does of a whole split.
+    """Returns count, loss, top1, top5 and balanced_accuracy, the same as `metrics.sums.Sums.compute` for a whole split.
 
     Args:
       logits: float [count, species].
-      labels: int [count], one at least.
+      labels: int [count], at least one.
     """
     outcome = _outcomes(logits, labels)
     species, place = np.unique(labels, return_inverse=True)
@@ -94,7 +94,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     Args:
       probabilities: float [count, species].
       labels: int [count].
-      bins: how many.
+      bins: number of bins.
     """
     sure = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
@@ -110,10 +110,9 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
 def intervals(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
     """Returns the 95% intervals of top1, top5, balanced_accuracy and loss, [low, high].
 
-    Those of top1 and top5 are Wilson's. The other two are a bootstrap: a thousand times as many photos are drawn from
-    these, with replacement, and an interval is the 2.5% and the 97.5% quantile of the results. The balanced accuracy
-    depends only on how many photos of each species are right, so these numbers are drawn; the loss is the mean over
-    the photos themselves.
+    Those of top1 and top5 are Wilson's. The other two are a bootstrap of a thousand resamples with replacement: an
+    interval is the 2.5% and the 97.5% quantile of the results. The balanced accuracy depends only on the number of
+    right photos of each species, so these numbers are drawn; for the loss the photos themselves are drawn.
 
     Args:
       logits: float [count, species].
@@ -127,7 +126,7 @@ def intervals(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
     with np.errstate(invalid="ignore"):
         recall = draws[:, :, 0] / support
     values = {
-        # Of the species that were drawn.
+        # Mean over the species that were drawn.
         "balanced_accuracy": np.nanmean(recall, axis=1),
         "loss": _mean_of_draws(cross_entropies(logits, labels)),
     }
@@ -146,8 +145,8 @@ def wilson(successes: int, count: int) -> list[float]:
     Unlike a bootstrap it does not shrink to a point where all or none succeed: 7 of 7 is 64.6% to 100%.
 
     Args:
-      successes: number of photos that count.
-      count: number of photos; of none the interval is [0, 1].
+      successes: number of photos that succeed.
+      count: number of photos; for 0 the interval is [0, 1].
     """
     if not count:
         return [0.0, 1.0]
@@ -167,7 +166,7 @@ def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _mean_of_draws(values: np.ndarray) -> np.ndarray:
-    # One draw after another: all of them at once would hold a thousand numbers an image.
+    # One draw after another: all of them at once would hold a thousand numbers per image.
     rng = np.random.default_rng(_SEED)
     return np.array([values[rng.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)])
 
@@ -181,11 +180,11 @@ def worst_confusions(confusion: np.ndarray, limit: int) -> list[tuple[int, int, 
 
 
 def is_better(value: float, other: float, metric: str) -> bool:
-    """Tells whether a value of a metric is better than another."""
+    """Returns whether a value of a metric is better than another."""
     return value < other if metric in FALLING else value > other
 
 
 def rank(metrics: Mapping[str, float], metric: str) -> tuple[float, float]:
-    """Returns what is larger for better evaluations; the loss decides between equal ones."""
+    """Returns a sort key that is larger for better evaluations; the loss decides between equal ones."""
     value = metrics[metric]
     return (-value if metric in FALLING else value), -metrics["loss"]

@@ -1,4 +1,4 @@
-"""The loss."""
+"""Cross-entropy losses and class weights."""
 
 from __future__ import annotations
 
@@ -32,21 +32,31 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, label_smoothing: float =
 def weighted_cross_entropy(
     logits: jax.Array, labels: jax.Array, label_smoothing: float, class_weights: jax.Array | None
 ) -> jax.Array:
-    """Returns `cross_entropy`, each image times the weight of its label, float32 [num_classes], where given."""
+    """Returns `cross_entropy` of each image times the weight of its label.
+
+    Args:
+      logits: float32 [batch, num_classes].
+      labels: int32 [batch].
+      label_smoothing: probability spread evenly over all classes.
+      class_weights: float32 [num_classes]; None weighs all classes alike.
+
+    Returns:
+      float32 [batch].
+    """
     loss = cross_entropy(logits, labels, label_smoothing)
     return loss if class_weights is None else loss * class_weights[labels]
 
 
 def class_weights(counts: Sequence[int], balance: float) -> np.ndarray:
-    """Returns what the images of each class weigh in the training loss.
+    """Returns the weights of the classes in the training loss.
 
-    Weights go with n**-balance, n the images of a class, and their mean over all images is 1. With a balance
-    of 0 every image counts the same, with 1 every class; 0.5 is the square root of Mahajan et al. 2018
+    Weights are proportional to n**-balance, n the number of images of a class, and their mean over all images is 1.
+    With a balance of 0 every image counts the same, with 1 every class; 0.5 is the square root of Mahajan et al. 2018
     (arXiv:1805.00932).
 
     Args:
-      counts: training images of each class; one without any weighs 0.
-      balance: 0 to 1.
+      counts: number of training images of each class; a class without any gets 0.
+      balance: exponent from 0 to 1.
 
     Returns:
       float32 [num_classes].

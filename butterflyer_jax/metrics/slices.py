@@ -1,4 +1,4 @@
-"""Numbers of an evaluation by what else is known of the images: is it as good on every camera, at every place?"""
+"""Metrics of an evaluation by slices of the images, such as camera or place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from butterflyer_jax.metrics import classification
 
 MAX_VALUES = 30
-# A column of more different numbers than these is cut into quarters.
+# A column with more different numbers than this is divided into quarters.
 MAX_NUMBERS = 12
 OTHERS = "others"
 NOT_GIVEN = "not given"
@@ -25,7 +25,7 @@ def score(
     Args:
       logits: float [count, species].
       labels: int [count].
-      columns: a value an image, empty where none is given.
+      columns: values by column, one per image, empty where none is given.
     """
     return {
         column: {
@@ -38,14 +38,14 @@ def score(
 
 
 def divide(values: Sequence[str]) -> dict[str, np.ndarray]:
-    """Returns the images of each value, int [images].
+    """Returns the indices of the images of each value, int [images].
 
     Many different numbers become four ranges with about as many images each. Of other values the 30 most frequent
-    stay; the rest is "others", and "not given" where an image has none. Numbers stand in their order, other
-    values by how many images they have.
+    stay; the rest is "others", and "not given" where an image has none. Numbers are in rising order, other values in
+    falling order of their number of images.
 
     Args:
-      values: one an image, empty where none is given.
+      values: value of each image, empty where none is given.
     """
     given = np.array([number for number, value in enumerate(values) if value], np.int64)
     texts = [values[number] for number in given]
@@ -67,7 +67,7 @@ def divide(values: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _as_numbers(texts: Sequence[str]) -> np.ndarray | None:
-    """Returns them as float64, None where one is no number."""
+    """Returns the texts as float64, or None if one is no number."""
     try:
         numbers = [float(text) for text in texts]
     except ValueError:
@@ -76,7 +76,7 @@ def _as_numbers(texts: Sequence[str]) -> np.ndarray | None:
 
 
 def _quarters(texts: Sequence[str], numbers: np.ndarray, given: np.ndarray) -> dict[str, list[int]]:
-    # A number that is an edge belongs to the quarter below, with all that equal it.
+    # A number on an edge belongs to the quarter below, with all equal ones.
     quarter = np.searchsorted(np.quantile(numbers, (0.25, 0.5, 0.75)), numbers)
     divided = {}
     for one in np.unique(quarter):

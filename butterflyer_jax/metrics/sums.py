@@ -15,7 +15,7 @@ class Sums(flax.struct.PyTreeNode):
 
     Attributes:
       loss: float32 [], sum of the images' losses.
-      top1, top5: int32 [], images whose species is the most probable one, or among the five.
+      top1, top5: int32 [], number of images whose class is the most probable one, or among the first five.
       confusion: int32 [num_classes, num_classes], images by (species, prediction).
     """
 
