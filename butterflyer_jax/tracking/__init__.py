@@ -1,7 +1,7 @@
-"""Where a run is told of: metrics.jsonl always, W&B and TensorBoard where the config says so.
+"""Trackers of a run: metrics.jsonl always, W&B and TensorBoard if the config enables them.
 
-All are `Tracker`s, and so are several of them together (`Trackers`). Only metrics.jsonl may stop a run, as it belongs
-to it; what another cannot do is said once, and the run goes on without it.
+All are `Tracker`s, and so are several of them together (`Trackers`). Only metrics.jsonl may stop a run, as it is part
+of it; a failure of another is logged once, and the run continues without that tracker.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TensorBoard event files, written without TensorFlow."""
+"""The TensorBoard tracker: event files, written without TensorFlow."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 
 class TensorboardTracker:
-    """Writes an event file a start of the run."""
+    """Tracker that writes one event file per session of the run."""
 
     def __init__(self, folder: Path, about: Mapping[str, Any], start_step: int) -> None:
-        """Opens a file for a run that goes on from `start_step`; TensorBoard then hides what older files hold of later
-        steps."""
+        """Opens a file for a run that starts or resumes at `start_step`.
+
+        TensorBoard then hides the later steps of older files.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         # tensorboardX names a file by the second alone: two starts within one would share it.
         self._writer = EventsWriter(os.fspath(folder / "events"), filename_suffix=f".{os.getpid()}")
@@ -41,7 +43,7 @@ class TensorboardTracker:
         self._write(record["step"], summary=Summary(value=values))
 
     def show(self, pictures: Pictures) -> None:
-        """Writes the confusion matrix and the samples as two pictures."""
+        """Writes the confusion matrix and the samples as two images."""
         matrix = drawing.confusion_matrix(pictures.confusion, pictures.species)
         values = [Summary.Value(tag="val/confusion", image=_encode(matrix, "PNG"))]
         if pictures.samples:

@@ -1,4 +1,4 @@
-"""What a tracker is, and what it is given."""
+"""The Tracker protocol, and the values that trackers take."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sample:
-    """An image of val and what the network said of it.
+    """A validation image with its prediction.
 
     Attributes:
       pixels: uint8 [side, side, 3], as the network saw it.
-      species: its own.
-      predicted: the most probable species, with its probability.
+      species: true species of the image.
+      predicted: most probable species; probability: its probability.
     """
 
     pixels: np.ndarray
@@ -27,19 +27,19 @@ class Sample:
 
     @property
     def verdict(self) -> str:
-        """Says in a word what the network said."""
+        """Returns a short text with the prediction."""
         return f"{'right' if self.species == self.predicted else self.predicted} {self.probability:.0%}"
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """What there is to see of an evaluation.
+    """The images of an evaluation.
 
     Attributes:
-      step: of the state that was evaluated.
-      species: names; the position is the label.
+      step: training step of the state that was evaluated.
+      species: names of the species, in the order of the labels.
       confusion: int32 [num_classes, num_classes], images of val by (species, prediction).
-      samples: the same images each time.
+      samples: validation images, the same ones each time.
     """
 
     step: int
@@ -53,9 +53,9 @@ class Model:
     """The best checkpoint of a run that has ended.
 
     Attributes:
-      step: of the checkpoint.
-      scores: its evaluation, None where there was none.
-      files: what it takes to predict with it, by the place in a run folder.
+      step: training step of the checkpoint.
+      scores: metrics of its evaluation; None if there was none.
+      files: files needed to predict with it, by path in the run folder.
     """
 
     step: int
@@ -64,23 +64,23 @@ class Model:
 
 
 class Tracker(Protocol):
-    """Takes what a run has to tell."""
+    """Receiver of a run's metrics, images and model."""
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Keeps a record of numbers; it has at least `step`, `epoch` and `split`."""
+        """Logs a record of numbers; it has at least `step`, `epoch` and `split`."""
 
     def show(self, pictures: Pictures) -> None:
-        """Keeps the pictures of an evaluation."""
+        """Logs the images of an evaluation."""
 
     def keep_model(self, model: Model) -> None:
-        """Takes note of the model that the run ended with."""
+        """Keeps the model that the run ended with."""
 
     def close(self, failed: bool = False) -> None:
-        """Finishes; `failed` where an error ended the run."""
+        """Finishes; `failed` is true if an error ended the run."""
 
 
 def numbers_by_name(record: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the numbers of a record as `{"train/loss": …}`; what places it, its step and epoch, is left out."""
+    """Returns the numbers of a record as `{"train/loss": …}`, without its step and epoch."""
     return {
         f"{record['split']}/{name}": value
         for name, value in record.items()
@@ -89,5 +89,5 @@ def numbers_by_name(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def in_one_line(error: Exception) -> str:
-    """Returns what an error says, or its kind where it says nothing."""
+    """Returns the message of an error in one line, or its class if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

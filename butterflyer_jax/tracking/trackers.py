@@ -1,4 +1,4 @@
-"""Several trackers as one, and a tracker that a run can do without."""
+"""Several trackers as one, and trackers whose failure does not stop a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TENSORBOARD_FOLDER = "tensorboard"
 
 
 class Trackers:
-    """Hands on to each of its trackers, in order; without any, it does nothing. A context manager that closes them."""
+    """Forwards to each of its trackers, in order; a context manager that closes them."""
 
     def __init__(self, trackers: Sequence[Tracker] = ()) -> None:
         self._trackers = trackers
@@ -40,7 +40,7 @@ class Trackers:
             tracker.keep_model(model)
 
     def close(self, failed: bool = False) -> None:
-        """Closes each."""
+        """Closes each tracker."""
         for tracker in self._trackers:
             tracker.close(failed)
 
@@ -54,15 +54,15 @@ class Trackers:
 
 
 class Optional:
-    """A tracker that may fail: the first error is said in one line, and from then on nothing is asked of it."""
+    """A tracker that may fail: the first error is logged in one line, and the tracker is not used any more."""
 
     def __init__(self, name: str, open_tracker: Callable[[], Tracker], say: Callable[[str], None]) -> None:
         """Opens the tracker.
 
         Args:
-          name: as the line tells it.
-          open_tracker: makes the tracker; it may fail, too.
-          say: takes the line.
+          name: name of the tracker in that line.
+          open_tracker: creates the tracker; it may fail, too.
+          say: logs a line.
         """
         self._name, self._say = name, say
         self._tracker: Tracker = Trackers()
@@ -82,7 +82,7 @@ class Optional:
         self._try(lambda: self._tracker.keep_model(model))
 
     def close(self, failed: bool = False) -> None:
-        """Closes it; only now where it failed before, as closing may take time."""
+        """Closes the tracker, also after a failure; not earlier, as closing may take time."""
         self._try(lambda: self._tracker.close(failed))
         with contextlib.suppress(Exception):
             self._left_behind.close(failed=True)
@@ -112,12 +112,12 @@ def open_trackers(
     """Returns the trackers of a run, open.
 
     Args:
-      folder: of the run, local.
-      config: which trackers.
-      about: the resolved config and whatever else tells of the run, as JSON can hold it.
-      start_step: that the run goes on from; what was told of later steps is told again.
-      say: takes what a tracker has to say, in one line.
-      writes: whether this process is the one that tells; the others get trackers that do nothing.
+      folder: local side of the run folder.
+      config: tracking config: which trackers to open.
+      about: resolved config and further facts about the run, as JSON.
+      start_step: step that the run starts or resumes at; later steps are logged again.
+      say: logs a line about a tracker.
+      writes: whether this is the main process; the others get trackers that do nothing.
 
     Raises:
       OSError: metrics.jsonl cannot be opened.

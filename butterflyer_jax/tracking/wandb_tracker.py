@@ -1,6 +1,6 @@
-"""W&B: numbers, system metrics, confusion matrix, samples and the model, online or in files for `wandb sync`.
+"""The W&B tracker: metrics, system metrics, confusion matrix, samples and the model, online or for `wandb sync`.
 
-It finds the key itself (WANDB_API_KEY, `wandb login`): here none is read, kept or asked for.
+wandb finds the API key itself (WANDB_API_KEY, `wandb login`): no key is read, kept or asked for here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-# Read as wandb is imported: no reports on errors of its own, which a machine without network would wait for.
+# Read when wandb is imported: no reports of its own errors, which a machine without network would wait for.
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 import wandb
@@ -28,20 +28,20 @@ ID_FILE = "wandb.json"
 INIT_SECONDS = 20.0
 FINISH_SECONDS = 60.0
 FINISH_MODEL_SECONDS = 600.0
-# What a kill costs the files at most, seconds.
+# Longest time of data that a kill can lose, seconds.
 FLUSH_SECONDS = 1.0
 
 
 class WandbTracker:
-    """A run at W&B; the same one whenever the same run folder is gone on with."""
+    """Tracker of a run at W&B; resuming the run folder resumes the same W&B run."""
 
     def __init__(
         self, folder: Path, config: TrackingConfig, about: Mapping[str, Any], say: Callable[[str], None]
     ) -> None:
-        """Opens the run: online if asked for and possible, else offline, which `say` is told in a line.
+        """Opens the run: online if configured and possible, else offline, which is logged by `say`.
 
         Raises:
-          Exception: whatever wandb raises where not even that works.
+          Exception: any error of wandb if offline mode fails, too.
         """
         self._config, self._say = config, say
         self._run_id = _id_of(folder / ID_FILE)
@@ -63,7 +63,7 @@ class WandbTracker:
             self._run = self._init(folder, about, "offline")
             because = f", as the server cannot be had: {reason}" if reason else ""
             say(f"W&B: offline{because}; to upload: {self._sync}")
-        # Steps that a killed run did, and that are done again, are told twice: W&B's own count must not be theirs.
+        # Steps that a killed run did are repeated and logged twice: W&B's own step count must not be used.
         self._run.define_metric("step", hidden=True)
         self._run.define_metric("*", step_metric="step")
 
@@ -95,13 +95,13 @@ class WandbTracker:
         )
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Keeps the numbers of a record."""
+        """Logs the numbers of a record."""
         self._run.log({"step": record["step"], "epoch": record["epoch"], **numbers_by_name(record)})
 
     def show(self, pictures: Pictures) -> None:
-        """Keeps the confusion matrix and the samples, these with captions."""
-        # W&B's own chart of the matrix is a table, and so an artifact: where the network dies, all that is logged after
-        # one waits for it, and is not in the files either.
+        """Logs the confusion matrix, and the samples with captions."""
+        # W&B's own chart of the matrix is a table, and so an artifact: if the network fails, everything logged after
+        # one waits for it, and is missing from the files, too.
         matrix = drawing.confusion_matrix(pictures.confusion, pictures.species)
         samples = [
             wandb.Image(sample.pixels, caption=f"{sample.species}: {sample.verdict}", file_type="jpg")
@@ -125,7 +125,7 @@ class WandbTracker:
         self._run.log_artifact(artifact, aliases=["best"])
 
     def close(self, failed: bool = False) -> None:
-        """Ends the run, and waits a bounded time for uploads; what is not uploaded by then stays in the files."""
+        """Ends the run, and waits a bounded time for uploads; data not uploaded by then stays in the files."""
         if not self._run.offline:
             self._say("W&B: uploading what is left")
         try:
@@ -134,21 +134,21 @@ class WandbTracker:
             seconds = f"{self._longest_finish:.0f} s"
             self._say(f"W&B: not all was uploaded within {seconds}; to upload: {self._sync} --include-online")
         except Exception:
-            # Its service is lost, which W&B would tell again as Python ends.
+            # The service is lost, which W&B would report again when Python exits.
             with contextlib.suppress(Exception):
                 wandb.teardown()
             raise
 
 
 def _id_of(file: Path) -> str:
-    """Returns the run's id at W&B, made and written down the first time."""
+    """Returns the run's id at W&B; creates and stores it the first time."""
     try:
         run_id = json.loads(file.read_text(encoding="utf-8"))["id"]
         if isinstance(run_id, str) and run_id:
             return run_id
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass
-    # An agent of a W&B sweep has chosen one.
+    # An agent of a W&B sweep chooses the id.
     run_id = os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:16]
     temporary = file.with_name(f".{file.name}")
     temporary.write_text(json.dumps({"id": run_id}), encoding="utf-8")
