@@ -1,4 +1,4 @@
-"""The model leaves: Keras, SavedModel, ONNX, StableHLO, safetensors, each read back in its own runtime and compared."""
+"""Export to Keras, SavedModel, ONNX, StableHLO and safetensors, each read back in its own runtime and compared."""
 
 from butterflyer_jax.cli import make_callable
 from butterflyer_jax.export.exporter import (

@@ -1,4 +1,4 @@
-"""The card beside an exported model: what it is, of what it was made, how good it is, and how to call it."""
+"""The model card beside an export: its origin, its metrics, and the code that calls it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def describe(
     """Returns the content of the card.
 
     Args:
-      run: that the network is of.
-      network: what was written.
-      step: of the checkpoint.
-      format: that it was written in.
-      path: where it lies now.
-      name: that it will have.
+      run: run that was exported.
+      network: network that was written.
+      step: training step of the checkpoint.
+      format: format of the export.
+      path: current path of the export.
+      name: final name of the export.
       writer: module of the format.
-      checked: how it answers.
+      checked: result of the comparison with the run.
     """
     side = network.image_size
     calibration = runs.read_calibration(run, step)
@@ -74,7 +74,7 @@ def describe(
 
 
 def _metrics(run: runs.Run, split: str) -> dict[str, Any]:
-    """Returns the numbers that evaluation left for this run, where it was done."""
+    """Returns the metrics of the run's evaluation on a split, if there is one."""
     file = run.folder / "eval" / split / "metrics.json"
     if not file.exists():
         return {}
@@ -96,14 +96,14 @@ def _versions(writer: ModuleType) -> dict[str, str]:
 
 
 def write(card: Mapping[str, Any], json_file: Path, text_file: Path, species_file: Path) -> None:
-    """Writes the card twice, for programs and for people, and the species, one a line."""
+    """Writes the card as JSON and as Markdown, and the species, one per line."""
     json_file.write_text(json.dumps(card, indent=2, ensure_ascii=False), encoding="utf-8", errors="backslashreplace")
     text_file.write_text(to_markdown(card), encoding="utf-8", errors="backslashreplace")
     species_file.write_text("".join(f"{name}\n" for name in card["species"]), encoding="utf-8")
 
 
 def to_markdown(card: Mapping[str, Any]) -> str:
-    """Returns the card for people."""
+    """Returns the card as Markdown."""
     check, given, model = card["check"], card["input"], card["model"]
     norm = " with batch normalisation" if model["batch_norm"] else ""
     rows = [

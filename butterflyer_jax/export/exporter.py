@@ -1,4 +1,4 @@
-"""A run's best checkpoint, written for another runtime, read back there and compared."""
+"""The exporter: writes a run's best checkpoint for another runtime, reads it back there and compares."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ CARD, CARD_TEXT, SPECIES = "card.json", "card.md", "species.txt"
 
 @dataclass(frozen=True)
 class Written:
-    """A model that has left.
+    """An exported model.
 
     Attributes:
-      path: of the file or, of SavedModel, the folder.
-      card: what its card.json says.
+      path: exported file, or folder for SavedModel.
+      card: content of its card.json.
     """
 
     path: str
@@ -45,7 +45,7 @@ class Written:
 
     @property
     def summary(self) -> str:
-        """One line: what was written, and how far its answers lie from ours."""
+        """One line with the path and the largest difference from the run's answers."""
         check = self.card["check"]
         return (
             f"{self.path}, {self.card['bytes'] / 1e6:,.1f} MB; {check['runtime']} differs by at most "
@@ -62,20 +62,20 @@ def export(
 ) -> Written:
     """Writes a run's best checkpoint for another runtime, with species names and a card beside it.
 
-    What was written is read back in a process of its own, by its runtime alone, and its probabilities are compared with
-    ours on photographs of the run's data set (on noise where that is gone). It takes its name only after that.
+    The export is read back in a process of its own, by its runtime alone, and its probabilities are compared with the
+    run's on images of its data set (on noise if that is missing). It takes its final name only after that.
 
     Args:
       run: folder of a run with a checkpoint, or its loaded model.
       format: keras, savedmodel, onnx, stablehlo or safetensors.
-      to: the file (of SavedModel, the folder), local or gs://; a name without the format's suffix is a folder, into
-        which `model.<suffix>` goes. By default `export/` in the run folder.
-      python: interpreter that reads it back; it needs NumPy and the format's runtime, not this package.
-      data: the run's open data set, where the caller has it.
+      to: file to write (for SavedModel, the folder), local or gs://; a name without the format's suffix is a folder for
+        `model.<suffix>`. By default `export/` in the run folder.
+      python: interpreter that reads the export back; it needs NumPy and the format's runtime, not this package.
+      data: open data set of the run, if the caller has it.
 
     Raises:
-      UserError: no such run, format or runtime; the target holds something else, or its bucket refuses; or the answers
-        differ.
+      UserError: the run, the format or the runtime does not exist; the target holds something else, or its bucket
+        cannot be written; or the answers differ.
     """
     from butterflyer_jax import runs
 
@@ -102,20 +102,20 @@ def export(
 
 
 def default_path(run: runs.Run, format: str) -> epath.Path:
-    """Returns where a run's own export goes."""
+    """Returns the default path of a run's export."""
     return run.folder / FOLDER / importlib.import_module(f"butterflyer_jax.export.{format}").NAME
 
 
 def companion(path: Any, name: str) -> Any:
-    """Returns the path of what lies beside an exported file, and in an exported folder."""
+    """Returns the path of a file beside an exported file, or inside an exported folder."""
     return path.with_name(f"{path.name}.{name}") if path.suffix in SUFFIXES else path / name
 
 
 def require(writer: ModuleType, format: str) -> None:
-    """Checks the packages of a format before a network is read.
+    """Checks that the packages of a format are installed.
 
     Raises:
-      UserError: one is missing; the message names the extra.
+      UserError: a package is missing; the message names the extra.
     """
     extras.require("export", *writer.NEEDS, purpose=f"format {format}")
 
@@ -128,14 +128,14 @@ def _target(path: epath.Path, writer: ModuleType) -> epath.Path:
 
 
 def _refuse(target: epath.Path) -> None:
-    """Raises a UserError where a folder stands in the way that is no earlier export."""
+    """Raises a UserError if the target is a folder that is no earlier export."""
     if files_lib.is_folder(target) and files_lib.glob(target, "*") and not files_lib.exists(companion(target, CARD)):
         raise UserError(f"{target} is not empty and holds no export; take another --to")
 
 
 @contextlib.contextmanager
 def _room(target: epath.Path) -> Iterator[Path]:
-    """Yields a new local folder, on the target's own disk where that is local."""
+    """Yields a new local folder, on the target's own disk if the target is local."""
     if paths.is_remote(target):
         parent = None
     else:
@@ -149,7 +149,7 @@ def _room(target: epath.Path) -> Iterator[Path]:
 
 
 def _publish(folder: Path, target: epath.Path) -> None:
-    """Moves what was written to its place; a file appears after what lies beside it."""
+    """Moves the written files to the target; the model file comes last."""
     written = folder / target.name
     if written.is_dir() and not paths.is_remote(target):
         if target.exists():

@@ -1,4 +1,4 @@
-"""Keras: one `.keras` file that `keras.models.load_model` reads under any of Keras's backends.
+"""The Keras writer: one `.keras` file that `keras.models.load_model` reads under any backend.
 
 python -m butterflyer_jax.export.keras NETWORK.json NETWORK.npz TARGET.keras
 """
@@ -34,10 +34,10 @@ def probabilities(images):
 
 
 def write(network: Network, path: Path) -> None:
-    """Writes the network in a process of its own: Keras's backend is settled once a process, and is the caller's.
+    """Writes the network in a separate process: Keras's backend is fixed once per process, and is the caller's choice.
 
     Raises:
-      UserError: Keras could not write it; the message is Keras's.
+      UserError: Keras could not write it; the message is that of Keras.
     """
     facts = dataclasses.asdict(network) | {"layers": None}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -94,7 +94,7 @@ def build_model(network: Network) -> Any:
 
 
 def main(about: str, arrays: str, target: str) -> None:
-    """Writes a network that `write` has put into files."""
+    """Writes a `.keras` file from the files of a network that `write` made."""
     facts = json.loads(Path(about).read_text())
     with np.load(arrays) as stored:
         network = Network(

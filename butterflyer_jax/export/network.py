@@ -1,4 +1,4 @@
-"""A trained network as arrays and a few facts: what every format is written from, without JAX."""
+"""A trained network as NumPy arrays and facts, the common source of all export formats, without JAX."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Network:
     """A trained VGG.
 
     Attributes:
-      species: names, in the order of the logits.
-      model: its config.
-      data: how a photograph becomes its input.
-      short_side: to which a photograph is scaled before the central crop, pixels.
-      temperature: that the logits are divided by.
+      species: names of the species, in the order of the logits.
+      model: model config.
+      data: data config: how an image becomes the network's input.
+      short_side: length to which the short side of an image is scaled before the central crop, pixels.
+      temperature: divisor of the logits.
       layers: float32 arrays by layer and name: kernel [3, 3, in, out] or [in, out], bias, and of batch normalisations
         scale, bias, mean and var.
     """
@@ -60,11 +60,11 @@ class Network:
 
     @property
     def num_bytes(self) -> int:
-        """Of all arrays."""
+        """Size of all arrays, bytes."""
         return sum(array.nbytes for layer in self.layers.values() for array in layer.values())
 
     def scale_and_offset(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns what normalises pixels from 0 to 255: `pixels * scale + offset`, float32 [3] each."""
+        """Returns scale and offset, float32 [3] each: `pixels * scale + offset` normalises pixels from 0 to 255."""
         mean, std = np.array(self.model.mean), np.array(self.model.std)
         return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
@@ -100,7 +100,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndar
 
 
 def numbers(network: Network) -> int:
-    """Returns how many trained numbers the network has."""
+    """Returns the number of trained parameters."""
     return sum(math.prod(array.shape) for name, array in to_arrays(network).items() if not _is_statistic(name))
 
 

@@ -1,4 +1,4 @@
-"""ONNX: one file for onnxruntime on any machine, uint8 in, probabilities out, any batch."""
+"""The ONNX writer: one file for onnxruntime on any machine, uint8 in, probabilities out, any batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from butterflyer_jax.export.network import Network
 NAME = "model.onnx"
 RUNTIME = "onnxruntime"
 NEEDS = ("onnx", "onnxruntime")
-# Old enough for runtimes of the last years.
+# Old enough for runtimes of recent years.
 OPSET, IR_VERSION = 17, 9
 MAX_BYTES = 2**31 - 2**20
 READ = """
@@ -31,7 +31,7 @@ def write(network: Network, path: Path) -> None:
     """Writes the network; batch normalisation is folded into the convolutions.
 
     Raises:
-      UserError: it is larger than the 2 GiB of a file of this format.
+      UserError: the network is larger than the format's limit of 2 GiB.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper

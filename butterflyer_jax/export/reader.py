@@ -1,4 +1,4 @@
-"""A network that has left by `butterflyer_jax.export`, in its own runtime."""
+"""The reader of exported networks, in their own runtimes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.exporter import CARD, FORMATS, companion, require
 from butterflyer_jax.inference.classifier import padded
 
-# It takes normalised pixels, and PyTorch to run.
+# Formats that need normalised pixels and PyTorch.
 UNREADABLE = ("safetensors",)
 
 
 class ExportClassifier:
-    """Answers by an exported file or folder and the card beside it; see `app.identify.Classifier`."""
+    """Classifier of an exported file or folder and the card beside it; see `app.identify.Classifier`."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Opens an export.
 
         Raises:
-          UserError: there is none, its card is missing, or its runtime.
+          UserError: the export, its card or its runtime is missing.
         """
         place = Path(path)
         if not place.exists():
@@ -59,11 +59,11 @@ class ExportClassifier:
         return probabilities, probabilities.max(axis=1) < self.threshold
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Returns None: what has left keeps the maps to itself."""
+        """Returns None: exports have no heat maps."""
 
 
 def _read(code: str, path: Path) -> Callable[[np.ndarray], Any]:
-    """Returns `probabilities` of a format's own reader, the code that each export was checked with."""
+    """Returns `probabilities` from a format's own reading code, with which each export was checked."""
     names: dict[str, Any] = {"path": str(path)}
     try:
         exec(code, names)

@@ -1,4 +1,4 @@
-"""What the network itself answers, in float32: every written format is held against it."""
+"""The reference answers of a network in float32, which every export is compared with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ assert EPSILON == 1e-5, "flax.linen.BatchNorm's own"
 
 
 def network_of(loaded: runs.LoadedModel) -> Network:
-    """Returns a loaded model as the writers of formats take it: its layers as numpy arrays."""
+    """Returns a loaded model as a `Network` of NumPy arrays."""
     variables = loaded.variables
     layers: dict[str, dict[str, np.ndarray]] = {}
     for tree in jax.device_get((variables.params, variables.batch_stats)):
@@ -49,6 +49,6 @@ def make_function(network: Network) -> Callable[[Any], jax.Array]:
 
 def answers(network: Network, images: np.ndarray) -> np.ndarray:
     """Returns the probabilities, float32 [batch, species], of uint8 [batch, image_size, image_size, 3]."""
-    # Or a GPU computes float32 in 19 bits.
+    # Else a GPU computes float32 in 19 bits.
     with jax.default_matmul_precision("highest"):
         return np.asarray(jax.jit(make_function(network))(images))

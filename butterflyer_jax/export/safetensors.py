@@ -1,4 +1,4 @@
-"""safetensors in torchvision's layout: `load_state_dict(state, strict=True)`; the preprocessing is outside."""
+"""The safetensors writer, in torchvision's layout: `load_state_dict(state, strict=True)`; no preprocessing inside."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def probabilities(images):
 
 
 def write(network: Network, path: Path) -> None:
-    """Writes the weights; torchvision's convolutions before batch normalisation have biases: these are zero."""
+    """Writes the weights; biases of torchvision's convolutions before batch normalisation are zero."""
     import safetensors.numpy
 
-    # Of a tensor that is not contiguous, safetensors writes the memory as it lies.
+    # safetensors writes the memory of a tensor as it is, even if it is not contiguous.
     state = {name: np.ascontiguousarray(array) for name, array in tensors(network).items()}
     facts = {
         "species": network.species,
@@ -80,7 +80,7 @@ def write(network: Network, path: Path) -> None:
 
 
 def read(path: Path) -> dict[str, dict[str, np.ndarray]]:
-    """Returns the layers in a file that `write` wrote, in our layout, where there is no PyTorch to ask."""
+    """Returns the layers in a file that `write` wrote, in our layout, without PyTorch."""
     weights = read_weights(path, path.name)
     return from_arrays({x.target.strip("/"): x.value for x in weights.tensors if x.value is not None})
 

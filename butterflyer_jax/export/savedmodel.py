@@ -1,4 +1,4 @@
-"""TensorFlow's SavedModel: plain TensorFlow operations with signatures for pixels and for bytes of picture files."""
+"""The SavedModel writer: plain TensorFlow operations with signatures for pixels and for bytes of image files."""
 
 from __future__ import annotations
 
@@ -96,5 +96,5 @@ def _save(tf: Any, network: Network, path: Path) -> None:
 
 
 def _resize(tf: Any, image: Any, size: Any, method: str) -> Any:
-    """Returns an image of whole levels from 0 to 255, scaled as the builder and evaluation do it."""
+    """Returns an image of integer levels from 0 to 255, scaled as the builder and evaluation scale it."""
     return tf.clip_by_value(tf.round(tf.image.resize(image, size, method, antialias=True)), 0, 255)

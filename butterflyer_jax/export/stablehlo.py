@@ -1,4 +1,4 @@
-"""StableHLO by `jax.export`: runs wherever JAX or another StableHLO runtime does, without our package or Flax."""
+"""The StableHLO writer, by `jax.export`: for JAX or another StableHLO runtime, without this package or Flax."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def probabilities(images):
 
 
 def write(network: Network, path: Path) -> None:
-    """Writes the network for CPU, CUDA and TPU, with any batch; the weights are in it."""
+    """Writes the network with its weights for CPU, CUDA and TPU, and any batch size."""
     import jax
     import jax.export
     import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What was written, read back by its own runtime in a process without our package, and compared with our answers."""
+"""Verification of an export: read back by its own runtime in a process without this package, and compared."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from butterflyer_jax.export import reference
 from butterflyer_jax.export.network import Network
 
 MAX_PHOTOS = 32
-# Of probabilities. Other orders of summation give some 1e-5; a wrong layout gives tenths.
+# Largest difference of probabilities. Other orders of summation give about 1e-5; a wrong layout gives tenths.
 TOLERANCE = 1e-3
-# Picture files are scaled by TensorFlow's own filters, whose pixels differ by a level here and there.
+# The same for image files, which TensorFlow scales by its own filters: some pixels differ by a level.
 TOLERANCE_OF_BYTES = 0.1
 SPLITS = ("test", "val", "train")
 _SCRIPT = """
@@ -56,15 +56,15 @@ np.savez(answers, version=version(runtime), **result)
 
 @dataclass(frozen=True)
 class Check:
-    """How a written model answers.
+    """Result of the comparison of an export with its run.
 
     Attributes:
-      runtime: that read it, with its version.
-      photographs: that were compared.
-      of: what they are: "test photographs", or "pictures of noise".
-      largest_difference: of a probability, among all photographs and species.
-      same_species: photographs whose most probable species is the same.
-      largest_difference_of_bytes: likewise, where picture files were given; None where the format takes none.
+      runtime: runtime that read the export, with its version.
+      photographs: number of images that were compared.
+      of: kind of the images: "test photographs", or "pictures of noise".
+      largest_difference: largest difference of a probability, among all images and species.
+      same_species: number of images whose most probable species is the same.
+      largest_difference_of_bytes: largest difference for image files as input; None if the format takes none.
     """
 
     runtime: str
@@ -77,7 +77,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Samples:
-    """What is compared: uint8 [count, image_size, image_size, 3], what it is, and the picture files behind it."""
+    """Images to compare: uint8 [count, image_size, image_size, 3], a name for them, and their image files."""
 
     images: np.ndarray
     of: str
@@ -85,10 +85,18 @@ class Samples:
 
 
 def check(run: runs.Run, network: Network, writer: ModuleType, path: Path, python: str, data: Any = None) -> Check:
-    """Compares what was written with the network itself.
+    """Compares an export with the network itself.
+
+    Args:
+      run: run that was exported.
+      network: network that was written.
+      writer: module of the format.
+      path: path of the export.
+      python: interpreter that reads the export.
+      data: open data set of the run; None opens it.
 
     Raises:
-      UserError: it cannot be read, or its answers differ.
+      UserError: the export cannot be read, or its answers differ.
     """
     samples = choose_samples(run, data)
     ours = reference.answers(network, samples.images)
@@ -115,7 +123,7 @@ def check(run: runs.Run, network: Network, writer: ModuleType, path: Path, pytho
 
 
 def choose_samples(run: runs.Run, data: Any = None) -> Samples:
-    """Returns photographs of the run's data set as evaluation sees them; noise where the data set is gone, or fake."""
+    """Returns images of the run's data set as evaluation sees them; noise if the data set is missing or fake."""
     config = run.config
     with contextlib.ExitStack() as stack:
         if data is None and run.dataset != dataset.FAKE:
