@@ -1,1 +1,1 @@
-"""The TFDS data set of butterfly photographs."""
+"""The TFDS data set of butterfly photos."""

@@ -1,4 +1,4 @@
-"""TFDS builder: a raw zip of labelled photographs becomes sharded TFRecords with a data card beside them."""
+"""The TFDS builder: from a raw zip of labelled photos to sharded TFRecords with a data card."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import paths
 
 if not __name__.startswith("butterflyer_jax."):
-    # Loaded by `tfds build`, whose own manner with an error is a traceback.
+    # Loaded by `tfds build`, which itself shows a traceback for every error.
     from butterflyer_jax.cli import install_excepthook
 
     install_excepthook()
@@ -40,12 +40,12 @@ class ButterfliesConfig(tfds.core.BuilderConfig):
     """A TFDS builder config: `tfds build --config '{"archive": "raw.zip", "image_size": 128}'`, or from Python.
 
     Attributes:
-      archive: the raw zip, local or gs://; empty means the only zip in the manual folder.
-      build: how photographs are stored and split.
+      archive: raw zip, local or gs://; empty means the only zip in the manual folder.
+      build: build config: how photos are stored and split.
     """
 
     def __init__(self, name: str = "", archive: str = "", description: str = "", **build: Any) -> None:
-        """Takes the fields of `BuildConfig` by name; without a name for itself it makes one of them.
+        """Takes the fields of `BuildConfig` by name; by default its own name is made from them.
 
         Raises:
           UserError: an unknown field, a value of a wrong type or out of range.
@@ -70,7 +70,7 @@ class ButterfliesConfig(tfds.core.BuilderConfig):
 
 
 class Builder(FileReaderBuilder):
-    """Butterfly photographs: `image` (JPEG), `label` (species) and `photo_id` (the member's path in the zip)."""
+    """Butterfly photos: `image` (JPEG), `label` (species) and `photo_id` (the member's path in the zip)."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
@@ -91,10 +91,10 @@ class Builder(FileReaderBuilder):
         )
 
     def download_and_prepare(self, **kwargs: Any) -> None:
-        """Builds, as TFDS does, and goes on where a killed build ended.
+        """Builds the data set, and resumes a killed build.
 
         Raises:
-          UserError: another build is at work there, or what lies there was built from another zip or in another way.
+          UserError: another build is running there, or the data set there was built from another zip or config.
         """
         download_config = kwargs.get("download_config") or tfds.download.DownloadConfig()
         dataset_dir = paths.path(self.data_dir)
@@ -103,10 +103,10 @@ class Builder(FileReaderBuilder):
             _log_summary(dataset_dir)
             return
         if source := self._source(download_config.manual_dir):
-            # What lies there is removed only for what can be built.
+            # The old data set is removed only if the new one can be built.
             raw_zip_lib.list_source(source, self.builder_config.build)
         with workspace.unfinished(dataset_dir, _is_distributed(download_config)) as folder:
-            # Of a killed build: TFDS itself never looks at these again.
+            # Leftovers of a killed build, which TFDS itself never uses again.
             for left in dataset_dir.parent.glob(f"incomplete.*_{dataset_dir.name}"):
                 left.rmtree()
             if dataset_dir.exists() and not _is_whole(dataset_dir):
@@ -173,13 +173,13 @@ class Builder(FileReaderBuilder):
         photos.write_lists(folder)
 
     def _source(self, manual_dir: epath.PathLike | None) -> epath.Path | None:
-        """Returns the raw zip or the folder of photographs, None where neither is named."""
+        """Returns the raw zip or the folder of photos, or None if neither is named."""
         if self.builder_config.archive:
             return paths.path(self.builder_config.archive)
         return _in_manual_dir(paths.path(manual_dir)) if manual_dir else None
 
     def _check_same(self, dataset_dir: epath.Path, download_config: tfds.download.DownloadConfig) -> None:
-        """Raises a UserError where the data set in a folder is another than the one asked for."""
+        """Raises a UserError if the data set in a folder is not the requested one."""
         card = json.loads((dataset_dir / "data_card.json").read_text())
         wanted = dataclasses.asdict(self.builder_config.build)
         differences = [
@@ -202,11 +202,11 @@ def _log_summary(dataset_dir: epath.Path) -> None:
 
 
 def _manual_dir(dl_manager: tfds.download.DownloadManager) -> epath.Path | None:
-    """Returns the manual folder that TFDS knows of, None where there is none."""
+    """Returns TFDS's manual folder, or None if there is none."""
     try:
         return dl_manager.manual_dir
     except AssertionError:
-        # TFDS's way to say that the folder is not there.
+        # TFDS raises this if the folder does not exist.
         return None
 
 
@@ -223,7 +223,7 @@ def _engine(download_config: tfds.download.DownloadConfig, raw_zip: epath.Path) 
 def _is_whole(dataset_dir: epath.Path) -> bool:
     """Returns whether a data set is there, with all shards that it names and their indexes.
 
-    A bucket renames file by file, so the name alone does not tell.
+    A bucket renames file by file, so the folder's name alone proves nothing.
     """
     info = dataset_dir / "dataset_info.json"
     if not info.exists():
@@ -234,7 +234,7 @@ def _is_whole(dataset_dir: epath.Path) -> bool:
 
 
 def _in_manual_dir(folder: epath.Path) -> epath.Path:
-    """Returns the only zip in the manual folder, or the folder itself where it holds the photographs."""
+    """Returns the only zip in the manual folder, or the folder itself if it holds the photos."""
     if folder.suffix.lower() == ".zip" and folder.exists() and not folder.is_dir():
         return folder
     names = sorted(folder.iterdir()) if folder.is_dir() else []

@@ -1,1 +1,1 @@
-"""From shards to batches: order, crops, decoding, caches."""
+"""The input pipeline from shards to batches: order, crops, decoding, caches."""

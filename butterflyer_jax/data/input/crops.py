@@ -1,4 +1,4 @@
-"""Which part of a photograph the network sees: random in training, central in evaluation. numpy in and out."""
+"""Crop windows of photos, random in training and central in evaluation, in NumPy."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import numpy as np
 
 from butterflyer_jax.config import AugmentConfig
 
-# As in Inception and torchvision: a part that does not fit is drawn anew so often.
+# Number of draws of a window before the fallback, as in Inception and torchvision.
 ATTEMPTS = 10
-# Draws are made for so many places of an epoch at once.
+# Number of places of an epoch for which windows are drawn at once.
 _BLOCK = 1024
 
 
 def random_windows(
     seed: int, epoch: int, index: np.ndarray, height: np.ndarray, width: np.ndarray, config: AugmentConfig
 ) -> np.ndarray:
-    """Returns a random part of each photograph, drawn by (seed, epoch, index) alone.
+    """Returns a random crop window of each photo, drawn by (seed, epoch, index) only.
 
     Area is uniform and the logarithm of the aspect is (Szegedy et al. 2015, arXiv:1409.4842, as torchvision's
     RandomResizedCrop draws it); where nothing fits, it is the largest central part of an aspect that is allowed.
 
     Args:
-      seed: of the run.
-      epoch: number.
+      seed: seed of the run.
+      epoch: number of the epoch, from 0.
       index: int [n], places in the epoch.
-      height, width: int [n], of the photographs, pixels.
-      config: its `crop_min_area` and `crop_max_aspect`.
+      height, width: int [n], sizes of the photos, pixels.
+      config: augmentation config, with `crop_min_area` and `crop_max_aspect`.
 
     Returns:
       int32 [n, 4]: top, left, height, width, pixels.
@@ -39,7 +39,7 @@ def random_windows(
     aspect = max_aspect ** (2 * draws[:, ATTEMPTS : 2 * ATTEMPTS] - 1)
     heights, widths = np.rint(np.sqrt(area / aspect)), np.rint(np.sqrt(area * aspect))
     fits = (heights <= height) & (widths <= width) & (heights >= 1) & (widths >= 1)
-    # Behind the attempts what is taken where none of them fits.
+    # After the attempts comes the fallback, taken if none of them fits.
     last_height = np.maximum(1, np.rint(np.minimum(height, width * max_aspect)))
     last_width = np.maximum(1, np.rint(np.minimum(width, height * max_aspect)))
     choice = np.where(fits.any(axis=1), fits.argmax(axis=1), ATTEMPTS)[:, None]
@@ -52,7 +52,7 @@ def random_windows(
 
 
 def central_windows(height: np.ndarray, width: np.ndarray, fraction: float) -> np.ndarray:
-    """Returns the central square of each photograph, its side `fraction` of the short side, as `photo.central_crop`.
+    """Returns the central square of each photo, its side `fraction` of the short side, as `photo.central_crop`.
 
     Returns:
       int32 [n, 4]: top, left, height, width, pixels.
@@ -62,7 +62,7 @@ def central_windows(height: np.ndarray, width: np.ndarray, fraction: float) -> n
 
 
 def largest_side(height: np.ndarray, width: np.ndarray, config: AugmentConfig) -> int:
-    """Returns a side, pixels, that no random part of these photographs exceeds."""
+    """Returns a side, pixels, that no random window of these photos exceeds."""
     short = int(np.minimum(height, width).max())
     return min(int(np.maximum(height, width).max()), math.ceil((short + 0.5) * config.crop_max_aspect) + 1)
 

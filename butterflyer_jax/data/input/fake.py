@@ -1,4 +1,4 @@
-"""Random photographs without TensorFlow or a disk: tells the speed of the step from the speed of the input."""
+"""Fake data, noise without TensorFlow or a disk, to measure the step without the input pipeline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVAL_PHOTOS = 100
 
 
 class FakeData:
-    """A data set with `RecordData`'s face whose pixels and labels are noise; nothing can be learned from it."""
+    """A data set with the interface of `RecordData` whose pixels and labels are noise."""
 
     fingerprint = "fake"
 
@@ -27,20 +27,20 @@ class FakeData:
         self.species = tuple(f"Species {i}" for i in range(NUM_SPECIES))
         self.class_counts = (STEPS_PER_EPOCH * config.batch_size // NUM_SPECIES,) * NUM_SPECIES
         self.steps_per_epoch = STEPS_PER_EPOCH
-        # One batch of pixels, made once: what is measured is the step, not this.
+        # One batch of pixels, made once, so that only the step is measured.
         shape = (config.batch_size // process_count, config.data.image_size, config.data.image_size, 3)
         self._image = np.random.default_rng(config.seed).integers(0, 256, shape, np.uint8)
 
     def num_photos(self, split: str) -> int:
-        """Returns the photographs in a split."""
+        """Returns the number of photos in a split."""
         return STEPS_PER_EPOCH * self._config.batch_size if split == "train" else EVAL_PHOTOS
 
     def photo_spec(self) -> position_lib.PhotoSpec:
-        """Returns shape and dtype of what a training batch holds of one photograph."""
+        """Returns shape and dtype of each array of one photo in a training batch."""
         return position_lib.photo_spec(self._config.data.image_size)
 
     def position(self, step: int) -> position_lib.Position:
-        """Returns the place in the data after `step` steps."""
+        """Returns the position in the data after `step` steps."""
         epoch, batch = divmod(step, self.steps_per_epoch)
         return position_lib.Position(self._config.seed, epoch, batch, self._config.batch_size, self.fingerprint)
 
@@ -49,11 +49,11 @@ class FakeData:
         return position_lib.batches_from(self._train_epoch, self.steps_per_epoch, start_step)
 
     def jpegs(self, split: str, numbers: Iterable[int]) -> Iterator[bytes]:
-        """Raises a UserError: noise is stored nowhere."""
+        """Raises a UserError: fake data has no JPEGs."""
         raise UserError("input fake holds no images: its pixels are noise")
 
     def bottleneck(self) -> str:
-        """Returns an empty text: nothing here takes time."""
+        """Returns an empty text, as fake data is never the bottleneck."""
         return ""
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class FakeData:
             }
 
     def eval_batches(self, split: str) -> Generator[position_lib.Batch, None, None]:
-        """Yields each photograph of a split once; shapes as in `RecordData.eval_batches`."""
+        """Yields each photo of a split once; shapes as in `RecordData.eval_batches`."""
         size = self._config.batch_size
         for start in range(0, self.num_photos(split), size):
             place = np.arange(start, start + size)[self._host]

@@ -1,4 +1,4 @@
-"""From requests to batches of pixels: read, decode, and where the host does it, crop."""
+"""The loader: reads, decodes and, on the host if configured, crops the batches that the sampler requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from butterflyer_jax.data.input.sampler import Request
 from butterflyer_jax.data.input.shard_reader import Photographs, Reader
 
 T = TypeVar("T")
-# What the thread of `in_background` is given to end the batch that it is at.
+# Time that the thread of `in_background` gets to finish its batch.
 JOIN_SECONDS = 5.0
 
 
@@ -49,7 +49,7 @@ def read_jpegs(reader: Reader, request: Request) -> list[bytes]:
     """Returns the JPEGs of a batch.
 
     Raises:
-      UserError: a record is damaged, or cannot be read.
+      UserError: a record is damaged or cannot be read.
     """
     reader.want(request.shards)
     return [reader.jpeg(number) for number in request.photos]
@@ -60,7 +60,7 @@ def from_jpegs(
 ) -> Iterator[Batch]:
     """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], decoded by tf.data."""
     # Imported here: TensorFlow takes seconds, and only JPEGs that are decoded each epoch need it. Not in the generator,
-    # which another thread may run.
+    # as another thread may run it.
     from butterflyer_jax.data.input import tf_decode
 
     return _decoded(tf_decode, photos, requests, side, num_threads, stages)
@@ -93,7 +93,7 @@ def _decoded(
 def from_pixels(
     pixels: Pixels, requests: Iterator[Request], side: int, threads: Threads, stages: Stages
 ) -> Iterator[Batch]:
-    """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], copied from decoded photographs."""
+    """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], copied from decoded photos."""
     for request in requests:
         canvas = np.zeros((len(request.photos), side, side, 3), np.uint8)
         with stages.time("copying"):
@@ -119,10 +119,10 @@ def _scale(canvases: np.ndarray, windows: np.ndarray, images: np.ndarray) -> Non
 
 
 def in_background(items: Iterator[T], size: int) -> Generator[T, None, None]:
-    """Yields items that a thread makes ahead, at most `size` of them waiting; the thread ends with the generator.
+    """Yields items that a thread produces ahead, at most `size` of them waiting; the thread ends with the generator.
 
     Raises:
-      Exception: what making an item raises, in its place.
+      Exception: producing an item failed; raised in its place.
     """
     ready: queue.SimpleQueue[Future[T] | None] = queue.SimpleQueue()
     free, stopped = threading.Semaphore(size), threading.Event()
@@ -151,12 +151,12 @@ def in_background(items: Iterator[T], size: int) -> Generator[T, None, None]:
     finally:
         stopped.set()
         free.release()
-        # It may wait for a bucket: then it ends when that is closed.
+        # The thread may wait for a bucket: then it ends when the bucket is closed.
         thread.join(JOIN_SECONDS)
 
 
 class Stages:
-    """Seconds that each stage of the input took; a stage is told of by one thread."""
+    """Seconds that each stage of the input took; each stage is recorded by one thread only."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -164,7 +164,7 @@ class Stages:
 
     @contextlib.contextmanager
     def time(self, stage: str) -> Iterator[None]:
-        """Adds the seconds of the block to a stage."""
+        """Adds the duration of the block to a stage."""
         start = time.perf_counter()
         try:
             yield
@@ -176,7 +176,7 @@ class Stages:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     def since_last(self) -> dict[str, float]:
-        """Returns the seconds of each stage since this was last asked."""
+        """Returns the seconds of each stage since the last call."""
         now = dict(self.seconds)
         spent = {stage: seconds - self._told.get(stage, 0.0) for stage, seconds in now.items()}
         self._told = now

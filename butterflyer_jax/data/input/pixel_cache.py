@@ -1,4 +1,4 @@
-"""Decoded photographs: every one is decoded once, into memory or a file on the local disk, and read in parts."""
+"""The cache of decoded photos: each is decoded once, into memory or a file on the local disk, and read in parts."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from butterflyer_jax.data.input.shard_reader import Photographs, Reader
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files, locks, open_files
 
-# Photographs that a thread decodes at a time.
+# Number of photos that a thread decodes at a time.
 _CHUNK = 64
-# Chunks above which it takes long enough to show how far it is.
+# Number of chunks above which decoding shows its progress.
 _SHOWN = 100
 
 
 class Pixels:
-    """All photographs of a split as uint8 RGB, one behind the other, in memory or in a file.
+    """All photos of a split as uint8 RGB, one after another, in memory or in a file.
 
     A file is read by position and not mapped: its pages would count as this process's memory.
     """
 
     def __init__(self, photos: Photographs, store: np.ndarray | int) -> None:
-        """Takes the photographs and what holds them: uint8 [decoded_bytes], or the descriptor of an open file."""
+        """Wraps photos and their store: uint8 [decoded_bytes], or the descriptor of an open file."""
         sizes = 3 * photos.height.astype(np.int64) * photos.width
         self._offset = np.cumsum(sizes) - sizes
         self._width, self._store = photos.width, store
 
     def rows(self, number: int, top: int, height: int) -> np.ndarray:
-        """Returns uint8 [height, width, 3], full rows of a photograph from `top` on."""
+        """Returns uint8 [height, width, 3], full rows of a photo starting at `top`."""
         width = int(self._width[number])
         start, size = int(self._offset[number]) + 3 * width * top, 3 * width * height
         if isinstance(self._store, int):
@@ -48,28 +48,28 @@ class Pixels:
         return pixels.reshape(height, width, 3)
 
     def fill(self, canvas: np.ndarray, numbers: np.ndarray, windows: np.ndarray) -> None:
-        """Copies a part of each photograph to the upper left of a canvas of its own.
+        """Copies a part of each photo to the upper left of a canvas of its own.
 
         Args:
           canvas: uint8 [n, side, side, 3].
-          numbers: int [n], which photographs.
-          windows: int32 [n, 4], which part: top, left, height, width.
+          numbers: int [n], numbers of the photos in their split.
+          windows: int32 [n, 4], part of each: top, left, height, width, pixels.
         """
         for image, number, (top, left, height, width) in zip(canvas, numbers, windows.tolist(), strict=True):
             image[:height, :width] = self.rows(number, top, height)[:, left : left + width]
 
     def close(self) -> None:
-        """Closes the file, or lets the memory go."""
+        """Closes the file, or frees the memory."""
         if isinstance(self._store, int):
             os.close(self._store)
         self._store = np.empty(0, np.uint8)
 
 
 def in_memory(photos: Photographs, num_threads: int, name: str) -> Pixels:
-    """Decodes all photographs into memory.
+    """Decodes all photos into memory.
 
     Raises:
-      UserError: there is not so much memory, or a record is damaged.
+      UserError: there is too little memory, or a record is damaged.
     """
     try:
         store = np.empty(photos.decoded_bytes, np.uint8)
@@ -86,7 +86,7 @@ def in_memory(photos: Photographs, num_threads: int, name: str) -> Pixels:
 
 
 def on_disk(photos: Photographs, num_threads: int, name: str, path: Path) -> Pixels:
-    """Opens the file that holds all decoded photographs; the first time it is made.
+    """Opens the file that holds all decoded photos; creates it the first time.
 
     Another process that wants the same file waits for the one that makes it.
 
@@ -122,7 +122,7 @@ def _write_at(descriptor: int, pixels: np.ndarray, start: int) -> None:
 
 
 def _decode_all(photos: Photographs, num_threads: int, write: Callable[[int, np.ndarray], None], name: str) -> None:
-    """Decodes all photographs, in order, and calls `write` with where each begins and its pixels, from many threads."""
+    """Decodes all photos and calls `write` with the offset and the pixels of each, in order, from many threads."""
     sizes = 3 * photos.height.astype(np.int64) * photos.width
     starts = (np.cumsum(sizes) - sizes).tolist()
 
@@ -137,7 +137,7 @@ def _decode_all(photos: Photographs, num_threads: int, write: Callable[[int, np.
         for chunk in shown:
             reader.want(range(photos.shard[chunk.start], photos.num_shards))
             under_way.append(pool.submit(decode, chunk, [reader.jpeg(number) for number in chunk]))
-            # Encoded photographs of a few chunks are in memory, no more.
+            # Only a few chunks of encoded photos are in memory.
             if len(under_way) > 2 * num_threads:
                 under_way.popleft().result()
         for future in under_way:

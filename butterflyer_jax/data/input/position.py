@@ -1,4 +1,4 @@
-"""The order of training batches, and the position in it: what makes a resumed run exact."""
+"""The position of a run in its data, from which resuming repeats the same batches."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ POSITION_VERSION = 2
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run stands in its data, in a few bytes of JSON.
+    """The position of a run in its data, in a few bytes of JSON.
 
     Attributes:
-      seed: of shuffling and augmentation.
-      epoch: whole epochs done.
-      batch: batches done in this epoch.
-      batch_size: photographs a batch, over all hosts.
+      seed: seed of shuffling and augmentation.
+      epoch: number of whole epochs done.
+      batch: number of batches done in this epoch.
+      batch_size: number of photos per batch, over all hosts.
       dataset: fingerprint of the data set.
-      version: of this format.
+      version: version of this format.
     """
 
     seed: int
@@ -37,14 +37,14 @@ class Position:
     version: int = POSITION_VERSION
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the fields as JSON can hold them."""
+        """Returns the fields as a dict for JSON."""
         return asdict(self)
 
     def check(self, saved: dict[str, Any]) -> None:
         """Compares with the position that a checkpoint holds for the same step.
 
         Raises:
-          UserError: the same batches cannot be made again; the message says what changed.
+          UserError: the same batches cannot be repeated; the message names the difference.
         """
         here = self.to_json()
         changed = [name for name in here if saved.get(name) != here[name]]
@@ -66,8 +66,8 @@ def batches_from(
 
     Args:
       make_epoch: called with (epoch, first batch), yields the rest of that epoch's batches.
-      steps_per_epoch: batches an epoch.
-      start_step: steps done before.
+      steps_per_epoch: number of batches per epoch.
+      start_step: number of steps done before.
     """
     epoch, batch = divmod(start_step, steps_per_epoch)
     while True:
@@ -76,11 +76,11 @@ def batches_from(
 
 
 def photo_spec(side: int, windowed: bool = False) -> PhotoSpec:
-    """Returns shape and dtype of what a training batch holds of one photograph, by name.
+    """Returns shape and dtype of each array of one photo in a training batch, by name.
 
     Args:
-      side: of the square image, pixels.
-      windowed: whether the part of it that is to be scaled comes with it.
+      side: side of the square image, pixels.
+      windowed: whether the batch also holds the window that the device crops.
     """
     spec: PhotoSpec = {"image": ((side, side, 3), np.uint8), "label": ((), np.int32), "index": ((), np.int32)}
     return spec | {"window": ((4,), np.int32)} if windowed else spec

@@ -1,4 +1,4 @@
-"""From a built data set to batches of uint8 numpy arrays, the same for the same (seed, epoch, batch)."""
+"""A built data set as batches of uint8 NumPy arrays, the same for the same (seed, epoch, batch)."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files, folder, paths
 
 GIB = 1 << 30
-# Batches that are ready before they are asked for.
+# Number of batches prepared ahead.
 AHEAD = 2
-# What a canvas is larger than the largest part in it: the decoder's margin on both sides.
+# Pixels by which a canvas exceeds the largest window in it: the decoder's margin on both sides.
 MARGINS = 4
 READING_SHARE = 0.8
-# Of the slowest stage's time: from where on it is the bucket's copies that it waits for.
+# Share of the slowest stage's time from which on the bucket's copies are reported as the bottleneck.
 STAGING_SHARE = 0.5
-# Accelerators like even sides.
+# Image sides are multiples of this, which suits accelerators.
 SIDE_MULTIPLE = 8
 
 
 class RecordData:
     """A built data set as the training loop sees it; each batch is this host's part of a global one.
 
-    A batch holds image uint8 [n, side, side, 3], label int32 [n], and either index int32 [n], the photograph's place in
+    A batch holds image uint8 [n, side, side, 3], label int32 [n], and either index int32 [n], the photo's place in
     the epoch, which augmentation draws from, or in evaluation mask float32 [n], 0 where the last batch is filled up.
     Where the device makes the crops it also holds window int32 [n, 4]: top, left, height and width of the part of the
     image that is to be scaled to image_size; else the image is that part already, and side is image_size.
 
     Attributes:
-      species: names; the position is the label.
-      class_counts: training photographs of each species.
-      steps_per_epoch: whole batches of training photographs; the rest of a shuffled epoch is left out.
-      fingerprint: of all photographs and their order in the shards; batches depend on nothing else of the data set.
-      mode: what `data.mode` came to: jpeg, encoded (JPEGs in memory), cache (pixels in memory) or raw (on the disk).
-      crop_on_device: what `data.crop` came to.
+      species: names of the species, in the order of the labels.
+      class_counts: number of training photos of each species.
+      steps_per_epoch: number of whole batches of training photos; the rest of a shuffled epoch is left out.
+      fingerprint: fingerprint of all photos and their order in the shards; batches depend on nothing else of the data.
+      mode: resolved `data.mode`: jpeg, encoded (JPEGs in memory), cache (pixels in memory) or raw (pixels on the disk).
+      crop_on_device: resolved `data.crop`.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class RecordData:
         """Opens the folder of a built data set.
 
         Args:
-          dataset_dir: local or gs://.
-          config: of the run.
-          accelerator: whether a GPU or TPU trains; with `data.crop` auto it makes the crops.
-          process_index, process_count: this host among all.
+          dataset_dir: folder of the data set, local or gs://.
+          config: config of the run.
+          accelerator: whether a GPU or TPU trains; with `data.crop` auto it crops.
+          process_index, process_count: number of this process, from 0, and number of all.
           for_training: whether training photos are needed, and a batch of them.
 
         Raises:
-          UserError: it is damaged, has no training photographs or fewer than a batch, does not fit where `data.mode`
+          UserError: it is damaged, has no training photos or fewer than a batch, does not fit where `data.mode`
             wants it, or hosts cannot take equal parts of a batch.
         """
         if config.batch_size % process_count:
@@ -135,11 +135,11 @@ class RecordData:
         return folder.open_folder(self._folder, names, int(self._config.data.staging_gib * GIB))
 
     def num_photos(self, split: str) -> int:
-        """Returns the photographs in a split, 0 where there is no such split."""
+        """Returns the number of photos in a split, 0 if there is no such split."""
         return len(self._photos.get(split, ()))
 
     def photo_spec(self) -> position_lib.PhotoSpec:
-        """Returns shape and dtype of what a training batch holds of one photograph."""
+        """Returns shape and dtype of each array of one photo in a training batch."""
         if not self.crop_on_device:
             return position_lib.photo_spec(self._config.data.image_size)
         return position_lib.photo_spec(_canvas_side(self._largest_part()), windowed=True)
@@ -149,13 +149,13 @@ class RecordData:
         return crops.largest_side(photos.height, photos.width, self._config.augment)
 
     def position(self, step: int) -> position_lib.Position:
-        """Returns the place in the data after `step` steps."""
+        """Returns the position in the data after `step` steps."""
         epoch, batch = divmod(step, self.steps_per_epoch)
         return position_lib.Position(self._config.seed, epoch, batch, self._config.batch_size, self.fingerprint)
 
     def train_batches(self, start_step: int) -> Generator[position_lib.Batch, None, None]:
         """Yields training batches without end, from the one that step `start_step` takes."""
-        # Whatever validation needs is made now: where there is no room for it, no epoch is lost.
+        # Everything that validation needs is prepared now: a lack of space shows before an epoch is spent.
         for split in ("train", "val"):
             self._keep(split)
         photos = self._photos["train"]
@@ -177,13 +177,13 @@ class RecordData:
                 yield reader.jpeg(number)
 
     def eval_batches(self, split: str) -> Generator[position_lib.Batch, None, None]:
-        """Yields each photograph of a split once, in a fixed order."""
+        """Yields each photo of a split once, in a fixed order."""
         photos = self._photos[split]
         largest = crops.central_windows(photos.height, photos.width, self._config.data.eval_crop_fraction)[:, 2].max()
         yield from self._batches(split, sampler.evaluation(photos, self._config, self._host), int(largest), Stages())
 
     def bottleneck(self) -> str:
-        """Returns which stage made training wait since this was last asked, and what to change; empty if none did."""
+        """Returns the stage that made training wait since the last call, and what to change; empty if none did."""
         spent = self._stages.since_last()
         if not spent:
             return ""
@@ -220,7 +220,7 @@ class RecordData:
                 return f"cropping in {self._threads.number} threads: set data.crop=device, or take more cores"
 
     def close(self) -> None:
-        """Lets threads, files and memory go."""
+        """Frees threads, files and memory."""
         self._files.close()
         self._threads.close()
         for pixels in self._pixels.values():
@@ -244,7 +244,7 @@ class RecordData:
         return loader.from_pixels(self._pixels[split], wanted, side, self._threads, stages)
 
     def _keep(self, split: str) -> None:
-        """Puts a split where `mode` wants it, the first time."""
+        """Loads a split into the store of `mode`, the first time."""
         photos = self._photos.get(split)
         if not photos or split in self._pixels:
             return
@@ -266,7 +266,7 @@ class RecordData:
         jpegs = sum(photos.num_bytes for photos in self._photos.values()) / GIB
         if mode in ("jpeg", "raw"):
             return mode
-        # Unasked no more than half of what is free is taken.
+        # Automatic mode takes at most half of the free memory.
         if pixels <= (limit if mode == "cache" else min(limit, free / 2)):
             return "cache"
         if mode == "auto":

@@ -1,4 +1,4 @@
-"""Which photographs a batch holds and which part of each: all that a batch depends on, before a pixel is read."""
+"""The sampler: photos and crop windows of each batch, settled before a pixel is read."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ORDER_STREAM, BALANCE_STREAM = range(2)
 
 @dataclass(frozen=True)
 class Request:
-    """A host's part of a batch, to be made.
+    """A host's part of a batch, for the loader.
 
     Attributes:
-      photos: int [n], numbers of photographs in their split.
+      photos: int [n], numbers of photos in their split.
       windows: int32 [n, 4], the part of each: top, left, height, width, pixels.
-      rest: what the batch holds beside pixels.
-      shards: numbers of the shards that these photographs and those after them lie in, in the order of need.
+      rest: further arrays of the batch beside pixels.
+      shards: numbers of the shards that hold these photos and the following ones, in the order of need.
     """
 
     photos: np.ndarray
@@ -35,7 +35,7 @@ class Request:
 
 
 def epoch_order(photos: Photographs, config: Config, epoch: int) -> EpochOrder:
-    """Returns the order in which an epoch reads the training photographs."""
+    """Returns the order in which an epoch reads the training photos."""
     balance = config.data.class_balance
     repeats = balanced_repeats(photos.label, balance, [config.seed, epoch, BALANCE_STREAM]) if balance else None
     return shuffled(photos.shard, config.data.shuffle_window, [config.seed, epoch, ORDER_STREAM], repeats)
@@ -47,10 +47,10 @@ def training(
     """Yields requests without end, from the one that step `start_step` takes; a batch has index int32 [n].
 
     Args:
-      photos: of the training split.
-      config: of the run.
-      start_step: steps done before.
-      steps_per_epoch: batches an epoch.
+      photos: photos of the training split.
+      config: config of the run.
+      start_step: number of steps done before.
+      steps_per_epoch: number of batches per epoch.
       host: this host's part of a global batch.
     """
     epoch, first = divmod(start_step, steps_per_epoch)
@@ -58,7 +58,7 @@ def training(
     while True:
         # The group after the last is the first of the next epoch.
         groups = [*this.groups, following.groups[0]]
-        # As many groups as a batch may reach into, and the next.
+        # The groups that a batch may reach into, and the next one.
         reach = 2 + config.batch_size // max(1, min(np.diff([*this.starts, len(this.photos)])))
         wanted = [
             list(dict.fromkeys(itertools.chain.from_iterable(groups[n : n + reach]))) for n in range(len(this.groups))
@@ -78,7 +78,7 @@ def training(
 def evaluation(photos: Photographs, config: Config, host: slice) -> Iterator[Request]:
     """Yields a request for each batch of a split, in a fixed order; a batch has mask float32 [n].
 
-    The last batch is filled with its first photograph, which the mask leaves out: every batch has one shape, on each
+    The last batch is filled with its first photo, which the mask leaves out: every batch has one shape, on each
     host.
     """
     for start in range(0, len(photos), config.batch_size):
@@ -91,11 +91,11 @@ def evaluation(photos: Photographs, config: Config, host: slice) -> Iterator[Req
 
 @dataclass(frozen=True)
 class EpochOrder:
-    """The order of an epoch.
+    """The reading order of an epoch.
 
     Attributes:
-      photos: int64 [num_photos], numbers of photographs in the order of reading.
-      groups: the shards that are shuffled together, group after group.
+      photos: int64 [num_photos], numbers of photos in the order of reading.
+      groups: shards that are shuffled together, group after group.
       starts: place in `photos` at which each group begins.
     """
 
@@ -104,20 +104,20 @@ class EpochOrder:
     starts: list[int]
 
     def group_at(self, place: int) -> int:
-        """Returns the number of the group that the photograph at a place belongs to."""
+        """Returns the number of the group that the photo at a place belongs to."""
         return int(np.searchsorted(self.starts, place, side="right")) - 1
 
 
 def shuffled(shard: np.ndarray, window: int, seed: Sequence[int], repeats: np.ndarray | None = None) -> EpochOrder:
-    """Returns the order of an epoch: shards in random order, photographs shuffled over groups of whole shards.
+    """Returns the order of an epoch: shards in random order, photos shuffled over groups of whole shards.
 
     So a bucket's shards are needed one group after the other, and a place in the epoch is found without reading.
 
     Args:
-      shard: int32 [num_photos], the shard of each photograph, ascending.
-      window: photographs that a group holds at least, where there are so many.
-      seed: of the epoch.
-      repeats: int64 [num_photos], how often each photograph is read; by default once.
+      shard: int32 [num_photos], the shard of each photo, ascending.
+      window: least number of photos in a group, if there are enough.
+      seed: seed of the epoch.
+      repeats: int64 [num_photos], number of times each photo is read; by default once.
     """
     rng = np.random.default_rng(seed)
     if repeats is None:
@@ -144,23 +144,23 @@ def shuffled(shard: np.ndarray, window: int, seed: Sequence[int], repeats: np.nd
 
 
 def balanced_repeats(labels: np.ndarray, balance: float, seed: Sequence[int]) -> np.ndarray:
-    """Returns how often each photograph is read in an epoch that is balanced between species.
+    """Returns how often each photo is read in an epoch that is balanced between species.
 
-    Species are read in proportion to n**(1 - balance), n the photographs of each: with a balance of 0 every photograph
+    Species are read in proportion to n**(1 - balance), n the photos of each: with a balance of 0 every photo
     as often, with 1 every species; 0.5 is the square-root sampling of Mahajan et al. 2018 (arXiv:1805.00932). Drawn by
-    systematic sampling (Madow 1949): species and photographs are each read the whole number of times just below or
+    systematic sampling (Madow 1949): species and photos are each read the whole number of times just below or
     just above their share.
 
     Args:
       labels: int32 [num_photos].
-      balance: 0 to 1.
-      seed: of the epoch.
+      balance: exponent from 0 to 1.
+      seed: seed of the epoch.
 
     Returns:
       int64 [num_photos], whose sum is num_photos.
     """
     rng = np.random.default_rng(seed)
-    # Each species in an order that changes, so that no draw favours one of its photographs.
+    # Each species in an order that changes, so that no draw favours one of its photos.
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     ends = np.cumsum(np.bincount(labels)[labels[order]].astype(np.float64) ** -balance)

@@ -1,4 +1,4 @@
-"""The photographs of a split as they lie in the shards: sizes and labels from the index, JPEGs one by one."""
+"""The reader of shards: sizes and labels of a split's photos from the indexes, JPEGs one by one."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import open_files
 from butterflyer_jax.storage.folder import Files
 
-# Of a reader; systems allow a process some hundreds.
+# Limit for each reader; systems allow a process some hundreds.
 MAX_OPEN_FILES = 128
 
 
 class Photographs:
-    """The photographs of a split, by their number in it: 0 is the first of the first shard.
+    """The photos of a split, by their number in it: 0 is the first of the first shard.
 
     Attributes:
-      shard: int32 [num_photos], the number of the shard that each lies in.
+      shard: int32 [num_photos], number of the shard that holds each photo.
       height, width: int32 [num_photos], pixels.
       label: int32 [num_photos].
-      num_shards: the shards of the split.
-      num_bytes: of all JPEGs together.
-      decoded_bytes: of all pixels together, as uint8 RGB.
-      fingerprint: of all JPEGs and labels.
+      num_shards: number of shards of the split.
+      num_bytes: size of all JPEGs together.
+      decoded_bytes: size of all pixels together, as uint8 RGB.
+      fingerprint: fingerprint of all JPEGs and labels.
     """
 
     def __init__(self, files: Files, names: Sequence[str], lengths: Sequence[int]) -> None:
-        """Reads the indexes of the shards `names`, which hold `lengths` photographs.
+        """Reads the indexes of the shards `names`, which hold `lengths` photos.
 
         Raises:
           OSError, ValueError: an index is missing or damaged.
@@ -59,7 +59,7 @@ class Photographs:
         """Reads all shards into memory; readers take them from there.
 
         Raises:
-          UserError: one cannot be read.
+          UserError: a shard cannot be read.
         """
         if not self.held:
             with contextlib.closing(Reader(self)) as reader:
@@ -75,20 +75,20 @@ class Reader:
         self._wanted: Sequence[int] = ()
 
     def want(self, shards: Sequence[int]) -> None:
-        """Tells which shards will be read, in this order, and closes all others."""
+        """Prefetches the shards that will be read, in this order, and closes all others."""
         if self._photos.held or self._wanted == shards:
             return
         self._wanted = shards
         for number in [number for number in self._open if number not in shards]:
             self._open.pop(number).close()
-        # What is open stays readable, even where its file is removed.
+        # Open files stay readable even after they are removed.
         self._photos.files.prefetch([self._photos.names[number] for number in shards if number not in self._open])
 
     def jpeg(self, number: int) -> bytes:
-        """Returns the JPEG of a photograph.
+        """Returns the JPEG of a photo.
 
         Raises:
-          UserError: it is not what was written, or cannot be read.
+          UserError: the JPEG is damaged or cannot be read.
         """
         photos = self._photos
         shard = int(photos.shard[number])
@@ -103,10 +103,10 @@ class Reader:
         return jpeg
 
     def whole_shard(self, shard: int) -> bytes:
-        """Returns the content of a shard, and begins to fetch those behind it.
+        """Returns the content of a shard, and starts to prefetch the following ones.
 
         Raises:
-          UserError: it cannot be read.
+          UserError: the shard cannot be read.
         """
         self.want(range(shard, self._photos.num_shards))
         with self._reading(shard):

@@ -1,4 +1,4 @@
-"""tf.data: from JPEGs to parts of photographs, decoded by TensorFlow's threads."""
+"""The tf.data decoder: crop windows of JPEGs, decoded by TensorFlow's threads."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ with console.without_stderr():
 tf.config.set_visible_devices([], "GPU")
 
 # Colour is stored at half the resolution, and the decoder takes no neighbours from outside the part that it decodes:
-# with so many columns more on each side, the part is what it is in the photograph decoded whole, bit for bit.
+# with this many more columns on each side, the part is bit-identical to that of the whole decoded photo.
 MARGIN = 2
 
-# A photograph that is done waits for its turn: with one call a thread, a thread would wait with it.
+# A decoded photo waits for its turn: with one call per thread, its thread would wait, too.
 CALLS_PER_THREAD = 4
 
 JpegBatch = tuple[Sequence[bytes], np.ndarray]
 
 
 def with_margin(windows: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the parts to decode for the parts that are wanted, and where these lie in them.
+    """Returns the windows to decode for the windows wanted, and the place of these in them.
 
     Args:
-      windows: int32 [n, 4]: top, left, height, width in the photograph.
-      width: int32 [n], of the photographs.
+      windows: int32 [n, 4]: top, left, height, width in the photo.
+      width: int32 [n], widths of the photos, pixels.
 
     Returns:
-      Two arrays int32 [n, 4]: top, left, height, width in the photograph, and in what is decoded of it.
+      Two arrays int32 [n, 4]: top, left, height, width in the photo, and in the decoded window.
     """
     top, left, heights, widths = windows.T
     first, end = np.maximum(left - MARGIN, 0), np.minimum(left + widths + MARGIN, width)
@@ -44,17 +44,17 @@ def with_margin(windows: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def decode(batches: Iterator[JpegBatch], batch_size: int, side: int, num_threads: int) -> Iterator[np.ndarray]:
-    """Yields uint8 [batch_size, side, side, 3]: the part of each photograph in the upper left, zeros beside it.
+    """Yields uint8 [batch_size, side, side, 3]: the part of each photo in the upper left, zeros beside it.
 
     Args:
       batches: `batch_size` JPEGs each, and int32 [batch_size, 4], the part to decode: top, left, height, width.
-      batch_size: photographs a batch.
-      side: of the canvases, pixels; no part may be larger.
-      num_threads: that decode.
+      batch_size: number of photos per batch.
+      side: side of the canvases, pixels; no part may be larger.
+      num_threads: number of threads that decode.
 
     Raises:
-      UserError: a part does not lie in its photograph.
-      Exception: what `batches` raises.
+      UserError: a part is not within its photo.
+      Exception: `batches` raised it.
     """
     failed: list[BaseException] = []
 
