@@ -1,4 +1,4 @@
-"""Drawn photographs of invented butterflies: a data set to try the whole pipeline on, made in seconds.
+"""Drawn images of invented butterflies: a data set to try the whole pipeline on, made in seconds.
 
     butterflyer synthetic --output butterflies.zip
     butterflyer synthetic --species 120 --photos 90 --long_side 160 --output drawn.zip

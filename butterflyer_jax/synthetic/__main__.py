@@ -1,4 +1,4 @@
-"""Draws a raw zip with photographs of invented butterflies, to try the pipeline without real data."""
+"""Draws a raw zip with images of invented butterflies, to try the pipeline without real data."""
 
 from __future__ import annotations
 

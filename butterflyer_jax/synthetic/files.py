@@ -1,4 +1,4 @@
-"""Photographs in files: the raw zip and the contact sheet."""
+"""Images in files: the raw zip and the contact sheet."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def write_zip(
 
 
 def write_contact_sheet(path: str | os.PathLike[str], columns: int = 5, seed: int = 0, cell_width: int = 200) -> Path:
-    """Writes a picture with a row for each species: its name and traits, then `columns` photographs; returns its path.
+    """Writes a picture with a row for each species: its name and traits, then `columns` images; returns its path.
 
     Raises:
       UserError: arguments that make no sense, such as a path that ends neither in .png nor in .jpg or .jpeg.
