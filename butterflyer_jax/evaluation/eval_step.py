@@ -1,4 +1,4 @@
-"""The logits of every photograph of a split, and the sums over them, in one pass."""
+"""The jitted evaluation step: logits of every photo of a split and their metric sums, in one pass."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ EvalStep: TypeAlias = Callable[["Variables", Batch], Sums]
 
 @dataclass(frozen=True)
 class Scored:
-    """What the network made of a split.
+    """The network's answers to a split.
 
     Attributes:
-      labels: int32 [count], of the photographs, in the order of the split.
+      labels: int32 [count], labels in the order of the split.
       logits: float32 [count, species].
-      metrics: the numbers of `metrics.sums.Sums.compute`.
-      features: float32 [count, num_features], see `models.features`; None where they are not asked for.
+      metrics: result of `metrics.sums.Sums.compute`.
+      features: float32 [count, num_features], see `models.features`; None if not requested.
     """
 
     labels: np.ndarray
@@ -97,7 +97,7 @@ def evaluate_batches(
 
 
 def make_eval_step(apply_fn: Callable[..., Any], config: Config, mesh: Mesh) -> EvalStep:
-    """Returns the jitted function `(variables, batch) -> sums` over the photographs whose mask is 1.
+    """Returns the jitted function `(variables, batch) -> sums` over the photos whose mask is 1.
 
     The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size], mask float32 [batch_size] and,
     where the device crops, window int32 [batch_size, 4] (see `preprocessing.images.scaled_images`).

@@ -21,12 +21,12 @@ class Predictions:
     """The model's answers to the photos of an evaluation, split after split.
 
     Attributes:
-      labels: int64 [count], the run's labels; `species_map.UNKNOWN` where the run does not know the species.
+      labels: int64 [count], labels of the run; `species_map.UNKNOWN` where the run does not know the species.
       logits: float32 [count, num_classes].
       refused: bool [count], whether the answer is "none of these".
-      photo_ids: paths of the photos in their source.
-      names: species as the data names them.
-      places: split of each photo, and its place in it.
+      photo_ids: path of each photo in its source.
+      names: species of each photo as the data names it.
+      places: split of each photo, and its index within the split.
     """
 
     labels: np.ndarray

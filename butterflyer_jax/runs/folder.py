@@ -37,21 +37,21 @@ from butterflyer_jax.storage import paths
 CONFIG_FILE = "config.json"
 CHECKPOINTS = "checkpoints"
 PROFILE = "profile"
-# What is learned of a run before it begins lies where it will.
+# Results of diagnostics before a run starts, written into its future folder.
 CHECK_FILES = ("find_lr.json", "find_lr.png", "sanity.json", "sanity.png")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run folder says of itself.
+    """A run folder and its config.json.
 
     Attributes:
-      folder: of the run.
-      config: resolved.
-      species: names; the position is the label.
+      folder: run folder.
+      config: resolved config.
+      species: names of the species, in the order of the labels.
       dataset: folder of the built data set, or "fake".
-      fingerprint: of the data set.
+      fingerprint: fingerprint of the data set.
     """
 
     folder: epath.Path
@@ -74,7 +74,15 @@ def open_or_create(
     fingerprint: str,
     allowed: changes.Allowed = changes.NOTHING,
 ) -> Run:
-    """Returns the run in a folder, made if it is new, checked to be the same run if it is not.
+    """Returns the run in a folder: created if it is new, else checked to be the same run.
+
+    Args:
+      output: run folder, local or gs://.
+      config: resolved config.
+      species: names of the species, in the order of the labels.
+      dataset: folder of the built data set, or "fake".
+      fingerprint: fingerprint of the data set.
+      allowed: differences allowed from the config that the run was made with.
 
     Raises:
       UserError: the folder holds a run of another config or data set (the message shows the difference), or something
@@ -85,7 +93,7 @@ def open_or_create(
     file = run.folder / CONFIG_FILE
     if files_lib.exists(file):
         saved = _read_json(file)
-        # Fields that are newer than the run had their defaults.
+        # Fields that are newer than the run take their defaults.
         saved["config"] = _config_of(saved, file).to_dict()
         then, now = (json.loads(json.dumps({key: about[key] for key in identity})) for about in (saved, identity))
         if changed := changes.check(run.folder, then, now, allowed):
@@ -93,7 +101,7 @@ def open_or_create(
             _update(run, saved, now, changed)
         return run
     refuse_other_folders(output)
-    # No process may find what another has just made.
+    # No process may find files that another has just created.
     multihost_utils.sync_global_devices("the run folder was looked at")
     if jax.process_index() == 0:
         _create(run, identity)
@@ -104,7 +112,7 @@ def open_or_create(
 
 
 def _update(run: Run, saved: dict[str, Any], now: dict[str, Any], changed: list[str]) -> None:
-    """Writes the new config of a run, and keeps a line about each change."""
+    """Writes the new config of a run, and records each change in it."""
     multihost_utils.sync_global_devices("the run's config was compared")
     if jax.process_index() == 0:
         about = saved | now | {"changes": [*saved.get("changes", []), *changed]}
@@ -131,13 +139,13 @@ def _create(run: Run, identity: dict[str, Any]) -> None:
 
 
 def saved_batch_size(output: str | os.PathLike[str]) -> int | None:
-    """Returns the batch size of the run in a folder, None where there is no run yet."""
+    """Returns the batch size of the run in a folder, or None if there is no run yet."""
     folder = paths.path(output)
     return read(folder).config.batch_size if files_lib.exists(folder / CONFIG_FILE) else None
 
 
 def refuse_other_folders(output: str | os.PathLike[str]) -> None:
-    """Raises a UserError where a folder holds something else than a run."""
+    """Raises a UserError if a folder holds files but no run."""
     folder = paths.path(output)
     check_name(folder)
     if not files_lib.exists(folder) or files_lib.exists(folder / CONFIG_FILE):
@@ -153,7 +161,7 @@ def read(folder: str | os.PathLike[str]) -> Run:
     """Returns the run in a folder.
 
     Raises:
-      UserError: there is none.
+      UserError: the folder holds no run.
     """
     path = paths.path(folder)
     if not files_lib.exists(path / CONFIG_FILE):
@@ -169,11 +177,11 @@ class LoadedModel:
     """The model of a run's best checkpoint.
 
     Attributes:
-      model: the network.
+      model: network.
       variables: parameters and batch statistics, on the devices of `mesh`.
       step: training step of the checkpoint.
-      mesh: devices that the variables live on.
-      run: the run that was loaded.
+      mesh: devices that hold the variables.
+      run: run that was loaded.
     """
 
     model: VGG
@@ -188,7 +196,7 @@ class LoadedModel:
         return self.run.config
 
     def calibration(self) -> Calibration:
-        """Returns the calibration of this checkpoint, see `read_calibration`."""
+        """Returns the calibration of this checkpoint; see `read_calibration`."""
         return read_calibration(self.run, self.step)
 
     def typicality(self) -> Typicality | None:
@@ -216,7 +224,7 @@ def load_model(run: Run) -> LoadedModel:
       UserError: the run has no checkpoint yet.
     """
     memory.keep_freed_memory()
-    # As many devices as can share a batch evenly: the run may have been trained on another machine.
+    # Number of devices that can share a batch evenly: the run may have been trained on another machine.
     mesh = sharding.make_mesh(math.gcd(run.config.batch_size, jax.local_device_count()))
     dtype = sharding.compute_dtype(run.config.precision, mesh)
     model = create_model(run.config.model, len(run.species), dtype, for_cpu=sharding.on_cpu(mesh))
@@ -233,15 +241,15 @@ def load_model(run: Run) -> LoadedModel:
 
 
 def made_by(run: Run) -> dict[str, Any]:
-    """Returns the versions of packages and the git revision that a run was begun with."""
+    """Returns the versions of packages and the git revision that a run was started with."""
     saved = _read_json(run.folder / CONFIG_FILE)
     return {name: saved.get(name) for name in ("versions", "git_revision")}
 
 
 def model_files(run: Run, best_step: int, local: Path) -> dict[str, Path]:
-    """Returns what it takes to predict with a checkpoint, by the place in a run folder; not the optimizer's state.
+    """Returns the files needed to predict with a checkpoint, by path in the run folder; not the optimizer's state.
 
-    Of a run in a bucket they are copied, to a hidden folder in `local`.
+    Files of a run in a bucket are copied to a hidden folder in `local`.
     """
     folder = Path(run.folder)
     if paths.is_remote(run.folder):
@@ -251,9 +259,9 @@ def model_files(run: Run, best_step: int, local: Path) -> dict[str, Path]:
                 files_lib.copy(run.folder / name, folder / name)
     checkpoint = folder / CHECKPOINTS / str(best_step)
     files = [folder / CONFIG_FILE, *sorted(path for path in checkpoint.rglob("*") if path.is_file())]
-    # Probabilities are not those of the run without it.
+    # Without it the probabilities differ from those of the run.
     files += [folder / name for name in (calibration.FILE, typicality.FILE) if (folder / name).exists()]
-    # What is evaluated is in one of two places, see `load_model`.
+    # The evaluated variables are in one of two trees; see `load_model`.
     rest = ["optimizer", *(["variables"] if run.config.optim.average != "none" else [])]
     left_out = [checkpoint / name for name in rest]
     return {
@@ -264,7 +272,7 @@ def model_files(run: Run, best_step: int, local: Path) -> dict[str, Path]:
 
 
 def read_calibration(run: Run, step: int) -> Calibration:
-    """Returns what was chosen for the checkpoint of a step, else temperature 1 and threshold 0.
+    """Returns the calibration of a step's checkpoint; by default temperature 1 and threshold 0.
 
     Raises:
       UserError: the file is damaged.
@@ -306,7 +314,7 @@ def _read_json(file: epath.Path) -> dict[str, Any]:
 
 
 def _git_revision() -> str | None:
-    """Returns the revision of the checkout that the package lies in, None where it is installed otherwise."""
+    """Returns the git revision of the package's checkout, or None if it is installed otherwise."""
     folder = Path(__file__).parent
     try:
         result = subprocess.run(

@@ -1,4 +1,4 @@
-"""metrics.jsonl, one object a line."""
+"""The metrics.jsonl tracker: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class JsonlTracker:
     """Appends records to a file."""
 
     def __init__(self, path: str | os.PathLike[str], start_step: int) -> None:
-        """Opens the file for a run that goes on from `start_step`.
+        """Opens the file for a run that starts or resumes at `start_step`.
 
-        What a killed run logged after that step is taken out: the steps are done again, and no line stands twice.
+        Lines that a killed run logged after that step are removed: the steps are repeated, and no line appears twice.
         """
         path = Path(path)
         if path.exists():
