@@ -1,4 +1,4 @@
-"""What is in a zip or a folder: which files are photographs, of which species, in which split, and which are not."""
+"""The listing of a zip or a folder: photos with species and split, rejects, and ignored files."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ LEFT_OUT = "left out by build.ignore"
 
 
 class NoPhotosError(UserError):
-    """A zip or a folder holds no photograph."""
+    """A zip or a folder holds no photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A photograph that is left out, and why; a row of rejects.csv."""
+    """A photo that is left out, and why; a row of rejects.csv."""
 
     member: str
     reason: str
@@ -47,15 +47,15 @@ class Listing:
     """Everything in a collection: `num_files = len(members) + len(rejects) + num_ignored`.
 
     Attributes:
-      members: photographs with a species, sorted by name.
-      rejects: photographs that cannot be used.
+      members: photos with a species, sorted by name.
+      rejects: photos that cannot be used.
       missing: rows of a table without a file.
-      ignored: how many files are no photographs or have no label, by suffix or by what else they are.
-      num_files: files in the collection, folders not counted.
+      ignored: number of files that are no photos or have no label, by suffix or by kind.
+      num_files: number of files in the collection, without folders.
       fingerprint: hash of names, sizes and checksums; the same for the same content in any order.
       source: where the labels come from, for a user.
       taxonomy: names above each species, outermost first.
-      groups: (by what, value) of the groups that a photograph belongs to, by its name.
+      groups: (by what, value) of the groups that a photo belongs to, by its name.
       group_names: what gives groups.
       notes: what a user should know.
     """
@@ -74,7 +74,7 @@ class Listing:
 
     @property
     def num_ignored(self) -> int:
-        """Returns how many files are no photographs, or have no label."""
+        """Returns the number of files that are no photos, or have no label."""
         return sum(self.ignored.values())
 
 
@@ -104,16 +104,16 @@ class _Inventory:
 def read_collection(
     opened: Opened, entries: Sequence[Entry], config: BuildConfig, notes: Sequence[str] = ()
 ) -> Listing:
-    """Finds the photographs of a collection with their species; reads its tables, and no photograph.
+    """Finds the photos of a collection with their species; reads its tables, and no photo.
 
     Args:
-      opened: what reads its files.
-      entries: all its files, in the order in which they were packed.
-      config: what the user says of layout and tables.
-      notes: what a user should know of the names.
+      opened: open zip or folder that reads the files.
+      entries: all files, in the order in which they were packed.
+      config: build config: the user's choices of layout and tables.
+      notes: notes for the user about the names.
 
     Raises:
-      UserError: no photograph in it, more than one sensible reading, or none.
+      UserError: no photo in it, more than one sensible reading, or none.
     """
     _check_options(config)
     inventory = _take_inventory(opened, entries, config.ignore)

@@ -12,7 +12,7 @@ from PIL import Image
 # 16 x 16 differences between neighbours: https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html
 HASH_SIDE = 16
 NUM_BITS = HASH_SIDE**2
-# On a plain card most neighbours are equal, and most bits say nothing: pairs may differ in fewer bits there.
+# On a plain background most neighbours are equal, and most bits carry no information: fewer bits may differ there.
 _MIN_DIFFERENCE = 2
 # Mean colours of 4 x 4 parts. A copy made brighter or darker by a tenth differs in less.
 GRID_SIDE = 4
@@ -45,7 +45,7 @@ class _Signatures:
 
 
 def perceptual_hash(image: Image.Image) -> str:
-    """Returns what near-duplicates have in common, as hexadecimal digits.
+    """Returns the perceptual hash of an image, similar for near-duplicates, as hexadecimal digits.
 
     The difference hash (256 bits; 1 where a pixel of a 17 x 16 thumbnail is darker than its right neighbour), the
     number of informative bits (uint16, big-endian), and the mean colours of 4 x 4 parts. Integer arithmetic
@@ -54,7 +54,7 @@ def perceptual_hash(image: Image.Image) -> str:
     there in more than 40.
 
     Args:
-      image: of mode RGB.
+      image: image of mode RGB.
     """
     # Shrunk by a box filter first, which is quick: the hash's own filter is a wide one.
     small = image.convert("L").resize((4 * HASH_SIDE, 4 * HASH_SIDE), Image.Resampling.BOX)
@@ -69,8 +69,9 @@ def group(hashes: list[str], max_bits: int) -> np.ndarray:
     """Numbers groups of near-duplicates: photos of the same structure and the same colours.
 
     Args:
-      hashes: of `perceptual_hash`.
-      max_bits: differing bits of near-duplicates at most, where all 256 are informative; with fewer, in proportion.
+      hashes: results of `perceptual_hash`.
+      max_bits: largest number of differing bits of near-duplicates if all 256 are informative; with fewer, less in
+        proportion.
         Two near-duplicates of a third are in one group.
 
     Returns:
@@ -86,7 +87,7 @@ def group(hashes: list[str], max_bits: int) -> np.ndarray:
 def _connect(signatures: np.ndarray, max_bits: int) -> np.ndarray:
     """Numbers the connected components of signatures, uint8 [n, `_SIGNATURE_BYTES`], by comparing every pair.
 
-    A nanosecond a pair and core: 20 s for 200,000 photos, a fifteenth of what decoding them takes.
+    A nanosecond per pair and core: 20 s for 200,000 photos, a fifteenth of the time to decode them.
     """
     count = len(signatures)
     hashes, informative, colours = np.split(signatures, [_HASH_BYTES, _HASH_BYTES + 2], axis=1)
@@ -126,7 +127,7 @@ def _pairs(parts: _Signatures, start: int, max_bits: int) -> tuple[np.ndarray, n
     rows = parts.words[:, start : start + _BLOCK]
     for other in range(start, parts.words.shape[1], _BLOCK):
         columns = parts.words[:, other : other + _BLOCK]
-        # The two middle rows of the image tell most pairs apart; the others are compared where these do not.
+        # The two middle rows of the image exclude most pairs; all rows are compared only for the rest.
         close = np.bitwise_count(rows[1][:, None] ^ columns[1]) <= max_bits
         i, j = np.nonzero(close)
         distance = np.zeros(len(i), np.int32)
@@ -155,7 +156,7 @@ def _have_same_colours(colours: np.ndarray, first: np.ndarray, second: np.ndarra
 
 
 def _spanning(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns fewer edges with the same connected components: one a point at most."""
+    """Returns fewer edges with the same connected components: at most one per point."""
     if len(first) <= 2 * _BLOCK:
         return first, second
     points, places = np.unique(np.concatenate([first, second]), return_inverse=True)

@@ -1,4 +1,4 @@
-"""When and by which camera a photograph was taken, as its EXIF has it."""
+"""When and by which camera a photo was taken, as its EXIF has it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEAD_BYTES = 1 << 17
 
 
 def captured(data: bytes) -> str:
-    """Returns camera and time of a photograph by its EXIF, "camera|2020-05-17T10:22:31.40"; "" without them."""
+    """Returns camera and time of a photo by its EXIF, "camera|2020-05-17T10:22:31.40"; "" without them."""
     if b"Exif" not in data[:_HEAD_BYTES]:
         return ""
     try:
@@ -23,7 +23,7 @@ def captured(data: bytes) -> str:
         time = datetime.datetime.strptime(taken, "%Y:%m:%d %H:%M:%S")
         fraction = str(details.get(ExifTags.Base.SubsecTimeOriginal) or "").strip("\0 ")
     except Exception:
-        # Damaged EXIF is no reason to refuse a photograph.
+        # Damaged EXIF is no reason to refuse a photo.
         return ""
     camera = [exif.get(ExifTags.Base.Make), exif.get(ExifTags.Base.Model), details.get(ExifTags.Base.BodySerialNumber)]
     name = " ".join(str(part).strip("\0 ") for part in camera if part)

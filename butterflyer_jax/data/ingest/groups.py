@@ -1,4 +1,4 @@
-"""Groups of photographs that share a split: of one specimen, observation, site or session, of one burst of a camera."""
+"""Groups of photos that share a split: of one specimen, observation, site or session, of one burst of a camera."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from butterflyer_jax.data.ingest.photo_tasks import Prepared
 
 # Frames of one camera that are no further apart belong to one burst.
 BURST_SECONDS = 10
-# Numbered names with more photographs than these under one stem are a film, not an observation.
+# Numbered names with more photos than these under one stem are a film, not an observation.
 MAX_STEM_PHOTOS = 20
 MIN_GROUPS = 3
-# What may part the photographs too coarsely for splits; a user can still choose it.
+# What may part the photos too coarsely for splits; a user can still choose it.
 _COARSE = frozenset(
     words.listed(
         "site siteid location locationid locality plot plotid transect transectid trap trapid station stationid"
@@ -30,10 +30,10 @@ Key = tuple[str, Hashable]
 
 @dataclass
 class Groups:
-    """Photographs joined into groups.
+    """Photos joined into groups.
 
     Attributes:
-      names: for each photograph its group, the first content hash in it: the same in any order.
+      names: for each photo its group, the first content hash in it: the same in any order.
       by: what joined them.
       notes: what a user should know.
     """
@@ -47,14 +47,14 @@ def join(
     photos: Sequence[Prepared], near: Sequence[int], given: Mapping[str, Sequence[tuple[str, str]]], bursts: str,
     chosen: bool,
 ) -> Groups:  # fmt: skip
-    """Joins photographs that are near-duplicates, or of one group by a table, by folders, by EXIF or by their names.
+    """Joins photos that are near-duplicates, or of one group by a table, by folders, by EXIF or by their names.
 
     What would part them so coarsely that most species could not be split is left out, and noted.
 
     Args:
       photos: sorted by photo_id.
-      near: for each photograph the number of its group of near-duplicates.
-      given: (by what, value) of the groups of each photograph, by photo_id.
+      near: for each photo the number of its group of near-duplicates.
+      given: (by what, value) of the groups of each photo, by photo_id.
       bursts: build.bursts.
       chosen: whether a user named the columns: they are never left out.
     """
@@ -95,7 +95,7 @@ def join(
 
 
 def _components(keys: Sequence[Sequence[Key | None]]) -> list[int]:
-    """Returns for each photograph the first one that it hangs together with."""
+    """Returns for each photo the first one that it hangs together with."""
     parents = list(range(len(keys[0])))
 
     def root(position: int) -> int:
@@ -124,7 +124,7 @@ def _is_too_coarse(photos: Sequence[Prepared], before: Sequence[int], after: Seq
 
 
 def _bursts(photos: Sequence[Prepared]) -> list[Key | None]:
-    """Returns for each photograph of a burst the first frame's position."""
+    """Returns for each photo of a burst the first frame's position."""
     keys: list[Key | None] = [None] * len(photos)
     shots: dict[tuple[str, str], list[tuple[datetime.datetime, int]]] = defaultdict(list)
     for position, photo in enumerate(photos):
@@ -143,7 +143,7 @@ def _bursts(photos: Sequence[Prepared]) -> list[Key | None]:
 
 
 def _stems(photos: Sequence[Prepared]) -> list[Key | None]:
-    """Returns for each photograph with a numbered name its folder and the name without the number."""
+    """Returns for each photo with a numbered name its folder and the name without the number."""
     keys: list[Key | None] = []
     for photo in photos:
         path = PurePosixPath(photo.photo_id)

@@ -1,4 +1,4 @@
-"""Photographs that lie ready, with their splits and near-duplicates, and what a data card says of them."""
+"""The manifest of a build: prepared photos with their splits and near-duplicates, and the data card's content."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ SHOWN_CAUSES = 5
 
 @dataclass(frozen=True)
 class Collection:
-    """Every photograph of a zip, in or out.
+    """Every photo of a zip, used or rejected.
 
     Attributes:
-      photos: with split and duplicate_group, sorted by photo_id.
-      rejects: photographs that cannot be used.
-      listing: what is in the zip.
-      config: how it is built.
-      zip_name: the zip's file name.
-      grouped_by: what keeps photographs in one split, beside near-duplicates.
-      notes: what a user should know of groups.
+      photos: prepared photos with split and duplicate_group, sorted by photo_id.
+      rejects: photos that cannot be used.
+      listing: listing of the zip.
+      config: build config.
+      zip_name: file name of the zip.
+      grouped_by: kinds of groups that keep photos in one split, beside near-duplicates.
+      notes: notes for the user about groups.
     """
 
     photos: tuple[Prepared, ...]
@@ -53,15 +53,15 @@ class Collection:
 
     @property
     def species(self) -> list[str]:
-        """Names of the species that have a photograph, sorted; the position is the label."""
+        """Names of the species that have a photo, sorted; the position is the label."""
         return sorted({photo.species for photo in self.photos})
 
     def of_split(self, split: str) -> list[Prepared]:
-        """Returns the photographs of a split."""
+        """Returns the photos of a split."""
         return [photo for photo in self.photos if photo.split == split]
 
     def data_card(self) -> dict[str, Any]:
-        """Returns what data_card.json holds; `members = photos + rejects + ignored`."""
+        """Returns the content of data_card.json; `members = photos + rejects + ignored`."""
         counts = Counter((photo.species, photo.split) for photo in self.photos)
         species = {name: {split: counts[name, split] for split in SPLITS} for name in self.species}
         reasons = Counter(reject.reason.partition(":")[0] for reject in self.rejects)
@@ -130,7 +130,7 @@ class Collection:
 
 
 def fingerprint(listing: Listing, config: BuildConfig) -> str:
-    """Returns a hash of what the records depend on: the zip's content and the config."""
+    """Returns a hash of everything that the records depend on: the zip's content and the config."""
     values = json.dumps(dataclasses.asdict(config), sort_keys=True)
     return sha256(f"{listing.fingerprint} {values}".encode()).hexdigest()
 
@@ -138,17 +138,17 @@ def fingerprint(listing: Listing, config: BuildConfig) -> str:
 def collect(
     prepared: Sequence[Prepared], rejects: Sequence[Reject], listing: Listing, config: BuildConfig, zip_name: str
 ) -> Collection:
-    """Finds near-duplicates, assigns splits, and checks that no photograph was lost.
+    """Finds near-duplicates, assigns splits, and checks that no photo was lost.
 
     Args:
-      prepared: every photograph that can be used, in any order.
+      prepared: all photos that can be used, in any order.
       rejects: members that turned out to be unusable, beside those of the listing.
-      listing: what is in the zip.
-      config: shares of the splits, and what counts as a near-duplicate.
-      zip_name: the zip's file name.
+      listing: listing of the zip.
+      config: build config, with the shares of the splits and the limit for near-duplicates.
+      zip_name: file name of the zip.
 
     Raises:
-      UserError: more than `max_reject_fraction` of the photographs cannot be used, or fewer than two species are left.
+      UserError: more than `max_reject_fraction` of the photos cannot be used, or fewer than two species are left.
     """
     prepared = sorted(prepared, key=lambda photo: photo.photo_id)
     rejects = sorted((*listing.rejects, *rejects), key=lambda reject: reject.member)
@@ -218,7 +218,7 @@ def _check_groups(photos: Sequence[Prepared], by: Sequence[str]) -> None:
 
 
 def _pixels(photos: Sequence[Prepared]) -> dict[str, list[float]]:
-    """Returns mean and standard deviation of the channels, in a range of 0 to 1; each photograph counts the same."""
+    """Returns mean and standard deviation of the channels, in a range of 0 to 1; each photo counts the same."""
     mean = np.mean([photo.mean for photo in photos], axis=0)
     mean_square = np.mean([photo.mean_square for photo in photos], axis=0)
     std = np.sqrt(np.maximum(mean_square - mean**2, 0))

@@ -1,7 +1,7 @@
-"""From members of a zip to JPEGs of one size: the costly part of a build, cut into tasks.
+"""Tasks that turn members of a zip into JPEGs of one size, the costly part of a build.
 
 A task is a JSON file that lists members; its result is a file with their JPEGs, one after another, and then an index
-that says of each photograph what it is, or why it cannot be used.
+with the facts about each photo, or the reason why it cannot be used.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from butterflyer_jax.storage import files, paths
 
 MAX_TASK_MEMBERS = 256
 MIN_TASK_MEMBERS = 16
-# What a killed build does again at most, a thread.
+# Largest amount of data that a killed build repeats, per thread.
 MAX_TASK_BYTES = 64 << 20
 TASKS_PER_CORE = 4
 
-# Photographs that take hundreds of megabytes are done one after another, whatever the number of threads.
+# Photos that take hundreds of megabytes are done one after another, whatever the number of threads.
 LARGE_BYTES = 32 << 20
 LARGE_PIXELS = 25_000_000
 _large = threading.RLock()
 
-# Pixels that stand for a photograph in the statistics: one of so many in either direction.
+# Step between the pixels of a photo that enter the statistics, in both directions.
 _SAMPLE_STEP = 8
 _LEVELS = np.arange(256) / 255
 _LUMA = (0.299, 0.587, 0.114)
@@ -47,7 +47,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A photograph whose JPEG lies ready.
+    """A photo whose JPEG is prepared.
 
     Attributes:
       photo_id: the member's path in the zip.
@@ -62,7 +62,7 @@ class Prepared:
       jpegs, offset, num_bytes: the file that holds the JPEG, and where.
       split: train, val or test, once that is settled.
       duplicate_group: number of its group of near-duplicates, "" where it has none.
-      group: first content hash of the photographs that share its split.
+      group: first content hash of the photos that share its split.
     """
 
     photo_id: str
@@ -98,7 +98,7 @@ class Prepared:
 def write_tasks(
     folder: epath.Path, raw_zip: str | os.PathLike[str], members: Sequence[Member], config: BuildConfig
 ) -> None:
-    """Cuts the members into tasks, in the order in which they lie in the zip, and writes these into `folder`."""
+    """Divides the members into tasks, in the order of the zip, and writes these into `folder`."""
     ordered = sorted(members, key=lambda member: member.header_offset)
     most = max(MIN_TASK_MEMBERS, min(MAX_TASK_MEMBERS, len(ordered) // (TASKS_PER_CORE * (os.cpu_count() or 1))))
     tasks: list[list[Member]] = [[]]
@@ -119,7 +119,7 @@ def write_tasks(
 
 
 def run_task(task: str) -> None:
-    """Decodes, checks, scales, hashes and encodes the photographs of a task; does nothing where that is done.
+    """Decodes, checks, scales, hashes and encodes the photos of a task; does nothing if its result exists.
 
     Raises:
       UserError: the disk refuses.
@@ -139,12 +139,12 @@ def run_task(task: str) -> None:
                 rows.append({**facts, "num_bytes": photo.write(image, file, config.jpeg_quality)})
             except (DamagedMember, photo.PhotoError) as error:
                 rows.append(str(error))
-    # Last: where it stands, the JPEGs are whole.
+    # Written last: if it exists, the JPEGs are whole.
     files.write_text(index, json.dumps(rows))
 
 
 def is_done(task: str) -> bool:
-    """Returns whether a task's result is there, and as long as it should be."""
+    """Returns whether a task's result exists and has its full length."""
     jpegs, index = _results(task)
     if not (files.exists(index) and files.exists(jpegs)):
         return False
@@ -156,7 +156,7 @@ def is_done(task: str) -> bool:
 
 
 def read_results(task: str) -> tuple[list[Prepared], list[Reject]]:
-    """Returns the photographs of a task that is done, and those of its members that cannot be used."""
+    """Returns the prepared photos and the rejects of a finished task."""
     jpegs, index = _results(task)
     members = [Member(*fields) for fields in json.loads(files.read_text(task))["members"]]
     photos, rejects, offset = [], [], 0

@@ -1,4 +1,4 @@
-"""A raw zip or a folder of photographs, opened and listed."""
+"""Opening and listing of a raw zip or a folder of photos."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
     """Opens a raw zip, local or gs://.
 
     Raises:
-      UserError: no such zip, or it is none.
+      UserError: the file does not exist, or is no zip.
     """
     location = paths.path(archive)
     if not files.exists(location):
@@ -87,7 +87,7 @@ class _OpenZip(zipfile.ZipFile):
         self.filename = location
 
     def close(self) -> None:
-        """Closes both."""
+        """Closes the zip and its file."""
         super().close()
         self._file.close()
 
@@ -129,7 +129,7 @@ class _Folder:
 
 
 def read_listing(archive: zipfile.ZipFile, config: BuildConfig | None = None) -> Listing:
-    """Returns what is in an open zip; reads its directory and its tables, no photograph.
+    """Returns what is in an open zip; reads its directory and its tables, no photo.
 
     Raises:
       UserError: as `read_collection`, and where the code page of its names is not clear.
@@ -147,7 +147,7 @@ def read_listing(archive: zipfile.ZipFile, config: BuildConfig | None = None) ->
 
 
 def member(name: str, species: str, split: str | None, info: zipfile.ZipInfo) -> Member:
-    """Returns a photograph of a zip as `MemberReader` reads it."""
+    """Returns a photo of a zip as `MemberReader` reads it."""
     return Entry(name, info.file_size, "", info).member(species, split)
 
 

@@ -1,7 +1,7 @@
-"""Where the tasks of a build run: in the threads of this machine, or on a cluster under Apache Beam.
+"""Engines that run the tasks of a build: threads of this machine, or a cluster under Apache Beam.
 
-A task is a file that says what to do; a function does it and leaves its result in files beside it, whole or not at all.
-So an engine only hands out names, any task may run twice, and a build that was killed goes on where it was.
+A task is a file with a description; a function runs it and leaves its result in files beside it, whole or not at all.
+So an engine only hands out names, any task may run twice, and a killed build resumes where it was.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from butterflyer_jax.errors import UserError
 
 Task = Callable[[str], Any]
-# Where a task waits for a network, another one computes.
+# While a task waits for the network, another one computes.
 REMOTE_THREADS_PER_CORE = 2
 
 
@@ -43,7 +43,7 @@ class LocalEngine:
                 future.result()
                 yield pending[future]
         finally:
-            # On an error, and when the user breaks off: what has not begun stays undone.
+            # On an error or an interrupt, tasks that have not started are dropped.
             pool.shutdown(cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""From prepared photographs to TFRecord shards with an index beside each, a shard a task of its own."""
+"""The shard writer: prepared photos into TFRecord shards with an index beside each, one task per shard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HEADER_BYTES, _FOOTER_BYTES = 12, 4
 
 
 def num_shards(photos: Sequence[Prepared], wanted: int) -> int:
-    """Returns the shards of a split: `wanted`, or as many of about 128 MiB as it takes where that is 0."""
+    """Returns the number of shards of a split: `wanted`, or enough for about 128 MiB each if that is 0."""
     return max(1, min(len(photos), wanted or -(-sum(photo.num_bytes for photo in photos) // SHARD_BYTES)))
 
 
@@ -34,16 +34,16 @@ def write_tasks(
 ) -> list[int]:
     """Writes a task for each shard of a split.
 
-    Photographs are shuffled over the shards by a hash of their names, so that each shard looks like the whole.
+    Photos are shuffled over the shards by a hash of their names, so that each shard looks like the whole.
 
     Args:
-      folder: where tasks and shards go.
+      folder: folder for tasks and shards.
       names: file names of the shards.
-      photos: of one split, in any order.
-      labels: number of each species.
+      photos: photos of one split, in any order.
+      labels: label of each species.
 
     Returns:
-      The number of photographs in each shard.
+      The number of photos in each shard.
     """
     shuffled = sorted(photos, key=lambda photo: sha256(photo.photo_id.encode("utf-8", "surrogatepass")).digest())
     lengths = []
@@ -56,7 +56,7 @@ def write_tasks(
 
 
 def run_task(task: str) -> None:
-    """Writes the shard of a task and its index; does nothing where they are there.
+    """Writes the shard of a task and its index; does nothing if they exist.
 
     A record is a `tf.train.Example` of image (JPEG), label and photo_id, as TFDS reads it.
 
@@ -65,7 +65,7 @@ def run_task(task: str) -> None:
     """
     if is_done(task):
         return
-    # Imported here: preparing photographs, on this machine or another, does without TensorFlow.
+    # Imported here: preparing photos, on this machine or another, does without TensorFlow.
     import tensorflow as tf
 
     rows = json.loads(files.read_text(task))["photos"]
@@ -101,7 +101,7 @@ def run_task(task: str) -> None:
 
 
 def is_done(task: str) -> bool:
-    """Returns whether a task's shard is there; it takes its name only when it is whole."""
+    """Returns whether a task's shard exists; it takes its name only when it is whole."""
     return files.exists(_shard(task))
 
 

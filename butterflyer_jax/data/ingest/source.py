@@ -1,4 +1,4 @@
-"""Where photographs come from: a zip or a folder, on disk or in a bucket, read without a copy."""
+"""Where photos come from: a zip or a folder, on disk or in a bucket, read without a copy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Entry:
     packed: zipfile.ZipInfo | None = None
 
     def member(self, species: str, split: str | None) -> Member:
-        """Returns it as a photograph that can be read later, on another machine too."""
+        """Returns it as a photo that can be read later, on another machine too."""
         if self.packed is None:
             return Member(self.name, species, split, 0, self.num_bytes, self.num_bytes, PLAIN_FILE)
         info = self.packed
@@ -44,10 +44,10 @@ class Entry:
 
 
 class Reader(Protocol):
-    """Reads photographs of a source."""
+    """Reads photos of a source."""
 
     def read(self, member: Member) -> bytes:
-        """Returns the bytes of a photograph; raises DamagedMember."""
+        """Returns the bytes of a photo; raises DamagedMember."""
 
 
 class FolderReader:
@@ -57,7 +57,7 @@ class FolderReader:
         self._folder = paths.path(folder)
 
     def read(self, member: Member) -> bytes:
-        """Returns the bytes of a photograph.
+        """Returns the bytes of a photo.
 
         Raises:
           DamagedMember: it is gone, another than when it was listed, or too large.
@@ -79,7 +79,7 @@ class FolderReader:
 
 
 def open_reader(source: str | os.PathLike[str], members: Sequence[Member]) -> Reader:
-    """Returns what reads these photographs of a zip or a folder."""
+    """Returns what reads these photos of a zip or a folder."""
     if members and members[0].method == PLAIN_FILE:
         return FolderReader(source)
     return MemberReader(source, members)

@@ -1,4 +1,4 @@
-"""Which photograph trains, validates, tests: by a hash of its content, the same on any machine and in any order."""
+"""Assignment of photos to splits by a hash of their content, the same on any machine and in any order."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["SPLITS", "Candidate", "assign_splits"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the split of a photograph depends on.
+    """The facts that the split of a photo depends on.
 
     Attributes:
-      group: hash of its content, or of the first of its near-duplicates; photographs of one group share a split, unless
+      group: hash of its content, or of the first of its near-duplicates; photos of one group share a split, unless
         the zip itself puts them apart.
       species: the splits of each species have the wanted shares.
       given: the split that the zip gives, or None.
@@ -33,7 +33,7 @@ def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], 
 
     Splits that the zip gives are honoured, and drag copies without one along; a split that it does not give is taken
     from what would be train. Of each species the groups are ranked by a salted hash of their content, and each split
-    takes its share of the photographs, rounded to whole groups, but at least one group and never the last. A species
+    takes its share of the photos, rounded to whole groups, but at least one group and never the last. A species
     with fewer groups than splits trains.
 
     Args:
@@ -74,7 +74,7 @@ def _rank(salt: str, group: str) -> bytes:
 
 
 def _take(groups: Sequence[str], sizes: Counter[str], target: float) -> list[str]:
-    """Returns the first groups that hold about `target` photographs together; a group too large for that stays."""
+    """Returns the first groups that hold about `target` photos together; a group too large for that stays."""
     taken, count = [], 0
     for group in groups:
         # Rounded: a group goes where at least half of it belongs.

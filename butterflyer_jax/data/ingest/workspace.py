@@ -1,4 +1,4 @@
-"""The folder of an unfinished build: what was done stays, and only one build at a time works there."""
+"""The workspace of an unfinished build: finished tasks are kept, and only one build at a time works there."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import locks, paths
 from butterflyer_jax.storage.paths import cache_dir
 
-# Of the files in the folder of an unfinished build; another one begins anew.
+# Format of the files in a workspace; a workspace of another format is started anew.
 FORMAT = 3
-# A build whose photographs are mostly unusable stops early, but not before so many were seen.
+# Number of rejects beyond the allowed share before a build stops early.
 REJECT_MARGIN = 100
 
 
@@ -33,7 +33,7 @@ def unfinished(dataset_dir: epath.Path, distributed: bool) -> Iterator[epath.Pat
     It lies beside the data set; where that is a bucket and no other machine takes part, in the cache.
 
     Raises:
-      UserError: another build is at work there.
+      UserError: another build is running there.
     """
     key = sha256(os.fspath(dataset_dir).encode()).hexdigest()[:16]
     beside = dataset_dir.parent / f"incomplete.{dataset_dir.name}"
@@ -52,16 +52,16 @@ def clear(folder: epath.Path) -> None:
 def prepare_photos(
     folder: epath.Path, raw_zip: str | os.PathLike[str], listing: Listing, config: BuildConfig, engine: Engine
 ) -> Collection:
-    """Decodes every photograph of a zip once, finds near-duplicates, and assigns splits.
+    """Decodes every photo of a zip once, finds near-duplicates, and assigns splits.
 
-    What an earlier build of the same zip and config left in `folder` is taken as it is. Memory holds a photograph a
-    thread, and some kilobytes for each photograph of the zip.
+    Results that an earlier build of the same zip and config left in `folder` are kept. Memory holds one photo per
+    thread, and some kilobytes for each photo of the zip.
 
     Raises:
-      UserError: too many photographs cannot be used, fewer than two species are left, or the disk is full.
+      UserError: too many photos cannot be used, fewer than two species are left, or the disk is full.
     """
     source = paths.path(raw_zip)
-    # What a prepared photograph depends on: another split or another shard is no reason to begin anew.
+    # What a prepared photo depends on: another split or another shard is no reason to begin anew.
     plan = {
         "format": FORMAT,
         "raw_zip": os.fspath(source),
@@ -84,7 +84,7 @@ def prepare_photos(
     rejects: list[Reject] = []
 
     def results() -> Iterator[None]:
-        """Takes in the results of each task as it ends; yields once a photograph."""
+        """Collects the results of each task as it ends; yields once per photo."""
         todo = sorted(set(tasks) - set(ready))
         for done in (ready, engine.run(photo_tasks.run_task, todo)):
             for task in done:
@@ -105,13 +105,13 @@ def write_records(
     """Writes the shards of every split into `folder`/records; those that are there already stay.
 
     Args:
-      folder: of the unfinished build.
-      photos: what goes into the records.
+      folder: folder of the unfinished build.
+      photos: photos to write.
       names: file names of the shards of each split.
-      engine: where the work is done.
+      engine: engine that runs the tasks.
 
     Returns:
-      The number of photographs in each shard of each split.
+      The number of photos in each shard of each split.
     """
     shards_dir = folder / "records"
     labels = {species: number for number, species in enumerate(photos.species)}

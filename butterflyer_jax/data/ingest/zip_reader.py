@@ -1,4 +1,4 @@
-"""One photograph of a raw zip: where it lies there, and its bytes, read without the rest of the zip."""
+"""The reader of single photos in a raw zip, by their byte ranges."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from butterflyer_jax.storage import files, paths
 
-# What a member may unpack to: 100 megapixels that nothing packs take 300 MB.
+# Largest unpacked size of a member: 100 megapixels without compression take 300 MB.
 MAX_MEMBER_BYTES = 320 << 20
 # Beyond it lies no file that an operating system can hold.
 MAX_OFFSET = 1 << 62
-# Read with one request: from a bucket each takes tens of milliseconds, whatever its size.
+# Bytes read with one request: from a bucket each request takes tens of milliseconds, whatever its size.
 BLOCK_BYTES = 8 << 20
 
 # Of the header before a member's data: signature, then what the directory says too, then the lengths of what follows.
@@ -45,7 +45,7 @@ _ARCHIVES = (
     (257, b"ustar", "a tar archive"),
 )
 ARCHIVE_HEAD_BYTES = 512
-# First bytes of remote members that are read at the same time.
+# Number of remote members whose first bytes are read at the same time.
 HEAD_THREADS = 32
 
 
@@ -55,7 +55,7 @@ class DamagedMember(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A photograph of the zip: its name there, its species, its split where the zip gives one, and where it lies.
+    """A photo of the zip: its name there, its species, its split where the zip gives one, and where it lies.
 
     `header_offset`, `compressed_bytes`, `num_bytes`, `method` and `checksum` (CRC-32) are the zip's own.
     """
@@ -138,8 +138,8 @@ def read_heads(archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo], num_b
 
     Args:
       archive: the zip; of one in a bucket, whose `filename` is its URL, no other part is read.
-      infos: the members.
-      num_bytes: bytes of each.
+      infos: directory entries of the members.
+      num_bytes: number of bytes to read of each.
     """
     location = archive.filename
 
@@ -174,17 +174,17 @@ def _head(block: bytes, info: zipfile.ZipInfo, num_bytes: int) -> bytes:
 
 
 class MemberReader:
-    """Reads photographs of a zip by their ranges: neighbours with one request, and nothing else of the zip."""
+    """Reads photos of a zip by their ranges: neighbours with one request, and nothing else of the zip."""
 
     def __init__(self, archive: str | os.PathLike[str], members: Sequence[Member]) -> None:
-        """Takes the zip, and what will be read of it, best in the order of their offsets."""
+        """Opens the zip for these members, which are best read in the order of their offsets."""
         self._archive = archive
         self._members = members
         self._block = b""
         self._start = 0
 
     def read(self, member: Member) -> bytes:
-        """Returns the bytes of a photograph.
+        """Returns the bytes of a photo.
 
         Raises:
           DamagedMember: its checksum does not fit, it is cut off, of an unknown method, or too large.
@@ -213,7 +213,7 @@ class MemberReader:
         self._block, self._start = files.read_range(self._archive, start, end - start), start
 
     def _cut(self, member: Member) -> memoryview | None:
-        """Returns the packed bytes of a member, None where they are not all in the block."""
+        """Returns the packed bytes of a member, or None if they are not all in the block."""
         header = member.header_offset - self._start
         if header < 0 or header + _LOCAL_HEADER.size > len(self._block):
             return None
