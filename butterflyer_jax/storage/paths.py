@@ -41,7 +41,7 @@ def path(name: str | os.PathLike[str]) -> epath.Path:
 
 
 def _forget_listings() -> None:
-    """Makes gcsfs look at the bucket each time: a folder's new files would not be seen by whoever listed it before."""
+    """Makes gcsfs list the bucket each time: its cache would hide new files of a folder that was listed before."""
     import fsspec
 
     fsspec.config.conf.setdefault("gcs", {}).setdefault("use_listings_cache", False)

@@ -127,7 +127,7 @@ class Staging:
         """Begins to copy files, soonest needed first, and returns at once; what is there already costs nothing.
 
         They come before what earlier calls asked for. What was asked for is not removed before it was opened, so where
-        the bound is reached, copying goes on only as files are opened.
+        the bound is reached, copying continues only as files are opened.
         """
         with self._changed:
             for name in names:
@@ -154,7 +154,7 @@ class Staging:
                 return self._wait_for(name, file) if opened is None else opened
             finally:
                 file.waiting -= 1
-                # It may be removed from now on. What was interrupted on its way goes on.
+                # It may be removed from now on. Interrupted copies are resumed.
                 if name in self._queue and not file.copy:
                     self._queue.remove(name)
                 self._look_again()
