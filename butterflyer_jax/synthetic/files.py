@@ -37,14 +37,14 @@ def write_zip(
     The same arguments give the same bytes. Missing parent folders are made.
 
     Args:
-      path: the zip to write.
-      photos_per_species: images of each species.
-      seed: another one, other images.
+      path: zip to write.
+      photos_per_species: number of images of each species.
+      seed: seed of all draws.
       long_side: most pixels of an image's longer side, which has 0.9 to 1 times as many.
       num_species: how many species are drawn at random; 0 takes the eight that have names.
 
     Raises:
-      UserError: arguments that make no sense.
+      UserError: an argument is out of range.
       OSError: the file cannot be written.
     """
     if photos_per_species < 1 or seed < 0 or long_side < 32 or num_species < 0:

@@ -34,8 +34,8 @@ def random_species(seed: int, number: int) -> Species:
     """Returns the species of a number, the same for the same arguments.
 
     Args:
-      seed: of all species together.
-      number: which of them, from 0.
+      seed: seed of all species together.
+      number: number of the species, from 0.
     """
     rng = np.random.default_rng([seed, STREAM, number])
     fore = _outline(FORE[rng.integers(len(FORE))], rng)

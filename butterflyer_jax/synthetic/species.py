@@ -21,9 +21,9 @@ class Species:
     """An invented species.
 
     Attributes:
-      name: of the species.
-      traits: what it is told apart by, for people.
-      fore, hind: its two kinds of wing.
+      name: name of the species.
+      traits: distinguishing marks, for people.
+      fore, hind: shapes and markings of the forewings and of the hindwings.
       morphs: names of the palettes that it comes in.
       palettes: palettes of its own, in place of those.
     """
@@ -36,7 +36,7 @@ class Species:
     palettes: tuple[Colours, ...] = ()
 
 
-# Every palette serves several species, so that none is told apart by it.
+# Every palette is shared by several species, so that none can be classified by colour.
 PALETTES = {
     "amber": ((228, 134, 36), (252, 228, 168), (42, 25, 20), (192, 52, 30)),
     "azure": ((62, 124, 204), (222, 236, 250), (20, 26, 50), (240, 158, 56)),
