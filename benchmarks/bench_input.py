@@ -2,11 +2,11 @@
 
     python benchmarks/bench_input.py [--input PATH] [--methods NAME …] [--json FILE]
 
-All read the same photographs, the training split of a built data set (short side 256 pixels, JPEG quality 95), each
+All read the same photos, the training split of a built data set (short side 256 pixels, JPEG quality 95), each
 library in the format that is natural to it, written before anything is measured. All deliver shuffled batches of random
 crops (25% to 100% of the area, 3:4 to 4:3) of 224x224 pixels, half of them mirrored, with as many threads or processes
 as there are cores; what differs stands in the column "delivers". "Crop on device": the host delivers the part of the
-photograph and its window, and the accelerator scales it; every crop of ours is mirrored there.
+photo and its window, and the accelerator scales it; every crop of ours is mirrored there.
 
 Each measurement runs in a process of its own, the methods in turn in every round, so that a slow minute of the machine
 meets all of them. A process warms up over a whole epoch, and at least half of --seconds, and without a pause goes on
@@ -19,9 +19,9 @@ page that processes share counts for each of them.
 
 The last column is the number of cores that deliver 1,000 images a second.
 
-What it is not: a measurement of disks. The photographs fit into memory, and after the warm-up every file is in the page
+What it is not: a measurement of disks. The photos fit into memory, and after the warm-up every file is in the page
 cache. "cache" and "raw" decode nothing while they are measured: that is what they are for. webdataset and TFDS's own
-cache would let their users keep decoded photographs in memory too; here they decode each epoch.
+cache would let their users keep decoded photos in memory too; here they decode each epoch.
 
 A method whose library is not installed is skipped. None of them but webdataset is in requirements.lock; beside it, in
 an environment of its own:
@@ -215,7 +215,7 @@ def _work(name: str, path: str, batch_size: str, photos: str, batches: str, seco
     """What a worker does: a stretch to warm up, and at once the one that counts."""
     reports = benchmark.take_stdout()
     stream = METHODS[name].batches(Path(path), int(batch_size))
-    # At least an epoch: what keeps photographs in memory is to have them, and every file is in the page cache.
+    # At least an epoch: what keeps photos in memory is to have them, and every file is in the page cache.
     _consume(stream, -(-int(photos) // int(batch_size)), float(seconds) / 2)
     start, cpu_start = time.perf_counter(), _cpu_seconds()
     images = _consume(stream, int(batches), float(seconds))
@@ -226,7 +226,7 @@ def _work(name: str, path: str, batch_size: str, photos: str, batches: str, seco
 
 
 def _consume(stream: Iterator[dict[str, Any]], batches: int, seconds: float) -> int:
-    """Takes so many batches, and more until the time is over; returns the photographs in them."""
+    """Takes `batches` batches, and more until the time is over; returns the number of photos in them."""
     end = time.perf_counter() + seconds
     images = taken = 0
     while taken < batches or time.perf_counter() < end:

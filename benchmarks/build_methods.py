@@ -1,4 +1,4 @@
-"""The builds that bench_build.py measures, each from a raw zip into records, and its photographs."""
+"""Builds that bench_build.py measures, each from a raw zip into records."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Method:
 
 
 def photo_names(raw_zip: Path) -> list[str]:
-    """Returns the members of a zip that are photographs, by their suffix."""
+    """Returns the members of a zip that are photos, by their suffix."""
     with zipfile.ZipFile(raw_zip) as archive:
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
     return sorted(n for n in names if n.lower().endswith(PHOTO_SUFFIXES) and not n.startswith("__MACOSX"))
@@ -66,7 +66,7 @@ def _ours(raw_zip: Path, folder: Path) -> None:
 
 
 def scale_with_pillow(data: bytes) -> bytes:
-    """Returns a photograph as the JPEG to be stored; what everybody writes."""
+    """Returns a photo as the JPEG to be stored, scaled by Pillow as most programs do."""
     image = Image.open(io.BytesIO(data)).convert("RGB")
     scale = SHORT_SIDE / min(image.size)
     width, height = (max(SHORT_SIDE, round(side * scale)) for side in image.size)
@@ -188,12 +188,12 @@ METHODS = {
 
 
 def is_turned(data: bytes) -> bool:
-    """Returns whether EXIF says that a photograph is to be turned."""
+    """Returns whether EXIF says that a photo is to be turned."""
     return Image.open(io.BytesIO(data)).getexif().get(ExifTags.Base.Orientation, 1) != 1
 
 
 def psnr(original: bytes, jpeg: bytes) -> float:
-    """Returns the PSNR, dB, of a stored photograph against the original decoded and scaled in full precision."""
+    """Returns the PSNR, dB, of a stored photo against the original decoded and scaled in full precision."""
     stored = Image.open(io.BytesIO(jpeg))
     planes = Image.open(io.BytesIO(original)).convert("RGB").split()
     scaled = [np.asarray(p.convert("F").resize(stored.size, Image.Resampling.LANCZOS)) for p in planes]
@@ -203,7 +203,7 @@ def psnr(original: bytes, jpeg: bytes) -> float:
 
 
 def draw_zip(path: Path, photos: int, long_side: tuple[int, int]) -> None:
-    """Writes a raw zip of drawn butterflies, `<Species>/<photo>.jpg`; the same arguments give the same photographs.
+    """Writes a raw zip of drawn butterflies, `<Species>/<photo>.jpg`; the same arguments give the same photos.
 
     Each drawing is saved in several sizes, as drawing takes longer than anything that is measured here.
     """
@@ -215,7 +215,7 @@ def draw_zip(path: Path, photos: int, long_side: tuple[int, int]) -> None:
 
 
 def repeat_zip(source: Path, path: Path, times: int) -> None:
-    """Writes a zip with every photograph of another one `times` times, each time under another name."""
+    """Writes a zip with every photo of another one `times` times, each time under another name."""
     with zipfile.ZipFile(source) as original, _whole_zip(path) as archive:
         for info in original.infolist():
             data = original.read(info)
@@ -226,7 +226,7 @@ def repeat_zip(source: Path, path: Path, times: int) -> None:
 
 
 def part_of_zip(source: Path, path: Path, photos: int) -> None:
-    """Writes a zip with at most so many photographs of another one, taken evenly."""
+    """Writes a zip with at most `photos` photos of another one, spread evenly."""
     names = photo_names(source)
     with zipfile.ZipFile(source) as original, _whole_zip(path) as archive:
         # CSVs too: they may hold the labels.

@@ -1,4 +1,4 @@
-"""The photographs that bench_input.py measures on, in the format of each library that does not read our TFRecords."""
+"""The photos that bench_input.py measures on, in the format of each library that does not read our TFRecords."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LABEL_BYTES = 4
 
 
 def training_photos(dataset_dir: Path) -> list[Photo]:
-    """Returns the JPEG and the label of every training photograph of a built data set."""
+    """Returns the JPEG and the label of every training photo of a built data set."""
     shards = sorted(path.name for path in dataset_dir.glob("*-train.tfrecord-*"))
     splits = json.loads((dataset_dir / "dataset_info.json").read_text())["splits"]
     lengths = next([int(length) for length in split["shardLengths"]] for split in splits if split["name"] == "train")

@@ -1,6 +1,6 @@
-"""The libraries that bench_input.py compares ours with, each from photographs on disk to batches.
+"""The libraries that bench_input.py compares ours with, each from photos on disk to batches.
 
-Each cuts a random part of a photograph (25% to 100% of its area, 3:4 to 4:3), scales it to 224x224 and mirrors half of
+Each cuts a random part of a photo (25% to 100% of its area, 3:4 to 4:3), scales it to 224x224 and mirrors half of
 them. Every stream is shuffled and has no end. A batch is a dict of `image` and `label`.
 """
 
@@ -30,7 +30,7 @@ Batch = dict[str, Any]
 
 
 def tf_plain(dataset_dir: Path, batch_size: int) -> Iterator[Batch]:
-    """As in the tutorials: photographs decoded by TFDS, then shuffled, cropped and scaled in float32."""
+    """As in the tutorials: photos decoded by TFDS, then shuffled, cropped and scaled in float32."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -41,7 +41,7 @@ def tf_plain(dataset_dir: Path, batch_size: int) -> Iterator[Batch]:
         return {"image": image / 255, "label": example["label"]}
 
     dataset = tfds.builder_from_directory(os.fspath(dataset_dir)).as_dataset(
-        # Sets of less than 250 MiB are cached, decoded, unless told otherwise: here each epoch is to decode.
+        # By default sets of less than 250 MiB are cached, decoded: here each epoch is to decode.
         split="train",
         shuffle_files=True,
         read_config=tfds.ReadConfig(try_autocache=False),
@@ -163,7 +163,7 @@ def load_with_opencv(jpeg: bytes, rng: np.random.Generator) -> np.ndarray:
 def _opencv() -> Any:
     import cv2
 
-    # The photographs are shared out among threads already.
+    # The photos are shared out among threads already.
     cv2.setNumThreads(0)
     return cv2
 

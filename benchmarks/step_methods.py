@@ -23,7 +23,7 @@ class Task:
       variant: vgg11, vgg13, vgg16 or vgg19.
       width: factor on every layer's width.
       image_size: side of the images, pixels.
-      batch_size: photographs a step.
+      batch_size: images per step.
       accelerator: whether a GPU computes, in bfloat16, or a CPU, in float32.
       recipe: "paper", no batch normalisation, two dense layers and SGD; or "cpu", as configs/cpu.py: batch
         normalisation, the mean of each map, AdamW and label smoothing.
@@ -54,9 +54,9 @@ class Prepared:
     """A method that is ready.
 
     Attributes:
-      run: does so many steps, and waits for the last.
-      memory: bytes of the device that a step needs, None where the library does not tell.
-      facts: what else is known, such as the peak of the device.
+      run: runs a number of steps, and waits for the last.
+      memory: memory of the device that a step needs, bytes; None if the library does not report it.
+      facts: further facts, such as the peak of the device.
     """
 
     run: Callable[[int], None]
