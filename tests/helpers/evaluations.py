@@ -14,7 +14,7 @@ from tests.helpers.report_pages import Page
 
 
 def make_evaluation(num_species: int = 10, per_species: int = 12, sure: float = 3.0, **changes: Any) -> Evaluation:
-    """Returns an evaluation in which each species is now and then taken for the next; the first has no photographs."""
+    """Returns an evaluation in which each species is now and then taken for the next; the first has no photos."""
     rng = np.random.default_rng(0)
     species = tuple(f"Species {number:04}" for number in range(num_species))
     labels = np.repeat(np.arange(1, num_species), per_species).astype(np.int32)

@@ -87,7 +87,7 @@ class ForkServer:
         )
 
     def can_run(self, env: Mapping[str, str]) -> bool:
-        """Tells whether a process with these variables may come from the server."""
+        """Returns whether the server can start a process with these variables."""
         ours, theirs = (
             {name: value for name, value in variables.items() if name.startswith(READ_AT_START)}
             for variables in (self.environment, env)

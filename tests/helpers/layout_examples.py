@@ -1,4 +1,4 @@
-"""Layouts and tables that a collection of photographs may have, with their labels: tests and docs are of these."""
+"""Layouts and tables that a collection of photos may have, with their labels: tests and docs are of these."""
 
 # ruff: noqa: E501  (a row an example)
 from __future__ import annotations
@@ -15,9 +15,9 @@ class Example:
 
     Attributes:
       title: what it is.
-      photos: paths of photographs, with species and split.
+      photos: paths of photos, with species and split.
       tables: text of each table.
-      unlabelled: paths of photographs that are left out.
+      unlabelled: paths of photos that are left out.
     """
 
     title: str
@@ -31,7 +31,7 @@ class Example:
         return {**dict.fromkeys([*self.photos, *self.unlabelled], b"x"), **self.tables}
 
     def lines(self) -> list[str]:
-        """Returns five lines that show it: two photographs and the table's first lines."""
+        """Returns five lines that show it: two photos and the table's first lines."""
         photos = [*self.photos]
         count = (2 if self.tables else 4) - bool(self.unlabelled)
         # From the first to the last, to show every kind of folder.

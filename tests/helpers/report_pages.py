@@ -29,7 +29,7 @@ class Photo:
 
 
 class Jpegs:
-    """Gives a JPEG for every photograph and counts the calls."""
+    """Gives a JPEG for every photo and counts the calls."""
 
     def __init__(self) -> None:
         self.calls = 0

@@ -20,16 +20,16 @@ NO_KEY = {"WANDB_API_KEY": "", "NETRC": "/dev/null"}
 
 @dataclass
 class WandbFile:
-    """What a run wrote of itself.
+    """The content of a run's .wandb file.
 
     Attributes:
-      run: the record that opens it.
-      config, summary: by key, nested keys joined with "/".
-      history: the logged rows, likewise.
+      run: record that opens the file.
+      config, summary: values by key, nested keys joined with "/".
+      history: logged rows by key, nested keys joined with "/".
       metrics: records of `define_metric`.
       artifacts: records of artifacts.
-      exit_code: of the run, None where it did not end.
-      kinds: of all records.
+      exit_code: exit code of the run; None if it did not end.
+      kinds: kinds of all records.
     """
 
     run: Any = None

@@ -16,12 +16,12 @@ from typing import Any
 
 @dataclass
 class ServedRun:
-    """What the server has of a run.
+    """A run as the server has received it.
 
     Attributes:
-      config: as it was last sent.
-      rows: of its history, in their order.
-      files: names of what was uploaded.
+      config: config that was sent last.
+      rows: rows of the history, in order.
+      files: names of the uploaded files.
     """
 
     config: dict[str, Any] = field(default_factory=dict)
@@ -33,8 +33,8 @@ class WandbServer:
     """Serves until it is closed, or until a request for /stop: then it breaks every connection. A context manager.
 
     Attributes:
-      runs: by their ids.
-      resumed: ids of runs that were gone on with.
+      runs: runs by id.
+      resumed: ids of runs that were resumed.
       lost: whether connections break.
     """
 
@@ -66,7 +66,7 @@ class WandbServer:
             do_GET = do_PUT = do_POST
 
             def log_message(self, *_: object) -> None:
-                """Says nothing."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
