@@ -85,7 +85,7 @@ class Measured:
       processor: seconds of all threads a step.
       memory: bytes.
       on_host: whether the memory is the process's.
-      facts: of the first round.
+      facts: further facts of the first round.
     """
 
     seconds: list[float] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the bench scripts share: a process and its memory watched, medians, the table, the JSON file."""
+"""Helpers of the bench scripts: monitoring of a process and its memory, medians, the table, the JSON file."""
 
 from __future__ import annotations
 

@@ -223,9 +223,9 @@ class RunSummary:
       num_species: species.
       dataset: where the photographs are.
       run: its folder.
-      variant: of the network.
-      num_parameters: of the network.
-      precision: of the computation.
+      variant: variant of the network.
+      num_parameters: number of parameters of the network.
+      precision: dtype of the computation.
       devices: how many, of which kind.
       start_step: steps done before.
       total_steps: steps in all.

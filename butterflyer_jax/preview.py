@@ -32,8 +32,8 @@ class StageSpeed:
 
     Attributes:
       stage: what is done.
-      images_per_second: by the clock.
-      images_per_cpu_second: by the processor time of all threads.
+      images_per_second: images per second of wall time.
+      images_per_cpu_second: images per second of processor time, over all threads.
     """
 
     stage: str
@@ -47,7 +47,7 @@ def stage_speeds(dataset: str | os.PathLike[str], config: Config, num_batches: i
     Args:
       dataset: folder of a built data set.
       config: of the run.
-      num_batches: that are timed of each stage.
+      num_batches: number of batches timed in each stage.
 
     Raises:
       UserError: as `RecordData`.
@@ -99,7 +99,7 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
     Args:
       dataset: folder of a built data set.
       config: of the run.
-      path: of the picture; its suffix tells the format.
+      path: path of the image to write; its suffix chooses the format.
 
     Returns:
       The number of photographs shown, at most 32.

@@ -49,7 +49,7 @@ def train(
       input: a raw zip or a folder of photos (built once into a cache), a built data set, or "fake"; local or gs://.
       output: run folder; one that all hosts see.
       num_devices: the first accelerators of each host to use; None uses all.
-      place: of this process among several; None asks the environment.
+      place: place of this process among several; None reads the environment.
       allowed: what may differ from the config that the run in `output` was made with; None allows nothing.
 
     Returns:

@@ -1,1 +1,1 @@
-"""From a raw zip to batches; the only folder that imports TensorFlow, and that only where records are touched."""
+"""Data sets, from a raw zip to batches; TensorFlow is imported only where records are read or written."""

@@ -31,12 +31,12 @@ def build(
     config: BuildConfig | None = None,
     beam_options: Any = None,
 ) -> epath.Path:
-    """Builds a raw zip into sharded TFRecords; returns at once where that is done already, goes on where it was killed.
+    """Builds a raw zip into sharded TFRecords; returns at once if they exist, resumes a killed build.
 
     Args:
-      raw_zip: a raw zip or a folder of photographs, local or gs://.
+      raw_zip: a raw zip or a folder of photos, local or gs://.
       data_dir: local or gs://; the records go to `butterflies/<config>/<version>` in it.
-      config: how photographs are stored and split.
+      config: how photos are stored and split.
       beam_options: `apache_beam.options.pipeline_options.PipelineOptions`, to build under Apache Beam.
 
     Returns:
@@ -49,7 +49,7 @@ def build(
     extras.require("train", "tensorflow", "tensorflow_datasets", purpose="building records")
     from butterflyer_jax.data.ingest import manifest
 
-    # Before TensorFlow, which takes seconds to import: a wrong zip should be told at once.
+    # Before TensorFlow, which takes seconds to import: a wrong zip should be reported at once.
     listing = raw_zip_lib.list_source(raw_zip, config)
     manifest.check_species(listing, listing.members)
     with console.without_stderr():
@@ -67,7 +67,7 @@ def build(
         access(data_dir, "write", "records"),
         # The raw zip is neither downloaded nor extracted; TFDS wants a local folder for both all the same.
         tempfile.TemporaryDirectory() as unused,
-        # TFDS tells its progress on stdout, which is for results.
+        # TFDS prints its progress on stdout, which is for results.
         contextlib.redirect_stdout(io.StringIO()),
     ):
         builder = butterflies_dataset_builder.Builder(config=builder_config, data_dir=os.fspath(data_dir))

@@ -105,7 +105,7 @@ def apply_profile(image: Image.Image, icc: bytes) -> tuple[Image.Image, str]:
     """Returns an image in sRGB, and what became of its colour profile.
 
     Args:
-      image: of mode RGB, L or CMYK.
+      image: image of mode RGB, L or CMYK.
       icc: an ICC profile, b"" for none; one for RGB serves grey images too.
 
     Returns:

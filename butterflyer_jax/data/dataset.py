@@ -1,4 +1,4 @@
-"""What `--input` may be: a raw zip, a folder of photographs, a built data set, or `fake`."""
+"""Inputs of `--input`: a raw zip, a folder of photos, a built data set, or `fake`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NoDatasetError(UserError):
 def resolve(source: str | os.PathLike[str], config: BuildConfig) -> str:
     """Returns the folder of the built data set behind `source`.
 
-    A raw zip, or a folder of photographs, is built into the cache the first time.
+    A raw zip, or a folder of photos, is built into the cache the first time.
 
     Raises:
       UserError: no such input, or it holds no data set.
@@ -99,7 +99,7 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
 
 
 def listed(dataset: str | os.PathLike[str], split: str) -> list[tuple[str, str]]:
-    """Returns the path in the zip and the species of each photograph of a split, in the order of the records.
+    """Returns the path in the zip and the species of each photo of a split, in the order of the records.
 
     Records lie in the order of a hash of these paths (`shard_writer.write_tasks`), so the list beside them tells the
     order, and no record need be read. Nothing where the list is gone.
@@ -113,15 +113,15 @@ def listed(dataset: str | os.PathLike[str], split: str) -> list[tuple[str, str]]
 
 
 def photo_ids(dataset: str | os.PathLike[str], split: str, species: Sequence[str]) -> list[str]:
-    """Returns the path in the zip of each photograph of a split.
+    """Returns the path in the zip of each photo of a split.
 
     Args:
       dataset: folder of a built data set.
       split: train, val or test.
-      species: of the photographs, in the order of the split; the list must agree.
+      species: species of the photos, in the order of the split; the list must agree.
 
     Returns:
-      The names; "test/12" and so on where the list is gone, or is of other photographs.
+      The names; "test/12" and so on where the list is gone, or is of other photos.
     """
     rows = listed(dataset, split)
     if [label for _, label in rows] == list(species):

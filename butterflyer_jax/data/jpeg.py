@@ -50,7 +50,7 @@ def count_scans(data: bytes) -> int:
 
 
 def why_too_costly(data: bytes, pixels: int) -> str:
-    """Returns why a JPEG of so many pixels is not decoded; "" for an ordinary one."""
+    """Returns why a JPEG of this number of pixels is not decoded; "" for an ordinary one."""
     scans = count_scans(data)
     if scans > MAX_SCANS or scans * pixels > MAX_SCAN_PIXELS:
         return f"too many scans: more than {min(MAX_SCANS, MAX_SCAN_PIXELS // max(1, pixels))} for its size"

@@ -26,7 +26,7 @@ MAX_ASPECT_RATIO = 100
 # Profiles of look-up tables are larger than Pillow's default of 1 MiB.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 
-# A JPEG is decoded at the smallest of these scales that leaves so many times the size wanted. Measured: no loss against
+# A JPEG is decoded at the smallest of these scales that leaves enough pixels for the margin. Measured: no loss against
 # a full decode, 0.3 dB at the worst size, and on 12 megapixels five times as fast. A margin of 1.25 is 8% faster on
 # pictures of 1,000 pixels, but loses 0.5 dB. For scales between, the decoder has no fast code.
 DECODE_SCALES = (1 / 8, 1 / 4, 1 / 2)
@@ -197,7 +197,7 @@ def central_crop(image: Image.Image, crop_fraction: float, image_size: int) -> n
 
 
 def scale_part(pixels: np.ndarray, image_size: int) -> np.ndarray:
-    """Returns a part of a photograph as the network's input, scaled by an antialiased triangle filter.
+    """Returns a part of a photo as the network's input, scaled by an antialiased triangle filter.
 
     Args:
       pixels: uint8 [height, width, 3].

@@ -1,4 +1,4 @@
-"""What training and evaluation ask of a data set."""
+"""The Data protocol: the interface of a data set for training and evaluation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Data(Protocol):
       species: names; the position is the label.
       class_counts: training photos of each species.
       steps_per_epoch: training batches per epoch.
-      fingerprint: of the content and the order of the records.
+      fingerprint: hash of the content and the order of the records.
     """
 
     species: tuple[str, ...]

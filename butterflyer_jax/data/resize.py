@@ -1,6 +1,6 @@
 """Scaling of RGB pixels: by cykooz-resizer, or by Pillow on platforms that it has no wheel for.
 
-Both convolve with the same antialiased kernels, in 8 bits between the two directions; on photographs they differ by two
+Both convolve with the same antialiased kernels, in 8 bits between the two directions; on photos they differ by two
 levels of 255 at most. Pillow takes about three times as long.
 """
 

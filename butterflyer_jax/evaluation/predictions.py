@@ -50,7 +50,7 @@ def write(
       path: file to write, local or gs://.
       scored: the photos and their logits; `label` is the species as the data names it.
       calibrated: temperature of the answers.
-      species: of the run, in the order of the logits.
+      species: species of the run, in the order of the logits.
       columns: values of slices, in the order of the photos.
     """
     probabilities = calibration.softmax(scored.logits / calibrated.temperature)

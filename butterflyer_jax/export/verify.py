@@ -151,7 +151,7 @@ def _has(python: str, name: str) -> bool:
     code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
     with contextlib.suppress(OSError):
         return subprocess.run([python, "-c", code], capture_output=True).returncode == 0
-    # Said by whoever starts it next.
+    # An interpreter that cannot start is reported when it is run next.
     return True
 
 

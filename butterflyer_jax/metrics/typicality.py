@@ -1,4 +1,4 @@
-"""How typical an image is of those that a network was trained on: the score by which answers are refused."""
+"""Typicality of an image among the training images: the score by which answers are refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Typicality:
     """Two scores of features in one, larger for less typical images, and the limit above which answers are refused.
 
     The first is the Mahalanobis distance from the nearest class, with one shrunk covariance (Lee et al. 2018,
-    arXiv:1807.03888). The second is the logit of a linear head that tells training images from negatives that are
+    arXiv:1807.03888). The second is the logit of a linear head that separates training images from negatives that are
     drawn for it (outlier exposure, Hendrycks et al. 2019, arXiv:1812.04606).
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What the layers of a network respond with: mean and spread of every feature map."""
+"""Features of a network's layers: mean and spread of every feature map."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def apply_with_features(model: Any, variables: Variables, x: jax.Array, batch_no
     """Returns the logits and the features of normalised images.
 
     Features are mean and standard deviation, over the positions of a map, of every channel after each ReLU of the
-    convolutions. They tell how an image looks to each layer, where the logits only compare classes.
+    convolutions. They describe how an image looks to each layer, where the logits only compare classes.
 
     Args:
       model: a VGG.

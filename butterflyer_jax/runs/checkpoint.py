@@ -25,7 +25,7 @@ from butterflyer_jax.runs import checksums
 from butterflyer_jax.storage import paths
 from butterflyer_jax.storage.errors import access, describe, words_of
 
-# Beside the folder of checkpoints: what was found damaged, for whoever wants to save something of it.
+# Beside the folder of checkpoints: damaged checkpoints, kept for a later rescue.
 DAMAGED = "damaged_checkpoints"
 # Orbax finds the files that processes wrote by a pattern with the folder's name in it.
 _PATTERN_CHARACTERS = "[]*?"
@@ -183,7 +183,7 @@ class Checkpointer:
         """Restores the best checkpoint, also where a training beside this process removes old ones meanwhile.
 
         Args:
-          abstract_trees: as in `restore`.
+          abstract_trees: the same as in `restore`.
 
         Returns:
           The step and the trees; None where there is no checkpoint.

@@ -1,4 +1,4 @@
-"""What goes wrong with files and buckets, as one line that says what to do."""
+"""Errors of files and buckets, translated into one line with cause and remedy."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Staging:
           remote: address of a folder, such as gs://bucket/folder.
           names: the files in it that may be asked for.
           max_bytes: what the copies of all data sets may take together.
-          folder: for the copies of all data sets; by default `staged` in the cache.
+          folder: folder for the copies of all data sets; by default `staged` in the cache.
           retry_seconds: wait before a request that failed is made again; longer each further time.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What surrounds the butterfly: a background out of focus, leaves, flowers, grass."""
+"""The butterfly's surroundings: a background out of focus, leaves, flowers, grass."""
 
 from __future__ import annotations
 

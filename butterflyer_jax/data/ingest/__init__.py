@@ -1,1 +1,1 @@
-"""From a raw zip to shards: labels, splits, duplicates, decoding, writing."""
+"""Ingestion of a raw zip into shards: labels, splits, duplicates, decoding, writing."""

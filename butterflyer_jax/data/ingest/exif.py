@@ -1,4 +1,4 @@
-"""When and by which camera a photo was taken, as its EXIF has it."""
+"""Camera and time of a photo, from its EXIF."""
 
 from __future__ import annotations
 

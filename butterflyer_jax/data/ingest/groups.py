@@ -33,7 +33,7 @@ class Groups:
     """Photos joined into groups.
 
     Attributes:
-      names: for each photo its group, the first content hash in it: the same in any order.
+      names: group of each photo, named by the first content hash in it: the same in any order.
       by: what joined them.
       notes: what a user should know.
     """
@@ -53,7 +53,7 @@ def join(
 
     Args:
       photos: sorted by photo_id.
-      near: for each photo the number of its group of near-duplicates.
+      near: number of each photo's group of near-duplicates.
       given: (by what, value) of the groups of each photo, by photo_id.
       bursts: build.bursts.
       chosen: whether a user named the columns: they are never left out.

@@ -51,14 +51,14 @@ class Prepared:
 
     Attributes:
       photo_id: the member's path in the zip.
-      species, given_split: as the zip has them.
+      species, given_split: species and split that the zip gives.
       content_hash: SHA-256 of the member's bytes, hexadecimal.
       perceptual_hash: see `duplicates.perceptual_hash`.
       source_width, source_height: upright, in the zip, pixels.
       captured: camera and time, see `exif.captured`.
       colour_profile: what became of it, see `colour.apply_profile`.
-      width, height: of the JPEG, pixels.
-      mean, mean_square: of the channels red, green and blue, in a range of 0 to 1.
+      width, height: size of the JPEG, pixels.
+      mean, mean_square: statistics of the channels red, green and blue, in a range of 0 to 1.
       jpegs, offset, num_bytes: the file that holds the JPEG, and where.
       split: train, val or test, once that is settled.
       duplicate_group: number of its group of near-duplicates, "" where it has none.

@@ -1,4 +1,4 @@
-"""Where photos come from: a zip or a folder, on disk or in a bucket, read without a copy."""
+"""Sources of photos: a zip or a folder, on disk or in a bucket, read without a copy."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], 
     with fewer groups than splits trains.
 
     Args:
-      candidates: in any order.
+      candidates: photos in any order.
       fractions: share of each species for "val" and "test".
       salt: another salt, another assignment.
     """

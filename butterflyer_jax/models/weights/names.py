@@ -29,7 +29,7 @@ class NamedWeights:
 
     Attributes:
       file: where they lie.
-      variant, batch_norm: of the network, None where the name does not say.
+      variant, batch_norm: architecture of the network; None if the name does not contain it.
     """
 
     file: HubFile
@@ -42,7 +42,7 @@ def find(name: str, variant: str, batch_norm: bool) -> NamedWeights | None:
 
     Args:
       name: config field model.pretrained.
-      variant, batch_norm: of our network; `imagenet` stands for the weights of that one.
+      variant, batch_norm: architecture of our network; `imagenet` stands for the weights of that one.
 
     Raises:
       UserError: the name is of such a kind, and there is no such network.

@@ -94,7 +94,7 @@ def from_torch(arrays: Mapping[str, np.ndarray], origin: str, colours: str = "im
     """Returns the weights of a VGG of torchvision or timm.
 
     Args:
-      arrays: by the names of a state_dict: `features.0.weight`, and `classifier.6.bias` or `head.fc.bias`.
+      arrays: arrays by the names of a state_dict: `features.0.weight`, and `classifier.6.bias` or `head.fc.bias`.
       origin: where they came from, for messages.
       colours: a key of `COLOURS`, or "config".
 
