@@ -1,6 +1,6 @@
 """Real photographs on a CPU: VGG11 with batch norm at a quarter of its width, from scratch, 96 pixels.
 
-python -m butterflyer_jax.train --config configs/cpu.py --input leeds_butterflies.zip --output DIR
+butterflyer train --config cpu --input leeds_butterflies.zip --output DIR
 
 Machine: 2 cores of an AMD EPYC (Zen 4), jax 0.10.2. Leeds Butterfly data set (832 photographs, 10 species; 582 train,
 125 val, 125 test): best val top-1 98.4%, test top-1 96.0%, in 5 min 7 s beside other work (4 min alone).

@@ -1,6 +1,6 @@
 """Sweep over the recipe for real photographs on a CPU: the optimizer's rate and decay, and the augmentation.
 
-python -m butterflyer_jax.sweep --config configs/cpu_sweep.py --input leeds_butterflies.zip --output DIR
+butterflyer sweep --config cpu_sweep --input leeds_butterflies.zip --output DIR
 
 Machine: 2 cores of an AMD EPYC, about a minute a trial of ten epochs.
 """

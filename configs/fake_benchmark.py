@@ -1,6 +1,6 @@
 """VGG16 on noise that costs nothing to read: the speed of the train step alone. Needs no TensorFlow.
 
-python -m butterflyer_jax.train --config configs/fake_benchmark.py --input fake --output DIR
+butterflyer train --config fake_benchmark --input fake --output DIR
 
 Machine: one GPU or more, bfloat16. Images a second: not measured yet.
 """

@@ -1,6 +1,6 @@
 """VGG16 with batch norm from scratch in large batches, for many GPUs: LAMB (You et al. 2020, arXiv:1904.00962).
 
-python -m butterflyer_jax.train --config configs/large_batch.py --input SRC --output DIR
+butterflyer train --config large_batch --input SRC --output DIR
 
 Machine: 8 GPUs or more, bfloat16, parameters and optimizer state split over them. Time and accuracy: not measured yet.
 """

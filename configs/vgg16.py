@@ -1,6 +1,6 @@
 """VGG16 as in the paper, from scratch, for accelerators; batch normalisation makes it train without a staged start.
 
-python -m butterflyer_jax.train --config configs/vgg16.py --input SRC --output DIR
+butterflyer train --config vgg16 --input SRC --output DIR
 
 Machine: one GPU or more, bfloat16. Time and accuracy: not measured yet.
 """

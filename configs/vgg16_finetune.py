@@ -1,6 +1,6 @@
 """VGG16 from ImageNet's weights, on photographs of another kind: the usual start where there are few of them.
 
-python -m butterflyer_jax.train --config configs/vgg16_finetune.py --input SRC --output DIR
+butterflyer train --config vgg16_finetune --input SRC --output DIR
 
 The weights are fetched once, 528 MiB; --config.model.pretrained takes other ones (docs/guides/weights.md).
 The first three blocks stay as they are for three epochs; every layer moves 0.8 times as fast as the one above it.
