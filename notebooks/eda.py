@@ -34,7 +34,7 @@ for split in card["splits"]:
     left += counts
 axes.invert_yaxis()
 axes.set_xlabel("photographs")
-_ = axes.legend()
+_ = axes.legend(ncols=3, bbox_to_anchor=(0, 1), loc="lower left")
 
 # %% [markdown]
 # ## Samples: one photograph of each species

@@ -33,6 +33,7 @@ NOWHERE = {
     "--file": "/nowhere",
     "--species": "/nowhere",
     "--slices": "/nowhere.csv",
+    "--species_map": "/nowhere.csv",
 }
 WITHOUT_INPUT = ("doctor", "completion", "synthetic")
 
@@ -126,6 +127,7 @@ def test_the_python_of_the_readme_runs(
     # In place of the config of that name, whose training takes a minute.
     shutil.copy(tiny_config, tmp_path / "demo.py")
     (tmp_path / "photo.jpg").write_bytes(make_photo(1))
+    monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     [code] = blocks(README, "python")
     assert len(code.strip().splitlines()) <= 10

@@ -13,6 +13,7 @@ import numpy as np
 import simplejpeg
 from etils import epath
 
+from butterflyer_jax import console
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
 from butterflyer_jax.data.shard_format import INDEX, index_name
 from butterflyer_jax.storage import files, paths
@@ -66,7 +67,8 @@ def run_task(task: str) -> None:
     if is_done(task):
         return
     # Imported here: preparing photos, on this machine or another, does without TensorFlow.
-    import tensorflow as tf
+    with console.without_stderr():
+        import tensorflow as tf
 
     rows = json.loads(files.read_text(task))["photos"]
     shard = _shard(task)
