@@ -44,7 +44,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         sys.exit(1)
     except OSError as error:
         # A full disk, a missing permission: the user's to mend, and the operating system says it best.
-        where = error.filename or "while writing; the same command goes on when that is mended"
+        where = error.filename or "while writing; the same command resumes when that is mended"
         _fail(f"{error.strerror or error}: {where}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""How long a training takes on some machines, and what that costs."""
+"""Estimate of the time and the cost of a training on a machine type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Estimate:
     """Time and cost of the steps alone: starting, copying the data and evaluating come on top.
 
     Attributes:
-      hours: of training.
+      hours: time of training.
       usd: list price on demand of all hosts for these hours.
     """
 
@@ -24,14 +24,14 @@ class Estimate:
 
 
 def estimate(photographs: int, epochs: int, images_per_second: float, machine: Machine, hosts: int) -> Estimate:
-    """Returns what `epochs` over so many training photographs take and cost.
+    """Returns the time and the cost of training.
 
     Args:
-      photographs: in the training split.
+      photographs: photos in the training split.
       epochs: passes over them.
-      images_per_second: measured, of all hosts together.
-      machine: of each host.
-      hosts: how many.
+      images_per_second: measured speed of all hosts together.
+      machine: machine of each host.
+      hosts: number of hosts.
 
     Raises:
       UserError: a number is not above 0.

@@ -1,4 +1,4 @@
-"""Vertex AI over its REST API: submit a job, follow it until its end, cancel it."""
+"""Client of Vertex AI over its REST API: submit a job, follow it until its end, cancel it."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class Vertex:
     """Jobs of a project in a region.
 
     Attributes:
-      session: of requests, with credentials.
-      project: its ID.
-      region: such as us-central1.
+      session: session of requests, with credentials.
+      project: ID of the project.
+      region: region such as us-central1.
     """
 
     session: Any
@@ -111,7 +111,7 @@ class Vertex:
           poll_seconds: between two looks.
 
         Raises:
-          UserError: the job failed, or cannot be followed any longer (it goes on).
+          UserError: the job failed, or cannot be followed any longer (it keeps running).
         """
         state, seen, since, logs = "", dict[str, str](), "", True
         while True:
@@ -122,7 +122,7 @@ class Vertex:
                 say(f"{name.rsplit('/', 1)[-1]}: {state.removeprefix('JOB_STATE_').lower()}")
             try:
                 if logs:
-                    since = self._tell_log(name, since, seen)
+                    since = self._print_log(name, since, seen)
             except UserError as error:
                 # The job's state matters more than its log.
                 say(f"without its log: {error}")
@@ -135,7 +135,7 @@ class Vertex:
             raise UserError(_failed(reason.get("code"), reason.get("message", "no reason given"), job, self.region))
         return state
 
-    def _tell_log(self, name: str, since: str, seen: dict[str, str]) -> str:
+    def _print_log(self, name: str, since: str, seen: dict[str, str]) -> str:
         """Prints what is new in a job's log; returns from when on to ask the next time."""
         for entry in self._entries(name, since):
             if entry["insertId"] in seen:
@@ -180,15 +180,15 @@ class Vertex:
             except (google.auth.exceptions.RefreshError, google.auth.exceptions.DefaultCredentialsError) as error:
                 raise UserError(_no_credentials()) from error
             except (requests.RequestException, google.auth.exceptions.TransportError) as error:
-                told = UserError(f"cannot {what}: the network does not reach {urllib.parse.urlsplit(url).hostname}")
+                failure = UserError(f"cannot {what}: the network does not reach {urllib.parse.urlsplit(url).hostname}")
                 if attempt == tries:
-                    raise told from error
+                    raise failure from error
             else:
                 if response.ok:
                     return response.json() if response.content else {}
-                told = self._refused(response, what, job)
+                failure = self._refused(response, what, job)
                 if attempt == tries or (response.status_code < 500 and response.status_code != 429):
-                    raise told
+                    raise failure
             time.sleep(2.0 ** (attempt - 1))
         raise AssertionError("the last attempt returns or raises")
 
@@ -209,7 +209,7 @@ class Vertex:
 
 
 def _is_storage(url: str) -> bool:
-    """Tells whether an address is one of Cloud Storage."""
+    """Returns whether an address is one of Cloud Storage."""
     return url.startswith(STORAGE)
 
 
@@ -236,7 +236,7 @@ def console_page(name: str) -> str:
 
 
 def _failed(code: int | None, message: str, job: Job | None, region: str) -> str:
-    """Returns what to tell of a job that was refused or failed: for want of GPUs (gRPC's code 8) what else to take."""
+    """Returns the reason why a job was refused or failed; without GPUs (gRPC's code 8) also what else to take."""
     message = " ".join(message.split())
     lacks_quota = "quota" in message.lower()
     if job is None or not (lacks_quota or code == 8 or "Resources are insufficient" in message):

@@ -53,7 +53,9 @@ class BuildConfig(Section):
     salt: str = option("butterflyer", "changes which photographs go to which split")
     max_reject_fraction: float = option(0.05, "share of unusable photographs above which the build stops")
     max_pixels: int = option(100_000_000, "largest photograph that is decoded, pixels")
-    near_duplicate_bits: int = option(12, "photographs whose 256-bit hashes differ in so many bits share a split")
+    near_duplicate_bits: int = option(
+        12, "photographs whose 256-bit hashes differ in at most this many bits share a split"
+    )
     num_shards: int = option(0, "record files a split; 0 means as many of about 128 MiB as it takes")
     layout: str = option(
         "",
@@ -107,7 +109,9 @@ class AugmentConfig(Section):
     strength: str = option("none", "random warps and colour changes beside these: none, light, medium or strong")
     erase_probability: float = option(0.0, "share of the photographs that lose a random box of 2% to 33% of their area")
     mixup: float = option(0.0, "alpha of mixup: photographs blended in pairs, shares from Beta(alpha, alpha); 0: off")
-    cutmix: float = option(0.0, "alpha of cutmix: a box of the other pasted, area likewise; 0: off; both: half each")
+    cutmix: float = option(
+        0.0, "alpha of cutmix: a pasted box of area share Beta(alpha, alpha); 0: off; both: half each"
+    )
 
     @property
     def mixes(self) -> bool:
@@ -191,7 +195,7 @@ class ProfileConfig(Section):
 class CheckpointConfig(Section):
     """What is kept of a run."""
 
-    every_steps: int = option(0, "save every so many steps too, not only after each epoch; 0 means off")
+    every_steps: int = option(0, "save every N steps too, not only after each epoch; 0 means off")
     keep_last: int = option(2, "newest checkpoints kept: where one is damaged, the run resumes from the other")
     keep_best: int = option(1, "best checkpoints kept beside them")
     metric: str = option("top1", "of the val split, that tells the best: top1, top5, balanced_accuracy or loss")
@@ -203,7 +207,7 @@ class StopConfig(Section):
 
     patience: int = option(0, "epochs without a better checkpoint.metric; 0: no end")
     target: float = option(0.0, "value of checkpoint.metric that is good enough; 0: none is")
-    max_minutes: float = option(0.0, "wall-clock time of a process, minutes; the same command goes on; 0: no limit")
+    max_minutes: float = option(0.0, "wall-clock time of a process, minutes; the same command resumes; 0: no limit")
 
 
 @dataclass

@@ -132,7 +132,7 @@ def test_what_fails_on_the_way_is_left_behind(
     assert result.returncode == 0, result.stderr
     lines = [line for line in result.stderr.splitlines() if line.startswith("W&B")]
     assert len(lines) == 2, result.stderr
-    assert lines[1].endswith("the run goes on without it")
+    assert lines[1].endswith("the run continues without it")
     assert "Traceback" not in result.stderr
     assert records(tmp_path / "run") == records(trained_run)
 

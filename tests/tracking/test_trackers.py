@@ -68,7 +68,7 @@ def test_one_that_fails_is_said_once_and_left_out(failing: str) -> None:
     trackers = Trackers([Optional("Broken", lambda: broken, said.append), sound])
     trackers.log(RECORD)
     tell_everything(trackers)
-    assert said == [f"Broken: no {failing} here; the run goes on without it"]
+    assert said == [f"Broken: no {failing} here; the run continues without it"]
     assert [name for name, _ in sound.calls] == ["log", "log", "show", "keep_model", "close"]
     # It is closed all the same, at the end, and asked for nothing more.
     told = {"log": [], "show": ["log", "log"], "keep_model": ["log", "log", "show"]}
@@ -84,7 +84,7 @@ def test_one_that_cannot_be_opened_is_left_out() -> None:
         raise TimeoutError
 
     tell_everything(Trackers([Optional("W&B", fail, said.append)]))
-    assert said == ["W&B: TimeoutError; the run goes on without it"]
+    assert said == ["W&B: TimeoutError; the run continues without it"]
 
 
 def test_metrics_are_no_luxury(tmp_path: Path) -> None:
