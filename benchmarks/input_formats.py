@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from butterflyer_jax.data.input.shard_reader import LocalFiles, Photographs, Reader
+from butterflyer_jax.data.input.shard_reader import Photographs, Reader
+from butterflyer_jax.storage.folder import LocalFiles
 
 Photo = tuple[bytes, int]
 

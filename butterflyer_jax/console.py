@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -196,6 +197,9 @@ class TrainingDisplay:
                 self._bar = None
 
 
+_stderr_lock = threading.RLock()
+
+
 @contextlib.contextmanager
 def without_stderr() -> Iterator[None]:
     """Discards what is written to stderr in the block, by native code too.
@@ -203,15 +207,17 @@ def without_stderr() -> Iterator[None]:
     TensorFlow greets with two lines about oneDNN whatever its log level. Switching oneDNN off would silence them, but
     its memory allocator goes with it, and JPEGs are then decoded at two thirds of the speed.
     """
-    sys.stderr.flush()
-    kept, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, STDERR)
-        yield
-    finally:
-        os.dup2(kept, STDERR)
-        os.close(kept)
-        os.close(nowhere)
+    # One thread at a time: another would keep the discarded stderr, and put that back at its end.
+    with _stderr_lock:
+        sys.stderr.flush()
+        kept, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, STDERR)
+            yield
+        finally:
+            os.dup2(kept, STDERR)
+            os.close(kept)
+            os.close(nowhere)
 
 
 @dataclass(frozen=True)

@@ -83,3 +83,27 @@ def test_elsewhere_there_are_plain_lines() -> None:
     assert len(lines) == 3 + 15
     assert lines[3] == "epoch 1/15  loss 0.547  top1 99.1%  val loss 0.077  memory 933 MiB"
     assert "\x1b" not in result.stderr
+
+
+def test_threads_that_discard_stderr_give_it_back() -> None:
+    code = """
+import sys, threading
+from butterflyer_jax import console
+begun, go_on = threading.Event(), threading.Event()
+def first():
+    with console.without_stderr():
+        begun.set()
+        go_on.wait(10)
+def second():
+    begun.wait(10)
+    with console.without_stderr():
+        pass
+threads = [threading.Thread(target=work) for work in (first, second)]
+for thread in threads: thread.start()
+begun.wait(10)
+go_on.set()
+for thread in threads: thread.join()
+print("seen", file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr == "seen\n"

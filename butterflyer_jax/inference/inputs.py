@@ -83,6 +83,7 @@ def read_url(url: str) -> bytes:
       UserError: the URL cannot be read, or its content is larger.
     """
     import http.client
+    import urllib.error
     import urllib.request
 
     data = bytearray()
@@ -97,6 +98,8 @@ def read_url(url: str) -> bytes:
                     raise UserError(f"slower than {TOTAL_SECONDS} s")
     except UserError:
         raise
+    except urllib.error.HTTPError as error:
+        raise UserError(str(error)) from error
     except (http.client.HTTPException, ValueError, OSError) as error:
         raise UserError(f"no answer: {error}") from error
     if len(data) > MAX_URL_BYTES:

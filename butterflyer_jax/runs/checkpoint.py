@@ -126,7 +126,7 @@ class Checkpointer:
         if step in self._damaged:
             return False
         folder = self._local / str(step)
-        damage = checksums.find_damage(folder)
+        damage = checksums.find_damage(folder, in_part=True)
         # Gone: a training beside this process has newer ones.
         if damage and folder.exists():
             self._damaged.add(step)

@@ -24,8 +24,10 @@ def write(checkpoint: Path) -> None:
     files.write_text(checkpoint / FILE, json.dumps(sums, indent=0))
 
 
-def find_damage(checkpoint: Path) -> str | None:
+def find_damage(checkpoint: Path, in_part: bool = False) -> str | None:
     """Returns which file of a local checkpoint is not what was written, and how; None where all are.
+
+    With `in_part` whole parts may be missing, as they do where a model was uploaded without its optimizer.
 
     A checkpoint without checksums, as older versions wrote them, is only looked through for what every one has.
     """
@@ -45,6 +47,8 @@ def find_damage(checkpoint: Path) -> str | None:
         sums = json.loads(manifest.read_text())
         for name, expected in sums.items():
             path = checkpoint / name
+            if in_part and "/" in name and not (checkpoint / name.partition("/")[0]).exists():
+                continue
             if not path.is_file():
                 return f"{name} is missing"
             if path.stat().st_size != expected[0]:

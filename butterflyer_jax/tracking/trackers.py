@@ -92,7 +92,7 @@ class Optional:
             call()
         except Exception as error:
             self._left_behind, self._tracker = self._tracker, Trackers()
-            self._say(f"{self._name}: {in_one_line(error)}; the run goes on without it")
+            self._say(f"{self._name}: {in_one_line(error)}; the run continues without it")
 
 
 def _wandb_is_disabled() -> bool:

@@ -53,7 +53,7 @@ def test_the_scripts_are_what_the_command_prints(name: str) -> None:
     assert not err
     # The command in its head is the one that made it.
     command = out.split("Made by:\n#   ")[1].splitlines()[0]
-    assert shlex.split(command)[3:] == jobs.SCRIPTS[name]
+    assert shlex.split(command)[2:] == jobs.SCRIPTS[name]
 
 
 def test_the_manifest_is_a_jobset_whose_pods_find_each_other() -> None:

@@ -123,7 +123,7 @@ def test_runs_that_are_none(command: Command, tmp_path: Path) -> None:
     assert_one_line_error(command("evaluate", "--run", tmp_path / "damaged"), "is damaged")
     assert_one_line_error(command("evaluate", "--run", tmp_path), "no run in")
     assert_one_line_error(command("predict", "--run", tmp_path, "a.jpg"), "no run in")
-    assert_one_line_error(command("evaluate", "--run", tmp_path, "--split", "all"), "invalid choice: 'all'")
+    assert_one_line_error(command("evaluate", "--run", tmp_path, "--split", "none"), "invalid choice: 'none'")
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "launch", "sweep", "app"])
@@ -133,5 +133,5 @@ def test_help_suffices_and_is_quick(command: Command, name: str) -> None:
     assert f"butterflyer {name} --" in result.stdout
     if name in ("train", "sweep"):
         assert "optim.learning_rate = 0.01" in result.stdout
-    code = f"import sys; from butterflyer_jax import {name}; print({{'jax', 'tensorflow'}} & {{*sys.modules}})"
+    code = f"import sys, butterflyer_jax.{name}; print({{'jax', 'tensorflow'}} & {{*sys.modules}})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -54,7 +54,10 @@ def test_the_only_zip_of_a_folder(tmp_path: Path, raw_zip: Path, tfds_build: Bui
     make_zip(manual_dir / "other.zip", folder_members(5))
     assert_refused(tfds_build(data, "--manual_dir", manual_dir, alone=True), "was built from another zip")
     (manual_dir / "other.zip").rename(manual_dir / "raw.tar")
-    assert_refused(tfds_build(tmp_path / "new", "--manual_dir", manual_dir), "must hold exactly one .zip; found: none")
+    assert_refused(
+        tfds_build(tmp_path / "new", "--manual_dir", manual_dir),
+        "must hold exactly one .zip, or folders of photographs; found: none",
+    )
 
 
 def test_every_parameter_by_config_and_beam_by_flag(tmp_path: Path, raw_zip: Path, tfds_build: Build) -> None:

@@ -46,7 +46,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         files.read_bytes(tmp_path / "none")
     with pytest.raises(UserError, match=rf"^cannot read {tmp_path}: Is a directory$"):
         files.read_bytes(tmp_path)
-    with pytest.raises(UserError, match=r"cannot read .*: embedded null byte"):
+    with pytest.raises(UserError, match="no name of a file"):
         files.read_bytes(f"{tmp_path}/a\0b")
     (tmp_path / "latin1").write_bytes(b"caf\xe9")
     with pytest.raises(UserError, match="latin1 is damaged: no text in UTF-8"):
