@@ -69,7 +69,7 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
 
     Args:
       task: what is trained.
-      plain: parts taken out: "pool", "channels", and on CPUs "memory", "compiler", "winograd".
+      plain: parts taken out: "pool", "channels", and on CPUs "compiler", "winograd".
       augmented: with the default augmentation; the peers have none.
       parts: of gradient accumulation.
     """
@@ -77,14 +77,12 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
     import jax
 
     from butterflyer_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimConfig
-    from butterflyer_jax.distributed import compiler, memory, sharding
+    from butterflyer_jax.distributed import compiler, sharding
     from butterflyer_jax.models import vgg, winograd
     from butterflyer_jax.training import compilation, profiling
     from butterflyer_jax.training import state as state_lib
     from butterflyer_jax.training.setup import make_setup
 
-    if "memory" not in plain:
-        memory.keep_freed_memory()
     if "compiler" in plain:
         compiler.options = lambda: None
     if "winograd" in plain:
@@ -264,7 +262,7 @@ class Method:
 
 
 KERAS_VARIANTS = ("vgg16", "vgg19")
-CPU_PARTS = ("memory", "compiler", "winograd")
+CPU_PARTS = ("compiler", "winograd")
 METHODS = {
     "ours": Method("butterflyer_jax", ours),
     "ours_augmented": Method("butterflyer_jax, default augmentation", lambda task: ours(task, augmented=True)),

@@ -83,7 +83,7 @@ def check_core(environment: Environment) -> None:
     expect("core         complete" in doctor and all(name in doctor for name in CONFIGS), doctor)
     environment.run(*TRAIN_FAKE)
     photo = environment.folder / "photo.png"
-    environment.run("synthetic", "--output", "raw.zip", "--photos_per_species", "1", "--contact_sheet", str(photo))
+    environment.run("synthetic", "--output", "raw.zip", "--photos", "1", "--contact_sheet", str(photo))
     answer = json.loads(environment.run("predict", "--run", "run", "--format", "json", str(photo)))
     expect("species" in answer, str(answer))
     error = environment.run("build", "--input", "raw.zip", "--output", "records", code=2)
@@ -92,7 +92,7 @@ def check_core(environment: Environment) -> None:
 
 def check_train(environment: Environment) -> None:
     """Builds drawn photographs."""
-    environment.run("synthetic", "--output", "raw.zip", "--photos_per_species", "8")
+    environment.run("synthetic", "--output", "raw.zip", "--photos", "8")
     built = Path(environment.run("build", "--input", "raw.zip", "--output", "records").strip())
     card = json.loads((environment.folder / built / "data_card.json").read_text())
     expect(card["photos"] == 64, str(card))

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from butterflyer_jax import console
 from butterflyer_jax.config import Config
-from butterflyer_jax.distributed import memory
 from butterflyer_jax.errors import TemporaryError, UserError
 
 MAX_CACHE_BYTES = 4 << 30
@@ -166,7 +165,6 @@ def prepare(config: Config, place: Place | None) -> bool:
     Raises:
       UserError: the other processes cannot be joined.
     """
-    memory.keep_freed_memory()
     if config.deterministic and DETERMINISTIC_FLAG not in os.environ.get("XLA_FLAGS", ""):
         # Read when JAX looks for devices for the first time.
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC_FLAG}".strip()

@@ -22,7 +22,7 @@ from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
-from butterflyer_jax.distributed import memory, sharding
+from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics import calibration, typicality
 from butterflyer_jax.metrics.calibration import Calibration
@@ -223,7 +223,6 @@ def load_model(run: Run) -> LoadedModel:
     Raises:
       UserError: the run has no checkpoint yet.
     """
-    memory.keep_freed_memory()
     # Number of devices that can share a batch evenly: the run may have been trained on another machine.
     mesh = sharding.make_mesh(math.gcd(run.config.batch_size, jax.local_device_count()))
     dtype = sharding.compute_dtype(run.config.precision, mesh)
