@@ -70,7 +70,7 @@ CPU_TASKS = (
     Task("vgg11", 0.25, 96, 32, accelerator=False, recipe="cpu"),
     Task("vgg16", 1.0, 64, 16, accelerator=False),
 )
-CPU_METHODS = ("ours", "ours_parts", "no_winograd", "allocator", "default", "torch", "torch_eager")
+CPU_METHODS = ("ours", "ours_parts", "no_winograd", "default", "torch", "torch_eager")
 GPU_TASK = {"width": 1.0, "image_size": 224, "batch_size": 256, "steps": 50}
 CPU_TASK = {"width": 0.25, "image_size": 64, "batch_size": 32, "steps": 10}
 WARM_UP_SHARE = 5
