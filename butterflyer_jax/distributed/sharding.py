@@ -188,3 +188,8 @@ def compute_dtype(precision: str, mesh: Mesh) -> jnp.dtype:
 def on_cpu(mesh: Mesh) -> bool:
     """Returns whether the mesh's devices are CPUs."""
     return bool(mesh.devices.flat[0].platform == "cpu")
+
+
+def on_one_cpu(mesh: Mesh) -> bool:
+    """Returns whether the mesh is one CPU device; several would exchange the larger gradients of Winograd's kernels."""
+    return on_cpu(mesh) and mesh.size == 1

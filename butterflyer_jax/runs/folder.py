@@ -226,7 +226,7 @@ def load_model(run: Run) -> LoadedModel:
     # Number of devices that can share a batch evenly: the run may have been trained on another machine.
     mesh = sharding.make_mesh(math.gcd(run.config.batch_size, jax.local_device_count()))
     dtype = sharding.compute_dtype(run.config.precision, mesh)
-    model = create_model(run.config.model, len(run.species), dtype, for_cpu=sharding.on_cpu(mesh))
+    model = create_model(run.config.model, len(run.species), dtype, for_cpu=sharding.on_one_cpu(mesh))
     abstract = variables_lib.abstract_variables(model, run.config, mesh)
     item = "variables" if run.config.optim.average == "none" else "averaged"
     restored = None

@@ -87,7 +87,7 @@ def make_setup(
     """
     sharding.check(config, mesh)
     dtype = sharding.compute_dtype(config.precision, mesh)
-    model = create_model(config.model, num_classes, dtype, for_cpu=sharding.on_cpu(mesh))
+    model = create_model(config.model, num_classes, dtype, for_cpu=sharding.on_one_cpu(mesh))
     schedule = schedule or optimizer.make_schedule(config.optim, steps_per_epoch, config.num_epochs * steps_per_epoch)
     tx = optimizer.make_optimizer(config.optim, schedule)
     abstract_state = state.abstract_state(model, tx, config, mesh)

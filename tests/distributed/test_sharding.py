@@ -17,7 +17,6 @@ import pytest
 from butterflyer_jax import UserError
 from butterflyer_jax.config import ParallelConfig
 from butterflyer_jax.distributed import sharding
-from butterflyer_jax.models import winograd
 from butterflyer_jax.training import compilation
 from butterflyer_jax.training import state as state_lib
 from tests.conftest import on_devices
@@ -71,8 +70,6 @@ def shares() -> dict[str, list[Any]]:
 
 def exchanges() -> list[dict[str, int]]:
     """What devices exchange in a step: data parallel, with model_devices=2; and the bytes of all and of fc kernels."""
-    # A CPU would exchange the gradients of transformed kernels, which are larger.
-    winograd.is_faster = lambda *_: False
     found = []
     for parallel in (ParallelConfig(), ParallelConfig(model_devices=2)):
         config = trainings.small_config(parallel=parallel)

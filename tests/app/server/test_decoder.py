@@ -20,8 +20,8 @@ from tests.helpers.app_parts import GREEN, ORANGE, Colours, picture
 from tests.helpers.bombs import nested_tiff, pixel_bomb, scan_bomb, sixteen_bit
 
 WORK = work_of(Colours(), Settings())
-# A bound of 5 s, twice that where other tests share the cores.
-SECONDS = 10.0
+# No file holds others up for longer, also where other tests share the cores.
+SECONDS = 5.0
 
 
 def pixels(decoder: Decoder, *pictures: bytes) -> list[Any]:
