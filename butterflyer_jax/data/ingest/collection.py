@@ -193,17 +193,16 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], ignore: str) -> _I
             images.append(entry)
         elif suffix in ARCHIVE_SUFFIXES:
             result.archives.append(name)
-        elif suffix in reader.SUFFIXES:
-            result.ignored[suffix] += 1
-            if entry.num_bytes and not _unusable(entry):
-                result.tables[name] = entry
         else:
             unknown.append(entry)
     for entry, head in zip(unknown, opened.heads(unknown, image_format.HEAD_BYTES), strict=True):
+        suffix = posixpath.splitext(entry.name)[1].lower()
         if image_format.sniff(head):
             images.append(entry)
-        else:
-            result.ignored[posixpath.splitext(entry.name)[1].lower() or "without suffix"] += 1
+            continue
+        result.ignored[suffix or "without suffix"] += 1
+        if suffix in reader.SUFFIXES and entry.num_bytes and not _unusable(entry):
+            result.tables[entry.name] = entry
     for entry in sorted(images, key=lambda entry: entry.name):
         if reason := _unusable(entry):
             result.rejects.append(Reject(entry.name, reason))

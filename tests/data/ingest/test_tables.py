@@ -10,7 +10,7 @@ import pytest
 
 from butterflyer_jax import UserError
 from butterflyer_jax.data.ingest.raw_zip import open_zip, read_listing
-from butterflyer_jax.data.ingest.tables import reader
+from butterflyer_jax.data.ingest.tables import reader, text
 from tests.data.ingest.test_raw_zip import listing_of
 
 
@@ -166,3 +166,8 @@ def test_tables_of_every_program(tmp_path: Path, table: bytes) -> None:
 def test_a_label_file_that_cannot_be_meant_is_told(tmp_path: Path, table: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         listing_of(tmp_path, {"cam/1.jpg": b"x", "l.csv": table})
+
+
+def test_bytes_that_are_no_text_are_no_table() -> None:
+    with pytest.raises(ValueError, match="it is no text"):
+        text.decode(bytes(range(256)) * 4, "notes.txt")

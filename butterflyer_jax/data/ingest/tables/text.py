@@ -24,6 +24,8 @@ _DELIMITERS = ",;\t|"
 _SEP = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _COMMENT = ("#", "//")
 _SAMPLE_LINES = 50
+# Bytes that no text holds, in any code page.
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _NON_ASCII_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
 
 
@@ -35,6 +37,7 @@ def decode(data: bytes, name: str, encoding: str = "") -> str:
 
     Raises:
       UserError: several code pages give plausible words, or none.
+      ValueError: it is no text.
     """
     for mark, name_of_mark in _MARKS:
         if data.startswith(mark):
@@ -48,6 +51,8 @@ def decode(data: bytes, name: str, encoding: str = "") -> str:
     for start, wide in ((1, "utf-16-le"), (0, "utf-16-be")):
         if len(head) > 3 and head[start::2].count(0) > 0.4 * len(head[start::2]) > head[1 - start :: 2].count(0):
             return data.decode(wide, "replace")
+    if _CONTROL.search(head):
+        raise ValueError("it is no text")
     if encoding:
         code_pages.check(encoding)
         return data.decode(encoding, "replace")
