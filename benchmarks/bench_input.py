@@ -9,7 +9,7 @@ as there are cores; what differs stands in the column "delivers". "Crop on devic
 photo and its window, and the accelerator scales it; every crop of ours is mirrored there.
 
 Each measurement runs in a process of its own, the methods in turn in every round, so that a slow minute of the machine
-meets all of them. A process warms up over a whole epoch, and at least half of --seconds, and without a pause goes on
+meets all of them. A process warms up over a whole epoch, and at least half of --seconds, and continues without a pause
 into what counts: batches that were ready before the clock starts are made up for by those that are ready when it stops,
 and a pipeline never idles between rounds with its queues full. What is left of that error is a batch or two of the 40
 or more that are measured. CPU seconds are user and system time of the process and its children, those alive too. On

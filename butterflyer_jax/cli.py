@@ -97,7 +97,7 @@ def _quieten_libraries() -> None:
     _quieten_pillow()
     # Read by TensorFlow and XLA when they are first imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # TensorFlow imports Keras as it starts, for 5 seconds of its 14, unless told that Keras is the old one.
+    # TensorFlow imports Keras as it starts, for 5 seconds of its 14, unless this says that Keras is the old one.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     # When a disk is full, Orbax raises one error and logs a traceback an array beside it.
     logging.getLogger("absl").setLevel(logging.CRITICAL)

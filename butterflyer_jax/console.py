@@ -150,7 +150,7 @@ class TrainingDisplay:
             f"data wait {record['data_wait']:.0%}",
         ]
         if self._began is None:
-            # Compilation, before this first line, tells nothing of the steps to come.
+            # Compilation, before this first line, says nothing about the duration of later steps.
             self._began = step, now
         elif step < self._total_steps:
             steps, seconds = step - self._began[0], now - self._began[1]

@@ -2,7 +2,7 @@
 
     butterflyer train --config demo --input SRC --output DIR [--config.FIELD=VALUE …]
 
-The same command on the same --output goes on where the run stopped, and ends with the same weights.
+The same command with the same --output resumes where the run stopped, and ends with the same weights.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def parser() -> cli.ArgumentParser:
         metavar="SRC",
         help="raw zip, folder of photos, built data set, or fake; local or gs://",
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="run folder; made, or gone on with")
+    parser.add_argument("--output", required=True, metavar="DIR", help="run folder; made, or resumed")
     parser.add_argument("--gpu", type=int, metavar="N", help="take the first N local accelerators (default: all)")
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 of several listens (see README)")
     parser.add_argument("--num_processes", type=int, metavar="N", help="processes of this run, over all hosts")

@@ -11,18 +11,18 @@ class Settings:
 
     Attributes:
       max_upload_bytes: of a picture file.
-      max_memory_bytes: of all uploads that are read or answered at the same time; further ones are told to come again.
+      max_memory_bytes: of all uploads that are read or answered at the same time; further ones are asked to retry.
       max_kept_bytes: of the folder of kept photographs; with more in it, feedback is refused.
       max_pixels: of a picture; a larger one is refused before it is decoded.
       max_batch: pictures that are identified at once.
-      max_waiting: pictures that may wait for their batch; further ones are told to come again.
+      max_waiting: pictures that may wait for their batch; further ones are asked to retry.
       pictures_per_minute: that one client may ask about; 0 for no limit.
       messages_per_minute: of the chat and of feedback, that one client may send; 0 for no limit.
       upload_seconds: that a client may take to send a request.
       decode_seconds: time limit for decoding one picture.
       decode_memory_bytes: memory limit of each process that decodes pictures.
       large_pixels: of a picture that is decoded beside the others, as it takes long.
-      max_large: large pictures that may wait at once; further ones are told to come again.
+      max_large: large pictures that may wait at once; further ones are asked to retry.
       answer_seconds: after which an identification is given up.
       max_requests: requests that may be answered at once.
       max_requests_of_one: of these, requests of one address.

@@ -16,7 +16,7 @@ from butterflyer_jax.errors import UserError
 TRAIN = ("python", "-m", "butterflyer_jax.train")
 # In the run folder; the name is hidden, so that a folder with nothing else in it is still new.
 STAGING = ".launch"
-# What tells a training where the key of Weights & Biases is; the key itself is nowhere in a job.
+# The variable that names the place of the key of Weights & Biases; the key itself is nowhere in a job.
 WANDB_SECRET = "WANDB_API_KEY_SECRET"
 # Environment variables whose values are best kept out of a job, where every reader of the project sees them.
 SECRET_NAME = re.compile(r"KEY|TOKEN|PASSWORD|PASSWD|CREDENTIAL|SECRET", re.IGNORECASE)

@@ -198,7 +198,7 @@ class CheckpointConfig(Section):
     every_steps: int = option(0, "save every N steps too, not only after each epoch; 0 means off")
     keep_last: int = option(2, "newest checkpoints kept: where one is damaged, the run resumes from the other")
     keep_best: int = option(1, "best checkpoints kept beside them")
-    metric: str = option("top1", "of the val split, that tells the best: top1, top5, balanced_accuracy or loss")
+    metric: str = option("top1", "val metric that ranks checkpoints: top1, top5, balanced_accuracy or loss")
 
 
 @dataclass

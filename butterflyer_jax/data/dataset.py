@@ -101,7 +101,7 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
 def listed(dataset: str | os.PathLike[str], split: str) -> list[tuple[str, str]]:
     """Returns the path in the zip and the species of each photo of a split, in the order of the records.
 
-    Records lie in the order of a hash of these paths (`shard_writer.write_tasks`), so the list beside them tells the
+    Records lie in the order of a hash of these paths (`shard_writer.write_tasks`), so the list beside them gives the
     order, and no record need be read. Nothing where the list is gone.
     """
     try:

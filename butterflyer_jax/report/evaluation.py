@@ -148,7 +148,7 @@ def _findings(evaluation: Evaluation) -> list[Finding]:
         found.append(
             Finding(
                 counted(len(missing), "species has", "species have") + f" no {evaluation.split} photographs",
-                "Nothing is known of how well these are told:",
+                "Nothing is known about the accuracy for these:",
                 names=missing,
             )
         )
@@ -164,7 +164,7 @@ def _findings(evaluation: Evaluation) -> list[Finding]:
     if worse:
         found.append(
             Finding(
-                counted(len(worse), "slice is", "slices are") + " told worse than the rest",
+                counted(len(worse), "slice is", "slices are") + " less accurate than the rest",
                 "The 95% interval of their top-1 lies below that of all photographs:",
                 names=worse,
             )

@@ -105,7 +105,7 @@ def test_a_full_disk_while_building(
     # There is space now.
     result = train(raw_zip)
     assert result.returncode == 0, result.stderr
-    assert "going on with a build that was broken off" in result.stderr
+    assert "resuming an interrupted build" in result.stderr
 
 
 def test_a_full_disk_while_saving(train: Command, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m butterflyer_jax.train --config.model.pretrained=…`: from a file, from a run, killed and gone on with."""
+"""`python -m butterflyer_jax.train --config.model.pretrained=…`: from a file, from a run, killed and resumed."""
 
 from __future__ import annotations
 

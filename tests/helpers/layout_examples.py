@@ -60,7 +60,7 @@ def _rows(head: str, row: str, separator: str = "\n") -> str:
 
 
 FOLDERS = [
-    Example("A folder a species", _tree("{s}/{i}.jpg")),
+    Example("One folder per species", _tree("{s}/{i}.jpg")),
     Example("One folder around everything", _tree("butterflies/{s}/{i}.jpg")),
     Example("Split folders above the species", _tree("train/{s}/{i}.jpg", "train") | _tree("test/{s}/t{i}.jpg", "test")),
     Example(

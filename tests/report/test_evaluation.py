@@ -87,7 +87,7 @@ def test_slices_are_told_and_the_weak_ones_stand_on_top() -> None:
     cameras = {f"camera {number}": row for number in range(20)} | {"<b>phone</b>": weak, "rare": weak | {"count": 3}}
     metrics = {**evaluation.metrics, "slices": {"camera": cameras}}
     text, page = render(metrics=metrics)
-    assert "1 slice is told worse than the rest" in page.words
+    assert "1 slice is less accurate than the rest" in page.words
     assert "camera <b>phone</b> (10% of 20)" in page.words and "<b>" not in text
     assert "10 more values" in page.words
     assert "0.250" in page.words and "0.0% to 20.0%" in page.words

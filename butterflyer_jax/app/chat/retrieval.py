@@ -95,7 +95,7 @@ class Retriever:
     ) -> tuple[Asked, list[Found]]:
         """Returns what the last message asks, and the passages that answer it.
 
-        Where the whole message finds nothing, a clause of it may: it may have told a story before it asks.
+        Where the whole message finds nothing, a clause of it may: people describe what they saw before they ask.
         """
         earlier = self.reader.read_earlier(messages[:-1])
         whole = self.reader.in_context(messages[-1].text, earlier, identification)

@@ -37,7 +37,7 @@ class Batcher(Generic[Item, Answer]):
           answer: gives one answer an item, in order.
           max_batch: items of a batch.
           max_waiting: items that may wait.
-          on_batch: is told the size of each batch.
+          on_batch: called with the size of each batch.
         """
         self._answer = answer
         self._max_batch = max_batch

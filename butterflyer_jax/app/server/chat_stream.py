@@ -79,7 +79,7 @@ class Talks:
                     yield _event({"text": LATE})
                     break
                 except Exception as error:
-                    # Of our own making: the visitor's conversation goes on.
+                    # Of our own making: the visitor's conversation continues.
                     log_error("chat", error)
                     yield _event({"text": BROKEN})
                     break

@@ -80,7 +80,7 @@ class Fact(BaseModel):
 
 
 class LookAlike(BaseModel):
-    """A species that looks alike, and how to tell it; `sources` as of a fact."""
+    """A species that looks alike, and how to distinguish it; `sources` are numbered as those of a fact."""
 
     name: str
     scientific_name: str

@@ -36,7 +36,7 @@ export async function getJson(url, options) {
   return answer;
 }
 
-// Posts a form; `onProgress` is told which share of it has been sent. Answers and errors are those of getJson.
+// Posts a form; `onProgress` receives the share of it that has been sent. Answers and errors are those of getJson.
 export function postForm(url, body, onProgress = () => {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();

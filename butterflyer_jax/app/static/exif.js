@@ -4,14 +4,14 @@ const EXIF = 0x8769;
 const GPS = 0x8825;
 const HEAD_BYTES = 256 * 1024;
 
-// Returns { date: "2026-05-01", latitude, longitude }, each only where the file tells.
+// Returns { date: "2026-05-01", latitude, longitude }, each only where the file has it.
 export async function readExif(file) {
   try {
     const view = new DataView(await file.slice(0, HEAD_BYTES).arrayBuffer());
     const start = findTiff(view);
     return start === null ? {} : readTiff(new DataView(view.buffer, start));
   } catch {
-    // Damaged EXIF tells nothing.
+    // Damaged EXIF is ignored.
     return {};
   }
 }

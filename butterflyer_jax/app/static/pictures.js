@@ -51,7 +51,7 @@ export function startPictures(about, onShown) {
     await store.clear("photographs");
     location.reload();
   });
-  // What waits for a network goes on by itself when there is one.
+  // Uploads that wait for a network are retried when there is one.
   addEventListener("online", () => {
     for (const picture of pictures.filter((one) => one.error?.offline && !waiting.includes(one))) {
       picture.forget();

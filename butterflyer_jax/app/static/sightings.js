@@ -27,7 +27,7 @@ export async function startSightings(about, current) {
     element("log-place").disabled = !known;
     element("log-place-text").textContent = known
       ? `Keep the place in the photograph (${taken.latitude}, ${taken.longitude})`
-      : "The photograph tells no place";
+      : "The photograph has no place";
     element("log-form").dataset.place = known ? JSON.stringify([taken.latitude, taken.longitude]) : "";
     element("log-species").focus();
   });

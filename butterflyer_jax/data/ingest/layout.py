@@ -74,7 +74,7 @@ class _Path:
 def read(photos: Iterable[str], layout: str = "") -> Folders:
     """Reads the folders of photographs.
 
-    Folders that name a split, that hold masks and the like, that are mere containers, or that tell circumstances
+    Folders that name a split, that hold masks and the like, that are mere containers, or that name circumstances
     (sessions, years, regions) are set apart first, wherever they stand; what is left names the species.
 
     Args:
@@ -124,7 +124,7 @@ def some(names: Iterable[str], number: int = SHOWN) -> str:
 
 
 def _beside_names(photos: Iterable[str]) -> set[tuple[str, ...]]:
-    """Returns the folders that tell circumstances or numbers, but lie beside others that may be species."""
+    """Returns the folders that name circumstances or numbers, but lie beside others that may be species."""
     children: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for one in {photo.rpartition("/")[0] for photo in photos}:
         folders = PurePosixPath(one).parts
@@ -243,11 +243,11 @@ def _name_species(paths: dict[str, _Path], layout: str, result: Folders) -> None
         chosen = None if result.problem else _choose_level(paths, levels, result)
         if result.problem:
             return
-    telling = any(words.circumstance(path.names[-1]) is None for path in paths.values())
+    has_names = any(words.circumstance(path.names[-1]) is None for path in paths.values())
     for photo, path in paths.items():
         names = path.names
         own = [names[level] for level in chosen if level < len(names)] if chosen is not None else [names[-1]]
-        if not layout and telling and words.circumstance(names[-1]) not in (None, "number"):
+        if not layout and has_names and words.circumstance(names[-1]) not in (None, "number"):
             result.rejects[photo] = NO_SPECIES
             continue
         last = (chosen[-1] if chosen is not None else len(names) - 1) if layout != PATH else 0
@@ -279,8 +279,8 @@ def _check_names(paths: dict[str, _Path], levels: Sequence[int], result: Folders
     kinds = {words.circumstance(leaf) for leaf in leaves}
     if len(leaves) > 1 and not kinds & {None, "number"}:
         what = {"time": "dates", "group": "sessions, sites or specimens", "other": "places or views"}
-        told = " or ".join(what[kind] for kind in sorted(k for k in kinds if k))
-        result.problem = f"the folders {some(leaves)} are {told}, and name no species"
+        kinds_in_words = " or ".join(what[kind] for kind in sorted(k for k in kinds if k))
+        result.problem = f"the folders {some(leaves)} are {kinds_in_words}, and name no species"
         result.choices = "build.layout=leaf if they do"
 
 

@@ -64,8 +64,8 @@ class BeamEngine:
                 _ = pipeline | beam.Create(tasks) | beam.Reshuffle() | beam.Map(function)
         except Exception as error:
             # From another process only the words arrive.
-            told = re.search(r"\bUserError: (.+)", str(error))
-            if told is None:
+            message = re.search(r"\bUserError: (.+)", str(error))
+            if message is None:
                 raise
-            raise UserError(told[1]) from error
+            raise UserError(message[1]) from error
         yield from tasks

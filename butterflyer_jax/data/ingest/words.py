@@ -155,7 +155,7 @@ def is_binomial(folder: str) -> bool:
 
 @lru_cache(maxsize=100_000)
 def circumstance(folder: str) -> str | None:
-    """Returns what a folder tells of a photograph's circumstances where it does not name a species.
+    """Returns what circumstance of a photo a folder names, where it does not name a species.
 
     Returns:
       "group" for a session, site, camera, specimen or day, whose photographs are much alike; "time" for a year or

@@ -78,7 +78,7 @@ def prepare_photos(
     tasks = [os.fspath(path) for path in files_lib.glob(tasks_dir, "*.task.json")]
     ready = [task for task in tasks if photo_tasks.is_done(task)]
     if ready:
-        say(f"going on with a build that was broken off: {len(ready)} of {len(tasks)} parts are done")
+        say(f"resuming an interrupted build: {len(ready)} of {len(tasks)} parts are done")
 
     photos: list[photo_tasks.Prepared] = []
     rejects: list[Reject] = []

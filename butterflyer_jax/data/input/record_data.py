@@ -209,7 +209,7 @@ class RecordData:
                 return f"reading records from {self._folder}: take a faster disk, or set data.mode=cache"
             case "decoding":
                 return (
-                    f"decoding JPEGs in {self._threads.number} threads: go on with data.mode=raw ({pixels:.1f} GiB on "
+                    f"decoding JPEGs in {self._threads.number} threads: resume with data.mode=raw ({pixels:.1f} GiB on "
                     f"disk), or data.mode=cache and data.cache_gib={math.ceil(pixels)} if memory allows, or more cores"
                 )
             case "copying" if self.mode == "raw":

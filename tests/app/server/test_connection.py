@@ -61,7 +61,7 @@ def test_who_asks_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def crowd(count: int) -> list[bytes]:
-    """Opens so many connections that ask nothing; returns what those say that were closed, then an answer."""
+    """Opens idle connections; returns what the closed ones received, then the answer to another."""
     listening = await listen()
     address = listening.sockets[0].getsockname()
     opened = [await asyncio.open_connection(*address) for _ in range(count)]

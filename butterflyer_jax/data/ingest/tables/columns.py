@@ -104,7 +104,7 @@ def make_table(
     Args:
       name: path of the file.
       rows: cells as text.
-      names_photo: what tells photographs by the last part of a path; a first row with one of them is no header.
+      names_photo: the photos, by the last part of their paths; a first row with one of them is no header.
 
     Returns:
       None where there are no rows.

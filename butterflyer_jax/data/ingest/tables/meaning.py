@@ -50,7 +50,7 @@ class Meaning:
       splits: for each row train, val, test, "" for none, or the unknown word.
       groups: for each row the values of the group columns.
       group_names: the group columns.
-      split_name: the split column, or the file's name where that tells it.
+      split_name: the split column, or the file's name where that names it.
       notes: what a user should know.
     """
 
