@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -15,6 +15,7 @@ from typing import Protocol
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import layout, readings
+from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.source import Entry
 from butterflyer_jax.data.ingest.tables import labels as table_labels
 from butterflyer_jax.data.ingest.tables import reader
@@ -24,7 +25,10 @@ from butterflyer_jax.data.ingest.zip_reader import Member, why_unreadable
 from butterflyer_jax.errors import UserError
 
 ARCHIVE_SUFFIXES = {".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".gz", ".bz2", ".xz", ".zst", ".zipx"}
-TABLES = "tables"
+# Of macOS, Windows, Linux, and network storage.
+SYSTEM_FOLDERS = frozenset(
+    ["__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "#recycle", "#snapshot", "@eaDir"]
+)
 HIDDEN = "hidden"
 REPLACED = "replaced by a later file of the same name"
 LEFT_OUT = "left out by build.ignore"
@@ -99,6 +103,7 @@ class _Inventory:
     archives: list[str] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    unread: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 def read_collection(
@@ -120,7 +125,7 @@ def read_collection(
     if inventory.archives:
         suffix = PurePosixPath(inventory.archives[0]).suffix
         raise UserError(
-            f"{opened.name} holds archives, which are not opened: {layout.some(inventory.archives)}; unpack them "
+            f"{opened.name} holds archives, which are not opened: {some(inventory.archives)}; unpack them "
             f"beside the other files, or leave them out with build.ignore=*{suffix}"
         )
     photos, rejects, ignored = inventory.photos, inventory.rejects, inventory.ignored
@@ -136,6 +141,9 @@ def read_collection(
         (posixpath.splitext(name)[0] for name in photos),
         config.name_encoding,
     )
+    for suffix, unread in inventory.unread.items():
+        shown = unread[0] if len(unread) == 1 else f"{len(unread):,} files like {unread[0]}"
+        found.unread[shown] = f"{reader.UNREAD[suffix]} is not read: save it as CSV"
     reader.check_rows(found.tables, len(entries))
     folders = layout.read(photos, "" if config.layout == readings.TABLE else config.layout)
     options = Options(config.table, config.file_column, config.label_column, config.group_column, config.split_column)
@@ -203,6 +211,8 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], ignore: str) -> _I
         result.ignored[suffix or "without suffix"] += 1
         if suffix in reader.SUFFIXES and entry.num_bytes and not _unusable(entry):
             result.tables[entry.name] = entry
+        elif suffix in reader.UNREAD:
+            result.unread[suffix].append(entry.name)
     for entry in sorted(images, key=lambda entry: entry.name):
         if reason := _unusable(entry):
             result.rejects.append(Reject(entry.name, reason))
@@ -215,7 +225,7 @@ def is_clutter(name: str) -> bool:
     """Returns whether a file was left by an operating system: hidden, or known by its name."""
     parts = name.split("/")
     hidden = any(part.startswith(".") and part not in (".", "..") for part in parts)
-    return hidden or "__MACOSX" in parts or parts[-1].lower() in ("thumbs.db", "desktop.ini")
+    return hidden or not SYSTEM_FOLDERS.isdisjoint(parts) or parts[-1].lower() in ("thumbs.db", "desktop.ini")
 
 
 def _unusable(entry: Entry) -> str:

@@ -18,7 +18,7 @@ from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data.ingest import duplicates
 from butterflyer_jax.data.ingest import groups as groups_lib
 from butterflyer_jax.data.ingest.collection import Listing, Reject
-from butterflyer_jax.data.ingest.layout import some
+from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
 from butterflyer_jax.data.ingest.readings import FOLDERS
 from butterflyer_jax.data.ingest.split import SPLITS, Candidate, assign_splits

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from butterflyer_jax.data.ingest import layout, words
-from butterflyer_jax.data.ingest.layout import Folders
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.folders.reading import Folders, Place
 from butterflyer_jax.data.ingest.tables import class_names, reader
 from butterflyer_jax.data.ingest.tables.labels import Annotations
 from butterflyer_jax.errors import UserError
@@ -17,6 +17,7 @@ TABLE = "table"
 # Of `Labels.source`.
 FOLDERS = "folders"
 NO_ROW = "no row in the CSV"
+SHOWN_UNUSED = 3
 
 
 @dataclass
@@ -96,10 +97,10 @@ def settle(
             for photo, group in own.items():
                 result.groups.setdefault(photo, []).append((FOLDERS, group))
             result.group_names.append(FOLDERS)
-    if unused := {name: reason for name, reason in tables.unused.items() if reason != "no table"}:
-        result.notes.append(
-            "tables not used: " + "; ".join(f"{name} ({reason})" for name, reason in sorted(unused.items())[:3])
-        )
+    if unused := {name: reason for name, reason in tables.unused.items() if reason != reader.NO_TABLE}:
+        more = f"; and {len(unused) - SHOWN_UNUSED} more" if len(unused) > SHOWN_UNUSED else ""
+        shown = "; ".join(f"{name} ({reason})" for name, reason in sorted(unused.items())[:SHOWN_UNUSED])
+        result.notes.append(f"tables not used: {shown}{more}")
     result.notes = [*tables.notes, *result.notes]
     return result
 
@@ -115,6 +116,7 @@ def _by_folders(folders: Folders, tables: Annotations) -> Labels:
         rejects=dict(folders.rejects),
         ignored=dict(folders.ignored),
         source=FOLDERS,
+        notes=list(folders.notes),
     )
 
 
@@ -164,7 +166,7 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
         result.taxonomy = _by_folders(folders, tables).taxonomy | result.taxonomy
         result.source += " and folders, which agree" if pairs else " and folders"
         return result
-    same_words = {words.squeeze(label) for label in by_folder} & {words.squeeze(label) for label in by_table}
+    same_words = set(map(words.squeeze, folders.labels)) & set(map(words.squeeze, by_table))
     if all(len(above) == 1 for above in by_table.values()) and not same_words:
         # Each species of the table lies in one folder: the folders are what the species belong to.
         result = _by_tables(photos, folders, tables)
@@ -225,7 +227,7 @@ def _name_numbers(folders: Folders, found: reader.Found) -> None:
     renamed, _ = class_names.rename(labels, sources)
     for photo, place in folders.places.items():
         if place.label in renamed:
-            folders.places[photo] = layout.Place(renamed[place.label], place.split, place.taxonomy, place.group)
+            folders.places[photo] = Place(renamed[place.label], place.split, place.taxonomy, place.group)
 
 
 def _no_labels(tables: Annotations) -> str:
@@ -238,7 +240,9 @@ def _no_reading(folders: Folders, tables: Annotations) -> str:
     if tables.nearly:
         parts.append(_no_labels(tables))
     elif tables.unused:
-        parts += [f"{name}: {reason}" for name, reason in sorted(tables.unused.items()) if reason != "no table"][:3]
+        parts += [f"{name}: {reason}" for name, reason in sorted(tables.unused.items()) if reason != reader.NO_TABLE][
+            :3
+        ]
     if not folders.choices and not tables.nearly:
         parts.append("name the folders after the species, or add a labels.csv with the columns filename,label")
     return "; ".join(parts)

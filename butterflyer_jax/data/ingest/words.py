@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 SPLITS = ("train", "val", "test")
+# What a folder of photographs without labels is, where others are splits.
+UNLABELLED = "unlabelled"
 
 
 def listed(text: str) -> list[str]:
@@ -15,10 +18,16 @@ def listed(text: str) -> list[str]:
 
 
 _SPLIT = re.compile(
-    r"\d{0,2}(?:(?P<train>train|training|trn)|(?P<val>val|valid|validation|validate|dev|development)"
-    r"|(?P<test>test|testing|tst|eval|evaluation|holdout))"
-    r"(?:set|split|data|dataset|images?|imgs?|photos?|photographs?|pictures?|pics|files|samples|folder|dir|crops?)?\d*"
+    r"\d{0,2}(?:(?P<train>train|trainings?|trn|entrainement|entraînement|entrenamiento)"
+    r"|(?P<val>val|valid|validation|validate|dev|development|validierungs?|validacion|validación)"
+    r"|(?P<test>tests?|testing|tst|eval|evaluation|holdout|prueba))"
+    r"(?:set|split|data|dataset|images?|imgs?|photos?|photographs?|pictures?|pics|files|samples|folder|dir|crops?|daten"
+    r"|bilder|fotos)?\d*"
 )
+# A folder of photographs without labels, beside those of splits.
+_PREDICT = re.compile(r"(?:pred|predict|predictions?|inference)(?:set|data|images?)?")
+# "ImagesTrain" is Images and Train.
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 # Folders of pictures that are no photographs of a species.
 _NO_PHOTOS = set(
     listed(
@@ -27,7 +36,8 @@ _NO_PHOTOS = set(
     annotation annotations annotated trimap trimaps bbox bboxes boundingbox boundingboxes groundtruth gt silhouette
     silhouettes saliency edges contours keypoints landmarks heatmap heatmaps depth depthmaps thumbnail thumbnails
     thumb thumbs preview previews figures figure figs plots docs doc documentation logo logos icons results result
-    output outputs visualization visualizations
+    output outputs visualization visualizations trash deleted discarded
+    papierkorb
     """
     )
 )
@@ -36,9 +46,9 @@ _CONTAINERS = set(
     listed(
         """
     image images img imgs photo photos photograph photographs picture pictures pic pics jpg jpgs jpeg jpegs png pngs
-    webp tif tiff heic media dcim cameraroll upload uploads data dataset datasets file files raw original originals
-    all full resized cropped crop crops label labels labelled labeled export exports download downloads archive
-    content root main set sets collection
+    webp tif tiff heic jpegimages media dcim cameraroll upload uploads data dataset datasets file files raw original
+    originals all full resized cropped crop crops label labels labelled labeled export exports download downloads
+    archive content root main set sets collection
     butterfly butterflies lepidoptera species classes categories bilder fotos foto imagenes
     fotografias
     """
@@ -48,6 +58,19 @@ _UNLABELLED = set(
     listed(
         """
     unlabelled unlabeled unlabelleddata unlabeleddata unsorted tosort todo notlabelled notlabeled
+    """
+    )
+)
+# Folders that may hold one class more, or what somebody put aside.
+_UNSURE = set(
+    listed(
+        """
+    other others misc miscellaneous various mixed unknown unknowns unidentified unclassified undetermined background
+    backgrounds negative negatives none nothing nobutterfly nobutterflies notabutterfly notbutterfly nonbutterfly
+    nonbutterflies noise junk rest sample samples example examples demo extra extras additional new newfolder untitled
+    untitledfolder temp tmp backup backups bak old copy kopie copies duplicate duplicates screenshot screenshots blurry
+    blurred bad good rejected rejects reject excluded unused delete todelete toremove cover covers augmented
+    augmentation augmentations aug synthetic generated
     """
     )
 )
@@ -97,7 +120,11 @@ _IDENTIFIER = re.compile(
     re.I,
 )
 _HASH = re.compile(r"(?=.*\d)[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,4}", re.IGNORECASE)
-_BINOMIAL = re.compile(r"(?:\d+[.\s_-]+)?[A-Z][a-z]{2,}[\s_][a-z][a-z-]{2,}(?:[\s_][a-z(].*)?")
+# Genus and epithet; epithets are Latin, or end as if they were.
+_BINOMIAL = re.compile(
+    r"(?:\d+[.\s_-]+)?[A-Z][a-z]{2,}[\s_](?P<epithet>[a-z][a-z-]+(?:a|ae|e|i|o|is|us|um|as|es|os|on|ns|or|er|ax|ex|ix|ys|ops))"
+    r"(?:[\s_][a-z(].*)?"
+)
 
 
 def plain(text: str) -> str:
@@ -127,6 +154,26 @@ def split_of(text: str) -> str | None:
     return named[0] if len(named) == 1 and all(part in _CONTAINERS for part in others) else None
 
 
+def split_by_word(text: str) -> tuple[str, str] | None:
+    """Returns the split that one word of a folder's name names, and the rest of the name: "my_train" is train of "my".
+
+    Of itself that is no sign of a split, but beside "my_test" it is. None where no word, or more than one, names one;
+    UNLABELLED for what models are to predict.
+    """
+    found = [(match.group(), match.span()) for match in _WORD.finditer(text)]
+    named = [(word, span) for word, span in found if _kind_of_split(word)]
+    if len(named) != 1 or len(found) < 2:
+        return None
+    [(word, (start, end))] = named
+    return _kind_of_split(word), squeeze(text[:start] + " " + text[end:])
+
+
+def _kind_of_split(word: str) -> str:
+    if match := _SPLIT.fullmatch(squeeze(word)):
+        return match.lastgroup or ""
+    return UNLABELLED if _PREDICT.fullmatch(squeeze(word)) else ""
+
+
 def split_of_table(stem: str) -> str | None:
     """Returns the split that a table's file name gives to its rows: train.csv, test_labels.csv, Training_set.csv."""
     named = {split_of(stem), *(split_of(word) for word in re.split(r"[\W_]+", stem))} - {None}
@@ -145,12 +192,30 @@ def is_container(folder: str) -> bool:
 
 def is_unlabelled(folder: str, in_test: bool) -> bool:
     """Returns whether a folder's name says that its photographs have no label; "unknown" does so in test alone."""
-    return squeeze(folder) in (_UNKNOWN if in_test else _UNLABELLED)
+    name = squeeze(folder)
+    return name in (_UNKNOWN if in_test else _UNLABELLED) or bool(_PREDICT.fullmatch(name))
 
 
-def is_binomial(folder: str) -> bool:
-    """Returns whether a folder's name has the form of a scientific name, genus and epithet."""
-    return bool(_BINOMIAL.fullmatch(folder.strip()))
+def is_unsure(folder: str) -> bool:
+    """Returns whether a folder's name may be that of a class, or that of photographs that were put aside."""
+    return re.sub(r"\d+$", "", squeeze(folder)) in _UNSURE
+
+
+def is_rank(folder: str) -> bool:
+    """Returns whether a folder's name ends as those of orders, families, subfamilies and tribes do."""
+    return bool(re.fullmatch(r"[A-Z][a-z]+(?:ptera|oidea|idae|inae|ini)", folder.strip()))
+
+
+def are_binomials(folders: Iterable[str]) -> bool:
+    """Returns whether names have the form of scientific names: a genus and an epithet, which are seldom the same.
+
+    "High quality, Low quality" have the first alone.
+    """
+    found = [_BINOMIAL.fullmatch(folder.strip()) for folder in folders]
+    if not all(found):
+        return False
+    epithets = [match["epithet"] for match in found if match]
+    return len(epithets) < 2 or 2 * len(set(epithets)) > len(epithets) + 1
 
 
 @lru_cache(maxsize=100_000)

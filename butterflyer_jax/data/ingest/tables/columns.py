@@ -14,7 +14,7 @@ FILE = words.listed(
     filename filenames file filepath imagefile imagefilename imagename imagepath imgname imgpath imgfile path
     photoid photograph photo photofile photoname picture image images img imageid imgid fname name relativepath
     mediafilename localpath url imageurl photourl identifier gbifid observationid occurrenceid catalognumber
-    specimenid sampleid uuid id member
+    specimenid sampleid uuid id member sourceref
     """
 )
 LABEL = words.listed(
@@ -22,7 +22,9 @@ LABEL = words.listed(
     label labels labelname classname species speciesname class category categoryname target targetname
     scientificname acceptedscientificname verbatimscientificname taxonname taxon acceptedname latinname binomial
     commonname vernacularname englishname groundtruth truelabel choice tag annotation butterfly classid labelid
-    categoryid speciesid targetid taxonid y
+    categoryid speciesid targetid taxonid y butterflyname butterflyspecies sp specie taxa gt truth displayname
+    determination identification identifiedas determinedas artname espece espèce especie wissenschaftlichername
+    nomscientifique nombrecientifico latein
     """
 )
 NUMBER_LABELS = frozenset(
@@ -34,7 +36,7 @@ NUMBER_LABELS = frozenset(
 )
 SPLIT = words.listed(
     """
-    split subset partition usage set dataset phase fold datasplit splitname
+    split subset partition usage set dataset phase fold datasplit splitname mluse
     """
 )
 GROUP = words.listed(
@@ -54,7 +56,7 @@ RANKS = words.listed(
 EPITHETS = ("specificepithet", "epithet", "species")
 KNOWN = frozenset([*FILE, *LABEL, *SPLIT, *GROUP, *RANKS])
 PREDICTIONS = re.compile(
-    r"(?:sample.?)?submissions?\b|.*predictions?\b|.*_preds?\b|preds?\b|.*_scores?\b", re.IGNORECASE
+    r".*submissions?(?:\b|_)|.*predict(?:ions?|ed)?(?:\b|_)|.*_preds?\b|preds?\b|.*_scores?\b", re.IGNORECASE
 )
 BLANK = frozenset(
     words.listed(
@@ -63,6 +65,8 @@ BLANK = frozenset(
     """
     )
 )
+# Rows among which a header may stand below a title.
+TITLE_ROWS = 10
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def make_table(
     """
     if not rows:
         return None
+    rows = rows[_header(rows) :]
     width = max(map(len, rows))
     padded = [[*row, *[""] * (width - len(row))] for row in rows]
     first = padded[0]
@@ -119,6 +124,15 @@ def make_table(
     if len(rows) < 2:
         return Table(name, tuple(first), [])
     return Table(name, tuple(first), padded[1:])
+
+
+def _header(rows: Sequence[Sequence[str]]) -> int:
+    """Returns the row that names columns of photographs and of labels: above it a title may stand; 0 for none."""
+    for position, row in enumerate(rows[:TITLE_ROWS]):
+        spelt = {words.squeeze(cell) for cell in row}
+        if len(row) > 1 and not spelt.isdisjoint(FILE) and not spelt.isdisjoint(LABEL):
+            return position
+    return 0
 
 
 def last_part(cell: str) -> str:
@@ -159,15 +173,22 @@ def one_hot(table: Table, but: int) -> list[int]:
     ]
     if len(found) < 2:
         return []
-    ones = sum(sum(_bit(row[column]) for column in found) == 1 for row in table.rows)
+    ones = sum(sum(is_one(row[column]) for column in found) == 1 for row in table.rows)
     return found if 2 * ones > len(table.rows) else []
 
 
 def _all_bits(values: Sequence[str]) -> bool:
-    return bool(values) and all(
-        value in ("0", "1", "0.0", "1.0", "true", "false", "True", "False", "") for value in values
-    )
+    return bool(values) and all(value.casefold() in ("0", "1", "0.0", "1.0", "true", "false", "") for value in values)
 
 
-def _bit(value: str) -> int:
-    return int(value in ("1", "1.0", "true", "True"))
+def is_one(cell: str) -> bool:
+    """Returns whether a cell of a column a class says yes."""
+    return cell.casefold() in ("1", "1.0", "true")
+
+
+def class_of(column: str, among: Sequence[str]) -> str:
+    """Returns the class of one column of several: "label_Monarch" is Monarch where all have that word before it."""
+    heads = {re.split(r"[_.:/ -]", name, maxsplit=1)[0] for name in among}
+    if len(heads) == 1 and words.squeeze(*heads) in LABEL and all(len(name) > len(*heads) + 1 for name in among):
+        return column[len(*heads) + 1 :]
+    return column

@@ -246,7 +246,16 @@ def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Anno
         for one in numbered:
             one.labels = [renamed.get(label, label) for label in one.labels]
             one.label_name += f", named in {file}"
-    elif len(numbers) > 1:
+        return
+    known = {photo for one in labelled if one not in numbered for photos in one.photos for photo in photos}
+    for one in numbered:
+        others = ",".join(other.table.name for other in labelled if other not in numbered)
+        if others and any(photo not in known for photos in one.photos for photo in photos):
+            raise UserError(
+                f"the labels in {one.table.name} are numbers, those in {others} are names: add a classes.txt with the "
+                f"names of the numbers, or build.table={others} leaves it out"
+            )
+    if len(numbers) > 1:
         result.notes.append("labels are numbers: a file classes.txt with one name a line would name them")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -12,6 +12,7 @@ from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import columns, matching
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
+from butterflyer_jax.data.ingest.tables.records import SEVERAL
 from butterflyer_jax.errors import UserError
 
 # Rows looked at to find the column that names photographs.
@@ -21,6 +22,8 @@ MIN_SHARE = 0.5
 # A sparse column beside a full one is a remark.
 MIN_COVERAGE = 0.8
 SHOWN_COLUMNS = 8
+# A label of which no row shares the value is none, from this many rows on.
+MIN_UNIQUE_ROWS = 10
 NONE = "none"
 _IS_SPLIT = re.compile(r"is(train|training|val|valid|validation|test|testing)(?:image|img|set)?")
 
@@ -91,12 +94,26 @@ def understand(
     file_column = _file_column(table, names, options)
     if file_column is None:
         return None
+    _check_width(table)
     meaning = Meaning(table, file_column, [])
     _read_splits(meaning, options)
     _match(meaning, names, split_of)
     _read_labels(meaning, options)
     _read_groups(meaning, options)
     return meaning
+
+
+def _check_width(table: Table) -> None:
+    """Raises a UserError where most rows have more cells than the header: it is not clear which column is which."""
+    named = len(table.columns)
+    while named and not table.columns[named - 1]:
+        named -= 1
+    longer = [row for row in table.rows if any(row[named:])]
+    if 2 * len(longer) > len(table.rows):
+        raise UserError(
+            f"{table.name} in the zip has a header of {named} columns, and rows of more cells, like "
+            f"{', '.join(filter(None, longer[0]))!r}: name each column, and put quotes around cells with a delimiter"
+        )
 
 
 def describe_columns(table: Table) -> str:
@@ -218,6 +235,9 @@ def _read_labels(meaning: Meaning, options: Options) -> None:
             f"{table.columns[reading[0]]} ({_first_values(table, rows, reading[0])})" for reading in readings[:3]
         )
         raise UserError(f"the label may be {shown} in {table.name}: choose one with build.label_column")
+    if len(rows) >= MIN_UNIQUE_ROWS and _is_unique(table, rows, readings[0][0]):
+        # Another value in each row: names of photographs, or remarks.
+        return
     best = min(
         readings[0], key=lambda column: (_is_numbers(table, column), _is_code(spelt[column]), readings[0].index(column))
     )
@@ -230,6 +250,11 @@ def _read_labels(meaning: Meaning, options: Options) -> None:
         _set_label(meaning, [genus, best])
     else:
         _set_label(meaning, [best])
+
+
+def _is_unique(table: Table, rows: Sequence[int], column: int) -> bool:
+    values = [value for row in rows if not columns.is_blank(value := table.rows[row][column])]
+    return len(set(values)) == len(values)
 
 
 def _is_code(spelt: str) -> bool:
@@ -264,27 +289,39 @@ def _set_label(meaning: Meaning, chosen: Sequence[int]) -> None:
         for rank in columns.RANKS
         if rank in spelt and spelt.index(rank) not in (*chosen, meaning.file_column)
     ]
+    single = {words.plain(row[chosen[-1]]) for row in table.rows}
     for row in table.rows:
         cells = [row[column] for column in chosen]
         blank = columns.is_blank(cells[-1])
-        meaning.labels.append("" if blank else words.plain(" ".join(cells)))
+        label = SEVERAL if _are_several(cells[-1], single) else words.plain(" ".join(cells))
+        meaning.labels.append("" if blank else label)
         meaning.ranks.append(tuple(words.plain(row[column]) for column in above if not columns.is_blank(row[column])))
 
 
-def _set_one_hot(meaning: Meaning, classes: Sequence[int]) -> None:
-    from butterflyer_jax.data.ingest.tables.records import SEVERAL
+def _are_several(cell: str, single: Collection[str]) -> bool:
+    """Returns whether a cell names several classes; a comma may stand in a name as well."""
+    for delimiter in "|;,":
+        parts = {words.plain(part) for part in cell.split(delimiter)} - {""}
+        if len(parts) > 1 and (delimiter != "," or all(part in single for part in parts)):
+            return True
+    return False
 
+
+def _set_one_hot(meaning: Meaning, classes: Sequence[int]) -> None:
     table = meaning.table
     meaning.label_name = f"a column a class: {table.columns[classes[0]]}, …"
+    names = [table.columns[column] for column in classes]
     for row in table.rows:
-        ones = [column for column in classes if row[column] in ("1", "1.0", "true", "True")]
-        meaning.labels.append(words.plain(table.columns[ones[0]]) if len(ones) == 1 else SEVERAL if ones else "")
+        ones = [column for column in classes if columns.is_one(row[column])]
+        label = words.plain(columns.class_of(table.columns[ones[0]], names)) if len(ones) == 1 else ""
+        meaning.labels.append(SEVERAL if len(ones) > 1 else label)
     meaning.ranks = [()] * len(table.rows)
 
 
 def _read_splits(meaning: Meaning, options: Options) -> None:
     table = meaning.table
-    by_file = words.split_of_table(PurePosixPath(table.name.partition("[")[0]).stem) or ""
+    file, _, part = table.name.partition("[")
+    by_file = words.split_of(part.rstrip("]")) or words.split_of_table(PurePosixPath(file).stem) or ""
     if options.split_column in (NONE, "folder"):
         meaning.splits = [""] * len(table.rows)
         return

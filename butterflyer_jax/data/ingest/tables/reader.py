@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -13,14 +13,27 @@ from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.errors import UserError
 
-TEXT_SUFFIXES = frozenset([".csv", ".tsv", ".tab", ".txt", ".psv"])
-JSON_SUFFIXES = frozenset([".json", ".jsonl", ".ndjson"])
-SUFFIXES = TEXT_SUFFIXES | JSON_SUFFIXES | {".xlsx", ".xlsm", ".yaml", ".yml", ".names"}
+TEXT_SUFFIXES = frozenset([".csv", ".tsv", ".tab", ".txt", ".psv", ".dat", ".lst", ".list", ".text", ""])
+JSON_LINES = frozenset([".jsonl", ".ndjson", ".jsonlines", ".manifest"])
+JSON_SUFFIXES = JSON_LINES | {".json"}
+SUFFIXES = TEXT_SUFFIXES | JSON_SUFFIXES | {".xlsx", ".xlsm", ".yaml", ".yml", ".names", ".pbtxt"}
+# Tables of programs, by their suffix: named, and not read.
+UNREAD = {
+    ".xls": "an old Excel file", ".xlsb": "a binary Excel file", ".ods": "an OpenDocument spreadsheet",
+    ".numbers": "a Numbers spreadsheet", ".parquet": "a Parquet file", ".feather": "a Feather file",
+    ".arrow": "an Arrow file", ".sqlite": "a database", ".sqlite3": "a database", ".db": "a database",
+    ".mdb": "an Access database", ".accdb": "an Access database", ".dbf": "a dBase file", ".mat": "a MATLAB file",
+    ".rds": "an R file", ".rdata": "an R file", ".sav": "an SPSS file", ".dta": "a Stata file", ".pkl": "a pickle",
+    ".pickle": "a pickle", ".xml": "an XML file",
+}  # fmt: skip
 MAX_HEADER_BYTES = 64 << 10
 # A table of a million photographs takes half of it.
 MAX_TABLE_BYTES = 128 << 20
 # A table may be of a larger collection than the zip, within reason.
 ROWS_PER_PHOTO = 10
+MAX_SAMPLE = 50
+# Of `Found.unread`: a text of something else.
+NO_TABLE = "no table"
 _PROSE = re.compile(r"readme|licen[cs]e|copying|changelog|notice|citation|metadata_readme", re.IGNORECASE)
 
 
@@ -91,6 +104,7 @@ def _read(
             f"{name} in the zip is too large: more than {MAX_TABLE_BYTES >> 20} MiB; leave it out with build.ignore"
         )
     tables: list[Table] = []
+    content = ""
     if suffix in (".xlsx", ".xlsm"):
         sheets = records.from_xlsx(data, name)
         tables = [table for title, rows in sheets if (table := columns.make_table(title, rows, _Names(photos)))]
@@ -98,17 +112,22 @@ def _read(
         content = text.decode(data, name, encoding)
         if names := class_names.parse(content, PurePosixPath(name)):
             found.class_names[name] = names
-        if suffix in (".jsonl", ".ndjson"):
+        if suffix in JSON_LINES:
             tables = records.from_json_lines(content, name, photos)
         elif suffix == ".json":
             tables = records.from_json(content, name, photos)
         elif suffix in TEXT_SUFFIXES:
-            rows = text.parse(content, spaces=suffix == ".txt")
+            rows = text.parse(content, spaces=suffix != ".tsv")
+            if _lists_photos([[line] for line in content.splitlines()[:MAX_SAMPLE]], name, photos, 0.5):
+                # A path may hold what would cut its line elsewhere.
+                rows = [["column 1"], *([line.strip()] for line in content.splitlines() if line.strip())]
             table = columns.make_table(name, rows, _Names(photos))
-            tables = [table] if table and (len(table.columns) > 1 or _lists_photos(table, photos)) else []
+            tables = [table] if table and (len(table.columns) > 1 or _lists_photos(table.rows, name, photos)) else []
     found.tables += tables
     if not tables and name not in found.class_names:
-        found.unread[name] = "no table"
+        found.unread[name] = NO_TABLE
+        if suffix in TEXT_SUFFIXES and _mentions_photos(content, photos):
+            found.unread[name] = "its lines name photographs, but no delimiter (comma, semicolon, tab, |) cuts them"
 
 
 class _Names(Mapping[str, object]):
@@ -130,8 +149,14 @@ class _Names(Mapping[str, object]):
         return 0
 
 
-def _lists_photos(table: Table, photos: PhotoNames) -> bool:
-    return any(photos.find(row[0], table.name, identifiers=False) for row in table.rows[:50])
+def _lists_photos(rows: Sequence[Sequence[str]], name: str, photos: PhotoNames, share: float = 0) -> bool:
+    found = [bool(photos.find(row[0], name, identifiers=False)) for row in rows[:MAX_SAMPLE] if row[0].strip()]
+    return sum(found) > share * len(found)
+
+
+def _mentions_photos(content: str, photos: PhotoNames) -> bool:
+    parts = (part for line in content.splitlines()[:MAX_SAMPLE] for part in re.split(r"[^\w./\\-]+", line))
+    return any("." in part and columns.last_part(part) in photos for part in parts)
 
 
 def check_rows(tables: Iterable[Table], num_photos: int) -> None:

@@ -8,9 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from butterflyer_jax.data.ingest.tables.columns import LABEL, Table, last_part, named
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables.columns import FILE, LABEL, Table, last_part, make_table, named
 
 MAX_SAMPLE = 50
+# Of objects within objects, in which tables are looked for.
+MAX_DEPTH = 4
 SEVERAL = "\0several"
 
 
@@ -26,8 +29,8 @@ def from_json_lines(text: str, name: str, names_photo: Any) -> list[Table]:
 def from_json(text: str, name: str, names_photo: Any) -> list[Table]:
     """Returns the tables in a JSON file.
 
-    Known are COCO, Label Studio, lists of objects (anywhere in the file), maps of photographs to labels or objects,
-    maps of labels to photographs, and what pandas writes.
+    Known are COCO, Label Studio, lists of objects or of rows (anywhere in the file), maps of photographs to labels or
+    objects, maps of labels or of splits to photographs, what pandas writes, and JSON lines.
 
     Args:
       text: the file's.
@@ -37,37 +40,65 @@ def from_json(text: str, name: str, names_photo: Any) -> list[Table]:
     Raises:
       ValueError: no JSON.
     """
-    value = json.loads(text)
-    if isinstance(value, dict) and _is_list(value.get("images")) and _is_list(value.get("annotations")):
-        return _coco(value, name)
-    if _is_list(value) and any("annotations" in task and isinstance(task.get("data"), dict) for task in value):
-        return [_table(name, [_label_studio(task) for task in value])]
-    if _is_list(value):
-        return _of_objects(value, name)
-    if not isinstance(value, dict):
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            return from_json_lines(text, name, names_photo)
+        raise
+    return _tables_in(value, name, names_photo, 0)
+
+
+def _tables_in(value: Any, name: str, names_photo: Any, depth: int) -> list[Table]:
+    if depth > MAX_DEPTH or not value or not isinstance(value, (list, dict)):
         return []
+    if isinstance(value, list):
+        return _in_list(value, name)
+    if _is_list(value.get("images")) and _is_list(value.get("annotations")):
+        return _coco(value, name)
     keys = list(value)
     sample = keys[:MAX_SAMPLE]
-    if sample and 2 * sum(last_part(str(key)) in names_photo for key in sample) > len(sample):
+    if 2 * sum(_is_photo(key, names_photo) for key in sample) > len(sample):
         rows = [
             {"file": key, **(_flat(item) if isinstance(item, dict) else {"label": item})} for key, item in value.items()
         ]
         return [_table(name, rows)]
-    if keys and all(
-        isinstance(files, list) and all(isinstance(file, str) for file in files) for files in value.values()
-    ):
-        rows = [{"file": file, "label": label} for label, files in value.items() for file in files]
-        return [_table(name, rows)] if any(last_part(row["file"]) in names_photo for row in rows[:MAX_SAMPLE]) else []
-    if keys and all(isinstance(column, dict) for column in value.values()) and _same_keys(value.values()):
-        # pandas: {column: {row: cell}}
+    if all(isinstance(files, list) and all(isinstance(file, str) for file in files) for files in value.values()):
+        what = "split" if all(words.split_of(key) for key in keys) else "label"
+        rows = [{"file": file, what: key} for key, files in value.items() for file in files]
+        known = any(last_part(row["file"]) in names_photo for row in rows[:MAX_SAMPLE])
+        return [_table(name, rows)] if known or what == "split" else []
+    if all(isinstance(column, dict) for column in value.values()) and _same_keys(value.values()):
+        # pandas: {column: {row: cell}}, or {row: {column: cell}} as of the VGG Image Annotator.
+        by_row = _table(name, [_flat(row) for row in value.values()])
+        if any(words.squeeze(column) in FILE for column in by_row.columns) and named(by_row, LABEL):
+            return [by_row]
         rows = [{column: cells[row] for column, cells in value.items()} for row in next(iter(value.values()))]
         if named(_table(name, rows), LABEL):
             return [_table(name, rows)]
     found: list[Table] = []
     for key, item in value.items():
-        if _is_list(item):
-            found += _of_objects(item, f"{name}[{key}]")
+        found += _tables_in(item, f"{name}[{key}]", names_photo, depth + 1)
     return found
+
+
+def _in_list(value: list[Any], name: str) -> list[Table]:
+    if _is_list(value) and any("annotations" in task and isinstance(task.get("data"), dict) for task in value):
+        return [_table(name, [_label_studio(task) for task in value])]
+    if all(isinstance(row, list) and len(row) > 1 and not any(isinstance(cell, (list, dict)) for cell in row)
+           for row in value):  # fmt: skip
+        # [[photograph, label], …], with a header or without; StyleGAN's dataset.json has them under "labels".
+        rows = [[_cell(cell) for cell in row] for row in value]
+        if name.endswith("[labels]") and all(len(row) == 2 for row in rows):
+            rows = [["file", "label"], *rows]
+        table = make_table(name, rows)
+        return [table] if table else []
+    return _of_objects(value, name)
+
+
+def _is_photo(key: str, names_photo: Any) -> bool:
+    """Returns whether a key is the name of a photograph; a number may be that of a class as well."""
+    return last_part(key) in names_photo or (not key.isdigit() and bool(names_photo.find(key, identifiers=False)))
 
 
 def from_xlsx(data: bytes, name: str) -> list[tuple[str, list[list[str]]]]:

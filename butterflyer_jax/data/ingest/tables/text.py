@@ -7,7 +7,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from butterflyer_jax.data.ingest import code_pages, words
 from butterflyer_jax.data.ingest.tables.columns import KNOWN
@@ -20,6 +20,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _DELIMITERS = ",;\t|"
+# Where none of these cuts the lines: colons would cut URLs and times.
+_RARE_DELIMITERS = ("::", "^", "~", "=>", "->", " - ", "=", ":")
 # Excel's own: the first line names the delimiter.
 _SEP = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _COMMENT = ("#", "//")
@@ -61,7 +63,7 @@ def decode(data: bytes, name: str, encoding: str = "") -> str:
 
 
 def parse(text: str, spaces: bool = False) -> list[list[str]]:
-    """Returns the rows of a table, the header first, cells stripped; [] where the text is no table of two columns.
+    """Returns the rows of a table, the header first, cells stripped; of one column where nothing cuts the lines.
 
     Blank lines, comments before the header, and a line `sep=;` are left out.
 
@@ -81,18 +83,49 @@ def parse(text: str, spaces: bool = False) -> list[list[str]]:
     body = lines[start:]
     if not delimiter:
         delimiter = _delimiter(body)
-    if not delimiter and spaces:
-        rows = [line.split() for line in body if line.strip()]
-        return rows if rows and len({len(row) for row in rows}) == 1 and len(rows[0]) > 1 else []
     if not delimiter:
-        # A list of one column, as of photographs without labels.
-        return [[cell] for line in body if (cell := line.strip().strip('"'))]
+        return _by_rare_delimiter(body) or (_by_spaces(body) if spaces else []) or _one_column(body)
     return [row for row in _rows(body, delimiter) if any(row)]
+
+
+def _by_rare_delimiter(lines: Sequence[str]) -> list[list[str]]:
+    """Returns rows of two columns or more, cut by a delimiter that stands in each line equally often; else []."""
+    used = [line for line in lines if line.strip()]
+    for delimiter in _RARE_DELIMITERS:
+        counts = {line.count(delimiter) for line in used}
+        if len(counts) == 1 and counts != {0}:
+            return [[cell.strip().strip("\"'") for cell in line.split(delimiter)] for line in used]
+    return []
+
+
+def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
+    """Returns rows cut by white space where all have as many columns; else by runs of it; else after a file's name."""
+    used = [line.strip() for line in lines if line.strip()]
+    cuts: tuple[Callable[[str], list[str]], ...] = (
+        lambda line: next(csv.reader([line], delimiter=" ", skipinitialspace=True)),
+        lambda line: re.split(r"\s{2,}", line),
+        # "0001.jpg Red Admiral" below "filename label".
+        lambda line: line.split(maxsplit=1),
+    )
+    for number, cut in enumerate(cuts):
+        rows = [[cell for cell in cut(line) if cell] for line in used]
+        even = bool(rows) and len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
+        if even and (number < 2 or all(words.squeeze(cell) in KNOWN for cell in used[0].split())):
+            return rows
+    return []
+
+
+def _one_column(lines: Sequence[str]) -> list[list[str]]:
+    """Returns a list of one column, as of photographs without labels."""
+    return [[cell] for line in lines if (cell := line.strip().strip('"'))]
 
 
 def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     # A space before a quote would make the quote a letter.
-    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, skipinitialspace=delimiter != " ")
+    quote = "'" if lines and re.match(r"\s*'[^']*'\s*" + re.escape(delimiter), lines[0]) else '"'
+    reader = csv.reader(
+        (line + "\n" for line in lines), delimiter=delimiter, quotechar=quote, skipinitialspace=delimiter != " "
+    )
     return [[cell.strip() for cell in row] for row in reader]
 
 

@@ -1,0 +1,106 @@
+"""The kind of each folder: split, container, mask, circumstance, or a name that may be a species."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.folders.reading import FolderPath
+from butterflyer_jax.data.ingest.words import UNLABELLED
+
+
+def sort_paths(photos: Iterable[str], as_they_are: bool) -> tuple[dict[str, FolderPath], dict[str, str]]:
+    """Sorts the folders of photos by their kinds.
+
+    Args:
+      photos: paths in the collection.
+      as_they_are: whether circumstances may be species too, as the user says.
+
+    Returns:
+      The paths of photos; and those in folders of masks and the like, with that folder's name.
+    """
+    # A folder holds many photos: each is looked at once.
+    by_folder: dict[str, list[str]] = defaultdict(list)
+    for photo in photos:
+        by_folder[photo.rpartition("/")[0]].append(photo)
+    parts = {folder: tuple(part for part in folder.split("/") if part not in ("", ".")) for folder in by_folder}
+    splits = _Splits(parts.values())
+    certain = _beside_names(parts.values(), splits)
+    paths: dict[str, FolderPath] = {}
+    masks: dict[str, str] = {}
+    for folder, inside in by_folder.items():
+        mask = next((name for name in parts[folder] if words.holds_no_photos(name)), "")
+        if mask:
+            masks |= dict.fromkeys(inside, mask)
+        else:
+            kept = frozenset(name for n, name in enumerate(parts[folder]) if parts[folder][: n + 1] in certain)
+            paths |= dict.fromkeys(inside, _sort(parts[folder], kept, splits, as_they_are))
+    return paths, masks
+
+
+class _Splits:
+    """The splits that folders name: by themselves, or with their siblings, as "my_train" and "my_test" do."""
+
+    def __init__(self, paths: Iterable[tuple[str, ...]]) -> None:
+        children: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        for folders in set(paths):
+            for level, folder in enumerate(folders):
+                children[folders[:level]].add(folder)
+        self._by_sibling: dict[str, str] = {}
+        for names in children.values():
+            self._by_sibling |= _by_siblings(names)
+
+    def of(self, folder: str) -> str | None:
+        """Returns train, val, test, UNLABELLED or None."""
+        if words.is_unlabelled(folder, in_test=False):
+            return UNLABELLED
+        return words.split_of(folder) or self._by_sibling.get(folder)
+
+
+def _by_siblings(names: Iterable[str]) -> Mapping[str, str]:
+    by_rest: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in names:
+        if found := words.split_by_word(name):
+            split, rest = found
+            by_rest[rest][name] = split
+    several = [found for found in by_rest.values() if len({*found.values()} - {UNLABELLED}) > 1]
+    return {name: split for found in several for name, split in found.items()}
+
+
+def _beside_names(paths: Iterable[tuple[str, ...]], splits: _Splits) -> set[tuple[str, ...]]:
+    """Returns the folders that name circumstances or numbers, but lie beside others that may be species."""
+    children: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for folders in set(paths):
+        for level, folder in enumerate(folders):
+            if not (splits.of(folder) or words.is_container(folder) or words.holds_no_photos(folder)):
+                children[folders[:level]].add(folder)
+    found = set()
+    for parent, names in children.items():
+        certain = {name for name in names if words.circumstance(name) is None and not words.is_identifier(name)}
+        if certain:
+            found |= {(*parent, name) for name in names - certain}
+    return found
+
+
+def _sort(folders: tuple[str, ...], kept: frozenset[str], splits: _Splits, as_they_are: bool) -> FolderPath:
+    kinds = {folder: splits.of(folder) for folder in folders}
+    named = {kind for kind in kinds.values() if kind and kind != UNLABELLED}
+    rest = [folder for folder in folders if not kinds[folder] and not words.is_container(folder)]
+    names = [folder for folder in rest if words.circumstance(folder) is None or folder in kept]
+    # Below a name, a catalogue number is a specimen's; with nothing above, it may be the species'.
+    certain = [
+        folder
+        for position, folder in enumerate(names)
+        if position == 0 or folder in kept or not words.is_identifier(folder)
+    ]
+    chosen = rest if as_they_are else certain or rest
+    in_test = "test" in named
+    return FolderPath(
+        folders,
+        tuple(map(words.plain, chosen)),
+        tuple(folder for folder in rest if folder not in chosen),
+        next(iter(named)) if len(named) == 1 else None,
+        len(named) > 1,
+        next((f for f in folders if kinds[f] == UNLABELLED or words.is_unlabelled(f, in_test)), ""),
+    )

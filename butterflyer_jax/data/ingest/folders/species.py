@@ -1,0 +1,125 @@
+"""The level of folders that names the species: the innermost, unless it repeats under several others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.folders.reading import FolderPath, Folders, Place, some
+from butterflyer_jax.data.ingest.folders.strays import NO_SPECIES, why_no_species
+
+LEAF, TOP, PATH = "leaf", "top", "path"
+
+
+def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> None:
+    """Puts each photo into its place, or among the rejects; notes a problem where the species are not clear.
+
+    Args:
+      paths: of photos; changed.
+      layout: LEAF, TOP or PATH, as the user says; "" for the only sensible one.
+      result: takes places, rejects and problem.
+    """
+    nameless = [photo for photo, path in paths.items() if not path.names]
+    if 2 * len(nameless) > len(paths):
+        folders = {paths[photo].shown for photo in nameless}
+        result.problem = (
+            f"the photographs lie in {some(folders)}, which name no species"
+            if folders != {"/"}
+            else "the photographs lie in no folder, so none names their species"
+        )
+        if len(folders) > 1:
+            result.choices = "build.layout=leaf if they do"
+        return
+    for photo in nameless:
+        result.rejects[photo] = why_no_species(paths[photo])
+        del paths[photo]
+    levels = _levels([path.names for path in paths.values()])
+    if layout == TOP:
+        chosen: Sequence[int] | None = levels[:1]
+    elif layout == PATH:
+        chosen = levels
+    elif layout == LEAF:
+        chosen = None
+    else:
+        _check_names(paths, levels, result)
+        chosen = None if result.problem else _choose_level(paths, levels, result)
+        if result.problem:
+            return
+    has_names = any(words.circumstance(path.names[-1]) is None for path in paths.values())
+    for photo, path in paths.items():
+        names = path.names
+        own = [names[level] for level in chosen if level < len(names)] if chosen is not None else [names[-1]]
+        if not layout and has_names and words.circumstance(names[-1]) not in (None, "number"):
+            result.rejects[photo] = why_no_species(path) if len(path.folders) == 1 else NO_SPECIES
+            continue
+        last = (chosen[-1] if chosen is not None else len(names) - 1) if layout != PATH else 0
+        taxonomy = tuple(names[level] for level in levels if level < last and level < len(names))
+        label = " ".join(own)
+        result.places[photo] = Place(label, path.split, taxonomy, _group(path, names[last + 1 :], label))
+
+
+def _levels(names: Sequence[tuple[str, ...]]) -> list[int]:
+    """Returns the levels on which folders differ: the others wrap everything; at least one level."""
+    depth = min(map(len, names))
+    deepest = max(map(len, names))
+    differing = [level for level in range(depth) if len({path[level] for path in names}) > 1]
+    return differing + list(range(depth, deepest)) or [depth - 1]
+
+
+def _check_names(paths: dict[str, FolderPath], levels: Sequence[int], result: Folders) -> None:
+    """Notes as a problem where the folders are dates, cameras or places, and no species at all."""
+    if len({path.names for path in paths.values()}) == 1:
+        below = {" ".join(path.circumstances) for path in paths.values()}
+        if len(below) > 1:
+            [name] = {path.names[-1] for path in paths.values()}
+            result.problem = (
+                f"all photographs lie in {name}/, and the folders there ({some(below)}) look like no species"
+            )
+            result.choices = "build.layout=leaf if they are species"
+        return
+    leaves = {path.names[-1] for path in paths.values()}
+    kinds = {words.circumstance(leaf) for leaf in leaves}
+    if len(leaves) > 1 and not kinds & {None, "number"}:
+        what = {"time": "dates", "group": "sessions, sites or specimens", "other": "places or views"}
+        kinds_in_words = " or ".join(what[kind] for kind in sorted(k for k in kinds if k))
+        result.problem = f"the folders {some(leaves)} are {kinds_in_words}, and name no species"
+        result.choices = "build.layout=leaf if they do"
+
+
+def _choose_level(paths: dict[str, FolderPath], levels: Sequence[int], result: Folders) -> Sequence[int] | None:
+    """Returns the level that is the species, None for the innermost; notes a problem where two levels may be it."""
+    if len(levels) < 2:
+        return levels
+    uppers: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for path in paths.values():
+        uppers[path.names[-1]].add(path.names[:-1])
+    leaves = set(uppers)
+    outer = {path.names[levels[0]] for path in paths.values()}
+    latin_leaves, latin_outer = words.are_binomials(leaves), words.are_binomials(outer)
+    if all(len(above) == 1 for above in uppers.values()):
+        if not latin_leaves and not all(map(words.is_rank, outer)):
+            result.notes.append(
+                f"of the folders the innermost are the species ({some(leaves, 3)}), and those above their taxonomy; "
+                "build.layout=top takes the outer ones"
+            )
+        return None
+    if latin_leaves and not latin_outer:
+        return None
+    if latin_outer and not latin_leaves:
+        return levels[:1]
+    result.problem = f"the folders can be read in two ways: species are {some(outer, 3)} or {some(leaves, 3)}"
+    result.choices = (
+        "build.layout=top takes the outer folder, build.layout=leaf the inner one, build.layout=path both as one name"
+    )
+    return None
+
+
+def _group(path: FolderPath, below: Sequence[str], label: str) -> str:
+    """Returns the session, site or specimen that the folders name."""
+    parts = [folder for folder in path.circumstances if words.circumstance(folder) == "group"]
+    own = [folder for folder in path.circumstances if words.circumstance(folder) in ("number", None)] + list(below)
+    if own:
+        # Numbers and catalogue numbers are counted anew in each species.
+        parts = [label, *parts, *own]
+    return "/".join(parts)

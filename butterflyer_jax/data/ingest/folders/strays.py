@@ -1,0 +1,167 @@
+"""Photos that lie where no species is: without labels, beside the others, too deep, or put aside."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.folders.reading import FolderPath, Folders, some
+
+NO_SPECIES = "not in a folder of a species, as others are"
+TOO_DEEP = "its folder lies deeper than those of the species"
+# Share of the photos up to which those beside the folder of all others are strays.
+MAX_STRAYS = 0.05
+
+
+def set_apart(paths: dict[str, FolderPath], result: Folders, chosen: bool) -> None:
+    """Removes photos without a species: unlabelled ones, and those whose split is not clear.
+
+    Args:
+      paths: of photos; changed.
+      result: takes their rejects and what is ignored; a problem where a folder may be a split or a species.
+      chosen: whether the user has chosen the layout.
+    """
+    named = {path for path in paths.values() if path.names}
+    train = any(path.split == "train" for path in paths.values())
+    with_split = sum(path.split is not None for path in paths.values())
+    most_in_splits = train and 2 * with_split > len(paths)
+    if not chosen:
+        if not most_in_splits:
+            _check_siblings_of_splits(named, result)
+        _check_test_beside_species(set(paths.values()), named, result)
+    for photo, path in list(paths.items()):
+        if path.clash:
+            result.rejects[photo] = "its folders name two splits"
+        elif path.unlabelled:
+            result.ignored[photo] = f"unlabelled in {path.unlabelled}/"
+        elif named and not path.names and path.split == "test":
+            result.ignored[photo] = f"unlabelled in {path.shown}"
+        elif path.names and not path.split and most_in_splits:
+            result.rejects[photo] = "not in a folder of a split, as others are"
+        else:
+            continue
+        del paths[photo]
+
+
+def take_all_names(paths: dict[str, FolderPath]) -> None:
+    """Lets folders such as "test" or "images" name species where they lie beside species, or where nothing else does.
+
+    Args:
+      paths: of photos, whose layout the user has chosen; changed.
+    """
+    parents = {path.parent for path in paths.values() if path.names}
+    for photo, path in paths.items():
+        if path.names or path.unlabelled or not path.folders:
+            continue
+        if not parents or path.folders[:-1] in parents:
+            name = path.folders[-1]
+            split = None if words.split_of(name) == path.split else path.split
+            paths[photo] = dataclasses.replace(path, names=(words.plain(name),), split=split, unlabelled="")
+
+
+def _check_siblings_of_splits(named: Iterable[FolderPath], result: Folders) -> None:
+    """Notes as a problem where a folder beside those of splits holds the same species, and may be a split itself."""
+    species = {name for path in named if path.split and not path.clash for name in path.names}
+    parents: dict[tuple[str, ...], str] = {}
+    for path in named:
+        if path.split:
+            for level, folder in enumerate(path.folders):
+                if words.split_of(folder):
+                    parents.setdefault(path.folders[:level], folder)
+    for path in sorted(named, key=lambda path: path.folders):
+        if not path.split and not path.unlabelled and len(path.names) > 1 and species & set(path.names[1:]):
+            beside = parents.get(path.parent)
+            if beside and path.names[0] not in species:
+                folder = "/".join((*path.parent, path.names[0]))
+                result.problem = (
+                    f"{folder}/ lies beside the split {beside}/ and holds the same folders, but its name is that of no "
+                    "split"
+                )
+                result.choices = f"rename it to train, val or test, or leave it out with build.ignore={folder}/*"
+                return
+
+
+def _check_test_beside_species(paths: Iterable[FolderPath], named: Iterable[FolderPath], result: Folders) -> None:
+    """Notes as a problem where photos lie in a folder "test" among those of species, and there is no other split."""
+    if result.problem or any(path.split for path in named):
+        return
+    beside = {path.parent for path in named}
+    for path in paths:
+        if path.split == "test" and not path.names and path.folders[:-1] in beside:
+            result.problem = (
+                f"{path.shown} lies among the folders of species ({some((p.names[0] for p in named), 3)}), and may be "
+                "one, or hold photographs without labels"
+            )
+            result.choices = f"build.layout=leaf takes it as a species, build.ignore={path.shown}* leaves it out"
+            return
+
+
+def remove_strays(paths: dict[str, FolderPath], result: Folders) -> None:
+    """Removes a few photos beside the folder that wraps all others: of a folder of its own, and no species."""
+    tops: dict[str, list[str]] = defaultdict(list)
+    for photo, path in paths.items():
+        if path.names:
+            tops[path.folders[0]].append(photo)
+    wrappers = [top for top in tops if words.is_container(top) and not words.split_of(top)]
+    if len(wrappers) != 1:
+        return
+    inside = {paths[photo].names for photo in tops[wrappers[0]]}
+    outside = [photo for top, photos in tops.items() if top != wrappers[0] for photo in photos]
+    if MAX_STRAYS * len(paths) < len(outside):
+        return
+    for photo in outside:
+        if paths[photo].names not in inside:
+            result.rejects[photo] = NO_SPECIES
+            del paths[photo]
+
+
+def remove_odd_depths(paths: dict[str, FolderPath], result: Folders) -> None:
+    """Removes photos whose folders are more or fewer than those of most others."""
+    depths = Counter(len(path.names) for path in paths.values())
+    if not depths:
+        return
+    if all(path.names for path in paths.values()) and words.are_binomials({p.names[-1] for p in paths.values()}):
+        return
+    most = max(depths.values())
+    usual = max(depth for depth, number in depths.items() if number == most)
+    if usual == 0:
+        return
+    species = {path.names for path in paths.values() if len(path.names) == usual}
+    last = {names[-1] for names in species}
+    for photo, path in list(paths.items()):
+        if len(path.names) == usual:
+            continue
+        if len(path.names) > usual and path.names[:usual] in species and not set(path.names[usual:]) & last:
+            paths[photo] = dataclasses.replace(path, names=path.names[:usual])
+            continue
+        result.rejects[photo] = TOO_DEEP if len(path.names) > usual else why_no_species(path)
+        del paths[photo]
+
+
+def why_no_species(path: FolderPath) -> str:
+    """Returns why a photo has no species where others have."""
+    if not path.folders:
+        return NO_SPECIES
+    if path.names and words.circumstance(path.names[-1]) is None:
+        return f"in {path.shown}, which lies higher than the folders of species; build.layout=leaf takes it as one"
+    return f"in {path.shown}, whose name is that of no species; build.layout=leaf takes it as one"
+
+
+def check_unsure(result: Folders) -> None:
+    """Notes as a problem where a folder may be a class more, or hold what was put aside: "other", "misc", "backup"."""
+    unsure: dict[str, str] = {}
+    for photo, place in result.places.items():
+        if words.is_unsure(place.label):
+            start = photo.find(place.label)
+            unsure.setdefault(place.label, f"{photo[: start + len(place.label)] if start >= 0 else '*'}/*")
+    if not unsure or result.problem:
+        return
+    photos = sum(place.label in unsure for place in result.places.values())
+    result.problem = (
+        f"{some(f'{label}/' for label in unsure)} (photographs: {photos:,}) may be a class beside the species, or what "
+        "was put aside"
+    )
+    left_out = ",".join(sorted(unsure.values()))
+    result.choices = f"build.ignore={left_out} leaves it out, build.layout=leaf takes each innermost folder as a class"

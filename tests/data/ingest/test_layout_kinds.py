@@ -1,0 +1,170 @@
+"""Layouts by their kinds: split folders, wrappers, strays and tables by names that no documented example has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax import UserError
+from butterflyer_jax.data.ingest import raw_zip
+from tests.data.ingest.test_layouts import FLAT, SPECIES, Files, labels, listing_of, rows, tree
+
+TRUTH = {name: SPECIES[int(Path(name).stem) // 10] for name in FLAT}
+
+
+def splits_of(listing: raw_zip.Listing) -> dict[str, str | None]:
+    return {member.name.split("/")[0]: member.split for member in listing.members}
+
+
+@pytest.mark.parametrize(
+    ("train", "other", "split"),
+    [
+        ("my_train", "my_test", "test"), ("train_v2", "test_v2", "test"), ("seg_train", "seg_test", "test"),
+        ("ImagesTrain", "ImagesVal", "val"), ("set1 train", "set1 holdout", "test"), ("train_aug", "dev_aug", "val"),
+        ("Trainingsdaten", "Testbilder", "test"), ("entrenamiento", "validación", "val"),
+    ],
+)  # fmt: skip
+def test_splits_beside_each_other(tmp_path: Path, train: str, other: str, split: str) -> None:
+    listing = listing_of(tmp_path, tree(train + "/{s}/{i}.jpg") | tree(other + "/{s}/t{i}.jpg"))
+    assert splits_of(listing) == {train: "train", other: split}
+    assert set(labels(listing).values()) == set(SPECIES)
+
+
+def test_photos_to_predict_are_left_out(tmp_path: Path) -> None:
+    files = tree("seg_train/seg_train/{s}/{i}.jpg") | tree("seg_test/seg_test/{s}/t{i}.jpg") | tree("seg_pred/{n}.jpg")
+    listing = listing_of(tmp_path, files)
+    assert splits_of(listing) == {"seg_train": "train", "seg_test": "test"}
+    assert listing.ignored == {"unlabelled in seg_pred/": 18}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (tree("trainval/{s}/{i}.jpg") | tree("test/{s}/t{i}.jpg"),
+         r"trainval/ lies beside the split test/ and holds the same folders.*rename .*build\.ignore=trainval/\*"),
+        (tree("{s}/{i}.jpg", ("Test", "Monarch", "Peacock")),
+         r"Test/ lies among the folders of species.*build\.layout=leaf takes it .*build\.ignore=Test/\* leaves it out"),
+        (tree("{s}/{i}.jpg") | tree("other/{n}.jpg"),
+         r"other/ \(photographs: 18\) may be a class .*build\.ignore=other/\* leaves .*build\.layout=leaf takes"),
+        (tree("set/{s}/{i}.jpg") | tree("set/New folder (2)/{n}.jpg"), r"build\.ignore=set/New folder \(2\)/\*"),
+        (tree("High quality/{s}/{i}.jpg") | tree("Low quality/{s}/x{i}.jpg"),
+         r"two ways: species are High quality, Low quality or Monarch"),
+        (tree("Danaus plexippus/{s}/{i}.jpg", ("Asclepias syriaca", "Buddleja davidii")) |
+         tree("Vanessa atalanta/{s}/{i}.jpg", ("Asclepias syriaca", "Buddleja davidii")), "two ways: .* are Danaus"),
+        (tree("{s}/{i}.jpg", ("Pictures", "Photos")), r"name no species \(build\.layout=leaf if they do\)"),
+        (FLAT | {"l.csv": rows("id,filename,label", "x,{n}.jpg,{s},male")},
+         r"l\.csv in the zip has a header of 3 columns, and rows of more cells"),
+        (FLAT | {"l.csv": rows("filename,label", "{n}.jpg,{s}, male")}, "header of 2 columns"),
+        (FLAT | {"l.csv": rows("filename,label", "{n}.jpg,note {n}")}, r"build\.label_column says which is \(label\)"),
+        (tree("train/{n}.jpg") | tree("test/t{n}.jpg") | {
+            "train.csv": rows("id,label", "{n}.jpg,{s}"), "other.csv": rows("id,label", "t{n}.jpg,{k}")},
+         r"labels in other\.csv are numbers, those in train\.csv are names: .*build\.table=train\.csv"),
+        (tree("{s}/{n}.jpg") | {"fixes.csv": "filename,label\n0.jpg,Peacock\n1.jpg,Red Admiral"},
+         r"by its folder Monarch/0\.jpg is 'Monarch', by fixes\.csv .*'Peacock'"),
+        (FLAT | {"labels.parquet": b"PAR1"}, r"labels\.parquet: a Parquet file is not read: save it as CSV"),
+        (FLAT | {"a.xml": b"<x/>", "b.xml": b"<x/>"}, r"2 files like a\.xml: an XML file is not read"),
+        (FLAT | {"l.csv": "filename#label\n" + "#".join(f"{n}.jpg" for n in range(6))},
+         r"l\.csv: its lines name photographs, but no delimiter"),
+    ],
+)  # fmt: skip
+def test_two_readings_are_refused(tmp_path: Path, files: Files, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        listing_of(tmp_path, files)
+
+
+@pytest.mark.parametrize("name", ["Test", "images", "May", "Other", "Spring"])
+def test_leaf_takes_any_folder_as_a_species(tmp_path: Path, name: str) -> None:
+    files = tree("{s}/{i}.jpg", (name, "Monarch", "Peacock"))
+    listing = listing_of(tmp_path, files, layout="leaf")
+    assert labels(listing) == {file: file.split("/")[0] for file in files}
+    assert {member.split for member in listing.members} == {None}
+
+
+@pytest.mark.parametrize("stray", ["$RECYCLE.BIN/x.jpg", "@eaDir/0.jpg/T.jpg", "lost+found/x.jpg", "Trash/x.jpg"])
+def test_folders_of_systems_are_no_species(tmp_path: Path, stray: str) -> None:
+    listing = listing_of(tmp_path, tree("{s}/{i}.jpg") | {stray: b"x"})
+    assert set(labels(listing).values()) == set(SPECIES)
+    assert listing.num_ignored == 1
+
+
+def test_a_taxonomy_without_latin_names_is_reported(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, tree("Brush-footed/{s}/{i}.jpg") | tree("Whites/{s}/{i}.jpg", ("Brimstone",)))
+    assert set(labels(listing).values()) == {*SPECIES, "Brimstone"}
+    assert "of the folders the innermost are the species" in listing.notes[0]
+
+
+PAIRS = [(f"{10 * k + i}.jpg", s) for k, s in enumerate(SPECIES) for i in range(6)]
+BY_ROW = [{"filename": file, "label": label} for file, label in PAIRS]
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        *[(f"labels.{suffix}", rows(f"filename{cut}label", f"{{n}}.jpg{cut}{{s}}"))
+          for suffix in ("csv", "txt") for cut in ("::", "^", "~", ":", "   ", " ")],
+        ("labels.dat", rows("filename,label", "{n}.jpg,{s}")),
+        ("labels", rows("filename,label", "{n}.jpg,{s}")),
+        ("l.csv", "Butterflies of Kent,\n,\n" + rows("filename,label", "{n}.jpg,{s}")),
+        ("l.csv", "% mine\n" + rows("filename,label", "{n}.jpg,{s}")),
+        ("l.csv", rows("'filename','label'", "'{n}.jpg','{s}'")),
+        ("l.csv", "filename,label_" + ",label_".join(SPECIES) + "\n" + "\n".join(
+            f"{file}," + ",".join(str(s == label).upper() for s in SPECIES) for file, label in PAIRS)),
+        ("l.json", json.dumps({"data": {"items": BY_ROW}})),
+        ("l.json", json.dumps({file.partition(".")[0] + "x": label for file, label in PAIRS}).replace('x"', '.jpg"')),
+        ("l.json", "\n".join(map(json.dumps, BY_ROW))),
+        ("l.json", json.dumps({"labels": PAIRS})),
+        ("l.json", json.dumps([["file", "label"], *PAIRS])),
+        ("via.json", json.dumps({"_via_img_metadata": {
+            file + "99": {"filename": file, "regions": [], "file_attributes": {"species": label}}
+            for file, label in PAIRS}})),
+        ("v.jsonl", "\n".join(json.dumps({"imageGcsUri": f"gs://b/{file}", "classificationAnnotation": {
+            "displayName": label}}) for file, label in PAIRS)),
+        ("out.manifest", "\n".join(json.dumps({"source-ref": f"s3://b/{file}", "species-metadata": {
+            "class-name": label}}) for file, label in PAIRS)),
+    ],
+)  # fmt: skip
+def test_tables_of_other_programs(tmp_path: Path, name: str, table: str) -> None:
+    assert labels(listing_of(tmp_path, FLAT | {name: table})) == TRUTH
+
+
+def test_a_row_of_several_classes_is_a_reject(tmp_path: Path) -> None:
+    table = rows("filename,label", "{n}.jpg,{s}").replace("0.jpg,Monarch", "0.jpg,Monarch|Peacock", 1)
+    listing = listing_of(tmp_path, FLAT | {"l.csv": table})
+    assert [(r.member, r.reason) for r in listing.rejects] == [("images/0.jpg", "several classes in l.csv")]
+
+
+@pytest.mark.parametrize("named", ["random_submission.csv", "test_predicted.csv", "sampleSubmission.csv"])
+def test_guesses_of_models_are_no_labels(tmp_path: Path, named: str) -> None:
+    files = tree("train/{n}.jpg") | tree("test/t{n}.jpg")
+    tables = {"train.csv": rows("id,label", "{n}.jpg,{s}"), named: rows("id,label", "t{n}.jpg,{s}")}
+    listing = listing_of(tmp_path, files | tables)
+    assert splits_of(listing) == {"train": "train"}
+    assert any(named in note for note in listing.notes)
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {"train.txt": "{0}", "test.txt": "{1}"},
+        {"meta/train.lst": "{0}", "meta/test.lst": "{1}"},
+        {"splits.json": "json"},
+    ],
+)
+def test_lists_give_the_splits_of_photos_in_folders(tmp_path: Path, lists: dict[str, str]) -> None:
+    files = list(tree("{s}/{n}.jpg"))
+    halves = files[::2], files[1::2]
+    texts = {name: text.format(*map("\n".join, halves)) for name, text in lists.items()}
+    if "splits.json" in texts:
+        texts["splits.json"] = json.dumps(dict(zip(("train", "test"), halves, strict=True)))
+    listing = listing_of(tmp_path, dict.fromkeys(files, b"x") | texts)
+    assert {m.name: (m.species, m.split) for m in listing.members} == {
+        name: (name.split("/")[0], "test" if name in halves[1] else "train") for name in files
+    }
+
+
+def test_parts_of_a_json_file_are_splits(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, FLAT | {"l.json": json.dumps({"train": BY_ROW[::2], "test": BY_ROW[1::2]})})
+    assert labels(listing) == TRUTH
+    assert [member.split for member in listing.members].count("test") == 9
