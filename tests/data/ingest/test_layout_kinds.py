@@ -168,3 +168,38 @@ def test_parts_of_a_json_file_are_splits(tmp_path: Path) -> None:
     listing = listing_of(tmp_path, FLAT | {"l.json": json.dumps({"train": BY_ROW[::2], "test": BY_ROW[1::2]})})
     assert labels(listing) == TRUTH
     assert [member.split for member in listing.members].count("test") == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("mapping.txt", "0: Monarch\n1: Peacock\n2: Red Admiral"),
+        ("names.csv", "0,Monarch\n1,Peacock\n2,Red Admiral"),
+        ("config.json", json.dumps({"id2label": {str(k): s for k, s in enumerate(SPECIES)}})),
+        ("label_map.pbtxt", "".join(f"item {{\n id: {k}\n name: '{s}'\n}}\n" for k, s in enumerate(SPECIES))),
+    ],
+)
+def test_names_of_numbered_classes(tmp_path: Path, name: str, names: str) -> None:
+    table = rows("filename,label", "{n}.jpg,{k}")
+    assert labels(listing_of(tmp_path, FLAT | {"l.csv": table, name: names})) == TRUTH
+
+
+@pytest.mark.parametrize("pattern", ["{k}.{s}/{n}.jpg", "{n}.jpg"])
+def test_the_form_of_cub_200(tmp_path: Path, pattern: str) -> None:
+    photos = list(tree("CUB/images/" + pattern))
+    numbered = list(enumerate(photos, start=1))
+    files = {
+        "images.txt": [path.removeprefix("CUB/images/") for path in photos],
+        "image_class_labels.txt": [str(int(Path(path).stem) // 10 + 1) for path in photos],
+        "train_test_split.txt": [str(number % 2) for number, _ in numbered],
+        "bounding_boxes.txt": ["60.0 27.0 325.0 304.0"] * len(photos),
+    }
+    texts: Files = {
+        f"CUB/{name}": "\n".join(f"{n} {line}" for n, line in enumerate(lines, 1)) for name, lines in files.items()
+    }
+    texts["CUB/classes.txt"] = "\n".join(f"{k + 1} {k}.{s}" for k, s in enumerate(SPECIES))
+    listing = listing_of(tmp_path, dict.fromkeys(photos, b"x") | texts)
+    assert {m.name: (m.species, m.split) for m in listing.members} == {
+        path: (f"{int(Path(path).stem) // 10}.{TRUTH[f'images/{Path(path).name}']}", "train" if n % 2 else "test")
+        for n, path in numbered
+    }

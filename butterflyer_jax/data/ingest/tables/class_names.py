@@ -17,7 +17,7 @@ ClassNames = list[str] | dict[int, str]
 _FILES = re.compile(
     r"(?:_?class(?:es|names?|labels?|list|index|indices|map)?|labels?(?:names?|map|list|s)?|names|objnames?|obj|cattoname|"
     r"categor(?:y|ies)(?:names?)?|species(?:names?|list)?|(?:idx|id|index)(?:to|2)(?:label|class|name|species)|synsets?|"
-    r"synsetwords|labelmap|data|dataset)"
+    r"synsetwords|(?:label|class)?mapp?(?:ing)?|legend|key|config|data|dataset)"
 )
 _NUMBERS = words.listed(
     """
@@ -30,17 +30,20 @@ _YAML_ITEM = re.compile(r"\s*(?:-\s*|(\d+)\s*:\s*)['\"]?(.*?)['\"]?\s*")
 
 def parse(content: str, path: PurePosixPath) -> ClassNames | None:
     """Returns the names of classes in a text, JSON or YAML file that is named after them; None where it has none."""
-    if not _FILES.fullmatch(words.squeeze(path.stem)):
+    squeezed = words.squeeze(path.stem)
+    if not _FILES.fullmatch(squeezed):
         return None
     suffix = path.suffix.lower()
     if suffix == ".json":
         return _of_json(content)
     if suffix in (".yaml", ".yml"):
         return _of_yaml(content)
+    if suffix == ".pbtxt":
+        return _of_pbtxt(content)
     if suffix not in (".txt", ".names"):
         return None
     lines = [line.strip() for line in content.splitlines() if line.strip()]
-    numbered = [re.fullmatch(r"(\d+)\s*[\s,:;=\t]\s*(\D.*)", line) for line in lines]
+    numbered = [re.fullmatch(r"(\d+)\s*[\s,:;=\t]\s*(.*\D.*)", line) for line in lines]
     if lines and all(numbered):
         return {int(found[1]): words.plain(found[2]) for found in numbered if found}
     if any(re.search(r"[,;\t]|\.\w{3,4}(\s|$)", line) for line in lines) or len(set(lines)) != len(lines):
@@ -50,6 +53,9 @@ def parse(content: str, path: PurePosixPath) -> ClassNames | None:
 
 def of_table(table: Table) -> dict[int, str] | None:
     """Returns the names in a table that has a number and a name a class, None where it is none."""
+    if len(table.columns) == 2 and table.header and table.columns[0].isdigit() and not table.columns[1].isdigit():
+        # Its first line is no header.
+        table = Table(table.name, ("id", "name"), [table.columns, *table.rows])
     for number in named(table, _NUMBERS):
         values = table.values(number)
         if not values or not all(value.isdigit() for value in values) or len(set(values)) != len(values):
@@ -115,6 +121,9 @@ def _of_json(content: str) -> ClassNames | None:
         return [words.plain(name) for name in value]
     if not isinstance(value, dict) or not value:
         return None
+    if isinstance(value.get("id2label"), dict):
+        # Of Hugging Face's config.json.
+        value = value["id2label"]
     if isinstance(value.get("names"), (list, dict)):
         value = value["names"]
         if isinstance(value, list):
@@ -124,6 +133,17 @@ def _of_json(content: str) -> ClassNames | None:
     if all(isinstance(number, int) and not isinstance(number, bool) for number in value.values()):
         return {number: words.plain(name) for name, number in value.items()}
     return None
+
+
+def _of_pbtxt(content: str) -> ClassNames | None:
+    """Returns the items of a label map of TensorFlow's object detection."""
+    found: dict[int, str] = {}
+    for item in re.findall(r"item\s*\{(.*?)\}", content, re.DOTALL):
+        number = re.search(r"\bid\s*:\s*(\d+)", item)
+        name = re.search(r"\b(?:display_)?name\s*:\s*(['\"])(.*?)\1", item)
+        if number and name:
+            found[int(number[1])] = words.plain(name[2])
+    return found or None
 
 
 def _of_yaml(content: str) -> ClassNames | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from butterflyer_jax.data.ingest.tables import class_names, columns, records, text
+from butterflyer_jax.data.ingest.tables import class_names, columns, cub, records, text
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.errors import UserError
@@ -87,6 +87,7 @@ def read_tables(
                     f"cannot read {name} in the zip: {reason}; mend it, or leave it out with build.ignore"
                 ) from error
             found.unread[name] = reason
+    found.tables = cub.join(found.tables)
     return found
 
 

@@ -104,13 +104,14 @@ def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
     cuts: tuple[Callable[[str], list[str]], ...] = (
         lambda line: next(csv.reader([line], delimiter=" ", skipinitialspace=True)),
         lambda line: re.split(r"\s{2,}", line),
-        # "0001.jpg Red Admiral" below "filename label".
+        # "0001.jpg Red Admiral" below "filename label"; "1 001.Red Admiral/0001.jpg" of CUB.
         lambda line: line.split(maxsplit=1),
     )
     for number, cut in enumerate(cuts):
         rows = [[cell for cell in cut(line) if cell] for line in used]
         even = bool(rows) and len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
-        if even and (number < 2 or all(words.squeeze(cell) in KNOWN for cell in used[0].split())):
+        known = all(words.squeeze(cell) in KNOWN for cell in used[0].split()) if used else False
+        if even and (number < 2 or known or all(row[0].isdigit() for row in rows)):
             return rows
     return []
 
