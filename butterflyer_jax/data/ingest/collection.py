@@ -14,7 +14,7 @@ from typing import Protocol
 
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import image_format
-from butterflyer_jax.data.ingest import layout, readings
+from butterflyer_jax.data.ingest import layout, nested, readings
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.source import Entry
 from butterflyer_jax.data.ingest.tables import labels as table_labels
@@ -82,7 +82,7 @@ class Listing:
         return sum(self.ignored.values())
 
 
-class Opened(Protocol):
+class Opened(nested.Nest, Protocol):
     """A zip or a folder whose files can be read."""
 
     name: str
@@ -121,11 +121,20 @@ def read_collection(
       UserError: no photo in it, more than one sensible reading, or none.
     """
     _check_options(config)
-    inventory = _take_inventory(opened, entries, config.ignore)
+    patterns = [pattern.strip() for pattern in config.ignore.split(",") if pattern.strip()]
+    inside = nested.open_zips(
+        opened, entries, lambda name: not (_is_left_out(name, patterns) or is_clutter(name)), config.name_encoding
+    )
+    entries, notes = inside.entries, [*notes, *inside.notes]
+    inventory = _take_inventory(opened, entries, patterns)
     if inventory.archives:
         suffix = PurePosixPath(inventory.archives[0]).suffix
+        archives = [
+            f"{archive} ({inside.unopened[archive]})" if archive in inside.unopened else archive
+            for archive in inventory.archives
+        ]
         raise UserError(
-            f"{opened.name} holds archives, which are not opened: {some(inventory.archives)}; unpack them "
+            f"{opened.name} holds archives, which are not opened: {some(archives)}; unpack them "
             f"beside the other files, or leave them out with build.ignore=*{suffix}"
         )
     photos, rejects, ignored = inventory.photos, inventory.rejects, inventory.ignored
@@ -181,9 +190,12 @@ def _check_options(config: BuildConfig) -> None:
         raise UserError(f"build.bursts={config.bursts}: there are exif, name and none")
 
 
-def _take_inventory(opened: Opened, entries: Iterable[Entry], ignore: str) -> _Inventory:
+def _is_left_out(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns for text in (name, posixpath.basename(name)))
+
+
+def _take_inventory(opened: Opened, entries: Iterable[Entry], patterns: Sequence[str]) -> _Inventory:
     result = _Inventory()
-    patterns = [pattern.strip() for pattern in ignore.split(",") if pattern.strip()]
     latest: dict[str, Entry] = {}
     images: list[Entry] = []
     unknown: list[Entry] = []
@@ -193,7 +205,7 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], ignore: str) -> _I
         latest[entry.name] = entry
     for name, entry in latest.items():
         suffix = posixpath.splitext(name)[1].lower()
-        if any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns for text in (name, posixpath.basename(name))):
+        if _is_left_out(name, patterns):
             result.ignored[LEFT_OUT] += 1
         elif is_clutter(name):
             result.ignored[HIDDEN] += 1

@@ -99,7 +99,7 @@ def write_tasks(
     folder: epath.Path, raw_zip: str | os.PathLike[str], members: Sequence[Member], config: BuildConfig
 ) -> None:
     """Divides the members into tasks, in the order of the zip, and writes these into `folder`."""
-    ordered = sorted(members, key=lambda member: member.header_offset)
+    ordered = sorted(members, key=lambda member: (member.archive, member.header_offset))
     most = max(MIN_TASK_MEMBERS, min(MAX_TASK_MEMBERS, len(ordered) // (TASKS_PER_CORE * (os.cpu_count() or 1))))
     tasks: list[list[Member]] = [[]]
     num_bytes = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -10,11 +11,11 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, BinaryIO
 
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import image_format
-from butterflyer_jax.data.ingest import source, zip_names, zip_reader
+from butterflyer_jax.data.ingest import nested, source, zip_names, zip_reader
 from butterflyer_jax.data.ingest.collection import Listing, NoPhotosError, read_collection
 from butterflyer_jax.data.ingest.source import Entry
 from butterflyer_jax.data.ingest.zip_reader import Member
@@ -33,7 +34,8 @@ def list_source(raw: str | os.PathLike[str], config: BuildConfig | None = None) 
     config = config or BuildConfig()
     location = paths.path(raw)
     if files.is_folder(location):
-        return read_collection(_Folder(location), source.list_folder(location), config)
+        with _Folder(location) as folder:
+            return read_collection(folder, source.list_folder(location), config)
     if paths.is_remote(location) or not files.exists(location):
         with open_zip(raw) as opened:
             return read_listing(opened, config)
@@ -109,16 +111,40 @@ class _Zip:
         """Returns the first bytes of members; b"" for those that cannot be unpacked."""
         return zip_reader.read_heads(self._archive, [entry.packed for entry in entries if entry.packed], num_bytes)
 
+    def open_nested(self, entry: Entry) -> tuple[BinaryIO, int, str]:
+        """Returns a zip within the zip as a file, and where it begins.
 
-class _Folder:
-    """A folder whose files can be read."""
+        Raises:
+          UserError: it is compressed, so that its parts cannot be reached.
+        """
+        info = entry.packed
+        assert info is not None
+        reason = zip_reader.why_unreadable(info)
+        if reason or info.compress_type != zipfile.ZIP_STORED:
+            raise UserError(reason or "compressed once more: unpack the outer zip and give the folder")
+        start = zip_reader.data_offset(files.read_range(self.name, info.header_offset, zip_reader.HEADER_BYTES), info)
+        return nested.Window(files.open_file(self.name), start, info.file_size), start, ""  # type: ignore[return-value]
+
+
+class _Folder(contextlib.ExitStack):
+    """A folder whose files can be read, and the zips in it."""
 
     def __init__(self, location: os.PathLike[str]) -> None:
+        super().__init__()
         self._location = paths.path(location)
+        self._zips: dict[str, zipfile.ZipFile] = {}
         self.name = os.fspath(location)
+
+    def open_nested(self, entry: Entry) -> tuple[BinaryIO, int, str]:
+        """Returns a zip in the folder as a file."""
+        return files.open_file(self._location / entry.name), 0, entry.name
 
     def read(self, entry: Entry, num_bytes: int) -> bytes:
         """Returns the first bytes of a file."""
+        if entry.packed:
+            if entry.archive not in self._zips:
+                self._zips[entry.archive] = self.enter_context(open_zip(self._location / entry.archive))
+            return zip_reader.read_heads(self._zips[entry.archive], [entry.packed], num_bytes)[0]
         return files.read_range(self._location / entry.name, 0, min(num_bytes, entry.num_bytes))
 
     def heads(self, entries: Sequence[Entry], num_bytes: int) -> list[bytes]:

@@ -27,12 +27,14 @@ class Entry:
       num_bytes: its size.
       version: changes with its content: the checksum, or the time of the last change.
       packed: the zip's own entry; None in a folder.
+      archive: the zip in the folder that holds it, "" for none.
     """
 
     name: str
     num_bytes: int
     version: str
     packed: zipfile.ZipInfo | None = None
+    archive: str = ""
 
     def member(self, species: str, split: str | None) -> Member:
         """Returns it as a photo that can be read later, on another machine too."""
@@ -40,7 +42,7 @@ class Entry:
             return Member(self.name, species, split, 0, self.num_bytes, self.num_bytes, PLAIN_FILE)
         info = self.packed
         place = info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC
-        return Member(self.name, species, split, *place)
+        return Member(self.name, species, split, *place, self.archive)
 
 
 class Reader(Protocol):
@@ -51,10 +53,15 @@ class Reader(Protocol):
 
 
 class FolderReader:
-    """Reads files of a folder."""
+    """Reads files of a folder, and of zips in it."""
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], members: Sequence[Member] = ()) -> None:
+        """Opens the folder for these members, which are best read in the order in which they lie."""
         self._folder = paths.path(folder)
+        self._zips = {
+            archive: MemberReader(self._folder / archive, [member for member in members if member.archive == archive])
+            for archive in {member.archive for member in members if member.archive}
+        }
 
     def read(self, member: Member) -> bytes:
         """Returns the bytes of a photo.
@@ -62,6 +69,8 @@ class FolderReader:
         Raises:
           DamagedMember: it is gone, another than when it was listed, or too large.
         """
+        if member.archive:
+            return self._zips[member.archive].read(member)
         if member.num_bytes > MAX_MEMBER_BYTES:
             raise DamagedMember(f"too large: more than {MAX_MEMBER_BYTES >> 20} MiB")
         path = self._folder / member.name
@@ -80,8 +89,8 @@ class FolderReader:
 
 def open_reader(source: str | os.PathLike[str], members: Sequence[Member]) -> Reader:
     """Returns what reads these photos of a zip or a folder."""
-    if members and members[0].method == PLAIN_FILE:
-        return FolderReader(source)
+    if members and any(member.method == PLAIN_FILE or member.archive for member in members):
+        return FolderReader(source, members)
     return MemberReader(source, members)
 
 

@@ -23,6 +23,7 @@ BLOCK_BYTES = 8 << 20
 
 # Of the header before a member's data: signature, then what the directory says too, then the lengths of what follows.
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
+HEADER_BYTES = _LOCAL_HEADER.size
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 # Names and extra fields between header and data are shorter, or cost a second read.
 _USUAL_GAP = 1024
@@ -57,7 +58,8 @@ class DamagedMember(ValueError):
 class Member:
     """A photo of the zip: its name there, its species, its split where the zip gives one, and where it lies.
 
-    `header_offset`, `compressed_bytes`, `num_bytes`, `method` and `checksum` (CRC-32) are the zip's own.
+    `header_offset`, `compressed_bytes`, `num_bytes`, `method` and `checksum` (CRC-32) are the zip's own. `archive` is
+    the path of that zip in a folder; "" where the source itself is the zip.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Member:
     num_bytes: int = 0
     method: int = zipfile.ZIP_STORED
     checksum: int = 0
+    archive: str = ""
 
 
 def why_unreadable(info: zipfile.ZipInfo) -> str:
@@ -131,6 +134,22 @@ def unicode_path(info: zipfile.ZipInfo) -> str | None:
                     return field[5:].decode("utf-8")
             return None
     return None
+
+
+def data_offset(header: bytes, info: zipfile.ZipInfo) -> int:
+    """Returns where a member's data begins in the zip.
+
+    Args:
+      header: the first `HEADER_BYTES` from `info.header_offset` on.
+      info: the member's entry in the directory.
+
+    Raises:
+      BadZipFile: there is no member.
+    """
+    if len(header) < HEADER_BYTES or header[:4] != _LOCAL_SIGNATURE:
+        raise zipfile.BadZipFile("no member where the directory says")
+    _, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(header)
+    return info.header_offset + HEADER_BYTES + int(name_bytes) + int(extra_bytes)
 
 
 def read_heads(archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo], num_bytes: int) -> list[bytes]:

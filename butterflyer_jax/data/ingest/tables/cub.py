@@ -32,7 +32,7 @@ def join(tables: Sequence[Table]) -> list[Table]:
         names, wide = ["image_id", "filename"], [list(row) for row in rows]
         for other, column in COLUMNS.items():
             beside = by_name.get(posixpath.join(folder, other))
-            values = dict(row for row in _rows(beside) if len(row) == 2) if beside else {}
+            values = {row[0]: row[1] for row in _rows(beside) if len(row) == 2} if beside else {}
             if beside and values.keys() >= {row[0] for row in rows}:
                 names.append(column)
                 wide = [[*row, values[row[0]]] for row in wide]

@@ -1,0 +1,151 @@
+"""Zips within a zip or a folder: read where they lie, each as a folder of its own name."""
+
+from __future__ import annotations
+
+import copy
+import io
+import posixpath
+import struct
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
+
+from butterflyer_jax.data.ingest import zip_names
+from butterflyer_jax.data.ingest.folders.reading import some
+from butterflyer_jax.data.ingest.source import Entry
+from butterflyer_jax.errors import UserError
+
+SUFFIX = ".zip"
+
+
+class Nest(Protocol):
+    """A zip or a folder in which zips lie."""
+
+    def open_nested(self, entry: Entry) -> tuple[BinaryIO, int, str]:
+        """Returns a zip as a file, where it begins in the file that readers open, and its path in the source."""
+
+
+@dataclass
+class Opened:
+    """The files of a collection, with those of its zips in their place.
+
+    Attributes:
+      entries: all files.
+      unopened: zips that cannot be read in place, and why.
+      notes: what a user should know.
+    """
+
+    entries: list[Entry]
+    unopened: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def open_zips(nest: Nest, entries: Sequence[Entry], wanted: Callable[[str], bool], encoding: str) -> Opened:
+    """Replaces the zips of a collection by what is in them; nothing is unpacked.
+
+    Args:
+      nest: opens them.
+      entries: files of the collection.
+      wanted: whether a file of this name counts.
+      encoding: code page of names that do not state theirs.
+
+    Returns:
+      The files, with those zips left in that cannot be opened, or whose files would take the names of others.
+
+    Raises:
+      UserError: the code page of names is not clear.
+    """
+    result = Opened([])
+    zips = [entry for entry in entries if posixpath.splitext(entry.name)[1].lower() == SUFFIX and wanted(entry.name)]
+    if not zips:
+        return Opened(list(entries))
+    names = {entry.name for entry in entries}
+    parts: dict[str, list[Entry]] = {}
+    for entry in zips:
+        try:
+            found, page = _list(nest, entry, encoding)
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, OSError) as error:
+            result.unopened[entry.name] = error.args[0] if isinstance(error, UserError) else f"no readable zip, {error}"
+            continue
+        taken = next((one.name for one in found if one.name in names), "")
+        if taken:
+            result.unopened[entry.name] = f"its files have the names of others, such as {taken}"
+            continue
+        parts[entry.name] = found
+        names |= {one.name for one in found}
+        if page:
+            result.notes.append(f"file names in {entry.name} are read as {page}; build.name_encoding chooses another")
+    for entry in entries:
+        result.entries += parts.get(entry.name, [entry])
+    if parts:
+        result.notes.append(f"zips within it are read as folders of their names: {some(parts)}")
+    return result
+
+
+def _list(nest: Nest, entry: Entry, encoding: str) -> tuple[list[Entry], str]:
+    file, start, archive = nest.open_nested(entry)
+    with file, zipfile.ZipFile(file) as opened:
+        infos = opened.infolist()
+        names, page = zip_names.member_names(infos, encoding)
+    stem = posixpath.splitext(entry.name)[0]
+    inside = [(name, info) for name, info in zip(names, infos, strict=True) if not name.endswith("/")]
+    # Monarch.zip may hold Monarch/0.jpg as well as 0.jpg.
+    wrapped = all(name.startswith(posixpath.basename(stem) + "/") for name, _ in inside)
+    folder = posixpath.dirname(stem) if wrapped else stem
+    return [
+        Entry(posixpath.join(folder, name), info.file_size, f"{info.CRC:08x}", _moved(info, start), archive)
+        for name, info in inside
+    ], page
+
+
+def _moved(info: zipfile.ZipInfo, start: int) -> zipfile.ZipInfo:
+    """Returns a directory entry whose offsets are those in the outer file."""
+    moved = copy.copy(info)
+    moved.header_offset += start
+    end = getattr(moved, "_end_offset", None)
+    if end is not None:
+        # Of Python 3.11.4 on: the end of the member's room.
+        moved._end_offset = end + start  # type: ignore[attr-defined]
+    return moved
+
+
+class Window(io.RawIOBase):
+    """A part of a file, as a file."""
+
+    def __init__(self, file: BinaryIO, start: int, num_bytes: int) -> None:
+        self._file, self._start, self._num_bytes, self._position = file, start, num_bytes, 0
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """It has positions."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves to a position, from the beginning, from here or from the end."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._num_bytes}[whence]
+        if base + offset < 0:
+            raise OSError("before the beginning of the file")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Returns the position."""
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fills a buffer, as far as there is something left."""
+        self._file.seek(self._start + self._position)
+        data = self._file.read(min(len(buffer), max(0, self._num_bytes - self._position)))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Closes the file too."""
+        if not self.closed:
+            self._file.close()
+        super().close()
