@@ -1,6 +1,7 @@
 """Names the species on photographs: a table on a terminal, one JSON object per line elsewhere.
 
     butterflyer predict --run DIR IMAGE… [--format table|json|csv] [--top 3] [--flip] [--gradcam FOLDER]
+    butterflyer predict --model model.onnx IMAGE…
     ls photos/*.jpg | butterflyer predict --run DIR -
 
 An IMAGE is a picture file, a folder, a pattern ('photos/**/*.jpg'), a zip, a URL, or - for names on stdin.
@@ -23,6 +24,7 @@ from typing import Any
 from butterflyer_jax import cli
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.export.reader import ExportClassifier
 from butterflyer_jax.inference import inputs
 from butterflyer_jax.inference.overlays import HeatPictures
 from butterflyer_jax.inference.predictor import Predictor
@@ -34,7 +36,9 @@ NONE_OF_THESE = "none of these"
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer predict", description=__doc__)
-    parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--run", metavar="DIR", help="run folder, made by butterflyer train")
+    which.add_argument("--model", metavar="PATH", help="file or folder, made by butterflyer export")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, 'pattern', zip, URL, or - for stdin")
     parser.add_argument(
         "--format", choices=("table", "json", "csv"), help="output format (default: table on a terminal, else json)"
@@ -53,8 +57,10 @@ def main(argv: Sequence[str]) -> None:
     args = parser().parse_args(argv)
     if args.top < 1:
         raise UserError("--top must be 1 at least")
+    if args.model and args.gradcam:
+        raise UserError("--gradcam: an export has no heat maps, take --run")
     pictures = HeatPictures(args.gradcam) if args.gradcam else None
-    predictor = Predictor.load(args.run)
+    predictor = Predictor(ExportClassifier(args.model)) if args.model else Predictor.load(args.run)
     top = min(args.top, len(predictor.species)) if args.top != TOP else TOP
     match args.format or ("table" if sys.stdout.isatty() else "json"):
         case "table":

@@ -29,7 +29,7 @@ from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from butterflyer_jax.app.identify import Classifier
+    from butterflyer_jax.inference.classifier import Classifier
 
 PASSWORD = "BUTTERFLYER_APP_PASSWORD"
 MIN_PASSWORD = 8

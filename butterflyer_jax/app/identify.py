@@ -4,42 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from butterflyer_jax.inference.classifier import Classifier
 from butterflyer_jax.inference.ranking import rank
 
 # Calibrated: of names given with less, one in five or more is wrong.
 SURE = 0.8
 NAMED, UNSURE, NONE = "named", "unsure", "none"
-
-
-class Classifier(Protocol):
-    """A trained network, however it is kept.
-
-    Attributes:
-      name: of the run or file.
-      species: names, in the order of the probabilities.
-      threshold: probability of the first species below which a photograph is none of these.
-      short_side: that a photograph is scaled to, pixels.
-      crop_fraction: side of the central square that is looked at, of the short side.
-      image_size: side of the network's input, pixels.
-    """
-
-    name: str
-    species: tuple[str, ...]
-    threshold: float
-    short_side: int
-    crop_fraction: float
-    image_size: int
-
-    def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns probabilities, float [batch, species], of uint8 [batch, image_size, image_size, 3]; and bool [batch],
-        which images are none of the species."""
-
-    def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
-        """Returns float [batch, side, side] from 0 to 1, where the network looks for these labels; None if unknown."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from butterflyer_jax import runs
+from butterflyer_jax.export import usage
 from butterflyer_jax.export.network import Network, numbers
 from butterflyer_jax.export.verify import Check
 
@@ -68,7 +69,8 @@ def describe(
         "dataset_fingerprint": run.fingerprint,
         "metrics": {split: found for split in SPLITS if (found := _metrics(run, split))},
         "check": dataclasses.asdict(checked),
-        "read": writer.READ.strip(),
+        "read": usage.code(writer, network),
+        "needs": usage.needs(writer),
         "written_by": {"butterflyer_jax": importlib.metadata.version("butterflyer-jax")} | _versions(writer),
     }
 
@@ -95,11 +97,10 @@ def _versions(writer: ModuleType) -> dict[str, str]:
     return found
 
 
-def write(card: Mapping[str, Any], json_file: Path, text_file: Path, species_file: Path) -> None:
-    """Writes the card as JSON and as Markdown, and the species, one per line."""
+def write(card: Mapping[str, Any], json_file: Path, text_file: Path) -> None:
+    """Writes the card as JSON and as Markdown."""
     json_file.write_text(json.dumps(card, indent=2, ensure_ascii=False), encoding="utf-8", errors="backslashreplace")
     text_file.write_text(to_markdown(card), encoding="utf-8", errors="backslashreplace")
-    species_file.write_text("".join(f"{name}\n" for name in card["species"]), encoding="utf-8")
 
 
 def to_markdown(card: Mapping[str, Any]) -> str:
@@ -123,15 +124,20 @@ def to_markdown(card: Mapping[str, Any]) -> str:
         f"difference of a probability {check['largest_difference']:.1e}, the same species on {check['same_species']}.",
     ]
     if check["largest_difference_of_bytes"] is not None:
-        rows.append(
-            f"- Given picture files instead of pixels: largest difference {check['largest_difference_of_bytes']:.1e}."
-        )
+        rows.append(f"- Given photo files, scaled by the code below: {check['largest_difference_of_bytes']:.1e}.")
     for split, metrics in card["metrics"].items():
         rows.append(
             f"- On {metrics['count']} {split} photographs: top-1 {metrics['top1']:.1%}, "
             f"balanced {metrics['balanced_accuracy']:.1%}."
         )
-    rows += ["", "Read it, with `path` its place; this is what it was checked with:", "", "```python", card["read"]]
+    rows += [
+        "",
+        f"The code that it was checked with; it needs {card['needs']}. `path` is the place of the file or folder, and "
+        '`name("photo.jpg")` the species and its probability:',
+        "",
+        "```python",
+        card["read"],
+    ]
     rows += ["```", "", "Species:", "", *(f"{n}. {name}" for n, name in enumerate(card["species"])), ""]
     return "\n".join(rows)
 

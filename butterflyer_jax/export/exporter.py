@@ -70,7 +70,8 @@ def export(
       format: keras, savedmodel, onnx, stablehlo or safetensors.
       to: file to write (for SavedModel, the folder), local or gs://; a name without the format's suffix is a folder for
         `model.<suffix>`. By default `export/` in the run folder.
-      python: interpreter that reads the export back; it needs NumPy and the format's runtime, not this package.
+      python: interpreter that reads the export back; it needs NumPy, Pillow and the format's runtime, not
+        this package.
       data: open data set of the run, if the caller has it.
 
     Raises:
@@ -94,9 +95,12 @@ def export(
     with _room(target) as folder:
         path = folder / target.name
         writer.write(network, path)
+        # Read by the code that is checked.
+        species = "".join(f"{name}\n" for name in network.species)
+        companion(path, SPECIES).write_text(species, encoding="utf-8")
         checked = verify.check(opened, network, writer, path, python, data)
         about = card.describe(opened, network, loaded.step, format, path, target.name, writer, checked)
-        card.write(about, companion(path, CARD), companion(path, CARD_TEXT), companion(path, SPECIES))
+        card.write(about, companion(path, CARD), companion(path, CARD_TEXT))
         _publish(folder, target)
     return Written(os.fspath(target), about)
 

@@ -23,13 +23,18 @@ from butterflyer_jax.export.network import EPSILON, Network, from_arrays, to_arr
 NAME = "model.keras"
 RUNTIME = "keras"
 NEEDS = ("keras", "tensorflow")
+READ_NEEDS = ("keras", "tensorflow")
+READ_NOTE = "; jax or torch in place of tensorflow, with the environment variable KERAS_BACKEND set to its name"
 READ = """
 import keras
+import numpy as np
 
 model = keras.models.load_model(path)
 
 def probabilities(images):
-    return model.predict(images, verbose=0)
+    # TensorFlow's convolutions take no empty batch.
+    some = images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)
+    return model.predict(some, verbose=0)[: len(images)]
 """
 
 

@@ -14,6 +14,7 @@ from butterflyer_jax.export.network import Network
 NAME = "model.onnx"
 RUNTIME = "onnxruntime"
 NEEDS = ("onnx", "onnxruntime")
+READ_NEEDS, READ_NOTE = ("onnxruntime",), ""
 # Old enough for runtimes of recent years.
 OPSET, IR_VERSION = 17, 9
 MAX_BYTES = 2**31 - 2**20

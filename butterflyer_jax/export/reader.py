@@ -1,4 +1,4 @@
-"""The reader of exported networks, in their own runtimes."""
+"""The reader of exported networks, in their own runtimes; of safetensors, which hold weights alone, in JAX."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from typing import Any
 
 import numpy as np
 
+from butterflyer_jax.config import BuildConfig, DataConfig, ModelConfig
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.exporter import CARD, FORMATS, companion, require
+from butterflyer_jax.export.network import Network
 from butterflyer_jax.inference.classifier import padded
-
-# Formats that need normalised pixels and PyTorch.
-UNREADABLE = ("safetensors",)
+from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.storage import paths
 
 
 class ExportClassifier:
-    """Classifier of an exported file or folder and the card beside it; see `app.identify.Classifier`."""
+    """Classifier of an exported file or folder and the card beside it; see `inference.classifier.Classifier`."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Opens an export.
+        """Opens a local export.
 
         Raises:
-          UserError: the export, its card or its runtime is missing.
+          UserError: the export, its card or its runtime is missing, or it lies in a bucket.
         """
-        place = Path(path)
+        if paths.is_remote(path):
+            raise UserError(f"{path}: copy the export, and the files beside it, to this machine first")
+        place = Path(paths.path(path))
         if not place.exists():
             raise UserError(f"no model in {path}")
         try:
@@ -37,25 +40,33 @@ class ExportClassifier:
             self.name = place.name
             self.species = tuple(card["species"])
             self.threshold = float(card["threshold"])
+            self.calibration = Calibration(float(card["temperature"]), self.threshold, int(card["step"]))
             self.short_side = int(given["short_side"])
             self.crop_fraction = float(given["crop_fraction"])
             self.image_size = int(given["shape"][1])
+            self.max_pixels = BuildConfig().max_pixels
             format = card["format"]
+            model = ModelConfig(**card["model"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} has no card of butterflyer_jax.export beside it that can be read") from error
-        if format not in FORMATS or format in UNREADABLE:
-            raise UserError(f"the application cannot answer by {format}; export the run as onnx")
+        if format not in FORMATS:
+            raise UserError(f"{path} is an export of another version of butterflyer_jax: unknown format {format}")
         writer = importlib.import_module(f"butterflyer_jax.export.{format}")
         require(writer, format)
-        self._call = _read(writer.READ, place)
+        if hasattr(writer, "read"):
+            from butterflyer_jax.export import reference
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Returns float32 [batch, species] of uint8 [batch, image_size, image_size, 3]."""
-        return np.asarray(self._call(padded(images)))[: len(images)]
+            data = DataConfig(image_size=self.image_size, eval_crop_fraction=self.crop_fraction)
+            layers = writer.read(place)
+            network = Network(self.species, model, data, self.short_side, self.calibration.temperature, layers)
+            self._call: Callable[[np.ndarray], Any] = reference.make_answers(network)
+        else:
+            self._call = _read(writer.READ, place)
 
     def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns `probabilities`, and bool [batch]: whether the highest is below the threshold of the card."""
-        probabilities = self.probabilities(images)
+        """Returns probabilities, float32 [batch, species], of uint8 [batch, image_size, image_size, 3]; and bool
+        [batch], whether the highest is below the threshold of the card."""
+        probabilities = np.asarray(self._call(padded(images)))[: len(images)]
         return probabilities, probabilities.max(axis=1) < self.threshold
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> None:

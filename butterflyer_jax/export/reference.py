@@ -47,8 +47,18 @@ def make_function(network: Network) -> Callable[[Any], jax.Array]:
     return probabilities
 
 
+def make_answers(network: Network) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the compiled function from uint8 [batch, image_size, image_size, 3] to float32 [batch, species]."""
+    compiled = jax.jit(make_function(network))
+
+    def answers(images: np.ndarray) -> np.ndarray:
+        # Else a GPU computes float32 in 19 bits.
+        with jax.default_matmul_precision("highest"):
+            return np.asarray(compiled(images))
+
+    return answers
+
+
 def answers(network: Network, images: np.ndarray) -> np.ndarray:
     """Returns the probabilities, float32 [batch, species], of uint8 [batch, image_size, image_size, 3]."""
-    # Else a GPU computes float32 in 19 bits.
-    with jax.default_matmul_precision("highest"):
-        return np.asarray(jax.jit(make_function(network))(images))
+    return make_answers(network)(images)

@@ -13,6 +13,7 @@ from butterflyer_jax.models.weights import read as read_weights
 NAME = "model.safetensors"
 RUNTIME = "torch"
 NEEDS = ("safetensors",)
+READ_NEEDS, READ_NOTE = ("safetensors", "torch"), ""
 READ = """
 import json
 

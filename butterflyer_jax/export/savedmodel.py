@@ -10,6 +10,7 @@ from butterflyer_jax.export.network import Network
 NAME = "savedmodel"
 RUNTIME = "tensorflow"
 NEEDS = ("tensorflow",)
+READ_NEEDS, READ_NOTE = ("tensorflow",), ""
 READ = """
 import tensorflow as tf
 
@@ -29,7 +30,8 @@ def write(network: Network, path: Path) -> None:
     """Writes a folder with two signatures, each for any batch.
 
     `serving_default` takes image, uint8 [batch, image_size, image_size, 3]; `serving_bytes` takes image_bytes, string
-    [batch], JPEG, PNG, BMP or GIF, upright as stored (EXIF is not read). Both return probabilities and species.
+    [batch], JPEG, PNG, BMP or GIF, upright as stored (EXIF is not read). Both return probabilities, float32, and
+    species, string, each [batch, species]: TensorFlow Serving wants the batch first in every output.
     """
     from butterflyer_jax import console
 
@@ -59,6 +61,9 @@ def _save(tf: Any, network: Network, path: Path) -> None:
     side = network.image_size
 
     def answer(images: Any) -> dict[str, Any]:
+        count = tf.shape(images)[0]
+        # TensorFlow's convolutions take no empty batch.
+        images = tf.pad(images, [(0, tf.cast(count == 0, tf.int32)), (0, 0), (0, 0), (0, 0)])
         x = tf.cast(images, tf.float32) * scale + offset
         for block in network.blocks:
             for name in block:
@@ -70,7 +75,8 @@ def _save(tf: Any, network: Network, path: Path) -> None:
         for name, (kernel, bias) in dense.items():
             x = tf.matmul(x, kernel) + bias
             x = x if name == "logits" else tf.nn.relu(x)
-        return {"probabilities": tf.nn.softmax(x / network.temperature), "species": species}
+        probabilities = tf.nn.softmax(x / network.temperature)[:count]
+        return {"probabilities": probabilities, "species": tf.tile(species[None], (count, 1))}
 
     def to_pixels(data: Any) -> Any:
         image = tf.cast(tf.io.decode_image(data, channels=3, expand_animations=False), tf.float32)

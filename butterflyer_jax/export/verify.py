@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from butterflyer_jax import runs
 from butterflyer_jax.data import dataset, photo
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.export import reference
+from butterflyer_jax.export import reference, usage
 from butterflyer_jax.export.network import Network
 
 MAX_PHOTOS = 32
 # Largest difference of probabilities. Other orders of summation give about 1e-5; a wrong layout gives tenths.
 TOLERANCE = 1e-3
-# The same for image files, which TensorFlow scales by its own filters: some pixels differ by a level.
+# The same for image files, which Pillow and TensorFlow scale by their own filters: some pixels differ by a level.
 TOLERANCE_OF_BYTES = 0.1
 SPLITS = ("test", "val", "train")
 _SCRIPT = """
-import importlib.metadata, json, sys
-path, given, answers, blocked, runtime = sys.argv[1:]
+import importlib.metadata, json, pathlib, sys
+path, given, answers, files, blocked, runtime = sys.argv[1:]
 # As on a machine where they are not installed.
 sys.modules.update(dict.fromkeys(json.loads(blocked)))
 import numpy as np
@@ -39,10 +41,12 @@ given = np.load(given)
 images = given["images"]
 # Batches of two sizes: of one photograph, and of the rest.
 result = {{"images": np.concatenate([np.asarray(probabilities(part)) for part in (images[:1], images[1:])])}}
-if "jpegs" in given and "probabilities_of_bytes" in globals():
-    ends = np.cumsum(given["lengths"])
-    jpegs = [given["jpegs"][end - n:end].tobytes() for end, n in zip(ends, given["lengths"])]
-    result["jpegs"] = np.asarray(probabilities_of_bytes(jpegs))
+result["of_none"] = np.asarray(probabilities(images[:0]))
+files = json.loads(files)
+result["files"] = np.concatenate([np.asarray(probabilities(pixels_of(file)[None])) for file in files])
+result["names"] = [name(file)[0] for file in files]
+if "probabilities_of_bytes" in globals():
+    result["bytes"] = np.asarray(probabilities_of_bytes([pathlib.Path(file).read_bytes() for file in files]))
 def version(name):
     for name in (name, f"{{name}}-cpu"):
         try:
@@ -64,7 +68,7 @@ class Check:
       of: kind of the images: "test photographs", or "pictures of noise".
       largest_difference: largest difference of a probability, among all images and species.
       same_species: number of images whose most probable species is the same.
-      largest_difference_of_bytes: largest difference for image files as input; None if the format takes none.
+      largest_difference_of_bytes: largest difference for image files as input; None if the code did not run.
     """
 
     runtime: str
@@ -77,11 +81,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Samples:
-    """Images to compare: uint8 [count, image_size, image_size, 3], a name for them, and their image files."""
+    """Images to compare: uint8 [count, image_size, image_size, 3], a name for them, and the files they are from."""
 
     images: np.ndarray
     of: str
-    jpegs: Sequence[bytes] = ()
+    files: Sequence[bytes]
 
 
 def check(run: runs.Run, network: Network, writer: ModuleType, path: Path, python: str, data: Any = None) -> Check:
@@ -105,7 +109,7 @@ def check(run: runs.Run, network: Network, writer: ModuleType, path: Path, pytho
         theirs = {"images": reference.answers(again, samples.images)}
         runtime = f"our own reader, without {writer.RUNTIME},"
     else:
-        theirs = _read_back(writer, path, samples, python)
+        theirs = _read_back(writer, usage.code(writer, network), path, samples, python)
         runtime = f"{writer.RUNTIME} {theirs['version']}"
     compared = theirs["images"]
     if compared.shape != ours.shape:
@@ -113,13 +117,26 @@ def check(run: runs.Run, network: Network, writer: ModuleType, path: Path, pytho
     difference = float(np.abs(compared - ours).max())
     if not difference <= TOLERANCE:
         raise UserError(f"{path.name} answers otherwise than the run: probabilities differ by {difference:.2g}")
-    of_bytes = None
-    if "jpegs" in theirs:
-        of_bytes = float(np.abs(theirs["jpegs"] - ours).max())
-        if not of_bytes <= TOLERANCE_OF_BYTES:
-            raise UserError(f"{path.name} answers otherwise than the run on picture files, by {of_bytes:.2g}")
+    of_bytes = _check_files(theirs, ours, network.species, path) if "files" in theirs else None
     same = int((compared.argmax(axis=1) == ours.argmax(axis=1)).sum())
     return Check(runtime, len(ours), samples.of, difference, same, of_bytes)
+
+
+def _check_files(theirs: Mapping[str, Any], ours: np.ndarray, species: Sequence[str], path: Path) -> float:
+    """Returns the largest difference of a probability for photo files.
+
+    Raises:
+      UserError: it is too large, a name does not fit, or no images are not answered by no probabilities.
+    """
+    answers = [theirs[name] for name in ("files", "bytes") if name in theirs]
+    difference = max(float(np.abs(answer - ours).max()) for answer in answers)
+    if not difference <= TOLERANCE_OF_BYTES:
+        raise UserError(f"{path.name} answers otherwise than the run on photo files, by {difference:.2g}")
+    if list(theirs["names"]) != [species[label] for label in theirs["files"].argmax(axis=1)]:
+        raise UserError(f"{path.name} names other species than those of its probabilities")
+    if theirs["of_none"].shape != (0, len(species)):
+        raise UserError(f"{path.name} gives {theirs['of_none'].shape} probabilities for a batch of 0 images")
+    return difference
 
 
 def choose_samples(run: runs.Run, data: Any = None) -> Samples:
@@ -131,14 +148,25 @@ def choose_samples(run: runs.Run, data: Any = None) -> Samples:
                 once = dataclasses.replace(config, data=dataclasses.replace(config.data, mode="jpeg"))
                 data = stack.enter_context(contextlib.closing(dataset.open_data(run.dataset, once)))
         if data is None or run.dataset == dataset.FAKE:
-            shape = (MAX_PHOTOS, config.data.image_size, config.data.image_size, 3)
-            return Samples(np.random.default_rng(0).integers(0, 256, shape, np.uint8), "pictures of noise")
+            drawn = _noise_files(config.build.image_size)
+            return Samples(np.stack(list(_inputs(drawn, config))), "pictures of noise", drawn)
         split = next(name for name in SPLITS if data.num_photos(name))
         # Evenly, so that all shards, and so most species, are among them.
         count = data.num_photos(split)
         numbers = np.unique(np.linspace(0, count - 1, min(MAX_PHOTOS, count)).astype(int))
         jpegs = list(data.jpegs(split, numbers))
     return Samples(np.stack(list(_inputs(jpegs, config))), f"{split} photographs", jpegs)
+
+
+def _noise_files(short_side: int) -> list[bytes]:
+    """Returns PNG files of coarse noise: of fine noise any filter would make another picture."""
+    files = []
+    for coarse in np.random.default_rng(0).integers(0, 256, (MAX_PHOTOS, 6, 8, 3), np.uint8):
+        size = (short_side * 3 // 2, short_side * 9 // 8)
+        file = io.BytesIO()
+        Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(file, "PNG", compress_level=1)
+        files.append(file.getvalue())
+    return files
 
 
 def _inputs(jpegs: Sequence[bytes], config: Any) -> Iterator[np.ndarray]:
@@ -155,21 +183,20 @@ def _has(python: str, name: str) -> bool:
     return True
 
 
-def _read_back(writer: ModuleType, path: Path, samples: Samples, python: str) -> dict[str, Any]:
+def _read_back(writer: ModuleType, code: str, path: Path, samples: Samples, python: str) -> dict[str, Any]:
     blocked = ["butterflyer_jax", "flax", *(() if writer.RUNTIME == "jax" else ("jax", "jaxlib"))]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
     # Of Keras 2; and the devices that a test invents.
     for name in ("TF_USE_LEGACY_KERAS", "XLA_FLAGS", "PYTHONPATH"):
         environment.pop(name, None)
-    given = {"images": samples.images}
-    if samples.jpegs:
-        given["jpegs"] = np.frombuffer(b"".join(samples.jpegs), np.uint8)
-        given["lengths"] = np.array([len(jpeg) for jpeg in samples.jpegs])
     with tempfile.TemporaryDirectory() as folder:
         inputs, answers = Path(folder, "given.npz"), Path(folder, "answers.npz")
-        np.savez(inputs, **given)  # type: ignore[arg-type]
-        script = _SCRIPT.format(read=writer.READ)
-        line = [python, "-c", script, str(path), str(inputs), str(answers), json.dumps(blocked), writer.RUNTIME]
+        np.savez(inputs, images=samples.images)
+        files = [Path(folder, f"{number}.image") for number in range(len(samples.files))]
+        for file, content in zip(files, samples.files, strict=True):
+            file.write_bytes(content)
+        given = [str(path), str(inputs), str(answers), json.dumps([*map(str, files)]), json.dumps(blocked)]
+        line = [python, "-c", _SCRIPT.format(read=code), *given, writer.RUNTIME]
         try:
             result = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
         except OSError as error:

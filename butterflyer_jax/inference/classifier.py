@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,6 +12,37 @@ from butterflyer_jax.metrics.calibration import Calibration
 
 if TYPE_CHECKING:
     from butterflyer_jax.runs import LoadedModel
+
+
+class Classifier(Protocol):
+    """A trained network, however it is kept: a run or an export.
+
+    Attributes:
+      name: of the run or file.
+      species: names of the species, in the order of the probabilities.
+      calibration: temperature of the probabilities, and reject threshold.
+      threshold: probability of the first species below which an image is none of these.
+      short_side: length to which the short side of an image is scaled first, pixels.
+      crop_fraction: side of the central square that the network sees, as a share of the short side.
+      image_size: side of the network's input, pixels.
+      max_pixels: size above which an image is refused, pixels.
+    """
+
+    name: str
+    species: tuple[str, ...]
+    calibration: Calibration
+    threshold: float
+    short_side: int
+    crop_fraction: float
+    image_size: int
+    max_pixels: int
+
+    def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns probabilities, float32 [batch, species], of uint8 [batch, image_size, image_size, 3]; and bool
+        [batch], which images are none of the species."""
+
+    def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+        """Returns heat maps of these labels, float32 [batch, side, side] from 0 to 1; None if there are none."""
 
 
 class TrainedClassifier:
@@ -26,6 +57,7 @@ class TrainedClassifier:
       image_size: side of the network's input, pixels.
       short_side: length to which the short side of an image is scaled first, pixels.
       crop_fraction: side of the central square that the network sees, as a share of the short side.
+      max_pixels: size above which an image is refused, pixels.
     """
 
     def __init__(self, loaded: LoadedModel, calibration: Calibration) -> None:
@@ -47,6 +79,7 @@ class TrainedClassifier:
         self.image_size: int = run.config.data.image_size
         self.short_side: int = run.config.build.image_size
         self.crop_fraction: float = run.config.data.eval_crop_fraction
+        self.max_pixels: int = run.config.build.max_pixels
         self._variables = variables
         self._typicality = typicality = loaded.typicality()
 

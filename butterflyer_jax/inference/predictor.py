@@ -15,7 +15,7 @@ from PIL import Image
 from butterflyer_jax.data import photo
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.inference import inputs as inputs_lib
-from butterflyer_jax.inference.classifier import TrainedClassifier
+from butterflyer_jax.inference.classifier import Classifier, TrainedClassifier
 from butterflyer_jax.inference.ranking import TOP, rank
 from butterflyer_jax.report import drawing
 
@@ -56,12 +56,12 @@ class Predictor:
     """A trained classifier; `Predictor.load(run).predict("photo.jpg")`.
 
     Attributes:
-      classifier: network of the run.
+      classifier: network of a run or an export.
       species: names of the species, in the order of the probabilities.
       calibration: temperature of the probabilities, and reject threshold.
     """
 
-    def __init__(self, classifier: TrainedClassifier) -> None:
+    def __init__(self, classifier: Classifier) -> None:
         """Wraps a network; see `load`."""
         self.classifier = classifier
         self.species = classifier.species
@@ -142,7 +142,7 @@ class Predictor:
     def _open(self, source: Source) -> Image.Image | str:
         """Returns an upright image of the size that the builder keeps, or the reason why it cannot be read."""
         try:
-            return _to_image(source, self.classifier.short_side, self.classifier.config.build.max_pixels)
+            return _to_image(source, self.classifier.short_side, self.classifier.max_pixels)
         except OSError as error:
             return error.strerror or str(error)
         except (photo.PhotoError, UserError) as error:
@@ -167,7 +167,8 @@ class Predictor:
         if pixels:
             probabilities, refused = self.classifier.classify(np.stack(pixels))
             if flip:
-                probabilities = (probabilities + self.classifier.probabilities(np.stack(pixels)[:, :, ::-1])) / 2
+                mirrored, _ = self.classifier.classify(np.stack(pixels)[:, :, ::-1])
+                probabilities = (probabilities + mirrored) / 2
             rows = zip(probabilities, refused, strict=True)
         for x in inputs:
             yield {"error": x} if isinstance(x, str) else self._describe(*next(rows), top)
@@ -179,7 +180,10 @@ class Predictor:
         labels = [self.species.index(answer["species"]) for answer in answers if "species" in answer]
         maps: Iterator[np.ndarray] = iter(())
         if pixels:
-            maps = iter(self.classifier.heat_maps(np.stack(pixels), np.array(labels)))
+            found = self.classifier.heat_maps(np.stack(pixels), np.array(labels))
+            if found is None:
+                raise UserError(f"{self.classifier.name} is an export, which has no heat maps: take the run")
+            maps = iter(found)
         for x in inputs:
             yield None if isinstance(x, str) else next(maps)
 

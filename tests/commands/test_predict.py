@@ -19,6 +19,7 @@ from PIL import Image
 
 from butterflyer_jax import Predictor, predict, runs
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.export import export
 from butterflyer_jax.inference import gradcam, inputs
 from butterflyer_jax.inference.overlays import HeatPictures
 from tests.conftest import make_photo, make_zip
@@ -123,6 +124,30 @@ def test_a_table_is_for_people(trained_run: Path, photos: Path, capsys: pytest.C
     )
     assert [row.startswith("not read") for row in rows] == [False, False, False, True]
     assert all("%" in row for row in rows if not row.startswith("not read"))
+
+
+@pytest.mark.parametrize("format", ["onnx", "safetensors", "stablehlo"])
+def test_an_export_names_what_its_run_names(
+    trained_run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], format: str
+) -> None:
+    written = export(trained_run, format, tmp_path / "export")
+    line = [str(photos), "--format", "json", "--flip"]
+    predict.main(["--run", str(trained_run), *line])
+    of_run = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+    predict.main(["--model", written.path, *line])
+    of_export = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+    assert len(of_export) == 3
+    for ours, theirs in zip(of_run, of_export, strict=True):
+        assert [ours[key] for key in ("image", "species", "none_of_these")] == [
+            theirs[key] for key in ("image", "species", "none_of_these")
+        ]
+        np.testing.assert_allclose(
+            list(theirs["probabilities"].values()), list(ours["probabilities"].values()), atol=1e-5
+        )
+    with pytest.raises(UserError, match="an export has no heat maps"):
+        predict.main(["--model", written.path, str(photos), "--gradcam", str(tmp_path / "heat")])
+    with pytest.raises(UserError, match="no model in"):
+        predict.main(["--model", str(tmp_path / "none.onnx"), str(photos)])
 
 
 def test_an_output_that_is_no_terminal_is_json(

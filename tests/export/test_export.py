@@ -10,7 +10,7 @@ import pytest
 
 from butterflyer_jax import Predictor, UserError, runs
 from butterflyer_jax.data import photo
-from butterflyer_jax.export import onnx, verify
+from butterflyer_jax.export import onnx, usage, verify
 from butterflyer_jax.export.exporter import export
 from tests.conftest import SPECIES, Command, assert_one_line_error, make_photo
 
@@ -33,7 +33,9 @@ def test_training_ends_with_a_keras_file_that_answers_as_the_run_does(
     assert card["species"] == list(SPECIES)
     assert card["check"]["largest_difference"] < 1e-5
     assert (file.parent / "model.keras.species.txt").read_text().splitlines() == list(SPECIES)
-    assert card["read"] in (file.parent / "model.keras.card.md").read_text()
+    text = (file.parent / "model.keras.card.md").read_text()
+    assert card["read"] in text and "it needs keras, tensorflow, numpy, pillow; jax or torch" in text
+    assert 0 < card["check"]["largest_difference_of_bytes"] < 0.05
 
 
 def test_a_run_goes_on_with_another_export(
@@ -92,6 +94,15 @@ def test_a_wrong_file_never_takes_its_name(trained_run: Path, tmp_path: Path, mo
     monkeypatch.setattr(onnx, "READ", onnx.READ.replace('{"image": images}', '{"image": images[:, ::-1]}'))
     with pytest.raises(UserError, match=r"model\.onnx answers otherwise than the run: probabilities differ by"):
         export(trained_run, "onnx", tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(usage, "_PHOTO", usage._PHOTO.replace("image.width - side", "0"))
+    with pytest.raises(UserError, match=r"model\.onnx answers otherwise than the run on photo files, by"):
+        export(trained_run, "onnx", tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(usage, "_PHOTO", usage._PHOTO.replace("species[answer.argmax()]", "species[answer.argmin()]"))
+    with pytest.raises(UserError, match=r"model\.onnx names other species than those of its probabilities"):
+        export(trained_run, "onnx", tmp_path)
+    monkeypatch.undo()
     monkeypatch.setattr(onnx, "READ", "raise OSError('no such runtime')")
     with pytest.raises(UserError, match=r"onnxruntime cannot read what was written .* no such runtime"):
         export(trained_run, "onnx", tmp_path)

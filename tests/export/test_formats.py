@@ -40,8 +40,10 @@ def test_other_runtimes_give_the_same_probabilities(format: str, kind: str, tmp_
     probabilities = written(format, network, tmp_path)["probabilities"]
     ours = reference.answers(network, images)
     # Any batch, and every photograph for itself.
-    for part in (slice(0, 1), slice(0, 5)):
-        np.testing.assert_allclose(np.asarray(probabilities(images[part])), ours[part], atol=2e-5)
+    for part in (slice(0, 0), slice(0, 1), slice(0, 5)):
+        answer = np.asarray(probabilities(images[part]))
+        assert answer.shape == ours[part].shape
+        np.testing.assert_allclose(answer, ours[part], atol=2e-5)
     assert ours.std() > 0.01
 
 
@@ -85,7 +87,10 @@ def test_a_saved_model_takes_picture_files(tmp_path: Path) -> None:
     ours = reference.answers(network, np.stack(images))
     np.testing.assert_allclose(names["probabilities_of_bytes"](files), ours, atol=0.01)
     answer = names["pixels"](image=np.stack(images))
-    assert [name.decode() for name in answer["species"].numpy()] == list(SPECIES)
+    assert {name: output.shape for name, output in answer.items()} == dict.fromkeys(answer, (3, len(SPECIES)))
+    assert [[name.decode() for name in row] for row in answer["species"].numpy()] == [list(SPECIES)] * 3
+    of_none = names["encoded"](image_bytes=np.empty(0, object).astype(str))
+    assert {output.shape[0] for output in of_none.values()} == {0}
 
 
 def test_an_onnx_file_names_its_species(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from butterflyer_jax.app.chat.conversation import Answerer
 from butterflyer_jax.app.feedback import FeedbackStore
-from butterflyer_jax.app.identify import Classifier, Identifier, Upload
+from butterflyer_jax.app.identify import Identifier, Upload
 from butterflyer_jax.app.knowledge.base import Knowledge
 from butterflyer_jax.app.knowledge.facts import facts
 from butterflyer_jax.app.logs import log_error
@@ -33,6 +33,7 @@ from butterflyer_jax.app.server.metrics import Metrics, Watch
 from butterflyer_jax.app.server.uploads import Room, bounded_route
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.data.photo import PhotoError
+from butterflyer_jax.inference.classifier import Classifier
 
 STATIC = {
     "": ("page.html", "text/html; charset=utf-8"),
