@@ -13,7 +13,6 @@ from butterflyer_jax import console
 from butterflyer_jax.config import Config
 from butterflyer_jax.errors import TemporaryError, UserError
 
-MAX_CACHE_BYTES = 4 << 30
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
 
 # Worker pools of a Vertex AI job that train: the first process, and the others. Further pools have other duties.
@@ -145,16 +144,6 @@ def _on_cloud_tpu(environment: Mapping[str, str]) -> bool:
     return listed or "TPU_SKIP_MDS_QUERY" not in environment
 
 
-def keep_compiled(folder: str | os.PathLike[str]) -> None:
-    """Caches compiled programs of XLA in a folder for later runs; `JAX_COMPILATION_CACHE_DIR` takes precedence."""
-    import jax
-
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        jax.config.update("jax_compilation_cache_dir", os.fspath(folder))
-        jax.config.update("jax_compilation_cache_max_size", MAX_CACHE_BYTES)
-
-
 def prepare(config: Config, place: Place | None) -> bool:
     """Prepares this process for training; returns whether it is the main process, which logs and writes for all.
 
@@ -171,6 +160,7 @@ def prepare(config: Config, place: Place | None) -> bool:
     start(place)
     import jax
 
+    from butterflyer_jax.distributed import compile_cache
     from butterflyer_jax.storage import paths
 
     try:
@@ -185,5 +175,5 @@ def prepare(config: Config, place: Place | None) -> bool:
     if not speaks:
         console.be_quiet()
     if config.compilation_cache:
-        keep_compiled(paths.cache_dir() / "xla")
+        compile_cache.keep_in(paths.cache_dir() / "xla")
     return speaks

@@ -7,10 +7,12 @@ import contextlib
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import simplejpeg
 
@@ -23,27 +25,78 @@ from butterflyer_jax.storage import files, locks, open_files
 _CHUNK = 64
 # Number of chunks above which decoding shows its progress.
 _SHOWN = 100
+_CHECKSUM = np.dtype("<u4")
+
+
+class CheckedFile:
+    """A file of decoded photos, followed by a CRC-32C of each, little-endian uint32.
+
+    A photo is compared with its checksum when this process reads it for the first time; one that differs is decoded
+    anew. The file is read by position and not mapped: its pages would count as this process's memory.
+    """
+
+    def __init__(self, photos: Photographs, path: Path) -> None:
+        """Opens the file at `path`, of size `file_bytes(photos)`."""
+        self._photos, self._path = photos, path
+        self._offset, self._size = _places(photos)
+        self._descriptor = os.open(path, os.O_RDONLY)
+        checksums = open_files.read_at(self._descriptor, 4 * len(photos), photos.decoded_bytes)
+        self._checksum = np.frombuffer(checksums, _CHECKSUM)
+        self._is_whole = np.zeros(len(photos), np.bool_)
+        # Pixels of damaged photos, decoded anew.
+        self._anew: dict[int, np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    def read(self, number: int, start: int, size: int) -> np.ndarray:
+        """Returns uint8 [size], the bytes of a photo from `start` on.
+
+        Raises:
+          UserError: the photo is damaged here, and so is its record.
+        """
+        if self._is_whole[number]:
+            place = int(self._offset[number]) + start
+            return np.frombuffer(open_files.read_at(self._descriptor, size, place), np.uint8)
+        if (pixels := self._anew.get(number)) is None:
+            photo = open_files.read_at(self._descriptor, int(self._size[number]), int(self._offset[number]))
+            self._is_whole[number] = google_crc32c.value(photo) == self._checksum[number]
+            pixels = np.frombuffer(photo, np.uint8) if self._is_whole[number] else self._decode(number)
+        return pixels[start : start + size]
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._descriptor)
+
+    def _decode(self, number: int) -> np.ndarray:
+        with self._lock:
+            if not self._anew:
+                say(f"data: {self._path} is damaged, at photo {number} first: decoding what is damaged anew")
+            if number not in self._anew:
+                with contextlib.closing(Reader(self._photos)) as reader:
+                    pixels = _decoded(reader.jpeg(number)).reshape(-1)
+                self._anew[number] = pixels
+                # Later runs find it mended; where the cache cannot be written, each run decodes it.
+                with contextlib.suppress(OSError), self._path.open("r+b") as file:
+                    _write_at(file.fileno(), pixels, int(self._offset[number]))
+                    _write_at(file.fileno(), _checksum(pixels), self._photos.decoded_bytes + 4 * number)
+            return self._anew[number]
 
 
 class Pixels:
-    """All photos of a split as uint8 RGB, one after another, in memory or in a file.
+    """All photos of a split as uint8 RGB, in memory or in a file."""
 
-    A file is read by position and not mapped: its pages would count as this process's memory.
-    """
-
-    def __init__(self, photos: Photographs, store: np.ndarray | int) -> None:
-        """Wraps photos and their store: uint8 [decoded_bytes], or the descriptor of an open file."""
-        sizes = 3 * photos.height.astype(np.int64) * photos.width
-        self._offset = np.cumsum(sizes) - sizes
+    def __init__(self, photos: Photographs, store: np.ndarray | CheckedFile) -> None:
+        """Wraps photos and their store: uint8 [decoded_bytes], one photo after another, or a file."""
+        self._offset, _ = _places(photos)
         self._width, self._store = photos.width, store
 
     def rows(self, number: int, top: int, height: int) -> np.ndarray:
         """Returns uint8 [height, width, 3], full rows of a photo starting at `top`."""
         width = int(self._width[number])
-        start, size = int(self._offset[number]) + 3 * width * top, 3 * width * height
-        if isinstance(self._store, int):
-            pixels = np.frombuffer(open_files.read_at(self._store, size, start), np.uint8)
+        start, size = 3 * width * top, 3 * width * height
+        if isinstance(self._store, CheckedFile):
+            pixels = self._store.read(number, start, size)
         else:
+            start += int(self._offset[number])
             pixels = self._store[start : start + size]
         return pixels.reshape(height, width, 3)
 
@@ -60,8 +113,8 @@ class Pixels:
 
     def close(self) -> None:
         """Closes the file, or frees the memory."""
-        if isinstance(self._store, int):
-            os.close(self._store)
+        if isinstance(self._store, CheckedFile):
+            self._store.close()
         self._store = np.empty(0, np.uint8)
 
 
@@ -78,8 +131,10 @@ def in_memory(photos: Photographs, num_threads: int, name: str) -> Pixels:
             f"no memory for {photos.decoded_bytes / 2**30:.1f} GiB of decoded photographs: lower data.cache_gib"
         ) from error
 
-    def write(start: int, pixels: np.ndarray) -> None:
-        store[start : start + pixels.size] = pixels.reshape(-1)
+    starts, _ = _places(photos)
+
+    def write(number: int, pixels: np.ndarray) -> None:
+        store[starts[number] : starts[number] + pixels.size] = pixels.reshape(-1)
 
     _decode_all(photos, num_threads, write, name)
     return Pixels(photos, store)
@@ -94,10 +149,15 @@ def on_disk(photos: Photographs, num_threads: int, name: str, path: Path) -> Pix
       UserError: there is no space for it, or a record is damaged.
     """
     with locks.hold(f"{path}.lock", f"data: waiting for another process that writes {path}", wait=True):
-        if not path.exists() or path.stat().st_size != photos.decoded_bytes:
+        if not path.exists() or path.stat().st_size != file_bytes(photos):
             say(f"data: decoding {len(photos)} photographs once to {path}, {photos.decoded_bytes / 2**30:.2f} GiB")
             _write_file(photos, num_threads, name, path)
-    return Pixels(photos, os.open(path, os.O_RDONLY))
+    return Pixels(photos, CheckedFile(photos, path))
+
+
+def file_bytes(photos: Photographs) -> int:
+    """Returns the size of the file that holds all decoded photos and their checksums."""
+    return photos.decoded_bytes + 4 * len(photos)
 
 
 def _write_file(photos: Photographs, num_threads: int, name: str, path: Path) -> None:
@@ -107,28 +167,49 @@ def _write_file(photos: Photographs, num_threads: int, name: str, path: Path) ->
     what = f"{photos.decoded_bytes / 2**30:.1f} GiB of decoded photographs"
     advice = "make space, set BUTTERFLYER_CACHE to a folder on a larger disk, or set data.mode=jpeg"
     with files.whole_file(path, what, advice) as temporary:
-        if shutil.disk_usage(path.parent).free < photos.decoded_bytes:
+        if shutil.disk_usage(path.parent).free < file_bytes(photos):
             # Reported before the work, not after it.
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with Path(temporary).open("wb") as file:
-            _decode_all(photos, num_threads, lambda start, pixels: _write_at(file.fileno(), pixels, start), name)
+            starts, _ = _places(photos)
+            checksums = np.empty(len(photos), _CHECKSUM)
+
+            def write(number: int, pixels: np.ndarray) -> None:
+                checksums[number] = _checksum(pixels)[0]
+                _write_at(file.fileno(), pixels, int(starts[number]))
+
+            _decode_all(photos, num_threads, write, name)
+            _write_at(file.fileno(), checksums, photos.decoded_bytes)
+
+
+def _places(photos: Photographs) -> tuple[np.ndarray, np.ndarray]:
+    """Returns where the pixels of each photo begin, and their size, int64 [num_photos], bytes."""
+    sizes = 3 * photos.height.astype(np.int64) * photos.width
+    return np.cumsum(sizes) - sizes, sizes
+
+
+def _decoded(jpeg: bytes) -> np.ndarray:
+    pixels: np.ndarray = simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=False, fastupsample=False)
+    return pixels
+
+
+def _checksum(pixels: np.ndarray) -> np.ndarray:
+    return np.array([google_crc32c.value(pixels.tobytes())], _CHECKSUM)
 
 
 def _write_at(descriptor: int, pixels: np.ndarray, start: int) -> None:
-    view = pixels.reshape(-1).data
+    view = pixels.reshape(-1).view(np.uint8).data
     while view:
         written = os.pwrite(descriptor, view, start)
         view, start = view[written:], start + written
 
 
 def _decode_all(photos: Photographs, num_threads: int, write: Callable[[int, np.ndarray], None], name: str) -> None:
-    """Decodes all photos and calls `write` with the offset and the pixels of each, in order, from many threads."""
-    sizes = 3 * photos.height.astype(np.int64) * photos.width
-    starts = (np.cumsum(sizes) - sizes).tolist()
+    """Decodes all photos and calls `write` with the number and the pixels of each, from many threads."""
 
     def decode(numbers: range, jpegs: Sequence[bytes]) -> None:
         for number, jpeg in zip(numbers, jpegs, strict=True):
-            write(starts[number], simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=False, fastupsample=False))
+            write(number, _decoded(jpeg))
 
     chunks = [range(start, min(start + _CHUNK, len(photos))) for start in range(0, len(photos), _CHUNK)]
     with ThreadPoolExecutor(num_threads) as pool, contextlib.closing(Reader(photos)) as reader:

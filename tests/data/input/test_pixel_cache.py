@@ -86,6 +86,51 @@ def test_the_file_is_made_once_and_again_where_it_is_cut_short(dataset: Path, tm
     assert path.read_bytes() == content
 
 
+def test_a_flipped_bit_is_found_and_the_photo_decoded_anew(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, path = open_photos(dataset), tmp_path / "train.rgb"
+    pixel_cache.on_disk(photos, 1, "train", path).close()
+    content = path.read_bytes()
+    places = [0, *np.random.default_rng(0).integers(0, len(content), 20), len(content) - 1]
+    for place in map(int, places):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << (place % 8)
+        path.write_bytes(damaged)
+        capsys.readouterr()
+        pixels = pixel_cache.on_disk(photos, 1, "train", path)
+        for _ in range(2):
+            for number in range(len(photos)):
+                start = int(pixels._offset[number])
+                rows = pixels.rows(number, 3, 20)
+                width = rows.shape[1]
+                assert rows.tobytes() == content[start + 9 * width : start + 69 * width]
+        pixels.close()
+        assert capsys.readouterr().err.count(f"{path} is damaged, at photo ") == 1
+        assert path.read_bytes() == content
+
+
+def test_a_damaged_cache_that_cannot_be_written_is_decoded_by_each_run(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, path = open_photos(dataset), tmp_path / "train.rgb"
+    pixel_cache.on_disk(photos, 1, "train", path).close()
+    content = path.read_bytes()
+    path.write_bytes(bytes(len(content)))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pixel_cache, "_write_at", refuse)
+    pixels = pixel_cache.on_disk(photos, 1, "train", path)
+    for number in (0, 35):
+        rows = pixels.rows(number, 0, 10)
+        start = int(pixels._offset[number])
+        assert rows.tobytes() == content[start : start + rows.size]
+    pixels.close()
+    assert not any(path.read_bytes())
+
+
 def test_a_kill_while_decoding_leaves_nothing_that_is_taken_for_whole(dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "train.rgb"
     code = f"""
@@ -105,7 +150,7 @@ pixel_cache.on_disk(open_photos(Path({os.fspath(dataset)!r})), 1, "train", Path(
     assert len(list(tmp_path.glob(".train.rgb.*"))) == 1
     photos = open_photos(dataset)
     pixel_cache.on_disk(photos, 1, "train", path).close()
-    assert path.stat().st_size == photos.decoded_bytes
+    assert path.stat().st_size == pixel_cache.file_bytes(photos)
     assert {file.name for file in tmp_path.iterdir()} == {"train.rgb", "train.rgb.lock"}
 
 

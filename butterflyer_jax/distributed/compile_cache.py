@@ -1,0 +1,89 @@
+"""The cache of compiled programs: each entry has a checksum, for a process that loads a damaged one dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import filelock
+import google_crc32c
+import jax
+
+# Pinned with JAX itself: there is no public way to check the entries.
+from jax._src import compilation_cache, lru_cache
+
+from butterflyer_jax.console import say
+
+MAX_BYTES = 4 << 30
+_HEAD = b"butterflyer crc32c "
+
+
+class CheckedCache(lru_cache.LRUCache):
+    """JAX's cache in a folder, bounded, with a checksum before each entry.
+
+    An entry that is not what was written is removed with one line, and compiled anew. A folder that cannot be read or
+    written costs the time to compile, and one line.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        """Opens the folder; makes it, and removes what killed processes left.
+
+        Raises:
+          OSError: the folder cannot be made or written.
+        """
+        super().__init__(os.fspath(folder), max_size=MAX_BYTES)
+        self._has_failed = False
+        with self.lock:
+            # Written first, and where JAX's own time stamp is missing, each later entry fails.
+            for entry in self.path.glob("*-cache"):
+                if not entry.with_name(f"{entry.name.removesuffix('-cache')}-atime").exists():
+                    entry.unlink()
+
+    def get(self, key: str) -> bytes | None:
+        """Returns an entry, None where there is none that is whole."""
+        found: bytes | None = None
+        with self._tolerating():
+            found = super().get(key)
+        if found is None:
+            return None
+        start = len(_HEAD) + 4
+        if found[:start] == _head(found[start:]):
+            return found[start:]
+        entry = self.path / f"{key}-cache"
+        say(f"the compiled step {entry} is damaged: removing it and compiling anew")
+        with self._tolerating():
+            entry.unlink()
+        return None
+
+    def put(self, key: str, value: bytes) -> None:
+        """Adds an entry."""
+        with self._tolerating():
+            super().put(key, _head(value) + value)
+
+    @contextlib.contextmanager
+    def _tolerating(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, filelock.Timeout) as error:
+            if not self._has_failed:
+                say(f"compiled steps cannot be kept in {self.path}: {getattr(error, 'strerror', None) or error}")
+            self._has_failed = True
+
+
+def keep_in(folder: str | os.PathLike[str]) -> None:
+    """Caches compiled programs in a folder for later runs; `JAX_COMPILATION_CACHE_DIR` takes precedence, unchecked."""
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    try:
+        cache = CheckedCache(folder)
+    except (OSError, filelock.Timeout) as error:
+        say(f"compiled steps cannot be kept in {os.fspath(folder)}: {getattr(error, 'strerror', None) or error}")
+        return
+    jax.config.update("jax_compilation_cache_dir", os.fspath(folder))
+    compilation_cache.reset_cache()
+    compilation_cache._cache = cache
+
+
+def _head(value: bytes) -> bytes:
+    return _HEAD + google_crc32c.value(value).to_bytes(4, "little")

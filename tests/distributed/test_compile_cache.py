@@ -1,0 +1,94 @@
+"""The cache of compiled programs: damaged entries are found, a place that cannot be written costs time alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from butterflyer_jax.distributed import compile_cache
+
+VALUE = np.random.default_rng(0).bytes(5000)
+
+
+@pytest.fixture
+def jax_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No folder of the user's; JAX's own cache is as it was afterwards."""
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def test_an_entry_comes_back(tmp_path: Path) -> None:
+    compile_cache.CheckedCache(tmp_path).put("step", VALUE)
+    again = compile_cache.CheckedCache(tmp_path)
+    assert again.get("step") == VALUE
+    assert again.get("other") is None
+
+
+def test_every_flipped_bit_is_found_and_the_entry_made_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = compile_cache.CheckedCache(tmp_path)
+    cache.put("step", VALUE)
+    entry = tmp_path / "step-cache"
+    content = entry.read_bytes()
+    places = [*range(30), *np.random.default_rng(1).integers(0, len(content), 40), len(content) - 1]
+    for place in map(int, places):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << (place % 8)
+        entry.write_bytes(damaged)
+        assert cache.get("step") is None
+        assert not entry.exists()
+        assert capsys.readouterr().err == f"the compiled step {entry} is damaged: removing it and compiling anew\n"
+        cache.put("step", VALUE)
+        assert cache.get("step") == VALUE
+    for cut in (b"", content[:10], content[:-1]):
+        entry.write_bytes(cut)
+        assert cache.get("step") is None
+
+
+def test_what_a_killed_process_left_does_not_stop_later_entries(tmp_path: Path) -> None:
+    (tmp_path / "half-cache").write_bytes(VALUE)
+    cache = compile_cache.CheckedCache(tmp_path)
+    assert not (tmp_path / "half-cache").exists()
+    cache.put("step", VALUE)
+    assert cache.get("step") == VALUE
+
+
+def test_jax_keeps_its_programs_there(tmp_path: Path, jax_cache: None, capsys: pytest.CaptureFixture[str]) -> None:
+    compile_cache.keep_in(tmp_path / "xla")
+
+    def answer() -> float:
+        jax.clear_caches()
+        return float(jax.jit(lambda x: jnp.sin(x).sum() * 3)(jnp.arange(7.0)))
+
+    first = answer()
+    [entry] = [path for path in (tmp_path / "xla").glob("*-cache") if "lambda" in path.name]
+    content = entry.read_bytes()
+    entry.write_bytes(content[:100] + bytes([content[100] ^ 4]) + content[101:])
+    assert answer() == first
+    assert f"the compiled step {entry} is damaged" in capsys.readouterr().err
+    assert entry.exists() and answer() == first
+    assert not capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, jax_cache: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    compile_cache.keep_in(tmp_path / "file" / "xla")
+    assert f"compiled steps cannot be kept in {tmp_path / 'file' / 'xla'}: Not a directory" in capsys.readouterr().err
+    cache = compile_cache.CheckedCache(tmp_path / "xla")
+    (tmp_path / "xla" / "step-cache").mkdir()
+    (tmp_path / "xla" / "step-atime").write_bytes(bytes(8))
+    assert cache.get("step") is None
+    assert capsys.readouterr().err.count("compiled steps cannot be kept in") == 1
