@@ -46,6 +46,9 @@ def parser() -> cli.ArgumentParser:
     )
     parser.add_argument("--name", metavar="NAME", help="folder of the evaluation in eval/ (default: split or data set)")
     parser.add_argument(
+        "--to", metavar="DIR", help="folder for all results (default: the run folder), for a run that may only be read"
+    )
+    parser.add_argument(
         "--species_map",
         metavar="FILE.csv",
         help="two columns: a species of --input, the run's name of it or nothing",
@@ -60,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
     from butterflyer_jax.evaluation.evaluate import evaluate
 
     args = parser().parse_args(argv)
-    metrics = evaluate(args.run, args.split, args.input, args.slices, args.by, args.name, args.species_map)
+    metrics = evaluate(args.run, args.split, args.input, args.slices, args.by, args.name, args.species_map, args.to)
     _print(metrics)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
@@ -26,7 +27,7 @@ from butterflyer_jax.metrics import calibration, classification
 from butterflyer_jax.metrics import slices as by_slice
 from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.metrics.typicality import Typicality
-from butterflyer_jax.storage import files
+from butterflyer_jax.storage import files, paths
 
 ALL = "all"
 FOLDER = "eval"
@@ -41,6 +42,7 @@ def evaluate(
     by: Sequence[str] = (),
     name: str | None = None,
     species_table: str | os.PathLike[str] | None = None,
+    to: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run's best checkpoint on its own photos, or on any others.
 
@@ -57,6 +59,8 @@ def evaluate(
         values.
       name: folder of the evaluation in `eval/`; by default the split, or the name of the other data set.
       species_table: table of two columns for other data: its species, and the run's name of it (empty for none).
+      to: folder that takes all that is written, local or gs://, so that nothing in the run folder changes: for a run
+        that may only be read. By default the run folder.
 
     Returns:
       count, loss, top1, top5, balanced_accuracy over the photos of species that the run knows;
@@ -75,6 +79,9 @@ def evaluate(
     known_of_photos = None if slices is None else attributes.read(slices, by)
     table = None if species_table is None else species_map.read_table(species_table)
     run = runs.read(run_folder)
+    place = run.folder if to is None else paths.path(to)
+    if to is None and not paths.is_remote(place) and not os.access(place, os.W_OK):
+        raise UserError(f"{place} may only be read: name a folder for the results, --to DIR")
     loaded = runs.load_model(run)
     # One pass over a split: it is worth neither files on the disk nor more memory than is free, whatever training used.
     once = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, mode="auto"))
@@ -82,14 +89,14 @@ def evaluate(
     data = dataset_lib.open_data(folder, once, not sharding.on_cpu(loaded.mesh), for_training=False)
     with contextlib.closing(data):
         is_own = folder == dataset_lib.FAKE or data.fingerprint == run.fingerprint
-        if is_own and folder not in (run.dataset, dataset_lib.FAKE):
+        if to is None and is_own and folder not in (run.dataset, dataset_lib.FAKE):
             run = runs.remember_dataset(run, folder)
         splits = _splits(data, split or ("test" if is_own else ALL))
         labels = np.arange(len(run.species)) if is_own else species_map.label_map(data.species, run.species, table)
         columns = {} if known_of_photos is None else _columns(known_of_photos, folder, splits)
         own_photos = is_own and folder != dataset_lib.FAKE
-        calibrated = calibrate(loaded, data) if own_photos else loaded.calibration()
-        typical = refusal.fit(loaded, data) if own_photos else loaded.typicality()
+        calibrated = calibrate(loaded, data, keep=to is None) if own_photos else loaded.calibration()
+        typical = refusal.fit(loaded, data, keep=to is None) if own_photos else loaded.typicality()
         scored, sums = _score(loaded, data, folder, splits, labels, calibrated, typical)
         known = scored.labels != species_map.UNKNOWN
         if not known.any() and not len(scored.labels):
@@ -101,7 +108,7 @@ def evaluate(
         seen = None if folder == dataset_lib.FAKE else overlap.count(run, once, data, splits, is_own)
         metrics |= {
             "refused_by": "threshold" if typical is None else "typicality",
-            "name": _name(run, name, splits, is_own, folder, data.fingerprint),
+            "name": _name(place, name, splits, is_own, folder, data.fingerprint),
             "split": splits[0] if len(splits) == 1 else ALL,
             "data": folder,
             "fingerprint": data.fingerprint,
@@ -115,10 +122,12 @@ def evaluate(
                 scored.labels[known],
                 {column: list(itertools.compress(values, known)) for column, values in columns.items()},
             )
-        target = run.folder / FOLDER / metrics["name"]
+        target = place / FOLDER / metrics["name"]
         files.write_text(target / METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False))
         predictions.write(target / predictions.FILE, scored, calibrated, run.species, columns)
-        metrics["report"] = report.write(loaded, data, folder, scored, metrics, calibrated, _others(run))
+        metrics["report"] = report.write(
+            loaded, data, folder, scored, metrics, calibrated, _others(run.folder, place), place
+        )
     return metrics
 
 
@@ -205,7 +214,9 @@ def _metrics(scored: Predictions, known: np.ndarray, calibrated: Calibration, sp
     return metrics | {"temperature": calibrated.temperature, "threshold": calibrated.threshold}
 
 
-def _name(run: runs.Run, name: str | None, splits: Sequence[str], is_own: bool, folder: str, fingerprint: str) -> str:
+def _name(
+    place: epath.Path, name: str | None, splits: Sequence[str], is_own: bool, folder: str, fingerprint: str
+) -> str:
     """Returns the name of an evaluation: its split, or that of other data; never one of another evaluation's.
 
     Raises:
@@ -225,35 +236,37 @@ def _name(run: runs.Run, name: str | None, splits: Sequence[str], is_own: bool, 
     base = next((part for part in reversed(parts[:-1]) if part not in ("butterflies", "default")), parts[-1])
     slug = re.sub(r"[^\w.-]+", "-", base).strip("-.") or "other"
     slug = f"{slug}-data" if slug in (*SPLITS, ALL) else slug
-    taken = run.folder / FOLDER / slug / METRICS_FILE
+    taken = place / FOLDER / slug / METRICS_FILE
     if taken.exists() and json.loads(taken.read_text()).get("fingerprint") != fingerprint:
         return f"{slug}-{fingerprint[:8]}"
     return slug
 
 
-def _others(run: runs.Run) -> list[dict[str, Any]]:
-    """Returns the metrics of every evaluation of a run, its own splits first."""
-    folder = run.folder / FOLDER
-    found = []
-    for path in sorted(folder.iterdir()) if folder.exists() else ():
-        with contextlib.suppress(ValueError, OSError):
-            found.append({"name": path.name, **json.loads((path / METRICS_FILE).read_text())})
-    return sorted(found, key=lambda metrics: not metrics.get("is_own", True))
+def _others(*places: epath.Path) -> list[dict[str, Any]]:
+    """Returns the metrics of every evaluation in some folders, of a name the last, a run's own splits first."""
+    found = {}
+    for folder in (place / FOLDER for place in places):
+        for path in sorted(folder.iterdir()) if folder.exists() else ():
+            with contextlib.suppress(ValueError, OSError):
+                found[path.name] = {"name": path.name, **json.loads((path / METRICS_FILE).read_text())}
+    return sorted(found.values(), key=lambda metrics: not metrics.get("is_own", True))
 
 
-def calibrate(loaded: runs.LoadedModel, data: Data) -> Calibration:
+def calibrate(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Calibration:
     """Returns the calibration of a checkpoint; fits it on val and writes `calibration.json` where there is none yet.
 
     Args:
       loaded: the model of a run; the run folder gets the file.
       data: the run's open data set.
+      keep: whether to write the file.
     """
     known = loaded.calibration()
     if known.count or not data.num_photos("val"):
         return known
     scored = eval_step.score(loaded, data, "val")
     chosen = calibration.fit(scored.logits, scored.labels, loaded.step)
-    files.write_text(loaded.run.folder / calibration.FILE, chosen.to_json())
+    if keep:
+        files.write_text(loaded.run.folder / calibration.FILE, chosen.to_json())
     return chosen
 
 

@@ -26,12 +26,13 @@ MIN_VAL = 20
 BATCH = 64
 
 
-def fit(loaded: runs.LoadedModel, data: Data) -> Typicality | None:
+def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Typicality | None:
     """Returns the typicality of a checkpoint; fits it and writes `typicality.npz` where there is none yet.
 
     Args:
       loaded: the model of a run; the run folder gets the file.
       data: the run's open data set.
+      keep: whether to write the file.
 
     Returns:
       None where the config switches it off, or there are fewer than 20 val photos.
@@ -64,7 +65,8 @@ def fit(loaded: runs.LoadedModel, data: Data) -> Typicality | None:
         config.refusal.false_refusals,
         loaded.step,
     )
-    files.write_bytes(loaded.run.folder / typicality.FILE, found.to_bytes())
+    if keep:
+        files.write_bytes(loaded.run.folder / typicality.FILE, found.to_bytes())
     share = config.refusal.false_refusals
     say(f"typicality: fitted to refuse at most {share:.0%} of known species, {time.perf_counter() - start:.0f} s")
     return found

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from butterflyer_jax import runs
 from butterflyer_jax.data import dataset as dataset_lib
@@ -33,8 +34,9 @@ def write(
     metrics: dict[str, Any],
     calibrated: Calibration,
     evaluations: Sequence[Mapping[str, Any]],
+    place: epath.Path,
 ) -> str:
-    """Writes the report into the run folder; returns its path.
+    """Writes the report; returns its path.
 
     Args:
       loaded: model that was evaluated.
@@ -44,6 +46,7 @@ def write(
       metrics: content of metrics.json.
       calibrated: temperature and threshold of the answers.
       evaluations: metrics of every evaluation of the run, shown side by side.
+      place: folder for all results.
     """
     run, split = loaded.run, metrics["split"]
     view = heat_maps = None
@@ -75,7 +78,7 @@ def write(
             heat_maps=heat_maps,
         )
     )
-    target = run.folder / FILE if metrics["is_own"] else run.folder / "eval" / metrics["name"] / "index.html"
+    target = place / FILE if metrics["is_own"] else place / "eval" / metrics["name"] / "index.html"
     files.write_text(target, page)
     return str(target)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -66,6 +67,25 @@ def test_a_data_set_that_moved_is_remembered(run: Path, dataset: Path, tmp_path:
     assert first["name"] == "test" and first["is_own"]
     assert read(run).dataset == str(moved)
     assert evaluate(run)["top1"] == first["top1"]
+
+
+def test_a_run_that_may_only_be_read_is_evaluated_into_another_folder(
+    run: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def content() -> dict[str, bytes]:
+        return {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+    moved = Path(shutil.copytree(dataset, tmp_path / "moved"))
+    before = content()
+    metrics = evaluate(run, "val", moved, to=tmp_path / "results")
+    assert content() == before
+    assert metrics["report"] == str(tmp_path / "results" / "report" / "index.html")
+    written = {str(path.relative_to(tmp_path / "results")) for path in (tmp_path / "results").rglob("*.*")}
+    assert written == {"eval/val/metrics.json", "eval/val/predictions.csv", "report/index.html"}
+    # As root everything may be written.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(UserError, match=r"may only be read: name a folder for the results, --to DIR"):
+        evaluate(run, "val")
 
 
 def test_photos_that_the_run_was_trained_on_are_counted(run: Path, raw_zip: Path, tmp_path: Path) -> None:
