@@ -45,9 +45,7 @@ def parser() -> cli.ArgumentParser:
         "--input", metavar="SRC", help="raw zip, folder or built data set of other photos; or the run's own, moved"
     )
     parser.add_argument("--name", metavar="NAME", help="folder of the evaluation in eval/ (default: split or data set)")
-    parser.add_argument(
-        "--to", metavar="DIR", help="folder for all results (default: the run folder), for a run that may only be read"
-    )
+    parser.add_argument("--to", metavar="DIR", help="folder for all results, where the run may only be read")
     parser.add_argument(
         "--species_map",
         metavar="FILE.csv",

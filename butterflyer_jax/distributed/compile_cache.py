@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import filelock
 import google_crc32c
@@ -36,7 +37,8 @@ class CheckedCache(lru_cache.LRUCache):
         self._has_failed = False
         with self.lock:
             # Written first, and where JAX's own time stamp is missing, each later entry fails.
-            for entry in self.path.glob("*-cache"):
+            # Not by `self.path.glob`, which takes brackets in the folder's name for a pattern.
+            for entry in Path(self.path).glob("*-cache"):
                 if not entry.with_name(f"{entry.name.removesuffix('-cache')}-atime").exists():
                     entry.unlink()
 

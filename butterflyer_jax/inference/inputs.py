@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -80,8 +81,27 @@ def read_url(url: str) -> bytes:
     """Returns the content of a URL, 100 MiB at most.
 
     Raises:
-      UserError: the URL cannot be read, or its content is larger.
+      UserError: the URL cannot be read, takes longer than two minutes, or its content is larger.
     """
+    results: list[bytes | Exception] = []
+
+    def fetch() -> None:
+        try:
+            results.append(_fetch(url))
+        except Exception as error:
+            results.append(error)
+
+    # A server that sends its header a byte a second cannot be left otherwise.
+    thread = threading.Thread(target=fetch, daemon=True)
+    thread.start()
+    thread.join(TOTAL_SECONDS)
+    result = results[0] if results else UserError(f"slower than {TOTAL_SECONDS} s")
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _fetch(url: str) -> bytes:
     import http.client
     import urllib.error
     import urllib.request
@@ -91,13 +111,9 @@ def read_url(url: str) -> bytes:
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "butterflyer_jax"})
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            # A server that sends a byte a second never makes a read time out.
-            while len(data) <= MAX_URL_BYTES and (chunk := answer.read1(1 << 16)):
+            # Nobody waits for it after the deadline.
+            while len(data) <= MAX_URL_BYTES and time.monotonic() < deadline and (chunk := answer.read1(1 << 16)):
                 data += chunk
-                if time.monotonic() > deadline:
-                    raise UserError(f"slower than {TOTAL_SECONDS} s")
-    except UserError:
-        raise
     except urllib.error.HTTPError as error:
         raise UserError(str(error)) from error
     except (http.client.HTTPException, ValueError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import posixpath
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def cached_file(url: str, folder: str) -> Path:
         info = filesystem.info(inner)
     except Exception as failed:
         error = _cause(failed)
-        old = sorted(copies.glob(f"*-{name}"), key=lambda path: path.stat().st_mtime)
+        old = sorted(copies.glob(f"*-{glob.escape(name)}"), key=lambda path: path.stat().st_mtime)
         if not old or isinstance(error, FileNotFoundError):
             raise _described(error, url) from error
         say(f"{url} cannot be reached now, taking the copy of it in {copies}")

@@ -12,6 +12,7 @@ import errno
 import glob as glob_lib
 import io
 import os
+import stat
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from butterflyer_jax.storage.paths import is_remote, path
 Name = str | os.PathLike[str]
 # What a file of a bucket, read bit by bit, is fetched by.
 _BLOCK_BYTES = 1 << 18
+_NO_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
 def read_bytes(name: Name) -> bytes:
@@ -40,7 +42,7 @@ def read_bytes(name: Name) -> bytes:
             filesystem, inner = bucket.connect(os.fspath(name))
             data: bytes = retry.policy()(filesystem.cat_file, inner)
             return data
-        return Path(path(name)).read_bytes()
+        return _regular(name).read_bytes()
 
 
 def read_text(name: Name) -> str:
@@ -66,7 +68,7 @@ def read_range(name: Name, offset: int, num_bytes: int) -> bytes:
             filesystem, inner = bucket.connect(os.fspath(name))
             data: bytes = retry.policy()(filesystem.cat_file, inner, offset, offset + num_bytes)
             return data
-        with Path(name).open("rb", buffering=0) as file:
+        with _regular(name).open("rb", buffering=0) as file:
             return open_files.read_at(file, num_bytes, offset)
 
 
@@ -79,7 +81,7 @@ def open_file(name: Name) -> BinaryIO:
     with access(name):
         if is_remote(name):
             return io.BufferedReader(_RemoteFile(os.fspath(name)), _BLOCK_BYTES)
-        return Path(path(name)).open("rb")
+        return _regular(name).open("rb")
 
 
 def exists(name: Name) -> bool:
@@ -290,6 +292,15 @@ def _copy_file(source: Name, target: Name) -> None:
             retry.policy()(filesystem.get_file, inner, os.fspath(temporary))
 
 
+def _regular(name: Name) -> Path:
+    """Returns a local path; refuses what may never end, or keep its reader waiting."""
+    file = Path(path(name))
+    kind = _NO_FILES.get(stat.S_IFMT(file.stat().st_mode))
+    if kind:
+        raise UserError(f"cannot read {os.fspath(name)}: it is {kind}, no file")
+    return file
+
+
 def _kind(name: Name) -> str | None:
     with access(name):
         if not is_remote(name):
@@ -311,13 +322,18 @@ def _url(like: Name, inner: str) -> str:
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
     # By name a link that leads back would be followed for as long as the system allows, some forty times.
-    stat = os.stat(folder)  # noqa: PTH116
-    if (stat.st_dev, stat.st_ino) in seen:
+    status = os.stat(folder)  # noqa: PTH116
+    if (status.st_dev, status.st_ino) in seen:
         return
-    seen.add((stat.st_dev, stat.st_ino))
+    seen.add((status.st_dev, status.st_ino))
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.is_dir():
+            try:
+                is_folder = entry.is_dir()
+            except OSError:
+                # A link to itself: reading it gives the reason.
+                is_folder = False
+            if is_folder:
                 yield from _walk(entry.path, seen)
             else:
                 yield entry.path

@@ -211,3 +211,11 @@ def test_png_members_become_jpeg_records(tmp_path: Path) -> None:
     }
     folder = Path(build.build(make_zip(tmp_path / "raw.zip", members), tmp_path / "out", SMALL))
     assert {Image.open(io.BytesIO(r["image"])).format for r in read_records(folder, "train")} == {"JPEG"}
+
+
+def test_brackets_in_the_folder_are_no_pattern(tmp_path: Path, raw_zip: Path) -> None:
+    folder = build.build(raw_zip, tmp_path / "data [1]*", SMALL)
+    before = (folder / "dataset_info.json").stat().mtime
+    assert build.build(raw_zip, tmp_path / "data [1]*", SMALL) == folder
+    assert (folder / "dataset_info.json").stat().mtime == before
+    assert dataset_lib.find_dataset(tmp_path / "data [1]*") == folder

@@ -41,19 +41,52 @@ def test_names_in_no_encoding_brackets_and_links_to_themselves(tmp_path: Path) -
     assert {picture.read() for picture in found} == {b"content"}
 
 
-def test_a_server_that_sends_a_byte_a_second_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "TOTAL_SECONDS", -1)
+def test_pipes_devices_sockets_and_links_to_themselves_are_one_line_each(tmp_path: Path) -> None:
+    (tmp_path / "good.jpg").write_bytes(b"content")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.zip")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    (tmp_path / "itself.jpg").symlink_to("itself.jpg")
+    (tmp_path / "nowhere.jpg").symlink_to("gone.jpg")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tmp_path / "socket.jpg"))
+    reasons = {
+        "device.jpg": "it is a device, no file",
+        "itself.jpg": "Too many levels of symbolic links",
+        "nowhere.jpg": "no such file",
+        "pipe.jpg": "it is a pipe, no file",
+        "pipe.zip": "it is a pipe, no file",
+        "socket.jpg": "it is a socket, no file",
+    }
+    for found in (
+        inputs.pictures([str(tmp_path)]),
+        inputs.pictures(str(tmp_path / name) for name in (*reasons, "good.jpg")),
+    ):
+        pictures = {Path(picture.name).name: picture for picture in found}
+        assert pictures.pop("good.jpg").read() == b"content"
+        assert pictures.keys() >= reasons.keys() - {"pipe.zip"}
+        for name, picture in pictures.items():
+            with pytest.raises(UserError, match=reasons[name]):
+                picture.read()
+
+
+@pytest.mark.parametrize("sent", [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx", b"HTTP/1.1 200 OK\r\nX"])
+def test_a_server_that_sends_a_byte_a_second_is_given_up(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(inputs, "TOTAL_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
             connection, _ = server.accept()
             with connection:
                 connection.recv(1 << 16)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
-                connection.recv(1)
+                connection.sendall(sent)
+                is_over.wait(10)
 
+        is_over = threading.Event()
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         with pytest.raises(UserError, match="slower than"):
             inputs.read_url(f"http://127.0.0.1:{server.getsockname()[1]}/x.jpg")
+        is_over.set()
         thread.join(10)
