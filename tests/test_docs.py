@@ -148,6 +148,18 @@ def test_python_compiles_and_files_exist(page: Path) -> None:
         assert (page.parent / link).exists(), link
 
 
+def test_every_row_of_what_can_happen_names_tests_that_there_are() -> None:
+    lines = (ROOT / "docs" / "guides" / "failures.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith(("| what |", "| --- |"))]
+    assert len(rows) > 40
+    for row in rows:
+        what, happens, tests = row[2:-2].split(" | ")
+        named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", tests)
+        assert what and happens and named, row
+        for file, name in named:
+            assert re.search(rf"^def {name}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE), f"{file}::{name}"
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.read_text().splitlines()) <= 150
 

@@ -32,6 +32,8 @@ def hold(name: str | os.PathLike[str], busy: str, wait: bool = False) -> Iterato
     """
     file = paths.path(name)
     if paths.is_remote(file):
+        # An object with an owner would outlive a machine that is lost, and keep the run from resuming elsewhere.
+        say(f"{file.parent}: a bucket has no locks, start nothing that writes there on another machine meanwhile")
         file = paths.cache_dir() / "locks" / f"{sha256(os.fspath(file).encode()).hexdigest()[:16]}.lock"
     lock = filelock.FileLock(os.fspath(file))
     with access(file.parent, "write"):
