@@ -88,4 +88,5 @@ def keep_in(folder: str | os.PathLike[str]) -> None:
 
 
 def _head(value: bytes) -> bytes:
-    return _HEAD + google_crc32c.value(value).to_bytes(4, "little")
+    checksum: int = google_crc32c.value(value)
+    return _HEAD + checksum.to_bytes(4, "little")
