@@ -112,12 +112,12 @@ def train(
 
 
 def _finish(session: RunSession) -> None:
-    """Calibrates a run's best checkpoint and exports it, where that is not done yet."""
+    """Calibrates a run's best checkpoint, chooses example photos and exports it, where that is not done yet."""
     import jax
 
     from butterflyer_jax import runs
     from butterflyer_jax.data.dataset import FAKE
-    from butterflyer_jax.evaluation import refusal
+    from butterflyer_jax.evaluation import examples, refusal
     from butterflyer_jax.evaluation.evaluate import calibrate
     from butterflyer_jax.export.exporter import CARD, companion, default_path, export
 
@@ -132,6 +132,7 @@ def _finish(session: RunSession) -> None:
     if run.dataset != FAKE:
         calibrate(loaded, session.data)
         refusal.fit(loaded, session.data)
+        examples.choose(loaded, session.data)
     if chosen == "none":
         return
     target = default_path(run, chosen)

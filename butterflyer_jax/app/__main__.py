@@ -30,6 +30,7 @@ from butterflyer_jax.errors import UserError
 
 if TYPE_CHECKING:
     from butterflyer_jax.inference.classifier import Classifier
+    from butterflyer_jax.runs.examples import Examples
 
 PASSWORD = "BUTTERFLYER_APP_PASSWORD"
 MIN_PASSWORD = 8
@@ -77,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
     gc.collect()
     gc.freeze()
     decoder.start()
-    parts = Parts(decoder, identifier, known, answerer, feedback, settings, password)
+    parts = Parts(decoder, identifier, known, answerer, feedback, settings, password, _examples(args.run))
     _serve(create_service(parts), args.host, args.port, args.proxy, settings)
 
 
@@ -137,6 +138,15 @@ def _classifier(run: str | None, model: str | None) -> Classifier:
 
     assert run is not None, "argparse holds that one of both is given"
     return TrainedClassifier.load(run)
+
+
+def _examples(run: str | None) -> Examples | None:
+    if run is None:
+        return None
+    from butterflyer_jax import runs
+    from butterflyer_jax.runs import examples
+
+    return examples.read(runs.read(run))
 
 
 def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Settings) -> None:

@@ -22,6 +22,7 @@ RANGES: dict[str, tuple[float, float]] = {
     # From about 30 on, photographs of museum specimens that are not the same look alike.
     "build.near_duplicate_bits": (0, 40),
     "build.num_shards": (0, 100_000),
+    "examples.photos_per_species": (0, 12),
     "refusal.false_refusals": (0.001, 0.5),
     # Five max-pools halve the side five times.
     "data.image_size": (32, 8192),

@@ -237,6 +237,15 @@ class RefusalConfig(Section):
 
 
 @dataclass
+class ExamplesConfig(Section):
+    """Photos that a run keeps for the application to show beside an answer."""
+
+    photos_per_species: int = option(
+        3, "small training photos of each species, chosen when training ends; 0: none, where their licence forbids it"
+    )
+
+
+@dataclass
 class ExportConfig(Section):
     """What a run leaves in `export/` when it ends, for other programs."""
 
@@ -272,6 +281,7 @@ class Config(Section):
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     refusal: RefusalConfig = field(default_factory=RefusalConfig)
+    examples: ExamplesConfig = field(default_factory=ExamplesConfig)
 
     def validate(self) -> "Config":
         """Returns self.

@@ -36,6 +36,9 @@ class Data(Protocol):
     def num_photos(self, split: str) -> int:
         """Returns the number of photos in a split, 0 where there is no such split."""
 
+    def labels(self, split: str) -> np.ndarray:
+        """Returns the labels of a split, int32 [num_photos], in the order of `eval_batches`."""
+
     def photo_spec(self) -> Mapping[str, tuple[tuple[int, ...], Any]]:
         """Returns (shape, dtype) of what a training batch holds of one photo, by name."""
 

@@ -21,7 +21,16 @@ from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import attributes, eval_step, overlap, predictions, refusal, report, species_map
+from butterflyer_jax.evaluation import (
+    attributes,
+    eval_step,
+    examples,
+    overlap,
+    predictions,
+    refusal,
+    report,
+    species_map,
+)
 from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.metrics import calibration, classification
 from butterflyer_jax.metrics import slices as by_slice
@@ -97,6 +106,8 @@ def evaluate(
         own_photos = is_own and folder != dataset_lib.FAKE
         calibrated = calibrate(loaded, data, keep=to is None) if own_photos else loaded.calibration()
         typical = refusal.fit(loaded, data, keep=to is None) if own_photos else loaded.typicality()
+        if own_photos and to is None:
+            examples.choose(loaded, data)
         scored, sums = _score(loaded, data, folder, splits, labels, calibrated, typical)
         known = scored.labels != species_map.UNKNOWN
         if not known.any() and not len(scored.labels):

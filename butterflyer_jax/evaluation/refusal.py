@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from PIL import Image
@@ -44,9 +45,9 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Typicality |
         return known
     start = time.perf_counter()
     rng = np.random.default_rng([config.seed, loaded.step])
-    labels = _labels(data)
+    labels = data.labels("train")
     train = rng.permutation(len(labels))[:MAX_TRAIN]
-    photos = _photos(data, "train", train)
+    photos = list(read_photos(data, "train", train))
     # Each in its own light and in two others, so that a change of light alone is nothing new.
     features = [
         _features(loaded, photos),
@@ -54,7 +55,7 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Typicality |
         _features(loaded, (draw_shift(one, rng) for one in photos)),
     ]
     negatives = _features(loaded, (draw_negative(one, rng) for one in photos for _ in range(2)))
-    val = _photos(data, "val", rng.permutation(data.num_photos("val"))[:MAX_VAL])
+    val = list(read_photos(data, "val", rng.permutation(data.num_photos("val"))[:MAX_VAL]))
     held_out = [_features(loaded, val), *(_features(loaded, (draw_shift(one, rng) for one in val)) for _ in range(3))]
     found = typicality.fit(
         np.concatenate(features),
@@ -72,27 +73,26 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Typicality |
     return found
 
 
-def _labels(data: Data) -> np.ndarray:
-    batches = data.eval_batches("train")
-    try:
-        parts = [np.asarray(batch["label"])[np.asarray(batch["mask"]) > 0] for batch in batches]
-    finally:
-        batches.close()
-    return np.concatenate(parts)
+def read_photos(data: Data, split: str, numbers: np.ndarray) -> Iterator[Image.Image]:
+    """Yields stored photos of a split, by their places in the order of `Data.eval_batches`."""
+    for jpeg in data.jpegs(split, numbers.tolist()):
+        yield Image.open(io.BytesIO(jpeg)).convert("RGB")
 
 
-def _photos(data: Data, split: str, numbers: np.ndarray) -> list[Image.Image]:
-    return [Image.open(io.BytesIO(jpeg)).convert("RGB") for jpeg in data.jpegs(split, numbers.tolist())]
+def look(loaded: runs.LoadedModel, photos: Iterable[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what the model makes of photos: logits float32 [count, num_classes], features [count, num_features]."""
+    config = loaded.config
+    features_of = make_features(loaded.model, config)
+    pixels = (photo.central_crop(one, config.data.eval_crop_fraction, config.data.image_size) for one in photos)
+    logits, features = [], []
+    while of_batch := list(itertools.islice(pixels, BATCH)):
+        batch = np.stack(of_batch)
+        padded = np.pad(batch, [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)])
+        found = features_of(loaded.variables, padded)
+        logits.append(np.asarray(found[0])[: len(batch)])
+        features.append(np.asarray(found[1])[: len(batch)])
+    return np.concatenate(logits), np.concatenate(features)
 
 
 def _features(loaded: runs.LoadedModel, photos: Iterable[Image.Image]) -> np.ndarray:
-    """Returns the features, float32 [count, num_features], of what the model sees of photos."""
-    config = loaded.config
-    of_batch = make_features(loaded.model, config)
-    pixels = [photo.central_crop(one, config.data.eval_crop_fraction, config.data.image_size) for one in photos]
-    parts = []
-    for start in range(0, len(pixels), BATCH):
-        batch = np.stack(pixels[start : start + BATCH])
-        padded = np.pad(batch, [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)])
-        parts.append(np.asarray(of_batch(loaded.variables, padded)[1])[: len(batch)])
-    return np.concatenate(parts)
+    return look(loaded, photos)[1]

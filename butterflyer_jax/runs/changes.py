@@ -14,6 +14,7 @@ from butterflyer_jax.errors import UserError
 ANY_TIME = {
     "": ("log_every_steps", "compilation_cache"),
     "export": ("format",),
+    "examples": ("photos_per_species",),
     "refusal": ("typicality", "false_refusals"),
     "data": ("mode", "cache_gib", "staging_gib", "num_threads"),
     "model": ("remat",),

@@ -18,7 +18,7 @@ from PIL import Image
 
 from butterflyer_jax.app.server.service import Parts, create_service
 from butterflyer_jax.app.settings import Settings
-from tests.helpers.app_parts import GREEN, ORANGE, make_parts, picture
+from tests.helpers.app_parts import GREEN, GREY, ORANGE, make_examples, make_parts, picture
 from tests.helpers.browser import open_browser
 
 pytestmark = pytest.mark.browser
@@ -28,7 +28,8 @@ OTHERS = ("paper", "card")
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
-    return make_parts(tmp_path_factory.mktemp("app"), Settings(pictures_per_minute=0, messages_per_minute=0))
+    unlimited = Settings(pictures_per_minute=0, messages_per_minute=0)
+    return make_parts(tmp_path_factory.mktemp("app"), unlimited, examples=make_examples())
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,24 @@ def test_feedback_is_sent_once_and_keeps_the_focus(page: Any, parts: Parts) -> N
     sent[0].fallback()
     page.wait_for_selector("#thanks:focus")
     assert "Noted as Monarch" in page.locator("#thanks").inner_text()
+
+
+def test_an_answer_stands_beside_photographs_of_what_it_is_confused_with(page: Any) -> None:
+    assert page.locator("#list summary").inner_text() == "It knows 3 species, and no others"
+    assert page.locator("#list li").all_inner_texts() == ["Monarch", "Green Unknown", "Red Admiral"]
+    assert page.locator("#list img").count() == 2
+    give(page, picture(ORANGE))
+    page.wait_for_selector("#compare:not([hidden])")
+    assert page.locator("#compared h4").all_inner_texts() == ["Monarch", "Red Admiral"]
+    assert "confused with Red Admiral" in page.locator("#compare-note").inner_text()
+    page.wait_for_function("[...document.querySelectorAll('#compared img')].every((image) => image.naturalWidth > 0)")
+    page.locator("#compared .example").nth(2).click()
+    assert page.locator("#enlarged p").inner_text() == "Red Admiral"
+    page.keyboard.press("Escape")
+    # Nothing is named, or the run keeps no photograph of what is.
+    for colour in (GREY, GREEN):
+        give(page, picture(colour))
+        page.wait_for_selector("#compare[hidden]", state="attached")
 
 
 def large_photograph() -> bytes:

@@ -18,6 +18,7 @@ from butterflyer_jax.app.knowledge import base
 from butterflyer_jax.app.server.decoder import Decoder
 from butterflyer_jax.app.server.service import Parts, work_of
 from butterflyer_jax.app.settings import Settings
+from butterflyer_jax.runs.examples import Examples
 
 SPECIES = ("Monarch", "Green_Unknown", "Red Admiral")
 ORANGE, GREEN, GREY, DIM = (240, 10, 10), (10, 240, 10), (120, 120, 120), (160, 110, 100)
@@ -49,6 +50,15 @@ class Colours:
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return np.linspace(0, 1, 49).reshape(1, 7, 7).repeat(len(images), 0) * (1 + labels[:, None, None]) / 3
+
+
+def make_examples() -> Examples:
+    """Photos of two of the species; the two are confused."""
+    photos = {
+        "Monarch": (picture(ORANGE, kind="JPEG"), picture(DIM, kind="JPEG")),
+        "Red Admiral": (picture(GREY, kind="JPEG"),),
+    }
+    return Examples(photos, {"Monarch": ("Red Admiral",)}, photos_per_species=2, step=1)
 
 
 class Echo:

@@ -28,7 +28,11 @@ class Health(BaseModel):
 
 
 class About(BaseModel):
-    """What the service can do: a name is given where the first species has at least the probability `threshold`."""
+    """What the service can do: a name is given where the first species has at least the probability `threshold`.
+
+    `examples`: of each species names of photos for `/api/examples/`, the most typical one first. `look_alikes`: of each
+    species those that the model confuses it with. Both are empty where the run keeps no photos.
+    """
 
     model: str
     species: list[str]
@@ -36,6 +40,8 @@ class About(BaseModel):
     chat: str
     max_upload_bytes: int
     keeps_photographs: bool
+    examples: dict[str, list[str]] = {}
+    look_alikes: dict[str, list[str]] = {}
 
 
 class Ranked(BaseModel):

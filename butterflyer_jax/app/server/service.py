@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib import resources
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
@@ -29,11 +29,15 @@ from butterflyer_jax.app.server.chat_stream import MAX_BYTES, Talks
 from butterflyer_jax.app.server.decode_worker import Work
 from butterflyer_jax.app.server.decoder import Decoder
 from butterflyer_jax.app.server.errors import add_error_answers
+from butterflyer_jax.app.server.example_photos import CACHE_CONTROL, ExamplePhotos
 from butterflyer_jax.app.server.metrics import Metrics, Watch
 from butterflyer_jax.app.server.uploads import Room, bounded_route
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.data.photo import PhotoError
 from butterflyer_jax.inference.classifier import Classifier
+
+if TYPE_CHECKING:
+    from butterflyer_jax.runs.examples import Examples
 
 STATIC = {
     "": ("page.html", "text/html; charset=utf-8"),
@@ -45,6 +49,7 @@ STATIC = {
             "chat",
             "common",
             "exif",
+            "compare",
             "facts",
             "markdown",
             "pictures",
@@ -59,6 +64,12 @@ STATIC = {
 }
 
 
+class JpegResponse(Response):
+    """A JPEG."""
+
+    media_type = "image/jpeg"
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a service is made of.
@@ -71,6 +82,7 @@ class Parts:
       feedback: keeps what visitors say.
       settings: limits.
       password: that is asked for; None where only this machine can ask.
+      examples: photos of the species; None where the run keeps none.
     """
 
     decoder: Decoder
@@ -80,6 +92,7 @@ class Parts:
     feedback: FeedbackStore
     settings: Settings
     password: str | None = None
+    examples: Examples | None = None
 
 
 def work_of(classifier: Classifier, settings: Settings) -> Work:
@@ -109,6 +122,7 @@ def create_service(parts: Parts) -> FastAPI:
         parts.identifier.answer, settings.max_batch, settings.max_waiting, metrics.batches.observe
     )
     metrics.waiting.set_function(lambda: batcher.waiting)
+    photos = ExamplePhotos(parts.examples, classifier.species)
     room = Room(settings.max_memory_bytes)
     talks = Talks(parts.answerer, classifier.species, settings, metrics)
 
@@ -167,7 +181,16 @@ def create_service(parts: Parts) -> FastAPI:
             chat=parts.answerer.name,
             max_upload_bytes=settings.max_upload_bytes,
             keeps_photographs=parts.feedback.keeps_photographs,
+            examples=photos.names,
+            look_alikes=photos.look_alikes,
         )
+
+    @reading.get("/api/examples/{name}", response_class=JpegResponse, responses=schemas.failures(404, 422))
+    async def example(name: str) -> Response:
+        """A photo of a species, by a name in the `examples` of `/api/about`; it never changes."""
+        if name not in photos.files:
+            raise HTTPException(404, "no example of this model")
+        return JpegResponse(photos.files[name], headers={"cache-control": CACHE_CONTROL})
 
     @uploading.post(
         "/api/predict",

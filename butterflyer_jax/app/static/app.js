@@ -1,9 +1,10 @@
 // Starts the parts of the page: photographs, facts, the chat, and the log of sightings.
 import { startChat } from "./chat.js";
+import { startCompare } from "./compare.js";
 import { showFacts } from "./facts.js";
 import { startPictures } from "./pictures.js";
 import { startSightings } from "./sightings.js";
-import { element, getJson, plain } from "./common.js";
+import { element, getJson } from "./common.js";
 
 const about = await getJson("api/about").catch((error) => {
   const notice = element("notice");
@@ -12,16 +13,19 @@ const about = await getJson("api/about").catch((error) => {
   throw error;
 });
 
-element("about").textContent = about.model;
-const list = element("list");
-list.querySelector("summary").textContent = `It knows ${about.species.length} species, and no others`;
-list.querySelector("p").textContent = about.species.map(plain).join(", ");
+element("about").textContent = `The network is ${about.model}.`;
 element("kept").hidden = !about.keeps_photographs;
 
 const chat = startChat(about);
+const compare = startCompare(about);
 const pictures = startPictures(about, (identified) => {
   chat.about(identified);
+  compare(identified);
   showFacts(identified);
 });
+// The button that leads to the chat is needed where the chat is out of sight.
+new IntersectionObserver(([chat]) => element("to-chat").classList.toggle("unneeded", chat.isIntersecting)).observe(
+  element("ask"),
+);
 await startSightings(about, pictures.current);
 navigator.serviceWorker?.register("worker.js").catch(() => {});

@@ -72,7 +72,6 @@ export function startPictures(about, onShown) {
       if (!picture.answer) waiting.push(picture);
     }
     element("strip").hidden = pictures.length < 2;
-    element("forget").hidden = pictures.length === 0;
     count();
     if (pictures.length && !shown) show(pictures.at(-1));
     next();
@@ -88,17 +87,20 @@ export function startPictures(about, onShown) {
       element("strip").append(picture.button);
     }
     element("strip").hidden = pictures.length < 2;
-    element("forget").hidden = pictures.length === 0;
     count();
-    if (added.length) show(added[0]);
+    if (added.length) {
+      show(added[0]);
+      // On a telephone the answer would come below the screen.
+      if (matchMedia("(max-width: 56rem)").matches) element("result").scrollIntoView({ block: "start" });
+    }
     next();
   }
 
   function count() {
     const done = pictures.filter((picture) => picture.answer || picture.error).length;
-    element("count").hidden = pictures.length < 2;
-    element("count").textContent =
-      done < pictures.length ? `${done} of ${pictures.length} photographs` : `${done} photographs`;
+    element("kept-here").hidden = pictures.length === 0;
+    const all = pictures.length === 1 ? "1 photograph" : `${pictures.length} photographs`;
+    element("count").textContent = done < pictures.length ? `${done} of ${all}` : all;
   }
 
   element("again").addEventListener("click", () => {

@@ -7,7 +7,7 @@ self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   const own = url.origin === self.location.origin && event.request.method === "GET";
   if (!own || /\/(health|metrics|openapi\.json)$/.test(url.pathname)) return;
-  if (url.pathname.includes("/api/") && !/\/api\/(about|species\/)/.test(url.pathname)) return;
+  if (url.pathname.includes("/api/") && !/\/api\/(about|species\/|examples\/)/.test(url.pathname)) return;
   event.respondWith(
     fetch(event.request)
       .then(async (response) => {

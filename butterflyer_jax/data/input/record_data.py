@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from butterflyer_jax.config import Config
@@ -137,6 +138,10 @@ class RecordData:
     def num_photos(self, split: str) -> int:
         """Returns the number of photos in a split, 0 if there is no such split."""
         return len(self._photos.get(split, ()))
+
+    def labels(self, split: str) -> np.ndarray:
+        """Returns the labels of a split, int32 [num_photos], in the order of `eval_batches`."""
+        return self._photos[split].label
 
     def photo_spec(self) -> position_lib.PhotoSpec:
         """Returns shape and dtype of each array of one photo in a training batch."""

@@ -20,7 +20,7 @@ from butterflyer_jax.app.identify import Identifier
 from butterflyer_jax.app.knowledge import base
 from butterflyer_jax.app.server.service import create_service
 from butterflyer_jax.app.settings import Settings
-from tests.helpers.app_parts import DIM, GREEN, GREY, ORANGE, SPECIES, Colours, make_parts, picture
+from tests.helpers.app_parts import DIM, GREEN, GREY, ORANGE, SPECIES, Colours, make_examples, make_parts, picture
 from tests.helpers.chat_questions import HERE, predict, scope_of
 
 
@@ -65,6 +65,22 @@ def test_what_is_no_picture_is_said_so(ask: Any, data: bytes, reason: str) -> No
     response = predict(ask(), data)
     assert response.status_code == 422
     assert reason in response.json()["error"]
+
+
+def test_examples_are_served_by_names_that_never_change(ask: Any) -> None:
+    client = ask(examples=make_examples())
+    about = client.get("/api/about").json()
+    assert [len(about["examples"][label]) for label in SPECIES] == [2, 0, 1]
+    assert about["look_alikes"] == {"Monarch": ["Red Admiral"], "Green_Unknown": [], "Red Admiral": []}
+    response = client.get(f"/api/examples/{about['examples']['Monarch'][0]}")
+    assert (response.headers["content-type"], response.content) == ("image/jpeg", picture(ORANGE, kind="JPEG"))
+    assert "immutable" in response.headers["cache-control"]
+    assert client.get("/api/examples/other.jpg").status_code == 404
+
+
+def test_a_run_without_examples_has_none(ask: Any) -> None:
+    about = ask().get("/api/about").json()
+    assert about["examples"] == about["look_alikes"] == {}
 
 
 def test_limits_of_size_and_pixels(ask: Any) -> None:
