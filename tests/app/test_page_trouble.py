@@ -18,7 +18,7 @@ from PIL import Image
 
 from butterflyer_jax.app.server.service import Parts, create_service
 from butterflyer_jax.app.settings import Settings
-from tests.helpers.app_parts import GREEN, GREY, ORANGE, make_examples, make_parts, picture
+from tests.helpers.app_parts import DIM, GREEN, GREY, ORANGE, make_examples, make_parts, picture
 from tests.helpers.browser import open_browser
 
 pytestmark = pytest.mark.browser
@@ -148,6 +148,68 @@ def test_an_answer_stands_beside_photographs_of_what_it_is_confused_with(page: A
     for colour in (GREY, GREEN):
         give(page, picture(colour))
         page.wait_for_selector("#compare[hidden]", state="attached")
+
+
+def test_several_photographs_are_one_animal_where_the_visitor_says_so(page: Any) -> None:
+    give(page, picture(ORANGE), picture(DIM), picture(GREY))
+    page.wait_for_selector("#strip:not(:has(.mark.waiting))")
+    assert page.locator(".mark").all_inner_texts() == ["Monarch", "Monarch", "not in my list"]
+    assert not page.locator("#one-animal").is_checked()
+    page.check("text=These 3 photographs show one animal")
+    # One of them looks like none of the species: that keeps it from being sure.
+    assert page.locator("#name").inner_text() == "Not sure. Perhaps Monarch?"
+    assert "from 3 photographs taken as one animal. 1 of them looks like no" in page.locator("#sure").inner_text()
+    page.reload()
+    page.wait_for_selector(".verdict.unsure")
+    page.uncheck("#one-animal")
+    assert page.locator("#name").inner_text() == "This looks like no butterfly I know"
+    assert page.locator(".mark").all_inner_texts() == ["Monarch", "Monarch", "not in my list"]
+    # Given one after another, as a camera does: with the one before.
+    give(page, picture(ORANGE))
+    page.wait_for_selector(".verdict.named")
+    page.locator(".thumbnail").nth(1).click()
+    page.check("text=The same animal as on the photograph before")
+    assert page.locator("#name").inner_text() == "Monarch"
+    assert "from 2 photographs" in page.locator("#sure").inner_text()
+
+
+def half(colour: tuple[int, int, int], other: tuple[int, int, int]) -> bytes:
+    """Returns a photograph that is of one colour on the left, of another on the right."""
+    image = Image.new("RGB", (200, 100), colour)
+    image.paste(other, (100, 0, 200, 100))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_part_is_chosen_by_dragging_and_the_part_that_is_seen_is_outlined(page: Any) -> None:
+    give(page, half(GREEN, ORANGE))
+    page.wait_for_selector(".verdict:not(.waiting)")
+    photo, outline = (page.locator(name).bounding_box() for name in ("#photo", "#seen"))
+    assert outline["width"] == pytest.approx(0.8 * photo["height"], abs=0.5)
+    page.click("#crop")
+    x, y, width, height = (photo[name] for name in ("x", "y", "width", "height"))
+    page.mouse.move(x + 0.6 * width, y + 0.1 * height)
+    page.mouse.down()
+    page.mouse.move(x + 0.9 * width, y + 0.7 * height, steps=3)
+    page.mouse.up()
+    page.click("#crop-done")
+    page.wait_for_selector(".verdict.named")
+    assert page.locator("#name").inner_text() == "Monarch"
+    outline = page.locator("#seen").bounding_box()
+    assert outline["x"] > x + 0.55 * width
+    assert outline["width"] == pytest.approx(0.8 * 0.6 * height, abs=1)
+    # The same without a mouse; and it outlives a reload.
+    page.click("#crop")
+    for _ in range(40):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".verdict.named:has-text('Green Unknown')")
+    page.reload()
+    page.wait_for_selector(".verdict.named:has-text('Green Unknown')")
+    assert page.locator("#seen").bounding_box()["x"] < x + 0.1 * width
+    page.click("#crop-whole")
+    page.wait_for_selector("#crop-whole[hidden]", state="attached")
 
 
 def large_photograph() -> bytes:

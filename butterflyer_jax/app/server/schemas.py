@@ -30,6 +30,8 @@ class Health(BaseModel):
 class About(BaseModel):
     """What the service can do: a name is given where the first species has at least the probability `threshold`.
 
+    A name is sure from the probability `sure` on. The model sees the central square of a picture, of `crop_fraction` of
+    its short side.
     `examples`: of each species names of photos for `/api/examples/`, the most typical one first. `look_alikes`: of each
     species those that the model confuses it with. Both are empty where the run keeps no photos.
     """
@@ -37,6 +39,8 @@ class About(BaseModel):
     model: str
     species: list[str]
     threshold: float
+    sure: float
+    crop_fraction: float
     chat: str
     max_upload_bytes: int
     keeps_photographs: bool
@@ -159,6 +163,12 @@ class Bearer(HTTPBearer):
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns the error responses of a route, as FastAPI's `responses` takes them."""
     return {status: {"model": Failure} for status in statuses}
+
+
+def failures_of_file(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Returns the same for a route whose responses are no JSON: FastAPI would give these errors its content type."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}
+    return {status: {"description": "Failure", "content": content} for status in statuses}
 
 
 def event_stream() -> dict[str, Any]:

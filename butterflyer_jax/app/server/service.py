@@ -18,7 +18,7 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from butterflyer_jax.app.chat.conversation import Answerer
 from butterflyer_jax.app.feedback import FeedbackStore
-from butterflyer_jax.app.identify import Identifier, Upload
+from butterflyer_jax.app.identify import SURE, Identifier, Upload
 from butterflyer_jax.app.knowledge.base import Knowledge
 from butterflyer_jax.app.knowledge.facts import facts
 from butterflyer_jax.app.logs import log_error
@@ -47,11 +47,16 @@ STATIC = {
         for name in (
             "app",
             "chat",
+            "combine",
             "common",
-            "exif",
             "compare",
+            "crop",
+            "exif",
             "facts",
+            "feedback",
+            "looked",
             "markdown",
+            "picture",
             "pictures",
             "scale",
             "sightings",
@@ -178,6 +183,8 @@ def create_service(parts: Parts) -> FastAPI:
             model=classifier.name,
             species=list(classifier.species),
             threshold=classifier.threshold,
+            sure=SURE,
+            crop_fraction=classifier.crop_fraction,
             chat=parts.answerer.name,
             max_upload_bytes=settings.max_upload_bytes,
             keeps_photographs=parts.feedback.keeps_photographs,
@@ -185,7 +192,7 @@ def create_service(parts: Parts) -> FastAPI:
             look_alikes=photos.look_alikes,
         )
 
-    @reading.get("/api/examples/{name}", response_class=JpegResponse, responses=schemas.failures(404, 422))
+    @reading.get("/api/examples/{name}", response_class=JpegResponse, responses=schemas.failures_of_file(404, 422))
     async def example(name: str) -> Response:
         """A photo of a species, by a name in the `examples` of `/api/about`; it never changes."""
         if name not in photos.files:

@@ -1,12 +1,13 @@
-// Photographs: taken in, identified a few at a time, shown, and what a visitor says of their names.
-import { element, make, percent, plain, postForm } from "./common.js";
-import { scaled } from "./scale.js";
+// Photographs: taken in, identified a few at a time, and shown.
+import { combined } from "./combine.js";
+import { element, make, percent, plain } from "./common.js";
+import { startCrop } from "./crop.js";
+import { showFeedback, startFeedback } from "./feedback.js";
+import { drawLooked } from "./looked.js";
+import { Picture } from "./picture.js";
 import * as store from "./store.js";
 
 const AT_ONCE = 4;
-// How often a service that is busy is asked.
-const TRIES = 20;
-
 // Photographs that stay on the device.
 const KEPT = 30;
 
@@ -71,6 +72,7 @@ export function startPictures(about, onShown) {
       element("strip").append(picture.button);
       if (!picture.answer) waiting.push(picture);
     }
+    for (const picture of pictures) combine(picture);
     element("strip").hidden = pictures.length < 2;
     count();
     if (pictures.length && !shown) show(pictures.at(-1));
@@ -81,6 +83,7 @@ export function startPictures(about, onShown) {
     const found = [...files].filter((file) => !file.type || file.type.startsWith("image/"));
     notice(found.length < files.length ? "Only pictures can be named." : "");
     const added = found.map((file) => new Picture(file, show));
+    for (const picture of added) picture.givenWith = added;
     for (const picture of added) {
       pictures.push(picture);
       waiting.push(picture);
@@ -119,18 +122,81 @@ export function startPictures(about, onShown) {
       picture.identify(about, (sending) => sending === shown && showProgress(sending)).then(() => {
         running -= 1;
         count();
-        if (picture === shown) show(picture);
+        combine(picture);
+        if (shown && picture.group === shown.group) show(shown);
         next();
       });
     }
   }
 
   function show(picture) {
+    if (picture !== shown) crop.close();
     shown = picture;
     for (const other of pictures) other.button.setAttribute("aria-pressed", String(other === picture));
-    showPicture(picture);
-    onShown(picture.answer ?? null);
+    showPicture(picture, about.crop_fraction);
+    showGroup(picture);
+    onShown(picture.shownAnswer);
   }
+
+  // Those that the visitor may say show the same animal: given at once, else this and the one before.
+  function companions(picture) {
+    const together = picture.givenWith ?? [picture];
+    return together.length > 1 ? together : pictures.slice(Math.max(0, pictures.indexOf(picture) - 1), pictures.indexOf(picture) + 1);
+  }
+
+  function groupOf(picture) {
+    return pictures.filter((other) => other.group === picture.group);
+  }
+
+  function showGroup(picture) {
+    const others = companions(picture);
+    const joined = groupOf(picture);
+    element("one-animal-switch").hidden = others.length < 2 && joined.length < 2;
+    element("one-animal").checked = joined.length > 1;
+    element("one-animal-text").textContent =
+      joined.length > 1
+        ? `These ${joined.length} photographs show one animal`
+        : others.length > 2 || picture.givenWith?.length > 1
+          ? `These ${others.length} photographs show one animal`
+          : "The same animal as on the photograph before";
+  }
+
+  function combine(picture) {
+    const group = groupOf(picture);
+    const answered = group.filter((other) => other.answer);
+    if (!answered.length) return;
+    const answer = combined(answered.map((other) => other.answer), about.sure);
+    for (const other of answered) {
+      other.shownAnswer = answer;
+      other.label();
+    }
+  }
+
+  element("one-animal").addEventListener("change", (event) => {
+    if (event.target.checked) {
+      const joined = companions(shown).flatMap(groupOf);
+      for (const picture of joined) picture.group = joined[0].id;
+      combine(shown);
+      for (const picture of joined) picture.keep();
+    } else {
+      const parted = groupOf(shown);
+      for (const picture of parted) picture.group = picture.id;
+      for (const picture of parted) {
+        combine(picture);
+        picture.keep();
+      }
+    }
+    show(shown);
+  });
+
+  const crop = startCrop((chosen) => {
+    const picture = shown;
+    picture.crop = chosen;
+    picture.forget();
+    waiting.push(picture);
+    show(picture);
+    next();
+  });
 
   for (const name of about.species) element("all-species").append(make("option", { value: plain(name) }));
   startFeedback(about, () => shown);
@@ -138,9 +204,9 @@ export function startPictures(about, onShown) {
     const picture = shown;
     if (element("heat-shown").checked && picture.answer && !picture.answer.heat_map) {
       const looked = await picture.ask("?heat_map=true").catch(() => null);
-      picture.answer.heat_map = looked?.heat_map ?? null;
+      if (picture.answer) picture.answer.heat_map = looked?.heat_map ?? null;
     }
-    if (picture === shown) drawHeat(picture.answer);
+    if (picture === shown) drawLooked(picture, about.crop_fraction);
   });
   return { current: () => shown };
 }
@@ -150,96 +216,13 @@ function notice(text) {
   element("notice").hidden = !text;
 }
 
-class Picture {
-  constructor(file, onChosen, record = null) {
-    this.id = record?.id ?? `${Date.now()}-${Math.random()}`;
-    this.time = record?.time ?? Date.now();
-    this.file = file;
-    this.sent = null;
-    this.url = URL.createObjectURL(file);
-    this.mark = make("span", { class: "mark" });
-    this.forget();
-    this.answer = record?.answer ?? null;
-    this.said = record?.said ?? null;
-    if (this.answer) this.label();
-    const thumbnail = make("img", { src: this.url, alt: file.name });
-    // Of a kind that this browser does not show, such as TIFF.
-    thumbnail.addEventListener("error", () => thumbnail.replaceWith(make("span", { class: "unshown" }, file.name)));
-    this.button = make("button", { type: "button", class: "thumbnail", "aria-pressed": "false" }, thumbnail, this.mark);
-    this.button.addEventListener("click", () => onChosen(this));
-  }
-
-  forget() {
-    this.answer = null;
-    this.error = null;
-    this.said = null;
-    this.progress = 0;
-    this.mark.textContent = "…";
-    this.mark.classList.add("waiting");
-  }
-
-  label() {
-    this.mark.textContent = this.answer.verdict === "none" ? "not in my list" : plain(this.answer.species);
-    this.mark.classList.remove("waiting");
-  }
-
-  // What is sent and kept: the photograph, scaled once.
-  async small() {
-    this.sent ??= await scaled(this.file);
-    return this.sent;
-  }
-
-  keep() {
-    const { id, time, answer, said } = this;
-    return store.put("photographs", { id, time, answer, said, name: this.file.name, blob: this.sent ?? this.file });
-  }
-
-  async ask(query = "", onProgress) {
-    const body = new FormData();
-    body.append("file", await this.small(), this.file.name);
-    return patiently(() => postForm(`api/predict${query}`, body, onProgress));
-  }
-
-  async identify(about, onProgress) {
-    try {
-      if ((await this.small()).size > about.max_upload_bytes) {
-        throw new Error(`larger than ${Math.round(about.max_upload_bytes / 2 ** 20)} MiB`);
-      }
-      this.keep();
-      this.answer = await this.ask("", (share) => {
-        this.progress = share;
-        onProgress(this);
-      });
-      this.label();
-      this.keep();
-    } catch (error) {
-      this.error = error;
-      this.mark.textContent = error.again ? "no answer" : "not read";
-      if (!error.again) store.remove("photographs", this.id);
-    }
-    this.mark.classList.remove("waiting");
-  }
-}
-
-// Asks again where the service says when.
-async function patiently(ask) {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!error.after || tries === TRIES) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 1000 * error.after));
-    }
-  }
-}
-
-function showPicture(picture) {
-  const { answer, error } = picture;
+function showPicture(picture, fraction) {
+  const { shownAnswer: answer, error } = picture;
   element("result").hidden = false;
   const photo = element("photo");
   photo.onload = () => {
     element("figure").classList.remove("unshown");
-    drawHeat(answer);
+    drawLooked(picture, fraction);
   };
   photo.onerror = () => element("figure").classList.add("unshown");
   photo.src = picture.url;
@@ -256,6 +239,8 @@ function showPicture(picture) {
   element("ranking").replaceChildren(...ranked.map(bar));
   element("feedback").hidden = !answer;
   element("log-add").hidden = !answer;
+  element("crop").hidden = !answer && !error;
+  element("crop-whole").hidden = !picture.crop || !answer;
   element("log-form").hidden = true;
   showProgress(picture);
   showFeedback(picture);
@@ -267,6 +252,7 @@ function showProgress({ answer, error, progress }) {
 }
 
 function words(answer, error) {
+  const from = answer?.count ? `, from ${answer.count} photographs taken as one animal` : "";
   if (error?.offline) return ["No answer", "No connection. It is asked again when the network is back."];
   if (error?.again) return ["No answer", `${error.message}.`];
   if (error?.message.includes("no image format")) {
@@ -276,9 +262,12 @@ function words(answer, error) {
   if (!answer) return ["Looking …", ""];
   const name = plain(answer.species);
   const probability = percent(answer.probability);
-  if (answer.verdict === "named") return [name, `${probability} sure`];
+  if (answer.verdict === "named") return [name, `${probability} sure${from}`];
   if (answer.verdict === "unsure") {
-    return [`Not sure. Perhaps ${name}?`, `${probability} sure: of names given with so little, many are wrong.`];
+    const reason = answer.refused
+      ? `${answer.refused} of them ${answer.refused === 1 ? "looks" : "look"} like no butterfly I know.`
+      : "Of names given with so little, many are wrong.";
+    return [`Not sure. Perhaps ${name}?`, `${probability} sure${from}. ${reason}`];
   }
   return ["This looks like no butterfly I know", `The nearest is ${name}, with ${probability}: do not rely on that name.`];
 }
@@ -286,82 +275,4 @@ function words(answer, error) {
 function bar({ species, probability }) {
   const meter = make("meter", { min: 0, max: 1, value: probability, "aria-hidden": "true" });
   return make("li", {}, make("bdi", {}, plain(species)), meter, make("span", {}, percent(probability)));
-}
-
-// Lays the heat map over the central square that the network sees; where nothing is named there is none.
-function drawHeat(answer) {
-  const canvas = element("heat");
-  const heat = element("heat-shown").checked ? answer?.heat_map : null;
-  element("heat-switch").hidden = !answer || answer.verdict === "none" || answer.heat_map === null;
-  canvas.hidden = !heat || answer.verdict === "none";
-  if (canvas.hidden) return;
-  const { values, crop_fraction: fraction } = heat;
-  const rows = values.length;
-  const columns = values[0].length;
-  canvas.width = columns;
-  canvas.height = rows;
-  const pixels = new ImageData(columns, rows);
-  values.flat().forEach((value, place) => {
-    // What it did not look at is dimmed: that shows on wings of any colour.
-    pixels.data.set([0, 0, 0, Math.round(170 * (1 - value))], 4 * place);
-  });
-  canvas.getContext("2d").putImageData(pixels, 0, 0);
-  const { naturalWidth: width, naturalHeight: height } = element("photo");
-  const side = fraction * Math.min(width, height);
-  Object.assign(canvas.style, {
-    left: `${(50 * (width - side)) / width}%`,
-    top: `${(50 * (height - side)) / height}%`,
-    width: `${(100 * side) / width}%`,
-    height: `${(100 * side) / height}%`,
-  });
-}
-
-function startFeedback(about, current) {
-  const buttons = element("feedback").querySelectorAll("button");
-  element("right").addEventListener("click", () => send(current(), current().answer.species));
-  element("wrong").addEventListener("click", () => {
-    const open = element("correction").hidden;
-    element("correction").hidden = !open;
-    element("wrong").setAttribute("aria-expanded", String(open));
-    if (open) element("species").focus();
-  });
-  element("feedback").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const typed = element("species").value.trim();
-    // As the data set calls it, where it is one of its species.
-    if (typed) send(current(), about.species.find((name) => plain(name).toLowerCase() === typed.toLowerCase()) ?? typed);
-  });
-
-  async function send(picture, label) {
-    for (const button of buttons) button.disabled = true;
-    const body = new FormData();
-    const { species, probability } = picture.answer;
-    for (const [name, value] of Object.entries({ label, named: species, probability })) body.append(name, value);
-    body.append("file", await picture.small(), picture.file.name);
-    try {
-      await postForm("api/feedback", body);
-      picture.said = { text: `Thank you. Noted as ${plain(label)}.` };
-      picture.keep();
-    } catch (error) {
-      picture.said = { text: `That was not kept: ${error.message}.`, again: true };
-    }
-    for (const button of buttons) button.disabled = false;
-    if (picture === current()) {
-      showFeedback(picture);
-      // What had the focus is gone.
-      element("thanks").focus();
-    }
-  }
-}
-
-function showFeedback({ answer, said }) {
-  element("question").textContent = answer?.verdict === "none" ? "Do you know what it is?" : "Is that right?";
-  element("right").hidden = answer?.verdict === "none";
-  const asked = !said || said.again;
-  for (const part of element("feedback").querySelectorAll("#question, .buttons")) part.hidden = !asked;
-  element("correction").hidden = true;
-  element("wrong").setAttribute("aria-expanded", "false");
-  if (!said) element("species").value = "";
-  element("thanks").hidden = !said;
-  element("thanks").textContent = said?.text ?? "";
 }

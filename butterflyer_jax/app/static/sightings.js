@@ -18,7 +18,7 @@ export async function startSightings(about, current) {
     const picture = current();
     const taken = await readExif(picture.file);
     element("log-form").hidden = false;
-    element("log-species").value = plain(picture.answer.species);
+    element("log-species").value = plain(picture.shownAnswer.species);
     element("log-date").value = taken.date ?? "";
     element("log-note").value = "";
     const known = taken.latitude !== undefined && taken.longitude !== undefined;
@@ -38,7 +38,7 @@ export async function startSightings(about, current) {
     const label = about.species.find((name) => plain(name).toLowerCase() === typed.toLowerCase());
     const facts = label && (await getJson(`api/species/${encodeURIComponent(label)}`).catch(() => null));
     const [latitude, longitude] = element("log-place").checked ? JSON.parse(element("log-form").dataset.place) : [];
-    const { species, probability } = picture.answer;
+    const { species, probability } = picture.shownAnswer;
     const sighting = {
       id: crypto.randomUUID?.() ?? `${Date.now()}`,
       date: element("log-date").value,
