@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from butterflyer_jax.app.chat.citations import Citations
@@ -16,8 +18,8 @@ from butterflyer_jax.app.chat.conversation import (
     trimmed,
 )
 from butterflyer_jax.app.chat.english import lexicon
-from butterflyer_jax.app.chat.questions import PHOTOGRAPH, Asked
-from butterflyer_jax.app.chat.retrieval import Found, Retriever
+from butterflyer_jax.app.chat.questions import BUTTERFLY, PHOTOGRAPH, Asked
+from butterflyer_jax.app.chat.retrieval import Found, Retriever, names_of
 from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 
 MAX_PASSAGES = 3
@@ -26,6 +28,9 @@ MIN_PROBABILITY = 0.01
 MAX_OTHERS = 2
 # A first sentence that is shorter takes the next one with it, characters.
 SHORT = 70
+
+# Words that the name of the species is worth, in a sentence of a general passage.
+NAMED = 1.5
 
 _SENTENCE = re.compile(r"(?<=[.;?!])\s+(?=[A-Z0-9])")
 # A sentence that begins so says nothing without the one before it.
@@ -92,10 +97,15 @@ class EmbeddedAnswerer:
     def _split(self, passage: Passage, asked: Asked) -> tuple[str, str]:
         """Returns the sentence or two of a passage that answer, and the others."""
         sentences = _SENTENCE.split(passage.text)
-        stems = set(asked.question.stems)
+        stems = set(asked.question.stems) - {BUTTERFLY}
+        of_each = [stems & set(self.retriever.reader.stems_of(sentence)) for sentence in sentences]
+        counts = Counter(itertools.chain(*of_each))
+        named = names_of(self.retriever.knowledge, asked.about)
 
-        def held(place: int) -> int:
-            return len(stems & set(self.retriever.reader.stems_of(sentences[place])))
+        def held(place: int) -> float:
+            # A word counts the more, the fewer of the sentences hold it; in a general passage the species most.
+            of_species = not passage.species and any(name in sentences[place] for name in named)
+            return sum(1 / counts[stem] for stem in of_each[place]) + NAMED * of_species
 
         # The first of the best.
         start = max(range(len(sentences)), key=lambda place: (held(place), -place))

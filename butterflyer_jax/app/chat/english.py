@@ -9,7 +9,7 @@ import functools
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,9 +193,10 @@ def edits(one: str, other: str, limit: int) -> int:
 class Speller:
     """Corrects words that are none of a vocabulary, where one of it is close."""
 
-    def __init__(self, vocabulary: set[str]) -> None:
-        """Takes the folded words that are spelt right."""
+    def __init__(self, vocabulary: set[str], short: Iterable[str] = ()) -> None:
+        """Takes the folded words that are spelt right, and short ones that are corrected all the same."""
         self._vocabulary = vocabulary
+        self._short = sorted(short)
         self._by_letter: dict[str, list[str]] = {}
         for word in sorted(vocabulary):
             if len(word) >= MIN_MISSPELT - 1:
@@ -204,8 +205,12 @@ class Speller:
 
     def _correct(self, word: str) -> str:
         """Returns the word of the vocabulary that a word is or is misspelt for, else the word itself."""
-        if word in self._vocabulary or len(word) < MIN_MISSPELT or not word.isalpha():
+        if word in self._vocabulary or not word.isalpha():
             return word
+        if len(word) < MIN_MISSPELT:
+            # "whch", "waht": but not where two of them are as close.
+            close = [other for other in self._short if len(word) > 2 and edits(word, other, 1) <= 1]
+            return close[0] if len(close) == 1 else word
         limit = 2 if len(word) >= LONG_WORD else 1
         # The first letter is seldom wrong, and a short word with another letter is mostly another word.
         near = [

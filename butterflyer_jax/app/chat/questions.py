@@ -84,7 +84,7 @@ class Reader:
         self._lexicon = lexicon()
         self._home = frozenset(self._stem(sorted(self._lexicon.home.words())))
         self._known = vocabulary | _own_words(self._lexicon)
-        self._speller = Speller(self._known | self._names.words)
+        self._speller = Speller(self._known | self._names.words, self._lexicon.ask)
 
     def stems_of(self, text: str) -> tuple[str, ...]:
         """Returns the stems of the words of a text that say something, as those of a question."""

@@ -27,6 +27,10 @@ PAIR, ASK, HOME, IN_PASSAGE = 0.3, 0.4, 0.15, 0.6
 MIN_SCORE_ELSEWHERE = 0.85
 # Of what is about the species at hand, where the question names or means it, and where it only may.
 CERTAIN_BONUS, SPECIES_BONUS = 0.25, 0.12
+# Facts of this kind say different things of each species.
+MIXED = "life_cycle"
+# Off the score of such a fact of a species that holds no word of the question.
+NOT_HELD = 0.4
 # Of a look-alike that the question names.
 LOOK_ALIKE_BONUS = 0.6
 # Of a long message the last clauses are tried by themselves.
@@ -119,7 +123,7 @@ class Retriever:
         if about and question.refers and not question.general and not any(map(self.knowledge.find, about)):
             # Of a species that the base lacks; what is so of others may not be so of it.
             return []
-        if about and not question.asks:
+        if not question.asks:
             return self._overview(about, limit)
         if len(about) > 1 and ("differ" in question.stems or "from" in question.words):
             return self._comparison(about, limit)
@@ -128,6 +132,7 @@ class Retriever:
         certain = bool(question.species) or (question.refers and not question.general)
         bonus = CERTAIN_BONUS if certain else SPECIES_BONUS
         at_home = question.at_home or question.general or bool(about and certain)
+        names = names_of(self.knowledge, about)
         found = []
         for number, passage in enumerate(self._passages):
             of_species = passage.species is not None
@@ -135,6 +140,11 @@ class Retriever:
                 continue
             score = self._score(asked, total, _entry(passage), self._words[number])
             name = self._look_alikes.get(number)
+            if of_species and passage.kind == MIXED and self._words[number].isdisjoint(question.stems):
+                score -= NOT_HELD
+            elif not of_species and any(name in passage.text for name in names):
+                # It speaks of the species that is asked about.
+                score += SPECIES_BONUS
             score += LOOK_ALIKE_BONUS * (name is not None and name <= set(question.stems))
             if score >= (MIN_SCORE if at_home else MIN_SCORE_ELSEWHERE):
                 found.append(Found(passage, score + bonus * of_species))
@@ -191,6 +201,11 @@ class Retriever:
 def _entry(passage: Passage) -> str:
     """Returns the name of the list of typical questions that belongs to a passage."""
     return passage.title if passage.species is None else passage.kind
+
+
+def names_of(knowledge: Knowledge, species: Iterable[str]) -> list[str]:
+    """Returns how the names of species begin in a text: "Painted Lad" of "Painted Lady" and "Painted Ladies"."""
+    return [known.name.removesuffix("y") for one in species if (known := knowledge.find(one))]
 
 
 def passages_of(knowledge: Knowledge, species: Iterable[str]) -> list[Passage]:

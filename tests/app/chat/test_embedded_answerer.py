@@ -187,3 +187,31 @@ def test_threads_share_an_answerer() -> None:
 
 def test_only_emoji_is_nothing_asked() -> None:
     assert ask(embedded(), "🦋🌸").text == EMPTY
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        # The sentence that answers, wherever it stands in its passage.
+        ("do butterflies have brains", "In its head it has a small brain."),
+        ("how do buterflies brethe", "breathes by small holes"),
+        ("what is inside a chrysalis", "Inside the chrysalis"),
+        ("how long does it take an egg to hatch", "Most eggs hatch within days"),
+        # A general passage that speaks of the species, where the facts of the species say nothing of it.
+        ("why do monarchs fly to mexico", "to winter in central Mexico"),
+        ("how far can a painted lady travel", "Painted Ladies make a round trip of about 15000 km"),
+        # Short words misspelt; a place; plants by their kind.
+        ("whch butterfly is the smalest you no", "Among the smallest is"),
+        ("is the red admiral common here in scotland", "in Europe"),
+        ("best shrub for butterflies", "Plant native flowers"),
+        ("is a butterfly an insect", "A butterfly is an insect"),
+    ],
+)
+def test_the_sentence_that_answers_comes_first(question: str, said: str) -> None:
+    pieces = list(embedded().answer([Message("user", question)], None))
+    assert said in pieces[0].text
+
+
+def test_a_word_that_asks_nothing_is_answered_with_what_can_be_asked() -> None:
+    [piece] = embedded().answer([Message("user", "butterflies")], None)
+    assert piece.text.startswith("I do not know. My facts are about butterflies")
