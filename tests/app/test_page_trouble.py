@@ -5,66 +5,21 @@ from __future__ import annotations
 import io
 import json
 import re
-import threading
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
-from butterflyer_jax.app.server.service import Parts, create_service
-from butterflyer_jax.app.settings import Settings
-from tests.helpers.app_parts import DIM, GREEN, GREY, ORANGE, make_examples, make_parts, picture
-from tests.helpers.browser import open_browser
+from butterflyer_jax.app.server.service import Parts
+from tests.helpers.app_parts import DIM, GREEN, GREY, ORANGE, picture
+from tests.helpers.browser import give
 
 pytestmark = pytest.mark.browser
 
 OTHERS = ("paper", "card")
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
-    unlimited = Settings(pictures_per_minute=0, messages_per_minute=0)
-    return make_parts(tmp_path_factory.mktemp("app"), unlimited, examples=make_examples())
-
-
-@pytest.fixture(scope="module")
-def address(parts: Parts) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(create_service(parts), port=0, log_level="critical"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        thread.join(0.02)
-        assert thread.is_alive()
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    opened = context.new_page()
-    opened.goto(address)
-    opened.wait_for_selector(".chip")
-    yield opened
-    context.close()
-
-
-def give(page: Any, *pictures: bytes, name: str = "a.png") -> None:
-    page.set_input_files(
-        "#choose", [{"name": f"{n}{name}", "mimeType": "image/png", "buffer": data} for n, data in enumerate(pictures)]
-    )
 
 
 def refuse_once(page: Any, path: str, status: int, wait: str = "1") -> list[str]:
