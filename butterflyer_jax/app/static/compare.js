@@ -23,7 +23,7 @@ export function startCompare({ species, examples, look_alikes: lookAlikes }) {
     return names.map((name, place) => {
       const alt = `${plain(label)}, photograph ${place + 1} of ${names.length}`;
       const image = make("img", { src: `api/examples/${name}`, alt, loading: "lazy" });
-      const button = make("button", { type: "button", class: "example", title: "Enlarge" }, image);
+      const button = make("button", { type: "button", class: "example", "aria-label": `Enlarge ${alt}` }, image);
       button.addEventListener("click", () => enlarge(image, label));
       return button;
     });
