@@ -109,7 +109,7 @@ TUNED = (
     Asked("What does it eat?", ((COPPER, "host_plants"),), COPPER),
     Asked("Where can I see one?", ((ERATO, "range"), (ERATO, "habitat")), ERATO),
     Asked("is it dangerous", ("Bites, stings and pets", (SWALLOWTAIL, "conservation")), SWALLOWTAIL),
-    Asked("whats its lifespan", ((ADMIRAL, "life_cycle"),), ADMIRAL),
+    Asked("whats its lifespan", ("Life span",), ADMIRAL),
     Asked("does it sleep at night?", ("Sleep, night and rain", (ZEBRA, "life_cycle")), ZEBRA),
     Asked("Why?", ((MONARCH, "conservation"),), "", ("Is the monarch endangered?",)),
     Asked("And where does it live?", ((ADMIRAL, "range"),), "", ("What does the red admiral eat?",)),

@@ -146,7 +146,8 @@ class Comparer:
 
 def _asks_for_species(words: Sequence[str]) -> bool:
     """Returns whether a question asks which species, as in "which of them" and "how many species"."""
-    return any(one in ("which", "what", "many") and other in HEADS for one, other in itertools.pairwise(words))
+    plain = [word for word in words if word not in COLOURS]
+    return any(one in ("which", "what", "many", "any") and other in HEADS for one, other in itertools.pairwise(plain))
 
 
 def _asks_for_list(words: frozenset[str]) -> bool:

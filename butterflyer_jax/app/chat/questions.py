@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,9 @@ MAX_LOOK_BACK = 10
 PHOTOGRAPH = "photograph"
 # Of a question whose words are mostly unknown, in its first words.
 MIN_KNOWN = 0.25
+LIFESPAN = "lifespan"
+# How a text says how long a butterfly lives.
+_LIVES = re.compile(r"\b(live|lives|life)\b[^.;]*\b(days|weeks|months|year|years)\b")
 _GREETINGS = ("hello", "thanks", "bye")
 BUTTERFLY = "butterfli"
 # By these the butterfly at hand is compared with one that is named.
@@ -88,7 +92,8 @@ class Reader:
 
     def stems_of(self, text: str) -> tuple[str, ...]:
         """Returns the stems of the words of a text that say something, as those of a question."""
-        return tuple(self._stem(self._lexicon.content(words_of(text))))
+        content = self._lexicon.content(words_of(text))
+        return tuple(self._stem([*content, LIFESPAN] if _LIVES.search(text) else content))
 
     def read(self, text: str) -> Question:
         """Returns what a message asks by itself."""
@@ -103,6 +108,8 @@ class Reader:
         rest = [word for i, word in enumerate(rest) if i not in greeting | of_photo]
         content = self._lexicon.content(rest)
         refers = bool(of_photo) or any(self._lexicon.refers.all(words))
+        if {"long", "live"} <= set(content):
+            content = [LIFESPAN if word == "live" else word for word in content if word != "long"]
         stems = tuple(self._stem([word for word in content if word not in self._lexicon.ask]))
         return Question(
             words=tuple(rest),

@@ -200,10 +200,13 @@ def test_only_emoji_is_nothing_asked() -> None:
         # A general passage that speaks of the species, where the facts of the species say nothing of it.
         ("why do monarchs fly to mexico", "to winter in central Mexico"),
         ("how far can a painted lady travel", "Painted Ladies make a round trip of about 15000 km"),
+        ("how long does a monarch live", "Summer butterflies live two to five weeks"),
+        ("how long does the red admiral live", "Many adult butterflies live two to four weeks"),
         # Short words misspelt; a place; plants by their kind.
         ("whch butterfly is the smalest you no", "Among the smallest is"),
         ("is the red admiral common here in scotland", "in Europe"),
         ("best shrub for butterflies", "Plant native flowers"),
+        ("do you know any black butterflies", "of the 10 species that I know are described as black"),
         ("is a butterfly an insect", "A butterfly is an insect"),
     ],
 )
