@@ -15,6 +15,7 @@ from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import build, dataset
 from butterflyer_jax.data.butterflies import butterflies_dataset_builder
+from butterflyer_jax.data.ingest import raw_zip
 from butterflyer_jax.storage import paths
 from tests.conftest import folder_members, make_photo, make_zip
 
@@ -67,6 +68,40 @@ def test_a_file_that_changes_during_a_build_is_a_reject(tmp_path: Path, monkeypa
     rejects = (Path(build.build(folder, tmp_path / "out", config)) / "rejects.csv").read_text()
     assert "Red Edge/000.jpg,not readable: it was removed during the build" in rejects
     assert "Blue Stripe/000.jpg,not readable: it was changed during the build" in rejects
+
+
+def test_links_and_pipes_in_a_folder(tmp_path: Path) -> None:
+    folder = unpacked(tmp_path / "set", {f"{s}/{i}.jpg": b"x" for s in ("Monarch", "Peacock") for i in range(2)})
+    (folder / "loop").symlink_to(folder)
+    (folder / "Monarch/gone.jpg").symlink_to(tmp_path / "gone.jpg")
+    os.mkfifo(folder / "Monarch/pipe.jpg")
+    os.mkfifo(folder / "labels.csv")
+    # Beside what it links to: neither is lost, whichever comes first.
+    (folder / "Danaus").symlink_to(folder / "Monarch")
+    listing = raw_zip.list_source(folder)
+    assert {m.name: m.species for m in listing.members} == {
+        f"{s}/{i}.jpg": s for s in ("Danaus", "Monarch", "Peacock") for i in range(2)
+    }
+    assert {(r.member, r.reason) for r in listing.rejects} == {
+        (f"{s}/{name}.jpg", reason)
+        for s in ("Danaus", "Monarch")
+        for name, reason in (("gone", "a link to nowhere"), ("pipe", "a pipe, a socket or a device"))
+    }
+    assert listing.ignored == {"a link to a folder above it": 1, "a pipe, a socket or a device": 1}
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = unpacked(tmp_path / "set", {"A/0.jpg": b"x", "B/0.jpg": b"x"})
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("B"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"cannot read the folder .*/set/B: Permission denied"):
+        raw_zip.list_source(folder)
 
 
 def test_a_folder_without_photographs(tmp_path: Path) -> None:

@@ -211,6 +211,8 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], patterns: Sequence
             result.ignored[HIDDEN] += 1
         elif suffix in image_format.SUFFIXES:
             images.append(entry)
+        elif entry.problem:
+            result.ignored[entry.problem] += 1
         elif suffix in ARCHIVE_SUFFIXES:
             result.archives.append(name)
         else:
@@ -243,7 +245,7 @@ def is_clutter(name: str) -> bool:
 def _unusable(entry: Entry) -> str:
     if entry.name.startswith("/") or ".." in entry.name.split("/") or re.match("[A-Za-z]:", entry.name):
         return "name climbs out of the folder"
-    reason = why_unreadable(entry.packed) if entry.packed else ""
+    reason = entry.problem or (why_unreadable(entry.packed) if entry.packed else "")
     return reason or ("" if entry.num_bytes else "zero bytes")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class Entry:
       version: changes with its content: the checksum, or the time of the last change.
       packed: the zip's own entry; None in a folder.
       archive: the zip in the folder that holds it, "" for none.
+      problem: why it cannot be read, "" if it can.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Entry:
     version: str
     packed: zipfile.ZipInfo | None = None
     archive: str = ""
+    problem: str = ""
 
     def member(self, species: str, split: str | None) -> Member:
         """Returns it as a photo that can be read later, on another machine too."""
@@ -95,29 +98,48 @@ def open_reader(source: str | os.PathLike[str], members: Sequence[Member]) -> Re
 
 
 def list_folder(folder: str | os.PathLike[str]) -> list[Entry]:
-    """Returns the files of a folder and of those below it, sorted by name; reads none of them."""
+    """Returns the files of a folder and of those below it, sorted by name; reads none of them.
+
+    Links are followed, but for those to a folder above.
+
+    Raises:
+      UserError: a folder that cannot be read.
+    """
     location = paths.path(folder)
     if paths.is_remote(location):
         return _list_bucket(os.fspath(location))
-    entries, seen = [], set()
-    for top, folders, names in os.walk(os.fspath(location), followlinks=True):
-        real = os.path.realpath(top)
-        if real in seen:
-            # A link to a folder above.
-            folders.clear()
-            continue
-        seen.add(real)
-        for name in names:
+    root = os.fspath(location)
+    entries: list[Entry] = []
+    # The real paths of each folder and of those above it: a link to one of them would never end.
+    above = {str(Path(root)): frozenset([os.path.realpath(root)])}
+    for top, folders, names in os.walk(root, followlinks=True, onerror=_raise_unreadable):
+        inside = above.pop(str(Path(top)))
+        for name in list(folders):
             path = Path(top, name)
-            try:
-                status = path.stat()
-            except OSError:
-                # A link to nowhere.
-                continue
-            if path.is_file():
-                relative = os.path.relpath(path, os.fspath(location)).replace(os.sep, "/")
-                entries.append(Entry(relative, status.st_size, f"{status.st_mtime_ns}"))
+            real = os.path.realpath(path)
+            if real in inside:
+                folders.remove(name)
+                entries.append(_entry(path, root, "a link to a folder above it"))
+            above[str(path)] = inside | {real}
+        entries += [_entry(Path(top, name), root) for name in names]
     return sorted(entries, key=lambda entry: entry.name)
+
+
+def _raise_unreadable(error: OSError) -> None:
+    raise UserError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+
+
+def _entry(path: Path, root: str, problem: str = "") -> Entry:
+    name = os.path.relpath(path, root).replace(os.sep, "/")
+    if problem:
+        return Entry(name, 0, "", problem=problem)
+    try:
+        status = path.stat()
+    except OSError as error:
+        return Entry(name, 0, "", problem="a link to nowhere" if path.is_symlink() else str(error.strerror))
+    if not stat.S_ISREG(status.st_mode):
+        return Entry(name, 0, "", problem="a pipe, a socket or a device")
+    return Entry(name, status.st_size, f"{status.st_mtime_ns}")
 
 
 def _list_bucket(url: str) -> list[Entry]:
