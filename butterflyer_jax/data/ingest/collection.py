@@ -18,7 +18,7 @@ from butterflyer_jax.data.ingest import layout, nested, readings
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.source import Entry
 from butterflyer_jax.data.ingest.tables import labels as table_labels
-from butterflyer_jax.data.ingest.tables import reader
+from butterflyer_jax.data.ingest.tables import reader, sidecars
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Options
 from butterflyer_jax.data.ingest.zip_reader import Member, why_unreadable
@@ -147,10 +147,12 @@ def read_collection(
         {name: entry.num_bytes for name, entry in inventory.tables.items()},
         lambda name, num_bytes: opened.read(inventory.tables[name], num_bytes),
         names,
-        (posixpath.splitext(name)[0] for name in photos),
+        photos,
         config.name_encoding,
     )
-    for suffix, unread in inventory.unread.items():
+    for suffix, names_of_unread in inventory.unread.items():
+        if not (unread := [name for name in names_of_unread if name not in found.annotations]):
+            continue
         shown = unread[0] if len(unread) == 1 else f"{len(unread):,} files like {unread[0]}"
         found.unread[shown] = f"{reader.UNREAD[suffix]} is not read: save it as CSV"
     reader.check_rows(found.tables, len(entries))
@@ -223,9 +225,9 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], patterns: Sequence
             images.append(entry)
             continue
         result.ignored[suffix or "without suffix"] += 1
-        if suffix in reader.SUFFIXES and entry.num_bytes and not _unusable(entry):
+        if suffix in reader.SUFFIXES | sidecars.SUFFIXES and entry.num_bytes and not _unusable(entry):
             result.tables[entry.name] = entry
-        elif suffix in reader.UNREAD:
+        if suffix in reader.UNREAD:
             result.unread[suffix].append(entry.name)
     for entry in sorted(images, key=lambda entry: entry.name):
         if reason := _unusable(entry):

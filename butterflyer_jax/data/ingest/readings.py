@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.folders.reading import Folders, Place
 from butterflyer_jax.data.ingest.tables import class_names, reader
-from butterflyer_jax.data.ingest.tables.labels import Annotations
+from butterflyer_jax.data.ingest.tables.labels import NUMBERS, Annotations
 from butterflyer_jax.errors import UserError
 
 TABLE = "table"
@@ -156,6 +156,11 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
     by_folder, by_table = _sides(pairs)
     if all(len(labels) == 1 for labels in [*by_folder.values(), *by_table.values()]):
         # The same classes, whatever they are called: what one does not say, the other does.
+        if pairs and all(label.isdigit() for label in by_table) and not all(label.isdigit() for label in by_folder):
+            # A folder's name says more than a number.
+            tables.labels = {photo: next(iter(by_table.get(label, {label}))) for photo, label in tables.labels.items()}
+            by_folder = {}
+            tables.notes = [note for note in tables.notes if not note.startswith(NUMBERS)]
         result = _by_tables(photos, folders, tables)
         for photo, place in folders.places.items():
             if photo in result.labels or photo in tables.conflicts:

@@ -203,3 +203,42 @@ def test_the_form_of_cub_200(tmp_path: Path, pattern: str) -> None:
         path: (f"{int(Path(path).stem) // 10}.{TRUTH[f'images/{Path(path).name}']}", "train" if n % 2 else "test")
         for n, path in numbered
     }
+
+
+VOC = "<annotation>\n<object><name>{s}</name><part><name>wing</name></part></object>{more}</annotation>"
+
+
+@pytest.mark.parametrize(
+    ("photo", "side", "text", "more"),
+    [
+        ("images/{n}.jpg", "labels/{n}.txt", "{k} 0.5 0.5 0.2 0.25\n{more}", "9 0.5 0.5 0.2 0.2"),
+        ("train/images/{n}.jpg", "train/labels/{n}.txt", "{k} 0.1 0.2 0.3 0.4 0.5 0.6\n{more}", "9 0.5 0.5 0.2 0.2"),
+        ("photos/{n}.jpg", "photos/{n}.txt", "{k} 0.5 0.5 0.2 0.2\n{more}", "9 0.5 0.5 0.2 0.2"),
+        ("JPEGImages/{n}.jpg", "Annotations/{n}.xml", VOC, "<object>\n<name>Moth</name></object>"),
+        ("img/{n}.jpg", "img/{n}.json", '{{"shapes": [{{"label": "{s}"}}{more}]}}', ', {"label": "Moth"}'),
+    ],
+)
+def test_an_annotation_for_each_photo(tmp_path: Path, photo: str, side: str, text: str, more: str) -> None:
+    files: Files = tree(photo)
+    for k, s in enumerate(SPECIES):
+        for i in range(6):
+            n = 10 * k + i
+            files[side.format(n=n)] = text.format(k=k, s=s, more=more if n == 3 else "")
+    files["data.yaml"] = "names: ['Monarch', 'Peacock', 'Red Admiral']"
+    listing = listing_of(tmp_path, files)
+    wanted = {name: SPECIES[int(Path(name).stem) // 10] for name in tree(photo) if Path(name).stem != "3"}
+    assert labels(listing) == wanted
+    assert [r.reason.partition(" in ")[0] for r in listing.rejects] == ["several classes"]
+
+
+def test_texts_beside_photos_are_named(tmp_path: Path) -> None:
+    texts: Files = {name.replace(".jpg", ".txt"): "a butterfly on a flower" for name in FLAT}
+    with pytest.raises(UserError, match=r"18 files like images/0\.txt: about one photograph each, in no form"):
+        listing_of(tmp_path, FLAT | texts)
+
+
+def test_folders_name_the_numbers_of_a_table(tmp_path: Path) -> None:
+    files = tree("{s}/{n}.jpg")
+    listing = listing_of(tmp_path, files | {"l.csv": rows("filename,label", "{n}.jpg,{k}", count=4)})
+    assert labels(listing) == {name: name.split("/")[0] for name in files}
+    assert not listing.notes

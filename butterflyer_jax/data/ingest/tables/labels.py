@@ -18,6 +18,7 @@ from butterflyer_jax.errors import UserError
 
 # Rows of one label in a table of others' labels: from here on it looks like a placeholder.
 MIN_PLACEHOLDER_ROWS = 5
+NUMBERS = "labels are numbers"
 
 
 @dataclass
@@ -256,7 +257,7 @@ def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Anno
                 f"names of the numbers, or build.table={others} leaves it out"
             )
     if len(numbers) > 1:
-        result.notes.append("labels are numbers: a file classes.txt with one name a line would name them")
+        result.notes.append(f"{NUMBERS}: a file classes.txt with one name a line would name them")
 
 
 def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from butterflyer_jax.data.ingest.tables import class_names, columns, cub, records, text
+from butterflyer_jax.data.ingest.tables import class_names, columns, cub, records, sidecars, text
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.errors import UserError
@@ -45,15 +45,17 @@ class Found:
       tables: with two columns or more, and lists of photographs with one.
       class_names: names of numbered classes, by the file that has them.
       unread: files that hold neither, and why.
+      annotations: files that are about one photograph each.
     """
 
     tables: list[Table] = field(default_factory=list)
     class_names: dict[str, class_names.ClassNames] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
+    annotations: set[str] = field(default_factory=set)
 
 
 def read_tables(
-    sizes: Mapping[str, int], read: Callable[[str, int], bytes], photos: PhotoNames, stems: Iterable[str], encoding: str
+    sizes: Mapping[str, int], read: Callable[[str, int], bytes], photos: PhotoNames, paths: Iterable[str], encoding: str
 ) -> Found:
     """Reads every file that may be a table.
 
@@ -61,19 +63,24 @@ def read_tables(
       sizes: of each file, by its path, bytes.
       read: returns the first bytes of a file, as many as asked for.
       photos: of the collection.
-      stems: paths of the photographs without suffix; a text beside a photograph under its name is about that one alone.
+      paths: of the photographs; a text with the name of one is about that one alone.
       encoding: code page of tables that do not state theirs; "": detected.
 
     Raises:
       UserError: a table with the columns of labels that cannot be read.
     """
     found = Found()
-    beside = set(stems)
+    paths = list(paths)
+    beside = {path.rpartition(".")[0] for path in paths}
+    pairs = sidecars.pair((name for name, size in sizes.items() if size <= sidecars.MAX_BYTES), paths)
+    found.tables = sidecars.read(
+        pairs, lambda name: text.decode(read(name, sidecars.MAX_BYTES), name, encoding), found.annotations
+    )
     for name in sorted(sizes):
         path = PurePosixPath(name)
         if path.suffix.lower() not in (".csv", ".xlsx") and str(path.with_suffix("")) in beside:
             continue
-        if _PROSE.match(path.name):
+        if _PROSE.match(path.name) or name in pairs or path.suffix.lower() not in SUFFIXES:
             continue
         try:
             _read(name, sizes[name], read, photos, encoding, found)
@@ -88,6 +95,10 @@ def read_tables(
                 ) from error
             found.unread[name] = reason
     found.tables = cub.join(found.tables)
+    if other := sorted(pairs.keys() - found.annotations):
+        found.unread[other[0] if len(other) == 1 else f"{len(other):,} files like {other[0]}"] = (
+            "about one photograph each, in no form that is known (YOLO, Pascal VOC, labelme)"
+        )
     return found
 
 
