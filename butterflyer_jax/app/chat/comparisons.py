@@ -75,6 +75,9 @@ class Comparer:
         first, last = ranked[0], ranked[-1]
         overlap = first.wingspan_mm[0] < last.wingspan_mm[1]
         text = f"{_the(first)} is {'mostly' if overlap else 'always'} larger than {_the(last, capital=False)}."
+        if first.wingspan_mm[0] <= last.wingspan_mm[0] or first.wingspan_mm[1] <= last.wingspan_mm[1]:
+            # The one has both smaller and larger animals than the other.
+            text = f"{_the(first)} and {_the(last, capital=False)} are about the same size."
         return [Line(text, ()), *lines]
 
     def _extreme(self, smallest: bool) -> list[Line]:

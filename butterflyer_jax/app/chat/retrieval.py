@@ -39,6 +39,7 @@ MAX_QUESTION = 14
 # Without a question, what one wants to know of a species first.
 OVERVIEW = ("identification", "range", "host_plants", "wingspan", "flight_season")
 
+_DURATION = re.compile(r"\b(days|weeks|months|years|an? (day|week|month))\b")
 _CLAUSE_END = re.compile(r"[.,;:!?\n]+")
 Features = dict[str, float]
 
@@ -140,7 +141,7 @@ class Retriever:
                 continue
             score = self._score(asked, total, _entry(passage), self._words[number])
             name = self._look_alikes.get(number)
-            if of_species and passage.kind == MIXED and self._words[number].isdisjoint(question.stems):
+            if of_species and passage.kind == MIXED and not self._holds(number, question):
                 score -= NOT_HELD
             elif not of_species and any(name in passage.text for name in names):
                 # It speaks of the species that is asked about.
@@ -149,6 +150,11 @@ class Retriever:
             if score >= (MIN_SCORE if at_home else MIN_SCORE_ELSEWHERE):
                 found.append(Found(passage, score + bonus * of_species))
         return sorted(found, key=lambda one: -one.score)[:limit]
+
+    def _holds(self, number: int, question: Question) -> bool:
+        """Returns whether a passage says something of what is asked, and how long it is if that is asked."""
+        timed = "long" not in question.stems or _DURATION.search(self._passages[number].text) is not None
+        return timed and not self._words[number].isdisjoint(question.stems)
 
     def needs_species(self, question: Question) -> bool:
         """Returns whether a question could be answered if it named a species."""

@@ -206,6 +206,9 @@ def test_only_emoji_is_nothing_asked() -> None:
         ("whch butterfly is the smalest you no", "Among the smallest is"),
         ("is the red admiral common here in scotland", "in Europe"),
         ("best shrub for butterflies", "Plant native flowers"),
+        ("how long does the cabbage white stay in its chrysalis", "one to two weeks in the chrysalis"),
+        # Neither is larger: each has animals that are larger than those of the other.
+        ("which is bigger, the painted lady or the red admiral", "are about the same size"),
         ("do you know any black butterflies", "of the 10 species that I know are described as black"),
         ("is a butterfly an insect", "A butterfly is an insect"),
     ],
