@@ -182,7 +182,8 @@ def _score(
     if typical is None:
         refused = calibration.softmax(logits / calibrated.temperature).max(axis=1) < calibrated.threshold
     else:
-        refused = typical.refuses(np.concatenate([part.features for part in parts if part.features is not None]))
+        features = np.concatenate([part.features for part in parts if part.features is not None])
+        refused = typical.refuses(features, logits)
     scored = Predictions(
         refused=refused,
         labels=labels[np.concatenate([part.labels for part in parts])],

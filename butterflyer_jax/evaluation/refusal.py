@@ -22,6 +22,8 @@ from butterflyer_jax.synthetic.negatives import draw_negative, draw_shift
 
 # Photos that the scores are fitted on, and that the limit is chosen on; more change little.
 MAX_TRAIN, MAX_VAL = 2000, 1000
+# With a third of them, the share of scenes that is refused varies by a tenth from draw to draw.
+NUM_NEGATIVES = 3500
 # Fewer say nothing about a share of a twentieth.
 MIN_VAL = 20
 BATCH = 64
@@ -49,22 +51,19 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Typicality |
     train = rng.permutation(len(labels))[:MAX_TRAIN]
     photos = list(read_photos(data, "train", train))
     # Each in its own light and in two others, so that a change of light alone is nothing new.
-    features = [
-        _features(loaded, photos),
-        _features(loaded, (draw_shift(one, rng) for one in photos)),
-        _features(loaded, (draw_shift(one, rng) for one in photos)),
-    ]
-    negatives = _features(loaded, (draw_negative(one, rng) for one in photos for _ in range(2)))
+    _, features = look(loaded, itertools.chain(photos, (draw_shift(one, rng) for _ in range(2) for one in photos)))
+    _, negatives = look(loaded, (draw_negative(photos[n % len(photos)], rng) for n in range(NUM_NEGATIVES)))
     val = list(read_photos(data, "val", rng.permutation(data.num_photos("val"))[:MAX_VAL]))
-    held_out = [_features(loaded, val), *(_features(loaded, (draw_shift(one, rng) for one in val)) for _ in range(3))]
+    logits, held_out = look(loaded, itertools.chain(val, (draw_shift(one, rng) for _ in range(3) for one in val)))
     found = typicality.fit(
-        np.concatenate(features),
+        features,
         np.tile(labels[train], 3),
         negatives,
-        np.concatenate(held_out),
-        len(val),
-        config.refusal.false_refusals,
-        loaded.step,
+        held_out,
+        logits,
+        num_held_out=len(val),
+        false_refusals=config.refusal.false_refusals,
+        step=loaded.step,
     )
     if keep:
         files.write_bytes(loaded.run.folder / typicality.FILE, found.to_bytes())
@@ -92,7 +91,3 @@ def look(loaded: runs.LoadedModel, photos: Iterable[Image.Image]) -> tuple[np.nd
         logits.append(np.asarray(found[0])[: len(batch)])
         features.append(np.asarray(found[1])[: len(batch)])
     return np.concatenate(logits), np.concatenate(features)
-
-
-def _features(loaded: runs.LoadedModel, photos: Iterable[Image.Image]) -> np.ndarray:
-    return look(loaded, photos)[1]

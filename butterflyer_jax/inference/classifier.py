@@ -84,13 +84,13 @@ class TrainedClassifier:
         self._typicality = typicality = loaded.typicality()
 
         @functools.partial(jax.jit, compiler_options=compiler.options())
-        def answer(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+        def answer(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array | None]:
             x, features = images_lib.normalise(images, run.config.model), None
             if typicality is None:
                 logits = model.apply(variables.collections(), x, train=False)
             else:
                 logits, features = apply_with_features(model, variables, x, run.config.model.batch_norm)
-            return jax.nn.softmax(logits / calibration.temperature), features
+            return jax.nn.softmax(logits / calibration.temperature), logits, features
 
         self._answer = answer
         self._heat_maps = gradcam.make_heat_maps(model, run.config)
@@ -119,8 +119,8 @@ class TrainedClassifier:
     def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the probabilities of images, and which of them are none of the species.
 
-        An image is none of them where its features are less typical than those of nearly all val photos; in a run
-        without a typicality, where its highest probability is below the threshold.
+        An image is none of them where it is less typical than nearly all val photos; in a run without a typicality,
+        where its highest probability is below the threshold.
 
         Args:
           images: uint8 [batch, image_size, image_size, 3].
@@ -129,13 +129,11 @@ class TrainedClassifier:
           float32 [batch, species], and bool [batch].
         """
         count = len(images)
-        probabilities, features = (
-            x if x is None else np.asarray(x) for x in self._answer(self._variables, padded(images))
-        )
-        assert probabilities is not None
-        if self._typicality is None or features is None:
-            return probabilities[:count], probabilities[:count].max(axis=1) < self.threshold
-        return probabilities[:count], self._typicality.refuses(features[:count])
+        on_device, logits, features = self._answer(self._variables, padded(images))
+        probabilities = np.asarray(on_device)[:count]
+        if self._typicality is None:
+            return probabilities, probabilities.max(axis=1) < self.threshold
+        return probabilities, self._typicality.refuses(np.asarray(features)[:count], np.asarray(logits)[:count])
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Returns the Grad-CAM heat maps of these labels, float32 [batch, side, side] from 0 to 1."""

@@ -129,7 +129,7 @@ def test_many_pictures_at_once_and_what_is_none(visit: Any) -> None:
         "#choose",
         [
             upload("unknown.jpg", drawn_run.draw("Freckled Pardine", 1001, 640, 480)),
-            upload("other.jpg", drawn_run.draw("Amber Lanternwing", 3, 640, 480)),
+            upload("other.jpg", drawn_run.draw("Amber Lanternwing", 1005, 640, 480)),
             upload("broken.jpg", drawn_run.draw("Monarch", 1002)[:2000]),
             *(upload(f"{number}.jpg", drawn_run.draw("Zebra Longwing", 1000 + number)) for number in range(5)),
         ],
@@ -164,7 +164,7 @@ def test_pictures_are_dropped_and_pasted(visit: Any, event: str) -> None:
                 : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
             document.body.dispatchEvent(made);
         }""",
-        [event, list(drawn_run.draw("Giant Swallowtail", 1001, 640, 480))],
+        [event, list(drawn_run.draw("Giant Swallowtail", 1000, 640, 480))],
     )
     assert identified(page) == "Giant Swallowtail"
 

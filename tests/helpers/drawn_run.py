@@ -40,8 +40,6 @@ def train(folder: Path) -> Path:
             for number in range(PHOTOS_PER_SPECIES):
                 archive.writestr(f"{name}/{number:03}.jpg", draw(name, number))
     line = ["--config", "configs/demo.py", "--input", str(raw), "--output", str(run), "--config.export.format=none"]
-    # The page is tested with names; what is refused by it has tests of its own.
-    line.append("--config.refusal.typicality=false")
     command = [sys.executable, "-m", "butterflyer_jax.train", *line]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return run

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+
 import numpy as np
 import pytest
 
@@ -18,40 +21,76 @@ def drawn(count: int, seed: int, offset: float = 0.0) -> tuple[np.ndarray, np.nd
     return means[labels] + rng.normal(0, 1, (count, NUM_FEATURES)) + offset, labels
 
 
+def drawn_logits(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 4, (count, 2)).astype(np.float32)
+
+
+def fit_on(
+    features: np.ndarray, labels: np.ndarray, negatives: np.ndarray, held_out: np.ndarray, false_refusals: float
+) -> Typicality:
+    count = len(held_out)
+    logits = drawn_logits(count, 21)
+    return fit(features, labels, negatives, held_out, logits, num_held_out=count, false_refusals=false_refusals, step=7)
+
+
 @pytest.fixture(scope="module")
 def fitted() -> Typicality:
     features, labels = drawn(400, 1)
     negatives = np.random.default_rng(2).normal(8, 4, (300, NUM_FEATURES))
-    return fit(features, labels, negatives, drawn(4000, 3)[0], 4000, 0.05, step=7)
+    return fit_on(features, labels, negatives, drawn(4000, 3)[0], 0.05)
 
 
 def test_the_share_of_false_refusals_is_the_one_asked_for(fitted: Typicality) -> None:
-    assert 0.04 < fitted.refuses(drawn(4000, 3)[0]).mean() < 0.05
-    assert fitted.refuses(drawn(4000, 4)[0]).mean() == pytest.approx(0.05, abs=0.015)
+    assert 0.04 < fitted.refuses(drawn(4000, 3)[0], drawn_logits(4000, 21)).mean() < 0.05
+    assert fitted.refuses(drawn(4000, 4)[0], drawn_logits(4000, 22)).mean() == pytest.approx(0.05, abs=0.015)
 
 
 def test_what_lies_elsewhere_is_refused_though_no_negative_lay_there(fitted: Typicality) -> None:
-    assert fitted.refuses(drawn(200, 5, offset=-20)[0]).mean() > 0.9
-    assert fitted.refuses(np.random.default_rng(6).normal(8, 4, (200, NUM_FEATURES))).mean() > 0.95
+    sure = np.tile([9.0, 0.0], (200, 1))
+    assert fitted.refuses(drawn(200, 5, offset=-20)[0], sure).mean() > 0.9
+    assert fitted.refuses(np.random.default_rng(6).normal(8, 4, (200, NUM_FEATURES)), sure).mean() > 0.95
+
+
+def test_of_equally_typical_images_the_one_that_the_network_doubts_has_the_larger_score(fitted: Typicality) -> None:
+    features = np.tile(drawn(1, 5)[0], (4, 1))
+    gaps = np.array([8.0, 4.0, 1.0, 0.0])
+    scores = fitted.score(features, np.stack([gaps, np.zeros(4)], axis=1))
+    assert (np.diff(scores) > 0).all()
+    # Certain to the last bit: finite.
+    assert np.isfinite(fitted.score(features[:1], np.array([[500.0, 0.0]]))).all()
 
 
 def test_a_feature_that_never_changes_does_no_harm() -> None:
     features, labels = drawn(100, 1)
     features[:, 3] = 0
-    found = fit(features, labels, features + 9, features, 100, 0.1, step=1)
-    assert np.isfinite(found.score(features)).all()
+    found = fit_on(features, labels, features + 9, features, 0.1)
+    assert np.isfinite(found.score(features, drawn_logits(100, 1))).all()
 
 
 def test_fewer_images_than_features() -> None:
     features, labels = drawn(10, 1)
-    found = fit(features, labels, features + 9, features, 10, 0.1, step=1)
-    assert np.isfinite(found.score(drawn(50, 2)[0])).all()
+    found = fit_on(features, labels, features + 9, features, 0.1)
+    assert np.isfinite(found.score(drawn(50, 2)[0], drawn_logits(50, 1))).all()
 
 
 def test_it_is_written_and_read(fitted: Typicality) -> None:
     again = Typicality.from_bytes(fitted.to_bytes())
-    features, _ = drawn(50, 8)
-    np.testing.assert_array_equal(again.score(features), fitted.score(features))
+    features, logits = drawn(50, 8)[0], drawn_logits(50, 8)
+    np.testing.assert_array_equal(again.score(features, logits), fitted.score(features, logits))
     assert again.step == 7
     with pytest.raises((ValueError, OSError)):
         Typicality.from_bytes(b"nothing of the kind")
+
+
+def test_a_file_of_two_scores_reads_as_it_did(fitted: Typicality) -> None:
+    values = dataclasses.asdict(fitted)
+    buffer = io.BytesIO()
+    np.savez(buffer, **values | {"scales": np.array([2.0, 3.0], np.float32)})
+    earlier = Typicality.from_bytes(buffer.getvalue())
+    only_distance, only_head = (
+        dataclasses.replace(fitted, scales=np.array(scales, np.float32))
+        for scales in ([1, np.inf, np.inf], [np.inf, 1, np.inf])
+    )
+    answer = drawn(50, 8)[0], drawn_logits(50, 8)
+    expected = 0.25 * only_distance.score(*answer) / 2 + only_head.score(*answer) / 3
+    np.testing.assert_allclose(earlier.score(*answer), expected, rtol=1e-12)
