@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.training.step import TrainStep
 
 MIB, GIB = 1 << 20, 1 << 30
 # Share of the device's memory limit: its allocator needs some slack, and evaluation is another program.
@@ -64,11 +65,13 @@ class CompiledStep:
 
     Attributes:
       call: `(state, batch) -> (state, metrics)`, for the compiled shapes and shardings only.
+      program: compiled program that it calls.
       memory: memory that the step takes on each device.
       seconds: duration of the compilation.
     """
 
-    call: Any
+    call: TrainStep
+    program: jax.stages.Compiled
     memory: Memory
     seconds: float
 
@@ -78,7 +81,7 @@ class CompiledStep:
         A collective in a loop, as with gradient accumulation, counts once.
         """
         found: dict[str, int] = {}
-        for shapes, kind in EXCHANGE.findall(self.call.as_text()):
+        for shapes, kind in EXCHANGE.findall(self.program.as_text() or ""):
             size = sum(
                 math.prod(int(side) for side in sides.split(",") if side) * int(bits) // 8
                 for bits, sides in SHAPE.findall(shapes)
@@ -87,7 +90,7 @@ class CompiledStep:
         return found
 
 
-def compile_step(train_step: Any, state: Any, batch: Any, mesh: Mesh) -> CompiledStep:
+def compile_step(train_step: TrainStep, state: Any, batch: Any, mesh: Mesh) -> CompiledStep:
     """Compiles a jitted step for arguments of these shapes, dtypes and shardings.
 
     Raises:
@@ -95,12 +98,13 @@ def compile_step(train_step: Any, state: Any, batch: Any, mesh: Mesh) -> Compile
     """
     start = time.perf_counter()
     with telling_of_memory():
-        compiled = train_step.lower(state, batch).compile()
-    return CompiledStep(compiled, _memory(compiled, batch, mesh), time.perf_counter() - start)
+        program = train_step.lower(state, batch).compile()
+    seconds = time.perf_counter() - start
+    return CompiledStep(train_step.with_program(program), program, _memory(program, batch, mesh), seconds)
 
 
-def _memory(compiled: Any, batch: Any, mesh: Mesh) -> Memory:
-    stats = compiled.memory_analysis()
+def _memory(program: jax.stages.Compiled, batch: Any, mesh: Mesh) -> Memory:
+    stats: Any = program.memory_analysis()
     ahead = BATCHES_AHEAD * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(batch)) // mesh.size
     # Outputs that reuse no donated argument: the metrics.
     results = stats.output_size_in_bytes - stats.alias_size_in_bytes

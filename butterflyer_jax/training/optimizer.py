@@ -50,8 +50,34 @@ def make_schedule(config: OptimConfig, steps_per_epoch: int, total_steps: int) -
     return optax.join_schedules([warmup, after], [warmup_steps])
 
 
-def make_optimizer(config: OptimConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """Returns the optimizer that `config` names; weight decay applies to kernels only."""
+def make_optimizer(config: OptimConfig) -> optax.GradientTransformationExtraArgs:
+    """Returns the optimizer that `config` names; weight decay applies to kernels only.
+
+    Its update takes `learning_rate`, float32 []: the value of the schedule at `update_count`. So the schedule is not
+    part of the compiled step.
+    """
+
+    def update(updates: Any, state: Any, params: Any = None, *, learning_rate: Any, **_: Any) -> Any:
+        return _at_rate(config, learning_rate).update(updates, state, params)
+
+    return optax.GradientTransformationExtraArgs(_at_rate(config, 0.0).init, update)
+
+
+def update_count(opt_state: Any) -> jax.Array:
+    """Returns the number of updates done, int32 []; updates that an overflow undid do not count."""
+
+    def counts(node: Any) -> bool:
+        return isinstance(node, optax.ScaleByScheduleState)
+
+    [found] = filter(counts, jax.tree.leaves(opt_state, is_leaf=counts))
+    count: jax.Array = found.count
+    return count
+
+
+def _at_rate(config: OptimConfig, learning_rate: Any) -> optax.GradientTransformation:
+    # A schedule, as its state counts the updates.
+    def schedule(_: Any) -> Any:
+        return learning_rate
 
     def decayed(params: Any) -> Any:
         return mask_by_path(params, DECAYED)

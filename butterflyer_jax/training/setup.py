@@ -37,7 +37,7 @@ class Setup:
     """
 
     model: VGG
-    tx: optax.GradientTransformation
+    tx: optax.GradientTransformationExtraArgs
     schedule: optax.Schedule
     train_steps: dict[int, Any]
     eval_step: eval_step_lib.EvalStep
@@ -89,7 +89,7 @@ def make_setup(
     dtype = sharding.compute_dtype(config.precision, mesh)
     model = create_model(config.model, num_classes, dtype, for_cpu=sharding.on_one_cpu(mesh))
     schedule = schedule or optimizer.make_schedule(config.optim, steps_per_epoch, config.num_epochs * steps_per_epoch)
-    tx = optimizer.make_optimizer(config.optim, schedule)
+    tx = optimizer.make_optimizer(config.optim)
     abstract_state = state.abstract_state(model, tx, config, mesh)
     optimizer.check_freeze(abstract_state.variables.params, config.optim)
     balance = config.optim.class_balance
@@ -99,7 +99,9 @@ def make_setup(
         tx=tx,
         schedule=schedule,
         train_steps={
-            size: step.make_train_step(model.apply, tx, _at_size(config, size), mesh, steps_per_epoch, weights)
+            size: step.make_train_step(
+                model.apply, tx, schedule, _at_size(config, size), mesh, steps_per_epoch, weights
+            )
             for size in image_sizes(config)
         },
         eval_step=eval_step_lib.make_eval_step(model.apply, config, mesh),

@@ -21,7 +21,36 @@ from butterflyer_jax.training import loss_scale, optimizer
 from butterflyer_jax.training.loss_scale import LossScale
 from butterflyer_jax.training.state import TrainState
 
-TrainStep: TypeAlias = Callable[["TrainState", Batch], tuple["TrainState", dict[str, jax.Array]]]
+StepResult: TypeAlias = tuple[TrainState, dict[str, jax.Array]]
+
+
+class TrainStep:
+    """Train step `(state, batch) -> (state, metrics)` whose learning rate is an argument of the compiled program.
+
+    So runs that differ only in learning rate or schedule, such as the trials of a sweep, share one compiled program.
+    """
+
+    def __init__(self, program: Any, schedule: optax.Schedule, mesh: Mesh) -> None:
+        """Takes the jitted or compiled `(state, batch, learning_rate)`, and the learning rate by update."""
+        self._program, self._schedule, self._mesh = program, schedule, mesh
+        self._learning_rate = jax.jit(
+            lambda count: jnp.asarray(schedule(count), jnp.float32), out_shardings=sharding.replicated(mesh)
+        )
+
+    def __call__(self, state: TrainState, batch: Batch) -> StepResult:
+        """Does one step; see `make_train_step`."""
+        learning_rate = self._learning_rate(optimizer.update_count(state.opt_state))
+        result: StepResult = self._program(state, batch, learning_rate)
+        return result
+
+    def lower(self, state: Any, batch: Any) -> Any:
+        """Returns the program lowered for a state and a batch of these shapes and shardings."""
+        learning_rate = jax.ShapeDtypeStruct((), jnp.float32, sharding=sharding.replicated(self._mesh))
+        return self._program.lower(state, batch, learning_rate)
+
+    def with_program(self, program: Any) -> TrainStep:
+        """Returns the step that calls another program, such as what `lower` returns once it is compiled."""
+        return TrainStep(program, self._schedule, self._mesh)
 
 
 def photo_keys(seed: int, epoch: jax.Array | int, index: jax.Array) -> jax.Array:
@@ -45,13 +74,14 @@ def make_augment(config: Config) -> Callable[[Mapping[str, Any], jax.Array | int
 
 def make_train_step(
     apply_fn: Callable[..., Any],
-    tx: optax.GradientTransformation,
+    tx: optax.GradientTransformationExtraArgs,
+    schedule: optax.Schedule,
     config: Config,
     mesh: Mesh,
     steps_per_epoch: int,
     class_weights: np.ndarray | None = None,
 ) -> TrainStep:
-    """Returns the jitted function `(state, batch) -> (state, metrics)`; it donates the memory of the old state.
+    """Returns the jitted step `(state, batch) -> (state, metrics)`; it donates the memory of the old state.
 
     The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size] and index int32 [batch_size];
     and window int32 [batch_size, 4] where the device crops (see `preprocessing.images.scaled_images`).
@@ -62,7 +92,8 @@ def make_train_step(
 
     Args:
       apply_fn: `apply` of the Flax model.
-      tx: optimizer.
+      tx: optimizer; see `optimizer.make_optimizer`.
+      schedule: learning rate by update.
       config: config of the run.
       mesh: devices that the step runs on.
       steps_per_epoch: number of batches per epoch.
@@ -87,7 +118,7 @@ def make_train_step(
         metrics = {"loss": loss.mean(), "top1": (logits.argmax(axis=-1) == batch["label"]).mean()}
         return metrics["loss"], (metrics, updates.get("batch_stats", {}))
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+    def train_step(state: TrainState, batch: Batch, learning_rate: jax.Array) -> StepResult:
         epoch = state.step // steps_per_epoch
         dropout_key = jax.random.fold_in(stream_key(config.seed, DROPOUT_STREAM), state.step)
         scale = 1.0 if state.loss_scale is None else state.loss_scale.value
@@ -116,7 +147,7 @@ def make_train_step(
         gradients = optimizer.hold_frozen(gradients, config.optim, state.step, steps_per_epoch)
         metrics["gradient_norm"] = optax.global_norm(gradients)
 
-        updates, opt_state = tx.update(gradients, state.opt_state, state.variables.params)
+        updates, opt_state = tx.update(gradients, state.opt_state, state.variables.params, learning_rate=learning_rate)
         updates = optimizer.hold_frozen(updates, config.optim, state.step, steps_per_epoch)
         if state.rate_scale is not None:
             updates = jax.tree.map(lambda x: x * state.rate_scale, updates)
@@ -134,7 +165,8 @@ def make_train_step(
         shardings = sharding.of_tree(new_state, mesh, config.parallel)
         return jax.lax.with_sharding_constraint(new_state, shardings), metrics
 
-    return jax.jit(train_step, donate_argnums=0, compiler_options=compiler.options())
+    program = jax.jit(train_step, donate_argnums=0, compiler_options=compiler.options())
+    return TrainStep(program, schedule, mesh)
 
 
 def _parts(batch: Batch, config: Config) -> Batch:

@@ -106,8 +106,8 @@ def test_a_mixed_photograph_pays_for_both_labels(changes: dict[str, float]) -> N
         jax.debug.callback(lambda *arrays: seen.append(arrays), images, logits)
         return logits, updates
 
-    tx = optimizer.make_optimizer(config.optim, optimizer.make_schedule(config.optim, 10, 100))
-    train_step = step.make_train_step(apply_fn, tx, config, mesh, steps_per_epoch=4, class_weights=weights)
+    tx, schedule = optimizer.make_optimizer(config.optim), optimizer.make_schedule(config.optim, 10, 100)
+    train_step = step.make_train_step(apply_fn, tx, schedule, config, mesh, steps_per_epoch=4, class_weights=weights)
     metrics = jax.block_until_ready(train_step(state, batch)[1])
     jax.effects_barrier()
     images, logits = map(np.asarray, seen[0])

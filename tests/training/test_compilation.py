@@ -85,7 +85,7 @@ def test_no_batch_fits() -> None:
 def test_parts_of_a_batch_on_a_cpu_are_computed_outside_of_loops() -> None:
     """XLA's CPU backend computes convolutions within a loop 25 times slower."""
     config = trainings.small_config(augment=trainings.NO_AUGMENTATION, gradient_accumulation=2)
-    program = compiled(config).call.as_text()
+    program = compiled(config).program.as_text()
     assert program.count(" convolution(") > 2 * 8
     # Random bits are drawn in loops over integers; nothing else loops.
     states = [line.split(" while(")[0] for line in program.splitlines() if " while(" in line]

@@ -58,3 +58,15 @@ def test_a_smaller_stage_trains_on_smaller_images_and_costs_less() -> None:
         state, metrics = made.train_steps[size](state, batch)
         assert np.isfinite(float(metrics["loss"]))
     assert int(state.step) == 2
+
+
+def test_runs_of_another_rate_or_schedule_compile_the_same_program() -> None:
+    """So the trials of a sweep find it in XLA's cache."""
+    texts = set()
+    for schedule, rate, warmup in (("cosine", 0.1, 0.0), ("step", 0.01, 1.0)):
+        config = trainings.small_config()
+        config.optim = dataclasses.replace(config.optim, schedule=schedule, learning_rate=rate, warmup_epochs=warmup)
+        made, mesh = trainings.setup_on(config)
+        batch = sharding.put_batch(trainings.make_batch(config, 0), mesh)
+        texts.add(made.train_step.lower(made.abstract_state, batch).as_text())
+    assert len(texts) == 1

@@ -89,9 +89,9 @@ def make_training(
 ) -> tuple[state_lib.TrainState, step.TrainStep, eval_step_lib.EvalStep, Mesh]:
     mesh = sharding.make_mesh(num_devices)
     model = model or SmallNet()
-    tx = optimizer.make_optimizer(config.optim, optimizer.make_schedule(config.optim, 10, 100))
+    tx, schedule = optimizer.make_optimizer(config.optim), optimizer.make_schedule(config.optim, 10, 100)
     state = state_lib.create_state(model, tx, config, mesh)
-    train_step = step.make_train_step(model.apply, tx, config, mesh, steps_per_epoch=4)
+    train_step = step.make_train_step(model.apply, tx, schedule, config, mesh, steps_per_epoch=4)
     return state, train_step, eval_step_lib.make_eval_step(model.apply, config, mesh), mesh
 
 
@@ -100,12 +100,12 @@ def losses_by_devices(counts: tuple[int, ...]) -> dict[int, list[float]]:
     model = create_model(config.model, NUM_CLASSES)
     # Compiled once: it takes longer than the steps.
     initial = jax.tree.map(np.asarray, make_training(config, model)[0])
-    tx = optimizer.make_optimizer(config.optim, optimizer.make_schedule(config.optim, 10, 100))
+    tx, schedule = optimizer.make_optimizer(config.optim), optimizer.make_schedule(config.optim, 10, 100)
     losses: dict[int, list[float]] = {count: [] for count in counts}
     for count in counts:
         mesh = sharding.make_mesh(count)
         state = jax.device_put(initial, sharding.replicated(mesh))
-        train_step = step.make_train_step(model.apply, tx, config, mesh, steps_per_epoch=4)
+        train_step = step.make_train_step(model.apply, tx, schedule, config, mesh, steps_per_epoch=4)
         for number in range(NUM_STEPS):
             state, metrics = train_step(state, sharding.put_batch(make_windowed_batch(config, number), mesh))
             losses[count].append(float(metrics["loss"]))
@@ -155,8 +155,8 @@ def test_class_weights_scale_the_loss_of_each_photograph() -> None:
     )
     labels = np.asarray(batch["label"])
     expected = -(weights[labels] * np.asarray(jax.nn.log_softmax(logits))[np.arange(len(labels)), labels]).mean()
-    tx = optimizer.make_optimizer(config.optim, optimizer.make_schedule(config.optim, 10, 100))
-    train_step = step.make_train_step(model.apply, tx, config, mesh, steps_per_epoch=4, class_weights=weights)
+    tx, schedule = optimizer.make_optimizer(config.optim), optimizer.make_schedule(config.optim, 10, 100)
+    train_step = step.make_train_step(model.apply, tx, schedule, config, mesh, steps_per_epoch=4, class_weights=weights)
     np.testing.assert_allclose(train_step(state, batch)[1]["loss"], expected, rtol=1e-5)
 
 
