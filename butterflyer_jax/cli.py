@@ -13,7 +13,6 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 import types
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -55,7 +54,8 @@ def _end_on_signals() -> None:
     """Makes SIGTERM and SIGHUP end the command as an exception does, so that temporary files are removed.
 
     A handler of Python waits for native code, and XLA may compile for a minute: a thread ends the process where the
-    exception does not within `GRACE_SECONDS`. Training sets handlers of its own while it can save.
+    exception, or that of Ctrl-C, does not within `GRACE_SECONDS`. A second Ctrl-C ends it at once. Training sets
+    handlers of its own while it can save; where a handler has a method `at_once`, the thread calls it at Ctrl-C.
     """
 
     is_ending = threading.Event()
@@ -68,15 +68,29 @@ def _end_on_signals() -> None:
         os.write(2, f"stopped by {signal.Signals(number).name}\n".encode())
         raise SystemExit(128 + number)
 
+    def end_later(code: int) -> None:
+        timer = threading.Timer(GRACE_SECONDS, os._exit, [code])
+        timer.daemon = True
+        timer.start()
+
     def watch(reader: socket.socket, _: socket.socket) -> None:
+        interrupts = 0
         while data := reader.recv(1):
-            if signal.getsignal(data[0]) is not end:
-                continue
-            if not is_ending.wait(0.1):
-                # Another thread got the signal, and the main thread sleeps or computes on.
-                signal.pthread_kill(threading.main_thread().ident or 0, data[0])
-            time.sleep(GRACE_SECONDS)
-            os._exit(128 + data[0])
+            number, handler = data[0], signal.getsignal(data[0])
+            if number == signal.SIGINT:
+                interrupts += 1
+                if interrupts > 1:
+                    # Safe at any point: what is on the disk under its name is whole.
+                    os._exit(INTERRUPTED)
+                if handler is signal.default_int_handler:
+                    end_later(INTERRUPTED)
+                elif hasattr(handler, "at_once"):
+                    handler.at_once()
+            elif handler is end:
+                if not is_ending.wait(0.1):
+                    # Another thread got the signal, and the main thread sleeps or computes on.
+                    signal.pthread_kill(threading.main_thread().ident or 0, number)
+                end_later(128 + number)
 
     if threading.current_thread() is not threading.main_thread():
         return

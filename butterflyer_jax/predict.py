@@ -112,8 +112,11 @@ def _table_writer(species: Sequence[str], top: int) -> Callable[[str, dict[str, 
     print(f"{'species':<{width}}  {'prob.':>6}  {'most likely after it':<{width + 8}}  image")
 
     def write(image: str, answer: dict[str, Any]) -> None:
+        # A newline or an escape sequence in a name would write over the table.
+        image = _printable(image)
         if "error" in answer:
-            print(f"{'not read':<{width}}  {'':>6}  {'':<{width + 8}}  {image}: {answer['error']}", flush=True)
+            reason = _printable(answer["error"])
+            print(f"{'not read':<{width}}  {'':>6}  {'':<{width + 8}}  {image}: {reason}", flush=True)
             return
         first, *others = answer[f"top{top}"]
         if answer["none_of_these"]:
@@ -125,6 +128,10 @@ def _table_writer(species: Sequence[str], top: int) -> Callable[[str, dict[str, 
         print(f"{named:<{width}}  {first['probability']:>6.1%}  {second:<{width + 8}}  {image}{heat_map}", flush=True)
 
     return write
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _csv_writer(top: int, last: Sequence[str]) -> Callable[[str, dict[str, Any]], None]:

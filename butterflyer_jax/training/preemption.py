@@ -37,7 +37,7 @@ class Interrupted(KeyboardInterrupt):
 class Preemption:
     """Watches for a reason to stop; a context manager, within which the signals only set a flag.
 
-    A second SIGINT ends the process at once.
+    A second SIGINT ends the process at once. The object itself is the handler; see `cli.run`.
     """
 
     def __init__(self, max_minutes: float = 0.0) -> None:
@@ -45,30 +45,40 @@ class Preemption:
         self._deadline = time.monotonic() + 60 * max_minutes if max_minutes else float("inf")
         self._reason: str | None = None
         self._before: dict[signal.Signals, Any] = {}
+        self._step: int | None = None
+        self._has_said = threading.Lock()
 
     def __enter__(self) -> Preemption:
         # Python allows only the main thread to set handlers; in another thread a notebook's own stay.
         if threading.current_thread() is threading.main_thread():
             # A signal that the parent had ignored, as nohup does with SIGHUP, stays ignored.
             watched = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._note) for number in watched}
+            self._before = {number: signal.signal(number, self) for number in watched}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        """Notes a signal."""
         name = signal.Signals(number).name
         if number == signal.SIGINT and self._reason == name:
             # Safe at any point: the checkpoints on the disk are whole.
             os._exit(EXIT_CODES[name])
         self._reason = name
         if number == signal.SIGINT:
-            say("finishing the step and saving; press Ctrl-C again to stop now")
+            self.at_once()
+
+    def at_once(self) -> None:
+        """Says once that Ctrl-C was noticed; may be called from any thread, while a step still computes."""
+        if self._has_said.acquire(blocking=False):
+            step = "the step" if self._step is None else f"step {self._step + 1}"
+            say(f"finishing {step} and saving; press Ctrl-C again to stop now")
 
     def reason(self, step: int) -> str | None:
         """Returns why the run has to stop after `step` steps, or None; the same in all its processes."""
+        self._step = step
         if self._reason is None and time.monotonic() > self._deadline:
             self._reason = TIME_IS_OVER
         import jax

@@ -114,15 +114,18 @@ def test_csv_and_top(trained_run: Path, photos: Path, capsys: pytest.CaptureFixt
 
 def test_a_table_is_for_people(trained_run: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (photos / "d.jpg").write_text("hello")
+    (photos / "e\n\x1b[2J.jpg").write_text("hello")
     with pytest.raises(SystemExit):
         predict.main(["--run", str(trained_run), str(photos), "--format", "table"])
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["species", "prob.", "most", "likely", "after", "it", "image"]
     place = header.index("image")
     assert [row[place:].partition(": ")[0] for row in rows] == sorted(
-        str(path) for path in photos.rglob("*") if path.suffix.lower() in (".jpg", ".png")
+        str(path).replace("\n", r"\n").replace("\x1b", r"\x1b")
+        for path in photos.rglob("*")
+        if path.suffix.lower() in (".jpg", ".png")
     )
-    assert [row.startswith("not read") for row in rows] == [False, False, False, True]
+    assert [row.startswith("not read") for row in rows] == [False, False, False, True, True]
     assert all("%" in row for row in rows if not row.startswith("not read"))
 
 
