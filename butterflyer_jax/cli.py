@@ -84,8 +84,8 @@ def _end_on_signals() -> None:
                     os._exit(INTERRUPTED)
                 if handler is signal.default_int_handler:
                     end_later(INTERRUPTED)
-                elif hasattr(handler, "at_once"):
-                    handler.at_once()
+                elif at_once := getattr(handler, "at_once", None):
+                    at_once()
             elif handler is end:
                 if not is_ending.wait(0.1):
                     # Another thread got the signal, and the main thread sleeps or computes on.

@@ -15,7 +15,7 @@ from butterflyer_jax.config import BuildConfig, Config
 from butterflyer_jax.data.input.fake import FakeData
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import files, paths
+from butterflyer_jax.storage import files, find, paths
 
 if TYPE_CHECKING:
     pass
@@ -88,7 +88,7 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
         raise UserError(f"no such input: {folder}")
     for pattern in (INFO_FILE, f"*/{INFO_FILE}", f"*/*/{INFO_FILE}", f"*/*/*/{INFO_FILE}"):
         # TFDS builds under such a name, and renames when all is there.
-        found = [f.parent for f in files.glob(folder, pattern) if not f.parent.name.startswith("incomplete.")]
+        found = [f.parent for f in find.glob(folder, pattern) if not f.parent.name.startswith("incomplete.")]
         if len(found) == 1:
             return found[0]
         if found:

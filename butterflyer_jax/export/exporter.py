@@ -18,7 +18,7 @@ from butterflyer_jax import extras
 from butterflyer_jax.config.limits import CHOICES
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files as files_lib
-from butterflyer_jax.storage import paths
+from butterflyer_jax.storage import find, paths
 
 if TYPE_CHECKING:
     from etils import epath
@@ -133,7 +133,7 @@ def _target(path: epath.Path, writer: ModuleType) -> epath.Path:
 
 def _refuse(target: epath.Path) -> None:
     """Raises a UserError if the target is a folder that is no earlier export."""
-    if files_lib.is_folder(target) and files_lib.glob(target, "*") and not files_lib.exists(companion(target, CARD)):
+    if files_lib.is_folder(target) and find.glob(target, "*") and not files_lib.exists(companion(target, CARD)):
         raise UserError(f"{target} is not empty and holds no export; take another --to")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import raw_zip, zip_reader
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import files, paths
+from butterflyer_jax.storage import files, find, paths
 
 LIST = "-"
 MAX_URL_BYTES = 100 << 20
@@ -163,13 +163,13 @@ def _of_name(name: str) -> Iterator[Picture]:
     path = paths.path(name)
     exists = files.exists(path)
     if not exists and any(letter in name for letter in _PATTERN):
-        found = files.matching(name)
+        found = find.matching(name)
         images = _images(found)
         if not images:
             yield Nothing(name, "no pictures match" if found else "nothing matches")
         yield from map(Picture, images)
     elif exists and files.is_folder(path):
-        images = _images(map(os.fspath, files.files_below(path)))
+        images = _images(map(os.fspath, find.files_below(path)))
         if not images:
             yield Nothing(name, "no pictures in it")
         # Shown as the user named the folder.

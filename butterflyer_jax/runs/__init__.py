@@ -5,18 +5,15 @@ from butterflyer_jax.runs.folder import (
     CHECKPOINTS,
     CONFIG_FILE,
     PROFILE,
-    LoadedModel,
     Run,
-    load_model,
     made_by,
-    model_files,
     open_or_create,
     read,
-    read_calibration,
     refuse_other_folders,
     remember_dataset,
     saved_batch_size,
 )
+from butterflyer_jax.runs.model import LoadedModel, load_model, model_files, read_calibration
 
 __all__ = [
     "CHECKPOINTS",

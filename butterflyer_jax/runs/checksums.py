@@ -7,7 +7,7 @@ from pathlib import Path
 
 import google_crc32c
 
-from butterflyer_jax.storage import files
+from butterflyer_jax.storage import files, find
 
 FILE = "checksums.json"
 # Orbax writes the time into it as the last thing.
@@ -17,7 +17,7 @@ _CHUNK_BYTES = 1 << 22
 
 def write(checkpoint: Path) -> None:
     """Writes size and CRC-32C of each file of a local checkpoint beside them."""
-    below = [Path(path) for path in files.files_below(checkpoint)]
+    below = [Path(path) for path in find.files_below(checkpoint)]
     sums = {
         path.relative_to(checkpoint).as_posix(): _checksum(path) for path in below if path.name not in (FILE, _METADATA)
     }
@@ -39,7 +39,7 @@ def find_damage(checkpoint: Path, in_part: bool = False) -> str | None:
     if not manifest.exists():
         needed = ("position", "variables")
         missing = [name for name in needed if not (checkpoint / name).exists()]
-        empty = [path for path in files.files_below(checkpoint) if not Path(path).stat().st_size]
+        empty = [path for path in find.files_below(checkpoint) if not Path(path).stat().st_size]
         if missing:
             return f"it has no {missing[0]}"
         return f"{empty[0].name} is empty" if empty else None

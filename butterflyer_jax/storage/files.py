@@ -1,4 +1,4 @@
-"""Files, local or gs://: reading, writing, listing. Every error that a user can mend is a UserError.
+"""Files, local or gs://: reading, writing, copying. Every error that a user can mend is a UserError.
 
 What is written is whole or absent: a killed program leaves nothing that reads as whole. Requests to a bucket are tried
 again by `storage.retry`.
@@ -23,11 +23,11 @@ from etils import epath
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import bucket, open_files, retry
 from butterflyer_jax.storage.errors import access, words_of
+from butterflyer_jax.storage.find import files_below
 from butterflyer_jax.storage.paths import is_remote, path
+from butterflyer_jax.storage.remote_file import open_remote
 
 Name = str | os.PathLike[str]
-# What a file of a bucket, read bit by bit, is fetched by.
-_BLOCK_BYTES = 1 << 18
 _NO_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
@@ -80,7 +80,7 @@ def open_file(name: Name) -> BinaryIO:
     """
     with access(name):
         if is_remote(name):
-            return io.BufferedReader(_RemoteFile(os.fspath(name)), _BLOCK_BYTES)
+            return open_remote(os.fspath(name))
         return _regular(name).open("rb")
 
 
@@ -100,46 +100,6 @@ def is_folder(name: Name) -> bool:
       UserError: its bucket is not there, or cannot be reached.
     """
     return _kind(name) == "directory"
-
-
-def glob(folder: Name, pattern: str) -> list[epath.Path]:
-    """Returns what matches a pattern below a folder, sorted; nothing in the folder's own name is taken for a pattern.
-
-    Raises:
-      UserError: the folder cannot be read.
-    """
-    with access(folder):
-        if is_remote(folder):
-            filesystem, inner = bucket.connect(os.fspath(folder))
-            found = retry.policy()(filesystem.glob, f"{glob_lib.escape(inner)}/{pattern}")
-            return sorted(path(_url(folder, name)) for name in found)
-        return sorted(path(found) for found in Path(path(folder)).glob(pattern))
-
-
-def matching(pattern: str) -> list[str]:
-    """Returns what a user's pattern matches, sorted, named as the pattern is; `**` stands for folders at any depth.
-
-    Raises:
-      UserError: the bucket cannot be read.
-    """
-    with access(pattern):
-        if is_remote(pattern):
-            filesystem, inner = bucket.connect(pattern)
-            return sorted(_url(pattern, name) for name in retry.policy()(filesystem.glob, inner))
-        return sorted(glob_lib.glob(os.path.expanduser(pattern), recursive=True))  # noqa: PTH111, PTH207
-
-
-def files_below(folder: Name) -> list[epath.Path]:
-    """Returns all files of a folder, at any depth, sorted; each once, also where links lead back.
-
-    Raises:
-      UserError: the folder cannot be read.
-    """
-    with access(folder):
-        if is_remote(folder):
-            filesystem, inner = bucket.connect(os.fspath(folder))
-            return sorted(path(_url(folder, name)) for name in retry.policy()(filesystem.find, inner))
-        return sorted(path(name) for name in _walk(os.fspath(path(folder)), set()))
 
 
 @contextlib.contextmanager
@@ -316,62 +276,6 @@ def _kind(name: Name) -> str | None:
     return kind
 
 
-def _url(like: Name, inner: str) -> str:
-    return f"{os.fspath(like).split('://')[0]}://{inner.lstrip('/')}"
-
-
-def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    # By name a link that leads back would be followed for as long as the system allows, some forty times.
-    status = os.stat(folder)  # noqa: PTH116
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            try:
-                is_folder = entry.is_dir()
-            except OSError:
-                # A link to itself: reading it gives the reason.
-                is_folder = False
-            if is_folder:
-                yield from _walk(entry.path, seen)
-            else:
-                yield entry.path
-
-
 def _shortened(name: str) -> str:
     # A system's longest name is 255 bytes, and the temporary one has 34 more.
     return os.fsdecode(os.fsencode(name)[:200])
-
-
-class _RemoteFile(io.RawIOBase):
-    """A file of a bucket, read by ranges."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        filesystem, inner = bucket.connect(url)
-        self._size = int(retry.policy()(filesystem.info, inner)["size"] or 0)
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        position = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence] + offset
-        if position < 0:
-            raise OSError(errno.EINVAL, "negative position in a file")
-        self._position = position
-        return position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        length = min(len(buffer), max(0, self._size - self._position))
-        data = read_range(self._url, self._position, length) if length else b""
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)

@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 
 from butterflyer_jax import UserError
-from butterflyer_jax.storage import bucket, files, paths, retry
+from butterflyer_jax.storage import bucket, files, find, paths, retry
 
 
 def test_paths_are_absolute_where_they_are_local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_a_folder_is_listed_and_globbed_by_its_literal_name(folder: str) -> None
     for name in ("a.txt", "b[2].txt", "below/c.txt"):
         files.write_text(f"{folder}/{name}", name)
     assert files.exists(folder) and files.is_folder(folder) and not files.is_folder(f"{folder}/a.txt")
-    assert [path.name for path in files.glob(folder, "*.txt")] == ["a.txt", "b[2].txt"]
-    assert [path.name for path in files.glob(folder, "*/*.txt")] == ["c.txt"]
-    assert [os.fspath(path).removeprefix(folder) for path in files.files_below(folder)] == [
+    assert [path.name for path in find.glob(folder, "*.txt")] == ["a.txt", "b[2].txt"]
+    assert [path.name for path in find.glob(folder, "*/*.txt")] == ["c.txt"]
+    assert [os.fspath(path).removeprefix(folder) for path in find.files_below(folder)] == [
         "/a.txt",
         "/b[2].txt",
         "/below/c.txt",
@@ -120,7 +120,7 @@ def test_a_link_that_leads_back_is_followed_once(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "up").symlink_to("..")
     (tmp_path / "below" / "b").touch()
-    assert [path.relative_to(tmp_path).as_posix() for path in files.files_below(tmp_path)] == ["a", "below/b"]
+    assert [path.relative_to(tmp_path).as_posix() for path in find.files_below(tmp_path)] == ["a", "below/b"]
 
 
 def test_requests_to_a_bucket_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.report import findings, summary
 from butterflyer_jax.report.data_card import render_data_card
 from butterflyer_jax.storage import files as files_lib
-from butterflyer_jax.storage import paths
+from butterflyer_jax.storage import find, paths
 
 if not __name__.startswith("butterflyer_jax."):
     # Loaded by `tfds build`, which itself shows a traceback for every error.
@@ -108,7 +108,7 @@ class Builder(FileReaderBuilder):
             raw_zip_lib.list_source(source, self.builder_config.build)
         with workspace.unfinished(dataset_dir, _is_distributed(download_config)) as folder:
             # Leftovers of a killed build, which TFDS itself never uses again.
-            for left in files_lib.glob(dataset_dir.parent, f"incomplete.*_{glob.escape(dataset_dir.name)}"):
+            for left in find.glob(dataset_dir.parent, f"incomplete.*_{glob.escape(dataset_dir.name)}"):
                 left.rmtree()
             if dataset_dir.exists() and not _is_whole(dataset_dir):
                 dataset_dir.rmtree()
@@ -230,7 +230,7 @@ def _is_whole(dataset_dir: epath.Path) -> bool:
     if not info.exists():
         return False
     num_shards = sum(len(split["shardLengths"]) for split in json.loads(info.read_text())["splits"])
-    files = [len(files_lib.glob(dataset_dir, pattern)) for pattern in ("*.tfrecord-*", "*.index-*.npy")]
+    files = [len(find.glob(dataset_dir, pattern)) for pattern in ("*.tfrecord-*", "*.index-*.npy")]
     return files == [num_shards, num_shards] and (dataset_dir / "data_card.json").exists()
 
 

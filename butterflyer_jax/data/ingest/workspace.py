@@ -17,7 +17,7 @@ from butterflyer_jax.data.ingest.collection import Listing, Reject
 from butterflyer_jax.data.ingest.manifest import Collection
 from butterflyer_jax.data.ingest.runners import Engine
 from butterflyer_jax.storage import files as files_lib
-from butterflyer_jax.storage import locks, paths
+from butterflyer_jax.storage import find, locks, paths
 from butterflyer_jax.storage.paths import cache_dir
 
 # Format of the files in a workspace; a workspace of another format is started anew.
@@ -75,7 +75,7 @@ def prepare_photos(
         clear(folder)
         photo_tasks.write_tasks(tasks_dir, source, listing.members, config)
         files_lib.write_text(plan_file, json.dumps(plan))
-    tasks = [os.fspath(path) for path in files_lib.glob(tasks_dir, "*.task.json")]
+    tasks = [os.fspath(path) for path in find.glob(tasks_dir, "*.task.json")]
     ready = [task for task in tasks if photo_tasks.is_done(task)]
     if ready:
         say(f"resuming an interrupted build: {len(ready)} of {len(tasks)} parts are done")

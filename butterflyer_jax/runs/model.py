@@ -1,0 +1,135 @@
+"""The model of a run's best checkpoint, with its calibration and typicality, and the files to predict with."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+from jax.sharding import Mesh
+
+from butterflyer_jax.config import Config
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.metrics import calibration, typicality
+from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.metrics.typicality import Typicality
+from butterflyer_jax.models import VGG, create_model
+from butterflyer_jax.models import variables as variables_lib
+from butterflyer_jax.runs.checkpoint import Checkpointer
+from butterflyer_jax.runs.folder import CHECKPOINTS, CONFIG_FILE, Run
+from butterflyer_jax.storage import files as files_lib
+from butterflyer_jax.storage import paths
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """The model of a run's best checkpoint.
+
+    Attributes:
+      model: network.
+      variables: parameters and batch statistics, on the devices of `mesh`.
+      step: training step of the checkpoint.
+      mesh: devices that hold the variables.
+      run: run that was loaded.
+    """
+
+    model: VGG
+    variables: variables_lib.Variables
+    step: int
+    mesh: Mesh
+    run: Run
+
+    @property
+    def config(self) -> Config:
+        """The config of the run."""
+        return self.run.config
+
+    def calibration(self) -> Calibration:
+        """Returns the calibration of this checkpoint; see `read_calibration`."""
+        return read_calibration(self.run, self.step)
+
+    def typicality(self) -> Typicality | None:
+        """Returns the typicality that was fitted for this checkpoint, None where there is none.
+
+        Raises:
+          UserError: its file is damaged.
+        """
+        file = self.run.folder / typicality.FILE
+        if not self.run.config.refusal.typicality or not file.exists():
+            return None
+        try:
+            found = Typicality.from_bytes(file.read_bytes())
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` makes it anew"
+            ) from error
+        return found if found.step == self.step else None
+
+
+def load_model(run: Run) -> LoadedModel:
+    """Loads the model of a run's best checkpoint.
+
+    Raises:
+      UserError: the run has no checkpoint yet.
+    """
+    # Number of devices that can share a batch evenly: the run may have been trained on another machine.
+    mesh = sharding.make_mesh(math.gcd(run.config.batch_size, jax.local_device_count()))
+    dtype = sharding.compute_dtype(run.config.precision, mesh)
+    model = create_model(run.config.model, len(run.species), dtype, for_cpu=sharding.on_one_cpu(mesh))
+    abstract = variables_lib.abstract_variables(model, run.config, mesh)
+    item = "variables" if run.config.optim.average == "none" else "averaged"
+    restored = None
+    if files_lib.exists(run.checkpoints):
+        with contextlib.closing(Checkpointer(run.checkpoints, run.config.checkpoint, read_only=True)) as checkpointer:
+            restored = checkpointer.restore_best({item: abstract})
+    if restored is None:
+        raise UserError(f"no checkpoint in {run.folder} yet: train for an epoch first")
+    best_step, trees = restored
+    return LoadedModel(model, trees[item], best_step, mesh, run)
+
+
+def model_files(run: Run, best_step: int, local: Path) -> dict[str, Path]:
+    """Returns the files needed to predict with a checkpoint, by path in the run folder; not the optimizer's state.
+
+    Files of a run in a bucket are copied to a hidden folder in `local`.
+    """
+    folder = Path(run.folder)
+    if paths.is_remote(run.folder):
+        folder = local / ".model"
+        for name in (CONFIG_FILE, calibration.FILE, typicality.FILE, f"{CHECKPOINTS}/{best_step}"):
+            if files_lib.exists(run.folder / name):
+                files_lib.copy(run.folder / name, folder / name)
+    checkpoint = folder / CHECKPOINTS / str(best_step)
+    files = [folder / CONFIG_FILE, *sorted(path for path in checkpoint.rglob("*") if path.is_file())]
+    # Without it the probabilities differ from those of the run.
+    files += [folder / name for name in (calibration.FILE, typicality.FILE) if (folder / name).exists()]
+    # The evaluated variables are in one of two trees; see `load_model`.
+    rest = ["optimizer", *(["variables"] if run.config.optim.average != "none" else [])]
+    left_out = [checkpoint / name for name in rest]
+    return {
+        path.relative_to(folder).as_posix(): path
+        for path in files
+        if not any(path.is_relative_to(one) for one in left_out)
+    }
+
+
+def read_calibration(run: Run, step: int) -> Calibration:
+    """Returns the calibration of a step's checkpoint; by default temperature 1 and threshold 0.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    file = run.folder / calibration.FILE
+    if not files_lib.exists(file):
+        return Calibration(step=step)
+    try:
+        chosen = Calibration.from_json(files_lib.read_text(file))
+    except UserError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{file} is damaged: {error}; remove it, and butterflyer_jax.evaluate makes it anew") from error
+    return chosen if chosen.step == step else Calibration(step=step)
