@@ -59,7 +59,7 @@ class BuildConfig(Section):
     num_shards: int = option(0, "record files a split; 0 means as many of about 128 MiB as it takes")
     layout: str = option(
         "",
-        "what gives labels: table, or folders: leaf (innermost), top (outermost), path (all); empty: found",
+        "what gives labels: table; folders: leaf (innermost), top (outermost), path (all); name of file; empty: found",
     )
     table: str = option("", "tables with the labels, comma-separated; empty: every one that names photographs")
     file_column: str = option("", "column that names photographs, or its number; empty: found")

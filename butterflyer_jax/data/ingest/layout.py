@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from butterflyer_jax.data.ingest.folders import kinds, species, strays
-from butterflyer_jax.data.ingest.folders.reading import Folders, some
-from butterflyer_jax.data.ingest.folders.species import LEAF, PATH, TOP
+from butterflyer_jax.data.ingest.folders.reading import LEAF, NAME, PATH, TOP, Folders, some
 from butterflyer_jax.errors import UserError
 
 
@@ -18,8 +17,8 @@ def read(photos: Iterable[str], layout: str = "") -> Folders:
 
     Args:
       photos: paths in the collection.
-      layout: "leaf": the innermost folder is the species; "top": the outermost; "path": all of them in one; "": the one
-        that is the only sensible one.
+      layout: "leaf": the innermost folder is the species; "top": the outermost; "path": all of them in one; "name": the
+        file's name without its number; "": the one that is the only sensible one.
 
     Returns:
       The reading; with `problem` where there is no sensible one, or more than one.
@@ -30,10 +29,10 @@ def read(photos: Iterable[str], layout: str = "") -> Folders:
     if not paths:
         result.problem = "all pictures lie in folders that hold no photographs: " + some(result.ignored.values())
         return result
-    if layout:
+    if layout and layout != NAME:
         strays.take_all_names(paths)
     result.splits = {photo: path.split for photo, path in paths.items() if path.split and not path.clash}
-    strays.set_apart(paths, result, bool(layout))
+    strays.set_apart(paths, result, layout)
     if not layout:
         strays.remove_strays(paths, result)
         strays.remove_odd_depths(paths, result)
@@ -46,7 +45,7 @@ def read(photos: Iterable[str], layout: str = "") -> Folders:
 
 def check_option(layout: str) -> None:
     """Raises a UserError for an unknown value of build.layout."""
-    if layout not in ("", "table", LEAF, TOP, PATH):
+    if layout not in ("", "table", LEAF, TOP, PATH, NAME):
         raise UserError(
-            f"build.layout={layout}: there are table, leaf, top and path, or nothing for the only sensible one"
+            f"build.layout={layout}: there are table, leaf, top, path and name, or nothing for the only sensible one"
         )

@@ -18,6 +18,7 @@ from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data.ingest import duplicates
 from butterflyer_jax.data.ingest import groups as groups_lib
 from butterflyer_jax.data.ingest.collection import Listing, Reject
+from butterflyer_jax.data.ingest.folders import file_names
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
 from butterflyer_jax.data.ingest.readings import FOLDERS
@@ -202,6 +203,11 @@ def check_species(listing: Listing, photos: Iterable[Member | Prepared]) -> None
     if listing.source == FOLDERS:
         folders = {f"{PurePosixPath(member.name).parent}/" for member in listing.members}
         cause = f", as all photographs lie in {some(folders)}"
+        if labels := file_names.likely_labels(member.name for member in listing.members):
+            raise UserError(
+                f"only one species in the zip, {species.pop()!r}{cause}, but their file names may name species: "
+                f"{some(labels)} (build.layout=name takes those)"
+            )
     raise UserError(
         f"only one species in the zip, {species.pop()!r}{cause}, and a classifier needs two: name folders after the "
         "species, or add a labels.csv with the columns filename,label"

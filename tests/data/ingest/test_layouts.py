@@ -130,7 +130,7 @@ def test_an_option_chooses(tmp_path: Path, files: Files, options: dict[str, str]
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layout": "deep"}, "build.layout=deep: there are table, leaf, top and path"),
+        ({"layout": "deep"}, "build.layout=deep: there are table, leaf, top, path and name"),
         ({"table": "x.csv"}, r"build.table=x.csv: no such table in the zip; there are l\.csv"),
         (
             {"label_column": "art"},

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from butterflyer_jax.data.ingest import words
 
 SHOWN = 4
+# Of build.layout.
+LEAF, TOP, PATH, NAME = "leaf", "top", "path", "name"
 
 
 @dataclass(frozen=True, slots=True)

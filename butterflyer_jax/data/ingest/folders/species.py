@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.folders.reading import FolderPath, Folders, Place, some
+from butterflyer_jax.data.ingest.folders import file_names
+from butterflyer_jax.data.ingest.folders.reading import LEAF, NAME, PATH, TOP, FolderPath, Folders, Place, some
 from butterflyer_jax.data.ingest.folders.strays import NO_SPECIES, why_no_species
-
-LEAF, TOP, PATH = "leaf", "top", "path"
 
 
 def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> None:
@@ -17,9 +16,16 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
 
     Args:
       paths: of photos; changed.
-      layout: LEAF, TOP or PATH, as the user says; "" for the only sensible one.
+      layout: LEAF, TOP, PATH or NAME, as the user says; "" for the only sensible one.
       result: takes places, rejects and problem.
     """
+    if layout == NAME:
+        for photo, path in paths.items():
+            if label := file_names.label_of(photo):
+                result.places[photo] = Place(label, path.split)
+            else:
+                result.rejects[photo] = "its file name has no species, only numbers"
+        return
     nameless = [photo for photo, path in paths.items() if not path.names]
     if 2 * len(nameless) > len(paths):
         folders = {paths[photo].shown for photo in nameless}
@@ -30,6 +36,9 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
         )
         if len(folders) > 1:
             result.choices = "build.layout=leaf if they do"
+        if labels := file_names.likely_labels(paths):
+            result.problem += f", but their file names may: {some(labels)}"
+            result.choices = "build.layout=name takes those"
         return
     for photo in nameless:
         result.rejects[photo] = why_no_species(paths[photo])

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.folders.reading import FolderPath, Folders, some
+from butterflyer_jax.data.ingest.folders.reading import NAME, FolderPath, Folders, some
 
 NO_SPECIES = "not in a folder of a species, as others are"
 TOO_DEEP = "its folder lies deeper than those of the species"
@@ -15,19 +15,19 @@ TOO_DEEP = "its folder lies deeper than those of the species"
 MAX_STRAYS = 0.05
 
 
-def set_apart(paths: dict[str, FolderPath], result: Folders, chosen: bool) -> None:
+def set_apart(paths: dict[str, FolderPath], result: Folders, layout: str) -> None:
     """Removes photos without a species: unlabelled ones, and those whose split is not clear.
 
     Args:
       paths: of photos; changed.
       result: takes their rejects and what is ignored; a problem where a folder may be a split or a species.
-      chosen: whether the user has chosen the layout.
+      layout: the user's choice, "" for none.
     """
     named = {path for path in paths.values() if path.names}
     train = any(path.split == "train" for path in paths.values())
     with_split = sum(path.split is not None for path in paths.values())
     most_in_splits = train and 2 * with_split > len(paths)
-    if not chosen:
+    if not layout:
         if not most_in_splits:
             _check_siblings_of_splits(named, result)
         _check_test_beside_species(set(paths.values()), named, result)
@@ -36,7 +36,7 @@ def set_apart(paths: dict[str, FolderPath], result: Folders, chosen: bool) -> No
             result.rejects[photo] = "its folders name two splits"
         elif path.unlabelled:
             result.ignored[photo] = f"unlabelled in {path.unlabelled}/"
-        elif named and not path.names and path.split == "test":
+        elif named and not path.names and path.split == "test" and layout != NAME:
             result.ignored[photo] = f"unlabelled in {path.shown}"
         elif path.names and not path.split and most_in_splits:
             result.rejects[photo] = "not in a folder of a split, as others are"
