@@ -276,6 +276,17 @@ def test_the_heat_map_lies_over_the_square_that_was_seen(page: Any, size: tuple[
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_each_photograph_shows_where_it_looked_while_that_is_wanted(page: Any) -> None:
+    give(page, picture(ORANGE), picture(GREEN), picture(GREY))
+    page.wait_for_selector("#strip:not(:has(.mark.waiting))")
+    page.check("#heat-shown")
+    page.wait_for_selector("#heat:not([hidden])")
+    page.locator(".thumbnail").nth(2).click()
+    page.wait_for_selector("#heat[hidden]", state="attached")
+    page.locator(".thumbnail").nth(1).click()
+    page.wait_for_selector("#heat:not([hidden])")
+
+
 def test_of_many_photographs_the_chosen_one_stays_in_sight(page: Any) -> None:
     give(page, *(picture((240, n, 10)) for n in range(30)))
     page.wait_for_selector("#strip:not(:has(.mark.waiting))")

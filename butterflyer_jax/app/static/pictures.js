@@ -135,6 +135,7 @@ export function startPictures(about, onShown) {
     for (const other of pictures) other.button.setAttribute("aria-pressed", String(other === picture));
     showPicture(picture, about.crop_fraction);
     showGroup(picture);
+    look();
     onShown(picture.shownAnswer);
   }
 
@@ -200,14 +201,18 @@ export function startPictures(about, onShown) {
 
   for (const name of about.species) element("all-species").append(make("option", { value: plain(name) }));
   startFeedback(about, () => shown);
-  element("heat-shown").addEventListener("change", async () => {
+  element("heat-shown").addEventListener("change", look);
+
+  // Asks for the heat map where the visitor wants to see it and it is not here yet.
+  async function look() {
     const picture = shown;
-    if (element("heat-shown").checked && picture.answer && !picture.answer.heat_map) {
+    const { answer } = picture;
+    if (element("heat-shown").checked && answer && answer.verdict !== "none" && answer.heat_map === undefined) {
       const looked = await picture.ask("?heat_map=true").catch(() => null);
-      if (picture.answer) picture.answer.heat_map = looked?.heat_map ?? null;
+      answer.heat_map = looked?.heat_map ?? null;
     }
     if (picture === shown) drawLooked(picture, about.crop_fraction);
-  });
+  }
   return { current: () => shown };
 }
 
