@@ -17,7 +17,7 @@ cores shared with other work they are the figure to trust, though a busy neighbo
 too. Peak memory is resident memory of the process and its children from start to end, sampled four times a second; a
 page that processes share counts for each of them.
 
-The last column is the number of cores that deliver 1,000 images a second.
+The last column is the number of cores that deliver 1,000 images per second.
 
 What it is not: a measurement of disks. The photos fit into memory, and after the warm-up every file is in the page
 cache. "cache" and "raw" decode nothing while they are measured: that is what they are for. webdataset and TFDS's own
@@ -192,10 +192,10 @@ def _show(methods: dict[str, Method], measured: dict[str, Measured], rounds: int
         title = methods[name].title
         cores = [IMAGES_PER_SECOND / value for value in results.per_cpu_second]
         figures = (
-            ("images a second", "images/s", results.per_second, ours and ours.per_second),
-            ("images a CPU second", "images/CPU-s", results.per_cpu_second, ours and ours.per_cpu_second),
+            ("images per second", "images/s", results.per_second, ours and ours.per_second),
+            ("images per CPU second", "images/CPU-s", results.per_cpu_second, ours and ours.per_cpu_second),
             ("peak memory", "MiB", results.memory, ours and ours.memory),
-            (f"cores for {IMAGES_PER_SECOND} images a second", "cores", cores, None),
+            (f"cores for {IMAGES_PER_SECOND} images per second", "cores", cores, None),
         )
         cells = []
         for figure, unit, values, reference in figures:

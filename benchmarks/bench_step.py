@@ -105,7 +105,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--variant", default="vgg16", choices=("vgg11", "vgg13", "vgg16", "vgg19"))
     parser.add_argument("--width", type=float, metavar="X", help="factor on every layer's width")
     parser.add_argument("--image_size", type=int, metavar="N", help="side of the images, pixels; a multiple of 32")
-    parser.add_argument("--batch_size", type=int, metavar="N", help="photographs a step")
+    parser.add_argument("--batch_size", type=int, metavar="N", help="photographs per step")
     parser.add_argument("--steps", type=int, metavar="N", help="measured a round")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: %(default)s")
     parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME", help=f"of {', '.join(METHODS)}")
@@ -187,7 +187,7 @@ def _show(methods: dict[str, Measured], task: Task, rounds: int) -> list[Row]:
         memory = statistics.median(measured.memory) / benchmark.MIB
         rows += [
             Row(f"{title}: step", "ms", 1000 * seconds, ratio),
-            Row(f"{title}: images a second", "images/s", task.batch_size / seconds, 1 / ratio if ratio else None),
+            Row(f"{title}: images per second", "images/s", task.batch_size / seconds, 1 / ratio if ratio else None),
             Row(f"{title}: {'host ' if measured.on_host else ''}memory", "MiB", memory),
         ]
         cells = [benchmark.spread([1000 * value for value in measured.seconds])]

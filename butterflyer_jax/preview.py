@@ -133,7 +133,7 @@ def parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(prog="butterflyer preview", description=__doc__, epilog=cli.config_help())
     parser.add_argument("--input", required=True, metavar="SRC", help="raw zip or built data set, local or gs://")
     parser.add_argument("--config", metavar="CONFIG", help="name or file (default: the defaults of all fields)")
-    parser.add_argument("--benchmark", action="store_true", help="print images a second, stage by stage")
+    parser.add_argument("--benchmark", action="store_true", help="print images per second, stage by stage")
     parser.add_argument(
         "--batches", type=int, default=50, metavar="N", help="batches timed of each stage (default: 50)"
     )

@@ -46,23 +46,21 @@ class Section:
 class BuildConfig(Section):
     """How a raw zip becomes records."""
 
-    image_size: int = option(256, "short side of a stored photograph, pixels")
-    jpeg_quality: int = option(95, "JPEG quality of a stored photograph, 1 to 100")
+    image_size: int = option(256, "short side of a stored photo, pixels")
+    jpeg_quality: int = option(95, "JPEG quality of a stored photo, 1 to 100")
     val_fraction: float = option(0.15, "share of each species that goes to val, where the zip gives no splits")
     test_fraction: float = option(0.15, "share of each species that goes to test, where the zip gives no splits")
-    salt: str = option("butterflyer", "changes which photographs go to which split")
-    max_reject_fraction: float = option(0.05, "share of unusable photographs above which the build stops")
-    max_pixels: int = option(100_000_000, "largest photograph that is decoded, pixels")
-    near_duplicate_bits: int = option(
-        12, "photographs whose 256-bit hashes differ in at most this many bits share a split"
-    )
-    num_shards: int = option(0, "record files a split; 0 means as many of about 128 MiB as it takes")
+    salt: str = option("butterflyer", "changes which photos go to which split")
+    max_reject_fraction: float = option(0.05, "share of unusable photos above which the build stops")
+    max_pixels: int = option(100_000_000, "largest photo that is decoded, pixels")
+    near_duplicate_bits: int = option(12, "photos whose 256-bit hashes differ in at most this many bits share a split")
+    num_shards: int = option(0, "record files per split; 0: as many of about 128 MiB as it takes")
     layout: str = option(
         "",
         "what gives labels: table; folders: leaf (innermost), top (outermost), path (all); name of file; empty: found",
     )
-    table: str = option("", "tables with the labels, comma-separated; empty: every one that names photographs")
-    file_column: str = option("", "column that names photographs, or its number; empty: found")
+    table: str = option("", "tables with the labels, comma-separated; empty: every one that names photos")
+    file_column: str = option("", "column that names photos, or its number; empty: found")
     label_column: str = option("", "column of the label, or its number; empty: found")
     split_column: str = option("", "column of the split; folder: the folders'; none: made anew; empty: found")
     group_column: str = option(
@@ -88,27 +86,27 @@ class DataConfig(Section):
         "auto",
         "jpeg: decode each epoch; cache: keep in memory; raw: decode once to the local disk; auto: cache if it fits",
     )
-    cache_gib: float = option(4.0, "most memory for photographs: decoded, else (mode cache) encoded, GiB")
+    cache_gib: float = option(4.0, "most memory for photos: decoded, else (mode cache) encoded, GiB")
     crop: str = option("auto", "who makes the crops: host, device, or auto (a GPU or TPU does, a CPU leaves it here)")
-    shuffle_window: int = option(20_000, "photographs that are shuffled together, in whole shards")
-    class_balance: float = option(0.0, "what is drawn as often in an epoch, 0: photographs, 1: species, or between")
+    shuffle_window: int = option(20_000, "photos that are shuffled together, in whole shards")
+    class_balance: float = option(0.0, "what is drawn as often in an epoch, 0: photos, 1: species, or between")
     staging_gib: float = option(200.0, "most disk for copies of gs:// data sets, of all runs together, GiB")
-    num_threads: int = option(0, "threads that decode and crop; 0 means one a core")
+    num_threads: int = option(0, "threads that decode and crop; 0: one per core")
 
 
 @dataclass
 class AugmentConfig(Section):
-    """What happens to a training photograph; every draw depends on (seed, epoch, index) alone."""
+    """What happens to a training photo; every draw depends on (seed, epoch, index) alone."""
 
-    crop_min_area: float = option(0.25, "smallest random crop, as a share of the photograph's area; 1 takes all")
+    crop_min_area: float = option(0.25, "smallest random crop, as a share of the photo's area; 1 takes all")
     crop_max_aspect: float = option(4 / 3, "widest random crop, width over height, and its inverse the tallest")
-    flip: bool = option(True, "mirror half of the photographs left to right")
+    flip: bool = option(True, "mirror half of the photos left to right")
     brightness: float = option(0.2, "largest relative change of brightness")
     contrast: float = option(0.2, "largest relative change of contrast")
     saturation: float = option(0.2, "largest relative change of saturation")
     strength: str = option("none", "random warps and colour changes beside these: none, light, medium or strong")
-    erase_probability: float = option(0.0, "share of the photographs that lose a random box of 2% to 33% of their area")
-    mixup: float = option(0.0, "alpha of mixup: photographs blended in pairs, shares from Beta(alpha, alpha); 0: off")
+    erase_probability: float = option(0.0, "share of the photos that lose a random box of 2% to 33% of their area")
+    mixup: float = option(0.0, "alpha of mixup: photos blended in pairs, shares from Beta(alpha, alpha); 0: off")
     cutmix: float = option(
         0.0, "alpha of cutmix: a pasted box of area share Beta(alpha, alpha); 0: off; both: half each"
     )
@@ -161,10 +159,8 @@ class OptimConfig(Section):
     momentum: float = option(0.9, "momentum of sgd")
     weight_decay: float = option(5e-4, "decay of kernels; biases and normalisation are left alone")
     label_smoothing: float = option(0.0, "probability spread evenly over all species")
-    class_balance: float = option(
-        0.0, "what counts the same in the training loss, 0: photographs, 1: species, or between"
-    )
-    gradient_clip_norm: float = option(0.0, "largest global norm of the gradient; 0 means no limit")
+    class_balance: float = option(0.0, "what counts the same in the training loss, 0: photos, 1: species, or between")
+    gradient_clip_norm: float = option(0.0, "largest global norm of the gradient; 0: no limit")
     freeze: str = option("", "regex of layers that stay as they are, such as ^/block[123]_")
     unfreeze_epoch: float = option(
         0.0, "epochs after which frozen layers move too; 0: never, which saves their gradient"
@@ -195,7 +191,7 @@ class ProfileConfig(Section):
 class CheckpointConfig(Section):
     """What is kept of a run."""
 
-    every_steps: int = option(0, "save every N steps too, not only after each epoch; 0 means off")
+    every_steps: int = option(0, "save every N steps too, not only after each epoch; 0: off")
     keep_last: int = option(2, "newest checkpoints kept: where one is damaged, the run resumes from the other")
     keep_best: int = option(1, "best checkpoints kept beside them")
     metric: str = option("top1", "val metric that ranks checkpoints: top1, top5, balanced_accuracy or loss")
@@ -258,10 +254,10 @@ class Config(Section):
 
     seed: int = option(0, "of initial weights, shuffling, augmentation and dropout")
     batch_size: int = option(
-        128, "photographs a step, over all devices; 0: as many as fit, at most a tenth of the training photographs"
+        128, "photos per step, over all devices; 0: as many as fit, at most a tenth of the training photos"
     )
     gradient_accumulation: int = option(1, "parts of a batch that are computed one after another, for one update")
-    num_epochs: int = option(100, "passes over the training photographs")
+    num_epochs: int = option(100, "passes over the training photos")
     precision: str = option(
         "auto",
         "of the computation: float32, bfloat16, float16 (with a loss scale), auto (a CPU: float32, else bfloat16)",

@@ -36,7 +36,7 @@ def training_charts(records: Sequence[Mapping[str, Any]]) -> list[Chart]:
     if speed:
         ordered = sorted(record["images_per_second"] for record in speed)
         caption = f"{ordered[len(ordered) // 2]:,.0f} in the median, over the windows between two logged lines."
-        charts.append(_single("images_per_second", "Speed", "images a second", speed, caption))
+        charts.append(_single("images_per_second", "Speed", "images per second", speed, caption))
     return charts
 
 

@@ -46,7 +46,12 @@ def test_it_measures_every_method_and_tells_the_machine(dataset: Path, tmp_path:
         assert f"\n{title} " in result.stdout
         speed, cpu_speed, memory, cores = (
             rows[f"{title}: {figure}"]
-            for figure in ("images a second", "images a CPU second", "peak memory", "cores for 1000 images a second")
+            for figure in (
+                "images per second",
+                "images per CPU second",
+                "peak memory",
+                "cores for 1000 images per second",
+            )
         )
         assert all(row["value"] > 0 and row["unit"] for row in (speed, cpu_speed, memory, cores))
         ratios = [row["ratio_to_ours"] for row in (speed, cpu_speed, memory)]

@@ -27,10 +27,10 @@ def test_it_measures_the_step_and_tells_the_machine(tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "figures.json").read_text())
     rows = {row["name"]: row for row in figures["rows"]}
     assert set(rows) == {
-        f"{title}: {figure}" for title in TITLES for figure in ("step", "images a second", "memory", "TFLOP/s", "MFU")
+        f"{title}: {figure}" for title in TITLES for figure in ("step", "images per second", "memory", "TFLOP/s", "MFU")
     }
     for title in TITLES:
-        step, speed = rows[f"{title}: step"], rows[f"{title}: images a second"]
+        step, speed = rows[f"{title}: step"], rows[f"{title}: images per second"]
         assert speed["value"] == pytest.approx(4000 / step["value"])
         assert 0 < rows[f"{title}: MFU"]["value"] < 1.5
     assert rows[f"{TITLES[0]}: step"]["ratio_to_ours"] == 1
