@@ -67,8 +67,8 @@ _UNSURE = set(
         """
     other others misc miscellaneous various mixed unknown unknowns unidentified unclassified undetermined background
     backgrounds negative negatives none nothing nobutterfly nobutterflies notabutterfly notbutterfly nonbutterfly
-    nonbutterflies noise junk rest sample samples example examples demo extra extras additional new newfolder untitled
-    untitledfolder temp tmp backup backups bak old copy kopie copies duplicate duplicates screenshot screenshots blurry
+    nonbutterflies noise junk rest sample samples example examples demo extra extras additional newfolder untitled
+    untitledfolder temp tmp backup backups bak copy kopie copies duplicate duplicates screenshot screenshots blurry
     blurred bad good rejected rejects reject excluded unused delete todelete toremove cover covers augmented
     augmentation augmentations aug synthetic generated
     """
