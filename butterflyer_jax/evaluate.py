@@ -51,6 +51,7 @@ def parser() -> cli.ArgumentParser:
         metavar="FILE.csv",
         help="two columns: a species of --input, the run's name of it or nothing",
     )
+    parser.add_argument("--species", metavar="LIST.txt", help="only these species can occur, one name a line")
     parser.add_argument("--slices", metavar="FILE.csv", help="table with further columns about the photos")
     parser.add_argument("--by", nargs="+", default=(), metavar="COLUMN", help="columns of it to give the numbers by")
     return parser
@@ -61,7 +62,9 @@ def main(argv: Sequence[str]) -> None:
     from butterflyer_jax.evaluation.evaluate import evaluate
 
     args = parser().parse_args(argv)
-    metrics = evaluate(args.run, args.split, args.input, args.slices, args.by, args.name, args.species_map, args.to)
+    metrics = evaluate(
+        args.run, args.split, args.input, args.slices, args.by, args.name, args.species_map, args.to, args.species
+    )
     _print(metrics)
 
 
@@ -79,6 +82,10 @@ def _print(metrics: dict[str, Any]) -> None:
         if of_group["count"] and (which == "unknown" or metrics["threshold"]):
             share = of_group["refused"] / of_group["count"]
             print(f"{name}: refused {share:.1%} of {of_group['count']} photos of species that the run {_VERBS[which]}")
+    if "ranks" in metrics and metrics["count"]:
+        rows = metrics["ranks"]["known"]
+        parts = [f"{row['rank']} {row['share']:.1%} ({row['right']} of {row['count']} right)" for row in rows]
+        print(f"{name}: answered by {', '.join(parts)}; not sure or refused {1 - sum(r['share'] for r in rows):.1%}")
     seen = metrics["trained_on"]
     if seen and (seen["same"] or seen["near"]) and not metrics["is_own"]:
         print(f"{name}: the run was trained on {seen['same']} of these photos, and near-duplicates of {seen['near']}")

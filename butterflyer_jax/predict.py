@@ -5,9 +5,10 @@
     ls photos/*.jpg | butterflyer predict --run DIR -
 
 An IMAGE is a picture file, a folder, a pattern ('photos/**/*.jpg'), a zip, a URL, or - for names on stdin.
-A JSON object has image, species, probability, none_of_these (whether the probability is below the threshold that was
-chosen on val), top5 and probabilities; of an image that cannot be read, image and error. With --gradcam it also has
-gradcam, the path of the picture of what spoke for the species.
+A JSON object has image, species, probability, none_of_these (whether the image is refused), top5 and probabilities; of
+an image that cannot be read, image and error. Where genera or families are known it also has answer: the lowest rank
+that is sure enough, its name and probability, and the answer in words. With --gradcam it also has gradcam, the path of
+the picture of what spoke for the species.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from butterflyer_jax.export.reader import ExportClassifier
 from butterflyer_jax.inference import inputs
 from butterflyer_jax.inference.overlays import HeatPictures
 from butterflyer_jax.inference.predictor import Predictor
-from butterflyer_jax.inference.ranking import TOP
+from butterflyer_jax.inference.ranking import NONE_OF_THESE, TOP
+from butterflyer_jax.metrics.ranks import SPECIES, Ranks
 
-NONE_OF_THESE = "none of these"
+NOT_SURE = "not sure"
 
 
 def parser() -> cli.ArgumentParser:
@@ -44,6 +46,7 @@ def parser() -> cli.ArgumentParser:
         "--format", choices=("table", "json", "csv"), help="output format (default: table on a terminal, else json)"
     )
     parser.add_argument("--top", type=int, default=TOP, metavar="N", help="species ranked per image (default: 5)")
+    parser.add_argument("--species", metavar="LIST.txt", help="only these species can occur, one name a line")
     parser.add_argument("--flip", action="store_true", help="average over each image and its mirror image")
     parser.add_argument("--gradcam", metavar="FOLDER", help="folder for pictures of what spoke for the species")
     return parser
@@ -60,13 +63,16 @@ def main(argv: Sequence[str]) -> None:
     if args.model and args.gradcam:
         raise UserError("--gradcam: an export has no heat maps, take --run")
     pictures = HeatPictures(args.gradcam) if args.gradcam else None
-    predictor = Predictor(ExportClassifier(args.model)) if args.model else Predictor.load(args.run)
+    if args.model:
+        predictor = Predictor(ExportClassifier(args.model, args.species))
+    else:
+        predictor = Predictor.load(args.run, args.species)
     top = min(args.top, len(predictor.species)) if args.top != TOP else TOP
     match args.format or ("table" if sys.stdout.isatty() else "json"):
         case "table":
-            write = _table_writer(predictor.species, top)
+            write = _table_writer(predictor.species, predictor.classifier.ranks, top)
         case "csv":
-            write = _csv_writer(top, ["gradcam"] if pictures else [])
+            write = _csv_writer(top, predictor.classifier.ranks is not None, ["gradcam"] if pictures else [])
         case _:
             write = _write_json
     start = time.perf_counter()
@@ -106,9 +112,10 @@ def _write_json(image: str, answer: dict[str, Any]) -> None:
     print(json.dumps({"image": image, **answer}, ensure_ascii=False), flush=True)
 
 
-def _table_writer(species: Sequence[str], top: int) -> Callable[[str, dict[str, Any]], None]:
+def _table_writer(species: Sequence[str], ranks: Ranks | None, top: int) -> Callable[[str, dict[str, Any]], None]:
     """Prints the header; returns what prints a row as soon as its answer is there."""
-    width = max(map(len, (*species, NONE_OF_THESE)))
+    taxa = [f"{rank.name} {taxon}" for rank in ranks.ranks[1:] for taxon in rank.taxa] if ranks else []
+    width = max(map(len, (*species, *taxa, NONE_OF_THESE)))
     print(f"{'species':<{width}}  {'prob.':>6}  {'most likely after it':<{width + 8}}  image")
 
     def write(image: str, answer: dict[str, Any]) -> None:
@@ -119,13 +126,17 @@ def _table_writer(species: Sequence[str], top: int) -> Callable[[str, dict[str, 
             print(f"{'not read':<{width}}  {'':>6}  {'':<{width + 8}}  {image}: {reason}", flush=True)
             return
         first, *others = answer[f"top{top}"]
+        given = answer.get("answer", {"rank": SPECIES})
+        named, probability = first["species"], first["probability"]
         if answer["none_of_these"]:
             named, others = NONE_OF_THESE, [first]
-        else:
-            named = first["species"]
+        elif given["rank"] is None:
+            named, others = NOT_SURE, [first]
+        elif given["rank"] != SPECIES:
+            named, probability, others = f"{given['rank']} {given['name']}", given["probability"], [first]
         second = f"{others[0]['species']} {others[0]['probability']:.1%}" if others else ""
         heat_map = f"  {answer['gradcam']}" if "gradcam" in answer else ""
-        print(f"{named:<{width}}  {first['probability']:>6.1%}  {second:<{width + 8}}  {image}{heat_map}", flush=True)
+        print(f"{named:<{width}}  {probability:>6.1%}  {second:<{width + 8}}  {image}{heat_map}", flush=True)
 
     return write
 
@@ -134,21 +145,24 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-def _csv_writer(top: int, last: Sequence[str]) -> Callable[[str, dict[str, Any]], None]:
+def _csv_writer(top: int, ranked: bool, last: Sequence[str]) -> Callable[[str, dict[str, Any]], None]:
     """Prints the header, `last` before the error; returns what prints a line."""
+    of_answer = ("rank", "name", "name_probability") if ranked else ()
     writer = csv.writer(sys.stdout, lineterminator="\n")
     more = [f"{name}_{place}" for place in range(2, top + 1) for name in ("species", "probability")]
-    writer.writerow(["image", "species", "probability", "none_of_these", *more, *last, "error"])
+    first = ("image", "species", "probability", "none_of_these", *of_answer)
+    writer.writerow([*first, *more, *last, "error"])
 
     def write(image: str, answer: dict[str, Any]) -> None:
         if "error" in answer:
-            writer.writerow([image, *[""] * (3 + len(more) + len(last)), answer["error"]])
+            writer.writerow([image, *[""] * (len(first) - 1 + len(more) + len(last)), answer["error"]])
         else:
-            ranked = [value for of in answer[f"top{top}"][1:] for value in (of["species"], of["probability"])]
-            ranked += [""] * (len(more) - len(ranked))
+            given = [answer["answer"][name] for name in ("rank", "name", "probability")] if ranked else []
+            others = [value for of in answer[f"top{top}"][1:] for value in (of["species"], of["probability"])]
+            others += [""] * (len(more) - len(others))
             unknown = str(answer["none_of_these"]).lower()
             named = [answer["species"], answer["probability"], unknown]
-            writer.writerow([image, *named, *ranked, *(answer[name] for name in last), ""])
+            writer.writerow([image, *named, *given, *others, *(answer[name] for name in last), ""])
         sys.stdout.flush()
 
     return write

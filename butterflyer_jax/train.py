@@ -117,7 +117,7 @@ def _finish(session: RunSession) -> None:
 
     from butterflyer_jax import runs
     from butterflyer_jax.data.dataset import FAKE
-    from butterflyer_jax.evaluation import examples, refusal
+    from butterflyer_jax.evaluation import examples, ranks, refusal
     from butterflyer_jax.evaluation.evaluate import calibrate
     from butterflyer_jax.export.exporter import CARD, companion, default_path, export
 
@@ -130,8 +130,8 @@ def _finish(session: RunSession) -> None:
     # Loaded once, for both.
     loaded = runs.load_model(run)
     if run.dataset != FAKE:
-        calibrate(loaded, session.data)
-        refusal.fit(loaded, session.data)
+        calibrated, typical = calibrate(loaded, session.data), refusal.fit(loaded, session.data)
+        ranks.fit(loaded, session.data, session.dataset, calibrated, typical)
         examples.choose(loaded, session.data)
     if chosen == "none":
         return

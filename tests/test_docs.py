@@ -31,7 +31,8 @@ NOWHERE = {
     "--run": "/nowhere",
     "--model": "/nowhere",
     "--file": "/nowhere",
-    "--species": "/nowhere",
+    "--species": "/nowhere.txt",
+    "--knowledge": "/nowhere",
     "--slices": "/nowhere.csv",
     "--species_map": "/nowhere.csv",
 }

@@ -27,6 +27,7 @@ from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.cloud import secret
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import paths
 
 if TYPE_CHECKING:
     from butterflyer_jax.inference.classifier import Classifier
@@ -67,9 +68,14 @@ def main(argv: Sequence[str]) -> None:
     from butterflyer_jax.app.knowledge import base
     from butterflyer_jax.app.server.service import Parts, create_service, make_decoder
 
-    known = base.load(extra=args.species)
+    if args.species and paths.path(args.species).is_dir():
+        raise UserError(
+            f"--species {args.species} is a folder: it takes a list of species that can occur; a folder of "
+            "knowledge of more species goes to --knowledge"
+        )
+    known = base.load(extra=args.knowledge)
     answerer = answerers.make_answerer(os.environ, known)
-    classifier = _classifier(args.run, args.model)
+    classifier = _classifier(args.run, args.model, args.species)
     identifier, decoder = Identifier(classifier), make_decoder(classifier, settings)
     kept = KeptPhotographs(args.keep_photographs, settings.max_kept_bytes) if args.keep_photographs else None
     feedback = FeedbackStore(args.feedback, kept)
@@ -94,7 +100,8 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument(
         "--proxy", metavar="ADDRESS", help="address of a proxy in front, whose X-Forwarded headers are trusted"
     )
-    parser.add_argument("--species", metavar="FOLDER", help="knowledge of more species, files as in app/species")
+    parser.add_argument("--species", metavar="LIST.txt", help="only these species can occur, one name a line")
+    parser.add_argument("--knowledge", metavar="FOLDER", help="knowledge of more species, files as in app/species")
     parser.add_argument(
         "--feedback", default="feedback.sqlite", metavar="FILE", help="keeps what visitors say (default: %(default)s)"
     )
@@ -129,15 +136,15 @@ def read_password(environment: Mapping[str, str]) -> str | None:
     return password or None
 
 
-def _classifier(run: str | None, model: str | None) -> Classifier:
+def _classifier(run: str | None, model: str | None, species_list: str | None) -> Classifier:
     if model is not None:
         from butterflyer_jax.export.reader import ExportClassifier
 
-        return ExportClassifier(model)
+        return ExportClassifier(model, species_list)
     from butterflyer_jax.inference.classifier import TrainedClassifier
 
     assert run is not None, "argparse holds that one of both is given"
-    return TrainedClassifier.load(run)
+    return TrainedClassifier.load(run, species_list=species_list)
 
 
 def _examples(run: str | None) -> Examples | None:

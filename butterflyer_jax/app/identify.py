@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from butterflyer_jax.inference.classifier import Classifier
-from butterflyer_jax.inference.ranking import rank
+from butterflyer_jax.inference.ranking import describe, rank
+from butterflyer_jax.metrics.ranks import MIN_PROBABILITY, SPECIES
 
-# Calibrated: of names given with less, one in five or more is wrong.
-SURE = 0.8
-NAMED, UNSURE, NONE = "named", "unsure", "none"
+# Without ranks, the probability from which a species is named.
+SURE = MIN_PROBABILITY
+NAMED, HIGHER, UNSURE, NONE = "named", "higher", "unsure", "none"
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ class Identifier:
     def answer(self, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
         """Returns one answer an upload, in order.
 
-        A dict of sha256, verdict (named, unsure, none), species, probability, top5 (species and probability),
-        probabilities (by species) and, where it was wanted and is known, heat_map: values (rows from 0 to 1) and
-        crop_fraction (the side of the central square that they cover, of the short side).
+        A dict of sha256, verdict (named, higher for a rank above the species, unsure, none), species, probability, top5
+        (species and probability), probabilities (by species); with ranks answer (see `ranking.describe`); and, where it
+        was wanted and is known, heat_map: values (rows from 0 to 1) and crop_fraction (the side of the central square
+        that they cover, of the short side).
         """
         images = np.stack([upload.pixels for upload in uploads])
         probabilities, refused = self.classifier.classify(images)
@@ -70,6 +72,11 @@ class Identifier:
 
     def describe(self, probabilities: np.ndarray, refused: bool) -> dict[str, Any]:
         """Returns the answer for one photo, of its float [species] and whether it is none of the species."""
-        highest = float(probabilities.max())
-        verdict = NONE if refused else NAMED if highest >= SURE else UNSURE
-        return {"verdict": verdict, **rank(probabilities, self.classifier.species)}
+        listed = self.classifier.listed
+        ranked = rank(probabilities, self.classifier.species, listed=listed)
+        if self.classifier.ranks is None:
+            sure = float(probabilities.max()) >= SURE
+            return {"verdict": NONE if refused else NAMED if sure else UNSURE, **ranked}
+        [answer] = self.classifier.ranks.answer(probabilities[None], np.array([refused]), listed)
+        reached = NAMED if answer.rank == SPECIES else HIGHER if answer.rank else UNSURE
+        return {"verdict": NONE if refused else reached, **ranked, "answer": describe(answer, refused)}

@@ -24,6 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "build.num_shards": (0, 100_000),
     "examples.photos_per_species": (0, 12),
     "refusal.false_refusals": (0.001, 0.5),
+    "ranks.precision": (0.5, 0.999),
     # Five max-pools halve the side five times.
     "data.image_size": (32, 8192),
     "data.start_image_size": (0, 8192),

@@ -242,6 +242,16 @@ class ExamplesConfig(Section):
 
 
 @dataclass
+class RanksConfig(Section):
+    """When an answer is a genus or a family instead of a species."""
+
+    precision: float = option(0.95, "share of the answers of each rank that should be right, by which val decides")
+    taxonomy: str = option(
+        "", "table with a column species and others such as genus and family; empty: from folders, columns and names"
+    )
+
+
+@dataclass
 class ExportConfig(Section):
     """What a run leaves in `export/` when it ends, for other programs."""
 
@@ -278,6 +288,7 @@ class Config(Section):
     export: ExportConfig = field(default_factory=ExportConfig)
     refusal: RefusalConfig = field(default_factory=RefusalConfig)
     examples: ExamplesConfig = field(default_factory=ExamplesConfig)
+    ranks: RanksConfig = field(default_factory=RanksConfig)
 
     def validate(self) -> "Config":
         """Returns self.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import Any
 
 from etils import epath
 
@@ -16,10 +17,6 @@ from butterflyer_jax.data.input.fake import FakeData
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files, find, paths
-
-if TYPE_CHECKING:
-    pass
-
 
 INFO_FILE = "dataset_info.json"
 
@@ -96,6 +93,15 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
     raise NoDatasetError(
         f"no data set in {folder}: it holds no {INFO_FILE} and no photographs; build one with `tfds build`"
     )
+
+
+def card(dataset: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the content of a data set's data_card.json; nothing where it is gone."""
+    try:
+        content: dict[str, Any] = json.loads(files.read_text(paths.path(dataset) / "data_card.json"))
+        return content
+    except ValueError:
+        return {}
 
 
 def listed(dataset: str | os.PathLike[str], split: str) -> list[tuple[str, str]]:

@@ -17,20 +17,13 @@ from etils import epath
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
 from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.data import species_map
 from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import (
-    attributes,
-    eval_step,
-    examples,
-    overlap,
-    predictions,
-    refusal,
-    report,
-    species_map,
-)
+from butterflyer_jax.evaluation import attributes, eval_step, examples, overlap, predictions, refusal, report
+from butterflyer_jax.evaluation import ranks as ranks_lib
 from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.metrics import calibration, classification
 from butterflyer_jax.metrics import slices as by_slice
@@ -52,6 +45,7 @@ def evaluate(
     name: str | None = None,
     species_table: str | os.PathLike[str] | None = None,
     to: str | os.PathLike[str] | None = None,
+    species_list: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run's best checkpoint on its own photos, or on any others.
 
@@ -70,12 +64,15 @@ def evaluate(
       species_table: table of two columns for other data: its species, and the run's name of it (empty for none).
       to: folder that takes all that is written, local or gs://, so that nothing in the run folder changes: for a run
         that may only be read. By default the run folder.
+      species_list: file with the species that can occur, one a line; probabilities are those of these alone, and photos
+        of others count as of unknown species.
 
     Returns:
       count, loss, top1, top5, balanced_accuracy over the photos of species that the run knows;
       expected_calibration_error, of probabilities with the temperature; intervals, 95%: Wilson's of top1 and top5,
       a bootstrap of the others; species, with precision, recall, f1 and support of each; refusal, how many photos of
-      known and of unknown species are refused; temperature, threshold, name, split, data, fingerprint,
+      known and of unknown species are refused; ranks, how many have an answer of each rank and its precision (see
+      `evaluation.ranks.metrics`), where a taxonomy is known; temperature, threshold, name, split, data, fingerprint,
       trained_on (photos that the run was trained on) and the checkpoint's step. With `slices` also slices.
 
     Raises:
@@ -88,6 +85,7 @@ def evaluate(
     known_of_photos = None if slices is None else attributes.read(slices, by)
     table = None if species_table is None else species_map.read_table(species_table)
     run = runs.read(run_folder)
+    listed = None if species_list is None else species_map.read_list(species_list, run.species, table)
     place = run.folder if to is None else paths.path(to)
     if to is None and not paths.is_remote(place) and not os.access(place, os.W_OK):
         raise UserError(f"{place} may only be read: name a folder for the results, --to DIR")
@@ -106,24 +104,34 @@ def evaluate(
         own_photos = is_own and folder != dataset_lib.FAKE
         calibrated = calibrate(loaded, data, keep=to is None) if own_photos else loaded.calibration()
         typical = refusal.fit(loaded, data, keep=to is None) if own_photos else loaded.typicality()
+        if own_photos:
+            ranked = ranks_lib.fit(loaded, data, folder, calibrated, typical, keep=to is None)
+        else:
+            ranked = loaded.ranks()
         if own_photos and to is None:
             examples.choose(loaded, data)
         scored, sums = _score(loaded, data, folder, splits, labels, calibrated, typical)
+        if listed is not None:
+            scored = scored.among(listed, calibrated)
         known = scored.labels != species_map.UNKNOWN
         if not known.any() and not len(scored.labels):
             raise UserError("no photo of the evaluation is of a species that the run knows")
         metrics = _metrics(scored, known, calibrated, run.species)
-        if is_own and len(splits) == 1:
+        if ranked:
+            scored = dataclasses.replace(scored, answers=ranks_lib.answer(ranked, scored, calibrated, listed))
+            metrics["ranks"] = ranks_lib.metrics(ranked, scored, known, data, folder)
+        if is_own and listed is None and len(splits) == 1:
             # The sums of the devices are bit-identical to those that a run logs.
             metrics |= sums[0]
         seen = None if folder == dataset_lib.FAKE else overlap.count(run, once, data, splits, is_own)
         metrics |= {
             "refused_by": "threshold" if typical is None else "typicality",
-            "name": _name(place, name, splits, is_own, folder, data.fingerprint),
+            "name": _name(place, name, splits, is_own, folder, data.fingerprint, species_list),
             "split": splits[0] if len(splits) == 1 else ALL,
             "data": folder,
             "fingerprint": data.fingerprint,
-            "is_own": is_own,
+            "is_own": is_own and listed is None,
+            "species_list": None if listed is None else list(itertools.compress(run.species, listed)),
             "step": loaded.step,
             "trained_on": None if seen is None else dataclasses.asdict(seen),
         }
@@ -227,27 +235,36 @@ def _metrics(scored: Predictions, known: np.ndarray, calibrated: Calibration, sp
 
 
 def _name(
-    place: epath.Path, name: str | None, splits: Sequence[str], is_own: bool, folder: str, fingerprint: str
+    place: epath.Path,
+    name: str | None,
+    splits: Sequence[str],
+    is_own: bool,
+    folder: str,
+    fingerprint: str,
+    species_list: str | os.PathLike[str] | None,
 ) -> str:
-    """Returns the name of an evaluation: its split, or that of other data; never one of another evaluation's.
+    """Returns the name of an evaluation: its split, or that of other data, with that of a list of species.
+
+    Never one of another evaluation's.
 
     Raises:
       UserError: the name given is no folder name, or is kept for the run's own photos.
     """
     own = splits[0] if len(splits) == 1 else ALL
+    suffix = "" if species_list is None else "-" + (re.sub(r"[^\w.-]+", "-", paths.path(species_list).stem) or "list")
     if is_own and name is None:
-        return own
+        return own + suffix
     if name is not None:
         if not re.fullmatch(r"[\w.-]+", name) or name.strip(".") == "":
             raise UserError(f"--name {name!r}: take letters, digits, '-', '_' and '.'")
-        if not is_own and name in (*SPLITS, ALL):
+        if (not is_own or suffix) and name in (*SPLITS, ALL):
             raise UserError(f"--name {name}: this name is kept for the run's own photos")
         return name
     # …/<source>/butterflies/<config>/<version>, or a data set's own folder in the cache, named after the zip.
     parts = [part for part in re.split(r"[/\\]", folder) if part]
     base = next((part for part in reversed(parts[:-1]) if part not in ("butterflies", "default")), parts[-1])
     slug = re.sub(r"[^\w.-]+", "-", base).strip("-.") or "other"
-    slug = f"{slug}-data" if slug in (*SPLITS, ALL) else slug
+    slug = (f"{slug}-data" if slug in (*SPLITS, ALL) else slug) + suffix
     taken = place / FOLDER / slug / METRICS_FILE
     if taken.exists() and json.loads(taken.read_text()).get("fingerprint") != fingerprint:
         return f"{slug}-{fingerprint[:8]}"

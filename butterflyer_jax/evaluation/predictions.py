@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from butterflyer_jax.data.species_map import UNKNOWN
 from butterflyer_jax.metrics import calibration
 from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.metrics.ranks import Answer
 from butterflyer_jax.storage import files
 
 FILE = "predictions.csv"
@@ -27,6 +30,7 @@ class Predictions:
       photo_ids: path of each photo in its source.
       names: species of each photo as the data names it.
       places: split of each photo, and its index within the split.
+      answers: answer at the lowest rank that is sure enough; None where the run has no ranks.
     """
 
     labels: np.ndarray
@@ -35,6 +39,18 @@ class Predictions:
     photo_ids: list[str]
     names: list[str]
     places: list[tuple[str, int]]
+    answers: list[Answer] | None = None
+
+    def among(self, listed: np.ndarray, calibrated: Calibration) -> Predictions:
+        """Returns the answers where only listed species, bool [num_classes], can occur.
+
+        The other species have no probability, and their photos are of species that the run does not know.
+        """
+        probabilities = calibration.softmax(self.logits / calibrated.temperature)
+        _, refused = calibration.among_listed(probabilities, self.refused, listed)
+        known = (self.labels != UNKNOWN) & listed[self.labels]
+        logits = np.where(listed, self.logits, -np.inf)
+        return dataclasses.replace(self, labels=np.where(known, self.labels, UNKNOWN), logits=logits, refused=refused)
 
 
 def write(
@@ -44,30 +60,45 @@ def write(
     species: Sequence[str],
     columns: Mapping[str, Sequence[str]],
 ) -> None:
-    """Writes the rows: photo_id, split, label, species, probability, none_of_these, slices, a column per species.
+    """Writes photo_id, split, label, known_as, species, probability, none_of_these, slices, a column per species.
+
+    With ranks also rank and taxon, of the answer at the lowest rank that is sure enough.
 
     Args:
       path: file to write, local or gs://.
-      scored: the photos and their logits; `label` is the species as the data names it.
+      scored: the photos and their logits; `label` is the species as the data names it, `known_as` as the run
+        names it, empty for none.
       calibrated: temperature of the answers.
       species: species of the run, in the order of the logits.
       columns: values of slices, in the order of the photos.
     """
     probabilities = calibration.softmax(scored.logits / calibrated.temperature)
-    header = ("photo_id", "split", "label", "species", "probability", "none_of_these", *columns, *species)
+    ranked = ("rank", "taxon") if scored.answers is not None else ()
+    first = ("photo_id", "split", "label", "known_as", "species", "probability", "none_of_these")
+    header = (*first, *ranked, *columns, *species)
     rows = (
         (
             photo_id,
             split,
             name,
+            species[label] if label != UNKNOWN else "",
             species[int(of_photo.argmax())],
             round(float(of_photo.max()), DECIMALS),
             str(bool(is_refused)).lower(),
+            *((scored.answers[number].rank, scored.answers[number].taxon) if scored.answers is not None else ()),
             *(values[number] for values in columns.values()),
             *(round(float(value), DECIMALS) for value in of_photo),
         )
-        for number, (photo_id, (split, _), name, of_photo, is_refused) in enumerate(
-            zip(scored.photo_ids, scored.places, scored.names, probabilities, scored.refused, strict=True)
+        for number, (photo_id, (split, _), name, label, of_photo, is_refused) in enumerate(
+            zip(
+                scored.photo_ids,
+                scored.places,
+                scored.names,
+                scored.labels,
+                probabilities,
+                scored.refused,
+                strict=True,
+            )
         )
     )
     files.write_csv(path, header, rows)

@@ -13,8 +13,8 @@ from butterflyer_jax import runs
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.protocol import Data
+from butterflyer_jax.data.species_map import UNKNOWN
 from butterflyer_jax.evaluation.predictions import Predictions
-from butterflyer_jax.evaluation.species_map import UNKNOWN
 from butterflyer_jax.inference import gradcam
 from butterflyer_jax.metrics import calibration
 from butterflyer_jax.metrics.calibration import Calibration

@@ -43,7 +43,7 @@ def describe(
       checked: result of the comparison with the run.
     """
     side = network.image_size
-    calibration = runs.read_calibration(run, step)
+    calibration, ranks = runs.read_calibration(run, step), runs.read_ranks(run, step)
     return {
         "file": name,
         "format": format,
@@ -63,6 +63,7 @@ def describe(
         "output": {"name": "probabilities", "dtype": "float32", "shape": ["batch", len(network.species)]},
         "temperature": network.temperature,
         "threshold": calibration.threshold,
+        "ranks": None if ranks is None else json.loads(ranks.to_json()),
         "model": dataclasses.asdict(network.model),
         "parameters": numbers(network),
         "step": step,

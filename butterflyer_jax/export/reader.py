@@ -12,22 +12,29 @@ from typing import Any
 import numpy as np
 
 from butterflyer_jax.config import BuildConfig, DataConfig, ModelConfig
+from butterflyer_jax.data import species_map
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.exporter import CARD, FORMATS, companion, require
 from butterflyer_jax.export.network import Network
 from butterflyer_jax.inference.classifier import padded
-from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.metrics.calibration import Calibration, among_listed
+from butterflyer_jax.metrics.ranks import Ranks
 from butterflyer_jax.storage import paths
 
 
 class ExportClassifier:
     """Classifier of an exported file or folder and the card beside it; see `inference.classifier.Classifier`."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], species_list: str | os.PathLike[str] | None = None) -> None:
         """Opens a local export.
 
+        Args:
+          path: file or folder that was exported.
+          species_list: file with the species that can occur, see `data.species_map.read_list`; None for all of them.
+
         Raises:
-          UserError: the export, its card or its runtime is missing, or it lies in a bucket.
+          UserError: the export, its card or its runtime is missing, it lies in a bucket, or the list names a species
+            that it does not know.
         """
         if paths.is_remote(path):
             raise UserError(f"{path}: copy the export, and the files beside it, to this machine first")
@@ -41,6 +48,7 @@ class ExportClassifier:
             self.species = tuple(card["species"])
             self.threshold = float(card["threshold"])
             self.calibration = Calibration(float(card["temperature"]), self.threshold, int(card["step"]))
+            self.ranks = Ranks.from_json(json.dumps(card["ranks"])) if card.get("ranks") else None
             self.short_side = int(given["short_side"])
             self.crop_fraction = float(given["crop_fraction"])
             self.image_size = int(given["shape"][1])
@@ -53,6 +61,7 @@ class ExportClassifier:
             raise UserError(f"{path} is an export of another version of butterflyer_jax: unknown format {format}")
         writer = importlib.import_module(f"butterflyer_jax.export.{format}")
         require(writer, format)
+        self.listed = None if species_list is None else species_map.read_list(species_list, self.species)
         if hasattr(writer, "read"):
             from butterflyer_jax.export import reference
 
@@ -65,9 +74,10 @@ class ExportClassifier:
 
     def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns probabilities, float32 [batch, species], of uint8 [batch, image_size, image_size, 3]; and bool
-        [batch], whether the highest is below the threshold of the card."""
+        [batch], whether the highest is below the threshold of the card. With a list of species the probabilities are
+        those of listed species alone; see `calibration.among_listed`."""
         probabilities = np.asarray(self._call(padded(images)))[: len(images)]
-        return probabilities, probabilities.max(axis=1) < self.threshold
+        return among_listed(probabilities, probabilities.max(axis=1) < self.threshold, self.listed)
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Returns None: exports have no heat maps."""

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.data import species_map
+from butterflyer_jax.metrics.calibration import Calibration, among_listed
+from butterflyer_jax.metrics.ranks import Ranks
 
 if TYPE_CHECKING:
     from butterflyer_jax.runs import LoadedModel
@@ -22,6 +24,8 @@ class Classifier(Protocol):
       species: names of the species, in the order of the probabilities.
       calibration: temperature of the probabilities, and reject threshold.
       threshold: probability of the first species below which an image is none of these.
+      ranks: ranks above the species, with the thresholds of an answer; None where no taxonomy is known.
+      listed: bool [species], species that can occur; None for all of them.
       short_side: length to which the short side of an image is scaled first, pixels.
       crop_fraction: side of the central square that the network sees, as a share of the short side.
       image_size: side of the network's input, pixels.
@@ -32,6 +36,8 @@ class Classifier(Protocol):
     species: tuple[str, ...]
     calibration: Calibration
     threshold: float
+    ranks: Ranks | None
+    listed: np.ndarray | None
     short_side: int
     crop_fraction: float
     image_size: int
@@ -52,7 +58,9 @@ class TrainedClassifier:
       name: name of the run, with the checkpoint's step.
       species: names of the species, in the order of the probabilities.
       calibration: temperature of the probabilities, and reject threshold.
+      ranks: ranks above the species, with the thresholds of an answer; None where no taxonomy is known.
       threshold: probability of the first species below which an image is rejected.
+      listed: bool [species], species that can occur; None for all of them.
       config: config of the run.
       image_size: side of the network's input, pixels.
       short_side: length to which the short side of an image is scaled first, pixels.
@@ -60,7 +68,7 @@ class TrainedClassifier:
       max_pixels: size above which an image is refused, pixels.
     """
 
-    def __init__(self, loaded: LoadedModel, calibration: Calibration) -> None:
+    def __init__(self, loaded: LoadedModel, calibration: Calibration, listed: np.ndarray | None = None) -> None:
         """Wraps the model of a run and the calibration of its probabilities; see `load`."""
         import jax
 
@@ -74,7 +82,9 @@ class TrainedClassifier:
         self.name = f"{run.folder.name}, step {calibration.step}"
         self.species: tuple[str, ...] = run.species
         self.calibration = calibration
+        self.ranks = loaded.ranks()
         self.threshold = calibration.threshold
+        self.listed = listed
         self.config = run.config
         self.image_size: int = run.config.data.image_size
         self.short_side: int = run.config.build.image_size
@@ -96,21 +106,29 @@ class TrainedClassifier:
         self._heat_maps = gradcam.make_heat_maps(model, run.config)
 
     @classmethod
-    def load(cls, run_folder: str | os.PathLike[str], calibrated: bool = True) -> TrainedClassifier:
+    def load(
+        cls,
+        run_folder: str | os.PathLike[str],
+        calibrated: bool = True,
+        species_list: str | os.PathLike[str] | None = None,
+    ) -> TrainedClassifier:
         """Returns the classifier of a run's best checkpoint.
 
         Args:
           run_folder: folder of a run made by `train`, local or gs://.
           calibrated: whether to calibrate the probabilities, rather than return the network's own.
+          species_list: file with the species that can occur, see `data.species_map.read_list`; None for all of them.
 
         Raises:
-          UserError: the folder holds no run, or the run has no checkpoint yet.
+          UserError: the folder holds no run, the run has no checkpoint yet, or the list names a species that the run
+            does not know.
         """
         from butterflyer_jax import runs
 
         run = runs.read(run_folder)
+        listed = None if species_list is None else species_map.read_list(species_list, run.species)
         loaded = runs.load_model(run)
-        return cls(loaded, loaded.calibration() if calibrated else Calibration(step=loaded.step))
+        return cls(loaded, loaded.calibration() if calibrated else Calibration(step=loaded.step), listed)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns float32 [batch, species] of uint8 [batch, image_size, image_size, 3]."""
@@ -120,7 +138,8 @@ class TrainedClassifier:
         """Returns the probabilities of images, and which of them are none of the species.
 
         An image is none of them where it is less typical than nearly all val photos; in a run without a typicality,
-        where its highest probability is below the threshold.
+        where its highest probability is below the threshold. With a list of species the probabilities are those of
+        listed species alone; see `calibration.among_listed`.
 
         Args:
           images: uint8 [batch, image_size, image_size, 3].
@@ -132,8 +151,10 @@ class TrainedClassifier:
         on_device, logits, features = self._answer(self._variables, padded(images))
         probabilities = np.asarray(on_device)[:count]
         if self._typicality is None:
-            return probabilities, probabilities.max(axis=1) < self.threshold
-        return probabilities, self._typicality.refuses(np.asarray(features)[:count], np.asarray(logits)[:count])
+            refused = probabilities.max(axis=1) < self.threshold
+        else:
+            refused = self._typicality.refuses(np.asarray(features)[:count], np.asarray(logits)[:count])
+        return among_listed(probabilities, refused, self.listed)
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Returns the Grad-CAM heat maps of these labels, float32 [batch, side, side] from 0 to 1."""

@@ -16,7 +16,7 @@ from butterflyer_jax.data import photo
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.inference import inputs as inputs_lib
 from butterflyer_jax.inference.classifier import Classifier, TrainedClassifier
-from butterflyer_jax.inference.ranking import TOP, rank
+from butterflyer_jax.inference.ranking import TOP, describe, rank
 from butterflyer_jax.report import drawing
 
 T = TypeVar("T")
@@ -68,16 +68,18 @@ class Predictor:
         self.calibration = classifier.calibration
 
     @classmethod
-    def load(cls, run_folder: str | os.PathLike[str]) -> Predictor:
+    def load(cls, run_folder: str | os.PathLike[str], species_list: str | os.PathLike[str] | None = None) -> Predictor:
         """Returns the predictor of a run's best checkpoint.
 
         Args:
           run_folder: folder of a run made by `train`, local or gs://.
+          species_list: file with the species that can occur, one a line; None for all of the run's.
 
         Raises:
-          UserError: the folder holds no run, or the run has no checkpoint yet.
+          UserError: the folder holds no run, the run has no checkpoint yet, or the list names a species that the run
+            does not know.
         """
-        return cls(TrainedClassifier.load(run_folder))
+        return cls(TrainedClassifier.load(run_folder, species_list=species_list))
 
     @overload
     def predict(self, images: Source, top: int = TOP, flip: bool = False) -> dict[str, Any]: ...  # type: ignore[overload-overlap]
@@ -99,7 +101,7 @@ class Predictor:
         Returns:
           One answer for one image, a list in order for several. An answer is a dict of species, probability,
           none_of_these (see `TrainedClassifier.classify`), top<n> (species and probability) and probabilities (by
-          species); of an image that cannot be read, error alone.
+          species); with ranks also answer (see `ranking.describe`). Of an image that cannot be read, error alone.
         """
         if _is_one(images):
             [answer] = self.stream([images], top, flip)
@@ -188,7 +190,12 @@ class Predictor:
             yield None if isinstance(x, str) else next(maps)
 
     def _describe(self, probabilities: np.ndarray, refused: np.ndarray, top: int) -> dict[str, Any]:
-        return {**rank(probabilities, self.species, top), "none_of_these": bool(refused)}
+        listed = self.classifier.listed
+        answer = {**rank(probabilities, self.species, top, listed), "none_of_these": bool(refused)}
+        if self.classifier.ranks is None:
+            return answer
+        [of_ranks] = self.classifier.ranks.answer(probabilities[None], np.array([refused]), listed)
+        return answer | {"answer": describe(of_ranks, bool(refused))}
 
 
 def _is_one(images: Source | Iterable[Source]) -> TypeGuard[Source]:

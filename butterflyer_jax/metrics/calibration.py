@@ -14,6 +14,8 @@ import numpy as np
 FILE = "calibration.json"
 # Share of the correctly classified validation images that the threshold must not reject.
 KEPT = 0.98
+# Probability of all species of a list together below which an image shows another one.
+MIN_LISTED = 0.05
 TEMPERATURES = (0.05, 20.0)
 _SEARCH_STEPS = 60
 
@@ -85,6 +87,27 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     result: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
     return result
+
+
+def among_listed(
+    probabilities: np.ndarray, refused: np.ndarray, listed: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns probabilities of listed species alone, which sum to 1, and which images are refused.
+
+    An image is refused too where all listed species together have less than `MIN_LISTED`: it shows another species, and
+    to share its probability among the listed ones would make a sure name of nearly nothing.
+
+    Args:
+      probabilities: float [count, species], calibrated.
+      refused: bool [count], images that are refused without the list.
+      listed: bool [species], species that can occur; None for all of them.
+    """
+    if listed is None:
+        return probabilities, refused
+    masked = np.where(listed, probabilities, 0)
+    total = masked.sum(axis=1, keepdims=True)
+    spread = np.where(total > 0, masked / np.maximum(total, np.finfo(masked.dtype).tiny), listed / listed.sum())
+    return spread.astype(probabilities.dtype), refused | (total[:, 0] < MIN_LISTED)
 
 
 def _cross_entropy(logits: np.ndarray, labels: np.ndarray, log_temperature: float) -> float:

@@ -15,7 +15,7 @@ RESAMPLES = 1000
 CONFIDENCE = 0.95
 _SEED = 0
 # 97.5% quantile of the normal distribution.
-_NORMAL_QUANTILE = 1.959963984540054
+NORMAL_QUANTILE = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def intervals(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
     } | found
 
 
-def wilson(successes: int, count: int) -> list[float]:
+def wilson(successes: int, count: int, errors: float = NORMAL_QUANTILE) -> list[float]:
     """Returns the 95% score interval of a proportion, [low, high] (Wilson 1927, doi:10.1080/01621459.1927.10502953).
 
     Unlike a bootstrap it does not shrink to a point where all or none succeed: 7 of 7 is 64.6% to 100%.
@@ -147,10 +147,11 @@ def wilson(successes: int, count: int) -> list[float]:
     Args:
       successes: number of photos that succeed.
       count: number of photos; for 0 the interval is [0, 1].
+      errors: half the width in standard errors; by default that of 95%.
     """
     if not count:
         return [0.0, 1.0]
-    z = _NORMAL_QUANTILE
+    z = errors
     share = successes / count
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))

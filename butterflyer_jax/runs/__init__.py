@@ -13,7 +13,7 @@ from butterflyer_jax.runs.folder import (
     remember_dataset,
     saved_batch_size,
 )
-from butterflyer_jax.runs.model import LoadedModel, load_model, model_files, read_calibration
+from butterflyer_jax.runs.model import LoadedModel, load_model, model_files, read_calibration, read_ranks
 
 __all__ = [
     "CHECKPOINTS",
@@ -28,6 +28,7 @@ __all__ = [
     "open_or_create",
     "read",
     "read_calibration",
+    "read_ranks",
     "refuse_other_folders",
     "remember_dataset",
     "saved_batch_size",

@@ -16,6 +16,7 @@ ANY_TIME = {
     "export": ("format",),
     "examples": ("photos_per_species",),
     "refusal": ("typicality", "false_refusals"),
+    "ranks": ("precision", "taxonomy"),
     "data": ("mode", "cache_gib", "staging_gib", "num_threads"),
     "model": ("remat",),
     "parallel": ("fsdp", "model_devices"),

@@ -14,8 +14,9 @@ from jax.sharding import Mesh
 from butterflyer_jax.config import Config
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.metrics import calibration, typicality
+from butterflyer_jax.metrics import calibration, ranks, typicality
 from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.metrics.ranks import Ranks
 from butterflyer_jax.metrics.typicality import Typicality
 from butterflyer_jax.models import VGG, create_model
 from butterflyer_jax.models import variables as variables_lib
@@ -23,6 +24,9 @@ from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.runs.folder import CHECKPOINTS, CONFIG_FILE, Run
 from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import paths
+
+# Without them the answers differ from those of the run.
+ANSWER_FILES = (calibration.FILE, typicality.FILE, ranks.FILE)
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ class LoadedModel:
             ) from error
         return found if found.step == self.step else None
 
+    def ranks(self) -> Ranks | None:
+        """Returns the ranks of this checkpoint; see `read_ranks`."""
+        return read_ranks(self.run, self.step)
+
 
 def load_model(run: Run) -> LoadedModel:
     """Loads the model of a run's best checkpoint.
@@ -100,13 +108,12 @@ def model_files(run: Run, best_step: int, local: Path) -> dict[str, Path]:
     folder = Path(run.folder)
     if paths.is_remote(run.folder):
         folder = local / ".model"
-        for name in (CONFIG_FILE, calibration.FILE, typicality.FILE, f"{CHECKPOINTS}/{best_step}"):
+        for name in (CONFIG_FILE, *ANSWER_FILES, f"{CHECKPOINTS}/{best_step}"):
             if files_lib.exists(run.folder / name):
                 files_lib.copy(run.folder / name, folder / name)
     checkpoint = folder / CHECKPOINTS / str(best_step)
     files = [folder / CONFIG_FILE, *sorted(path for path in checkpoint.rglob("*") if path.is_file())]
-    # Without it the probabilities differ from those of the run.
-    files += [folder / name for name in (calibration.FILE, typicality.FILE) if (folder / name).exists()]
+    files += [folder / name for name in ANSWER_FILES if (folder / name).exists()]
     # The evaluated variables are in one of two trees; see `load_model`.
     rest = ["optimizer", *(["variables"] if run.config.optim.average != "none" else [])]
     left_out = [checkpoint / name for name in rest]
@@ -133,3 +140,21 @@ def read_calibration(run: Run, step: int) -> Calibration:
     except (ValueError, TypeError) as error:
         raise UserError(f"{file} is damaged: {error}; remove it, and butterflyer_jax.evaluate makes it anew") from error
     return chosen if chosen.step == step else Calibration(step=step)
+
+
+def read_ranks(run: Run, step: int) -> Ranks | None:
+    """Returns the ranks that were fitted for a step's checkpoint, None where there are none.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    file = run.folder / ranks.FILE
+    if not files_lib.exists(file):
+        return None
+    try:
+        found = Ranks.from_json(files_lib.read_text(file))
+    except UserError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` makes it anew") from error
+    return found if found.step == step else None

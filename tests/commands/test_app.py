@@ -27,7 +27,8 @@ from tests.helpers.openai_server import ANSWER, ModelServer
         (["--run", "nowhere", "--proxy", "127.0.0.1"], "asks for a password"),
         (["--run", "nowhere", "--port", "70000"], "--port must be"),
         (["--run", "nowhere", "--max_mib", "0"], "limits must be above 0"),
-        (["--run", "nowhere", "--species", "no_folder"], "no_folder"),
+        (["--run", "nowhere", "--knowledge", "no_folder"], "no_folder"),
+        (["--run", "nowhere", "--species", "tests"], "--species tests is a folder: it takes a list of species"),
     ],
 )
 def test_what_a_user_got_wrong_is_one_line(command: Command, tmp_path: Path, arguments: list[str], part: str) -> None:

@@ -18,6 +18,7 @@ from butterflyer_jax.app.knowledge import base
 from butterflyer_jax.app.server.decoder import Decoder
 from butterflyer_jax.app.server.service import Parts, work_of
 from butterflyer_jax.app.settings import Settings
+from butterflyer_jax.metrics.ranks import Ranks
 from butterflyer_jax.runs.examples import Examples
 
 SPECIES = ("Monarch", "Green_Unknown", "Red Admiral")
@@ -30,6 +31,8 @@ class Colours:
     name = "colours"
     species = SPECIES
     threshold = 0.4
+    ranks: Ranks | None = None
+    listed: np.ndarray | None = None
     short_side = 40
     crop_fraction = 0.8
     image_size = 32

@@ -62,11 +62,21 @@ class HeatMap(BaseModel):
     crop_fraction: float
 
 
+class RankedAnswer(BaseModel):
+    """The lowest rank that is sure enough, such as a genus or a family; `text` says it in words."""
+
+    rank: str | None
+    name: str | None
+    probability: float | None = Field(ge=0, le=1)
+    text: str
+
+
 class Prediction(Ranked):
     """The most probable species of a picture, and the others."""
 
     sha256: str
-    verdict: Literal["named", "unsure", "none"]
+    verdict: Literal["named", "higher", "unsure", "none"]
+    answer: RankedAnswer | None = None
     top5: list[Ranked]
     probabilities: dict[str, float]
     heat_map: HeatMap | None = None
@@ -126,7 +136,7 @@ class Said(BaseModel):
 class Identified(Ranked):
     """What `/api/predict` answered."""
 
-    verdict: Literal["named", "unsure", "none"]
+    verdict: Literal["named", "higher", "unsure", "none"]
     top5: list[Ranked] = Field(default=[], max_length=5)
 
 

@@ -181,7 +181,11 @@ def create_service(parts: Parts) -> FastAPI:
         """The species of the model, its threshold, and the limits of the service."""
         return schemas.About(
             model=classifier.name,
-            species=list(classifier.species),
+            species=[
+                name
+                for label, name in enumerate(classifier.species)
+                if classifier.listed is None or classifier.listed[label]
+            ],
             threshold=classifier.threshold,
             sure=SURE,
             crop_fraction=classifier.crop_fraction,

@@ -40,8 +40,10 @@ export function startFeedback(about, current) {
 }
 
 export function showFeedback({ shownAnswer: answer, said }) {
-  element("question").textContent = answer?.verdict === "none" ? "Do you know what it is?" : "Is that right?";
-  element("right").hidden = answer?.verdict === "none";
+  // Of a species that is named only as one of several, there is nothing to agree with.
+  const unnamed = answer?.verdict === "none" || answer?.verdict === "higher";
+  element("question").textContent = unnamed ? "Do you know what it is?" : "Is that right?";
+  element("right").hidden = unnamed;
   const asked = !said || said.again;
   for (const part of element("feedback").querySelectorAll("#question, .buttons")) part.hidden = !asked;
   element("correction").hidden = true;

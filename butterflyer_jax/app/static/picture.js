@@ -40,8 +40,9 @@ export class Picture {
   }
 
   label() {
-    const { verdict, species } = this.shownAnswer ?? this.answer;
-    this.mark.textContent = verdict === "none" ? "not in my list" : plain(species);
+    const { verdict, species, answer } = this.shownAnswer ?? this.answer;
+    const name = verdict === "higher" ? answer.name : species;
+    this.mark.textContent = verdict === "none" ? "not in my list" : plain(name);
     this.mark.classList.remove("waiting");
   }
 

@@ -268,6 +268,13 @@ function words(answer, error) {
   const name = plain(answer.species);
   const probability = percent(answer.probability);
   if (answer.verdict === "named") return [name, `${probability} sure${from}`];
+  if (answer.verdict === "higher") {
+    const { rank, text, probability: sum } = answer.answer;
+    return [
+      text[0].toUpperCase() + text.slice(1),
+      `${percent(sum)} sure of the ${rank}, ${probability} of ${name}: which species it is, is not sure.`,
+    ];
+  }
   if (answer.verdict === "unsure") {
     const reason = answer.refused
       ? `${answer.refused} of them ${answer.refused === 1 ? "looks" : "look"} like no butterfly I know.`

@@ -20,6 +20,7 @@ from butterflyer_jax.app.identify import Identifier
 from butterflyer_jax.app.knowledge import base
 from butterflyer_jax.app.server.service import create_service
 from butterflyer_jax.app.settings import Settings
+from butterflyer_jax.metrics.ranks import Rank, Ranks
 from tests.helpers.app_parts import DIM, GREEN, GREY, ORANGE, SPECIES, Colours, make_examples, make_parts, picture
 from tests.helpers.chat_questions import HERE, predict, scope_of
 
@@ -38,6 +39,25 @@ def test_a_picture_is_named(ask: Any) -> None:
 @pytest.mark.parametrize(("colour", "verdict"), [(DIM, "unsure"), (GREY, "none"), (GREEN, "named")])
 def test_what_is_less_sure_is_said_so(ask: Any, colour: tuple[int, int, int], verdict: str) -> None:
     assert predict(ask(), picture(colour)).json()["verdict"] == verdict
+
+
+def test_a_family_is_named_where_the_species_is_not_sure(ask: Any) -> None:
+    class Ranked(Colours):
+        ranks = Ranks(
+            (Rank("species", SPECIES, 0.8), Rank("family", ("Nymphalidae", "", "Nymphalidae"), 0.8)), 0.95, 50, 1
+        )
+
+    app = ask(identifier=Identifier(Ranked()))
+    # Red and blue: one of the two that have a family.
+    answer = predict(app, picture((160, 20, 140))).json()
+    assert answer["verdict"] == "higher" and answer["species"] == "Monarch"
+    assert answer["answer"]["rank"] == "family" and answer["answer"]["name"] == "Nymphalidae"
+    assert answer["answer"]["probability"] > 0.8 > answer["probability"]
+    assert answer["answer"]["text"] == "a brush-footed butterfly, perhaps a Monarch"
+    assert predict(app, picture(ORANGE)).json()["answer"]["text"] == "a Monarch"
+    assert predict(app, picture((150, 140, 100))).json()["answer"]["text"] == "not sure, perhaps a Monarch"
+    refused = predict(app, picture(GREY)).json()
+    assert refused["verdict"] == "none" and refused["answer"]["rank"] is None
 
 
 def test_a_heat_map_comes_when_it_is_asked_for(ask: Any) -> None:

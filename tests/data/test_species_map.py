@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import UserError
-from butterflyer_jax.evaluation.species_map import UNKNOWN, label_map, read_table
+from butterflyer_jax.data.species_map import UNKNOWN, label_map, read_list, read_table
 
 OURS = ("Danaus plexippus", "Pieris rapae", "Vanessa atalanta")
 
@@ -51,3 +51,45 @@ def test_a_table_of_other_columns_names_the_row(tmp_path: Path) -> None:
         read_table(file)
     with pytest.raises(UserError, match="no such file"):
         read_table(tmp_path / "none.csv")
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pieris_rapae\n\n# of this county\nDANAUS  plexippus\n",
+        "Monarch,Danaus plexippus\nSmall White,Pieris rapae\nPeacock,\n",
+        "\ufeffPieris rapae\nMonarch\tDanaus plexippus",
+    ],
+)
+def test_a_list_holds_names_or_the_runs_names_for_them(text: str, tmp_path: Path) -> None:
+    assert read_list(write(tmp_path / "list.txt", text), OURS).tolist() == [True, True, False]
+
+
+def test_a_table_maps_the_names_of_a_list_too(tmp_path: Path) -> None:
+    table = {"monarch": "Danaus plexippus", "Peacock": ""}
+    file = write(tmp_path / "list.txt", "Monarch\npeacock\n")
+    assert read_list(file, OURS, table).tolist() == [True, False, False]
+
+
+def test_a_list_that_does_not_fit_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    for text, wrong in (
+        ("Pieris rapae\nDanaus plexipus\n", r"line 2: the run knows no species 'Danaus plexipus'; did you mean Danaus"),
+        ("Zzz\n", r"line 1: the run knows no species 'Zzz'; it knows Danaus plexippus, Pieris rapae"),
+        ("Monarch,Danaus plexipus\n", r"no species 'Danaus plexipus'; did you mean Danaus plexippus\?"),
+        ("\n# none\n", "lists none of the run's species"),
+    ):
+        with pytest.raises(UserError, match=wrong):
+            read_list(write(file, text), OURS)
+    with pytest.raises(UserError, match="no such file"):
+        read_list(tmp_path / "none.txt", OURS)
+    with pytest.raises(UserError, match="is a folder"):
+        read_list(tmp_path, OURS)
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="is no text in UTF-8"):
+        read_list(file, OURS)

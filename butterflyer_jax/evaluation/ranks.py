@@ -1,0 +1,126 @@
+"""The ranks of a run: its taxonomy, and the thresholds that are chosen on val."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from butterflyer_jax import runs
+from butterflyer_jax.console import say
+from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.data import taxonomy
+from butterflyer_jax.data.protocol import Data
+from butterflyer_jax.evaluation import eval_step
+from butterflyer_jax.evaluation.predictions import Predictions
+from butterflyer_jax.metrics import calibration, ranks
+from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.metrics.classification import wilson
+from butterflyer_jax.metrics.ranks import Answer, Ranks
+from butterflyer_jax.metrics.typicality import Typicality
+from butterflyer_jax.storage import files
+
+# Fewer cannot show a precision of 95%.
+MIN_VAL = 20
+
+
+def fit(
+    loaded: runs.LoadedModel,
+    data: Data,
+    dataset: str,
+    calibrated: Calibration,
+    typical: Typicality | None,
+    keep: bool = True,
+) -> Ranks | None:
+    """Returns the ranks of a checkpoint; fits them and writes `ranks.json` where they are not there yet.
+
+    Args:
+      loaded: the model of a run; the run folder gets the file.
+      data: the run's open data set.
+      dataset: its folder.
+      calibrated: temperature of the answers.
+      typical: what refuses images; None for the threshold of the probability.
+      keep: whether to write the file.
+
+    Returns:
+      None where no taxonomy is known, or there are fewer than 20 val photos.
+
+    Raises:
+      UserError: the table of the taxonomy is not there, or does not fit.
+    """
+    config, species = loaded.config.ranks, loaded.run.species
+    if data.num_photos("val") < MIN_VAL:
+        return None
+    taxa = taxonomy.find(species, dataset_lib.card(dataset), config.taxonomy)
+    known = loaded.ranks()
+    if known and known.precision == config.precision and {rank.name: rank.taxa for rank in known.ranks[1:]} == taxa:
+        return known
+    file = loaded.run.folder / ranks.FILE
+    if not taxa:
+        if known and keep:
+            files.remove(file)
+        return None
+    scored = eval_step.score(loaded, data, "val", with_features=typical is not None)
+    probabilities = calibration.softmax(scored.logits / calibrated.temperature)
+    if typical is None or scored.features is None:
+        kept = probabilities.max(axis=1) >= calibrated.threshold
+    else:
+        kept = ~typical.refuses(scored.features, scored.logits)
+    found = ranks.fit(probabilities[kept], scored.labels[kept], species, taxa, config.precision, loaded.step)
+    if keep:
+        files.write_text(file, found.to_json())
+    say(f"ranks: species, {', '.join(taxa)}; each answer with the lowest that is right {config.precision:.0%} of times")
+    return found
+
+
+def answer(
+    found: Ranks, scored: Predictions, calibrated: Calibration, listed: np.ndarray | None = None
+) -> list[Answer]:
+    """Returns the answers to the photos of an evaluation, each at the lowest rank that is sure enough."""
+    return found.answer(calibration.softmax(scored.logits / calibrated.temperature), scored.refused, listed)
+
+
+def metrics(found: Ranks, scored: Predictions, known: np.ndarray, data: Data, dataset: str) -> dict[str, Any]:
+    """Returns how many photos get an answer of each rank, and how many of these answers are right.
+
+    Args:
+      found: the ranks of the run.
+      scored: the photos with their answers.
+      known: bool [count], photos of species that the run knows.
+      data: open data set of the photos.
+      dataset: its folder; its data card and names give the taxa of species that the run does not know.
+
+    Returns:
+      precision, which the thresholds were chosen for; and, of known and of unknown species, a row for each rank, the
+      species first: rank, threshold, count, share of all photos, right, precision (None without answers) and interval,
+      Wilson's of 95%.
+    """
+    assert scored.answers is not None
+    above = dict(zip(data.species, taxonomy.of_names(data.species, dataset_lib.card(dataset)), strict=True))
+    pairs: dict[str, list[tuple[Answer, Mapping[str, str]]]] = {"known": [], "unknown": []}
+    for given, label, name, is_known in zip(scored.answers, scored.labels, scored.names, known, strict=True):
+        if is_known:
+            pairs["known"].append((given, {rank.name: rank.taxa[label] for rank in found.ranks}))
+        else:
+            pairs["unknown"].append((given, above[name]))
+    return {"precision": found.precision} | {name: _rows(found, of_group) for name, of_group in pairs.items()}
+
+
+def _rows(found: Ranks, pairs: Sequence[tuple[Answer, Mapping[str, str]]]) -> list[dict[str, Any]]:
+    rows = []
+    for rank in found.ranks:
+        of_rank = [given.taxon == own.get(rank.name) for given, own in pairs if given.rank == rank.name]
+        count, right = len(of_rank), sum(of_rank)
+        rows.append(
+            {
+                "rank": rank.name,
+                "threshold": rank.threshold,
+                "count": count,
+                "share": count / len(pairs) if pairs else 0.0,
+                "right": right,
+                "precision": right / count if count else None,
+                "interval": wilson(right, count),
+            }
+        )
+    return rows
