@@ -16,6 +16,7 @@ COMMANDS = {
     "build": ("data.build", "build a raw zip or folder into sharded TFRecords and a data card"),
     "train": ("train", "train a classifier, or resume a run"),
     "evaluate": ("evaluate", "evaluate a run on a split: metrics, predictions and a report"),
+    "compare": ("compare", "compare runs on the same photos: intervals and paired tests"),
     "predict": ("predict", "name the species in images"),
     "export": ("export.__main__", "write a run's model for Keras, TensorFlow, ONNX, StableHLO or PyTorch"),
     "app": ("app.__main__", "serve the page that names a butterfly and answers questions about it"),

@@ -26,8 +26,20 @@ def make_environment() -> jinja2.Environment:
         "counted": findings.counted,
         "megabytes": _megabytes,
         "percent": _percent,
+        "points": points,
+        "p_value": p_value,
     }
     return environment
+
+
+def points(value: float) -> str:
+    """Returns a difference of shares in percentage points, with its sign."""
+    return f"{100 * value:+.1f}"
+
+
+def p_value(value: float) -> str:
+    """Returns a p-value with three decimals."""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _number(value: Any) -> str:
