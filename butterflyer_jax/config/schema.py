@@ -130,8 +130,8 @@ class ModelConfig(Section):
     remat: str = option("none", "blocks: compute each block again for its gradient, a third slower, in far less memory")
     pretrained: str = option(
         "",
-        "weights to start from: imagenet, timm:NAME, torchvision:NAME, hf://OWNER/NAME, a file (.safetensors, .h5, "
-        ".keras, .pth) or a run; local, gs:// or URL",
+        "weights to start from: drawn, imagenet, timm:NAME, torchvision:NAME, hf://OWNER/NAME, a file (.safetensors, "
+        ".h5, .keras, .pth) or a run; local, gs:// or URL",
     )
     pretrained_species: str = option(
         "", "CSV table with the columns source,species: what pretrained calls a species, and what the data set does"

@@ -25,7 +25,7 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.models import weights as weights_module
 from butterflyer_jax.models.variables import Variables
 from butterflyer_jax.models.vgg import WIDTHS, scaled
-from butterflyer_jax.models.weights import Tensor, Weights, names
+from butterflyer_jax.models.weights import Tensor, Weights, names, shipped
 from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.storage import download, files, hub, paths
 from butterflyer_jax.training.state import TrainState
@@ -83,6 +83,9 @@ def load(config: ModelConfig) -> Weights:
       UserError: the source does not exist, is damaged, or is no VGG.
     """
     source, colours = config.pretrained, config.pretrained_input
+    if source == shipped.DRAWN:
+        file = shipped.file_of(config.variant, config.batch_norm, config.width_multiplier)
+        return weights_module.read(file, f"{shipped.DRAWN} ({file.name})", colours)
     named = names.find(source, config.variant, config.batch_norm)
     if named is not None:
         return _from_hub(named, config)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import runpy
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,16 +15,17 @@ import numpy as np
 import optax
 import pytest
 
-from butterflyer_jax import Config, UserError, runs
+from butterflyer_jax import Config, UserError, load_config, runs
 from butterflyer_jax.config import DataConfig, ModelConfig
 from butterflyer_jax.distributed import sharding
+from butterflyer_jax.export.exporter import export
 from butterflyer_jax.models import create_model
-from butterflyer_jax.models.weights import Weights
+from butterflyer_jax.models.weights import Weights, shipped
 from butterflyer_jax.models.weights.translate import CAFFE_MEAN, CAFFE_STD
 from butterflyer_jax.storage import download
 from butterflyer_jax.training import pretrained
 from butterflyer_jax.training import state as state_lib
-from tests.conftest import SPECIES
+from tests.conftest import ROOT, SPECIES
 from tests.helpers.hub_server import Hub, serving
 from tests.helpers.imported_weights import TORCH_FILES, TORCH_WIDTH, write_keras_file, write_timm_file
 from tests.storage.test_hub import point_client_at
@@ -222,6 +225,11 @@ def test_a_repository_may_hold_a_file_of_any_name(hub_server: Hub, tmp_path: Pat
         ("torchvision:vgg16_bn.tv_in1k", "names no VGG of torchvision: write torchvision: and vgg11, vgg11_bn"),
         ("timm:vgg16_bn", "holds vgg16 with batch norm, the config says vgg11 without"),
         ("hf://me", "is no address of the Hub"),
+        (
+            "drawn",
+            "no drawn weights for vgg11 without batch norm at width_multiplier 0.015625: set "
+            "--config.model.variant=vgg11 --config.model.batch_norm=True --config.model.width_multiplier=0.25",
+        ),
         ("imagenett", "no such file of weights: .*imagenett; by name there are imagenet, timm:NAME, torchvision:NAME"),
     ],
 )
@@ -272,3 +280,41 @@ def test_a_table_says_what_a_species_was_called(tmp_path: Path) -> None:
         pretrained.read_renamed(table)
     with pytest.raises(UserError, match="no such file"):
         pretrained.read_renamed(tmp_path / "gone.csv")
+
+
+def test_drawn_weights_start_the_network_of_the_cpu_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_config("cpu", ["model.pretrained=drawn"])
+    settled, weights = pretrained.settle(config, tmp_path / "run")
+    assert weights is not None
+    assert settled == config, "they were made with the config's own mean and deviation"
+    state = filled(config, weights)
+    table = capsys.readouterr().err.splitlines()
+    anew = [line.split()[1] for line in table if line.startswith("  re-initialised")]
+    assert sorted(anew) == ["/logits/bias", "/logits/kernel"]
+    assert not any("NOT ALLOWED" in line for line in table)
+    # A fresh network's running statistics are 0 and 1.
+    stats = state.variables.batch_stats
+    assert all(np.abs(layer["mean"]).max() > 0.1 for layer in stats.values())
+
+
+def test_packed_weights_are_the_features_of_the_run(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """scripts/pack_weights.py makes of a run's export what `drawn` names."""
+    export(trained_run, "safetensors", tmp_path / "model.safetensors")
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "drawn")
+    monkeypatch.setattr(sys, "argv", ["pack_weights.py", str(tmp_path / "model.safetensors")])
+    runpy.run_path(str(ROOT / "scripts" / "pack_weights.py"), run_name="__main__")
+    config = runs.read(trained_run).config.model
+    file = shipped.file_of(config.variant, config.batch_norm, config.width_multiplier)
+    assert file.stat().st_size < 0.6 * (tmp_path / "model.safetensors").stat().st_size
+    packed = pretrained.load(dataclasses.replace(config, pretrained="drawn"))
+    whole = pretrained.load(dataclasses.replace(config, pretrained=str(trained_run)))
+    values = {x.target: x.value for x in whole.tensors}
+    kept = {x.target: x.value for x in packed.tensors if x.value is not None}
+    assert set(values) - set(kept) == {"/logits/kernel", "/logits/bias"}
+    assert packed.mean == pytest.approx(whole.mean)
+    for path, value in kept.items():
+        np.testing.assert_allclose(value, values[path], rtol=1e-3, atol=1e-6)
+    with pytest.raises(UserError, match=r"no drawn weights for vgg13 with batch norm .*width_multiplier=0\.0625"):
+        pretrained.load(dataclasses.replace(config, variant="vgg13", pretrained="drawn"))

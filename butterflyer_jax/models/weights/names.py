@@ -18,7 +18,7 @@ IMAGENET = "imagenet"
 TAG = "tv_in1k"
 DEFAULT_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-KNOWN = "imagenet, timm:NAME, torchvision:NAME and hf://OWNER/NAME"
+KNOWN = "imagenet, timm:NAME, torchvision:NAME, hf://OWNER/NAME and drawn"
 ARCHITECTURES = tuple(f"{variant}{norm}" for variant in VARIANTS for norm in ("", "_bn"))
 _TIMM = re.compile(rf"({'|'.join(ARCHITECTURES)})(\.\w+)?")
 
