@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import class_names, columns, meaning, reader
+from butterflyer_jax.data.ingest.tables import class_names, columns, key_join, meaning, reader, understanding
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
@@ -75,8 +74,8 @@ def annotate(
     _check_columns(tables, options)
     understood = {}
     for table in tables:
-        understood[table.name] = meaning.understand(table, names, split_of, options)
-    meanings = _joined(tables, understood, names, split_of, options, result)
+        understood[table.name] = understanding.understand(table, names, split_of, options)
+    meanings = key_join.join_all(tables, understood, names, split_of, options, result.unused)
     for one in meanings:
         result.notes += one.notes
     labelled = _without_placeholders([one for one in meanings if one.labels], options, result)
@@ -125,76 +124,6 @@ def _check_columns(tables: Sequence[Table], options: Options) -> None:
                 raise UserError(
                     f"build.{option}={name.strip()}: no table of the zip has this column; there are {there}"
                 )
-
-
-def _joined(
-    tables: Sequence[Table],
-    understood: dict[str, Meaning | None],
-    names: PhotoNames,
-    split_of: Callable[[str], str | None],
-    options: Options,
-    result: Annotations,
-) -> list[Meaning]:
-    """Returns the tables that name photographs; those without labels take them from another one by a shared key."""
-    meanings: list[Meaning] = []
-    used: set[str] = set()
-    others = [table for table in tables if understood[table.name] is None]
-    for table in tables:
-        one = understood[table.name]
-        if one is None:
-            continue
-        if not one.labels:
-            for other in others:
-                if wide := _join(table, other, one.file_column):
-                    wider = meaning.understand(wide, names, split_of, options)
-                    if wider and wider.labels:
-                        one = wider
-                        used.add(other.name)
-                        break
-        meanings.append(one)
-    for table in others:
-        if table.name in used or class_names.of_table(table):
-            continue
-        what = columns.named(table, columns.LABEL)
-        files = columns.named(table, columns.FILE)
-        if files and table.rows:
-            first = next((row[files[0]] for row in table.rows if row[files[0]]), "")
-            result.unused[table.name] = (
-                f"no row names a file of the zip: its first is {first!r} in {table.columns[files[0]]}"
-            )
-        elif what:
-            result.unused[table.name] = (
-                f"no column names files of the zip, only {meaning.describe_columns(table)}; see build.file_column"
-            )
-        else:
-            result.unused[table.name] = f"its columns {meaning.describe_columns(table)} name no files of the zip"
-    return meanings
-
-
-def _join(table: Table, other: Table, file_column: int) -> Table | None:
-    """Returns a table with the columns of another added by a key that they share, None where they share none."""
-    for mine, name in enumerate(table.columns):
-        if mine == file_column or not name:
-            continue
-        for theirs, key in enumerate(other.columns):
-            same = words.squeeze(name) == words.squeeze(key)
-            # species_id here, id there.
-            if not (same or (words.squeeze(key) == "id" and words.squeeze(name).endswith("id"))):
-                continue
-            values = other.values(theirs)
-            if len(set(values)) != len(values):
-                continue
-            rows = dict(zip(values, other.rows, strict=True))
-            found = sum(row[mine] in rows for row in table.rows)
-            if not found or 10 * found < 9 * len(table.rows):
-                continue
-            added = [n for n in range(len(other.columns)) if n != theirs]
-            blank = [""] * len(other.columns)
-            # What the other table calls name is the name of what the key stands for.
-            heads = ["species name" if words.squeeze(other.columns[n]) == "name" else other.columns[n] for n in added]
-            wide = [[*row, *((rows.get(row[mine]) or blank)[n] for n in added)] for row in table.rows]
-            return dataclasses.replace(table, columns=(*table.columns, *heads), rows=wide)
-    return None
 
 
 def _without_placeholders(labelled: list[Meaning], options: Options, result: Annotations) -> list[Meaning]:

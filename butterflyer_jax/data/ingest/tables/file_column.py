@@ -1,0 +1,110 @@
+"""The column of a table that names photos, and the photos of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePosixPath
+
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import columns, matching
+from butterflyer_jax.data.ingest.tables.columns import Table
+from butterflyer_jax.data.ingest.tables.matching import PhotoNames
+from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
+from butterflyer_jax.errors import UserError
+
+# Rows looked at to find the column that names photographs.
+SAMPLE_ROWS = 300
+# Share of these that must name one, in a column of an unusual name.
+MIN_SHARE = 0.5
+
+
+def find(table: Table, names: PhotoNames, options: Options) -> int | None:
+    """Returns the column that names photos, None where none does.
+
+    Raises:
+      UserError: two columns name different ones.
+    """
+    if options.file_column:
+        return table.column(options.file_column)
+    if not table.rows:
+        return None
+    step = max(1, len(table.rows) // SAMPLE_ROWS)
+    sample = table.rows[::step][:SAMPLE_ROWS]
+    known = columns.named(table, columns.FILE)
+    hits: dict[int, list[tuple[str, ...]]] = {}
+    for column in range(len(table.columns)):
+        # A number may be anything: it names a photograph in a column that says so.
+        if column not in known and is_numbers(table, column):
+            continue
+        cells = [row[column] for row in sample]
+        prefix = matching.common_prefix(cells)
+        found = [tuple(sorted(names.find(cell, table.name, prefix))) for cell in cells]
+        matched = sum(map(bool, found))
+        if matched and (column in known or matched >= MIN_SHARE * len(cells)):
+            hits[column] = found
+    if not hits:
+        return None
+
+    def score(column: int) -> int:
+        return len({photos for photos in hits[column] if photos})
+
+    most = max(map(score, hits))
+    good = [column for column in known if column in hits and 2 * score(column) >= most]
+    if not good:
+        return min(hits, key=lambda column: (-score(column), column))
+    # A number may be a row's as well as a file's: a name is what is meant.
+    chosen, *others = [column for column in good if not is_numbers(table, column)] or good
+    for other in others:
+        if any(one and two and one != two for one, two in zip(hits[chosen], hits[other], strict=True)):
+            raise UserError(
+                f"{table.name} names photographs in its columns {table.columns[chosen]} and {table.columns[other]}, "
+                "and not the same ones: choose one with build.file_column"
+            )
+    return chosen
+
+
+def is_numbers(table: Table, column: int) -> bool:
+    """Returns whether the cells of a column are numbers."""
+    return all(value.isdigit() for value in table.values(column) if value)
+
+
+def match(meaning: Meaning, names: PhotoNames, split_of: Callable[[str], str | None]) -> None:
+    """Finds the photos that each row may mean; of several the one in the row's split, or beside the table.
+
+    Args:
+      meaning: takes them; its splits are known.
+      names: the photos.
+      split_of: the split that the folders give a photo.
+    """
+    table = meaning.table
+    cells = table.values(meaning.file_column)
+    prefix = matching.common_prefix(cells)
+    parent = PurePosixPath(table.name.partition("[")[0]).parent
+    for row, cell in enumerate(cells):
+        found = names.find(cell, table.name, prefix)
+        split = meaning.splits[row] if meaning.splits else ""
+        path_split = next((s for part in matching.spelt(cell).split("/")[:-1] if (s := words.split_of(part))), None)
+        if path_split:
+            found = [photo for photo in found if split_of(photo) in (None, path_split)]
+        if len(found) > 1:
+            found = matching.narrowed(
+                found,
+                (
+                    lambda photo, split=split: bool(split) and split_of(photo) == split,  # type: ignore[misc]
+                    lambda photo: parent in PurePosixPath(photo).parents and str(parent) != ".",
+                ),
+            )
+        meaning.photos.append(found)
+
+
+def check_width(table: Table) -> None:
+    """Raises a UserError where most rows have more cells than the header: it is not clear which column is which."""
+    named = len(table.columns)
+    while named and not table.columns[named - 1]:
+        named -= 1
+    longer = [row for row in table.rows if any(row[named:])]
+    if 2 * len(longer) > len(table.rows):
+        raise UserError(
+            f"{table.name} in the zip has a header of {named} columns, and rows of more cells, like "
+            f"{', '.join(filter(None, longer[0]))!r}: name each column, and put quotes around cells with a delimiter"
+        )

@@ -1,0 +1,89 @@
+"""The join of tables by a key that they share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import class_names, columns, meaning, understanding
+from butterflyer_jax.data.ingest.tables.columns import Table
+from butterflyer_jax.data.ingest.tables.matching import PhotoNames
+from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
+
+
+def join_all(
+    tables: Sequence[Table],
+    understood: dict[str, Meaning | None],
+    names: PhotoNames,
+    split_of: Callable[[str], str | None],
+    options: Options,
+    unused: dict[str, str],
+) -> list[Meaning]:
+    """Returns the tables that name photos; those without labels take them from another one by a shared key.
+
+    Args:
+      tables: all.
+      understood: what each says by itself, by its name.
+      names: the photos.
+      split_of: the split that the folders give a photo.
+      options: what the user says.
+      unused: takes the tables that give nothing, and why.
+    """
+    meanings: list[Meaning] = []
+    used: set[str] = set()
+    others = [table for table in tables if understood[table.name] is None]
+    for table in tables:
+        one = understood[table.name]
+        if one is None:
+            continue
+        if not one.labels:
+            for other in others:
+                if wide := join(table, other, one.file_column):
+                    wider = understanding.understand(wide, names, split_of, options)
+                    if wider and wider.labels:
+                        one = wider
+                        used.add(other.name)
+                        break
+        meanings.append(one)
+    for table in others:
+        if table.name in used or class_names.of_table(table):
+            continue
+        what = columns.named(table, columns.LABEL)
+        files = columns.named(table, columns.FILE)
+        if files and table.rows:
+            first = next((row[files[0]] for row in table.rows if row[files[0]]), "")
+            unused[table.name] = f"no row names a file of the zip: its first is {first!r} in {table.columns[files[0]]}"
+        elif what:
+            unused[table.name] = (
+                f"no column names files of the zip, only {meaning.describe_columns(table)}; see build.file_column"
+            )
+        else:
+            unused[table.name] = f"its columns {meaning.describe_columns(table)} name no files of the zip"
+    return meanings
+
+
+def join(table: Table, other: Table, file_column: int) -> Table | None:
+    """Returns a table with the columns of another added by a key that they share, None where they share none."""
+    for mine, name in enumerate(table.columns):
+        if mine == file_column or not name:
+            continue
+        for theirs, key in enumerate(other.columns):
+            same = words.squeeze(name) == words.squeeze(key)
+            # species_id here, id there.
+            if not (same or (words.squeeze(key) == "id" and words.squeeze(name).endswith("id"))):
+                continue
+            values = other.values(theirs)
+            if len(set(values)) != len(values):
+                continue
+            rows = dict(zip(values, other.rows, strict=True))
+            found = sum(row[mine] in rows for row in table.rows)
+            if not found or 10 * found < 9 * len(table.rows):
+                continue
+            added = [n for n in range(len(other.columns)) if n != theirs]
+            blank = [""] * len(other.columns)
+            # What the other table calls name is the name of what the key stands for.
+            heads = ["species name" if words.squeeze(other.columns[n]) == "name" else other.columns[n] for n in added]
+            wide = [[*row, *((rows.get(row[mine]) or blank)[n] for n in added)] for row in table.rows]
+            return dataclasses.replace(table, columns=(*table.columns, *heads), rows=wide)
+    return None

@@ -1,0 +1,158 @@
+"""The column of a table that is the label: by its name, and by what stands in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import columns
+from butterflyer_jax.data.ingest.tables.columns import Table
+from butterflyer_jax.data.ingest.tables.file_column import is_numbers
+from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
+from butterflyer_jax.data.ingest.tables.records import SEVERAL
+from butterflyer_jax.errors import UserError
+
+# A sparse column beside a full one is a remark.
+MIN_COVERAGE = 0.8
+# A label of which no row shares the value is none, from this many rows on.
+MIN_UNIQUE_ROWS = 10
+
+
+def read(meaning: Meaning, options: Options) -> None:
+    """Finds the label of each row, and the names above the species.
+
+    Args:
+      meaning: takes them; its photos are known.
+      options: what the user says.
+
+    Raises:
+      UserError: several columns may be the label.
+    """
+    table = meaning.table
+    if options.label_column:
+        column = table.column(options.label_column)
+        if column is not None:
+            _set_label(meaning, [column])
+        return
+    rows = _rows_used(meaning)
+    spelt = [words.squeeze(name) for name in table.columns]
+    taken = {
+        meaning.file_column,
+        *(n for n, name in enumerate(table.columns) if name and name in (meaning.split_name, *meaning.group_names)),
+    }
+    candidates = [column for column in columns.named(table, columns.LABEL) if column not in taken]
+    genus = next(iter(columns.named(table, ["genus"])), None)
+    if sum(name in columns.RANKS for name in spelt) > 1:
+        # Of a taxonomy; the class of all butterflies is Insecta.
+        candidates = [c for c in candidates if spelt[c] != "class"] or candidates
+    filled = {c: sum(not columns.is_blank(table.rows[row][c]) for row in rows) for c in candidates}
+    most = max(filled.values(), default=0)
+    candidates = [c for c in candidates if filled[c] >= MIN_COVERAGE * most and filled[c]]
+    varied = [
+        c
+        for c in candidates
+        if len({table.rows[row][c] for row in rows if not columns.is_blank(table.rows[row][c])}) > 1
+    ]
+    if not (varied or candidates):
+        if one_hot := columns.one_hot(table, meaning.file_column):
+            _set_one_hot(meaning, one_hot)
+        return
+    candidates = varied or candidates[:1]
+    readings: list[list[int]] = []
+    for column in candidates:
+        same = next((reading for reading in readings if _agree(table, rows, reading[0], column)), None)
+        if same is None:
+            readings.append([column])
+        else:
+            same.append(column)
+    if len(readings) > 1:
+        shown = " or ".join(
+            f"{table.columns[reading[0]]} ({_first_values(table, rows, reading[0])})" for reading in readings[:3]
+        )
+        raise UserError(f"the label may be {shown} in {table.name}: choose one with build.label_column")
+    if len(rows) >= MIN_UNIQUE_ROWS and _is_unique(table, rows, readings[0][0]):
+        # Another value in each row: names of photographs, or remarks.
+        return
+    best = min(
+        readings[0], key=lambda column: (is_numbers(table, column), _is_code(spelt[column]), readings[0].index(column))
+    )
+    if (
+        genus is not None
+        and genus not in taken
+        and spelt[best] in columns.EPITHETS
+        and _are_epithets(table, rows, best)
+    ):
+        _set_label(meaning, [genus, best])
+    else:
+        _set_label(meaning, [best])
+
+
+def _is_unique(table: Table, rows: Sequence[int], column: int) -> bool:
+    values = [value for row in rows if not columns.is_blank(value := table.rows[row][column])]
+    return len(set(values)) == len(values)
+
+
+def _is_code(spelt: str) -> bool:
+    return spelt in columns.NUMBER_LABELS
+
+
+def _agree(table: Table, rows: Sequence[int], one: int, other: int) -> bool:
+    """Returns whether two columns part the rows in the same way."""
+    pairs = {(words.plain(table.rows[row][one]), words.plain(table.rows[row][other])) for row in rows}
+    pairs = {pair for pair in pairs if not any(map(columns.is_blank, pair))}
+    return bool(pairs) and len(pairs) == len({pair[0] for pair in pairs}) == len({pair[1] for pair in pairs})
+
+
+def _first_values(table: Table, rows: Sequence[int], column: int) -> str:
+    return ", ".join(list(dict.fromkeys(table.rows[row][column] for row in rows if table.rows[row][column]))[:3])
+
+
+def _are_epithets(table: Table, rows: Sequence[int], column: int) -> bool:
+    values = {table.rows[row][column] for row in rows} - {""}
+    return all(re.fullmatch(r"[a-z][a-z-]+", value) for value in values)
+
+
+def _set_label(meaning: Meaning, chosen: Sequence[int]) -> None:
+    table = meaning.table
+    for column in chosen:
+        if table.columns.count(table.columns[column]) > 1:
+            raise UserError(f"{table.name} in the zip has several columns {table.columns[column]}: leave one")
+    meaning.label_name = " ".join(table.columns[column] for column in chosen)
+    spelt = [words.squeeze(name) for name in table.columns]
+    above = [
+        spelt.index(rank)
+        for rank in columns.RANKS
+        if rank in spelt and spelt.index(rank) not in (*chosen, meaning.file_column)
+    ]
+    single = {words.plain(row[chosen[-1]]) for row in table.rows}
+    for row in table.rows:
+        cells = [row[column] for column in chosen]
+        blank = columns.is_blank(cells[-1])
+        label = SEVERAL if _are_several(cells[-1], single) else words.plain(" ".join(cells))
+        meaning.labels.append("" if blank else label)
+        meaning.ranks.append(tuple(words.plain(row[column]) for column in above if not columns.is_blank(row[column])))
+
+
+def _are_several(cell: str, single: Collection[str]) -> bool:
+    """Returns whether a cell names several classes; a comma may stand in a name as well."""
+    for delimiter in "|;,":
+        parts = {words.plain(part) for part in cell.split(delimiter)} - {""}
+        if len(parts) > 1 and (delimiter != "," or all(part in single for part in parts)):
+            return True
+    return False
+
+
+def _set_one_hot(meaning: Meaning, classes: Sequence[int]) -> None:
+    table = meaning.table
+    meaning.label_name = f"a column a class: {table.columns[classes[0]]}, …"
+    names = [table.columns[column] for column in classes]
+    for row in table.rows:
+        ones = [column for column in classes if columns.is_one(row[column])]
+        label = words.plain(columns.class_of(table.columns[ones[0]], names)) if len(ones) == 1 else ""
+        meaning.labels.append(SEVERAL if len(ones) > 1 else label)
+    meaning.ranks = [()] * len(table.rows)
+
+
+def _rows_used(meaning: Meaning) -> list[int]:
+    return [row for row, photos in enumerate(meaning.photos) if photos] or list(range(len(meaning.photos)))

@@ -1,0 +1,122 @@
+"""The reading of one table: which photos its rows are about, their labels, splits and groups."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import PurePosixPath
+
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import columns, file_column, label_column
+from butterflyer_jax.data.ingest.tables.columns import Table
+from butterflyer_jax.data.ingest.tables.matching import PhotoNames
+from butterflyer_jax.data.ingest.tables.meaning import NONE, Meaning, Options
+from butterflyer_jax.errors import UserError
+
+_IS_SPLIT = re.compile(r"is(train|training|val|valid|validation|test|testing)(?:image|img|set)?")
+
+
+def understand(
+    table: Table, names: PhotoNames, split_of: Callable[[str], str | None], options: Options
+) -> Meaning | None:
+    """Returns what a table says, None where no column names photographs.
+
+    Args:
+      table: any.
+      names: the photographs.
+      split_of: the split that the folders give a photograph.
+      options: what the user says.
+
+    Raises:
+      UserError: two readings of a table, or a column that is not there.
+    """
+    if not table.rows and columns.named(table, columns.FILE) and columns.named(table, columns.LABEL):
+        raise UserError(f"{table.name} in the zip has the columns of a label file, but no rows")
+    column = file_column.find(table, names, options)
+    if column is None:
+        return None
+    file_column.check_width(table)
+    meaning = Meaning(table, column, [])
+    _read_splits(meaning, options)
+    file_column.match(meaning, names, split_of)
+    label_column.read(meaning, options)
+    _read_groups(meaning, options)
+    return meaning
+
+
+def _read_splits(meaning: Meaning, options: Options) -> None:
+    table = meaning.table
+    file, _, part = table.name.partition("[")
+    by_file = words.split_of(part.rstrip("]")) or words.split_of_table(PurePosixPath(file).stem) or ""
+    if options.split_column in (NONE, "folder"):
+        meaning.splits = [""] * len(table.rows)
+        return
+    column = table.column(options.split_column) if options.split_column else _split_column(meaning)
+    if column is not None:
+        meaning.split_name = table.columns[column]
+        bits = _IS_SPLIT.fullmatch(words.squeeze(table.columns[column]))
+        meaning.splits = [_split_value(row[column], bits[1] if bits else "") or by_file for row in table.rows]
+    else:
+        meaning.splits = [by_file] * len(table.rows)
+        meaning.split_name = f"the name {table.name}" if by_file else ""
+
+
+def _split_column(meaning: Meaning) -> int | None:
+    table = meaning.table
+    for column in columns.named(table, columns.SPLIT):
+        values = Counter(value.strip() for value in table.values(column) if not columns.is_blank(value))
+        known = sum(number for value, number in values.items() if words.split_of(value))
+        if 2 * known > values.total() or (words.squeeze(table.columns[column]) == "split" and known):
+            return column
+        if values and words.squeeze(table.columns[column]) in ("split", "fold", "subset"):
+            shown = ", ".join(sorted(values)[:3])
+            meaning.notes.append(
+                f"the column {table.columns[column]} of {table.name} ({shown}) names no splits, and is not used"
+            )
+    for column, name in enumerate(table.columns):
+        if _IS_SPLIT.fullmatch(words.squeeze(name)) and set(table.values(column)) <= {
+            "0",
+            "1",
+            "True",
+            "False",
+            "true",
+            "false",
+            "",
+        }:
+            return column
+    return None
+
+
+def _split_value(cell: str, bits: str) -> str:
+    """Returns the split that a cell names; the word itself, in small letters, where it names none."""
+    if not bits:
+        return "" if columns.is_blank(cell) else words.split_of(cell) or cell.strip().casefold()
+    split = words.split_of(bits) or ""
+    if cell in ("1", "True", "true"):
+        return split
+    return "" if split == "val" or not cell else "test" if split == "train" else "train"
+
+
+def _read_groups(meaning: Meaning, options: Options) -> None:
+    table = meaning.table
+    chosen: list[int] = []
+    if options.group_column == NONE:
+        return
+    if options.group_column:
+        asked = [table.column(name.strip()) for name in options.group_column.split(",")]
+        chosen = [column for column in asked if column is not None]
+    else:
+        label = [column for column, name in enumerate(table.columns) if name and name == meaning.label_name]
+        for column in columns.named(table, columns.GROUP):
+            values = [value for value in table.values(column) if not columns.is_blank(value)]
+            several = any(len(photos) > 1 for photos in meaning.photos)
+            repeats = 1 < len(set(values)) < len(values)
+            if column not in label and (repeats if column != meaning.file_column else several):
+                chosen.append(column)
+        several = any(len(photos) > 1 for photos in meaning.photos)
+        by_number = several and all("." not in cell for cell in table.values(meaning.file_column))
+        if by_number and meaning.file_column not in chosen:
+            chosen.append(meaning.file_column)
+    meaning.group_names = tuple(table.columns[column] for column in chosen)
+    meaning.groups = [tuple("" if columns.is_blank(row[c]) else row[c] for c in chosen) for row in table.rows]
