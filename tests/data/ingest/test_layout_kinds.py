@@ -237,6 +237,11 @@ def test_texts_beside_photos_are_named(tmp_path: Path) -> None:
         listing_of(tmp_path, FLAT | texts)
 
 
+def test_prose_is_no_table(tmp_path: Path) -> None:
+    notes: Files = {"notes.txt": "Camera: Canon\nPlace: Kent", "about.txt": "taken in the garden\nby a friend"}
+    assert not listing_of(tmp_path, tree("{s}/{i}.jpg") | notes).notes
+
+
 def test_folders_name_the_numbers_of_a_table(tmp_path: Path) -> None:
     files = tree("{s}/{n}.jpg")
     listing = listing_of(tmp_path, files | {"l.csv": rows("filename,label", "{n}.jpg,{k}", count=4)})

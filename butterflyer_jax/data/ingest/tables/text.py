@@ -25,6 +25,7 @@ _RARE_DELIMITERS = ("::", "^", "~", "=>", "->", " - ", "=", ":")
 # Excel's own: the first line names the delimiter.
 _SEP = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _COMMENT = ("#", "//")
+_FILE = re.compile(r"\.[A-Za-z]\w{2,3}$")
 _SAMPLE_LINES = 50
 # Bytes that no text holds, in any code page.
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
@@ -89,12 +90,17 @@ def parse(text: str, spaces: bool = False) -> list[list[str]]:
 
 
 def _by_rare_delimiter(lines: Sequence[str]) -> list[list[str]]:
-    """Returns rows of two columns or more, cut by a delimiter that stands in each line equally often; else []."""
+    """Returns rows of two columns or more, cut by a delimiter that stands in each line equally often; else [].
+
+    Prose has colons too: the first row names known columns, or a file.
+    """
     used = [line for line in lines if line.strip()]
     for delimiter in _RARE_DELIMITERS:
         counts = {line.count(delimiter) for line in used}
         if len(counts) == 1 and counts != {0}:
-            return [[cell.strip().strip("\"'") for cell in line.split(delimiter)] for line in used]
+            rows = [[cell.strip().strip("\"'") for cell in line.split(delimiter)] for line in used]
+            if any(words.squeeze(cell) in KNOWN or _FILE.search(cell) for cell in rows[0]):
+                return rows
     return []
 
 
