@@ -99,9 +99,14 @@ def _by_rare_delimiter(lines: Sequence[str]) -> list[list[str]]:
         counts = {line.count(delimiter) for line in used}
         if len(counts) == 1 and counts != {0}:
             rows = [[cell.strip().strip("\"'") for cell in line.split(delimiter)] for line in used]
-            if any(words.squeeze(cell) in KNOWN or _FILE.search(cell) for cell in rows[0]):
+            if _is_table(rows):
                 return rows
     return []
+
+
+def _is_table(rows: Sequence[Sequence[str]]) -> bool:
+    """Returns whether the first row names a known column or a file, as prose seldom does."""
+    return any(words.squeeze(cell) in KNOWN or _FILE.search(cell) for cell in rows[0])
 
 
 def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
@@ -117,7 +122,8 @@ def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
         rows = [[cell for cell in cut(line) if cell] for line in used]
         even = bool(rows) and len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
         known = all(words.squeeze(cell) in KNOWN for cell in used[0].split()) if used else False
-        if even and (number < 2 or known or all(row[0].isdigit() for row in rows)):
+        numbered = all(row[0].isdigit() for row in rows)
+        if even and (numbered or (_is_table(rows) if number < 2 else known)):
             return rows
     return []
 
