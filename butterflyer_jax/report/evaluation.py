@@ -81,15 +81,17 @@ def render_evaluation(evaluation: Evaluation) -> str:
     )
     before = classification.reliability(evaluation.raw_probabilities, evaluation.labels)
     after = classification.reliability(evaluation.probabilities, evaluation.labels)
-    rows = _species_rows(evaluation.metrics["species"])
+    # Without a photo of a known species there are none of these numbers; what is refused is shown all the same.
+    has_known = len(evaluation.labels) > 0
+    rows = _species_rows(evaluation.metrics["species"]) if has_known else []
     return (
         make_environment()
         .get_template("evaluation.html.j2")
         .render(
             of=evaluation,
             metrics=evaluation.metrics,
-            tiles=_tiles(evaluation.metrics),
-            findings=_findings(evaluation),
+            tiles=_tiles(evaluation.metrics) if has_known else [],
+            findings=_findings(evaluation) if has_known else [],
             curves=evaluation_charts.training_charts(evaluation.records),
             open_rows=rows[:OPEN_SPECIES],
             folded_rows=rows[OPEN_SPECIES:MAX_SPECIES],
@@ -102,6 +104,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
             mistakes=gallery.mistakes(),
             num_mistakes=int(confusion.sum() - confusion.trace()),
             right_ones=gallery.right_ones(),
+            has_known=has_known,
             reliability=evaluation_charts.reliability_charts(
                 before, after, evaluation.temperature, evaluation.threshold
             ),

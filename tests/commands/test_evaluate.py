@@ -100,3 +100,19 @@ def test_names_of_the_own_splits_are_kept(run: Path, field: Path) -> None:
         evaluate(run, dataset=field, name="test")
     with pytest.raises(UserError, match="take letters, digits"):
         evaluate(run, dataset=field, name="../x")
+
+
+def test_photos_of_unknown_species_alone_are_counted_as_refused_or_not(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = {f"test/{name}/{n}.jpg": make_photo(9100 + n) for name in ("Unheard Of", "Unseen") for n in range(3)}
+    (tmp_path / "table.csv").write_text("Unheard Of,\nUnseen,\n")
+    other = make_zip(tmp_path / "other.zip", members)
+    line = ["--run", str(run), "--input", str(other), "--species_map", str(tmp_path / "table.csv"), "--name", "unknown"]
+    evaluate.main(line)
+    metrics = json.loads((run / "eval" / "unknown" / "metrics.json").read_text())
+    assert metrics["count"] == 0 and metrics["refusal"]["unknown"]["count"] == 6
+    assert "of 6 photos of species that the run does not know" in capsys.readouterr().out
+    assert "None of the photos is of a species that the run knows" in (
+        run / "eval" / "unknown" / "index.html"
+    ).read_text().replace("\n", " ")
