@@ -67,10 +67,10 @@ def test_a_run_from_weights_by_name(dataset: Path, tiny_config: Path, tmp_path: 
     assert "reshaped        /fc1/kernel" in result.stderr
     offline = environment | {"HF_HUB_OFFLINE": "1"}
     once = ("--output", tmp_path / "again", "--config.num_epochs=1")
-    result = command("train", *arguments, *once, env=offline, alone=True)
+    result = command("train", *arguments, *once, env=offline)
     assert result.returncode == 0, result.stderr
     other = ("--output", tmp_path / "other", "--config.model.variant=vgg13")
-    result = command("train", *arguments, *other, env=offline, alone=True)
+    result = command("train", *arguments, *other, env=offline)
     assert_one_line_error(result, "hf://timm/vgg13.tv_in1k/model.safetensors is not in the cache", "HF_HUB_OFFLINE")
 
 

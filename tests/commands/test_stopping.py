@@ -12,14 +12,14 @@ import pytest
 from tests.commands.test_train import final_arrays, records
 from tests.conftest import TINY_CONFIG, Command, assert_one_line_error
 
-# The config file is Python: it sends this process a signal when the third step is logged.
-SIGNAL_AT_STEP_3 = """
+# The config file is Python: it sends this process a signal when a step is logged.
+SIGNAL_AT_STEP = """
 import os, signal
 from butterflyer_jax import tracking
 log = tracking.JsonlTracker.log
 def log_and_signal(self, record):
     log(self, record)
-    if record["step"] == 3 and record["split"] == "train":
+    if record["step"] == {step} and record["split"] == "train":
         os.kill(os.getpid(), signal.{name})
 tracking.JsonlTracker.log = log_and_signal
 """
@@ -69,20 +69,22 @@ if os.environ.get("MOMENT"):
 NUM_MOMENTS = 10
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(
-    name: str, trained_run: Path, dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
+    trained_run: Path, dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
+    """Three signals, one after the other in one run: within an epoch, at its end, and within the next."""
     config = tmp_path / "signalled.py"
-    config.write_text(TINY_CONFIG + SIGNAL_AT_STEP_3.format(name=name))
     line = ["--input", dataset, "--output", tmp_path / "run"]
-    stopped = command("train", "--config", config, *line)
-    assert stopped.returncode == 128 + signal.Signals[name], stopped.stderr
-    assert f"stopped at step 4, {name}: " in stopped.stdout
-    assert "next: the same command resumes from step 4" in stopped.stdout
+    for step, name in ((1, "SIGTERM"), (3, "SIGINT"), (5, "SIGHUP")):
+        config.write_text(TINY_CONFIG + SIGNAL_AT_STEP.format(step=step, name=name))
+        stopped = command("train", "--config", config, *line)
+        assert stopped.returncode == 128 + signal.Signals[name], stopped.stderr
+        assert step == 1 or f"resuming from step {step - 1} of 8" in stopped.stderr
+        assert f"stopped at step {step + 1}, {name}: " in stopped.stdout
+        assert f"next: the same command resumes from step {step + 1}" in stopped.stdout
     again = command("train", "--config", tiny_config, *line)
     assert again.returncode == 0, again.stderr
-    assert "resuming from step 4 of 8" in again.stderr
+    assert "resuming from step 6 of 8" in again.stderr
     for one, other in zip(final_arrays(trained_run), final_arrays(tmp_path / "run"), strict=True):
         np.testing.assert_array_equal(one, other)
     assert records(tmp_path / "run") == records(trained_run)
@@ -126,7 +128,7 @@ def test_averages_and_a_plateau_go_on_where_they_were(
     dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
     config = tmp_path / "signalled.py"
-    config.write_text(TINY_CONFIG + SIGNAL_AT_STEP_3.format(name="SIGTERM"))
+    config.write_text(TINY_CONFIG + SIGNAL_AT_STEP.format(step=3, name="SIGTERM"))
     fields = ["--config.optim.average=ema", "--config.optim.schedule=plateau", "--config.optim.plateau_epochs=1"]
     line = ["--input", dataset, *fields]
     whole = command("train", "--config", tiny_config, *line, "--output", tmp_path / "whole")

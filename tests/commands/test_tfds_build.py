@@ -52,7 +52,7 @@ def test_the_only_zip_of_a_folder(tmp_path: Path, raw_zip: Path, tfds_build: Bui
     assert {INFO_FILE, *FILES} <= {path.name for path in folder.iterdir()}
     assert tfds_build(data, "--manual_dir", raw_zip.parent).returncode == 0, "built already, and of the same zip"
     make_zip(manual_dir / "other.zip", folder_members(5))
-    assert_refused(tfds_build(data, "--manual_dir", manual_dir, alone=True), "was built from another zip")
+    assert_refused(tfds_build(data, "--manual_dir", manual_dir), "was built from another zip")
     (manual_dir / "other.zip").rename(manual_dir / "raw.tar")
     assert_refused(
         tfds_build(tmp_path / "new", "--manual_dir", manual_dir),

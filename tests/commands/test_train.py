@@ -48,7 +48,6 @@ checkpoint.Checkpointer.save = save_and_die
 """
 # What kills, overrides of the config, and the step from which the run goes on.
 KILLS = {
-    "within an epoch": (KILL_WITHIN_AN_EPOCH, [], 4),
     "within an epoch, decoding each": (KILL_WITHIN_AN_EPOCH, ["data.mode=jpeg", "checkpoint.every_steps=5"], 5),
     "while saving": (KILL_WHILE_SAVING, ["data.mode=raw"], 4),
 }
