@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.folders.reading import NAME, FolderPath, Folders, some
@@ -23,14 +23,16 @@ def set_apart(paths: dict[str, FolderPath], result: Folders, layout: str) -> Non
       result: takes their rejects and what is ignored; a problem where a folder may be a split or a species.
       layout: the user's choice, "" for none.
     """
-    named = {path for path in paths.values() if path.names}
+    # Photos of one folder share their path: comparing thousands of equal ones takes long.
+    unique = {id(path): path for path in paths.values()}.values()
+    named = [path for path in unique if path.names]
     train = any(path.split == "train" for path in paths.values())
     with_split = sum(path.split is not None for path in paths.values())
     most_in_splits = train and 2 * with_split > len(paths)
     if not layout:
         if not most_in_splits:
             _check_siblings_of_splits(named, result)
-        _check_test_beside_species(set(paths.values()), named, result)
+        _check_test_beside_species(unique, named, result)
     for photo, path in list(paths.items()):
         if path.clash:
             result.rejects[photo] = "its folders name two splits"
@@ -51,7 +53,7 @@ def take_all_names(paths: dict[str, FolderPath]) -> None:
     Args:
       paths: of photos, whose layout the user has chosen; changed.
     """
-    parents = {path.parent for path in paths.values() if path.names}
+    parents = {path.parent for path in {id(path): path for path in paths.values()}.values() if path.names}
     for photo, path in paths.items():
         if path.names or path.unlabelled or not path.folders:
             continue
@@ -61,7 +63,7 @@ def take_all_names(paths: dict[str, FolderPath]) -> None:
             paths[photo] = dataclasses.replace(path, names=(words.plain(name),), split=split, unlabelled="")
 
 
-def _check_siblings_of_splits(named: Iterable[FolderPath], result: Folders) -> None:
+def _check_siblings_of_splits(named: Sequence[FolderPath], result: Folders) -> None:
     """Notes as a problem where a folder beside those of splits holds the same species, and may be a split itself."""
     species = {name for path in named if path.split and not path.clash for name in path.names}
     parents: dict[tuple[str, ...], str] = {}
@@ -83,7 +85,7 @@ def _check_siblings_of_splits(named: Iterable[FolderPath], result: Folders) -> N
                 return
 
 
-def _check_test_beside_species(paths: Iterable[FolderPath], named: Iterable[FolderPath], result: Folders) -> None:
+def _check_test_beside_species(paths: Iterable[FolderPath], named: Sequence[FolderPath], result: Folders) -> None:
     """Notes as a problem where photos lie in a folder "test" among those of species, and there is no other split."""
     if result.problem or any(path.split for path in named):
         return
