@@ -88,6 +88,8 @@ def open_or_create(
         then, now = (json.loads(json.dumps({key: about[key] for key in identity})) for about in (saved, identity))
         if changed := changes.check(run.folder, then, now, allowed):
             say(f"changed from the last checkpoint on: {'; '.join(changed)}")
+        # What answers the run gives, later evaluations read from its config.
+        if changed or then["config"]["ranks"] != now["config"]["ranks"]:
             _update(run, saved, now, changed)
         return run
     refuse_other_folders(output)

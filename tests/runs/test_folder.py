@@ -26,3 +26,15 @@ def test_a_config_of_a_newer_version_names_file_field_and_version(tmp_path: Path
     (tmp_path / "config.json").write_bytes(b"\x00" * 100)
     with pytest.raises(UserError, match=r"config\.json is damaged"):
         runs.read(tmp_path)
+
+
+def test_another_taxonomy_is_kept_for_later_evaluations(tmp_path: Path) -> None:
+    def opened(config: Config) -> Config:
+        runs.open_or_create(tmp_path / "run", config, ("A", "B"), "fake", "fake")
+        return runs.read(tmp_path / "run").config
+
+    assert opened(Config()).ranks.taxonomy == ""
+    config = Config()
+    config.ranks.taxonomy = "taxa.csv"
+    assert opened(config).ranks.taxonomy == "taxa.csv"
+    assert opened(config) == config
