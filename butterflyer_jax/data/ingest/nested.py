@@ -57,7 +57,7 @@ def open_zips(nest: Nest, entries: Sequence[Entry], wanted: Callable[[str], bool
       UserError: the code page of names is not clear.
     """
     result = Opened([])
-    zips = [entry for entry in entries if posixpath.splitext(entry.name)[1].lower() == SUFFIX and wanted(entry.name)]
+    zips = [entry for entry in entries if entry.name[-len(SUFFIX) :].lower() == SUFFIX and wanted(entry.name)]
     if not zips:
         return Opened(list(entries))
     names = {entry.name for entry in entries}

@@ -31,10 +31,13 @@ def pair(files: Iterable[str], photos: Iterable[str]) -> dict[str, str]:
       files: paths of texts, XML and JSON.
       photos: paths of photos.
     """
+    wanted = [file for file in files if posixpath.splitext(file)[1].lower() in SUFFIXES]
+    if not wanted:
+        return {}
     by_key: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for photo in photos:
         by_key[_key(photo)].append(photo)
-    found = {file: by_key.get(_key(file), []) for file in files if posixpath.splitext(file)[1].lower() in SUFFIXES}
+    found = {file: by_key.get(_key(file), []) for file in wanted}
     return {file: same[0] for file, same in found.items() if len(same) == 1}
 
 
