@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import difflib
 import importlib
 import logging
@@ -46,8 +48,36 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         where = error.filename or "while writing; the same command resumes when that is mended"
         _fail(f"{error.strerror or error}: {where}")
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _write_line("interrupted")
+        _leave(INTERRUPTED)
+    except _StoppedError as error:
+        _leave(error.code)
+
+
+class _StoppedError(SystemExit):
+    """SIGTERM or SIGHUP."""
+
+    code: int
+
+
+_is_ending = threading.Event()
+
+
+def _leave(exit_code: int) -> NoReturn:
+    """Ends the process after all has been cleaned up, as a signal asked.
+
+    Not by the interpreter's own end, in which threads that still compile or decode crash now and then.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    atexit._run_exitfuncs()
+    os._exit(exit_code)
+
+
+def _write_line(line: str) -> None:
+    """Writes to stderr, also from a signal's handler that came within a print."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{line}\n".encode())
 
 
 def _end_on_signals() -> None:
@@ -58,18 +88,23 @@ def _end_on_signals() -> None:
     handlers of its own while it can save; where a handler has a method `at_once`, the thread calls it at Ctrl-C.
     """
 
-    is_ending = threading.Event()
+    has_said = threading.Lock()
 
     def end(number: int, _: types.FrameType | None) -> None:
-        if is_ending.is_set():
+        if _is_ending.is_set():
             return
-        is_ending.set()
-        # Not by print: the signal may have come within one.
-        os.write(2, f"stopped by {signal.Signals(number).name}\n".encode())
-        raise SystemExit(128 + number)
+        _is_ending.set()
+        if has_said.acquire(blocking=False):
+            _write_line(f"stopped by {signal.Signals(number).name}")
+        raise _StoppedError(128 + number)
 
-    def end_later(code: int) -> None:
-        timer = threading.Timer(GRACE_SECONDS, os._exit, [code])
+    def end_now(code: int, line: str) -> None:
+        if line:
+            _write_line(line)
+        os._exit(code)
+
+    def end_later(code: int, line: str = "") -> None:
+        timer = threading.Timer(GRACE_SECONDS, end_now, [code, line])
         timer.daemon = True
         timer.start()
 
@@ -81,13 +116,13 @@ def _end_on_signals() -> None:
                 interrupts += 1
                 if interrupts > 1:
                     # Safe at any point: what is on the disk under its name is whole.
-                    os._exit(INTERRUPTED)
+                    end_now(INTERRUPTED, "interrupted")
                 if handler is signal.default_int_handler:
-                    end_later(INTERRUPTED)
+                    end_later(INTERRUPTED, "interrupted")
                 elif at_once := getattr(handler, "at_once", None):
                     at_once()
             elif handler is end:
-                if not is_ending.wait(0.1):
+                if not _is_ending.wait(0.1):
                     # Another thread got the signal, and the main thread sleeps or computes on.
                     signal.pthread_kill(threading.main_thread().ident or 0, number)
                 end_later(128 + number)
@@ -119,6 +154,17 @@ def _quieten_libraries() -> None:
     default = sys.unraisablehook
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, _StoppedError):
+            # The signal came within a callback, where Python lets no exception pass: again a moment later.
+            _is_ending.clear()
+            main, number = threading.main_thread().ident or 0, unraisable.exc_value.code - 128
+            again = threading.Timer(0.1, signal.pthread_kill, [main, number])
+            again.daemon = True
+            again.start()
+            return
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            # The thread of `_end_on_signals` ends the command.
+            return
         # TensorStore's threads, whose listener is gone after a failed save.
         if str(unraisable.exc_value) != "Event loop is closed":
             default(unraisable)

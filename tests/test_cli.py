@@ -42,6 +42,12 @@ def test_a_signal_cleans_up_and_ends_with_its_code(number: signal.Signals) -> No
     assert stopped("time.sleep(50)", number) == (128 + number, "cleaned up\n", f"stopped by {number.name}\n")
 
 
+def test_a_signal_within_a_callback_ends_the_command_too() -> None:
+    # Python lets no exception pass out of a finaliser.
+    work = 'A = type("A", (), {"__del__": lambda self: [time.sleep(0.05) for _ in range(1000)]}); A(); time.sleep(50)'
+    assert stopped(work, signal.SIGTERM) == (143, "cleaned up\n", "stopped by SIGTERM\n")
+
+
 def interrupted(work: str, times: int) -> tuple[int, str, float]:
     """Returns the exit code, stderr, and the seconds until the end after the last of some Ctrl-C."""
     process = subprocess.Popen(
@@ -49,6 +55,7 @@ def interrupted(work: str, times: int) -> tuple[int, str, float]:
     )
     try:
         assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        assert times == 1 or process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
         if times > 1:
             assert process.stderr is not None and process.stderr.readline() == "noticed\n"
@@ -67,6 +74,7 @@ NOTED = """
             def __call__(self, *_): pass
             def at_once(self): print("noticed", file=sys.stderr, flush=True)
         signal.signal(signal.SIGINT, Handler())
+        print("ready", flush=True)
         {work}
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from butterflyer_jax import console
 from butterflyer_jax.config import BuildConfig, DataConfig, ModelConfig
 from butterflyer_jax.data import species_map
 from butterflyer_jax.errors import UserError
@@ -38,6 +40,7 @@ class ExportClassifier:
         """
         if paths.is_remote(path):
             raise UserError(f"{path}: copy the export, and the files beside it, to this machine first")
+        self._has_answered = False
         place = Path(paths.path(path))
         if not place.exists():
             raise UserError(f"no model in {path}")
@@ -76,7 +79,10 @@ class ExportClassifier:
         """Returns probabilities, float32 [batch, species], of uint8 [batch, image_size, image_size, 3]; and bool
         [batch], whether the highest is below the threshold of the card. With a list of species the probabilities are
         those of listed species alone; see `calibration.among_listed`."""
-        probabilities = np.asarray(self._call(padded(images)))[: len(images)]
+        # TensorFlow announces its processor options at the first operation.
+        with contextlib.nullcontext() if self._has_answered else console.without_stderr():
+            probabilities = np.asarray(self._call(padded(images)))[: len(images)]
+        self._has_answered = True
         return among_listed(probabilities, probabilities.max(axis=1) < self.threshold, self.listed)
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> None:
@@ -87,7 +93,8 @@ def _read(code: str, path: Path) -> Callable[[np.ndarray], Any]:
     """Returns `probabilities` from a format's own reading code, with which each export was checked."""
     names: dict[str, Any] = {"path": str(path)}
     try:
-        exec(code, names)
+        with console.without_stderr():
+            exec(code, names)
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"cannot read {path}: {reason[0]}") from error
