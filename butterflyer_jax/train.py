@@ -1,6 +1,7 @@
 """Trains a species classifier.
 
     butterflyer train --config demo --input SRC --output DIR [--config.FIELD=VALUE …]
+    butterflyer train --config demo --input SRC --output DIR --folds 5
 
 The same command with the same --output resumes where the run stopped, and ends with the same weights.
 """
@@ -188,6 +189,9 @@ def parser() -> cli.ArgumentParser:
         help="train on with a changed learning rate, augmentation and so on",
     )
     parser.add_argument("--extend", action="store_true", help="train the run for more epochs than it was made for")
+    parser.add_argument(
+        "--folds", type=int, metavar="K", help="cross-validation: a run for each of K folds, DIR/fold-1 and so on"
+    )
     return parser
 
 
@@ -197,13 +201,24 @@ def main(argv: Sequence[str]) -> None:
     config = cli.load_config(args.config, cli.split_overrides(rest))
     place = processes.from_flags(args.coordinator, args.num_processes, args.process_id)
     secret.resolve(os.environ)
+    if args.folds is not None and args.folds < 3:
+        raise UserError(f"--folds {args.folds}: take 3 or more, one to test on, one for val, and the rest to train on")
     if args.find_lr or args.sanity or args.replay:
+        if args.folds is not None:
+            raise UserError("--folds trains whole runs; leave it out of --find_lr, --sanity and --replay")
         _check(config, args)
         return
     from butterflyer_jax.runs.changes import Allowed
 
+    allowed = Allowed(args.change, args.extend)
     try:
-        run = train(config, args.input, args.output, args.gpu, place, Allowed(args.change, args.extend))
+        if args.folds is not None:
+            trained = _train_folds(config, args, place, allowed)
+            if trained is None:
+                return
+            run = trained
+        else:
+            run = train(config, args.input, args.output, args.gpu, place, allowed)
     except Interrupted as interrupted:
         run = interrupted.run
     if place and place.process_id:
@@ -217,6 +232,30 @@ def main(argv: Sequence[str]) -> None:
         sys.exit(EXIT_CODES[run.stopped])
     if run.num_test_images:
         print(f"next: butterflyer evaluate --run {shlex.quote(run.folder)}")
+
+
+def _train_folds(
+    config: Config, args: argparse.Namespace, place: processes.Place | None, allowed: Allowed
+) -> TrainedRun | None:
+    """Trains every fold and prints the table; returns the run that was stopped before its last step, if one was."""
+    if place and place.num_processes > 1:
+        raise UserError(
+            "--folds trains in one process; on several, train the folds one by one: "
+            f"--config.data.num_folds={args.folds} --config.data.fold=1 and so on"
+        )
+    processes.prepare(config, None)
+    from butterflyer_jax.training import folds
+
+    def train_fold(of_fold: Config, folder: str) -> TrainedRun:
+        return train(of_fold, args.input, folder, args.gpu, None, allowed)
+
+    found = folds.train_folds(train_fold, config, args.output, args.folds)
+    if not isinstance(found, dict):
+        return found
+    for line in folds.lines(found):
+        print(line)
+    print(f"table: {args.output}/{folds.RESULTS_FILE}")
+    return None
 
 
 def _check(config: Config, args: argparse.Namespace) -> None:

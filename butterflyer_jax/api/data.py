@@ -17,6 +17,7 @@ from PIL import Image
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.data import photo_lists
 from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import paths
@@ -95,7 +96,7 @@ class DataSet:
     def photo_ids(self, split: str) -> list[str]:
         """Returns the paths of the photos of a split in the source, in its order."""
         labels = [self.species[label] for label in self.labels(split)]
-        return dataset_lib.photo_ids(self.folder, split, labels)
+        return photo_lists.photo_ids(self.folder, split, labels, self.config.data)
 
     def batches(self, split: str = "train", num_batches: int | None = None) -> Iterator[Mapping[str, np.ndarray]]:
         """Yields batches as numpy arrays, as training and evaluation read them.

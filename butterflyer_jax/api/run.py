@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from butterflyer_jax import runs
 from butterflyer_jax.config import Config
-from butterflyer_jax.data.dataset import photo_ids
+from butterflyer_jax.data.photo_lists import photo_ids
 from butterflyer_jax.tracking.jsonl import read_records
 from butterflyer_jax.tracking.trackers import METRICS_FILE
 
@@ -87,7 +87,7 @@ class Run:
 
     def photo_ids(self, split: str, labels: Sequence[int]) -> list[str]:
         """Returns the paths of the photos of a split in the zip, in the order of `logits`."""
-        return photo_ids(self.dataset, split, [self.species[label] for label in labels])
+        return photo_ids(self.dataset, split, [self.species[label] for label in labels], self.config.data)
 
     @cached_property
     def predictor(self) -> Predictor:

@@ -34,6 +34,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "data.class_balance": _SHARE,
     "data.staging_gib": (0.1, 1e6),
     "data.num_threads": (0, 1024),
+    "data.num_folds": (0, 1000),
+    "data.fold": (0, 1000),
     "augment.crop_min_area": (0.01, 1.0),
     "augment.crop_max_aspect": (1.0, 10.0),
     "augment.brightness": _SHARE,

@@ -92,6 +92,8 @@ class DataConfig(Section):
     class_balance: float = option(0.0, "what is drawn as often in an epoch, 0: photos, 1: species, or between")
     staging_gib: float = option(200.0, "most disk for copies of gs:// data sets, of all runs together, GiB")
     num_threads: int = option(0, "threads that decode and crop; 0: one per core")
+    num_folds: int = option(0, "folds of a cross-validation over all photos, 3 or more; 0: the data set's splits")
+    fold: int = option(0, "fold that is the test split, 1 to num_folds; the next one is val, the others train")
 
 
 @dataclass
@@ -317,6 +319,11 @@ class Config(Section):
             raise UserError(
                 f"config field data.start_image_size = {start_size} must lie between 32 and data.image_size, and needs "
                 "model.head = gap: a dense layer on flattened maps fits one size alone"
+            )
+        folds, fold = self.data.num_folds, self.data.fold
+        if (folds or fold) and not (folds >= 3 and 1 <= fold <= folds):
+            raise UserError(
+                f"config fields data.num_folds = {folds} and data.fold = {fold}: take 3 folds or more, and one of them"
             )
         if self.data.class_balance and self.optim.class_balance:
             raise UserError(

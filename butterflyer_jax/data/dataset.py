@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any
 
 from etils import epath
@@ -68,6 +64,8 @@ def open_data(
       UserError: it is gone, or as `RecordData` says.
     """
     if os.fspath(dataset) == FAKE:
+        if config.data.num_folds:
+            raise UserError("fake photos have no folds: data.num_folds and --folds need a data set")
         return FakeData(config, process_index, process_count)
     from butterflyer_jax.data.input.record_data import RecordData
 
@@ -102,34 +100,3 @@ def card(dataset: str | os.PathLike[str]) -> dict[str, Any]:
         return content
     except ValueError:
         return {}
-
-
-def listed(dataset: str | os.PathLike[str], split: str) -> list[tuple[str, str]]:
-    """Returns the path in the zip and the species of each photo of a split, in the order of the records.
-
-    Records lie in the order of a hash of these paths (`shard_writer.write_tasks`), so the list beside them gives the
-    order, and no record need be read. Nothing where the list is gone.
-    """
-    try:
-        rows = list(csv.DictReader(io.StringIO(files.read_text(paths.path(dataset) / f"{split}.csv"))))
-        ordered = sorted(rows, key=lambda row: sha256(row["photo_id"].encode("utf-8", "surrogatepass")).digest())
-        return [(row["photo_id"], row["label"]) for row in ordered]
-    except (ValueError, KeyError):
-        return []
-
-
-def photo_ids(dataset: str | os.PathLike[str], split: str, species: Sequence[str]) -> list[str]:
-    """Returns the path in the zip of each photo of a split.
-
-    Args:
-      dataset: folder of a built data set.
-      split: train, val or test.
-      species: species of the photos, in the order of the split; the list must agree.
-
-    Returns:
-      The names; "test/12" and so on where the list is gone, or is of other photos.
-    """
-    rows = listed(dataset, split)
-    if [label for _, label in rows] == list(species):
-        return [name for name, _ in rows]
-    return [f"{split}/{number}" for number in range(len(species))]

@@ -1,9 +1,11 @@
-"""The index beside a shard, which the builder writes and training reads."""
+"""Files beside the shards, which the builder writes and training reads."""
 
 from __future__ import annotations
 
 import numpy as np
 
+# The photos that share a split: near-duplicates, bursts, observations.
+GROUPS_FILE = "groups.csv"
 # What training reads instead of the records: where the JPEG lies in the shard, its CRC-32C, its size, its label.
 INDEX = np.dtype(
     [

@@ -7,7 +7,6 @@ import dataclasses
 import itertools
 import json
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,23 +14,23 @@ import numpy as np
 from etils import epath
 
 from butterflyer_jax import runs
+from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
 from butterflyer_jax.data import dataset as dataset_lib
-from butterflyer_jax.data import species_map
+from butterflyer_jax.data import photo_lists, species_map
 from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
-from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import attributes, eval_step, examples, overlap, predictions, refusal, report
 from butterflyer_jax.evaluation import ranks as ranks_lib
+from butterflyer_jax.evaluation.opening import ALL, find_data, folder_name, open_once, writable
 from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.metrics import calibration, classification
 from butterflyer_jax.metrics import slices as by_slice
 from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.metrics.typicality import Typicality
-from butterflyer_jax.storage import files, paths
+from butterflyer_jax.storage import files
 
-ALL = "all"
 FOLDER = "eval"
 METRICS_FILE = "metrics.json"
 
@@ -86,21 +85,17 @@ def evaluate(
     table = None if species_table is None else species_map.read_table(species_table)
     run = runs.read(run_folder)
     listed = None if species_list is None else species_map.read_list(species_list, run.species, table)
-    place = run.folder if to is None else paths.path(to)
-    if to is None and not paths.is_remote(place) and not os.access(place, os.W_OK):
-        raise UserError(f"{place} may only be read: name a folder for the results, --to DIR")
+    place = writable(run, to)
     loaded = runs.load_model(run)
-    # One pass over a split: it is worth neither files on the disk nor more memory than is free, whatever training used.
-    once = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, mode="auto"))
-    folder = _find(run, dataset)
-    data = dataset_lib.open_data(folder, once, not sharding.on_cpu(loaded.mesh), for_training=False)
+    folder = find_data(run, dataset)
+    data, once = open_once(loaded, folder)
     with contextlib.closing(data):
         is_own = folder == dataset_lib.FAKE or data.fingerprint == run.fingerprint
         if to is None and is_own and folder not in (run.dataset, dataset_lib.FAKE):
             run = runs.remember_dataset(run, folder)
         splits = _splits(data, split or ("test" if is_own else ALL))
         labels = np.arange(len(run.species)) if is_own else species_map.label_map(data.species, run.species, table)
-        columns = {} if known_of_photos is None else _columns(known_of_photos, folder, splits)
+        columns = {} if known_of_photos is None else _columns(known_of_photos, folder, splits, once)
         own_photos = is_own and folder != dataset_lib.FAKE
         calibrated = calibrate(loaded, data, keep=to is None) if own_photos else loaded.calibration()
         typical = refusal.fit(loaded, data, keep=to is None) if own_photos else loaded.typicality()
@@ -110,7 +105,7 @@ def evaluate(
             ranked = loaded.ranks()
         if own_photos and to is None:
             examples.choose(loaded, data)
-        scored, sums = _score(loaded, data, folder, splits, labels, calibrated, typical)
+        scored, sums = _score(loaded, data, folder, once, splits, labels, calibrated, typical)
         if listed is not None:
             scored = scored.among(listed, calibrated)
         known = scored.labels != species_map.UNKNOWN
@@ -123,10 +118,12 @@ def evaluate(
         if is_own and listed is None and len(splits) == 1:
             # The sums of the devices are bit-identical to those that a run logs.
             metrics |= sums[0]
-        seen = None if folder == dataset_lib.FAKE else overlap.count(run, once, data, splits, is_own)
+        seen = None if folder == dataset_lib.FAKE else overlap.count(run, data, splits, is_own)
         metrics |= {
             "refused_by": "threshold" if typical is None else "typicality",
-            "name": _name(place, name, splits, is_own, folder, data.fingerprint, species_list),
+            "name": folder_name(
+                place / FOLDER, METRICS_FILE, name, folder, is_own, data.fingerprint, splits, species_list
+            ),
             "split": splits[0] if len(splits) == 1 else ALL,
             "data": folder,
             "fingerprint": data.fingerprint,
@@ -150,17 +147,6 @@ def evaluate(
     return metrics
 
 
-def _find(run: runs.Run, dataset: str | os.PathLike[str] | None) -> str:
-    if dataset is not None:
-        return dataset_lib.resolve(dataset, run.config.build)
-    if run.dataset == dataset_lib.FAKE:
-        return run.dataset
-    try:
-        return str(dataset_lib.find_dataset(run.dataset))
-    except UserError as error:
-        raise UserError(f"the run's data set is gone: {error}. Name its new place, or another, with --input") from error
-
-
 def _splits(data: Data, split: str) -> list[str]:
     splits = [one for one in (SPLITS if split == ALL else (split,)) if data.num_photos(one)]
     if not splits:
@@ -173,6 +159,7 @@ def _score(
     loaded: runs.LoadedModel,
     data: Data,
     folder: str,
+    config: Config,
     splits: Sequence[str],
     labels: np.ndarray,
     calibrated: Calibration,
@@ -183,7 +170,7 @@ def _score(
     photo_ids = [
         [f"{split}/{number}" for number in range(len(of_split))]
         if folder == dataset_lib.FAKE
-        else dataset_lib.photo_ids(folder, split, of_split)
+        else photo_lists.photo_ids(folder, split, of_split, config.data)
         for split, of_split in zip(splits, names, strict=True)
     ]
     logits = np.concatenate([part.logits for part in parts])
@@ -234,43 +221,6 @@ def _metrics(scored: Predictions, known: np.ndarray, calibrated: Calibration, sp
     return metrics | {"temperature": calibrated.temperature, "threshold": calibrated.threshold}
 
 
-def _name(
-    place: epath.Path,
-    name: str | None,
-    splits: Sequence[str],
-    is_own: bool,
-    folder: str,
-    fingerprint: str,
-    species_list: str | os.PathLike[str] | None,
-) -> str:
-    """Returns the name of an evaluation: its split, or that of other data, with that of a list of species.
-
-    Never one of another evaluation's.
-
-    Raises:
-      UserError: the name given is no folder name, or is kept for the run's own photos.
-    """
-    own = splits[0] if len(splits) == 1 else ALL
-    suffix = "" if species_list is None else "-" + (re.sub(r"[^\w.-]+", "-", paths.path(species_list).stem) or "list")
-    if is_own and name is None:
-        return own + suffix
-    if name is not None:
-        if not re.fullmatch(r"[\w.-]+", name) or name.strip(".") == "":
-            raise UserError(f"--name {name!r}: take letters, digits, '-', '_' and '.'")
-        if (not is_own or suffix) and name in (*SPLITS, ALL):
-            raise UserError(f"--name {name}: this name is kept for the run's own photos")
-        return name
-    # …/<source>/butterflies/<config>/<version>, or a data set's own folder in the cache, named after the zip.
-    parts = [part for part in re.split(r"[/\\]", folder) if part]
-    base = next((part for part in reversed(parts[:-1]) if part not in ("butterflies", "default")), parts[-1])
-    slug = re.sub(r"[^\w.-]+", "-", base).strip("-.") or "other"
-    slug = (f"{slug}-data" if slug in (*SPLITS, ALL) else slug) + suffix
-    taken = place / FOLDER / slug / METRICS_FILE
-    if taken.exists() and json.loads(taken.read_text()).get("fingerprint") != fingerprint:
-        return f"{slug}-{fingerprint[:8]}"
-    return slug
-
-
 def _others(*places: epath.Path) -> list[dict[str, Any]]:
     """Returns the metrics of every evaluation in some folders, of a name the last, a run's own splits first."""
     found = {}
@@ -299,9 +249,9 @@ def calibrate(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Calibr
     return chosen
 
 
-def _columns(known: attributes.Attributes, dataset: str, splits: Sequence[str]) -> dict[str, list[str]]:
+def _columns(known: attributes.Attributes, dataset: str, splits: Sequence[str], config: Config) -> dict[str, list[str]]:
     """Returns what a CSV says of the photos of splits, in the order of the records."""
-    names = {one: [name for name, _ in dataset_lib.listed(dataset, one)] for one in SPLITS}
+    names = {one: [name for name, _ in photo_lists.listed(dataset, one, config.data)] for one in SPLITS}
     wanted = list(itertools.chain(*(names[split] for split in splits)))
     if not wanted:
         raise UserError(f"slices need the names of the photos, and there is no {splits[0]}.csv in {dataset}")

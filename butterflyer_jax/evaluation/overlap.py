@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from butterflyer_jax import runs
-from butterflyer_jax.config import Config
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data.ingest import duplicates
 from butterflyer_jax.data.protocol import Data
@@ -30,12 +30,11 @@ class Overlap:
     near: int
 
 
-def count(run: runs.Run, config: Config, data: Data, splits: Sequence[str], is_own: bool) -> Overlap | None:
+def count(run: runs.Run, data: Data, splits: Sequence[str], is_own: bool) -> Overlap | None:
     """Counts photos that the run was trained on; returns None if its own data set is missing or fake.
 
     Args:
       run: the run that is evaluated.
-      config: how its data set is opened.
       data: the open data set of the evaluation.
       splits: the splits that are evaluated.
       is_own: whether that data set is the run's own; the builder keeps its near-duplicates in one split.
@@ -45,7 +44,8 @@ def count(run: runs.Run, config: Config, data: Data, splits: Sequence[str], is_o
     if run.dataset == dataset_lib.FAKE:
         return None
     try:
-        own = dataset_lib.open_data(run.dataset, config)
+        once = run.config.replace(data=dataclasses.replace(run.config.data, mode="auto"))
+        own = dataset_lib.open_data(run.dataset, once)
     except UserError:
         return None
     try:

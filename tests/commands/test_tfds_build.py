@@ -19,7 +19,16 @@ from butterflyer_jax.data.dataset import INFO_FILE
 from tests.conftest import ROOT, folder_members, make_zip
 from tests.helpers.fork_server import ForkServer
 
-FILES = {"data_card.json", "data_card.html", "train.csv", "val.csv", "test.csv", "rejects.csv", "duplicates.csv"}
+FILES = {
+    "data_card.json",
+    "data_card.html",
+    "train.csv",
+    "val.csv",
+    "test.csv",
+    "rejects.csv",
+    "duplicates.csv",
+    "groups.csv",
+}
 Build = Callable[..., "subprocess.CompletedProcess[str]"]
 SECONDS = 300
 

@@ -24,6 +24,7 @@ from butterflyer_jax.data.ingest.photo_tasks import Prepared
 from butterflyer_jax.data.ingest.readings import FOLDERS
 from butterflyer_jax.data.ingest.split import SPLITS, Candidate, assign_splits
 from butterflyer_jax.data.ingest.zip_reader import Member
+from butterflyer_jax.data.shard_format import GROUPS_FILE
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files
 
@@ -93,7 +94,7 @@ class Collection:
         }
 
     def write_lists(self, folder: epath.Path) -> None:
-        """Writes train.csv, val.csv, test.csv, rejects.csv and duplicates.csv."""
+        """Writes train.csv, val.csv, test.csv, rejects.csv, duplicates.csv and groups.csv."""
         for split in SPLITS:
             rows = [(photo.photo_id, photo.species) for photo in self.of_split(split)]
             files.write_csv(folder / f"{split}.csv", ("photo_id", "label"), rows)
@@ -103,6 +104,11 @@ class Collection:
         header = ("group", "photo_id", "label", "split")
         rows_of_copies = ((p.duplicate_group, p.photo_id, p.species, p.split) for p in copies)
         files.write_csv(folder / "duplicates.csv", header, rows_of_copies)
+        sizes = Counter(photo.group for photo in self.photos)
+        together = sorted((p.group, p.photo_id) for p in self.photos if sizes[p.group] > 1)
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(group for group, _ in together), start=1)}
+        rows_of_groups = ((numbers[group], photo_id) for group, photo_id in together)
+        files.write_csv(folder / GROUPS_FILE, ("group", "photo_id"), rows_of_groups)
 
     def _groups(self) -> dict[str, Any]:
         groups: dict[str, list[Prepared]] = defaultdict(list)

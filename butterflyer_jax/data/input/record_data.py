@@ -15,7 +15,8 @@ import psutil
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
-from butterflyer_jax.data import shard_format
+from butterflyer_jax.data import photo_lists, shard_format
+from butterflyer_jax.data.ingest.words import SPLITS
 from butterflyer_jax.data.input import crops, loader, pixel_cache, sampler
 from butterflyer_jax.data.input import position as position_lib
 from butterflyer_jax.data.input.loader import Stages
@@ -87,15 +88,6 @@ class RecordData:
             lengths = {split["name"]: [int(length) for length in split["shardLengths"]] for split in info["splits"]}
             self.species: tuple[str, ...] = tuple(card["species"])
             self.class_counts: tuple[int, ...] = tuple(row["train"] for row in card["species"].values())
-        num_train = sum(lengths.get("train", ()))
-        if for_training and not num_train:
-            raise UserError(f"{dataset_dir} has no training photographs")
-        self.steps_per_epoch = num_train // config.batch_size
-        if for_training and not self.steps_per_epoch:
-            raise UserError(
-                f"config field batch_size = {config.batch_size} is more than the {num_train} training photographs; "
-                "make it smaller"
-            )
         shards = {split: _shard_names(split, len(of_split)) for split, of_split in lengths.items()}
         self._threads = loader.Threads(config.data.num_threads or _num_cores())
         self._stages, self._staging_told = Stages(), 0.0
@@ -103,6 +95,20 @@ class RecordData:
         self._files = self._open_files([name for names in shards.values() for name in names])
         try:
             self._photos = self._read_indexes(shards, lengths)
+            if config.data.num_folds:
+                self._photos = self._divide(self._photos)
+                self.class_counts = tuple(
+                    np.bincount(self._photos["train"].label, minlength=len(self.species)).tolist()
+                )
+            num_train = self.num_photos("train")
+            if for_training and not num_train:
+                raise UserError(f"{dataset_dir} has no training photographs")
+            self.steps_per_epoch = num_train // config.batch_size
+            if for_training and not self.steps_per_epoch:
+                raise UserError(
+                    f"config field batch_size = {config.batch_size} is more than the {num_train} training photographs; "
+                    "make it smaller"
+                )
             # Shards settle the order of reading, and their indexes hold the checksum of every JPEG.
             parts = sorted((split, lengths[split], photos.fingerprint) for split, photos in self._photos.items())
             self.fingerprint = sha256(f"{self.species} {parts}".encode()).hexdigest()
@@ -129,6 +135,20 @@ class RecordData:
             if any((of_split.label >= len(self.species)).any() for of_split in photos.values()):
                 raise ValueError("a label is of no species")
         return photos
+
+    def _divide(self, photos: dict[str, Photographs]) -> dict[str, Photographs]:
+        """Returns the splits of the config's fold: all photos, divided anew.
+
+        Raises:
+          UserError: the lists of the photos are gone, or are of other photos.
+        """
+        first, *others = [photos[split] for split in SPLITS if split in photos]
+        whole = first.join(others)
+        rows = photo_lists.folded(self._folder, self._config.data)
+        if [species for _, species, _ in rows] != [self.species[label] for label in whole.label]:
+            raise UserError(f"folds need the lists of the photos, and those in {self._folder} are gone or of others")
+        splits = np.array([split for *_, split in rows])
+        return {split: whole.choose(np.flatnonzero(splits == split)) for split in SPLITS}
 
     def _open_files(self, shards: list[str]) -> folder.Files:
         # Indexes first: nothing can be read without them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -42,15 +43,34 @@ class Photographs:
         indexes = [shard_format.index_name(name) for name in names]
         files.prefetch(indexes)
         tables = [_read_index(files, name, length) for name, length in zip(indexes, lengths, strict=True)]
-        table = np.concatenate([np.empty(0, shard_format.INDEX), *tables])
+        self.num_shards = len(tables)
+        self.held: list[bytes] = []
+        shard = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
+        self._fill(np.concatenate([np.empty(0, shard_format.INDEX), *tables]), shard)
+
+    def _fill(self, table: np.ndarray, shard: np.ndarray) -> None:
+        self._table, self.shard = table, shard
         self.fingerprint = sha256(table.tobytes()).hexdigest()
         self.offset, self.num_jpeg_bytes, self.checksum = table["offset"], table["num_bytes"], table["checksum"]
-        self.shard = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
         self.height, self.width, self.label = (table[name].astype(np.int32) for name in ("height", "width", "label"))
-        self.num_shards = len(tables)
         self.num_bytes = int(self.num_jpeg_bytes.sum(dtype=np.int64))
         self.decoded_bytes = int((3 * self.height.astype(np.int64) * self.width).sum())
-        self.held: list[bytes] = []
+
+    def join(self, others: Sequence[Photographs]) -> Photographs:
+        """Returns these photos and those of other splits of the data set, one split after another."""
+        result, parts = copy.copy(self), [self, *others]
+        result.names = [name for part in parts for name in part.names]
+        result.num_shards, result.held = len(result.names), []
+        first = np.cumsum([0, *(part.num_shards for part in parts)], dtype=np.int32)
+        shard = np.concatenate([part.shard + start for part, start in zip(parts, first, strict=False)])
+        result._fill(np.concatenate([part._table for part in parts]), shard)
+        return result
+
+    def choose(self, numbers: np.ndarray) -> Photographs:
+        """Returns some of the photos, by ascending numbers; shards in memory are held once for all."""
+        result = copy.copy(self)
+        result._fill(self._table[numbers], self.shard[numbers])
+        return result
 
     def __len__(self) -> int:
         return len(self.shard)
@@ -63,7 +83,7 @@ class Photographs:
         """
         if not self.held:
             with contextlib.closing(Reader(self)) as reader:
-                self.held = [reader.whole_shard(number) for number in range(self.num_shards)]
+                self.held += [reader.whole_shard(number) for number in range(self.num_shards)]
 
 
 class Reader:

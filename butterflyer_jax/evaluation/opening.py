@@ -1,0 +1,119 @@
+"""The data set of an evaluation or an audit, and the name of its results in the run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Sequence
+
+from etils import epath
+
+from butterflyer_jax import runs
+from butterflyer_jax.config import Config
+from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.data.ingest.split import SPLITS
+from butterflyer_jax.data.protocol import Data
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage import paths
+
+ALL = "all"
+
+
+def writable(run: runs.Run, to: str | os.PathLike[str] | None) -> epath.Path:
+    """Returns the folder that results go to: `to`, by default the run folder.
+
+    Raises:
+      UserError: the run folder may only be read.
+    """
+    place = run.folder if to is None else paths.path(to)
+    if to is None and not paths.is_remote(place) and not os.access(place, os.W_OK):
+        raise UserError(f"{place} may only be read: name a folder for the results, --to DIR")
+    return place
+
+
+def find_data(run: runs.Run, dataset: str | os.PathLike[str] | None) -> str:
+    """Returns the folder of a data set: a given one, built if need be, or the run's own.
+
+    Raises:
+      UserError: it is not there, or cannot be built.
+    """
+    if dataset is not None:
+        return dataset_lib.resolve(dataset, run.config.build)
+    if run.dataset == dataset_lib.FAKE:
+        return run.dataset
+    try:
+        return str(dataset_lib.find_dataset(run.dataset))
+    except UserError as error:
+        raise UserError(f"the run's data set is gone: {error}. Name its new place, or another, with --input") from error
+
+
+def open_once(loaded: runs.LoadedModel, folder: str) -> tuple[Data, Config]:
+    """Opens a data set for one pass; returns it, and the config that it was opened with.
+
+    The run's own has the splits of the run's fold, any other its own ones.
+
+    Args:
+      loaded: the model of the run.
+      folder: folder of the data set, or "fake".
+    """
+    run = loaded.run
+    # It is worth neither files on the disk nor more memory than is free, whatever training used.
+    section = dataclasses.replace(run.config.data, mode="auto")
+    accelerator = not sharding.on_cpu(loaded.mesh)
+    once = run.config.replace(data=section)
+    data = dataset_lib.open_data(folder, once, accelerator, for_training=False)
+    if folder == dataset_lib.FAKE or data.fingerprint == run.fingerprint or not section.num_folds:
+        return data, once
+    data.close()
+    once = run.config.replace(data=dataclasses.replace(section, num_folds=0, fold=0))
+    return dataset_lib.open_data(folder, once, accelerator, for_training=False), once
+
+
+def folder_name(
+    place: epath.Path,
+    file: str,
+    name: str | None,
+    dataset: str,
+    is_own: bool,
+    fingerprint: str,
+    splits: Sequence[str],
+    species_list: str | os.PathLike[str] | None = None,
+) -> str:
+    """Returns the name of a result: its split, or that of other data, with that of a list of species.
+
+    Never one of another data set's.
+
+    Args:
+      place: folder of all such results.
+      file: file of a result with the fingerprint of its data.
+      name: the user's choice, None for the default.
+      dataset: folder of the data set.
+      is_own: whether it is the run's own.
+      fingerprint: fingerprint of the data set.
+      splits: splits that the result is of.
+      species_list: list of the species that are answered, None for all.
+
+    Raises:
+      UserError: the name given is no folder name, or is kept for the run's own photos.
+    """
+    suffix = "" if species_list is None else "-" + (re.sub(r"[^\w.-]+", "-", paths.path(species_list).stem) or "list")
+    if is_own and name is None:
+        return (splits[0] if len(splits) == 1 else ALL) + suffix
+    if name is not None:
+        if not re.fullmatch(r"[\w.-]+", name) or name.strip(".") == "":
+            raise UserError(f"--name {name!r}: take letters, digits, '-', '_' and '.'")
+        if (not is_own or suffix) and name in (*SPLITS, ALL):
+            raise UserError(f"--name {name}: this name is kept for the run's own photos")
+        return name
+    # …/<source>/butterflies/<config>/<version>, or a data set's own folder in the cache, named after the zip.
+    parts = [part for part in re.split(r"[/\\]", dataset) if part]
+    base = next((part for part in reversed(parts[:-1]) if part not in ("butterflies", "default")), parts[-1])
+    slug = re.sub(r"[^\w.-]+", "-", base).strip("-.") or "other"
+    slug = (f"{slug}-data" if slug in (*SPLITS, ALL) else slug) + suffix
+    taken = place / slug / file
+    if taken.exists() and json.loads(taken.read_text()).get("fingerprint") != fingerprint:
+        return f"{slug}-{fingerprint[:8]}"
+    return slug
