@@ -11,8 +11,8 @@
         image = data.images("train", [0])[0]
 
 Public names are loaded when they are first used: importing the package imports neither jax nor tensorflow. `train`,
-`evaluate` and `export` are modules that can be called as their function; `from butterflyer_jax.train import train` is
-the function itself.
+`evaluate`, `audit` and `export` are modules that can be called as their function; `from butterflyer_jax.train import
+train` is the function itself.
 """
 
 from importlib import metadata
@@ -27,6 +27,7 @@ __all__ = [
     "train",
     "Run",
     "evaluate",
+    "audit",
     "Predictor",
     "export",
     "Config",
@@ -36,6 +37,7 @@ __all__ = [
 with epy.lazy_api_imports(globals()):
     from butterflyer_jax.api.data import open_data
     from butterflyer_jax.api.run import Run
+    from butterflyer_jax.audit import audit
     from butterflyer_jax.cli import load_config
     from butterflyer_jax.config import Config
     from butterflyer_jax.data.build import build

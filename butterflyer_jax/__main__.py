@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("train", "train a classifier, or resume a run"),
     "evaluate": ("evaluate", "evaluate a run on a split: metrics, predictions and a report"),
     "compare": ("compare", "compare runs on the same photos: intervals and paired tests"),
+    "audit": ("audit", "find labels that are probably wrong: a page and a table to correct"),
     "predict": ("predict", "name the species in images"),
     "export": ("export.__main__", "write a run's model for Keras, TensorFlow, ONNX, StableHLO or PyTorch"),
     "app": ("app.__main__", "serve the page that names a butterfly and answers questions about it"),

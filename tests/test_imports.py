@@ -19,6 +19,8 @@ WITHOUT_TENSORFLOW = (
     "training.loop",
     "training.diagnostics",
     "training.validation_images",
+    "audit",
+    "evaluation.audit",
     "evaluation.evaluate",
     "evaluation.report",
     "export",

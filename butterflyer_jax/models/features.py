@@ -9,8 +9,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from butterflyer_jax.config import Config
+from butterflyer_jax.config import Config, ModelConfig
 from butterflyer_jax.models.variables import Variables
+from butterflyer_jax.models.vgg import VARIANTS, WIDTHS, scaled
 from butterflyer_jax.preprocessing import images as images_lib
 
 
@@ -43,6 +44,13 @@ def apply_with_features(model: Any, variables: Variables, x: jax.Array, batch_no
         maps = jax.nn.relu(of_layer["__call__"][0].astype(jnp.float32))
         found += [maps.mean(axis=(1, 2)), maps.std(axis=(1, 2))]
     return logits, jnp.concatenate(found, axis=-1)
+
+
+def num_features(config: ModelConfig, num_blocks: int) -> int:
+    """Returns how many of the features, counted from the first, are those of the first blocks of the network."""
+    layers = zip(VARIANTS[config.variant], WIDTHS, strict=True)
+    widths = [count * scaled(width, config.width_multiplier) for count, width in layers]
+    return 2 * sum(widths[:num_blocks])
 
 
 def make_features(model: Any, config: Config) -> Callable[[Variables, Any], tuple[jax.Array, jax.Array]]:
