@@ -10,7 +10,9 @@ photo_id, as a label file does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from butterflyer_jax import cli
@@ -24,12 +26,26 @@ _VERBS = {"known": "knows", "unknown": "does not know"}
 
 
 def __getattr__(name: str) -> Any:
-    # The function lives with the other code of evaluation; imported late, as `--help` should answer at once.
     if name == "evaluate":
-        from butterflyer_jax.evaluation.evaluate import evaluate
-
-        return evaluate
+        return _make_evaluate()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@functools.cache
+def _make_evaluate() -> Callable[..., dict[str, Any]]:
+    """Returns the function of evaluation, which lives with its other code, followed by the cards of exports."""
+    # Imported late, as `--help` should answer at once.
+    from butterflyer_jax import runs
+    from butterflyer_jax.evaluation.evaluate import evaluate
+    from butterflyer_jax.export import card
+
+    @functools.wraps(evaluate)
+    def evaluate_and_refresh(run_folder: str | os.PathLike[str], *args: Any, **options: Any) -> dict[str, Any]:
+        metrics = evaluate(run_folder, *args, **options)
+        card.refresh(runs.read(run_folder))
+        return metrics
+
+    return evaluate_and_refresh
 
 
 def parser() -> cli.ArgumentParser:
@@ -59,10 +75,8 @@ def parser() -> cli.ArgumentParser:
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
-    from butterflyer_jax.evaluation.evaluate import evaluate
-
     args = parser().parse_args(argv)
-    metrics = evaluate(
+    metrics = _make_evaluate()(
         args.run, args.split, args.input, args.slices, args.by, args.name, args.species_map, args.to, args.species
     )
     _print(metrics)

@@ -12,7 +12,7 @@ DISTRIBUTION = "butterflyer-jax"
 PURPOSES = {
     "train": "build data sets and train",
     "app": "the web page, its chat and its service",
-    "export": "Keras, SavedModel, ONNX and safetensors",
+    "export": "Keras, SavedModel, ONNX, LiteRT and safetensors",
     "cloud": "gs:// paths and Vertex AI",
     "wandb": "Weights & Biases",
     "tensorboard": "TensorBoard",

@@ -120,7 +120,8 @@ def _finish(session: RunSession) -> None:
     from butterflyer_jax.data.dataset import FAKE
     from butterflyer_jax.evaluation import examples, ranks, refusal
     from butterflyer_jax.evaluation.evaluate import calibrate
-    from butterflyer_jax.export.exporter import CARD, companion, default_path, export
+    from butterflyer_jax.export.exporter import default_path, export
+    from butterflyer_jax.export.places import CARD, companion
 
     run, chosen = session.run, session.config.export.format
     if jax.process_count() > 1:

@@ -69,7 +69,7 @@ class Run:
         Raises:
           UserError: no checkpoint yet, or the data set is gone or does not fit.
         """
-        from butterflyer_jax.evaluation.evaluate import evaluate
+        from butterflyer_jax.evaluate import evaluate
 
         return evaluate(self.folder, split, **options)
 

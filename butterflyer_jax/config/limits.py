@@ -81,7 +81,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "model.head": ("fc", "gap"),
     "model.pretrained_input": ("auto", "caffe", "imagenet", "config"),
     "model.remat": ("none", "blocks"),
-    "export.format": ("none", "keras", "savedmodel", "onnx", "stablehlo", "safetensors"),
+    "export.format": ("none", "keras", "savedmodel", "onnx", "stablehlo", "safetensors", "litert", "litert_int8"),
     "optim.name": ("sgd", "adamw", "lion", "lamb"),
     "optim.schedule": ("cosine", "polynomial", "step", "plateau", "constant"),
     "optim.average": ("none", "ema", "swa"),

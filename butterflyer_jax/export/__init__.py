@@ -1,19 +1,8 @@
-"""Export to Keras, SavedModel, ONNX, StableHLO and safetensors, each read back in its own runtime and compared."""
+"""Export to Keras, SavedModel, ONNX, LiteRT, StableHLO and safetensors, each read back by its runtime and compared."""
 
 from butterflyer_jax.cli import make_callable
-from butterflyer_jax.export.exporter import (
-    CARD,
-    CARD_TEXT,
-    FOLDER,
-    FORMATS,
-    SPECIES,
-    SUFFIXES,
-    Written,
-    companion,
-    default_path,
-    export,
-    require,
-)
+from butterflyer_jax.export.exporter import FORMATS, Written, default_path, export, require
+from butterflyer_jax.export.places import CARD, CARD_TEXT, FOLDER, SPECIES, SUFFIXES, companion
 
 __all__ = [
     "CARD",

@@ -1,6 +1,6 @@
 """Writes a run's best checkpoint for another runtime, and compares what that answers.
 
-    butterflyer export --run DIR --format keras|savedmodel|onnx|stablehlo|safetensors [--to PATH]
+    butterflyer export --run DIR --format onnx|litert|… [--to PATH]
 
 Beside the model lie its species, one a line, and a card as JSON and Markdown, with the code that reads it.
 """

@@ -12,8 +12,10 @@ from typing import Any
 
 from butterflyer_jax import runs
 from butterflyer_jax.export import usage
-from butterflyer_jax.export.network import Network, numbers
+from butterflyer_jax.export.network import TYPICALITY, Network, numbers
+from butterflyer_jax.export.places import CARD, CARD_TEXT, FOLDER
 from butterflyer_jax.export.verify import Check
+from butterflyer_jax.storage import files, find
 
 SPLITS = ("test", "val")
 INSIDE = "normalisation is inside; scale and crop the photograph as `input` says"
@@ -61,6 +63,7 @@ def describe(
             "std": list(network.model.std),
         },
         "output": {"name": "probabilities", "dtype": "float32", "shape": ["batch", len(network.species)]},
+        "typicality": _typicality(network, writer),
         "temperature": network.temperature,
         "threshold": calibration.threshold,
         "ranks": None if ranks is None else json.loads(ranks.to_json()),
@@ -68,12 +71,43 @@ def describe(
         "parameters": numbers(network),
         "step": step,
         "dataset_fingerprint": run.fingerprint,
-        "metrics": {split: found for split in SPLITS if (found := _metrics(run, split))},
+        "metrics": _all_metrics(run, step),
         "check": dataclasses.asdict(checked),
         "read": usage.code(writer, network),
         "needs": usage.needs(writer),
         "written_by": {"butterflyer_jax": importlib.metadata.version("butterflyer-jax")} | _versions(writer),
     }
+
+
+def refresh(run: runs.Run) -> None:
+    """Writes the metrics of the run's evaluations into the cards in its own `export/`.
+
+    Training exports before anything is evaluated. Cards of another checkpoint stay as they are.
+    """
+    folder = run.folder / FOLDER
+    for file in (*find.glob(folder, f"*.{CARD}"), *find.glob(folder, f"*/{CARD}")):
+        try:
+            card = json.loads(files.read_text(file))
+            metrics = _all_metrics(run, card["step"])
+            text = to_markdown(card | {"metrics": metrics})
+        except (ValueError, KeyError, TypeError):
+            # Damaged, or of an earlier version; another export writes it anew.
+            continue
+        if metrics and metrics != card["metrics"]:
+            files.write_text(file.with_name(file.name.removesuffix(CARD) + CARD_TEXT), text)
+            files.write_text(file, _to_json(card | {"metrics": metrics}))
+
+
+def _typicality(network: Network, writer: ModuleType) -> dict[str, Any] | None:
+    """Returns what the card says of the output "typicality"; None where the run has none or the format cannot."""
+    if network.typicality is None or not writer.HAS_TYPICALITY:
+        return None
+    return {"name": TYPICALITY, "dtype": "float32", "shape": ["batch"], "limit": network.typicality.limit}
+
+
+def _all_metrics(run: runs.Run, step: int) -> dict[str, Any]:
+    found = {split: _metrics(run, split) for split in SPLITS}
+    return {split: metrics for split, metrics in found.items() if metrics and metrics["step"] == step}
 
 
 def _metrics(run: runs.Run, split: str) -> dict[str, Any]:
@@ -82,7 +116,7 @@ def _metrics(run: runs.Run, split: str) -> dict[str, Any]:
     if not file.exists():
         return {}
     metrics = json.loads(file.read_text())
-    wanted = ("count", "top1", "top5", "balanced_accuracy", "expected_calibration_error", "step")
+    wanted = ("count", "top1", "top5", "balanced_accuracy", "expected_calibration_error", "species", "step")
     return {name: metrics[name] for name in wanted if name in metrics}
 
 
@@ -100,8 +134,12 @@ def _versions(writer: ModuleType) -> dict[str, str]:
 
 def write(card: Mapping[str, Any], json_file: Path, text_file: Path) -> None:
     """Writes the card as JSON and as Markdown."""
-    json_file.write_text(json.dumps(card, indent=2, ensure_ascii=False), encoding="utf-8", errors="backslashreplace")
+    json_file.write_text(_to_json(card), encoding="utf-8", errors="backslashreplace")
     text_file.write_text(to_markdown(card), encoding="utf-8", errors="backslashreplace")
+
+
+def _to_json(card: Mapping[str, Any]) -> str:
+    return json.dumps(card, indent=2, ensure_ascii=False)
 
 
 def to_markdown(card: Mapping[str, Any]) -> str:
@@ -120,12 +158,14 @@ def to_markdown(card: Mapping[str, Any]) -> str:
         f"- Preprocessing: {given['preprocessing']}; mean {_triple(given['mean'])}, std {_triple(given['std'])}.",
         f"- Output `{card['output']['name']}`: float32 {_shape(card['output']['shape'])}, softmax of the logits over "
         f"a temperature of {card['temperature']:.4g}, in the order of the species.",
-        f"- Below a highest probability of {card['threshold']:.4g} a photograph is probably none of these species.",
+        _refusal(card),
         f"- Checked: {check['runtime']} against the run itself on {check['photographs']} {check['of']}; largest "
         f"difference of a probability {check['largest_difference']:.1e}, the same species on {check['same_species']}.",
     ]
     if check["largest_difference_of_bytes"] is not None:
         rows.append(f"- Given photo files, scaled by the code below: {check['largest_difference_of_bytes']:.1e}.")
+    if check["largest_difference_of_typicality"] is not None:
+        rows.append(f"- Largest difference of the typicality: {check['largest_difference_of_typicality']:.1e}.")
     for split, metrics in card["metrics"].items():
         rows.append(
             f"- On {metrics['count']} {split} photographs: top-1 {metrics['top1']:.1%}, "
@@ -139,8 +179,34 @@ def to_markdown(card: Mapping[str, Any]) -> str:
         "```python",
         card["read"],
     ]
-    rows += ["```", "", "Species:", "", *(f"{n}. {name}" for n, name in enumerate(card["species"])), ""]
-    return "\n".join(rows)
+    rows += ["```", "", "Species, by the number of their output:", ""]
+    return "\n".join([*rows, *_species(card), ""])
+
+
+def _refusal(card: Mapping[str, Any]) -> str:
+    if typicality := card.get("typicality"):
+        return (
+            f"- Output `{typicality['name']}`: float32 {_shape(typicality['shape'])}; above {typicality['limit']:.6g} "
+            "a photograph is probably none of these species, whatever the probabilities are."
+        )
+    return (
+        f"- Below a highest probability of {card['threshold']:.4g} a photograph is probably none of these species. "
+        "There is no output for its typicality, by which the run itself refuses photographs if it has one."
+    )
+
+
+def _species(card: Mapping[str, Any]) -> list[str]:
+    """Returns the species as a list; with their metrics, where they are known, as a table."""
+    found = next(((split, of["species"]) for split, of in card["metrics"].items() if "species" in of), None)
+    if found is None:
+        return [f"{n}. {name}" for n, name in enumerate(card["species"])]
+    split, by_name = found
+    rows = [f"| | species | {split} photographs | recall | precision |", "| --- | --- | --- | --- | --- |"]
+    for n, name in enumerate(card["species"]):
+        of_it = by_name[name]
+        shares = " | ".join("" if of_it[key] is None else f"{of_it[key]:.1%}" for key in ("recall", "precision"))
+        rows.append(f"| {n} | {name} | {of_it['support']} | {shares} |")
+    return rows
 
 
 def _shape(shape: list[Any]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from butterflyer_jax import extras
 from butterflyer_jax.config.limits import CHOICES
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.export.places import CARD, CARD_TEXT, FOLDER, SPECIES, SUFFIXES, companion
 from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import find, paths
 
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
     from butterflyer_jax import runs
 
 FORMATS = tuple(name for name in CHOICES["export.format"] if name != "none")
-SUFFIXES = (".keras", ".onnx", ".stablehlo", ".safetensors")
-FOLDER = "export"
-CARD, CARD_TEXT, SPECIES = "card.json", "card.md", "species.txt"
+# Formats in int8, whose ranges are chosen on training photographs.
+CALIBRATED = ("litert_int8",)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def export(
 
     Args:
       run: folder of a run with a checkpoint, or its loaded model.
-      format: keras, savedmodel, onnx, stablehlo or safetensors.
+      format: keras, savedmodel, onnx, stablehlo, safetensors, litert or litert_int8.
       to: file to write (for SavedModel, the folder), local or gs://; a name without the format's suffix is a folder for
         `model.<suffix>`. By default `export/` in the run folder.
       python: interpreter that reads the export back; it needs NumPy, Pillow and the format's runtime, not
@@ -94,7 +94,10 @@ def export(
     network = reference.network_of(loaded)
     with _room(target) as folder:
         path = folder / target.name
-        writer.write(network, path)
+        if format in CALIBRATED:
+            writer.write(network, path, verify.choose_calibration(opened, data))
+        else:
+            writer.write(network, path)
         # Read by the code that is checked.
         species = "".join(f"{name}\n" for name in network.species)
         companion(path, SPECIES).write_text(species, encoding="utf-8")
@@ -108,11 +111,6 @@ def export(
 def default_path(run: runs.Run, format: str) -> epath.Path:
     """Returns the default path of a run's export."""
     return run.folder / FOLDER / importlib.import_module(f"butterflyer_jax.export.{format}").NAME
-
-
-def companion(path: Any, name: str) -> Any:
-    """Returns the path of a file beside an exported file, or inside an exported folder."""
-    return path.with_name(f"{path.name}.{name}") if path.suffix in SUFFIXES else path / name
 
 
 def require(writer: ModuleType, format: str) -> None:

@@ -18,23 +18,31 @@ import numpy as np
 
 from butterflyer_jax.config import DataConfig, ModelConfig
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.export.network import EPSILON, Network, from_arrays, to_arrays
+from butterflyer_jax.export.network import EPSILON, PROBABILITIES, TYPICALITY, Network, from_arrays, to_arrays
+from butterflyer_jax.metrics.typicality import CLIP, SMALLEST_DOUBT
+from butterflyer_jax.metrics.typicality_layers import SERIES_BELOW, SMALLEST_DISTANCE, TypicalityLayers
 
 NAME = "model.keras"
 RUNTIME = "keras"
 NEEDS = ("keras", "tensorflow")
 READ_NEEDS = ("keras", "tensorflow")
 READ_NOTE = "; jax or torch in place of tensorflow, with the environment variable KERAS_BACKEND set to its name"
+HAS_TYPICALITY = True
 READ = """
 import keras
 import numpy as np
 
 model = keras.models.load_model(path)
 
-def probabilities(images):
+def answer(images):
     # TensorFlow's convolutions take no empty batch.
     some = images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)
-    return model.predict(some, verbose=0)[: len(images)]
+    found = model.predict(some, verbose=0)
+    found = found if isinstance(found, dict) else {"probabilities": found}
+    return {output: array[: len(images)] for output, array in found.items()}
+
+def probabilities(images):
+    return answer(images)["probabilities"]
 """
 
 
@@ -44,11 +52,8 @@ def write(network: Network, path: Path) -> None:
     Raises:
       UserError: Keras could not write it; the message is that of Keras.
     """
-    facts = dataclasses.asdict(network) | {"layers": None}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        about, arrays = Path(folder, "network.json"), Path(folder, "network.npz")
-        about.write_text(json.dumps(facts))
-        np.savez(arrays, **to_arrays(network))  # type: ignore[arg-type]
+        about, arrays = pack(network, Path(folder))
         line = [sys.executable, "-m", "butterflyer_jax.export.keras", *map(str, (about, arrays, path))]
         # The lightest backend: nothing is computed here.
         environment = {**os.environ, "KERAS_BACKEND": "numpy", "JAX_PLATFORMS": "cpu"}
@@ -57,8 +62,24 @@ def write(network: Network, path: Path) -> None:
         raise UserError(f"Keras could not write the model: {(result.stderr.strip() or 'it died').splitlines()[-1]}")
 
 
+def pack(network: Network, folder: Path) -> tuple[Path, Path]:
+    """Writes the files that `main` takes, network.json and network.npz, and returns their paths."""
+    layers = dataclasses.asdict(network.typicality) if network.typicality else {}
+    constants = {name: value for name, value in layers.items() if isinstance(value, np.ndarray)}
+    facts = dataclasses.asdict(dataclasses.replace(network, layers={}, typicality=None))
+    facts["typicality"] = {name: value for name, value in layers.items() if name not in constants}
+    about, arrays = folder / "network.json", folder / "network.npz"
+    about.write_text(json.dumps(facts))
+    named = {f"{TYPICALITY}/{name}": array for name, array in constants.items()}
+    np.savez(arrays, **to_arrays(network), **named)  # type: ignore[arg-type]
+    return about, arrays
+
+
 def build_model(network: Network) -> Any:
-    """Returns the `keras.Model`, uint8 [batch, image_size, image_size, 3] to probabilities, layers named as ours."""
+    """Returns the `keras.Model` of uint8 [batch, image_size, image_size, 3], with layers named as ours.
+
+    It answers with probabilities; of a network with a typicality, with a dict of both.
+    """
     import keras
 
     layers = keras.layers
@@ -66,6 +87,7 @@ def build_model(network: Network) -> Any:
     scale, offset = network.scale_and_offset()
     images = keras.Input((side, side, 3), dtype="uint8", name="image")
     x = layers.Rescaling(scale.tolist(), offset.tolist(), name="normalise")(images)
+    features = []
     for number, block in enumerate(network.blocks, 1):
         for name in block:
             kernel = network.layers[name]["kernel"]
@@ -76,6 +98,8 @@ def build_model(network: Network) -> Any:
             if norm in network.layers:
                 x = layers.BatchNormalization(epsilon=EPSILON, momentum=network.model.batch_norm_momentum, name=norm)(x)
             x = layers.ReLU(name=f"{name}_relu")(x)
+            if network.typicality:
+                features += [layers.GlobalAveragePooling2D(name=f"{name}_mean")(x), keras.ops.std(x, (1, 2))]
         x = layers.MaxPooling2D(2, name=f"block{number}_pool")(x)
     if network.model.head == "gap":
         x = layers.GlobalAveragePooling2D(name="mean")(x)
@@ -88,28 +112,71 @@ def build_model(network: Network) -> Any:
         else:
             x = layers.Dense(network.layers[name]["kernel"].shape[1], activation="relu", name=name)(x)
             x = layers.Dropout(network.model.dropout, name=f"{name}_dropout")(x)
+    logits = x
     x = layers.Rescaling(1 / network.temperature, name="temperature")(x)
     x = layers.Softmax(name="probabilities")(x)
-    model = keras.Model(images, x, name=network.model.variant)
+    outputs: Any = x
+    constants: dict[str, list[np.ndarray]] = {}
+    if network.typicality:
+        score, constants = _score(keras, network.typicality, features, logits)
+        outputs = {PROBABILITIES: x, TYPICALITY: score}
+    model = keras.Model(images, outputs, name=network.model.variant)
     for name, arrays in network.layers.items():
         # Keras's own order.
         order = [key for key in ("kernel", "scale", "bias", "mean", "var") if key in arrays]
         model.get_layer(name).set_weights([arrays[key] for key in order])
+    for name, weights in constants.items():
+        layer = model.get_layer(name)
+        layer.set_weights(weights)
+        layer.trainable = False
     return model
+
+
+def _score(
+    keras: Any, layers: TypicalityLayers, features: list[Any], logits: Any
+) -> tuple[Any, dict[str, list[np.ndarray]]]:
+    """Returns the score, and the weights of its layers by name; see `typicality_layers.score`."""
+    ops = keras.ops
+    constants: dict[str, list[np.ndarray]] = {}
+
+    def dense(name: str, x: Any, *weights: np.ndarray) -> Any:
+        constants[f"typicality_{name}"] = list(weights)
+        layer = keras.layers.Dense(weights[0].shape[1], use_bias=len(weights) > 1, name=f"typicality_{name}")
+        return layer(x)
+
+    x = keras.layers.Concatenate(name="features")(features)
+    x = keras.layers.Rescaling(layers.scale.tolist(), layers.offset.tolist(), name="typicality_scale")(x)
+    along = dense("basis", x, layers.basis)
+    square = layers.rest * ops.sum(x * x, -1) + dense("weights", along * along, layers.weights[:, None])[:, 0]
+    distance = square + ops.min(dense("classes", x, layers.classes, layers.class_offsets), -1)
+    nearest = ops.log(ops.maximum(distance, SMALLEST_DISTANCE))
+    logit = dense("head", ops.clip(x, -CLIP, CLIP), layers.head, layers.head_offset)[:, 0]
+    highest = ops.max(logits, -1, keepdims=True)
+    powers, ones = ops.exp(logits - highest), ops.ones_like(logits)
+    others = ops.sum(ops.where(logits < highest, powers, 0 * ones), -1)
+    rest = others + ops.sum(ops.where(logits < highest, 0 * ones, ones), -1) - 1
+    series = rest * (1 - rest * (0.5 - rest / 3))
+    surprise = ops.where(rest < SERIES_BELOW, series, ops.log(1 + rest))
+    doubt = ops.log(ops.maximum(surprise, SMALLEST_DOUBT))
+    parts = (nearest, ops.maximum(logit, layers.floor), doubt)
+    return sum(share * part for share, part in zip(layers.shares, parts, strict=True)), constants
 
 
 def main(about: str, arrays: str, target: str) -> None:
     """Writes a `.keras` file from the files of a network that `write` made."""
     facts = json.loads(Path(about).read_text())
     with np.load(arrays) as stored:
-        network = Network(
-            tuple(facts["species"]),
-            ModelConfig(**facts["model"]),
-            DataConfig(**facts["data"]),
-            facts["short_side"],
-            facts["temperature"],
-            from_arrays(stored),
-        )
+        layers = from_arrays(stored)
+    constants = layers.pop(TYPICALITY, None)
+    network = Network(
+        tuple(facts["species"]),
+        ModelConfig(**facts["model"]),
+        DataConfig(**facts["data"]),
+        facts["short_side"],
+        facts["temperature"],
+        layers,
+        None if constants is None else TypicalityLayers(**facts["typicality"] | constants),
+    )
     build_model(network).save(target)
 
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from butterflyer_jax.config import DataConfig, ModelConfig
+from butterflyer_jax.metrics.typicality_layers import TypicalityLayers
 from butterflyer_jax.models.vgg import VARIANTS
 
 # Of Flax's batch normalisation, and PyTorch's.
 EPSILON = 1e-5
 DENSE = ("fc1", "fc2", "logits")
+# Names of the outputs, in every format.
+PROBABILITIES, TYPICALITY = "probabilities", "typicality"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Network:
       temperature: divisor of the logits.
       layers: float32 arrays by layer and name: kernel [3, 3, in, out] or [in, out], bias, and of batch normalisations
         scale, bias, mean and var.
+      typicality: layers of the score by which answers are refused; None of a run without it.
     """
 
     species: tuple[str, ...]
@@ -36,6 +40,7 @@ class Network:
     short_side: int
     temperature: float
     layers: Mapping[str, Mapping[str, np.ndarray]]
+    typicality: TypicalityLayers | None = None
 
     @property
     def image_size(self) -> int:

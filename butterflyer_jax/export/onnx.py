@@ -1,15 +1,18 @@
-"""The ONNX writer: one file for onnxruntime on any machine, uint8 in, probabilities out, any batch."""
+"""The ONNX writer: one file for onnxruntime on any machine, uint8 in, probabilities and typicality out, any batch."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.export.network import Network
+from butterflyer_jax.export.network import PROBABILITIES, TYPICALITY, Network
+from butterflyer_jax.metrics.typicality import CLIP, SMALLEST_DOUBT
+from butterflyer_jax.metrics.typicality_layers import SERIES_BELOW, SMALLEST_DISTANCE, TypicalityLayers
 
 NAME = "model.onnx"
 RUNTIME = "onnxruntime"
@@ -18,13 +21,19 @@ READ_NEEDS, READ_NOTE = ("onnxruntime",), ""
 # Old enough for runtimes of recent years.
 OPSET, IR_VERSION = 17, 9
 MAX_BYTES = 2**31 - 2**20
+Add: TypeAlias = Callable[..., str]
+Constant: TypeAlias = Callable[[str, np.ndarray], str]
+HAS_TYPICALITY = True
 READ = """
 import onnxruntime
 
 session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
+def answer(images):
+    return dict(zip([output.name for output in session.get_outputs()], session.run(None, {"image": images})))
+
 def probabilities(images):
-    return session.run(["probabilities"], {"image": images})[0]
+    return answer(images)["probabilities"]
 """
 
 
@@ -39,7 +48,7 @@ def write(network: Network, path: Path) -> None:
 
     if network.num_bytes > MAX_BYTES:
         raise UserError(f"{network.num_bytes / 2**30:.1f} GiB are more than an ONNX file holds: take another format")
-    nodes, arrays = [], {}
+    nodes, arrays, features = [], {}, []
 
     def constant(name: str, array: np.ndarray) -> str:
         arrays[name] = np.ascontiguousarray(array)
@@ -60,6 +69,8 @@ def write(network: Network, path: Path) -> None:
             weights = [constant(f"{name}/kernel", kernel.transpose(3, 2, 0, 1)), constant(f"{name}/bias", bias)]
             x = add("Conv", [x, *weights], name, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
             x = add("Relu", [x], f"{name}/relu")
+            if network.typicality:
+                features += _features(add, x, name)
         x = add("MaxPool", [x], f"{block[0].partition('_')[0]}_pool", kernel_shape=[2, 2], strides=[2, 2])
     if network.model.head == "gap":
         x = add("GlobalAveragePool", [x], "mean")
@@ -69,15 +80,21 @@ def write(network: Network, path: Path) -> None:
         x = add("Gemm", [x, constant(f"{name}/kernel", kernel), constant(f"{name}/bias", bias)], name)
         if name != "logits":
             x = add("Relu", [x], f"{name}/relu")
+    logits = x
     x = add("Div", [x, constant("temperature", np.array(network.temperature, np.float32))], "tempered")
-    add("Softmax", [x], "probabilities", axis=-1)
+    add("Softmax", [x], PROBABILITIES, axis=-1)
+    species = len(network.species)
+    outputs = [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["batch", species])]
+    if network.typicality:
+        _score(add, constant, network.typicality, features, logits)
+        outputs.append(helper.make_tensor_value_info(TYPICALITY, TensorProto.FLOAT, ["batch"]))
 
     side = network.image_size
     graph = helper.make_graph(
         nodes,
         network.model.variant,
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", side, side, 3])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", len(network.species)])],
+        outputs,
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
     model = helper.make_model(
@@ -86,6 +103,63 @@ def write(network: Network, path: Path) -> None:
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
-    helper.set_model_props(model, {"species": json.dumps(network.species, ensure_ascii=False)})
+    facts: dict[str, Any] = {"species": network.species}
+    if network.typicality:
+        facts["typicality_limit"] = network.typicality.limit
+    helper.set_model_props(model, {name: json.dumps(fact, ensure_ascii=False) for name, fact in facts.items()})
     onnx.checker.check_model(model)
     onnx.save(model, path)
+
+
+def _features(add: Add, maps: str, name: str) -> list[str]:
+    """Adds mean and standard deviation of maps, channels first; see `models.features`."""
+    mean = add("ReduceMean", [maps], f"{name}/mean", axes=[2, 3], keepdims=1)
+    residual = add("Sub", [maps, mean], f"{name}/residual")
+    square = add("Mul", [residual, residual], f"{name}/square")
+    variance = add("ReduceMean", [square], f"{name}/variance", axes=[2, 3], keepdims=0)
+    return [add("Flatten", [mean], f"{name}/mean/flat"), add("Sqrt", [variance], f"{name}/std")]
+
+
+def _score(add: Add, constant: Constant, layers: TypicalityLayers, features: list[str], logits: str) -> None:
+    """Adds the score; see `typicality_layers.score`, of which these are the same steps."""
+
+    def number(name: str, value: float | np.ndarray) -> str:
+        return constant(f"typicality/{name}", np.asarray(value, np.float32))
+
+    def op(kind: str, name: str, *inputs: str, **attributes: Any) -> str:
+        return add(kind, list(inputs), f"typicality/{name}", **attributes)
+
+    def row_sum(name: str, x: str) -> str:
+        return op("ReduceSum", name, x, constant("typicality/last", np.array([-1])), keepdims=0)
+
+    x = op("Concat", "features", *features, axis=1)
+    x = op("Add", "x", op("Mul", "scaled", x, number("scale", layers.scale)), number("offset", layers.offset))
+    along = op("MatMul", "along", x, number("basis", layers.basis))
+    along = op("Mul", "along_weighted", op("Mul", "along_squared", along, along), number("weights", layers.weights))
+    square = op("Mul", "rest", row_sum("norm", op("Mul", "squared", x, x)), number("rest_weight", layers.rest))
+    square = op("Add", "square", square, row_sum("along_sum", along))
+    linear = op("Gemm", "linear", x, number("classes", layers.classes), number("class_offsets", layers.class_offsets))
+    nearest = op("ReduceMin", "nearest_linear", linear, axes=[-1], keepdims=0)
+    distance = op("Max", "positive", op("Add", "distance", square, nearest), number("smallest", SMALLEST_DISTANCE))
+    clipped = op("Clip", "clipped", x, number("low", -CLIP), number("high", CLIP))
+    logit = op("Gemm", "logit", clipped, number("head", layers.head), number("head_offset", layers.head_offset))
+    logit = op("Max", "floored", row_sum("logit_row", logit), number("floor", layers.floor))
+    highest = op("ReduceMax", "highest", logits, axes=[-1], keepdims=1)
+    below = op("Less", "below", logits, highest)
+    zero, one = number("zero", 0), number("one", 1)
+    power = op("Exp", "power", op("Sub", "difference", logits, highest))
+    others = row_sum("others_sum", op("Where", "others", below, power, zero))
+    equals = op("Sub", "equals", row_sum("highest_count", op("Where", "is_highest", below, zero, one)), one)
+    rest = op("Add", "rest_of_classes", others, equals)
+    series = op("Sub", "series2", number("half", 0.5), op("Mul", "series3", rest, number("third", 1 / 3)))
+    series = op("Sub", "series1", one, op("Mul", "series_inner", rest, series))
+    logarithm = op("Log", "log1p", op("Add", "one_more", rest, one))
+    small = op("Less", "small", rest, number("series_below", SERIES_BELOW))
+    surprise = op("Where", "surprise", small, op("Mul", "series", rest, series), logarithm)
+    doubt = op("Log", "doubt", op("Max", "positive_surprise", surprise, number("smallest_doubt", SMALLEST_DOUBT)))
+    terms = [op("Log", "log", distance), logit, doubt]
+    parts = [
+        op("Mul", f"part{place}", term, number(f"share{place}", share))
+        for place, (term, share) in enumerate(zip(terms, layers.shares, strict=True))
+    ]
+    add("Sum", parts, TYPICALITY)

@@ -16,8 +16,9 @@ from butterflyer_jax import console
 from butterflyer_jax.config import BuildConfig, DataConfig, ModelConfig
 from butterflyer_jax.data import species_map
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.export.exporter import CARD, FORMATS, companion, require
-from butterflyer_jax.export.network import Network
+from butterflyer_jax.export.exporter import FORMATS, require
+from butterflyer_jax.export.network import PROBABILITIES, TYPICALITY, Network
+from butterflyer_jax.export.places import CARD, companion
 from butterflyer_jax.inference.classifier import padded
 from butterflyer_jax.metrics.calibration import Calibration, among_listed
 from butterflyer_jax.metrics.ranks import Ranks
@@ -56,6 +57,9 @@ class ExportClassifier:
             self.crop_fraction = float(given["crop_fraction"])
             self.image_size = int(given["shape"][1])
             self.max_pixels = BuildConfig().max_pixels
+            # Cards of earlier versions have none.
+            typicality = card.get("typicality")
+            self._limit = None if typicality is None else float(typicality["limit"])
             format = card["format"]
             model = ModelConfig(**card["model"])
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -71,26 +75,35 @@ class ExportClassifier:
             data = DataConfig(image_size=self.image_size, eval_crop_fraction=self.crop_fraction)
             layers = writer.read(place)
             network = Network(self.species, model, data, self.short_side, self.calibration.temperature, layers)
-            self._call: Callable[[np.ndarray], Any] = reference.make_answers(network)
+            self._answer: Callable[[np.ndarray], dict[str, Any]] = reference.make_answers(network)
         else:
-            self._call = _read(writer.READ, place)
+            self._answer = _read(writer.READ, place)
 
     def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns probabilities, float32 [batch, species], of uint8 [batch, image_size, image_size, 3]; and bool
-        [batch], whether the highest is below the threshold of the card. With a list of species the probabilities are
-        those of listed species alone; see `calibration.among_listed`."""
+        """Returns probabilities, float32 [batch, species], and bool [batch], which images are none of the species.
+
+        These are images whose typicality is above the limit of the card; of an export without it, those whose highest
+        probability is below the threshold. With a list of species the probabilities are those of listed species alone;
+        see `calibration.among_listed`.
+        """
         # TensorFlow announces its processor options at the first operation.
         with contextlib.nullcontext() if self._has_answered else console.without_stderr():
-            probabilities = np.asarray(self._call(padded(images)))[: len(images)]
+            answered = self._answer(padded(images))
+            outputs = {name: np.asarray(array)[: len(images)] for name, array in answered.items()}
         self._has_answered = True
-        return among_listed(probabilities, probabilities.max(axis=1) < self.threshold, self.listed)
+        probabilities = outputs[PROBABILITIES]
+        if self._limit is None:
+            refused = probabilities.max(axis=1) < self.threshold
+        else:
+            refused = outputs[TYPICALITY] > self._limit
+        return among_listed(probabilities, refused, self.listed)
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Returns None: exports have no heat maps."""
 
 
-def _read(code: str, path: Path) -> Callable[[np.ndarray], Any]:
-    """Returns `probabilities` from a format's own reading code, with which each export was checked."""
+def _read(code: str, path: Path) -> Callable[[np.ndarray], dict[str, Any]]:
+    """Returns `answer` from a format's own reading code, with which each export was checked."""
     names: dict[str, Any] = {"path": str(path)}
     try:
         with console.without_stderr():
@@ -98,5 +111,5 @@ def _read(code: str, path: Path) -> Callable[[np.ndarray], Any]:
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"cannot read {path}: {reason[0]}") from error
-    result: Callable[[np.ndarray], Any] = names["probabilities"]
+    result: Callable[[np.ndarray], dict[str, Any]] = names["answer"]
     return result

@@ -10,8 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from butterflyer_jax import runs
-from butterflyer_jax.export.network import EPSILON, Network
+from butterflyer_jax.export.network import EPSILON, PROBABILITIES, TYPICALITY, Network
+from butterflyer_jax.metrics import typicality_layers
 from butterflyer_jax.models import create_model
+from butterflyer_jax.models.features import apply_with_features
+from butterflyer_jax.models.variables import Variables
 from butterflyer_jax.preprocessing import images as images_lib
 
 assert EPSILON == 1e-5, "flax.linen.BatchNorm's own"
@@ -25,12 +28,20 @@ def network_of(loaded: runs.LoadedModel) -> Network:
         for name, arrays in tree.items():
             layers.setdefault(name, {}).update({key: np.asarray(array, np.float32) for key, array in arrays.items()})
     config, temperature = loaded.config, loaded.calibration().temperature
-    return Network(loaded.run.species, config.model, config.data, config.build.image_size, temperature, layers)
+    typicality = loaded.typicality()
+    return Network(
+        loaded.run.species,
+        config.model,
+        config.data,
+        config.build.image_size,
+        temperature,
+        layers,
+        None if typicality is None else typicality_layers.to_layers(typicality),
+    )
 
 
-def make_function(network: Network) -> Callable[[Any], jax.Array]:
-    """Returns the function from uint8 [batch, image_size, image_size, 3] to probabilities, float32 [batch, species]."""
-    model: Any = create_model(network.model, len(network.species), jnp.float32)
+def variables_of(network: Network) -> Variables:
+    """Returns the layers as variables of our model."""
     params = {
         name: {key: array for key, array in layer.items() if key not in ("mean", "var")}
         for name, layer in network.layers.items()
@@ -38,27 +49,43 @@ def make_function(network: Network) -> Callable[[Any], jax.Array]:
     stats = {
         name: {key: layer[key] for key in ("mean", "var")} for name, layer in network.layers.items() if "mean" in layer
     }
+    return Variables(params, stats)
 
-    def probabilities(images: Any) -> jax.Array:
+
+def make_function(network: Network) -> Callable[[Any], dict[str, jax.Array]]:
+    """Returns the function from uint8 [batch, image_size, image_size, 3] to the outputs by name.
+
+    They are probabilities, float32 [batch, species], and, where the network has one, typicality, float32 [batch].
+    """
+    model: Any = create_model(network.model, len(network.species), jnp.float32)
+    variables, typicality = variables_of(network), network.typicality
+
+    def answer(images: Any) -> dict[str, jax.Array]:
         x = images_lib.normalise(images, network.model)
-        logits = model.apply({"params": params, "batch_stats": stats}, x, train=False)
-        return jax.nn.softmax(logits / network.temperature)
+        if typicality is None:
+            logits = model.apply(variables.collections(), x, train=False)
+            return {PROBABILITIES: jax.nn.softmax(logits / network.temperature)}
+        logits, features = apply_with_features(model, variables, x, network.model.batch_norm)
+        return {
+            PROBABILITIES: jax.nn.softmax(logits / network.temperature),
+            TYPICALITY: typicality_layers.score(jnp, typicality, features, logits),
+        }
 
-    return probabilities
+    return answer
 
 
-def make_answers(network: Network) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns the compiled function from uint8 [batch, image_size, image_size, 3] to float32 [batch, species]."""
+def make_answers(network: Network) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Returns the compiled function from uint8 [batch, image_size, image_size, 3] to the outputs by name."""
     compiled = jax.jit(make_function(network))
 
-    def answers(images: np.ndarray) -> np.ndarray:
+    def answers(images: np.ndarray) -> dict[str, np.ndarray]:
         # Else a GPU computes float32 in 19 bits.
         with jax.default_matmul_precision("highest"):
-            return np.asarray(compiled(images))
+            return {name: np.asarray(array) for name, array in compiled(images).items()}
 
     return answers
 
 
-def answers(network: Network, images: np.ndarray) -> np.ndarray:
-    """Returns the probabilities, float32 [batch, species], of uint8 [batch, image_size, image_size, 3]."""
+def answers(network: Network, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the outputs by name, of uint8 [batch, image_size, image_size, 3]; see `make_function`."""
     return make_answers(network)(images)

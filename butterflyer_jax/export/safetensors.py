@@ -14,6 +14,8 @@ NAME = "model.safetensors"
 RUNTIME = "torch"
 NEEDS = ("safetensors",)
 READ_NEEDS, READ_NOTE = ("safetensors", "torch"), ""
+# PyTorch only has the layers of torchvision.
+HAS_TYPICALITY = False
 READ = """
 import json
 
@@ -54,6 +56,9 @@ def probabilities(images):
     x = model.features(x.permute(0, 3, 1, 2))
     logits = model.classifier(pool(x).flatten(1))
     return (logits / about["temperature"]).softmax(1).numpy()
+
+def answer(images):
+    return {"probabilities": probabilities(images)}
 """
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from butterflyer_jax.export.network import Network
+from butterflyer_jax.export.network import PROBABILITIES, TYPICALITY, Network
+from butterflyer_jax.metrics import typicality_layers
 
 NAME = "savedmodel"
+Layers: TypeAlias = Mapping[str, tuple[Any, Any]]
 RUNTIME = "tensorflow"
 NEEDS = ("tensorflow",)
 READ_NEEDS, READ_NOTE = ("tensorflow",), ""
+HAS_TYPICALITY = True
 READ = """
 import tensorflow as tf
 
@@ -18,8 +22,11 @@ loaded = tf.saved_model.load(path)
 pixels = loaded.signatures["serving_default"]
 encoded = loaded.signatures["serving_bytes"]
 
+def answer(images):
+    return {name: found.numpy() for name, found in pixels(image=tf.constant(images)).items()}
+
 def probabilities(images):
-    return pixels(image=tf.constant(images))["probabilities"].numpy()
+    return answer(images)["probabilities"]
 
 def probabilities_of_bytes(jpegs):
     return encoded(image_bytes=tf.constant(jpegs))["probabilities"].numpy()
@@ -31,7 +38,8 @@ def write(network: Network, path: Path) -> None:
 
     `serving_default` takes image, uint8 [batch, image_size, image_size, 3]; `serving_bytes` takes image_bytes, string
     [batch], JPEG, PNG, BMP or GIF, upright as stored (EXIF is not read). Both return probabilities, float32, and
-    species, string, each [batch, species]: TensorFlow Serving wants the batch first in every output.
+    species, string, each [batch, species], and, where the network has one, typicality, float32 [batch]: TensorFlow
+    Serving wants the batch first in every output.
     """
     from butterflyer_jax import console
 
@@ -56,27 +64,15 @@ def _save(tf: Any, network: Network, path: Path) -> None:
     }
     # Found by the saver only as attributes.
     module.weights = [convolutions, dense]
-    scale, offset = network.scale_and_offset()
     species = tf.constant(network.species)
     side = network.image_size
 
     def answer(images: Any) -> dict[str, Any]:
         count = tf.shape(images)[0]
         # TensorFlow's convolutions take no empty batch.
-        images = tf.pad(images, [(0, tf.cast(count == 0, tf.int32)), (0, 0), (0, 0), (0, 0)])
-        x = tf.cast(images, tf.float32) * scale + offset
-        for block in network.blocks:
-            for name in block:
-                kernel, bias = convolutions[name]
-                x = tf.nn.relu(tf.nn.conv2d(x, kernel, 1, "SAME") + bias)
-            x = tf.nn.max_pool2d(x, 2, 2, "VALID")
-        gap = network.model.head == "gap"
-        x = tf.reduce_mean(x, (1, 2)) if gap else tf.reshape(x, (-1, dense[network.dense[0]][0].shape[0]))
-        for name, (kernel, bias) in dense.items():
-            x = tf.matmul(x, kernel) + bias
-            x = x if name == "logits" else tf.nn.relu(x)
-        probabilities = tf.nn.softmax(x / network.temperature)[:count]
-        return {"probabilities": probabilities, "species": tf.tile(species[None], (count, 1))}
+        some = tf.pad(images, [(0, tf.cast(count == 0, tf.int32)), (0, 0), (0, 0), (0, 0)])
+        outputs = {name: array[:count] for name, array in compute(tf, network, some, convolutions, dense).items()}
+        return outputs | {"species": tf.tile(species[None], (count, 1))}
 
     def to_pixels(data: Any) -> Any:
         image = tf.cast(tf.io.decode_image(data, channels=3, expand_animations=False), tf.float32)
@@ -99,6 +95,36 @@ def _save(tf: Any, network: Network, path: Path) -> None:
 
     signatures = {"serving_default": serving_default, "serving_bytes": serving_bytes}
     tf.saved_model.save(module, str(path), signatures=signatures)
+
+
+def compute(tf: Any, network: Network, images: Any, convolutions: Layers, dense: Layers) -> dict[str, Any]:
+    """Returns the outputs by name, as TensorFlow's operations.
+
+    Args:
+      tf: TensorFlow.
+      network: network that is written.
+      images: uint8 [batch, image_size, image_size, 3], at least one.
+      convolutions, dense: kernel and bias of each layer, with batch normalisation folded in.
+    """
+    scale, offset = network.scale_and_offset()
+    x, features = tf.cast(images, tf.float32) * scale + offset, []
+    for block in network.blocks:
+        for name in block:
+            kernel, bias = convolutions[name]
+            x = tf.nn.relu(tf.nn.conv2d(x, kernel, 1, "SAME") + bias)
+            if network.typicality:
+                features += [tf.reduce_mean(x, (1, 2)), tf.math.reduce_std(x, (1, 2))]
+        x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+    gap = network.model.head == "gap"
+    x = tf.reduce_mean(x, (1, 2)) if gap else tf.reshape(x, (-1, dense[network.dense[0]][0].shape[0]))
+    for name, (kernel, bias) in dense.items():
+        x = tf.matmul(x, kernel) + bias
+        x = x if name == "logits" else tf.nn.relu(x)
+    outputs = {PROBABILITIES: tf.nn.softmax(x / network.temperature)}
+    if network.typicality:
+        score = typicality_layers.score(tf.experimental.numpy, network.typicality, tf.concat(features, -1), x)
+        outputs[TYPICALITY] = tf.cast(score, tf.float32)
+    return outputs
 
 
 def _resize(tf: Any, image: Any, size: Any, method: str) -> Any:

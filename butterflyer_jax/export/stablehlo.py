@@ -11,6 +11,7 @@ RUNTIME = "jax"
 NEEDS = ("jax",)
 READ_NEEDS, READ_NOTE = ("jax",), ""
 PLATFORMS = ("cpu", "cuda", "tpu")
+HAS_TYPICALITY = True
 READ = """
 import jax.export
 import numpy as np
@@ -18,10 +19,15 @@ import numpy as np
 with open(path, "rb") as file:
     exported = jax.export.deserialize(bytearray(file.read()))
 
-def probabilities(images):
+def answer(images):
     # A batch is of any size from 1.
     some = images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)
-    return np.asarray(exported.call(some))[: len(images)]
+    found = exported.call(some)
+    found = found if isinstance(found, dict) else {"probabilities": found}
+    return {output: np.asarray(array)[: len(images)] for output, array in found.items()}
+
+def probabilities(images):
+    return answer(images)["probabilities"]
 """
 
 

@@ -22,17 +22,22 @@ from butterflyer_jax import runs
 from butterflyer_jax.data import dataset, photo
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export import reference, usage
-from butterflyer_jax.export.network import Network
+from butterflyer_jax.export.network import PROBABILITIES, TYPICALITY, Network
 
 MAX_PHOTOS = 32
+# Photographs on which the ranges of int8 are chosen; more change little.
+MAX_CALIBRATION = 200
 # Largest difference of probabilities. Other orders of summation give about 1e-5; a wrong layout gives tenths.
 TOLERANCE = 1e-3
+# The same of the typicality, whose spread over photographs of the species is about 1.
+TOLERANCE_OF_TYPICALITY = 1e-2
 # The same for image files, which Pillow and TensorFlow scale by their own filters: some pixels differ by a level.
 TOLERANCE_OF_BYTES = 0.1
 SPLITS = ("test", "val", "train")
 _SCRIPT = """
 import importlib.metadata, json, pathlib, sys
-path, given, answers, files, blocked, runtime = sys.argv[1:]
+path, given, answers, files, blocked, runtime, outputs = sys.argv[1:]
+outputs = json.loads(outputs)
 # As on a machine where they are not installed.
 sys.modules.update(dict.fromkeys(json.loads(blocked)))
 import numpy as np
@@ -40,7 +45,8 @@ import numpy as np
 given = np.load(given)
 images = given["images"]
 # Batches of two sizes: of one photograph, and of the rest.
-result = {{"images": np.concatenate([np.asarray(probabilities(part)) for part in (images[:1], images[1:])])}}
+parts = [answer(part) for part in (images[:1], images[1:]) if len(part)]
+result = {{part: np.concatenate([np.asarray(one[part]) for one in parts]) for part in outputs if part in parts[0]}}
 result["of_none"] = np.asarray(probabilities(images[:0]))
 files = json.loads(files)
 result["files"] = np.concatenate([np.asarray(probabilities(pixels_of(file)[None])) for file in files])
@@ -69,6 +75,7 @@ class Check:
       largest_difference: largest difference of a probability, among all images and species.
       same_species: number of images whose most probable species is the same.
       largest_difference_of_bytes: largest difference for image files as input; None if the code did not run.
+      largest_difference_of_typicality: largest difference of a typicality; None if the export has none.
     """
 
     runtime: str
@@ -77,6 +84,7 @@ class Check:
     largest_difference: float
     same_species: int
     largest_difference_of_bytes: float | None = None
+    largest_difference_of_typicality: float | None = None
 
 
 @dataclass(frozen=True)
@@ -106,20 +114,25 @@ def check(run: runs.Run, network: Network, writer: ModuleType, path: Path, pytho
     ours = reference.answers(network, samples.images)
     if hasattr(writer, "read") and not _has(python, writer.RUNTIME):
         again = dataclasses.replace(network, layers=writer.read(path))
-        theirs = {"images": reference.answers(again, samples.images)}
+        theirs: dict[str, Any] = reference.answers(dataclasses.replace(again, typicality=None), samples.images)
         runtime = f"our own reader, without {writer.RUNTIME},"
     else:
         theirs = _read_back(writer, usage.code(writer, network), path, samples, python)
         runtime = f"{writer.RUNTIME} {theirs['version']}"
-    compared = theirs["images"]
-    if compared.shape != ours.shape:
-        raise UserError(f"{path.name} gives {compared.shape} probabilities, not {ours.shape}")
-    difference = float(np.abs(compared - ours).max())
-    if not difference <= TOLERANCE:
+    typicality = None
+    if TYPICALITY in ours and writer.HAS_TYPICALITY:
+        typicality = float(np.abs(theirs[TYPICALITY] - ours[TYPICALITY]).max())
+        if not typicality <= TOLERANCE_OF_TYPICALITY:
+            raise UserError(f"{path.name} answers otherwise than the run: typicality differs by {typicality:.2g}")
+    compared, expected = theirs[PROBABILITIES], ours[PROBABILITIES]
+    if compared.shape != expected.shape:
+        raise UserError(f"{path.name} gives {compared.shape} probabilities, not {expected.shape}")
+    difference = float(np.abs(compared - expected).max())
+    if not difference <= getattr(writer, "TOLERANCE", TOLERANCE):
         raise UserError(f"{path.name} answers otherwise than the run: probabilities differ by {difference:.2g}")
-    of_bytes = _check_files(theirs, ours, network.species, path) if "files" in theirs else None
-    same = int((compared.argmax(axis=1) == ours.argmax(axis=1)).sum())
-    return Check(runtime, len(ours), samples.of, difference, same, of_bytes)
+    of_bytes = _check_files(theirs, expected, network.species, path) if "files" in theirs else None
+    same = int((compared.argmax(axis=1) == expected.argmax(axis=1)).sum())
+    return Check(runtime, len(expected), samples.of, difference, same, of_bytes, typicality)
 
 
 def _check_files(theirs: Mapping[str, Any], ours: np.ndarray, species: Sequence[str], path: Path) -> float:
@@ -141,6 +154,25 @@ def _check_files(theirs: Mapping[str, Any], ours: np.ndarray, species: Sequence[
 
 def choose_samples(run: runs.Run, data: Any = None) -> Samples:
     """Returns images of the run's data set as evaluation sees them; noise if the data set is missing or fake."""
+    if found := _photographs(run, data, SPLITS, MAX_PHOTOS):
+        return found
+    drawn = _noise_files(run.config.build.image_size)
+    return Samples(np.stack(list(_inputs(drawn, run.config))), "pictures of noise", drawn)
+
+
+def choose_calibration(run: runs.Run, data: Any = None) -> np.ndarray:
+    """Returns training images as evaluation sees them, uint8 [count, image_size, image_size, 3].
+
+    Raises:
+      UserError: the data set is missing or fake.
+    """
+    if found := _photographs(run, data, ("train",), MAX_CALIBRATION):
+        return found.images
+    raise UserError(f"int8 is calibrated on training photographs, and {run.dataset} has none here: take format litert")
+
+
+def _photographs(run: runs.Run, data: Any, splits: Sequence[str], most: int) -> Samples | None:
+    """Returns images of the first of the splits that has some; None if the data set is missing or fake."""
     config = run.config
     with contextlib.ExitStack() as stack:
         if data is None and run.dataset != dataset.FAKE:
@@ -148,12 +180,11 @@ def choose_samples(run: runs.Run, data: Any = None) -> Samples:
                 once = dataclasses.replace(config, data=dataclasses.replace(config.data, mode="jpeg"))
                 data = stack.enter_context(contextlib.closing(dataset.open_data(run.dataset, once)))
         if data is None or run.dataset == dataset.FAKE:
-            drawn = _noise_files(config.build.image_size)
-            return Samples(np.stack(list(_inputs(drawn, config))), "pictures of noise", drawn)
-        split = next(name for name in SPLITS if data.num_photos(name))
+            return None
+        split = next(name for name in splits if data.num_photos(name))
         # Evenly, so that all shards, and so most species, are among them.
         count = data.num_photos(split)
-        numbers = np.unique(np.linspace(0, count - 1, min(MAX_PHOTOS, count)).astype(int))
+        numbers = np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
         jpegs = list(data.jpegs(split, numbers))
     return Samples(np.stack(list(_inputs(jpegs, config))), f"{split} photographs", jpegs)
 
@@ -196,7 +227,8 @@ def _read_back(writer: ModuleType, code: str, path: Path, samples: Samples, pyth
         for file, content in zip(files, samples.files, strict=True):
             file.write_bytes(content)
         given = [str(path), str(inputs), str(answers), json.dumps([*map(str, files)]), json.dumps(blocked)]
-        line = [python, "-c", _SCRIPT.format(read=code), *given, writer.RUNTIME]
+        given += [writer.RUNTIME, json.dumps([PROBABILITIES, TYPICALITY])]
+        line = [python, "-c", _SCRIPT.format(read=code), *given]
         try:
             result = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
         except OSError as error:

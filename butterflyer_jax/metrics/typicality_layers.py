@@ -1,0 +1,103 @@
+"""The score of `typicality` as layers of a network, which any runtime computes in float32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from butterflyer_jax.metrics.typicality import CLIP, SMALLEST_DOUBT, Typicality
+
+# Of the distance, before its logarithm.
+SMALLEST_DISTANCE = 1e-12
+# Below it the logarithm of 1 + x is taken by its series: in float32, 1 + x has lost too much of x.
+SERIES_BELOW = 0.01
+
+
+@dataclass(frozen=True)
+class TypicalityLayers:
+    """Constants of the score; with P the inverse of the shrunk covariance, the distance of x from the mean m of a class
+    is x'Px - 2m'Px + m'Pm, of which only the first term is quadratic in x.
+
+    Attributes:
+      scale, offset: float32 [num_features]; `features * scale + offset` standardises features.
+      rest: weight of the squared features in x'Px.
+      basis: float32 [num_features, rank], directions of the covariance.
+      weights: float32 [rank], of the squares along these in x'Px.
+      classes, class_offsets: float32 [num_features, num_classes] and [num_classes], the linear terms of each class.
+      head, head_offset: float32 [num_features, 1] and [1], of the logit.
+      floor: smallest logit.
+      shares: weights of the distance's logarithm, of the logit and of doubt in the score.
+      limit: score above which an image is none of the species.
+    """
+
+    scale: np.ndarray
+    offset: np.ndarray
+    rest: float
+    basis: np.ndarray
+    weights: np.ndarray
+    classes: np.ndarray
+    class_offsets: np.ndarray
+    head: np.ndarray
+    head_offset: np.ndarray
+    floor: float
+    shares: tuple[float, float, float]
+    limit: float
+
+
+def to_layers(typicality: Typicality) -> TypicalityLayers:
+    """Returns the layers that compute the score of a typicality."""
+    std, basis = typicality.std.astype(np.float64), typicality.basis.astype(np.float64)
+    means, rest = typicality.class_means.astype(np.float64), 1 / float(typicality.rest)
+    weights = 1 / typicality.variances.astype(np.float64) - rest
+    # P times each mean.
+    inverse = rest * means + (means @ basis.T * weights) @ basis
+    distance, logit, doubt = (1 / float(scale) for scale in typicality.scales)
+    return TypicalityLayers(
+        (1 / std).astype(np.float32),
+        (-typicality.mean / std).astype(np.float32),
+        rest,
+        basis.T.astype(np.float32),
+        weights.astype(np.float32),
+        (-2 * inverse.T).astype(np.float32),
+        (means * inverse).sum(axis=1).astype(np.float32),
+        typicality.head[:-1, None].astype(np.float32),
+        typicality.head[-1:].astype(np.float32),
+        float(typicality.floor),
+        (distance, logit, doubt),
+        float(typicality.limit),
+    )
+
+
+def score(xp: Any, layers: TypicalityLayers, features: Any, logits: Any) -> Any:
+    """Returns the score in float32, as `Typicality.score` does in float64.
+
+    Args:
+      xp: `numpy`, or a module with its functions, such as `jax.numpy`.
+      layers: of `to_layers`.
+      features: float32 [batch, num_features].
+      logits: float32 [batch, num_classes], without a temperature.
+
+    Returns:
+      float32 [batch].
+    """
+    x = features * layers.scale + layers.offset
+    along = xp.matmul(x, layers.basis)
+    square = layers.rest * xp.sum(x * x, axis=-1) + xp.sum(along * along * layers.weights, axis=-1)
+    distance = square + xp.min(xp.matmul(x, layers.classes) + layers.class_offsets, axis=-1)
+    nearest = xp.log(xp.maximum(distance, SMALLEST_DISTANCE))
+    logit = (xp.matmul(xp.clip(x, -CLIP, CLIP), layers.head) + layers.head_offset)[:, 0]
+    parts = (nearest, xp.maximum(logit, layers.floor), _doubt(xp, logits))
+    return sum(share * part for share, part in zip(layers.shares, parts, strict=True))
+
+
+def _doubt(xp: Any, logits: Any) -> Any:
+    highest = xp.max(logits, axis=-1, keepdims=True)
+    powers = xp.exp(logits - highest)
+    others = xp.where(logits < highest, powers, 0 * powers)
+    # 1 of the highest, and of each that equals it.
+    equals = xp.where(logits < highest, 0 * powers, powers)
+    x = xp.sum(others, axis=-1) + (xp.sum(equals, axis=-1) - 1.0)
+    surprise = xp.where(x < SERIES_BELOW, x * (1.0 - x * (0.5 - x / 3.0)), xp.log(1.0 + x))
+    return xp.log(xp.maximum(surprise, SMALLEST_DOUBT))
