@@ -15,9 +15,11 @@ from PIL import Image
 
 import butterflyer_jax as bj
 from butterflyer_jax import evaluate, predict
+from butterflyer_jax.app.pocket.__main__ import main as pocket
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.__main__ import main as export
 from butterflyer_jax.inference import inputs
+from butterflyer_jax.storage import bucket
 from tests.conftest import make_photo
 from tests.helpers import gcs_server
 
@@ -189,3 +191,19 @@ def test_a_place_that_takes_no_export_is_told(server: gcs_server.Gcs) -> None:
     with pytest.raises(UserError, match=f"no permission to write {BUCKET}/models/x"):
         bj.export(RUN, "onnx", f"{BUCKET}/models/x")
     assert not server.names("butterflies/models/x")
+
+
+def test_a_site_in_a_bucket_says_the_kinds_of_its_files(server: gcs_server.Gcs) -> None:
+    pocket(["--run", RUN, "--to", f"{BUCKET}/site"])
+    # Browsers run no script and compile no WebAssembly of another kind.
+    wanted = {
+        "index.html": ("text/html",),
+        "app.js": ("text/javascript", "application/javascript"),
+        "tfjs-backend-wasm-simd.wasm": ("application/wasm",),
+        "manifest.json": ("application/json",),
+    }
+    for name, kinds in wanted.items():
+        filesystem, inner = bucket.connect(f"{BUCKET}/site/{name}")
+        assert filesystem.info(inner)["contentType"] in kinds
+    with pytest.raises(UserError, match="is not empty and holds no site"):
+        pocket(["--run", RUN, "--to", f"{BUCKET}/photos"])

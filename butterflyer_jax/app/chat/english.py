@@ -123,22 +123,28 @@ class Lexicon:
         return found
 
 
+def document() -> dict[str, Any]:
+    """Returns the content of `english.yaml` as it stands there: phrases in one text, or such texts by their meaning."""
+    import yaml
+
+    content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return content
+
+
 @functools.cache
 def lexicon() -> Lexicon:
     """Returns the lexicon, read once."""
-    import yaml
-
-    document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    content = document()
 
     def one(name: str) -> Phrases:
-        return Phrases({name: _split(document[name])})
+        return Phrases({name: split(content[name])})
 
     def several(name: str) -> Phrases:
-        return Phrases({meaning: _split(phrases) for meaning, phrases in document[name].items()})
+        return Phrases({meaning: split(phrases) for meaning, phrases in content[name].items()})
 
     return Lexicon(
         stop=one("stop"),
-        ask=frozenset(_split(document["ask"])),
+        ask=frozenset(split(content["ask"])),
         synonyms=several("synonyms"),
         refers=one("refers"),
         refers_weakly=one("refers_weakly"),
@@ -146,11 +152,12 @@ def lexicon() -> Lexicon:
         photo=one("photo"),
         general=one("general"),
         talk=several("talk"),
-        say=document["say"],
+        say=content["say"],
     )
 
 
-def _split(phrases: str) -> list[str]:
+def split(phrases: str) -> list[str]:
+    """Returns the phrases of a text, which commas separate."""
     return [phrase.strip() for phrase in phrases.split(",") if phrase.strip()]
 
 

@@ -59,6 +59,7 @@ STATIC = {
             "picture",
             "pictures",
             "scale",
+            "service",
             "sightings",
             "store",
             "worker",

@@ -1,5 +1,5 @@
 // The conversation: sent whole with each question, as the service keeps nothing.
-import { element, link, make, plain, sourceItem } from "./common.js";
+import { element, link, make, plain, postStream, sourceItem } from "./common.js";
 import { render } from "./markdown.js";
 
 const AT_LARGE = ["What tells a butterfly from a moth?", "How long do butterflies live?", "How do I help butterflies?"];
@@ -63,7 +63,12 @@ export function startChat(about) {
     add("user").text(question);
     const answer = add("assistant");
     try {
-      await stream({ messages: conversation.slice(-MAX_MESSAGES), identification: identified }, answer);
+      const asked = { messages: conversation.slice(-MAX_MESSAGES), identification: identified };
+      await postStream("api/chat", asked, (event) => {
+        if (event.text) answer.text(event.text);
+        if (event.more) answer.more(event.more);
+        if (event.sources) answer.sources(event.sources);
+      });
       conversation.push({ role: "assistant", text: answer.value() });
     } catch (error) {
       conversation.pop();
@@ -73,35 +78,6 @@ export function startChat(about) {
     answer.finish();
     busy = false;
     element("send").disabled = false;
-  }
-
-  async function stream(conversation, answer) {
-    let response;
-    try {
-      const headers = { "content-type": "application/json" };
-      response = await fetch("api/chat", { method: "POST", headers, body: JSON.stringify(conversation) });
-    } catch {
-      throw new Error("no connection");
-    }
-    if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `error ${response.status}`);
-    const broken = () => {
-      throw new Error("it broke off");
-    };
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = "";
-    let done = false;
-    for (let read = await reader.read().catch(broken); !read.done; read = await reader.read().catch(broken)) {
-      const events = (rest + read.value).split("\n\n");
-      rest = events.pop();
-      for (const event of events) {
-        const content = JSON.parse(event.replace(/^data: /, ""));
-        if (content.text) answer.text(content.text);
-        if (content.more) answer.more(content.more);
-        if (content.sources) answer.sources(content.sources);
-        done ||= Boolean(content.done);
-      }
-    }
-    if (!done) broken();
   }
 
   function add(role) {

@@ -1,0 +1,76 @@
+"""What the chat of the static site answers from: the knowledge base and the words of questions, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from butterflyer_jax.app.chat import conversation, english
+from butterflyer_jax.app.knowledge.base import Knowledge, Source, Species
+from butterflyer_jax.app.knowledge.schema import BINOMIAL, key
+
+
+def content(knowledge: Knowledge) -> dict[str, Any]:
+    """Returns the content: lexicon, species, passages, questions, names and sources, numbered from 0."""
+    sources: dict[Source, int] = {}
+
+    def numbers(of: Sequence[Source]) -> list[int]:
+        return [sources.setdefault(source, len(sources)) for source in of]
+
+    def entry(species: Species) -> dict[str, Any]:
+        facts = {kind: {"text": fact.text, "sources": numbers(fact.sources)} for kind, fact in species.facts.items()}
+        return {
+            "scientific_name": species.scientific_name,
+            "name": species.name,
+            "common_names": species.common_names,
+            "synonyms": species.synonyms,
+            "wingspan_mm": species.wingspan_mm,
+            "continents": species.continents,
+            "winter": species.winter,
+            "migrates": species.migrates,
+            "facts": facts,
+        }
+
+    found = {
+        "lexicon": _lexicon(),
+        "species": [entry(species) for species in knowledge.species],
+        "passages": [
+            {
+                "title": passage.title,
+                "text": passage.text,
+                "sources": numbers(passage.sources),
+                "kind": passage.kind,
+                "species": passage.species,
+            }
+            for passage in knowledge.passages
+        ],
+        "questions": dict(knowledge.questions),
+        "names": _names(knowledge),
+    }
+    return found | {"sources": [asdict(source) for source in sources]}
+
+
+def _lexicon() -> dict[str, Any]:
+    document = english.document()
+    say = dict(document["say"]) | {"empty": conversation.EMPTY}
+    say["too_long"] = conversation.TOO_LONG.replace(":,}", "}")
+    lists = {
+        name: english.split(phrases)
+        if isinstance(phrases, str)
+        else {meaning: english.split(of_it) for meaning, of_it in phrases.items()}
+        for name, phrases in document.items()
+        if name != "say"
+    }
+    return lists | {"say": say}
+
+
+def _names(knowledge: Knowledge) -> dict[str, dict[str, str]]:
+    """Returns scientific names by every name of a species, and by those of two Latin words."""
+    found: dict[str, dict[str, str]] = {"all": {}, "binomials": {}}
+    for species in knowledge.species:
+        for name in (species.scientific_name, *species.common_names, *species.synonyms):
+            found["all"][key(name)] = species.scientific_name
+            if BINOMIAL.fullmatch(name):
+                found["binomials"][key(name)] = species.scientific_name
+    return found

@@ -1,0 +1,125 @@
+"""The network of the static site: kernels in int8, computed in float32 by the browser."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from butterflyer_jax.export.network import Network
+
+# Smaller arrays stay in float32: they are few bytes, and each of their values counts.
+MIN_INT8 = 4096
+LEVELS = 127
+# Shares of the widest value of a column that the levels may span; what is beyond is cut.
+SHARES = np.linspace(0.6, 1, 41)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkFile:
+    """The files of a network.
+
+    Attributes:
+      about: content of network.json: how an image becomes the input, the layers, and where each array stands.
+      data: network.bin.gz, the arrays one after another.
+      network: the network with the values that the browser computes with.
+    """
+
+    about: dict[str, Any]
+    data: bytes
+    network: Network
+
+
+def make(network: Network) -> NetworkFile:
+    """Returns the files of a network.
+
+    Batch normalisation is folded into the convolutions. Each column of a large array (the weights of one output) has a
+    scale of its own.
+    """
+    blocks = [[[name, f"{name}/kernel", f"{name}/bias"] for name in block] for block in network.blocks]
+    arrays: dict[str, np.ndarray] = {}
+    for block in network.blocks:
+        for name in block:
+            arrays[f"{name}/kernel"], arrays[f"{name}/bias"] = network.convolution(name)
+    for name in network.dense:
+        arrays[f"{name}/kernel"], arrays[f"{name}/bias"] = (network.layers[name][key] for key in ("kernel", "bias"))
+    typicality = network.typicality
+    facts: dict[str, Any] = dataclasses.asdict(typicality) if typicality else {}
+    for name, value in facts.items():
+        if isinstance(value, np.ndarray):
+            arrays[f"typicality/{name}"] = value
+    chunks, places, kept, start = [], {}, {}, 0
+    for name, array in sorted(arrays.items(), key=lambda item: _is_small(item[1]), reverse=True):
+        stored, scales = (array.astype("<f4"), None) if _is_small(array) else _to_int8(array)
+        kept[name] = stored if scales is None else stored * scales
+        places[name] = {"shape": list(array.shape), "dtype": str(stored.dtype), "start": start}
+        # Scales follow the values: four bytes are aligned only before the first int8 array.
+        for part in (stored,) if scales is None else (stored, scales.astype("<f4")):
+            chunks.append(part.tobytes())
+            start += len(chunks[-1])
+    scale, offset = network.scale_and_offset()
+    about = {
+        "image_size": network.image_size,
+        "short_side": network.short_side,
+        "crop_fraction": network.data.eval_crop_fraction,
+        "scale": scale.tolist(),
+        "offset": offset.tolist(),
+        "temperature": network.temperature,
+        "global_average_pooling": network.model.head == "gap",
+        "blocks": blocks,
+        "dense": network.dense,
+        "typicality": {name: value for name, value in facts.items() if not isinstance(value, np.ndarray)} or None,
+        "arrays": places,
+    }
+    return NetworkFile(about, gzip.compress(b"".join(chunks), mtime=0), _with_arrays(network, kept))
+
+
+def _is_small(array: np.ndarray) -> bool:
+    return array.ndim < 2 or array.size < MIN_INT8
+
+
+def _to_int8(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns values, int8, and the scale of each column, float32: that of the smallest squared error."""
+    columns = array.reshape(-1, array.shape[-1])
+    widest = np.abs(columns).max(axis=0)
+    best_error = np.full(columns.shape[1], np.inf)
+    scales = np.ones(columns.shape[1], np.float32)
+    for share in SHARES:
+        tried = np.where(widest > 0, widest * share / LEVELS, 1).astype(np.float32)
+        error = ((_rounded(columns, tried) * tried - columns) ** 2).sum(axis=0)
+        scales = np.where(error < best_error, tried, scales)
+        best_error = np.minimum(error, best_error)
+    return _rounded(array, scales).astype(np.int8), scales
+
+
+def _rounded(array: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    levels: np.ndarray = np.rint(array / scales).clip(-LEVELS, LEVELS)
+    return levels
+
+
+def _with_arrays(network: Network, arrays: Mapping[str, np.ndarray]) -> Network:
+    """Returns a network that has these arrays, and no batch normalisation."""
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    constants: dict[str, Any] = {}
+    for path, array in arrays.items():
+        layer, _, name = path.partition("/")
+        if layer == "typicality":
+            constants[name] = array.astype(np.float32)
+        else:
+            layers.setdefault(layer, {})[name] = array.astype(np.float32)
+    typicality = network.typicality
+    return dataclasses.replace(
+        network,
+        model=dataclasses.replace(network.model, batch_norm=False),
+        layers=layers,
+        typicality=dataclasses.replace(typicality, **constants) if typicality else None,
+    )
+
+
+def to_json(content: Any) -> bytes:
+    """Returns JSON in UTF-8, without spaces."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")

@@ -1,0 +1,161 @@
+// What a message asks: of which species, and in which words; see app/chat/questions.py and species_names.py.
+import { Speller, stems, wordsOf } from "./english.js";
+
+const MIN_EPITHET = 6;
+const MAX_WORDS = 200;
+const MAX_LOOK_BACK = 10;
+export const PHOTOGRAPH = "photograph";
+const MIN_KNOWN = 0.25;
+const GREETINGS = ["hello", "thanks", "bye"];
+export const BUTTERFLY = "butterfli";
+const COMPARE = ["differ", "similar", "from", "than", "or"];
+
+// Without control characters and lone surrogates; line breaks and tabs stay.
+export const clean = (text) => text.replaceAll("\r\n", "\n").replace(/[^\P{Cc}\n\t]|\p{Cs}/gu, "").trim();
+
+export const asks = (question) => question.stems.some((one) => one !== BUTTERFLY);
+
+const EMPTY = {
+  words: [], stems: [], ask: [], species: [], refers: false, ofPhoto: false, general: false, atHome: false, talk: "",
+  foreign: false,
+};
+
+class SpeciesNames {
+  constructor(knowledge) {
+    this.names = new Map();
+    this.words = new Set();
+    const epithets = new Map();
+    for (const species of knowledge.species) {
+      const owner = species.scientific_name;
+      const binomials = [...new Set([owner, ...species.synonyms.filter((name) => name.includes(" "))])];
+      for (const binomial of binomials) {
+        const [genus, ...rest] = binomial.split(/\s+/);
+        this.add(`${genus[0]} ${rest.join(" ")}`, owner);
+        const epithet = rest.at(-1).toLowerCase();
+        epithets.set(epithet, (epithets.get(epithet) ?? new Set()).add(owner));
+      }
+      for (const name of [...binomials, ...species.synonyms, ...species.common_names]) this.add(name, owner);
+    }
+    for (const [epithet, owners] of epithets) {
+      if (epithet.length >= MIN_EPITHET && owners.size === 1) this.add(epithet, [...owners][0]);
+    }
+    this.longest = Math.max(0, ...[...this.names.keys()].map((key) => key.split(" ").length));
+  }
+
+  add(name, species) {
+    const words = wordsOf(name);
+    const key = stems(words).join(" ");
+    if (!this.names.has(key)) this.names.set(key, species);
+    for (const word of words) this.words.add(word);
+  }
+
+  find(words) {
+    const stemmed = stems(words);
+    const mentions = [];
+    for (let start = 0; start < words.length; ) {
+      const mention = this.at(stemmed, start);
+      if (mention) mentions.push(mention);
+      start += mention ? mention.length : 1;
+    }
+    return mentions;
+  }
+
+  at(stemmed, start) {
+    for (let length = Math.min(this.longest, stemmed.length - start); length > 0; length -= 1) {
+      const species = this.names.get(stemmed.slice(start, start + length).join(" "));
+      if (species) return { species, start, length };
+    }
+    return null;
+  }
+}
+
+const places = (spans) =>
+  new Set(spans.flatMap(([start, length]) => Array.from({ length }, (_, place) => start + place)));
+
+export class Reader {
+  constructor(knowledge, vocabulary, lexicon) {
+    this.knowledge = knowledge;
+    this.lexicon = lexicon;
+    this.names = new SpeciesNames(knowledge);
+    this.home = new Set(stems(lexicon.home.words()));
+    this.known = new Set([...vocabulary, ...lexicon.ownWords()]);
+    this.speller = new Speller(new Set([...this.known, ...this.names.words]), [...lexicon.ask]);
+  }
+
+  stemsOf(text) {
+    return stems(this.lexicon.content(wordsOf(text)));
+  }
+
+  read(text) {
+    const { lexicon } = this;
+    const spelt = wordsOf(clean(text)).slice(0, MAX_WORDS);
+    const words = spelt.map((word) => this.speller.correct(word));
+    const mentions = this.names.find(words);
+    const named = places(mentions.map(({ start, length }) => [start, length]));
+    let rest = words.filter((_, place) => !named.has(place));
+    const [talk, greeting] = this.talk(rest);
+    const ofPhoto = places(lexicon.photo.all(rest));
+    const known = rest.filter((word) => this.known.has(word)).length;
+    rest = rest.filter((_, place) => !greeting.has(place) && !ofPhoto.has(place));
+    const content = lexicon.content(rest);
+    const refers = ofPhoto.size > 0 || lexicon.refers.all(words).length > 0;
+    const found = stems(content.filter((word) => !lexicon.ask.has(word)));
+    return {
+      words: rest,
+      stems: found,
+      ask: content.filter((word) => lexicon.ask.has(word)),
+      species: [...new Set(mentions.map((mention) => mention.species))],
+      refers: refers || lexicon.refers_weakly.all(words).length > 0,
+      ofPhoto: ofPhoto.size > 0 || talk === PHOTOGRAPH,
+      general: !mentions.length && !refers && lexicon.general.all(spelt).length > 0,
+      atHome: mentions.length > 0 || found.some((one) => this.home.has(one)),
+      talk: mentions.length ? "" : talk,
+      foreign: !mentions.length && known < MIN_KNOWN * words.length,
+    };
+  }
+
+  readEarlier(messages) {
+    const said = messages.filter((message) => message.role === "user").map((message) => message.text);
+    return said.slice(-MAX_LOOK_BACK).map((text) => this.read(text));
+  }
+
+  inContext(text, earlier, identification) {
+    let question = this.read(text);
+    const last = earlier.findLast((asked) => asked.species.length || asked.general) ?? EMPTY;
+    let atHand = last.species;
+    const ofPhotograph = identification !== null && (!atHand.length || question.ofPhoto);
+    if (identification && ofPhotograph) {
+      const species = this.knowledge.find(identification.species);
+      atHand = [species ? species.scientific_name : identification.species];
+    }
+    if (!asks(question) && !question.talk && !question.general) {
+      const before = earlier.findLast(asks) ?? EMPTY;
+      if (question.species.length || question.ask.length) {
+        const general = before.general && !question.species.length;
+        const ask = question.ask.length ? question.ask : before.ask;
+        question = { ...question, stems: before.stems, ask, general };
+      }
+    }
+    if (question.refers && !question.species.length && last.general && !identification) {
+      question = { ...question, general: true, atHome: true };
+    }
+    const general = question.general && !question.species.length;
+    const compares = [...question.stems, ...question.words].some((word) => COMPARE.includes(word));
+    const comparesIt = question.refers && question.species.length === 1 && compares;
+    const atLarge = (question.species.length > 0 && !comparesIt) || general;
+    const about = [...new Set([...(atLarge ? [] : atHand), ...question.species])];
+    return { question, about, ofPhotograph: ofPhotograph && !atLarge };
+  }
+
+  // Returns the kind of a message that is only talk, and the places of the words that greet.
+  talk(words) {
+    const { lexicon } = this;
+    const found = lexicon.talk.all(words);
+    if (!found.length) return ["", new Set()];
+    const said = places([...found, ...lexicon.refers.all(words), ...lexicon.photo.all(words)]);
+    const only = lexicon.content(words.filter((_, place) => !said.has(place))).length === 0;
+    const greets = ([start, length, meanings]) =>
+      GREETINGS.includes(meanings[0]) && (start === 0 || start + length === words.length);
+    return [only ? found.at(-1)[2][0] : "", places(found.filter(greets))];
+  }
+}
