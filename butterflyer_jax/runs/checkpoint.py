@@ -33,11 +33,14 @@ _PATTERN_CHARACTERS = "[]*?"
 
 def check_name(folder: str | os.PathLike[str]) -> None:
     """Raises a UserError where checkpoints in a folder of this name could be written, and not be read again."""
-    bad = [character for character in _PATTERN_CHARACTERS if character in os.fspath(folder)]
+    name = os.fspath(folder)
+    # TensorStore takes a backslash for a separator on every system, and names in UTF-8 alone.
+    characters = _PATTERN_CHARACTERS if os.sep == "\\" else f"{_PATTERN_CHARACTERS}\\"
+    bad = [character for character in characters if character in name]
+    bad += [repr(character)[1:-1] for character in name if "\ud800" <= character <= "\udfff"]
     if bad:
         raise UserError(
-            f"{os.fspath(folder)} has {' '.join(bad)} in its name, which checkpoints cannot be read from: "
-            "take another --output"
+            f"{name} has {' '.join(bad)} in its name, which checkpoints cannot be read from: take another --output"
         )
 
 

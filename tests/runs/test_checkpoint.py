@@ -194,7 +194,7 @@ def test_the_best_checkpoint_is_read_beside_a_training_that_replaces_it(tmp_path
     np.testing.assert_array_equal(restored["variables"]["w"], np.full(3, 3.0))
 
 
-@pytest.mark.parametrize("name", ["run[1]", "a*", "what?"])
+@pytest.mark.parametrize("name", ["run[1]", "a*", "what?", "back\\slash", "caf\udce9"])
 def test_a_name_that_no_checkpoint_could_be_read_from_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="in its name, which checkpoints cannot be read from: take another --output"):
         Checkpointer(tmp_path / name)
