@@ -1,4 +1,4 @@
-"""What the commands share."""
+"""Signals end a command with one line, after it has cleaned up."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ COMMAND = """
 import signal, sys, time
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from butterflyer_jax import cli
+from butterflyer_jax.cli import signals
 def main(argv):
     try:
         print("begun", flush=True)
         {work}
     finally:
         print("cleaned up", flush=True)
-cli.GRACE_SECONDS = 0.5
+signals.GRACE_SECONDS = 0.5
 cli.run(main)
 """
 # Native code that lets other threads run, but no handler of Python.

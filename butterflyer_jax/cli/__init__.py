@@ -1,0 +1,27 @@
+"""What the commands share: config files with overrides, and errors as one line with an exit code."""
+
+from butterflyer_jax.cli.command import ArgumentParser, Command, install_excepthook, make_callable, run
+from butterflyer_jax.cli.config_files import (
+    close_match,
+    config_folder,
+    config_help,
+    config_names,
+    find_config,
+    load_config,
+    split_overrides,
+)
+
+__all__ = [
+    "ArgumentParser",
+    "Command",
+    "close_match",
+    "config_folder",
+    "config_help",
+    "config_names",
+    "find_config",
+    "install_excepthook",
+    "load_config",
+    "make_callable",
+    "run",
+    "split_overrides",
+]

@@ -1,0 +1,126 @@
+"""What every command is: errors as one line with an exit code, libraries that are quiet, a parser without surprises."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import types
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, Protocol
+
+from butterflyer_jax.cli import signals
+from butterflyer_jax.errors import UserError
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Runs a command's `main(argv)`; a UserError becomes one line on stderr and its exit code."""
+    _quieten_libraries()
+    signals.end_on_signals()
+    try:
+        main(sys.argv[1:])
+        sys.stdout.flush()
+    except UserError as error:
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output left (`predict … | head`): nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        # A full disk, a missing permission: the user's to mend, and the operating system says it best.
+        where = error.filename or "while writing; the same command resumes when that is mended"
+        _fail(f"{error.strerror or error}: {where}")
+    except KeyboardInterrupt:
+        signals.write_line("interrupted")
+        signals.leave(signals.INTERRUPTED)
+    except signals.StoppedError as error:
+        signals.leave(error.code)
+
+
+def _quieten_libraries() -> None:
+    """Leaves stderr to our own lines; every error that matters reaches `run` as an exception."""
+    _quieten_pillow()
+    # Read by TensorFlow and XLA when they are first imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow imports Keras as it starts, for 5 seconds of its 14, unless this says that Keras is the old one.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    # When a disk is full, Orbax raises one error and logs a traceback an array beside it.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    default = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if signals.swallowed(unraisable.exc_value):
+            return
+        # TensorStore's threads, whose listener is gone after a failed save.
+        if str(unraisable.exc_value) != "Event loop is closed":
+            default(unraisable)
+
+    sys.unraisablehook = hook
+
+
+def _quieten_pillow() -> None:
+    # It warns of every damaged header; whether a photograph can be used is decided, and said, elsewhere.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _fail(message: str, exit_code: int = UserError.exit_code) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(exit_code)
+
+
+def install_excepthook() -> None:
+    """Makes a `UserError` that nobody catches one line on stderr, where another program's `main` calls us."""
+    _quieten_pillow()
+    default = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: object) -> None:
+        if isinstance(error, UserError):
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        elif isinstance(error, OSError) and error.strerror:
+            print(f"error: {error.strerror}: {error.filename}", file=sys.stderr)
+        else:
+            default(kind, error, trace)  # type: ignore[arg-type]
+
+    sys.excepthook = hook
+
+
+class Command(Protocol):
+    """The module of a subcommand."""
+
+    def parser(self) -> ArgumentParser:
+        """Returns the parser of the command's flags."""
+
+    def main(self, argv: Sequence[str]) -> None:
+        """Runs the command."""
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse in the commands' own manner: no abbreviations, and an error is one line."""
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **kwargs,  # type: ignore[arg-type]
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what `run` prints as one line."""
+        raise UserError(f"{message} (see --help)")
+
+
+class CallableModule(types.ModuleType):
+    """A module with a function of its own name."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls that function."""
+        return getattr(self, self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+
+def make_callable(name: str) -> None:
+    """Makes a module callable; as a command it is none."""
+    if name != "__main__":
+        sys.modules[name].__class__ = CallableModule

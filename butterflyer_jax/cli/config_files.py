@@ -1,0 +1,158 @@
+"""Config files by path or name, and the overrides of the command line."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from butterflyer_jax.config import Config, describe
+from butterflyer_jax.errors import UserError
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def config_help() -> str:
+    """Returns a table of every config field with its default and documentation, for `--help`."""
+    rows = describe()
+    width = max(len(f"{name} = {default}") for name, default, _ in rows if len(default) < 12)
+    lines = [f"  {f'{name} = {default}':<{width}}  {doc}" for name, default, doc in rows]
+    return "config fields, each set by --config.FIELD=VALUE:\n" + "\n".join(lines)
+
+
+def config_folder() -> Path:
+    """Returns the folder of the named configs: in the package where it was installed, beside it in a checkout."""
+    installed = PACKAGE / "configs"
+    return installed if installed.is_dir() else PACKAGE.parent / "configs"
+
+
+def config_names() -> list[str]:
+    """Returns the names of the configs that come with the package: "cpu", "vgg16" and so on."""
+    return sorted(path.stem for path in config_folder().glob("*.py") if not path.stem.startswith("_"))
+
+
+def find_config(name: str | os.PathLike[str]) -> str:
+    """Returns the path of a config file.
+
+    Args:
+      name: a path, local or gs://, or the name of a config that comes with the package, such as "cpu".
+
+    Raises:
+      UserError: no such file, and no such name.
+    """
+    name = os.fspath(name)
+    if name.startswith("gs://") or Path(name).is_file():
+        return name
+    names = config_names()
+    if name in names:
+        return os.fspath(config_folder() / f"{name}.py")
+    stem = Path(name).stem
+    if stem in names:
+        hint = f"; the config of that name that comes with the package is --config {stem}"
+    else:
+        hint = f"{close_match(name, names)}; configs by name: {', '.join(names)}"
+    raise UserError(f"no such config file: {name}{hint}")
+
+
+def close_match(word: str, words: Iterable[str]) -> str:
+    """Returns "; did you mean WORD?", or nothing where no word is close."""
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = ()) -> Config:
+    """Returns the validated config of a config file.
+
+    Args:
+      path: a Python file that defines `get_config() -> Config`, local or gs://, or the name of a config that comes
+        with the package, such as "cpu"; None stands for the defaults of all fields.
+      overrides: such as `"optim.learning_rate=0.1"`, parsed by the type of the field.
+
+    Raises:
+      UserError: no such file, an error in it, an unknown field, a value of a wrong type or out of range.
+    """
+    # Imported here: it takes a moment that `--help` need not spend.
+    from absl import flags
+    from ml_collections import config_flags
+
+    path = find_config(path) if path else __file__
+    if path.startswith("gs://"):
+        from butterflyer_jax.storage import files
+
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / path.rsplit("/", 1)[-1]
+            files.copy(path, copy)
+            return load_config(copy, overrides)
+    names = [name for name, _, _ in describe()]
+    for override in overrides:
+        name, equals, _ = override.partition("=")
+        if name not in names:
+            raise UserError(f"unknown config field {name}{_field_hint(name)}")
+        if not equals:
+            raise UserError(f"config field {name} needs a value: --config.{name}=VALUE")
+
+    # Where config files written before 0.2 import `Sweep` from.
+    sys.modules.setdefault("butterflyer_jax.search", importlib.import_module("butterflyer_jax.config.search"))
+    argv = ["", f"--config={path}", *(f"--config.{override}" for override in overrides)]
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    try:
+        values(argv)
+        config = values.config
+    except flags.IllegalFlagValueError as error:
+        message = str(error)
+        if "Traceback" in message:
+            raise UserError(_explain_config_error(path, message)) from error
+        raise UserError(message.replace("flag --config.", "config field ").strip()) from error
+    except Exception as error:
+        # The file is the user's program: whatever it raises, say what and where.
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"cannot read config {path}: {reason[-1]}") from error
+    if not isinstance(config, Config):
+        raise UserError(f"get_config() of {path} must return a butterflyer_jax.config.Config, not {config!r}")
+    return config.validate()
+
+
+def _explain_config_error(path: str, trace: str) -> str:
+    """Returns what went wrong in a config file, with the line, from the text of a traceback."""
+    lines = re.findall(rf'File "{re.escape(path)}", line (\d+)', trace)
+    reason = trace.strip().splitlines()[-1]
+    if unknown := re.search(r"unexpected keyword argument '(\w+)'", reason):
+        reason = f"unknown config field {unknown[1]}{_field_hint(unknown[1])}"
+    return f"cannot read config {path}{f', line {lines[-1]}' if lines else ''}: {reason}"
+
+
+def _field_hint(name: str) -> str:
+    names = [field for field, _, _ in describe()]
+    by_last = {field.rpartition(".")[2]: field for field in names}
+    close = difflib.get_close_matches(name, [*names, *by_last], n=1)
+    return f"; did you mean {close[0]}?" if close else "; --help lists the fields"
+
+
+def split_overrides(arguments: Sequence[str]) -> list[str]:
+    """Returns `["optim.learning_rate=0.1"]` of the leftover arguments `["--config.optim.learning_rate=0.1"]`.
+
+    Raises:
+      UserError: an argument is no override.
+    """
+    overrides = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("--config."):
+            raise UserError(f"unrecognised argument: {argument} (see --help)")
+        override = argument.removeprefix("--config.")
+        if "=" not in override and rest and not rest[0].startswith("--"):
+            override += "=" + rest.pop(0)
+        overrides.append(override)
+    return overrides
+
+
+def get_config() -> Config:
+    """Returns the defaults of all fields: this file is the config file where none is given."""
+    return Config()
