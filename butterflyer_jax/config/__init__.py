@@ -1,12 +1,12 @@
 """The config of a run: its fields with units and ranges, and the search space of a sweep."""
 
-from butterflyer_jax.config.schema import (
+from butterflyer_jax.config.schema import Config, describe, flatten
+from butterflyer_jax.config.sections import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     AugmentConfig,
     BuildConfig,
     CheckpointConfig,
-    Config,
     DataConfig,
     ExamplesConfig,
     ExportConfig,
@@ -14,11 +14,10 @@ from butterflyer_jax.config.schema import (
     OptimConfig,
     ParallelConfig,
     ProfileConfig,
+    RanksConfig,
     RefusalConfig,
     StopConfig,
     TrackingConfig,
-    describe,
-    flatten,
 )
 
 __all__ = [
@@ -35,6 +34,7 @@ __all__ = [
     "OptimConfig",
     "ParallelConfig",
     "ProfileConfig",
+    "RanksConfig",
     "RefusalConfig",
     "StopConfig",
     "TrackingConfig",
