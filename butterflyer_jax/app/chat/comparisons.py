@@ -150,7 +150,9 @@ class Comparer:
 def _asks_for_species(words: Sequence[str]) -> bool:
     """Returns whether a question asks which species, as in "which of them" and "how many species"."""
     plain = [word for word in words if word not in COLOURS]
-    return any(one in ("which", "what", "many", "any") and other in HEADS for one, other in itertools.pairwise(plain))
+    # "Why are there so many butterflies?" asks for no list.
+    heads = [one for one, other in itertools.pairwise(plain) if other in HEADS]
+    return any(one in ("which", "what", "any") or (one == "many" and "how" in plain) for one in heads)
 
 
 def _asks_for_list(words: frozenset[str]) -> bool:

@@ -91,6 +91,7 @@ class Lexicon:
       refers: phrases by which a question speaks of the butterfly at hand.
       refers_weakly: phrases that may mean the butterfly at hand or butterflies in general.
       home: words that are about butterflies, whatever else is said.
+      beyond: words of what hardly any fact on butterflies is about, as prices and songs.
       photo: phrases by which it speaks of the photograph.
       general: phrases by which it speaks of butterflies in general.
       talk: what is said without asking for a fact: greetings and questions about the photograph.
@@ -103,6 +104,7 @@ class Lexicon:
     refers: Phrases
     refers_weakly: Phrases
     home: Phrases
+    beyond: Phrases
     photo: Phrases
     general: Phrases
     talk: Phrases
@@ -149,6 +151,7 @@ def lexicon() -> Lexicon:
         refers=one("refers"),
         refers_weakly=one("refers_weakly"),
         home=one("home"),
+        beyond=one("beyond"),
         photo=one("photo"),
         general=one("general"),
         talk=several("talk"),

@@ -78,7 +78,11 @@ class Asked:
 
 
 class Reader:
-    """Reads the messages of conversations about a knowledge base."""
+    """Reads the messages of conversations about a knowledge base.
+
+    Attributes:
+      beyond: stems of which a fact has to speak to answer a question that holds them, as prices.
+    """
 
     def __init__(self, knowledge: Knowledge, vocabulary: set[str]) -> None:
         """Takes the base, and the words of its passages and typical questions."""
@@ -87,6 +91,7 @@ class Reader:
         self._names = SpeciesNames(knowledge, self._stem)
         self._lexicon = lexicon()
         self._home = frozenset(self._stem(sorted(self._lexicon.home.words())))
+        self.beyond = frozenset(self._stem(sorted(self._lexicon.beyond.words())))
         self._known = vocabulary | _own_words(self._lexicon)
         self._speller = Speller(self._known | self._names.words, self._lexicon.ask)
 
@@ -188,6 +193,7 @@ def _own_words(lexicon: Lexicon) -> set[str]:
         lexicon.refers,
         lexicon.refers_weakly,
         lexicon.home,
+        lexicon.beyond,
         lexicon.photo,
         lexicon.general,
         lexicon.talk,

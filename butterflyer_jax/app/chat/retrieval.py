@@ -29,6 +29,8 @@ MIN_SCORE_ELSEWHERE = 0.85
 CERTAIN_BONUS, SPECIES_BONUS = 0.25, 0.12
 # Facts of this kind say different things of each species.
 MIXED = "life_cycle"
+# Stems of the stages before the adult; facts of these kinds are of adults, unless they hold one of them.
+YOUNG, OF_ADULTS = frozenset({"egg", "caterpillar", "chrysali"}), ("wingspan", "identification")
 # Off the score of such a fact of a species that holds no word of the question.
 NOT_HELD = 0.4
 # Of a look-alike that the question names.
@@ -141,7 +143,8 @@ class Retriever:
                 continue
             score = self._score(asked, total, _entry(passage), self._words[number])
             name = self._look_alikes.get(number)
-            if of_species and passage.kind == MIXED and not self._holds(number, question):
+            young = passage.kind in OF_ADULTS and not YOUNG.isdisjoint(set(question.stems) - self._words[number])
+            if of_species and (young or (passage.kind == MIXED and not self._holds(number, question))):
                 score -= NOT_HELD
             elif not of_species and any(name in passage.text for name in names):
                 # It speaks of the species that is asked about.
@@ -166,7 +169,12 @@ class Retriever:
     def _score(self, asked: Features, total: float, entry: str, words: frozenset[str]) -> float:
         """Returns the score of the typical question that is nearest to a question."""
         best = 0.0
+        beyond = asked.keys() & self.reader.beyond
         for typical in self._typical[entry]:
+            # What is so of caterpillars may not be so of butterflies, and only a fact on prices answers what it costs.
+            of_young = BUTTERFLY in asked and not (typical.keys() & YOUNG) <= asked.keys()
+            if of_young or not beyond <= typical.keys():
+                continue
             both = sum(weight for feature, weight in asked.items() if feature in typical)
             more = sum(weight for feature, weight in asked.items() if feature not in typical and feature in words)
             coverage = (both + IN_PASSAGE * more) / total

@@ -85,3 +85,37 @@ def test_the_same_question_finds_the_same() -> None:
     again = Retriever(retriever().knowledge)
     for labelled in TUNED:
         assert again.search(labelled.text, [MONARCH]) == retriever().search(labelled.text, [MONARCH])
+
+
+def test_every_typical_question_asks_something() -> None:
+    questions = retriever().knowledge.questions
+    assert [text for asked in questions.values() for text in asked if not retriever().reader.read(text).asks] == []
+    assert min(map(len, questions.values())) >= 5
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("How many muscles does a caterpillar have?", "Eyes, muscles and skin of caterpillars"),
+        ("How big is a monarch caterpillar?", "Size of caterpillars"),
+        ("how do I stop cabbage white caterpillars eating my kale", "Caterpillars on vegetables"),
+        ("how come there are so many white butterflies this year", "Good and bad years"),
+        ("what does a peacock caterpillar eat", "Caterpillar plants of other butterflies"),
+    ],
+)
+def test_topics_of_gardeners_and_children(text: str, title: str) -> None:
+    assert retriever().search(text, (), 1)[0].passage.title == title
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # What is so of caterpillars is not said of butterflies.
+        "How many muscles does a butterfly have?",
+        "What is the price of milkweed seeds?",
+        "Where can I buy a butterfly net?",
+        "How do I draw a butterfly?",
+    ],
+)
+def test_half_a_match_is_no_answer(text: str) -> None:
+    assert retriever().search(text) == []
