@@ -38,6 +38,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "data.fold": (0, 1000),
     "augment.crop_min_area": (0.01, 1.0),
     "augment.crop_max_aspect": (1.0, 10.0),
+    "augment.zoom_out": (1.0, 10.0),
+    "augment.blur": (0.0, 0.2),
     "augment.brightness": _SHARE,
     "augment.contrast": _SHARE,
     "augment.saturation": _SHARE,

@@ -101,6 +101,8 @@ class AugmentConfig(Section):
     saturation: float = option(0.2, "largest relative change of saturation")
     strength: str = option("none", "random warps and colour changes beside these: none, light, medium or strong")
     erase_probability: float = option(0.0, "share of the photos that lose a random box of 2% to 33% of their area")
+    zoom_out: float = option(1.0, "largest factor by which half of the photos get smaller in the frame; 1: off")
+    blur: float = option(0.0, "largest Gaussian blur of half of the photos, standard deviation / side; 0: off")
     mixup: float = option(0.0, "alpha of mixup: photos blended in pairs, shares from Beta(alpha, alpha); 0: off")
     cutmix: float = option(
         0.0, "alpha of cutmix: a pasted box of area share Beta(alpha, alpha); 0: off; both: half each"

@@ -1,8 +1,8 @@
 """Preprocessing of a batch on the device before the network, as pure functions.
 
-Training: crop and scale, mirror, recolour, a preset of RandAugment, normalise, erase, mix. Evaluation: crop and scale,
-normalise. Every draw comes from the image's own key, and each operation has its own random stream: enabling one does
-not change another.
+Training: crop and scale, mirror, zoom out, blur, recolour, a preset of RandAugment, normalise, erase, mix. Evaluation:
+crop and scale, normalise. Every draw comes from the image's own key, and each operation has its own random stream:
+enabling one does not change another.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import numpy as np
 from butterflyer_jax.config import AugmentConfig, Config, ModelConfig
 from butterflyer_jax.preprocessing.mix import erase, mix
 from butterflyer_jax.preprocessing.randaugment import PRESETS, randaugment
+from butterflyer_jax.preprocessing.zoom_out import blur, zoom_out
 
 # Streams of random numbers that share an image's key.
-FLIP_STREAM, COLOUR_STREAM, RANDAUGMENT_STREAM, ERASE_STREAM, MIX_STREAM = range(5)
+FLIP_STREAM, COLOUR_STREAM, RANDAUGMENT_STREAM, ERASE_STREAM, MIX_STREAM, ZOOM_OUT_STREAM, BLUR_STREAM = range(7)
 
 # ITU-R BT.601 luma.
 LUMA = (0.299, 0.587, 0.114)
@@ -85,6 +86,11 @@ def augment(images: jax.Array, keys: jax.Array, config: AugmentConfig, model: Mo
     if config.flip:
         mirrored = jax.vmap(jax.random.bernoulli)(_stream(keys, FLIP_STREAM))
         x = jnp.where(_per_photo(mirrored), x[:, :, ::-1], x)
+    # Before the colours change, so that photo and surroundings are in one light.
+    if config.zoom_out > 1:
+        x = zoom_out(x, _stream(keys, ZOOM_OUT_STREAM), config.zoom_out)
+    if config.blur:
+        x = blur(x, _stream(keys, BLUR_STREAM), config.blur)
     draws = jax.vmap(lambda key: jax.random.uniform(key, (3,), minval=-1.0))(_stream(keys, COLOUR_STREAM))
     if config.brightness:
         x = x * (1 + config.brightness * _per_photo(draws[:, 0]))
