@@ -142,7 +142,10 @@ function sizes(named) {
 }
 
 function asksForSpecies(words) {
-  return words.some((one, place) => ["which", "what", "many"].includes(one) && HEADS.includes(words[place + 1]));
+  const plain = words.filter((word) => !COLOURS.includes(word));
+  // "Why are there so many butterflies?" asks for no list.
+  const heads = plain.filter((_, place) => HEADS.includes(plain[place + 1]));
+  return heads.some((one) => ["which", "what", "any"].includes(one) || (one === "many" && plain.includes("how")));
 }
 
 function asksForList(words) {

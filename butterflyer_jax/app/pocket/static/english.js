@@ -63,7 +63,7 @@ export class Phrases {
 
 export class Lexicon {
   constructor(document) {
-    for (const name of ["stop", "refers", "refers_weakly", "home", "photo", "general"]) {
+    for (const name of ["stop", "refers", "refers_weakly", "home", "beyond", "photo", "general"]) {
       this[name] = new Phrases({ [name]: document[name] });
     }
     this.synonyms = new Phrases(document.synonyms);
@@ -87,7 +87,8 @@ export class Lexicon {
 
   ownWords() {
     const phrases = [
-      this.stop, this.synonyms, this.refers, this.refers_weakly, this.home, this.photo, this.general, this.talk,
+      this.stop, this.synonyms, this.refers, this.refers_weakly, this.home, this.beyond, this.photo, this.general,
+      this.talk,
     ];
     return [...this.ask, ...phrases.flatMap((each) => each.words())];
   }

@@ -69,6 +69,10 @@ class SpeciesNames {
   }
 }
 
+const LIFESPAN = "lifespan";
+// How a text says how long a butterfly lives.
+const LIVES = /\b(live|lives|life)\b[^.;]*\b(days|weeks|months|year|years)\b/;
+
 const places = (spans) =>
   new Set(spans.flatMap(([start, length]) => Array.from({ length }, (_, place) => start + place)));
 
@@ -78,12 +82,14 @@ export class Reader {
     this.lexicon = lexicon;
     this.names = new SpeciesNames(knowledge);
     this.home = new Set(stems(lexicon.home.words()));
+    this.beyond = new Set(stems(lexicon.beyond.words()));
     this.known = new Set([...vocabulary, ...lexicon.ownWords()]);
     this.speller = new Speller(new Set([...this.known, ...this.names.words]), [...lexicon.ask]);
   }
 
   stemsOf(text) {
-    return stems(this.lexicon.content(wordsOf(text)));
+    const content = this.lexicon.content(wordsOf(text));
+    return stems(LIVES.test(text) ? [...content, LIFESPAN] : content);
   }
 
   read(text) {
@@ -97,7 +103,10 @@ export class Reader {
     const ofPhoto = places(lexicon.photo.all(rest));
     const known = rest.filter((word) => this.known.has(word)).length;
     rest = rest.filter((_, place) => !greeting.has(place) && !ofPhoto.has(place));
-    const content = lexicon.content(rest);
+    let content = lexicon.content(rest);
+    if (content.includes("long") && content.includes("live")) {
+      content = content.filter((word) => word !== "long").map((word) => (word === "live" ? LIFESPAN : word));
+    }
     const refers = ofPhoto.size > 0 || lexicon.refers.all(words).length > 0;
     const found = stems(content.filter((word) => !lexicon.ask.has(word)));
     return {

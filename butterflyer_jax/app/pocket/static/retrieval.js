@@ -9,6 +9,8 @@ const [PAIR, ASK, HOME, IN_PASSAGE] = [0.3, 0.4, 0.15, 0.6];
 const MIN_SCORE_ELSEWHERE = 0.85;
 const [CERTAIN_BONUS, SPECIES_BONUS] = [0.25, 0.12];
 const MIXED = "life_cycle";
+const YOUNG = ["egg", "caterpillar", "chrysali"];
+const OF_ADULTS = ["wingspan", "identification"];
 const NOT_HELD = 0.4;
 const DURATION = /\b(days|weeks|months|years|an? (day|week|month))\b/;
 const LOOK_ALIKE_BONUS = 0.6;
@@ -93,7 +95,9 @@ export class Retriever {
       if (!total || (ofSpecies ? !about.includes(passage.species) : !atHome)) return;
       let score = this.score(asked, total, entryOf(passage), this.words[number]);
       const name = this.lookAlikes[number];
-      if (ofSpecies && passage.kind === MIXED && !this.holds(number, question)) {
+      const asksOfYoung = YOUNG.some((stem) => question.stems.includes(stem) && !this.words[number].has(stem));
+      const young = OF_ADULTS.includes(passage.kind) && asksOfYoung;
+      if (ofSpecies && (young || (passage.kind === MIXED && !this.holds(number, question)))) {
         score -= NOT_HELD;
       } else if (!ofSpecies && names.some((one) => passage.text.includes(one))) {
         score += SPECIES_BONUS;
@@ -122,7 +126,10 @@ export class Retriever {
 
   score(asked, total, entry, words) {
     let highest = 0;
+    const beyond = [...asked.keys()].filter((feature) => this.reader.beyond.has(feature));
     for (const typical of this.typical.get(entry)) {
+      const ofYoung = asked.has(BUTTERFLY) && YOUNG.some((stem) => typical.has(stem) && !asked.has(stem));
+      if (ofYoung || beyond.some((stem) => !typical.has(stem))) continue;
       let both = 0;
       let more = 0;
       for (const [feature, weight] of asked) {
