@@ -121,7 +121,7 @@ def encoded(files: list[bytes]) -> list[str]:
 def test_it_names_shows_facts_and_talks_without_a_server(page: Any) -> None:
     assert "never leave it" in page.inner_text("#drop")
     page.set_input_files("#choose", [{"name": "a.jpg", "mimeType": "image/jpeg", "buffer": make_photo(1)}])
-    page.wait_for_selector(".verdict.named, .verdict.unsure, .verdict.none")
+    page.wait_for_selector(".verdict.named, .verdict.higher, .verdict.unsure, .verdict.none")
     assert page.locator("#ranking li").count() == len(SPECIES)
     assert not page.locator("#feedback").is_visible()
     page.fill("#message", "What do monarch caterpillars eat?")
