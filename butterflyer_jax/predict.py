@@ -25,7 +25,6 @@ from typing import Any
 from butterflyer_jax import cli
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.export.reader import ExportClassifier
 from butterflyer_jax.inference import inputs
 from butterflyer_jax.inference.overlays import HeatPictures
 from butterflyer_jax.inference.predictor import Predictor
@@ -64,6 +63,9 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("--gradcam: an export has no heat maps, take --run")
     pictures = HeatPictures(args.gradcam) if args.gradcam else None
     if args.model:
+        # Imported here: JAX takes seconds that `--help` need not spend.
+        from butterflyer_jax.export.reader import ExportClassifier
+
         predictor = Predictor(ExportClassifier(args.model, args.species))
     else:
         predictor = Predictor.load(args.run, args.species)

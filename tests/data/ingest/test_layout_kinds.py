@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import UserError
+from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data.ingest import manifest, raw_zip
+from tests.conftest import make_zip
 from tests.data.ingest.test_layouts import FLAT, SPECIES, Files, labels, listing_of, rows, tree
 
 TRUTH = {name: SPECIES[int(Path(name).stem) // 10] for name in FLAT}
@@ -270,3 +272,19 @@ def test_splits_stay_where_file_names_have_the_species(tmp_path: Path) -> None:
     assert splits_of(listing) == {"train": "train", "test": "test"}
     assert set(labels(listing).values()) == set(SPECIES)
     assert [r.reason for r in listing.rejects] == ["its file name has no species, only numbers"]
+
+
+def test_a_row_of_its_own_outweighs_one_that_may_be_another_files(tmp_path: Path) -> None:
+    table = rows("filename,label", "images/{n}.jpg,{s}") + "\nother/0.jpg,Monarch\n0.jpg,Red Admiral\n"
+    listing = listing_of(tmp_path, FLAT | {"other/0.jpg": b"x", "labels.csv": table})
+    assert labels(listing) == TRUTH | {"other/0.jpg": "Monarch"}
+    assert [reject.member for reject in listing.missing] == ["0.jpg"]
+
+
+def test_a_damaged_text_beside_a_photo_stops_nothing(tmp_path: Path) -> None:
+    photos = tree("{s}/{i}.jpg")
+    path = make_zip(tmp_path / "raw.zip", dict.fromkeys(photos, b"x") | {"Monarch/3.txt": b"a butterfly"})
+    data = path.read_bytes()
+    # Its bytes change, its checksum does not.
+    path.write_bytes(data.replace(b"a butterfly", b"a butterflx"))
+    assert labels(raw_zip.list_source(path, BuildConfig())) == {name: name.split("/")[0] for name in photos}

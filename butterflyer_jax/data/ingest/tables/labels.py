@@ -251,7 +251,9 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
                 reason = "several files of that name" if photos else "no such file in the zip"
                 result.missing.append((cell, f"{name}: {reason}"))
                 for photo in photos:
-                    result.conflicts.setdefault(photo, f"a row of {name} may be this file or another of that name")
+                    # A row of its own says more than one that may be another's.
+                    if photo not in result.labels:
+                        result.conflicts.setdefault(photo, f"a row of {name} may be this file or another of that name")
             continue
         split = one.splits[row]
         for photo in photos:

@@ -46,7 +46,7 @@ def read(pairs: Mapping[str, str], read_text: Callable[[str], str], used: set[st
 
     Args:
       pairs: photo by file, of `pair`.
-      read_text: returns the text of a file; raises ValueError for what is none.
+      read_text: returns the text of a file; raises for what is none, or is damaged.
       used: takes the files that are annotations.
     """
     by_kind: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -77,7 +77,8 @@ def _classes(file: str, read_text: Callable[[str], str]) -> set[str] | None:
     suffix = posixpath.splitext(file)[1].lower()
     try:
         text = read_text(file)
-    except ValueError:
+    except Exception:
+        # Each way to pack has errors of its own for damaged data.
         return None
     if suffix == ".xml":
         return {html.unescape(name) for name in _VOC.findall(text)} if "<annotation" in text else None
