@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import uuid
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ FINISH_SECONDS = 60.0
 FINISH_MODEL_SECONDS = 600.0
 # Longest time of data that a kill can lose, seconds.
 FLUSH_SECONDS = 1.0
+_REFUSED = re.compile(r"filestream: fatal error: (?:filestream: )?(?:failed to upload: )?(.*?)(?: url=|\")")
 
 
 class WandbTracker:
@@ -130,6 +132,10 @@ class WandbTracker:
             self._say("W&B: uploading what is left")
         try:
             self._run.finish(exit_code=int(failed))
+            if not self._run.offline and (reason := _why_refused(Path(self._run.settings.log_internal))):
+                self._say(
+                    f"W&B: the server refused rows of the run: {reason}; to upload: {self._sync} --include-online"
+                )
         except TimeoutError:
             seconds = f"{self._longest_finish:.0f} s"
             self._say(f"W&B: not all was uploaded within {seconds}; to upload: {self._sync} --include-online")
@@ -138,6 +144,16 @@ class WandbTracker:
             with contextlib.suppress(Exception):
                 wandb.teardown()
             raise
+
+
+def _why_refused(log: Path) -> str:
+    """Returns why the server took no rows, "" where it took them: W&B writes it into its own log alone."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    found = [_REFUSED.search(line) for line in lines]
+    return next((match[1] for match in found if match), "")
 
 
 def _id_of(file: Path) -> str:

@@ -103,6 +103,21 @@ def test_a_network_that_dies_on_the_way_does_not_stop_it(
     assert [row["step"] for row in wandb_files.read(path).history if "train/loss" in row] == list(range(1, 9))
 
 
+def test_rows_that_the_server_refuses_are_reported(dataset: Path, tmp_path: Path, command: Command) -> None:
+    config = tmp_path / "config.py"
+    config.write_text(TINY_CONFIG + SHORT_WAITS)
+    arguments = ["--config", config, "--input", dataset, "--output", tmp_path / "run"]
+    with WandbServer() as server:
+        server.refuses_rows = True
+        result = command("train", *arguments, "--config.tracking.wandb=online", env=online(server, tmp_path))
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("W&B")]
+    assert lines[-1] == (
+        "W&B: the server refused rows of the run: 403 Forbidden; "
+        f"to upload: cd {tmp_path / 'run'} && wandb sync --include-online"
+    )
+
+
 def test_a_dead_network_does_not_stop_it(dataset: Path, tmp_path: Path, command: Command) -> None:
     config = tmp_path / "config.py"
     config.write_text(TINY_CONFIG + SHORT_WAITS)

@@ -36,12 +36,14 @@ class WandbServer:
       runs: runs by id.
       resumed: ids of runs that were resumed.
       lost: whether connections break.
+      refuses_rows: whether rows are answered with 403.
     """
 
     def __init__(self) -> None:
         self.runs: dict[str, ServedRun] = {}
         self.resumed: list[str] = []
         self.lost = False
+        self.refuses_rows = False
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -57,7 +59,7 @@ class WandbServer:
                     self.close_connection = True
                     return
                 answer = json.dumps(server.answer(self.path, body)).encode()
-                self.send_response(200)
+                self.send_response(403 if server.refuses_rows and self.path.endswith("/file_stream") else 200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()

@@ -104,6 +104,15 @@ def test_by_default_there_is_the_file_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
+@pytest.mark.parametrize(("name", "value"), [("WANDB_MODE", "disabled"), ("WANDB_DISABLED", "true")])
+def test_the_environment_switches_wandb_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    tell_everything(open_trackers(tmp_path, TrackingConfig(wandb="offline"), {}, 0, pytest.fail))
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
 def test_an_interrupt_is_not_swallowed(tmp_path: Path) -> None:
     def interrupt() -> JsonlTracker:
         raise KeyboardInterrupt
