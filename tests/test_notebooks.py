@@ -43,7 +43,7 @@ def test_a_notebook_is_current_and_has_outputs(path: Path) -> None:
         (cell.cell_type, cell.source) for cell in wanted.cells
     ]
     outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4
     assert not any(output.output_type == "error" for output in outputs)
     assert path.with_suffix(".ipynb").stat().st_size < 1 << 20
 
