@@ -77,9 +77,9 @@ for place in axes.flat:
     place.axis("off")
 for column, (number, look) in enumerate(zip(chosen, run.look(data.jpegs(SPLIT, chosen)))):
     axes[0, column].imshow(look.photograph)
-    axes[0, column].set_title(run.species[scored.labels[number]], fontsize=8)
+    axes[0, column].set_title(run.species[scored.labels[number]], fontsize=7)
     axes[1, column].imshow(look.picture())
-    axes[1, column].set_title(f"answer: {look.answer['species']}", fontsize=8)
+    axes[1, column].set_title(f"answer: {look.answer['species']}", fontsize=7)
 
 # %% [markdown]
 # ## A map of its answers
