@@ -31,7 +31,7 @@ FINISH_SECONDS = 60.0
 FINISH_MODEL_SECONDS = 600.0
 # Longest time of data that a kill can lose, seconds.
 FLUSH_SECONDS = 1.0
-_REFUSED = re.compile(r"filestream: fatal error: (?:filestream: )?(?:failed to upload: )?(.*?)(?: url=|\")")
+_REFUSED = re.compile(r"filestream: fatal error: .*?failed to upload: (4\d\d [A-Za-z ]+?) url=")
 
 
 class WandbTracker:
@@ -130,20 +130,21 @@ class WandbTracker:
         """Ends the run, and waits a bounded time for uploads; data not uploaded by then stays in the files."""
         if not self._run.offline:
             self._say("W&B: uploading what is left")
+        is_late = False
         try:
             self._run.finish(exit_code=int(failed))
-            if not self._run.offline and (reason := _why_refused(Path(self._run.settings.log_internal))):
-                self._say(
-                    f"W&B: the server refused rows of the run: {reason}; to upload: {self._sync} --include-online"
-                )
         except TimeoutError:
-            seconds = f"{self._longest_finish:.0f} s"
-            self._say(f"W&B: not all was uploaded within {seconds}; to upload: {self._sync} --include-online")
+            is_late = True
         except Exception:
             # The service is lost, which W&B would report again when Python exits.
             with contextlib.suppress(Exception):
                 wandb.teardown()
             raise
+        upload = f"to upload: {self._sync} --include-online"
+        if not self._run.offline and (reason := _why_refused(Path(self._run.settings.log_internal))):
+            self._say(f"W&B: the server refused rows of the run: {reason}; {upload}")
+        elif is_late:
+            self._say(f"W&B: not all was uploaded within {self._longest_finish:.0f} s; {upload}")
 
 
 def _why_refused(log: Path) -> str:

@@ -115,20 +115,20 @@ def test_several_photographs_are_one_animal_where_the_visitor_says_so(page: Any)
     assert not page.locator("#one-animal").is_checked()
     page.check("text=These 3 photographs show one animal")
     # One of them looks like none of the species: that keeps it from being sure.
-    assert page.locator("#name").inner_text() == "Not sure. Perhaps Monarch?"
-    assert "from 3 photographs taken as one animal. 1 of them looks like no" in page.locator("#sure").inner_text()
+    page.wait_for_selector("#name:text-is('Not sure. Perhaps Monarch?')")
+    page.wait_for_selector("#sure:has-text('from 3 photographs taken as one animal. 1 of them looks like no')")
     page.reload()
     page.wait_for_selector(".verdict.unsure")
     page.uncheck("#one-animal")
-    assert page.locator("#name").inner_text() == "This looks like no butterfly I know"
+    page.wait_for_selector("#name:text-is('This looks like no butterfly I know')")
     assert page.locator(".mark").all_inner_texts() == ["Monarch", "Monarch", "not in my list"]
     # Given one after another, as a camera does: with the one before.
     give(page, picture(ORANGE))
     page.wait_for_selector(".verdict.named")
     page.locator(".thumbnail").nth(1).click()
     page.check("text=The same animal as on the photograph before")
-    assert page.locator("#name").inner_text() == "Monarch"
-    assert "from 2 photographs" in page.locator("#sure").inner_text()
+    page.wait_for_selector("#name:text-is('Monarch')")
+    page.wait_for_selector("#sure:has-text('from 2 photographs')")
 
 
 def half(colour: tuple[int, int, int], other: tuple[int, int, int]) -> bytes:
