@@ -1,7 +1,9 @@
 """Questions of the kind that the public asks, and what answers each: what the chat is judged on.
 
-`TUNED` was looked at while the chat was written, `HELD_OUT` was not. The answer is the title of a topic or (species,
-kind); several where each is right; `COMPARED` where facts of several species are; none where the base holds no answer.
+`TUNED` was looked at while the chat was written. `HELD_OUT` was not at first; some of it has been seen since, and its
+totals were followed while topics were added, so it no longer says how fresh questions fare. The answer is the title of
+a topic or (species, kind); several where each is right; `COMPARED` where facts of several species are; none where the
+base holds no answer.
 """
 
 from __future__ import annotations
@@ -172,7 +174,7 @@ HELD_OUT = (
     Asked("there's a butterfly in my living room and it is december", ("A butterfly indoors in winter",)),
     Asked("how do you tell a moth from a butterfly", ("Butterfly or moth",)),
     Asked("can butterflies see color", ("Eyes and vision",)),
-    Asked("do monarch caterpillars only eat milkweed", ((MONARCH, "host_plants"), "Milkweed")),
+    Asked("do monarch caterpillars only eat milkweed", ((MONARCH, "host_plants"),)),
     Asked("how many generations of painted ladies in a year", ((LADY, "flight_season"), (LADY, "life_cycle"))),
     Asked(
         "are red admirals common in britain",

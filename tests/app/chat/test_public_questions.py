@@ -49,7 +49,7 @@ def test_questions_of_the_public_are_answered() -> None:
     assert found["declined"] >= 0.95, found
 
 
-def test_questions_of_the_public_that_were_never_looked_at_are_answered() -> None:
+def test_other_questions_of_the_public_are_answered() -> None:
     found = shares(HELD_OUT)
     assert found["right"] >= 0.8, found
     assert found["beside"] <= 0.05, found
