@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,12 @@ def test_an_unknown_name_is_no_attribute() -> None:
 
     with pytest.raises(AttributeError, match="trane"):
         _ = butterflyer_jax.trane
+
+
+def test_the_design_page_shows_the_floors_of_the_contract() -> None:
+    root = PACKAGE.parent
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [floors] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    rows = re.findall(r"^\| \d+ \| (.*) \|$", (root / "docs" / "design.md").read_text(), re.MULTILINE)
+    shown = [row.replace("\\", "").split(", ") for row in rows]
+    assert shown == [[name.removeprefix("butterflyer_jax.") for name in floor.split(" | ")] for floor in floors]
