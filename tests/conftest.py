@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -124,6 +125,16 @@ def on_devices(count: int) -> dict[str, str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Files that take longest first, or one worker would end long after the other.
     items.sort(key=lambda item: (item.path.parent.name != "commands", item.path.parent != ROOT / "tests"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def signals_are_left_alone() -> Iterator[None]:
+    """A file of tests that leaves a handler behind fails, not the worker at a signal of a later one."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    assert [signal.getsignal(number) for number in numbers] == before
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from butterflyer_jax import cli, synthetic
+from butterflyer_jax.cli import signals
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.synthetic import __main__ as command
 from butterflyer_jax.synthetic import files
@@ -256,6 +257,8 @@ def test_cli_errors_are_one_line(
     monkeypatch.chdir(tmp_path)
     Path("occupied").write_text("a file where a folder is wanted")
     monkeypatch.setattr(sys, "argv", ["synthetic", *arguments])
+    # They would stay in this process, and end it at a signal of a later test.
+    monkeypatch.setattr(signals, "end_on_signals", lambda: None)
     with pytest.raises(SystemExit) as stop:
         cli.run(command.main)
     output = capsys.readouterr()
