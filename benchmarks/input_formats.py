@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from butterflyer_jax.data.input.shard_reader import Photographs, Reader
+from butterflyer_jax.data.input.shard_reader import Photos, Reader
 from butterflyer_jax.storage.folder import LocalFiles
 
 Photo = tuple[bytes, int]
@@ -30,7 +30,7 @@ def training_photos(dataset_dir: Path) -> list[Photo]:
     shards = sorted(path.name for path in dataset_dir.glob("*-train.tfrecord-*"))
     splits = json.loads((dataset_dir / "dataset_info.json").read_text())["splits"]
     lengths = next([int(length) for length in split["shardLengths"]] for split in splits if split["name"] == "train")
-    photos = Photographs(LocalFiles(dataset_dir), shards, lengths)
+    photos = Photos(LocalFiles(dataset_dir), shards, lengths)
     with contextlib.closing(Reader(photos)) as reader:
         return [(reader.jpeg(number), int(photos.label[number])) for number in range(len(photos))]
 

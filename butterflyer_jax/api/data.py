@@ -95,8 +95,7 @@ class DataSet:
 
     def photo_ids(self, split: str) -> list[str]:
         """Returns the paths of the photos of a split in the source, in its order."""
-        labels = [self.species[label] for label in self.labels(split)]
-        return photo_lists.photo_ids(self.folder, split, labels, self.config.data)
+        return photo_lists.names(self.source, split)
 
     def batches(self, split: str = "train", num_batches: int | None = None) -> Iterator[Mapping[str, np.ndarray]]:
         """Yields batches as numpy arrays, as training and evaluation read them.

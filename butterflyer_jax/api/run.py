@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from butterflyer_jax import runs
 from butterflyer_jax.config import Config
-from butterflyer_jax.data.photo_lists import photo_ids
 from butterflyer_jax.tracking.jsonl import read_records
 from butterflyer_jax.tracking.trackers import METRICS_FILE
 
@@ -85,9 +84,16 @@ class Run:
         with open_data(self.dataset, self.config) as data:
             return score(self._loaded, data.source, split)
 
-    def photo_ids(self, split: str, labels: Sequence[int]) -> list[str]:
-        """Returns the paths of the photos of a split in the zip, in the order of `logits`."""
-        return photo_ids(self.dataset, split, [self.species[label] for label in labels], self.config.data)
+    def photo_ids(self, split: str = "test") -> list[str]:
+        """Returns the paths of the photos of a split in the zip, in the order of `logits`.
+
+        Raises:
+          UserError: the data set is gone.
+        """
+        from butterflyer_jax.api.data import open_data
+
+        with open_data(self.dataset, self.config) as data:
+            return data.photo_ids(split)
 
     @cached_property
     def predictor(self) -> Predictor:

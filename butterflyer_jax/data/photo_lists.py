@@ -1,4 +1,4 @@
-"""The lists beside the records of a data set: paths, species and groups of its photos."""
+"""The names and groups of a data set's photos."""
 
 from __future__ import annotations
 
@@ -9,74 +9,37 @@ import os
 from collections.abc import Sequence
 from hashlib import sha256
 
-from butterflyer_jax.config import DataConfig
-from butterflyer_jax.data import folds
-from butterflyer_jax.data.ingest.words import SPLITS
+from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.data.shard_format import GROUPS_FILE
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files, paths
 
 
-def listed(dataset: str | os.PathLike[str], split: str, config: DataConfig | None = None) -> list[tuple[str, str]]:
-    """Returns the path in the zip and the species of each photo of a split, in the order of the records.
+def in_record_order(dataset: str | os.PathLike[str], split: str, species: Sequence[str]) -> list[str]:
+    """Returns the photo_ids of a split that an earlier version built, whose indexes hold none.
 
-    Records lie in the order of a hash of these paths (`shard_writer.write_tasks`), so the list beside them gives the
-    order, and no record need be read. Nothing where the list is gone.
-
-    Args:
-      dataset: folder of a built data set.
-      split: train, val or test.
-      config: names the fold, where the splits are those of a cross-validation.
-    """
-    if config is not None and config.num_folds:
-        return [(name, species) for name, species, of_photo in folded(dataset, config) if of_photo == split]
-    try:
-        rows = _rows(dataset, f"{split}.csv")
-        ordered = sorted(rows, key=lambda row: sha256(row["photo_id"].encode("utf-8", "surrogatepass")).digest())
-        return [(row["photo_id"], row["label"]) for row in ordered]
-    except (ValueError, KeyError):
-        return []
-
-
-def folded(dataset: str | os.PathLike[str], config: DataConfig) -> list[tuple[str, str, str]]:
-    """Returns path, species and split of each photo in a fold of a cross-validation, in the order of the records.
-
-    Groups are never divided. The order is that of the data set's own splits: train, then val, then test.
-
-    Args:
-      dataset: folder of a built data set.
-      config: names the fold, and the number of folds.
-
-    Raises:
-      UserError: the groups of the data set are not known.
-    """
-    rows = [row for split in SPLITS for row in listed(dataset, split)]
-    names, species = [name for name, _ in rows], [label for _, label in rows]
-    assigned = folds.assign(names, species, groups(dataset), config.num_folds)
-    # Counted from the fold that is tested.
-    places = (assigned - (config.fold - 1)) % config.num_folds
-    splits = ["test" if place == 0 else "val" if place == 1 else "train" for place in places]
-    return list(zip(names, species, splits, strict=True))
-
-
-def photo_ids(
-    dataset: str | os.PathLike[str], split: str, species: Sequence[str], config: DataConfig | None = None
-) -> list[str]:
-    """Returns the path in the zip of each photo of a split.
+    Records lie in the order of a hash of these names (`shard_writer.write_tasks`), so the list beside them gives the
+    order.
 
     Args:
       dataset: folder of a built data set.
       split: train, val or test.
-      species: species of the photos, in the order of the split; the list must agree.
-      config: names the fold, where the splits are those of a cross-validation.
+      species: species of each photo in the order of the records; the list must agree.
 
     Returns:
-      The names; "test/12" and so on where the list is gone, or is of other photos.
+      The names in the order of the records; none where the list is gone, or is of other photos.
     """
-    rows = listed(dataset, split, config)
-    if [label for _, label in rows] == list(species):
-        return [name for name, _ in rows]
-    return [f"{split}/{number}" for number in range(len(species))]
+    try:
+        rows = [(row["photo_id"], row["label"]) for row in _rows(dataset, f"{split}.csv")]
+    except (ValueError, KeyError):
+        return []
+    rows.sort(key=lambda row: sha256(row[0].encode("utf-8", "surrogatepass")).digest())
+    return [name for name, _ in rows] if [label for _, label in rows] == list(species) else []
+
+
+def names(data: Data, split: str) -> list[str]:
+    """Returns the photo_ids of a split; "test/12" and so on where they are not known."""
+    return data.photo_ids(split) or [f"{split}/{number}" for number in range(data.num_photos(split))]
 
 
 def groups(dataset: str | os.PathLike[str]) -> dict[str, str]:

@@ -39,6 +39,9 @@ class Data(Protocol):
     def labels(self, split: str) -> np.ndarray:
         """Returns the labels of a split, int32 [num_photos], in the order of `eval_batches`."""
 
+    def photo_ids(self, split: str) -> list[str]:
+        """Returns the paths of a split's photos in their source, in the order of `eval_batches`; [] if not known."""
+
     def photo_spec(self) -> Mapping[str, tuple[tuple[int, ...], Any]]:
         """Returns (shape, dtype) of what a training batch holds of one photo, by name."""
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from butterflyer_jax import runs
-from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import folds as folds_lib
@@ -118,14 +117,14 @@ def audit(
     folder = find_data(run, dataset)
     if folder == dataset_lib.FAKE:
         raise UserError("fake photos have no labels to audit; name a data set with --input")
-    data, once = open_once(loaded, folder)
+    data = open_once(loaded, folder)
     with contextlib.closing(data):
         splits = [split for split in SPLITS if data.num_photos(split)]
         is_own = data.fingerprint == run.fingerprint
         results = place / FOLDER
         target = results / folder_name(results, METRICS_FILE, name, folder, is_own, data.fingerprint, SPLITS)
         _refuse_edited(target)
-        photos = _read(loaded, data, folder, once, splits)
+        photos = _read(loaded, data, folder, splits)
         answers = _answer(photos, len(data.species), data.species)
         order = np.lexsort((np.arange(len(photos.names)), answers.margins, ~answers.judged))
         suspects = [int(number) for number in order if answers.suspect[number]]
@@ -178,16 +177,12 @@ def _refuse_edited(target: Any) -> None:
     raise UserError(f"{table} was edited since it was written: move it away, or take another --name")
 
 
-def _read(loaded: runs.LoadedModel, data: Data, folder: str, config: Config, splits: list[str]) -> _Photos:
+def _read(loaded: runs.LoadedModel, data: Data, folder: str, splits: list[str]) -> _Photos:
     parts = [eval_step.score(loaded, data, split, with_features=True) for split in splits]
     kept = num_features(loaded.config.model, NUM_BLOCKS)
     features = [part.features[:, :kept] for part in parts if part.features is not None]
-    names = [
-        photo_lists.photo_ids(folder, split, [data.species[label] for label in part.labels], config.data)
-        for split, part in zip(splits, parts, strict=True)
-    ]
-    listed = {name for split in splits for name, _ in photo_lists.listed(folder, split, config.data)}
-    if not listed.issuperset(itertools.chain(*names)):
+    names = [data.photo_ids(split) for split in splits]
+    if not all(names):
         raise UserError(f"an audit needs the names of the photos, and the lists in {folder} are gone or of others")
     return _Photos(
         list(itertools.chain(*names)),

@@ -14,7 +14,6 @@ import numpy as np
 from etils import epath
 
 from butterflyer_jax import runs
-from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import photo_lists, species_map
@@ -88,14 +87,14 @@ def evaluate(
     place = writable(run, to)
     loaded = runs.load_model(run)
     folder = find_data(run, dataset)
-    data, once = open_once(loaded, folder)
+    data = open_once(loaded, folder)
     with contextlib.closing(data):
         is_own = folder == dataset_lib.FAKE or data.fingerprint == run.fingerprint
         if to is None and is_own and folder not in (run.dataset, dataset_lib.FAKE):
             run = runs.remember_dataset(run, folder)
         splits = _splits(data, split or ("test" if is_own else ALL))
         labels = np.arange(len(run.species)) if is_own else species_map.label_map(data.species, run.species, table)
-        columns = {} if known_of_photos is None else _columns(known_of_photos, folder, splits, once)
+        columns = {} if known_of_photos is None else _columns(known_of_photos, folder, data, splits)
         own_photos = is_own and folder != dataset_lib.FAKE
         calibrated = calibrate(loaded, data, keep=to is None) if own_photos else loaded.calibration()
         typical = refusal.fit(loaded, data, keep=to is None) if own_photos else loaded.typicality()
@@ -105,7 +104,7 @@ def evaluate(
             ranked = loaded.ranks()
         if own_photos and to is None:
             examples.choose(loaded, data)
-        scored, sums = _score(loaded, data, folder, once, splits, labels, calibrated, typical)
+        scored, sums = _score(loaded, data, splits, labels, calibrated, typical)
         if listed is not None:
             scored = scored.among(listed, calibrated)
         known = scored.labels != species_map.UNKNOWN
@@ -158,8 +157,6 @@ def _splits(data: Data, split: str) -> list[str]:
 def _score(
     loaded: runs.LoadedModel,
     data: Data,
-    folder: str,
-    config: Config,
     splits: Sequence[str],
     labels: np.ndarray,
     calibrated: Calibration,
@@ -167,12 +164,6 @@ def _score(
 ) -> tuple[Predictions, list[dict[str, Any]]]:
     parts = [eval_step.score(loaded, data, split, with_features=typical is not None) for split in splits]
     names = [[data.species[label] for label in part.labels] for part in parts]
-    photo_ids = [
-        [f"{split}/{number}" for number in range(len(of_split))]
-        if folder == dataset_lib.FAKE
-        else photo_lists.photo_ids(folder, split, of_split, config.data)
-        for split, of_split in zip(splits, names, strict=True)
-    ]
     logits = np.concatenate([part.logits for part in parts])
     if typical is None:
         refused = calibration.softmax(logits / calibrated.temperature).max(axis=1) < calibrated.threshold
@@ -183,7 +174,7 @@ def _score(
         refused=refused,
         labels=labels[np.concatenate([part.labels for part in parts])],
         logits=logits,
-        photo_ids=list(itertools.chain(*photo_ids)),
+        photo_ids=[name for split in splits for name in photo_lists.names(data, split)],
         names=list(itertools.chain(*names)),
         places=[
             (split, number) for split, part in zip(splits, parts, strict=True) for number in range(len(part.labels))
@@ -249,9 +240,9 @@ def calibrate(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Calibr
     return chosen
 
 
-def _columns(known: attributes.Attributes, dataset: str, splits: Sequence[str], config: Config) -> dict[str, list[str]]:
+def _columns(known: attributes.Attributes, dataset: str, data: Data, splits: Sequence[str]) -> dict[str, list[str]]:
     """Returns what a CSV says of the photos of splits, in the order of the records."""
-    names = {one: [name for name, _ in photo_lists.listed(dataset, one, config.data)] for one in SPLITS}
+    names = {one: data.photo_ids(one) for one in SPLITS}
     wanted = list(itertools.chain(*(names[split] for split in splits)))
     if not wanted:
         raise UserError(f"slices need the names of the photos, and there is no {splits[0]}.csv in {dataset}")

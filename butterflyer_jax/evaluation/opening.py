@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from etils import epath
 
 from butterflyer_jax import runs
-from butterflyer_jax.config import Config
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
@@ -50,8 +49,8 @@ def find_data(run: runs.Run, dataset: str | os.PathLike[str] | None) -> str:
         raise UserError(f"the run's data set is gone: {error}. Name its new place, or another, with --input") from error
 
 
-def open_once(loaded: runs.LoadedModel, folder: str) -> tuple[Data, Config]:
-    """Opens a data set for one pass; returns it, and the config that it was opened with.
+def open_once(loaded: runs.LoadedModel, folder: str) -> Data:
+    """Opens a data set for one pass.
 
     The run's own has the splits of the run's fold, any other its own ones.
 
@@ -66,10 +65,10 @@ def open_once(loaded: runs.LoadedModel, folder: str) -> tuple[Data, Config]:
     once = run.config.replace(data=section)
     data = dataset_lib.open_data(folder, once, accelerator, for_training=False)
     if folder == dataset_lib.FAKE or data.fingerprint == run.fingerprint or not section.num_folds:
-        return data, once
+        return data
     data.close()
     once = run.config.replace(data=dataclasses.replace(section, num_folds=0, fold=0))
-    return dataset_lib.open_data(folder, once, accelerator, for_training=False), once
+    return dataset_lib.open_data(folder, once, accelerator, for_training=False)
 
 
 def folder_name(

@@ -9,13 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import google_crc32c
-import numpy as np
 import simplejpeg
 from etils import epath
 
 from butterflyer_jax import console
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
-from butterflyer_jax.data.shard_format import INDEX, index_name
+from butterflyer_jax.data.shard_format import index_name, write_index
 from butterflyer_jax.storage import files, paths
 
 SHARD_BYTES = 128 << 20
@@ -99,7 +98,7 @@ def run_task(task: str) -> None:
                 end += _HEADER_BYTES + len(record) + _FOOTER_BYTES
         # Before the shard takes its name: where that is there, the index is too.
         with files.whole_file(shard.with_name(index_name(shard.name))) as index, index.open("wb") as file:
-            np.save(file, np.array(entries, INDEX))
+            write_index(file, entries, [row[0] for row in rows])
 
 
 def is_done(task: str) -> bool:

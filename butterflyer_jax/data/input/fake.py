@@ -39,6 +39,10 @@ class FakeData:
         """Returns the labels of a split, int32 [num_photos], in the order of `eval_batches`."""
         return (np.arange(self.num_photos(split)) % NUM_SPECIES).astype(np.int32)
 
+    def photo_ids(self, split: str) -> list[str]:
+        """Returns nothing: noise comes from no source."""
+        return []
+
     def photo_spec(self) -> position_lib.PhotoSpec:
         """Returns shape and dtype of each array of one photo in a training batch."""
         return position_lib.photo_spec(self._config.data.image_size)

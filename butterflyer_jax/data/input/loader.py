@@ -19,7 +19,7 @@ from butterflyer_jax.data import photo
 from butterflyer_jax.data.input.pixel_cache import Pixels
 from butterflyer_jax.data.input.position import Batch
 from butterflyer_jax.data.input.sampler import Request
-from butterflyer_jax.data.input.shard_reader import Photographs, Reader
+from butterflyer_jax.data.input.shard_reader import Photos, Reader
 
 T = TypeVar("T")
 # Time that the thread of `in_background` gets to finish its batch.
@@ -56,7 +56,7 @@ def read_jpegs(reader: Reader, request: Request) -> list[bytes]:
 
 
 def from_jpegs(
-    photos: Photographs, requests: Iterator[Request], side: int, num_threads: int, stages: Stages
+    photos: Photos, requests: Iterator[Request], side: int, num_threads: int, stages: Stages
 ) -> Iterator[Batch]:
     """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], decoded by tf.data."""
     # Imported here: TensorFlow takes seconds, and only JPEGs that are decoded each epoch need it. Not in the generator,
@@ -67,7 +67,7 @@ def from_jpegs(
 
 
 def _decoded(
-    decoder: ModuleType, photos: Photographs, requests: Iterator[Request], side: int, num_threads: int, stages: Stages
+    decoder: ModuleType, photos: Photos, requests: Iterator[Request], side: int, num_threads: int, stages: Stages
 ) -> Iterator[Batch]:
     first = next(requests)
     under_way: collections.deque[Batch] = collections.deque()

@@ -17,7 +17,7 @@ import numpy as np
 import simplejpeg
 
 from butterflyer_jax.console import progress, say
-from butterflyer_jax.data.input.shard_reader import Photographs, Reader
+from butterflyer_jax.data.input.shard_reader import Photos, Reader
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files, locks, open_files
 
@@ -35,7 +35,7 @@ class CheckedFile:
     anew. The file is read by position and not mapped: its pages would count as this process's memory.
     """
 
-    def __init__(self, photos: Photographs, path: Path) -> None:
+    def __init__(self, photos: Photos, path: Path) -> None:
         """Opens the file at `path`, of size `file_bytes(photos)`."""
         self._photos, self._path = photos, path
         self._offset, self._size = _places(photos)
@@ -84,7 +84,7 @@ class CheckedFile:
 class Pixels:
     """All photos of a split as uint8 RGB, in memory or in a file."""
 
-    def __init__(self, photos: Photographs, store: np.ndarray | CheckedFile) -> None:
+    def __init__(self, photos: Photos, store: np.ndarray | CheckedFile) -> None:
         """Wraps photos and their store: uint8 [decoded_bytes], one photo after another, or a file."""
         self._offset, _ = _places(photos)
         self._width, self._store = photos.width, store
@@ -118,7 +118,7 @@ class Pixels:
         self._store = np.empty(0, np.uint8)
 
 
-def in_memory(photos: Photographs, num_threads: int, name: str) -> Pixels:
+def in_memory(photos: Photos, num_threads: int, name: str) -> Pixels:
     """Decodes all photos into memory.
 
     Raises:
@@ -140,7 +140,7 @@ def in_memory(photos: Photographs, num_threads: int, name: str) -> Pixels:
     return Pixels(photos, store)
 
 
-def on_disk(photos: Photographs, num_threads: int, name: str, path: Path) -> Pixels:
+def on_disk(photos: Photos, num_threads: int, name: str, path: Path) -> Pixels:
     """Opens the file that holds all decoded photos; creates it the first time.
 
     Another process that wants the same file waits for the one that makes it.
@@ -155,12 +155,12 @@ def on_disk(photos: Photographs, num_threads: int, name: str, path: Path) -> Pix
     return Pixels(photos, CheckedFile(photos, path))
 
 
-def file_bytes(photos: Photographs) -> int:
+def file_bytes(photos: Photos) -> int:
     """Returns the size of the file that holds all decoded photos and their checksums."""
     return photos.decoded_bytes + 4 * len(photos)
 
 
-def _write_file(photos: Photographs, num_threads: int, name: str, path: Path) -> None:
+def _write_file(photos: Photos, num_threads: int, name: str, path: Path) -> None:
     # Of a process that was killed.
     for left in path.parent.glob(f".{path.name}.*"):
         left.unlink()
@@ -182,7 +182,7 @@ def _write_file(photos: Photographs, num_threads: int, name: str, path: Path) ->
             _write_at(file.fileno(), checksums, photos.decoded_bytes)
 
 
-def _places(photos: Photographs) -> tuple[np.ndarray, np.ndarray]:
+def _places(photos: Photos) -> tuple[np.ndarray, np.ndarray]:
     """Returns where the pixels of each photo begin, and their size, int64 [num_photos], bytes."""
     sizes = 3 * photos.height.astype(np.int64) * photos.width
     return np.cumsum(sizes) - sizes, sizes
@@ -204,7 +204,7 @@ def _write_at(descriptor: int, pixels: np.ndarray, start: int) -> None:
         view, start = view[written:], start + written
 
 
-def _decode_all(photos: Photographs, num_threads: int, write: Callable[[int, np.ndarray], None], name: str) -> None:
+def _decode_all(photos: Photos, num_threads: int, write: Callable[[int, np.ndarray], None], name: str) -> None:
     """Decodes all photos and calls `write` with the number and the pixels of each, from many threads."""
 
     def decode(numbers: range, jpegs: Sequence[bytes]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 from collections.abc import Generator, Iterable, Iterator
@@ -15,14 +14,13 @@ import psutil
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
-from butterflyer_jax.data import photo_lists, shard_format
-from butterflyer_jax.data.ingest.words import SPLITS
-from butterflyer_jax.data.input import crops, loader, pixel_cache, sampler
+from butterflyer_jax.data import shard_format
+from butterflyer_jax.data.input import crops, dataset_folder, loader, pixel_cache, sampler
 from butterflyer_jax.data.input import position as position_lib
 from butterflyer_jax.data.input.loader import Stages
-from butterflyer_jax.data.input.shard_reader import Photographs, Reader
+from butterflyer_jax.data.input.shard_reader import Reader
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import files, folder, paths
+from butterflyer_jax.storage import folder, paths
 
 GIB = 1 << 30
 # Number of batches prepared ahead.
@@ -82,24 +80,18 @@ class RecordData:
         self._config, self._folder = config, paths.path(dataset_dir)
         self._host = sampler.host_slice(config.batch_size, process_index, process_count)
         self.crop_on_device = config.data.crop == "device" or (config.data.crop == "auto" and accelerator)
-        with self._telling_damage():
-            card = json.loads(files.read_text(self._folder / "data_card.json"))
-            info = json.loads(files.read_text(self._folder / "dataset_info.json"))
-            lengths = {split["name"]: [int(length) for length in split["shardLengths"]] for split in info["splits"]}
-            self.species: tuple[str, ...] = tuple(card["species"])
-            self.class_counts: tuple[int, ...] = tuple(row["train"] for row in card["species"].values())
-        shards = {split: _shard_names(split, len(of_split)) for split, of_split in lengths.items()}
+        contents = dataset_folder.read_contents(self._folder)
+        self.species, self.class_counts = contents.species, contents.class_counts
         self._threads = loader.Threads(config.data.num_threads or _num_cores())
-        self._stages, self._staging_told = Stages(), 0.0
+        self._stages, self._staging_reported = Stages(), 0.0
         self._pixels: dict[str, pixel_cache.Pixels] = {}
-        self._files = self._open_files([name for names in shards.values() for name in names])
+        self._files = self._open_files([name for names in contents.shards.values() for name in names])
         try:
-            self._photos = self._read_indexes(shards, lengths)
+            self._photos = dataset_folder.read_photos(self._folder, self._files, contents)
             if config.data.num_folds:
-                self._photos = self._divide(self._photos)
-                self.class_counts = tuple(
-                    np.bincount(self._photos["train"].label, minlength=len(self.species)).tolist()
-                )
+                self._photos = dataset_folder.divide(self._folder, self._photos, self.species, config.data)
+                of_species = np.bincount(self._photos["train"].label, minlength=len(self.species))
+                self.class_counts = tuple(of_species.tolist())
             num_train = self.num_photos("train")
             if for_training and not num_train:
                 raise UserError(f"{dataset_dir} has no training photographs")
@@ -110,45 +102,13 @@ class RecordData:
                     "make it smaller"
                 )
             # Shards settle the order of reading, and their indexes hold the checksum of every JPEG.
-            parts = sorted((split, lengths[split], photos.fingerprint) for split, photos in self._photos.items())
+            lengths = contents.lengths
+            parts = sorted((split, lengths.get(split, []), of.fingerprint) for split, of in self._photos.items())
             self.fingerprint = sha256(f"{self.species} {parts}".encode()).hexdigest()
             self.mode = self._choose_mode()
         except BaseException:
             self.close()
             raise
-
-    @contextlib.contextmanager
-    def _telling_damage(self) -> Iterator[None]:
-        try:
-            yield
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-            # A missing file says that the folder is not whole; what a bucket refuses is about the bucket.
-            if isinstance(error, UserError) and not str(error).startswith("no such file: "):
-                raise
-            raise UserError(
-                f"{self._folder} is damaged, or was not built by this version of butterflyer_jax: {error}"
-            ) from error
-
-    def _read_indexes(self, shards: dict[str, list[str]], lengths: dict[str, list[int]]) -> dict[str, Photographs]:
-        with self._telling_damage():
-            photos = {split: Photographs(self._files, names, lengths[split]) for split, names in shards.items()}
-            if any((of_split.label >= len(self.species)).any() for of_split in photos.values()):
-                raise ValueError("a label is of no species")
-        return photos
-
-    def _divide(self, photos: dict[str, Photographs]) -> dict[str, Photographs]:
-        """Returns the splits of the config's fold: all photos, divided anew.
-
-        Raises:
-          UserError: the lists of the photos are gone, or are of other photos.
-        """
-        first, *others = [photos[split] for split in SPLITS if split in photos]
-        whole = first.join(others)
-        rows = photo_lists.folded(self._folder, self._config.data)
-        if [species for _, species, _ in rows] != [self.species[label] for label in whole.label]:
-            raise UserError(f"folds need the lists of the photos, and those in {self._folder} are gone or of others")
-        splits = np.array([split for *_, split in rows])
-        return {split: whole.choose(np.flatnonzero(splits == split)) for split in SPLITS}
 
     def _open_files(self, shards: list[str]) -> folder.Files:
         # Indexes first: nothing can be read without them.
@@ -162,6 +122,11 @@ class RecordData:
     def labels(self, split: str) -> np.ndarray:
         """Returns the labels of a split, int32 [num_photos], in the order of `eval_batches`."""
         return self._photos[split].label
+
+    def photo_ids(self, split: str) -> list[str]:
+        """Returns the paths of a split's photos in their source, in the order of `eval_batches`; [] if not known."""
+        photos = self._photos.get(split)
+        return dataset_folder.photo_ids(self._folder, split, photos, self.species) if photos else []
 
     def photo_spec(self) -> position_lib.PhotoSpec:
         """Returns shape and dtype of each array of one photo in a training batch."""
@@ -213,8 +178,8 @@ class RecordData:
         if not spent:
             return ""
         stage = max(spent, key=lambda name: spent[name])
-        staging = self._files.waited_seconds - self._staging_told
-        self._staging_told += staging
+        staging = self._files.waited_seconds - self._staging_reported
+        self._staging_reported += staging
         if staging > STAGING_SHARE * spent[stage]:
             return self._advice("staging")
         # Records are read ahead of the decoder: they hold it up only where reading takes as long as the whole.
@@ -311,7 +276,3 @@ def _canvas_side(largest: int) -> int:
 def _num_cores() -> int:
     # A container or a batch system may leave this process fewer than the machine has.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _shard_names(split: str, count: int) -> list[str]:
-    return [f"butterflies-{split}.tfrecord-{number:05}-of-{count:05}" for number in range(count)]

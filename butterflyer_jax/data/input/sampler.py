@@ -11,7 +11,7 @@ import numpy as np
 from butterflyer_jax.config import Config
 from butterflyer_jax.data.input import crops
 from butterflyer_jax.data.input.position import Batch
-from butterflyer_jax.data.input.shard_reader import Photographs
+from butterflyer_jax.data.input.shard_reader import Photos
 
 # Streams of random numbers that share (seed, epoch); `crops` has another.
 ORDER_STREAM, BALANCE_STREAM = range(2)
@@ -34,16 +34,14 @@ class Request:
     shards: Sequence[int]
 
 
-def epoch_order(photos: Photographs, config: Config, epoch: int) -> EpochOrder:
+def epoch_order(photos: Photos, config: Config, epoch: int) -> EpochOrder:
     """Returns the order in which an epoch reads the training photos."""
     balance = config.data.class_balance
     repeats = balanced_repeats(photos.label, balance, [config.seed, epoch, BALANCE_STREAM]) if balance else None
     return shuffled(photos.shard, config.data.shuffle_window, [config.seed, epoch, ORDER_STREAM], repeats)
 
 
-def training(
-    photos: Photographs, config: Config, start_step: int, steps_per_epoch: int, host: slice
-) -> Iterator[Request]:
+def training(photos: Photos, config: Config, start_step: int, steps_per_epoch: int, host: slice) -> Iterator[Request]:
     """Yields requests without end, from the one that step `start_step` takes; a batch has index int32 [n].
 
     Args:
@@ -75,7 +73,7 @@ def training(
         this, following = following, epoch_order(photos, config, epoch + 1)
 
 
-def evaluation(photos: Photographs, config: Config, host: slice) -> Iterator[Request]:
+def evaluation(photos: Photos, config: Config, host: slice) -> Iterator[Request]:
     """Yields a request for each batch of a split, in a fixed order; a batch has mask float32 [n].
 
     The last batch is filled with its first photo, which the mask leaves out: every batch has one shape, on each

@@ -20,13 +20,14 @@ from butterflyer_jax.storage.folder import Files
 MAX_OPEN_FILES = 128
 
 
-class Photographs:
+class Photos:
     """The photos of a split, by their number in it: 0 is the first of the first shard.
 
     Attributes:
       shard: int32 [num_photos], number of the shard that holds each photo.
       height, width: int32 [num_photos], pixels.
       label: int32 [num_photos].
+      photo_ids: path of each photo in its source; empty where an earlier version built the data set.
       num_shards: number of shards of the split.
       num_bytes: size of all JPEGs together.
       decoded_bytes: size of all pixels together, as uint8 RGB.
@@ -42,11 +43,13 @@ class Photographs:
         self.files, self.names = files, list(names)
         indexes = [shard_format.index_name(name) for name in names]
         files.prefetch(indexes)
-        tables = [_read_index(files, name, length) for name, length in zip(indexes, lengths, strict=True)]
+        read = [_read_index(files, name, length) for name, length in zip(indexes, lengths, strict=True)]
+        tables = [table for table, _ in read]
         self.num_shards = len(tables)
         self.held: list[bytes] = []
         shard = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
         self._fill(np.concatenate([np.empty(0, shard_format.INDEX), *tables]), shard)
+        self.photo_ids = _joined([(len(table), names) for table, names in read])
 
     def _fill(self, table: np.ndarray, shard: np.ndarray) -> None:
         self._table, self.shard = table, shard
@@ -56,7 +59,7 @@ class Photographs:
         self.num_bytes = int(self.num_jpeg_bytes.sum(dtype=np.int64))
         self.decoded_bytes = int((3 * self.height.astype(np.int64) * self.width).sum())
 
-    def join(self, others: Sequence[Photographs]) -> Photographs:
+    def join(self, others: Sequence[Photos]) -> Photos:
         """Returns these photos and those of other splits of the data set, one split after another."""
         result, parts = copy.copy(self), [self, *others]
         result.names = [name for part in parts for name in part.names]
@@ -64,12 +67,14 @@ class Photographs:
         first = np.cumsum([0, *(part.num_shards for part in parts)], dtype=np.int32)
         shard = np.concatenate([part.shard + start for part, start in zip(parts, first, strict=False)])
         result._fill(np.concatenate([part._table for part in parts]), shard)
+        result.photo_ids = _joined([(len(part), part.photo_ids) for part in parts])
         return result
 
-    def choose(self, numbers: np.ndarray) -> Photographs:
+    def choose(self, numbers: np.ndarray) -> Photos:
         """Returns some of the photos, by ascending numbers; shards in memory are held once for all."""
         result = copy.copy(self)
         result._fill(self._table[numbers], self.shard[numbers])
+        result.photo_ids = [self.photo_ids[number] for number in numbers] if self.photo_ids else []
         return result
 
     def __len__(self) -> int:
@@ -89,7 +94,7 @@ class Photographs:
 class Reader:
     """Reads JPEGs of a split one by one; each thread that reads has its own."""
 
-    def __init__(self, photos: Photographs) -> None:
+    def __init__(self, photos: Photos) -> None:
         self._photos = photos
         self._open: dict[int, io.FileIO] = {}
         self._wanted: Sequence[int] = ()
@@ -153,12 +158,15 @@ class Reader:
         return self._open[shard]
 
 
-def _read_index(files: Files, name: str, length: int) -> np.ndarray:
+def _joined(parts: Sequence[tuple[int, list[str]]]) -> list[str]:
+    """Returns the photo_ids of (count, photo_ids) one after another, or none where those of a part are not known."""
+    return [name for _, names in parts for name in names] if all(len(names) == n for n, names in parts) else []
+
+
+def _read_index(files: Files, name: str, length: int) -> tuple[np.ndarray, list[str]]:
     with files.open(name) as file:
         content = file.readall()
-    if not content:
-        raise ValueError(f"{name} is empty")
-    table: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
-    if table.dtype != shard_format.INDEX or table.shape != (length,):
-        raise ValueError(f"{name} is no index of {length} photographs")
-    return table
+    try:
+        return shard_format.read_index(content, length)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error

@@ -18,7 +18,7 @@ from PIL import Image
 from butterflyer_jax import UserError
 from butterflyer_jax.data import shard_format
 from butterflyer_jax.data.input import pixel_cache
-from butterflyer_jax.data.input.shard_reader import Photographs, Reader
+from butterflyer_jax.data.input.shard_reader import Photos, Reader
 from butterflyer_jax.storage.folder import LocalFiles
 from tests.conftest import ROOT
 
@@ -27,10 +27,10 @@ def shard_names(folder: Path, split: str = "train") -> list[str]:
     return sorted(path.name for path in folder.glob(f"butterflies-{split}.tfrecord-*"))
 
 
-def open_photos(folder: Path, split: str = "train") -> Photographs:
+def open_photos(folder: Path, split: str = "train") -> Photos:
     info = json.loads((folder / "dataset_info.json").read_text())
     [lengths] = [of["shardLengths"] for of in info["splits"] if of["name"] == split]
-    return Photographs(LocalFiles(folder), shard_names(folder, split), [int(length) for length in lengths])
+    return Photos(LocalFiles(folder), shard_names(folder, split), [int(length) for length in lengths])
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def copy(dataset: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(dataset, tmp_path / "copy"))
 
 
-def test_the_index_tells_what_the_records_hold(dataset: Path) -> None:
+def test_the_index_holds_what_the_records_hold(dataset: Path) -> None:
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(dataset))
@@ -54,6 +54,7 @@ def test_the_index_tells_what_the_records_hold(dataset: Path) -> None:
     for number, record in enumerate(stored):
         assert Reader(photos).jpeg(number) == record["image"]
         assert photos.label[number] == record["label"]
+        assert photos.photo_ids[number] == record["photo_id"].decode()
         image = Image.open(io.BytesIO(record["image"]))
         assert (photos.width[number], photos.height[number]) == image.size
     assert number == 35
@@ -188,8 +189,8 @@ def test_a_shard_that_is_gone_is_told(copy: Path) -> None:
         Reader(photos).jpeg(0)
 
 
-@pytest.mark.parametrize("damage", ["gone", "empty", "garbage", "other", "short", "no species"])
-def test_an_index_that_is_no_index_is_told(copy: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["gone", "empty", "garbage", "other", "short", "no species", "cut", "few names"])
+def test_an_index_that_is_no_index_is_reported(copy: Path, damage: str) -> None:
     from butterflyer_jax import Config
     from butterflyer_jax.data.input.record_data import RecordData
 
@@ -202,6 +203,12 @@ def test_an_index_that_is_no_index_is_told(copy: Path, damage: str) -> None:
             index.write_bytes(b"garbage")
         case "empty":
             index.write_bytes(b"")
+        case "cut":
+            index.write_bytes(index.read_bytes()[:-1])
+        case "few names":
+            table = np.load(index)
+            with index.open("wb") as file:
+                shard_format.write_index(file, [tuple(entry) for entry in table.tolist()], ["A/1.jpg"])
         case "other":
             np.save(index, np.zeros(3))
         case "short":
