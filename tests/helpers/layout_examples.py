@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 SPECIES = ("Monarch", "Peacock", "Red Admiral")
+_WNIDS = ("n02279972", "n02281406", "n02276258")
 Labels = dict[str, tuple[str, str | None]]
 
 
@@ -90,6 +91,14 @@ FOLDERS = [
     Example(
         "Numbered folders with classes.txt", {f"{k}/{i}.jpg": (s, None) for k, s in enumerate(SPECIES) for i in range(2)},
         {"classes.txt": "\n".join(SPECIES)},
+    ),
+    Example(
+        "Folders of codes with a list of their names", {f"train/{c}/{i}.jpg": (s, "train") for c, s in zip(_WNIDS, SPECIES, strict=True) for i in range(2)},
+        {"words.txt": "\n".join(f"{c}\t{s}" for c, s in zip(_WNIDS, SPECIES, strict=True))},
+    ),
+    Example(
+        "A README that says what folders are", {f"{k}/{i}.jpg": (s, None) for k, s in enumerate(SPECIES) for i in range(2)},
+        {"README.md": "| folder | species |\n| --- | --- |\n" + "\n".join(f"| {k} | {s} |" for k, s in enumerate(SPECIES))},
     ),
 ]  # fmt: skip
 

@@ -17,8 +17,8 @@ from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import layout, nested, readings
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.source import Entry
+from butterflyer_jax.data.ingest.tables import class_names, reader, sidecars
 from butterflyer_jax.data.ingest.tables import labels as table_labels
-from butterflyer_jax.data.ingest.tables import reader, sidecars
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Options
 from butterflyer_jax.data.ingest.zip_reader import Member, why_unreadable
@@ -156,7 +156,8 @@ def read_collection(
         shown = unread[0] if len(unread) == 1 else f"{len(unread):,} files like {unread[0]}"
         found.unread[shown] = f"{reader.UNREAD[suffix]} is not read: save it as CSV"
     reader.check_rows(found.tables, len(entries))
-    folders = layout.read(photos, "" if config.layout == readings.TABLE else config.layout)
+    listed = class_names.folders_listed(photos, found.class_lists, found.tables)
+    folders = layout.read(photos, "" if config.layout == readings.TABLE else config.layout, listed)
     options = Options(config.table, config.file_column, config.label_column, config.group_column, config.split_column)
     tables = table_labels.annotate(found, names, folders.splits.get, options)
     bad = {reject.member for reject in rejects}
@@ -174,7 +175,7 @@ def read_collection(
     return Listing(
         members=members,
         rejects=(*rejects, *(Reject(name, reason) for name, reason in sorted(labels.rejects.items()))),
-        missing=tuple(Reject(*row) for row in tables.missing) if labels.source != readings.FOLDERS else (),
+        missing=tuple(Reject(*row) for row in tables.missing) if not labels.source.startswith(readings.FOLDERS) else (),
         ignored=dict(ignored.most_common()),
         num_files=len(entries),
         fingerprint=_fingerprint(entries),

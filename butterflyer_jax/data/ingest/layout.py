@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from butterflyer_jax.data.ingest.folders import kinds, species, strays
 from butterflyer_jax.data.ingest.folders.reading import LEAF, NAME, PATH, TOP, Folders, some
 from butterflyer_jax.errors import UserError
 
 
-def read(photos: Iterable[str], layout: str = "") -> Folders:
+def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) -> Folders:
     """Reads the folders of photos.
 
     Folders that name a split, that hold masks and the like, that are mere containers, or that name circumstances
@@ -19,12 +19,13 @@ def read(photos: Iterable[str], layout: str = "") -> Folders:
       photos: paths in the collection.
       layout: "leaf": the innermost folder is the species; "top": the outermost; "path": all of them in one; "name": the
         file's name without its number; "": the one that is the only sensible one.
+      listed: folders that a list of classes names: species, whatever they look like.
 
     Returns:
       The reading; with `problem` where there is no sensible one, or more than one.
     """
     result = Folders()
-    paths, masks = kinds.sort_paths(photos, bool(layout))
+    paths, masks = kinds.sort_paths(photos, bool(layout), listed)
     result.ignored = {photo: f"in {mask}/" for photo, mask in masks.items()}
     if not paths:
         result.problem = "all pictures lie in folders that hold no photographs: " + some(result.ignored.values())
@@ -34,6 +35,7 @@ def read(photos: Iterable[str], layout: str = "") -> Folders:
     result.splits = {photo: path.split for photo, path in paths.items() if path.split and not path.clash}
     strays.set_apart(paths, result, layout)
     if not layout:
+        strays.unwrap(paths)
         strays.remove_strays(paths, result)
         strays.remove_odd_depths(paths, result)
     if paths and not result.problem:

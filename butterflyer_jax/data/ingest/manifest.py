@@ -206,7 +206,7 @@ def check_species(listing: Listing, photos: Iterable[Member | Prepared]) -> None
     if len(species) != 1:
         return
     cause = f" by {listing.source}"
-    if listing.source == FOLDERS:
+    if listing.source.startswith(FOLDERS):
         folders = {f"{PurePosixPath(member.name).parent}/" for member in listing.members}
         cause = f", as all photographs lie in {some(folders)}"
         if labels := file_names.likely_labels(member.name for member in listing.members):

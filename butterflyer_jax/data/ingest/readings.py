@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.folders.reading import Folders, Place
+from butterflyer_jax.data.ingest.folders.reading import Folders
 from butterflyer_jax.data.ingest.tables import class_names, reader
 from butterflyer_jax.data.ingest.tables.labels import NUMBERS, Annotations
 from butterflyer_jax.errors import UserError
@@ -67,7 +68,7 @@ def settle(
     """
     if choice == TABLE and not tables.labels:
         raise UserError(f"build.layout=table: {_no_labels(tables) or 'no table of the zip has labels'}")
-    _name_numbers(folders, found)
+    named_in = _name_folders(folders, tables, found)
     by_folder = bool(choice) and choice != TABLE
     sensible = not folders.problem and len(folders.labels) > 1
     of_tables = set(tables.labels.values())
@@ -97,6 +98,8 @@ def settle(
             for photo, group in own.items():
                 result.groups.setdefault(photo, []).append((FOLDERS, group))
             result.group_names.append(FOLDERS)
+    if named_in and result.source == FOLDERS:
+        result.source += f", named in {named_in}"
     if unused := {name: reason for name, reason in tables.unused.items() if reason != reader.NO_TABLE}:
         more = f"; and {len(unused) - SHOWN_UNUSED} more" if len(unused) > SHOWN_UNUSED else ""
         shown = "; ".join(f"{name} ({reason})" for name, reason in sorted(unused.items())[:SHOWN_UNUSED])
@@ -156,7 +159,7 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
     by_folder, by_table = _sides(pairs)
     if all(len(labels) == 1 for labels in [*by_folder.values(), *by_table.values()]):
         # The same classes, whatever they are called: what one does not say, the other does.
-        if pairs and all(label.isdigit() for label in by_table) and not all(label.isdigit() for label in by_folder):
+        if pairs and class_names.are_codes(by_table) and not class_names.are_codes(by_folder):
             # A folder's name says more than a number.
             tables.labels = {photo: next(iter(by_table.get(label, {label}))) for photo, label in tables.labels.items()}
             by_folder = {}
@@ -220,19 +223,16 @@ def _splits(folders: Folders, tables: Annotations, labels: Mapping[str, str], ch
     return by_folder | by_table
 
 
-def _name_numbers(folders: Folders, found: reader.Found) -> None:
-    """Puts names for numbered folders where a file of the collection names the classes."""
-    labels = folders.labels
-    if not labels or not all(label.isdigit() for label in labels):
-        return
-    sources = dict(found.class_names)
-    for table in found.tables:
-        if names := class_names.of_table(table):
-            sources[table.name] = names
-    renamed, _ = class_names.rename(labels, sources)
+def _name_folders(folders: Folders, tables: Annotations, found: reader.Found) -> str:
+    """Puts names for folders that are codes where a file of the collection names the classes; returns that file."""
+    renamed, file = class_names.rename(folders.labels, found.class_lists, found.tables, found.texts)
     for photo, place in folders.places.items():
         if place.label in renamed:
-            folders.places[photo] = Place(renamed[place.label], place.split, place.taxonomy, place.group)
+            folders.places[photo] = dataclasses.replace(place, label=renamed[place.label])
+    tables.unused.pop(file, None)
+    if not renamed and len(folders.labels) > 1 and all(label.isdigit() for label in folders.labels):
+        folders.notes.append(f"{NUMBERS}: a file classes.txt with one name a line would name them")
+    return file
 
 
 def _no_labels(tables: Annotations) -> str:

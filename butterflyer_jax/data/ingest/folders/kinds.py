@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.folders.reading import FolderPath
 from butterflyer_jax.data.ingest.words import UNLABELLED
 
 
-def sort_paths(photos: Iterable[str], as_they_are: bool) -> tuple[dict[str, FolderPath], dict[str, str]]:
+def sort_paths(
+    photos: Iterable[str], as_they_are: bool, listed: Collection[str] = ()
+) -> tuple[dict[str, FolderPath], dict[str, str]]:
     """Sorts the folders of photos by their kinds.
 
     Args:
       photos: paths in the collection.
       as_they_are: whether circumstances may be species too, as the user says.
+      listed: folders that a list of classes names.
 
     Returns:
       The paths of photos; and those in folders of masks and the like, with that folder's name.
@@ -34,7 +37,9 @@ def sort_paths(photos: Iterable[str], as_they_are: bool) -> tuple[dict[str, Fold
         if mask:
             masks |= dict.fromkeys(inside, mask)
         else:
-            kept = frozenset(name for n, name in enumerate(parts[folder]) if parts[folder][: n + 1] in certain)
+            kept = frozenset(
+                name for n, name in enumerate(parts[folder]) if name in listed or parts[folder][: n + 1] in certain
+            )
             paths |= dict.fromkeys(inside, _sort(parts[folder], kept, splits, as_they_are))
     return paths, masks
 

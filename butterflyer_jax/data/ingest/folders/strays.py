@@ -100,6 +100,16 @@ def _check_test_beside_species(paths: Iterable[FolderPath], named: Sequence[Fold
             return
 
 
+def unwrap(paths: dict[str, FolderPath]) -> None:
+    """Takes the folder that wraps all photos off the names that may be species, where others lie in it."""
+    unique = {id(path): path for path in paths.values()}
+    if len({path.names[:1] for path in unique.values()}) > 1 or len({path.names[1:2] for path in unique.values()}) < 3:
+        return
+    bare = {number: dataclasses.replace(path, names=path.names[1:]) for number, path in unique.items()}
+    for photo, path in paths.items():
+        paths[photo] = bare[id(path)]
+
+
 def remove_strays(paths: dict[str, FolderPath], result: Folders) -> None:
     """Removes a few photos beside the folder that wraps all others: of a folder of its own, and no species."""
     tops: dict[str, list[str]] = defaultdict(list)

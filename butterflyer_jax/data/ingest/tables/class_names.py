@@ -1,170 +1,215 @@
-"""Names of numbered classes: classes.txt, label maps, data.yaml, tables of numbers and names."""
+"""Names of classes that are codes: which file of a collection gives each label its name."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
-from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import prose
 from butterflyer_jax.data.ingest.tables.columns import LABEL, Table, named
+from butterflyer_jax.data.ingest.tables.name_lists import NameList, code
 from butterflyer_jax.errors import UserError
 
-# A list has the names in order; a map has them by number.
-ClassNames = list[str] | dict[int, str]
-
-_FILES = re.compile(
-    r"(?:_?class(?:es|names?|labels?|list|index|indices|map)?|labels?(?:names?|map|list|s)?|names|objnames?|obj|cattoname|"
-    r"categor(?:y|ies)(?:names?)?|species(?:names?|list)?|(?:idx|id|index)(?:to|2)(?:label|class|name|species)|synsets?|"
-    r"synsetwords|(?:label|class)?mapp?(?:ing)?|legend|key|config|data|dataset)"
-)
 _NUMBERS = words.listed(
     """
-    id classid labelid categoryid speciesid index idx number class label category target
+    id classid labelid categoryid speciesid index idx classindex number class label category target
+    """
+)
+# Columns that say themselves that they hold codes, or folders.
+_CODES = words.listed(
+    """
+    folder foldername folderid dir directory dirname code classcode speciescode labelcode taxoncode abbreviation abbrev
+    abbr shortname shortcode acronym alphacode bandingcode wnid synset synsetid
     """
 )
 _NAMES = ["name", "classname", "labelname", *LABEL]
-_YAML_ITEM = re.compile(r"\s*(?:-\s*|(\d+)\s*:\s*)['\"]?(.*?)['\"]?\s*")
+# What may stand before the numbers of classes: "class_0", "c0", "species 3".
+_COUNTED = re.compile(
+    r"(?P<word>class|classes|cls|c|label|lbl|category|cat|species|sp|spec|taxon|id|idx|target|)[-_ ]?(?P<number>\d+)",
+    re.I,
+)
+_CODE = re.compile(r"[A-Za-z]{0,12}[-_ ]?\d+[A-Za-z]?|[A-Z][A-Z0-9_-]{1,9}")
+# A list that names a part of the codes is none of something else from this share on.
+_MIN_SHARE = 0.5
 
 
-def parse(content: str, path: PurePosixPath) -> ClassNames | None:
-    """Returns the names of classes in a text, JSON or YAML file that is named after them; None where it has none."""
-    squeezed = words.squeeze(path.stem)
-    if not _FILES.fullmatch(squeezed):
-        return None
-    suffix = path.suffix.lower()
-    if suffix == ".json":
-        return _of_json(content)
-    if suffix in (".yaml", ".yml"):
-        return _of_yaml(content)
-    if suffix == ".pbtxt":
-        return _of_pbtxt(content)
-    if suffix not in (".txt", ".names"):
-        return None
-    lines = [line.strip() for line in content.splitlines() if line.strip()]
-    numbered = [re.fullmatch(r"(\d+)\s*[\s,:;=\t]\s*(.*\D.*)", line) for line in lines]
-    if lines and all(numbered):
-        return {int(found[1]): words.plain(found[2]) for found in numbered if found}
-    if any(re.search(r"[,;\t]|\.\w{3,4}(\s|$)", line) for line in lines) or len(set(lines)) != len(lines):
-        return None
-    return [words.plain(line) for line in lines] if len(lines) > 1 else None
+def are_codes(labels: Collection[str]) -> bool:
+    """Returns whether labels are numbers, or codes such as n02276258, SP1 and DANPLE."""
+    return bool(labels) and all(_CODE.fullmatch(label) for label in labels)
 
 
-def of_table(table: Table) -> dict[int, str] | None:
-    """Returns the names in a table that has a number and a name a class, None where it is none."""
+def is_list(table: Table) -> bool:
+    """Returns whether a table has a number and a name a class, and is about no photographs."""
     if len(table.columns) == 2 and table.header and table.columns[0].isdigit() and not table.columns[1].isdigit():
         # Its first line is no header.
         table = Table(table.name, ("id", "name"), [table.columns, *table.rows])
-    for number in named(table, _NUMBERS):
+    for number in named(table, [*_NUMBERS, *_CODES]):
         values = table.values(number)
-        if not values or not all(value.isdigit() for value in values) or len(set(values)) != len(values):
+        if not values or not all(_CODE.fullmatch(value) for value in values) or len(set(values)) != len(values):
             continue
         for name in named(table, _NAMES):
             names = table.values(name)
             if name != number and all(names) and len(set(names)) == len(names) and not any(map(str.isdigit, names)):
-                return {int(value): words.plain(text) for value, text in zip(values, names, strict=True)}
-    return None
+                return True
+    return False
 
 
-def rename(labels: Iterable[str], sources: Mapping[str, ClassNames]) -> tuple[dict[str, str], str]:
-    """Returns the name of each numbered label, and the file that has them; ({}, "") where no file names classes.
+def folders_listed(photos: Iterable[str], lists: Mapping[str, NameList], tables: Iterable[Table]) -> set[str]:
+    """Returns the folders that are codes which a list names: those of one level, all together.
 
     Args:
-      labels: numbers as text.
-      sources: class names by file.
+      photos: paths.
+      lists: lists of classes, by file.
+      tables: any.
+    """
+    levels: dict[int, set[str]] = defaultdict(set)
+    for folder in {photo.rpartition("/")[0] for photo in photos} if lists or tables else ():
+        for level, part in enumerate(folder.split("/")):
+            if words.split_of(part) is None and not words.is_container(part):
+                levels[level].add(part)
+    found: set[str] = set()
+    for parts in levels.values():
+        if len(parts) > 1 and are_codes(parts):
+            with contextlib.suppress(UserError):
+                renamed, _ = rename(parts, lists, tables)
+                found |= renamed.keys()
+    return found
+
+
+def rename(
+    labels: Collection[str],
+    lists: Mapping[str, NameList],
+    tables: Iterable[Table],
+    texts: Mapping[str, str] | None = None,
+) -> tuple[dict[str, str], str]:
+    """Returns the name of each label, and the file that has them; ({}, "") where no file names them.
+
+    A list in which the codes stand for other codes is followed to the names of these.
+
+    Args:
+      labels: any; those that are no codes have names in tables alone that say so.
+      lists: lists of classes, by file.
+      tables: those that are about no photographs.
+      texts: such as a README, by file: they count where nothing else names the classes.
 
     Raises:
-      UserError: numbers that a file does not name; two files that name them differently.
+      UserError: numbers that a file does not name; two files that name them differently; a text that may name them.
     """
-    numbers = sorted({int(label) for label in labels})
+    tables = list(tables)
+    found, file = _rename_once(labels, lists, tables)
+    if not found and texts and are_codes(labels):
+        return prose.names(labels, texts)
+    if found and are_codes(set(found.values())):
+        further, of_names = _rename_once(set(found.values()), lists, tables)
+        if further:
+            return {label: further[name] for label, name in found.items()}, of_names
+    return found, file
+
+
+def _rename_once(
+    labels: Collection[str], lists: Mapping[str, NameList], tables: Sequence[Table]
+) -> tuple[dict[str, str], str]:
     found: dict[str, dict[str, str]] = {}
     problems = []
-    for file, names in sources.items():
-        mapping, problem = _fit(numbers, names)
-        if mapping is None:
-            problems.append(f"{file} {problem}")
-        else:
-            found[file] = {label: mapping[int(label)] for label in labels}
+    for table in tables:
+        if names := _of_table(table, labels):
+            found[table.name] = names
+    if are_codes(labels):
+        for file, listed in lists.items():
+            if file in found:
+                continue
+            named_by_file, problem = _fit(labels, listed)
+            if named_by_file:
+                found[file] = named_by_file
+            elif problem:
+                problems.append(f"{file} {problem}")
+    found = {file: names for file, names in found.items() if names.keys() != {*names.values()}}
     if found:
         first, *others = found
         for other in others:
-            if found[other] != found[first]:
+            if found[other] != found[first] and not are_codes(set(found[other].values())):
+                if are_codes(set(found[first].values())):
+                    first = other
+                    continue
                 raise UserError(f"{first} and {other} name the classes differently: leave one out with build.ignore")
         return found[first], first
     if problems:
+        numbers = sorted(labels, key=lambda label: (code(label).zfill(12), label))
         raise UserError(
-            f"labels are the numbers {numbers[0]} to {numbers[-1]}, but {'; '.join(problems)}: mend it, or leave it "
-            "out with build.ignore"
+            f"labels are {'the numbers ' if numbers[0].isdigit() else ''}{numbers[0]} to {numbers[-1]}, but "
+            f"{'; '.join(problems)}: mend it, or leave it out with build.ignore"
         )
     return {}, ""
 
 
-def _fit(numbers: list[int], names: ClassNames) -> tuple[dict[int, str] | None, str]:
-    if isinstance(names, dict):
-        missing = [number for number in numbers if number not in names]
-        return (None, f"does not name {missing[0]}") if missing else (names, "")
-    first, last, count = numbers[0], numbers[-1], len(names)
+def _fit(labels: Collection[str], listed: NameList) -> tuple[dict[str, str], str]:
+    """Returns the names of labels by one list, or why it does not fit; ({}, "") where it is about something else."""
+    numbers = _numbers(labels)
+    for names in listed.maps:
+        for key in (code, lambda label: str(numbers[label])) if numbers else (code,):
+            fitting = {label: names[key(label)] for label in labels if key(label) in names}
+            if len(fitting) == len(labels) and _are_names(fitting.values()):
+                return fitting, ""
+    for names in listed.maps:
+        missing = sorted(
+            (label for label in labels if code(label) not in names), key=lambda label: code(label).zfill(12)
+        )
+        relevant = all(key.isdigit() for key in names) if numbers else len(missing) < _MIN_SHARE * len(labels)
+        if missing and relevant:
+            return {}, f"does not name {missing[0]}"
+    if not numbers or not listed.ordered:
+        return {}, ""
+    names_in_order = listed.ordered
+    first, last, count = min(numbers.values()), max(numbers.values()), len(names_in_order)
     # Counted from 0 or from 1; without either end, it may be both.
     if last < count and (first == 0 or last == 0):
-        return dict(enumerate(names)), ""
+        return {label: names_in_order[number] for label, number in numbers.items()}, ""
     if last == count and first > 0:
-        return dict(enumerate(names, start=1)), ""
+        return {label: names_in_order[number - 1] for label, number in numbers.items()}, ""
     if last < count:
-        return None, f"has {count} names, and whether they are counted from 0 or from 1 is not clear"
-    return None, f"has {count} names"
+        return {}, f"has {count} names, and whether they are counted from 0 or from 1 is not clear"
+    return {}, f"has {count} names"
 
 
-def _of_json(content: str) -> ClassNames | None:
-    value = json.loads(content)
-    if isinstance(value, list) and len(value) > 1 and all(isinstance(name, str) for name in value):
-        return [words.plain(name) for name in value]
-    if not isinstance(value, dict) or not value:
-        return None
-    if isinstance(value.get("id2label"), dict):
-        # Of Hugging Face's config.json.
-        value = value["id2label"]
-    if isinstance(value.get("names"), (list, dict)):
-        value = value["names"]
-        if isinstance(value, list):
-            return [words.plain(str(name)) for name in value]
-    if all(str(key).isdigit() and isinstance(name, str) for key, name in value.items()):
-        return {int(key): words.plain(name) for key, name in value.items()}
-    if all(isinstance(number, int) and not isinstance(number, bool) for number in value.values()):
-        return {number: words.plain(name) for name, number in value.items()}
-    return None
+def _numbers(labels: Collection[str]) -> dict[str, int]:
+    """Returns the numbers of labels that are counted, with the same word before each; {} for others."""
+    found = {label: _COUNTED.fullmatch(label) for label in labels}
+    counted = {label: match for label, match in found.items() if match}
+    words_before = {match["word"].casefold() for match in counted.values()}
+    numbers = {label: int(match["number"]) for label, match in counted.items()}
+    return numbers if len(counted) == len(found) and len(words_before) == 1 else {}
 
 
-def _of_pbtxt(content: str) -> ClassNames | None:
-    """Returns the items of a label map of TensorFlow's object detection."""
-    found: dict[int, str] = {}
-    for item in re.findall(r"item\s*\{(.*?)\}", content, re.DOTALL):
-        number = re.search(r"\bid\s*:\s*(\d+)", item)
-        name = re.search(r"\b(?:display_)?name\s*:\s*(['\"])(.*?)\1", item)
-        if number and name:
-            found[int(number[1])] = words.plain(name[2])
-    return found or None
+def _are_names(names: Iterable[str]) -> bool:
+    names = list(names)
+    return all(name and not name.isdigit() for name in names) and len(set(names)) == len(names)
 
 
-def _of_yaml(content: str) -> ClassNames | None:
-    """Returns `names` of a YOLO data.yaml, in brackets or an item a line."""
-    found = re.search(r"^names\s*:[ \t]*(\[.*?\]|\{.*?\})?", content, re.MULTILINE | re.DOTALL)
-    if not found:
-        return None
-    if found[1]:
-        items = [item.strip().strip("'\"") for item in found[1][1:-1].split(",")]
-        if found[1].startswith("{"):
-            pairs = [item.partition(":") for item in items]
-            return {int(key): words.plain(name.strip(" '\"")) for key, _, name in pairs if key.strip().isdigit()}
-        return [words.plain(item) for item in items if item]
-    listed: list[str] = []
-    mapped: dict[int, str] = {}
-    for line in content[found.end() :].splitlines()[1:]:
-        item = _YAML_ITEM.fullmatch(line)
-        if not item:
-            break
-        if item[1]:
-            mapped[int(item[1])] = words.plain(item[2])
-        else:
-            listed.append(words.plain(item[2]))
-    return mapped or listed or None
+def _of_table(table: Table, labels: Collection[str]) -> dict[str, str]:
+    """Returns the names of labels in a table that has a row a class, {} for another table."""
+    rows = [table.columns, *table.rows] if table.header else table.rows
+    of_codes = are_codes(labels)
+    explicit = named(table, _CODES)
+    wanted = {code(label) for label in labels}
+    numbers = all(label.isdigit() for label in labels)
+    for column in range(len(table.columns)):
+        if not (column in explicit or of_codes) or (
+            numbers and len(table.columns) > 2 and column not in named(table, [*_NUMBERS, *_CODES])
+        ):
+            continue
+        used = {code(row[column]): row for row in rows if code(row[column]) in wanted}
+        if len(used) != len(wanted) or sum(code(row[column]) in wanted for row in rows) != len(wanted):
+            continue
+        others = [n for n in range(len(table.columns)) if n != column]
+        names = [n for n in named(table, _NAMES) if n in others]
+        if len(others) == 1 and (not table.header or code(table.columns[column]) in wanted):
+            # Without a header, two columns are a code and its name.
+            names += others
+        for name in dict.fromkeys(names):
+            found = {label: words.plain(used[code(label)][name]) for label in labels}
+            if _are_names(found.values()):
+                return found
+    return {}

@@ -47,7 +47,7 @@ def join_all(
                         break
         meanings.append(one)
     for table in others:
-        if table.name in used or class_names.of_table(table):
+        if table.name in used or class_names.is_list(table):
             continue
         what = columns.named(table, columns.LABEL)
         files = columns.named(table, columns.FILE)

@@ -126,8 +126,10 @@ def _set_label(meaning: Meaning, chosen: Sequence[int]) -> None:
         if rank in spelt and spelt.index(rank) not in (*chosen, meaning.file_column)
     ]
     single = {words.plain(row[chosen[-1]]) for row in table.rows}
+    # A spreadsheet may have made 1.0 of 1.
+    floats = all(re.fullmatch(r"\d+\.0+", value) for value in single if not columns.is_blank(value))
     for row in table.rows:
-        cells = [row[column] for column in chosen]
+        cells = [row[column].partition(".")[0] if floats else row[column] for column in chosen]
         blank = columns.is_blank(cells[-1])
         label = SEVERAL if _are_several(cells[-1], single) else words.plain(" ".join(cells))
         meaning.labels.append("" if blank else label)

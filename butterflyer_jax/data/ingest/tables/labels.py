@@ -161,21 +161,22 @@ def _used_labels(one: Meaning) -> list[str]:
 
 def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Annotations) -> None:
     """Puts names for numbers where a file of the collection names the classes."""
-    numbered = [one for one in labelled if (used := _used_labels(one)) and all(label.isdigit() for label in used)]
+    numbered = [one for one in labelled if class_names.are_codes(set(_used_labels(one)))]
     if not numbered:
         return
-    sources = dict(found.class_names)
-    for table in found.tables:
-        if (names := class_names.of_table(table)) and all(one.table.name != table.name for one in labelled):
-            sources[table.name] = names
+    of_photos = {one.table.name for one in labelled}
+    lists = {name: listed for name, listed in found.class_lists.items() if name not in of_photos}
     numbers = {label for one in numbered for label in _used_labels(one)}
-    renamed, file = class_names.rename(numbers, sources)
-    for name in sources:
+    tables = [table for table in found.tables if table.name not in of_photos]
+    renamed, file = class_names.rename(numbers, lists, tables, found.texts)
+    for name in [*lists, file]:
         result.unused.pop(name, None)
     if renamed:
         for one in numbered:
             one.labels = [renamed.get(label, label) for label in one.labels]
             one.label_name += f", named in {file}"
+        return
+    if not all(label.isdigit() for label in numbers):
         return
     known = {photo for one in labelled if one not in numbered for photos in one.photos for photo in photos}
     for one in numbered:
@@ -273,7 +274,7 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
     if gave_split:
         result.split_names.append(one.split_name)
     result.group_names += [f"{column} in {name}" for column in one.group_names]
-    if one.labels or class_names.of_table(one.table):
+    if one.labels or class_names.is_list(one.table):
         return
     if not (one.group_names or gave_split):
         if len(one.table.columns) == 1:

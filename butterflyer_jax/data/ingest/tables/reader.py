@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from butterflyer_jax.data.ingest.tables import class_names, columns, cub, records, sidecars, text
+from butterflyer_jax.data.ingest.tables import columns, cub, name_lists, records, sidecars, text
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.errors import UserError
@@ -16,7 +17,9 @@ from butterflyer_jax.errors import UserError
 TEXT_SUFFIXES = frozenset([".csv", ".tsv", ".tab", ".txt", ".psv", ".dat", ".lst", ".list", ".text", ""])
 JSON_LINES = frozenset([".jsonl", ".ndjson", ".jsonlines", ".manifest"])
 JSON_SUFFIXES = JSON_LINES | {".json"}
-SUFFIXES = TEXT_SUFFIXES | JSON_SUFFIXES | {".xlsx", ".xlsm", ".yaml", ".yml", ".names", ".pbtxt"}
+PROSE_SUFFIXES = frozenset([".md", ".markdown", ".rst"])
+SUFFIXES = TEXT_SUFFIXES | JSON_SUFFIXES | PROSE_SUFFIXES | {".xlsx", ".xlsm", ".yaml", ".yml", ".names", ".pbtxt"}
+MAX_PROSE_BYTES = 1 << 20
 # Tables of programs, by their suffix: named, and not read.
 UNREAD = {
     ".xls": "an old Excel file", ".xlsb": "a binary Excel file", ".ods": "an OpenDocument spreadsheet",
@@ -43,13 +46,15 @@ class Found:
 
     Attributes:
       tables: with two columns or more, and lists of photographs with one.
-      class_names: names of numbered classes, by the file that has them.
+      class_lists: lists of classes, by file.
+      texts: what is to be read by people, such as a README, by file.
       unread: files that hold neither, and why.
       annotations: files that are about one photograph each.
     """
 
     tables: list[Table] = field(default_factory=list)
-    class_names: dict[str, class_names.ClassNames] = field(default_factory=dict)
+    class_lists: dict[str, name_lists.NameList] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
     annotations: set[str] = field(default_factory=set)
 
@@ -80,7 +85,12 @@ def read_tables(
         path = PurePosixPath(name)
         if path.suffix.lower() not in (".csv", ".xlsx") and str(path.with_suffix("")) in beside:
             continue
-        if _PROSE.match(path.name) or name in pairs or path.suffix.lower() not in SUFFIXES:
+        if _PROSE.match(path.name) or path.suffix.lower() in PROSE_SUFFIXES:
+            with contextlib.suppress(Exception):
+                # Each way to pack has errors of its own for damaged data; what is no text says nothing.
+                found.texts[name] = text.decode(read(name, MAX_PROSE_BYTES), name, encoding)
+            continue
+        if name in pairs or path.suffix.lower() not in SUFFIXES:
             continue
         try:
             _read(name, sizes[name], read, photos, encoding, found)
@@ -122,8 +132,8 @@ def _read(
         tables = [table for title, rows in sheets if (table := columns.make_table(title, rows, _Names(photos)))]
     else:
         content = text.decode(data, name, encoding)
-        if names := class_names.parse(content, PurePosixPath(name)):
-            found.class_names[name] = names
+        if listed := name_lists.parse(content, PurePosixPath(name)):
+            found.class_lists[name] = listed
         if suffix in JSON_LINES:
             tables = records.from_json_lines(content, name, photos)
         elif suffix == ".json":
@@ -136,7 +146,7 @@ def _read(
             table = columns.make_table(name, rows, _Names(photos))
             tables = [table] if table and (len(table.columns) > 1 or _lists_photos(table.rows, name, photos)) else []
     found.tables += tables
-    if not tables and name not in found.class_names:
+    if not tables and name not in found.class_lists:
         found.unread[name] = NO_TABLE
         if suffix in TEXT_SUFFIXES and _mentions_photos(content, photos):
             found.unread[name] = "its lines name photographs, but no delimiter (comma, semicolon, tab, |) cuts them"
