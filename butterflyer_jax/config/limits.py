@@ -65,6 +65,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "optim.ema_decay": _SHARE,
     "optim.swa_start_epoch": (0.0, 1e6),
     "parallel.model_devices": _POSITIVE,
+    "checkpoint.every_epochs": _POSITIVE,
     "checkpoint.every_steps": (0, 2**31),
     "checkpoint.keep_last": _POSITIVE,
     "checkpoint.keep_best": _POSITIVE,

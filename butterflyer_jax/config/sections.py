@@ -188,7 +188,8 @@ class ProfileConfig(Section):
 class CheckpointConfig(Section):
     """What is kept of a run."""
 
-    every_steps: int = option(0, "save every N steps too, not only after each epoch; 0: off")
+    every_epochs: int = option(1, "epochs from one evaluation on val and checkpoint to the next; the last has both")
+    every_steps: int = option(0, "save every N steps too, without an evaluation; 0: off")
     keep_last: int = option(2, "newest checkpoints kept: where one is damaged, the run resumes from the other")
     keep_best: int = option(1, "best checkpoints kept beside them")
     metric: str = option("top1", "val metric that ranks checkpoints: top1, top5, balanced_accuracy or loss")

@@ -20,7 +20,7 @@ ANY_TIME = {
     "data": ("mode", "cache_gib", "staging_gib", "num_threads"),
     "model": ("remat",),
     "parallel": ("fsdp", "model_devices"),
-    "checkpoint": ("every_steps", "keep_last", "keep_best"),
+    "checkpoint": ("every_epochs", "every_steps", "keep_last", "keep_best"),
     "tracking": tuple(item.name for item in dataclasses.fields(TrackingConfig)),
     "stop": ("patience", "target", "max_minutes"),
     "profile": ("start_step", "num_steps"),

@@ -19,8 +19,8 @@ class EarlyStopping:
 
     Attributes:
       best: best value of `checkpoint.metric`; None before the first evaluation.
-      epochs_since_best: number of evaluations since the best one.
-      epochs_since_decay: number of evaluations since the best one or the last decay of schedule plateau.
+      epochs_since_best: number of epochs since the best evaluation.
+      epochs_since_decay: number of epochs since the best evaluation or the last decay of schedule plateau.
       rate_scale: factor that schedule plateau applies to the learning rate.
     """
 
@@ -39,8 +39,8 @@ class EarlyStopping:
         if self.best is None or is_better(value, self.best, config.checkpoint.metric):
             self.best, self.epochs_since_best, self.epochs_since_decay = value, 0, 0
             return
-        self.epochs_since_best += 1
-        self.epochs_since_decay += 1
+        self.epochs_since_best += config.checkpoint.every_epochs
+        self.epochs_since_decay += config.checkpoint.every_epochs
         if config.optim.schedule == "plateau" and self.epochs_since_decay >= config.optim.plateau_epochs:
             self.rate_scale *= config.optim.decay_factor
             self.epochs_since_decay = 0

@@ -82,12 +82,15 @@ def fit(
         for step in range(start_step, total_steps + 1):
             epoch_ends = step % data.steps_per_epoch == 0
             has_to_stop = preemption.reason(step)
+            checkpoint_due = epoch_ends and (
+                step == total_steps or step // data.steps_per_epoch % config.checkpoint.every_epochs == 0
+            )
             save_due = config.checkpoint.every_steps and step % config.checkpoint.every_steps == 0
             # The first state needs neither: it is new, or was evaluated and saved by an earlier session.
             if step > start_step and (epoch_ends or save_due or has_to_stop):
                 log.flush()
                 evaluation = None
-                if epoch_ends and data.num_photos("val"):
+                if checkpoint_due and data.num_photos("val"):
                     display.note("evaluating")
                     with contextlib.closing(data.eval_batches("val")) as val_batches:
                         watched = gallery.watch(val_batches)
@@ -100,8 +103,9 @@ def fit(
                 if epoch_ends:
                     log.end_epoch(step, evaluation)
                 scores = evaluation and {name: value for name, value in evaluation.items() if name in SCORES}
-                position = data.position(step).to_json() | {"progress": early_stopping.to_json()}
-                checkpointer.save(step, checkpoint_trees(state), position, scores)
+                if checkpoint_due or save_due or has_to_stop:
+                    position = data.position(step).to_json() | {"progress": early_stopping.to_json()}
+                    checkpointer.save(step, checkpoint_trees(state), position, scores)
                 log.restart_clock()
             stopped = has_to_stop or early_stopping.reason_to_stop(config)
             if step == total_steps or stopped:

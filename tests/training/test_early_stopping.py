@@ -55,3 +55,9 @@ def test_equal_evaluations_are_told_apart_by_the_loss() -> None:
     better, worse = {"top1": 0.5, "loss": 1.0}, {"top1": 0.5, "loss": 2.0}
     assert rank(better, "top1") > rank(worse, "top1")
     assert rank({"top1": 0.1, "loss": 1.0}, "loss") > rank({"top1": 0.9, "loss": 2.0}, "loss")
+
+
+def test_patience_counts_epochs_where_not_each_is_evaluated() -> None:
+    config = Config(checkpoint=CheckpointConfig(every_epochs=3), stop=StopConfig(patience=4))
+    assert after([0.5, 0.4], config).reason_to_stop(config) is None
+    assert "for 6 epochs" in (after([0.5, 0.4, 0.4], config).reason_to_stop(config) or "")

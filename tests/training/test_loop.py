@@ -171,6 +171,18 @@ def test_saving_within_an_epoch_does_not_evaluate() -> None:
     assert events.index(("log", "train", 2)) < events.index(("save", 2, False))
 
 
+def test_epochs_between_checkpoints_are_neither_evaluated_nor_saved() -> None:
+    events = run(num_epochs=3, checkpoint=CheckpointConfig(every_epochs=2))
+    assert [e for e in events if e == "evaluate" or e[0] == "save"] == [
+        "evaluate",
+        ("save", 6, True),
+        # The last epoch always is.
+        "evaluate",
+        ("save", 9, True),
+    ]
+    assert ("log", "train", 3) in events
+
+
 def test_logging_as_often_as_asked() -> None:
     events = run(log_every_steps=4)
     assert [e for e in events if e[:2] == ("log", "train")] == [("log", "train", 4), ("log", "train", 6)]
