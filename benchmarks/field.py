@@ -4,8 +4,8 @@
 
 Prints, of a run whose typicality is fitted: accuracy and false refusals on its own test photos, as they are and half
 as bright; and the share that is refused of images that show none of its species, with the AUROC of the score. The kinds
-are crops of pictures that scikit-image carries (natural scenes, textures, text), corners of training photos, and noise
-and blank images. With --other, photos of another data set: named rightly where the run knows the species, refused
+are crops of pictures that scikit-image carries (natural scenes, textures, text), corners of val and test photos, and
+noise and blank images. With --other, photos of another data set: named rightly where the run knows the species, refused
 where it does not.
 
 Measured on a run of configs/cpu.py on the Leeds Butterfly data set (582 train, 125 test photos); own test top-1 96.0%,
@@ -118,11 +118,9 @@ def main(argv: Sequence[str]) -> None:
     )
     rng = np.random.default_rng(0)
     with open_data(loaded.run.dataset, config) as data:
-        test = [Image.open(io.BytesIO(jpeg)).convert("RGB") for jpeg in data.jpegs("test")]
-        train = [
-            Image.open(io.BytesIO(jpeg)).convert("RGB")
-            for jpeg in data.jpegs("train", range(min(300, data.num_images("train"))))
-        ]
+        val, test = (
+            [Image.open(io.BytesIO(jpeg)).convert("RGB") for jpeg in data.jpegs(split)] for split in ("val", "test")
+        )
 
     def scores(images: Sequence[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
         crop, side = config.data.eval_crop_fraction, config.data.image_size
@@ -138,7 +136,8 @@ def main(argv: Sequence[str]) -> None:
         "own test photos": test,
         "the same, half as bright": [ImageEnhance.Brightness(one).enhance(0.5) for one in test],
         "natural and texture": natural(rng),
-        "background": corners(train, rng),
+        # Not of training photos: corners of these are among the negatives that typicality is fitted on.
+        "background": corners([*val, *test] * 2, rng),
         "noise and blank": noise(rng),
     }
     typical, sure = scores(test)

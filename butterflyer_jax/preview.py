@@ -19,6 +19,7 @@ import numpy as np
 
 from butterflyer_jax import cli
 from butterflyer_jax.config import Config
+from butterflyer_jax.data.protocol import NEGATIVE_LABEL
 from butterflyer_jax.errors import UserError
 
 # Batches that pass before a stage is timed: those that were ready, and compilation.
@@ -121,7 +122,8 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
         raise UserError(f"--grid {path}: give it the suffix .png or .jpg")
     with open_session(config, dataset, num_devices=1) as session, session.batches(0, 1) as batches:
         batch = next(batches)
-        names = [session.data.species[label] for label in np.asarray(batch["label"])][:MAX_GRID_PHOTOS]
+        labels = np.asarray(batch["label"])[:MAX_GRID_PHOTOS]
+        names = ["no species" if label == NEGATIVE_LABEL else session.data.species[label] for label in labels]
         pixels = denormalise(np.asarray(make_augment(session.config)(batch, 0)), config.model)[: len(names)]
     with files.whole_file(target) as temporary, temporary.open("wb") as file:
         drawing.grid(pixels, names).save(file, picture_format)

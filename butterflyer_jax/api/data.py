@@ -105,8 +105,8 @@ class DataSet:
           num_batches: how many to yield; None yields all.
 
         Yields:
-          image uint8 [batch, side, side, 3], label int32 [batch], and index int32 [batch] (train) or mask
-          float32 [batch] (val, test).
+          image uint8 [batch, side, side, 3], label int32 [batch], -1 for a negative (see `data.negatives`), and index
+          int32 [batch] (train) or mask float32 [batch] (val, test).
         """
         opened = self.source.train_batches(0) if split == "train" else self.source.eval_batches(split)
         with contextlib.closing(opened) as batches:

@@ -65,6 +65,11 @@ class Config(Section):
     examples: ExamplesConfig = field(default_factory=ExamplesConfig)
     ranks: RanksConfig = field(default_factory=RanksConfig)
 
+    @property
+    def num_negatives(self) -> int:
+        """Number of images of a batch that show no species; see `data.negatives`."""
+        return round(self.data.negatives * self.batch_size)
+
     def validate(self) -> "Config":
         """Returns self.
 
@@ -104,6 +109,11 @@ class Config(Section):
             )
         if self.build.val_fraction + self.build.test_fraction >= 1:
             raise UserError("config fields build.val_fraction and build.test_fraction leave nothing to train on")
+        if self.data.negatives and self.batch_size and not 0 < self.num_negatives < self.batch_size:
+            raise UserError(
+                f"config field data.negatives = {self.data.negatives} makes {self.num_negatives} of "
+                f"batch_size = {self.batch_size} images negatives: take another share, or a larger batch"
+            )
         if self.augment.mixes and self.batch_size % 2:
             raise UserError(f"config field batch_size = {self.batch_size} must be even for augment.mixup or cutmix")
         return self

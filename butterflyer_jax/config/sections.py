@@ -83,6 +83,9 @@ class DataConfig(Section):
     crop: str = option("auto", "who makes the crops: host, device, or auto (a GPU or TPU does, a CPU leaves it here)")
     shuffle_window: int = option(20_000, "photos that are shuffled together, in whole shards")
     class_balance: float = option(0.0, "what is drawn as often in an epoch, 0: photos, 1: species, or between")
+    negatives: float = option(
+        0.0, "share of a batch whose photos turn into images of no species, drawn from them; 0: off"
+    )
     staging_gib: float = option(200.0, "most disk for copies of gs:// data sets, of all runs together, GiB")
     num_threads: int = option(0, "threads that decode and crop; 0: one per core")
     num_folds: int = option(0, "folds of a cross-validation over all photos, 3 or more; 0: the data set's splits")
@@ -157,6 +160,9 @@ class OptimConfig(Section):
     weight_decay: float = option(5e-4, "decay of kernels; biases and normalisation are left alone")
     label_smoothing: float = option(0.0, "probability spread evenly over all species")
     class_balance: float = option(0.0, "what counts the same in the training loss, 0: photos, 1: species, or between")
+    negatives_weight: float = option(
+        0.5, "weight of the loss on negatives, against the same probability for all species; see data.negatives"
+    )
     gradient_clip_norm: float = option(0.0, "largest global norm of the gradient; 0: no limit")
     freeze: str = option("", "regex of layers that stay as they are, such as ^/block[123]_")
     unfreeze_epoch: float = option(

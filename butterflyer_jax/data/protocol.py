@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+# Label of a negative, an image of a training batch that shows no species.
+NEGATIVE_LABEL = -1
+
 
 class Position(Protocol):
     """A position in the order of the data, which a checkpoint holds."""

@@ -13,12 +13,12 @@ from PIL import Image
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
 from butterflyer_jax.data import photo
+from butterflyer_jax.data.negatives import draw_negative, draw_shift
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.metrics import typicality
 from butterflyer_jax.metrics.typicality import Typicality
 from butterflyer_jax.models.features import make_features
 from butterflyer_jax.storage import files
-from butterflyer_jax.synthetic.negatives import draw_negative, draw_shift
 
 # Photos that the scores are fitted on, and that the limit is chosen on; more change little.
 MAX_TRAIN, MAX_VAL = 2000, 1000

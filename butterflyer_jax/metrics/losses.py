@@ -47,6 +47,22 @@ def weighted_cross_entropy(
     return loss if class_weights is None else loss * class_weights[labels]
 
 
+def uniform_divergence(logits: jax.Array) -> jax.Array:
+    """Returns how far the answer for each image is from the same probability for every class, in nats.
+
+    The Kullback-Leibler divergence of the answer from the uniform distribution: outlier exposure (Hendrycks et al.
+    2019, arXiv:1812.04606) without its constant, so that no answer at all costs 0.
+
+    Args:
+      logits: float32 [batch, num_classes].
+
+    Returns:
+      float32 [batch].
+    """
+    result: jax.Array = -jax.nn.log_softmax(logits).mean(axis=-1) - np.log(logits.shape[-1])
+    return result
+
+
 def class_weights(counts: Sequence[int], balance: float) -> np.ndarray:
     """Returns the weights of the classes in the training loss.
 

@@ -38,6 +38,7 @@ FROM_CHECKPOINT = {
         "weight_decay",
         "label_smoothing",
         "class_balance",
+        "negatives_weight",
         "gradient_clip_norm",
     ),
     "augment": tuple(item.name for item in dataclasses.fields(AugmentConfig)),

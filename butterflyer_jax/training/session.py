@@ -170,7 +170,7 @@ def open_session(
         return dataset_lib.open_data(dataset, config, accelerator, jax.process_index(), jax.process_count())
 
     if not config.batch_size:
-        config = config.replace(batch_size=batch_size.settle(config, output, open_data, mesh))
+        config = config.replace(batch_size=batch_size.settle(config, output, open_data, mesh)).validate()
     sharding.check(config, mesh)
     with contextlib.closing(open_data(config)) as data:
         setup = make_setup(config, len(data.species), data.steps_per_epoch, mesh, data.class_counts, schedule)

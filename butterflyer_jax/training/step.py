@@ -12,6 +12,7 @@ import optax
 from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
+from butterflyer_jax.data.protocol import NEGATIVE_LABEL
 from butterflyer_jax.distributed import compiler, sharding
 from butterflyer_jax.metrics import losses
 from butterflyer_jax.models.variables import AUGMENT_STREAM, DROPOUT_STREAM, Batch, Variables, stream_key
@@ -85,10 +86,12 @@ def make_train_step(
 
     The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size] and index int32 [batch_size];
     and window int32 [batch_size, 4] where the device crops (see `preprocessing.images.scaled_images`).
-    The loss is the mean over the global batch. Augmentation draws from (seed, epoch, index), dropout from (seed, step).
-    With gradient accumulation the batch is computed in parts, and batch normalisation is over a part.
-    Metrics are float32 []: loss, top1 (against a mixed image's own label), gradient_norm, and with float16 the
-    loss_scale of this step.
+    The loss is the mean over the global batch; with negatives (label -1) the mean over the photos, plus the mean of
+    `metrics.losses.uniform_divergence` over the negatives times `optim.negatives_weight`. Augmentation draws from
+    (seed, epoch, index), dropout from (seed, step). With gradient accumulation the batch is computed in parts, and
+    batch normalisation is over a part.
+    Metrics are float32 []: loss and top1 of the photos (top1 against a mixed image's own label), gradient_norm, with
+    negatives their negatives_loss, and with float16 the loss_scale of this step.
 
     Args:
       apply_fn: `apply` of the Flax model.
@@ -101,6 +104,23 @@ def make_train_step(
     """
     weights = None if class_weights is None else jnp.asarray(class_weights)
 
+    # A batch has as many negatives as any other, but a part of it may not: so means are over the batch.
+    num_negatives = config.num_negatives
+    of_photos = config.batch_size / (config.batch_size - num_negatives)
+    of_negatives = config.batch_size / max(num_negatives, 1)
+
+    def losses_of(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+        """Returns float32 [batch] by name, whose means are the losses."""
+        smoothing = config.optim.label_smoothing
+        if not num_negatives:
+            return {"loss": losses.weighted_cross_entropy(logits, labels, smoothing, weights)}
+        is_negative = labels == NEGATIVE_LABEL
+        loss = losses.weighted_cross_entropy(logits, jnp.where(is_negative, 0, labels), smoothing, weights)
+        return {
+            "loss": of_photos * jnp.where(is_negative, 0, loss),
+            "negatives_loss": of_negatives * jnp.where(is_negative, losses.uniform_divergence(logits), 0),
+        }
+
     def loss_fn(params: Any, batch_stats: Any, batch: Batch, epoch: jax.Array, dropout_key: jax.Array) -> Any:
         images, own_share = images_lib.train_images(batch, photo_keys(config.seed, epoch, batch["index"]), config)
         logits, updates = apply_fn(
@@ -110,13 +130,17 @@ def make_train_step(
             mutable=["batch_stats"],
             rngs={"dropout": dropout_key},
         )
-        loss = losses.weighted_cross_entropy(logits, batch["label"], config.optim.label_smoothing, weights)
+        found = losses_of(logits, batch["label"])
         if own_share is not None:
-            neighbours = mix.swap_neighbours(batch["label"])
-            other = losses.weighted_cross_entropy(logits, neighbours, config.optim.label_smoothing, weights)
-            loss = own_share * loss + (1 - own_share) * other
-        metrics = {"loss": loss.mean(), "top1": (logits.argmax(axis=-1) == batch["label"]).mean()}
-        return metrics["loss"], (metrics, updates.get("batch_stats", {}))
+            others = losses_of(logits, mix.swap_neighbours(batch["label"]))
+            found = {name: own_share * found[name] + (1 - own_share) * others[name] for name in found}
+        metrics = {name: value.mean() for name, value in found.items()}
+        metrics["top1"] = (logits.argmax(axis=-1) == batch["label"]).mean()
+        loss = metrics["loss"]
+        if num_negatives:
+            metrics["top1"] *= of_photos
+            loss = loss + config.optim.negatives_weight * metrics["negatives_loss"]
+        return loss, (metrics, updates.get("batch_stats", {}))
 
     def train_step(state: TrainState, batch: Batch, learning_rate: jax.Array) -> StepResult:
         epoch = state.step // steps_per_epoch

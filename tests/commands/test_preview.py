@@ -11,7 +11,8 @@ from PIL import Image
 from butterflyer_jax import UserError, load_config, preview
 from butterflyer_jax.data.input.record_data import RecordData
 from butterflyer_jax.preprocessing.images import eval_images
-from tests.conftest import Command, assert_one_line_error
+from butterflyer_jax.report import drawing
+from tests.conftest import SPECIES, Command, assert_one_line_error
 
 
 def test_stages_are_timed_and_a_batch_is_drawn(
@@ -43,6 +44,22 @@ def test_the_picture_shows_the_batch(dataset: Path, tiny_config: Path, tmp_path:
     batch = next(RecordData(dataset, config).train_batches(0))
     drawn = np.asarray(Image.open(tmp_path / "batch.png"))[6:102, 6:102][1::3, 1::3]
     assert np.abs(drawn.astype(int) - batch["image"][0]).max() <= 1
+
+
+def test_negatives_have_the_name_of_no_species(
+    dataset: Path, tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+
+    def grid(pixels: np.ndarray, names: list[str]) -> Image.Image:
+        shown.extend(names)
+        return Image.fromarray(pixels[0])
+
+    monkeypatch.setattr(drawing, "grid", grid)
+    preview.write_grid(dataset, load_config(tiny_config, ["data.negatives=0.25"]), tmp_path / "batch.png")
+    assert len(shown) == 8
+    assert shown.count("no species") == 2
+    assert set(shown) - {"no species"} <= set(SPECIES)
 
 
 def test_device_and_host_crops_look_alike(dataset: Path, tiny_config: Path) -> None:

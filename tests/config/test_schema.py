@@ -73,6 +73,7 @@ def test_json_round_trip() -> None:
         (["augment.erase_probability=1.1"], "augment.erase_probability = 1.1 must lie between 0.0 and 1.0"),
         (["tracking.wandb=maybe"], "tracking.wandb = 'maybe' must be one of off, online, offline"),
         (["augment.mixup=-0.1"], "augment.mixup = -0.1 must lie between 0.0"),
+        (["data.negatives=0.01", "batch_size=32"], "data.negatives = 0.01 makes 0 of batch_size = 32 images negatives"),
         (["augment.mixup=nan"], "augment.mixup = nan must lie between"),
         (["augment.mixup=0.2", "batch_size=7"], "batch_size = 7 must be even for augment.mixup or cutmix"),
         (["augment.cutmix=1", "batch_size=7"], "batch_size = 7 must be even for augment.mixup or cutmix"),

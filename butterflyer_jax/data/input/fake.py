@@ -73,7 +73,7 @@ class FakeData:
             label = np.random.default_rng([self._config.seed, epoch, batch]).integers(0, NUM_SPECIES, size, np.int32)
             yield {
                 "image": self._image,
-                "label": label[self._host],
+                "label": sampler.with_negatives(label, sampler.negative_places(self._config, epoch, batch))[self._host],
                 "index": np.arange(batch * size, (batch + 1) * size, dtype=np.int32)[self._host],
             }
 

@@ -8,18 +8,21 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import ModuleType
 from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
 from butterflyer_jax.data import photo
+from butterflyer_jax.data.input import pixel_cache
 from butterflyer_jax.data.input.pixel_cache import Pixels
 from butterflyer_jax.data.input.position import Batch
 from butterflyer_jax.data.input.sampler import Request
 from butterflyer_jax.data.input.shard_reader import Photos, Reader
+from butterflyer_jax.data.negatives import draw_negative
 
 T = TypeVar("T")
 # Time that the thread of `in_background` gets to finish its batch.
@@ -56,21 +59,21 @@ def read_jpegs(reader: Reader, request: Request) -> list[bytes]:
 
 
 def from_jpegs(
-    photos: Photos, requests: Iterator[Request], side: int, num_threads: int, stages: Stages
+    photos: Photos, requests: Iterator[Request], side: int, threads: Threads, stages: Stages
 ) -> Iterator[Batch]:
     """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], decoded by tf.data."""
     # Imported here: TensorFlow takes seconds, and only JPEGs that are decoded each epoch need it. Not in the generator,
     # as another thread may run it.
     from butterflyer_jax.data.input import tf_decode
 
-    return _decoded(tf_decode, photos, requests, side, num_threads, stages)
+    return _decoded(tf_decode, photos, requests, side, threads, stages)
 
 
 def _decoded(
-    decoder: ModuleType, photos: Photos, requests: Iterator[Request], side: int, num_threads: int, stages: Stages
+    decoder: ModuleType, photos: Photos, requests: Iterator[Request], side: int, threads: Threads, stages: Stages
 ) -> Iterator[Batch]:
     first = next(requests)
-    under_way: collections.deque[Batch] = collections.deque()
+    under_way: collections.deque[tuple[Batch, Mapping[int, Sequence[int]], dict[int, bytes]]] = collections.deque()
 
     def feed() -> Iterator[tuple[list[bytes], np.ndarray]]:
         with contextlib.closing(Reader(photos)) as reader:
@@ -78,16 +81,22 @@ def _decoded(
                 with stages.time("reading"):
                     encoded = read_jpegs(reader, request)
                 to_decode, within = decoder.with_margin(request.windows, photos.width[request.photos])
-                under_way.append({"window": within, **request.rest})
+                of_negatives = {row: encoded[row] for row in request.negatives}
+                under_way.append(({"window": within, **request.rest}, request.negatives, of_negatives))
                 yield encoded, to_decode
 
-    canvases = decoder.decode(feed(), len(first.photos), side, num_threads)
+    canvases = decoder.decode(feed(), len(first.photos), side, threads.number)
     while True:
         with stages.time("decoding"):
             image = next(canvases, None)
         if image is None:
             return
-        yield {"image": image, **under_way.popleft()}
+        rest, seeds, jpegs = under_way.popleft()
+        batch = {"image": image, **rest}
+        if seeds:
+            with stages.time("drawing"):
+                put_negatives(batch, seeds, jpegs, pixel_cache.decoded, threads)
+        yield batch
 
 
 def from_pixels(
@@ -99,7 +108,42 @@ def from_pixels(
         with stages.time("copying"):
             threads.run(pixels.fill, canvas, request.photos, request.windows)
         window = request.windows * np.array([0, 0, 1, 1], np.int32)
-        yield {"image": canvas, "window": window, **request.rest}
+        batch = {"image": canvas, "window": window, **request.rest}
+        if request.negatives:
+            with stages.time("drawing"):
+                numbers = {row: int(request.photos[row]) for row in request.negatives}
+                put_negatives(batch, request.negatives, numbers, pixels.whole, threads)
+        yield batch
+
+
+def put_negatives(
+    batch: Batch,
+    seeds: Mapping[int, Sequence[int]],
+    photos: Mapping[int, T],
+    read: Callable[[T], np.ndarray],
+    threads: Threads,
+) -> None:
+    """Puts negatives, drawn from the photos that they replace, into rows of a batch of canvases.
+
+    Args:
+      batch: gets a new image and a new window.
+      seeds: of the drawings, by row.
+      photos: what `read` reads, by row.
+      read: returns a whole photo, uint8 [height, width, 3].
+      threads: threads that read and draw.
+    """
+    canvas, window = np.array(batch["image"]), np.array(batch["window"])
+
+    def draw(rows: np.ndarray) -> None:
+        for row in rows.tolist():
+            drawn = draw_negative(Image.fromarray(read(photos[row])), np.random.default_rng(seeds[row]))
+            side = min(drawn.width, canvas.shape[1])
+            canvas[row] = 0
+            canvas[row, :side, :side] = photo.scale_part(np.asarray(drawn), side)
+            window[row] = 0, 0, side, side
+
+    threads.run(draw, np.array(list(seeds)))
+    batch |= {"image": canvas, "window": window}
 
 
 def crop_on_host(batches: Iterator[Batch], image_size: int, threads: Threads, stages: Stages) -> Iterator[Batch]:

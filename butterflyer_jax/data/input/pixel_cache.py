@@ -72,7 +72,7 @@ class CheckedFile:
                 say(f"data: {self._path} is damaged, at photo {number} first: decoding what is damaged anew")
             if number not in self._anew:
                 with contextlib.closing(Reader(self._photos)) as reader:
-                    pixels = _decoded(reader.jpeg(number)).reshape(-1)
+                    pixels = decoded(reader.jpeg(number)).reshape(-1)
                 self._anew[number] = pixels
                 # Later runs find it mended; where the cache cannot be written, each run decodes it.
                 with contextlib.suppress(OSError), self._path.open("r+b") as file:
@@ -87,7 +87,7 @@ class Pixels:
     def __init__(self, photos: Photos, store: np.ndarray | CheckedFile) -> None:
         """Wraps photos and their store: uint8 [decoded_bytes], one photo after another, or a file."""
         self._offset, _ = _places(photos)
-        self._width, self._store = photos.width, store
+        self._height, self._width, self._store = photos.height, photos.width, store
 
     def rows(self, number: int, top: int, height: int) -> np.ndarray:
         """Returns uint8 [height, width, 3], full rows of a photo starting at `top`."""
@@ -99,6 +99,10 @@ class Pixels:
             start += int(self._offset[number])
             pixels = self._store[start : start + size]
         return pixels.reshape(height, width, 3)
+
+    def whole(self, number: int) -> np.ndarray:
+        """Returns a photo, uint8 [height, width, 3]."""
+        return self.rows(number, 0, int(self._height[number]))
 
     def fill(self, canvas: np.ndarray, numbers: np.ndarray, windows: np.ndarray) -> None:
         """Copies a part of each photo to the upper left of a canvas of its own.
@@ -188,7 +192,8 @@ def _places(photos: Photos) -> tuple[np.ndarray, np.ndarray]:
     return np.cumsum(sizes) - sizes, sizes
 
 
-def _decoded(jpeg: bytes) -> np.ndarray:
+def decoded(jpeg: bytes) -> np.ndarray:
+    """Returns the pixels of a JPEG, uint8 [height, width, 3], bit-identical to those that `tf_decode` yields."""
     pixels: np.ndarray = simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=False, fastupsample=False)
     return pixels
 
@@ -209,7 +214,7 @@ def _decode_all(photos: Photos, num_threads: int, write: Callable[[int, np.ndarr
 
     def decode(numbers: range, jpegs: Sequence[bytes]) -> None:
         for number, jpeg in zip(numbers, jpegs, strict=True):
-            write(number, _decoded(jpeg))
+            write(number, decoded(jpeg))
 
     chunks = [range(start, min(start + _CHUNK, len(photos))) for start in range(0, len(photos), _CHUNK)]
     with ThreadPoolExecutor(num_threads) as pool, contextlib.closing(Reader(photos)) as reader:

@@ -37,10 +37,11 @@ SIDE_MULTIPLE = 8
 class RecordData:
     """A built data set as the training loop sees it; each batch is this host's part of a global one.
 
-    A batch holds image uint8 [n, side, side, 3], label int32 [n], and either index int32 [n], the photo's place in
-    the epoch, which augmentation draws from, or in evaluation mask float32 [n], 0 where the last batch is filled up.
-    Where the device makes the crops it also holds window int32 [n, 4]: top, left, height and width of the part of the
-    image that is to be scaled to image_size; else the image is that part already, and side is image_size.
+    A batch holds image uint8 [n, side, side, 3], label int32 [n], -1 for a negative (see `data.negatives`), and either
+    index int32 [n], the photo's place in the epoch, which augmentation draws from, or in evaluation mask float32 [n], 0
+    where the last batch is filled up. Where the device makes the crops it also holds window int32 [n, 4]: top, left,
+    height and width of the part of the image that is to be scaled to image_size; else the image is that part already,
+    and side is image_size.
 
     Attributes:
       species: names of the species, in the order of the labels.
@@ -202,6 +203,10 @@ class RecordData:
                     f"decoding JPEGs in {self._threads.number} threads: resume with data.mode=raw ({pixels:.1f} GiB on "
                     f"disk), or data.mode=cache and data.cache_gib={math.ceil(pixels)} if memory allows, or more cores"
                 )
+            case "drawing":
+                return (
+                    f"drawing negatives in {self._threads.number} threads: take a smaller data.negatives, or more cores"
+                )
             case "copying" if self.mode == "raw":
                 return "reading decoded photographs: take a faster disk, or set data.mode=cache"
             case "copying":
@@ -230,7 +235,7 @@ class RecordData:
     ) -> Iterator[position_lib.Batch]:
         self._keep(split)
         if split not in self._pixels:
-            return loader.from_jpegs(self._photos[split], wanted, side, self._threads.number, stages)
+            return loader.from_jpegs(self._photos[split], wanted, side, self._threads, stages)
         return loader.from_pixels(self._pixels[split], wanted, side, self._threads, stages)
 
     def _keep(self, split: str) -> None:

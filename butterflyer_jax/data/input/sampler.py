@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from butterflyer_jax.config import Config
 from butterflyer_jax.data.input import crops
 from butterflyer_jax.data.input.position import Batch
 from butterflyer_jax.data.input.shard_reader import Photos
+from butterflyer_jax.data.protocol import NEGATIVE_LABEL
 
-# Streams of random numbers that share (seed, epoch); `crops` has another.
-ORDER_STREAM, BALANCE_STREAM = range(2)
+# Streams of random numbers that share (seed, epoch); `crops` has number 2.
+ORDER_STREAM, BALANCE_STREAM, NEGATIVE_PLACES_STREAM, NEGATIVE_STREAM = 0, 1, 3, 4
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Request:
       windows: int32 [n, 4], the part of each: top, left, height, width, pixels.
       rest: further arrays of the batch beside pixels.
       shards: numbers of the shards that hold these photos and the following ones, in the order of need.
+      negatives: by row, the seed of the negative that is drawn from the photo and takes its place.
     """
 
     photos: np.ndarray
     windows: np.ndarray
     rest: Batch
     shards: Sequence[int]
+    negatives: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 def epoch_order(photos: Photos, config: Config, epoch: int) -> EpochOrder:
@@ -67,10 +70,28 @@ def training(photos: Photos, config: Config, start_step: int, steps_per_epoch: i
             numbers = this.photos[index]
             height, width = photos.height[numbers], photos.width[numbers]
             windows = crops.random_windows(config.seed, epoch, index, height, width, config.augment)
-            rest = {"label": photos.label[numbers], "index": index}
-            yield Request(numbers, windows, rest, wanted[this.group_at(start)])
+            is_negative = negative_places(config, epoch, batch)[host]
+            rest = {"label": with_negatives(photos.label[numbers], is_negative), "index": index}
+            seeds = {
+                int(row): [config.seed, epoch, NEGATIVE_STREAM, int(index[row])] for row in np.flatnonzero(is_negative)
+            }
+            yield Request(numbers, windows, rest, wanted[this.group_at(start)], seeds)
         epoch, first = epoch + 1, 0
         this, following = following, epoch_order(photos, config, epoch + 1)
+
+
+def negative_places(config: Config, epoch: int, batch: int) -> np.ndarray:
+    """Returns which images of a global batch are negatives, bool [batch_size]; as many in each batch."""
+    places = np.zeros(config.batch_size, np.bool_)
+    if count := config.num_negatives:
+        rng = np.random.default_rng([config.seed, epoch, NEGATIVE_PLACES_STREAM, batch])
+        places[rng.permutation(config.batch_size)[:count]] = True
+    return places
+
+
+def with_negatives(labels: np.ndarray, is_negative: np.ndarray) -> np.ndarray:
+    """Returns the labels, int32 [n], that of negatives where `is_negative`, bool [n]."""
+    return np.where(is_negative, NEGATIVE_LABEL, labels).astype(np.int32)
 
 
 def evaluation(photos: Photos, config: Config, host: slice) -> Iterator[Request]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.fft as fft
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 SIDE = 160
 
 
 def draw_negative(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Returns an image of one of five kinds, RGB: a corner of the photo, its parts shuffled, what is left of it when
-    it is blurred or its phases are random, or shapes and noise.
+    """Returns a square image of one of five kinds, RGB: a corner of the photo, its parts shuffled, what is left of it
+    when it is blurred or its phases are random, or shapes and noise.
 
     Args:
       photo: RGB.
@@ -52,9 +53,10 @@ def _blurred(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _random_phases(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Keeps the spectrum of the photo, its colours and its roughness, and no shape."""
-    spectrum = np.abs(np.fft.fft2(np.asarray(photo.resize((SIDE, SIDE)), np.float64), axes=(0, 1)))
-    phases = np.angle(np.fft.fft2(rng.normal(size=(SIDE, SIDE))))[:, :, None]
-    pixels = np.real(np.fft.ifft2(spectrum * np.exp(1j * phases), axes=(0, 1)))
+    spectrum = np.abs(fft.rfft2(np.asarray(photo.resize((SIDE, SIDE)), np.float64), axes=(0, 1)))
+    noise = fft.rfft2(rng.normal(size=(SIDE, SIDE)))
+    phases = (noise / np.maximum(np.abs(noise), 1e-12))[:, :, None]
+    pixels = fft.irfft2(spectrum * phases, (SIDE, SIDE), axes=(0, 1))
     low, high = pixels.min(), max(pixels.max(), pixels.min() + 1e-6)
     return Image.fromarray(np.rint(255 * (pixels - low) / (high - low)).astype(np.uint8))
 

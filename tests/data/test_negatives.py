@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from butterflyer_jax.synthetic.negatives import draw_negative, draw_shift
+from butterflyer_jax.data.negatives import draw_negative, draw_shift
 
 
 def photo(width: int = 90, height: int = 60) -> Image.Image:
