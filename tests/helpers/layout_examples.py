@@ -174,5 +174,10 @@ TABLES = [
         "Darwin Core (GBIF)", _flat(None, "media/{n}.jpg"),
         {"occurrence.txt": _rows("gbifID\tclass\tfamily\tscientificName", "{n}\tInsecta\tNymphalidae\t{s}")},
     ),
+    Example("Without a header, in a file named after labels", _flat("train"), {"train.txt": _rows("", "images/{n}.jpg,{s}").strip()}),
+    Example(
+        "Specimens: a row a folder", _tree("A{n}/dorsal.jpg") | _tree("A{n}/ventral.jpg"),
+        {"specimens.csv": _rows("specimen_id,species", "A{n},{s}")},
+    ),
     Example("The lists that this library writes", _flat("train"), {"train.csv": _rows("photo_id,label", "images/{n}.jpg,{s}")}),
 ]  # fmt: skip

@@ -42,6 +42,7 @@ def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) 
         species.name_species(paths, layout, result)
     if not layout:
         strays.check_unsure(result)
+        strays.check_counterparts(result)
     return result
 
 

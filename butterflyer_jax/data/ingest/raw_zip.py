@@ -58,7 +58,7 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
     """
     location = paths.path(archive)
     if not files.exists(location):
-        raise UserError(f"no such zip: {location}")
+        raise UserError(f"no such zip or folder: {location}")
     if files.is_folder(location):
         raise UserError(f"{location} is a folder, not a zip")
     try:

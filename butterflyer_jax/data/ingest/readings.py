@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.folders.reading import Folders
+from butterflyer_jax.data.ingest.folders.reading import Folders, some
 from butterflyer_jax.data.ingest.tables import class_names, reader
 from butterflyer_jax.data.ingest.tables.labels import NUMBERS, Annotations
 from butterflyer_jax.errors import UserError
@@ -174,6 +174,11 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
         result.taxonomy = _by_folders(folders, tables).taxonomy | result.taxonomy
         result.source += " and folders, which agree" if pairs else " and folders"
         return result
+    if all(len(labels) == 1 for labels in by_folder.values()) and class_names.are_codes(by_folder):
+        # Folders that are codes, several a species: specimens or observations.
+        for photo, place in folders.places.items():
+            folders.places[photo] = dataclasses.replace(place, group=place.group or place.label)
+        return _by_tables(photos, folders, tables)
     same_words = set(map(words.squeeze, folders.labels)) & set(map(words.squeeze, by_table))
     if all(len(above) == 1 for above in by_table.values()) and not same_words:
         # Each species of the table lies in one folder: the folders are what the species belong to.
@@ -230,8 +235,14 @@ def _name_folders(folders: Folders, tables: Annotations, found: reader.Found) ->
         if place.label in renamed:
             folders.places[photo] = dataclasses.replace(place, label=renamed[place.label])
     tables.unused.pop(file, None)
-    if not renamed and len(folders.labels) > 1 and all(label.isdigit() for label in folders.labels):
-        folders.notes.append(f"{NUMBERS}: a file classes.txt with one name a line would name them")
+    if not renamed and len(folders.labels) > 1 and class_names.are_codes(folders.labels):
+        numbers = all(label.isdigit() for label in folders.labels)
+        folders.notes.append(
+            f"{NUMBERS}: a file classes.txt with one name a line would name them"
+            if numbers
+            else f"labels are codes ({some(folders.labels, 3)}): lines such as '{min(folders.labels)} NAME' in a file "
+            "classes.txt would name them"
+        )
     return file
 
 
@@ -244,6 +255,11 @@ def _no_reading(folders: Folders, tables: Annotations) -> str:
     parts = [folders.problem + (f" ({folders.choices})" if folders.choices else "")]
     if tables.nearly:
         parts.append(_no_labels(tables))
+    elif tables.missing:
+        cell, reason = tables.missing[0]
+        parts.append(
+            f"{len(tables.missing):,} rows like {cell}: {reason}; write the folder into the rows, as train/{cell}"
+        )
     elif tables.unused:
         parts += [f"{name}: {reason}" for name, reason in sorted(tables.unused.items()) if reason != reader.NO_TABLE][
             :3

@@ -6,10 +6,11 @@ So an engine only hands out names, any task may run twice, and a killed build re
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ from butterflyer_jax.errors import UserError
 Task = Callable[[str], Any]
 # While a task waits for the network, another one computes.
 REMOTE_THREADS_PER_CORE = 2
+# Tasks handed to each thread before the results of earlier ones are looked at.
+TASKS_AHEAD = 2
 
 
 class Engine(Protocol):
@@ -36,12 +39,21 @@ class LocalEngine:
 
     def run(self, function: Task, tasks: Sequence[str]) -> Iterator[str]:
         """See `Engine`."""
-        pool = ThreadPoolExecutor(self.threads_per_core * (os.cpu_count() or 1), "build")
+        threads = self.threads_per_core * (os.cpu_count() or 1)
+        pool = ThreadPoolExecutor(threads, "build")
         try:
-            pending = {pool.submit(function, task): task for task in tasks}
-            for future in as_completed(pending):
-                future.result()
-                yield pending[future]
+            pending: dict[Future[Any], str] = {}
+            left = iter(tasks)
+            # A few ahead keep the threads busy; all at once could be done before a caller sees that the first failed.
+            while True:
+                for task in itertools.islice(left, TASKS_AHEAD * threads - len(pending)):
+                    pending[pool.submit(function, task)] = task
+                if not pending:
+                    return
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    task = pending.pop(future)
+                    future.result()
+                    yield task
         finally:
             # On an error or an interrupt, tasks that have not started are dropped.
             pool.shutdown(cancel_futures=True)

@@ -18,9 +18,9 @@ def listed(text: str) -> list[str]:
 
 
 _SPLIT = re.compile(
-    r"\d{0,2}(?:(?P<train>train|trainings?|trn|entrainement|entraînement|entrenamiento)"
-    r"|(?P<val>val|valid|validation|validate|dev|development|validierungs?|validacion|validación)"
-    r"|(?P<test>tests?|testing|tst|eval|evaluation|holdout|prueba))"
+    r"\d{0,2}(?:(?P<train>train|trainings?|trn|entrainement|entraînement|entrenamiento|apprentissage|treino|treinamento)"
+    r"|(?P<val>val|valid|validation|validate|dev|development|validierungs?|validacion|validación|validacao|validação)"
+    r"|(?P<test>tests?|testing|tst|eval|evaluation|holdout|prueba|teste))"
     r"(?:set|split|data|dataset|images?|imgs?|photos?|photographs?|pictures?|pics|files|samples|folder|dir|crops?|daten"
     r"|bilder|fotos)?\d*"
 )
@@ -41,6 +41,17 @@ _NO_PHOTOS = set(
     """
     )
 )
+# The same with company: "SegmentationClass", "Masks_PNG", "images_masked", "train_masks".
+_MASKS = set(
+    listed(
+        """
+    mask masks masked segmentation segmentations segmented annotation annotations annotated trimap trimaps bbox bboxes
+    groundtruth silhouette silhouettes saliency heatmap heatmaps thumbnail thumbnails thumb thumbs
+    """
+    )
+)
+_BESIDE_MASKS = set(listed("class classes object objects instance instances semantic binary alpha black white bw rgba"))
+_CREATURES = frozenset(["butterfly", "butterflies", "lepidoptera", "species"])
 # Folders that hold photographs and name nothing.
 _CONTAINERS = set(
     listed(
@@ -88,6 +99,18 @@ _PLACES = set(
     europe asia africa america northamerica southamerica centralamerica oceania australia antarctica north south
     east west northeast northwest southeast southwest central northern southern eastern western palearctic
     palaearctic nearctic neotropical neotropics afrotropical oriental australasian indomalaya
+    argentina austria bangladesh belgium belize bolivia brazil bulgaria cambodia cameroon canada chile china colombia
+    costarica croatia cuba cyprus czechia czechrepublic denmark ecuador egypt england estonia ethiopia finland france
+    germany deutschland ghana greatbritain greece guatemala guyana honduras hongkong hungary iceland india indonesia
+    iran ireland israel italy japan kenya korea latvia lithuania luxembourg madagascar malaysia malta mexico morocco
+    nepal netherlands newzealand nicaragua nigeria norway pakistan panama papuanewguinea paraguay peru philippines
+    poland portugal romania russia scotland serbia singapore slovakia slovenia southafrica southkorea spain srilanka
+    sweden switzerland taiwan tanzania thailand turkey uganda uk ukraine unitedkingdom unitedstates uruguay us usa
+    venezuela vietnam wales
+    alabama alaska arizona arkansas california colorado connecticut delaware florida hawaii idaho illinois iowa kansas
+    kentucky louisiana maine maryland massachusetts michigan minnesota mississippi missouri montana nebraska nevada
+    newhampshire newjersey newmexico newyork northcarolina northdakota ohio oklahoma oregon pennsylvania rhodeisland
+    southcarolina southdakota tennessee texas utah vermont virginia washington westvirginia wisconsin wyoming
     """
     )
 )
@@ -100,20 +123,41 @@ _VIEWS = set(
     """
     )
 )
+_SOURCES = set(
+    listed(
+        """
+    gbif inaturalist inat flickr wikimedia wikipedia google bing web internet museum herbarium field lab studio
+    phone smartphone mobile camera webcam dslr drone
+    """
+    )
+)
+_CAMERA = re.compile(
+    r"(?:canon|nikon|sony|olympus|panasonic|lumix|fuji|fujifilm|pentax|leica|gopro|iphone|ipad|samsung|galaxy|pixel|huawei|"
+    r"xiaomi|oneplus|motorola|nokia)(?:[\s_-].*|\d.*)?",
+    re.IGNORECASE,
+)
+_PERSON = re.compile(
+    r"(?:user|observer|photographer|collector|person|author|recorder)(?:[\s_.#-]\w+|\d+)", re.IGNORECASE
+)
 _SESSION = (
     r"observation|obs|occurrence|specimen|spec|individual|indiv|ind|id|no|nr|session|sess|visit|trip|day|night|week|camera|"
     r"cam|site|location|loc|plot|transect|trap|station|point|batch|part|burst|sequence|seq|series|roll|card|event|encounter"
 )
 _COUNTED = re.compile(rf"(?:{_SESSION})[\s_.#-]*(?:\d+[a-z]?|[a-z])", re.IGNORECASE)
 _REGION = re.compile(
-    r"(?:region|area|zone|country|state|province|folder|dir|set|group|grp|month|year|season)[\s_.#-]*\w{1,3}", re.I
+    r"(?:region|area|zone|country|state|province|folder|dir|set|group|grp|month|year|season|collection)[\s_.#-]*\w{1,3}"
+    r"|(?:region|country|state|province)[\s_.#-]\w+|q[1-4]",
+    re.I,
 )
 _DAY = re.compile(
     r"(?:19|20)\d\d([-_.\s]?)(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])(?:[\sT_-].{0,12})?"
     r"|(?:0?[1-9]|[12]\d|3[01])[-_.](?:0?[1-9]|1[0-2])[-_.](?:19|20)?\d\d"
 )
 _YEAR_MONTH = re.compile(r"(?:19|20)\d\d[-_.\s](?:0?[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])[-_.\s](?:19|20)\d\d")
-_YEAR = re.compile(r"(?:19|20)\d\d")
+_SEASON = "season|spring|summer|autumn|fall|winter|year|yr"
+_YEAR = re.compile(
+    rf"(?:(?:{_SEASON})[\s_-]*)?(?:19|20)\d\d(?:[-_/](?:(?:19|20)\d\d|\d\d))?(?:[\s_-]*(?:{_SEASON}))?", re.IGNORECASE
+)
 _MONTH = re.compile(rf"(?:\d{{1,2}}[-_.\s]*)?(?:{_MONTHS.replace(' ', '|')})(?:[-_.\s]*(?:19|20)\d\d)?", re.IGNORECASE)
 _IDENTIFIER = re.compile(
     r"(?!(?:sp|species|class|cls|label|cat|category|taxon)[-_ ]?\d)[A-Za-z]{0,6}[-_ ]?\d{2,}[A-Za-z]?(?:[-_ ]\d+)*",
@@ -182,7 +226,13 @@ def split_of_table(stem: str) -> str | None:
 
 def holds_no_photos(folder: str) -> bool:
     """Returns whether a folder's name says that its pictures are masks, thumbnails, figures and the like."""
-    return squeeze(folder) in _NO_PHOTOS
+    if squeeze(folder) in _NO_PHOTOS:
+        return True
+    parts = [part for word in _WORD.findall(folder) if not (part := squeeze(word)).isdigit()]
+    rest = [part for part in parts if part not in _MASKS]
+    return len(rest) < len(parts) and all(
+        part in _CONTAINERS - _CREATURES or part in _BESIDE_MASKS or _SPLIT.fullmatch(part) for part in rest
+    )
 
 
 def is_container(folder: str) -> bool:
@@ -235,7 +285,12 @@ def circumstance(folder: str) -> str | None:
         return "number"
     if _COUNTED.fullmatch(name) or _HASH.fullmatch(name):
         return "group"
-    if squeeze(name) in _PLACES | _VIEWS or _REGION.fullmatch(name):
+    first, _, rest = name.partition(" ") if " " in name else name.partition("_")
+    if rest and _DAY.fullmatch(rest) and re.fullmatch(_SESSION, first, re.IGNORECASE):
+        return "group"
+    if squeeze(name) in _PLACES | _VIEWS | _SOURCES or any(
+        pattern.fullmatch(name) for pattern in (_REGION, _CAMERA, _PERSON)
+    ):
         return "other"
     return None
 

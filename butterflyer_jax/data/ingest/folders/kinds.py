@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.folders.reading import FolderPath
@@ -30,10 +30,11 @@ def sort_paths(
     parts = {folder: tuple(part for part in folder.split("/") if part not in ("", ".")) for folder in by_folder}
     splits = _Splits(parts.values())
     certain = _beside_names(parts.values(), splits)
+    drawn = _drawn_labels(by_folder)
     paths: dict[str, FolderPath] = {}
     masks: dict[str, str] = {}
     for folder, inside in by_folder.items():
-        mask = next((name for name in parts[folder] if words.holds_no_photos(name)), "")
+        mask = next((name for name in parts[folder] if words.holds_no_photos(name) or name in drawn), "")
         if mask:
             masks |= dict.fromkeys(inside, mask)
         else:
@@ -42,6 +43,21 @@ def sort_paths(
             )
             paths |= dict.fromkeys(inside, _sort(parts[folder], kept, splits, as_they_are))
     return paths, masks
+
+
+def _drawn_labels(by_folder: Mapping[str, Sequence[str]]) -> set[str]:
+    """Returns the folders "labels" that hold masks: pictures of kinds that no photo elsewhere is of."""
+    inside: dict[str, set[str]] = defaultdict(set)
+    outside: set[str] = set()
+    for folder, photos in by_folder.items():
+        suffixes = {photo.rpartition(".")[2].lower() for photo in photos}
+        name = next((part for part in folder.split("/") if words.squeeze(part) in ("label", "labels")), "")
+        if name:
+            inside[name] |= suffixes
+        else:
+            outside |= suffixes
+    drawn = {"png", "gif", "bmp", "tif", "tiff"}
+    return {name for name, suffixes in inside.items() if outside and suffixes <= drawn and not suffixes & outside}
 
 
 class _Splits:

@@ -161,6 +161,23 @@ def why_no_species(path: FolderPath) -> str:
     return f"in {path.shown}, whose name is that of no species; build.layout=leaf takes it as one"
 
 
+def check_counterparts(result: Folders) -> None:
+    """Notes as a problem where one folder has a picture for each photo of all others: masks, or copies of them."""
+    stems: dict[str, set[str]] = defaultdict(set)
+    for photo, place in result.places.items():
+        stems[place.label].add(photo.rpartition("/")[2].rpartition(".")[0])
+    if result.problem or len(stems) < 3:
+        return
+    total = sum(map(len, stems.values()))
+    for label, own in stems.items():
+        others = set().union(*(found for other, found in stems.items() if other != label))
+        # Their names are all different, so that no two folders are merely numbered alike.
+        if own == others and len(others) == total - len(own):
+            result.problem = f"{label}/ holds a picture of the same name for each photograph of the others, as masks do"
+            result.choices = f"build.ignore=*{label}/* leaves it out, build.layout=leaf takes it as one more species"
+            return
+
+
 def check_unsure(result: Folders) -> None:
     """Notes as a problem where a folder may be a class more, or hold what was put aside: "other", "misc", "backup"."""
     unsure: dict[str, str] = {}

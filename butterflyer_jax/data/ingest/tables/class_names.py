@@ -185,7 +185,9 @@ def _numbers(labels: Collection[str]) -> dict[str, int]:
 
 def _are_names(names: Iterable[str]) -> bool:
     names = list(names)
-    return all(name and not name.isdigit() for name in names) and len(set(names)) == len(names)
+    return len(set(names)) == len(names) and all(
+        re.search(r"[^\W\d_]", name) and not re.search(r"://|\.\w{3,4}$", name) for name in names
+    )
 
 
 def _of_table(table: Table, labels: Collection[str]) -> dict[str, str]:

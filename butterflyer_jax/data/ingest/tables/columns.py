@@ -24,7 +24,9 @@ LABEL = words.listed(
     commonname vernacularname englishname groundtruth truelabel choice tag annotation butterfly classid labelid
     categoryid speciesid targetid taxonid y butterflyname butterflyspecies sp specie taxa gt truth displayname
     determination identification identifiedas determinedas artname espece espèce especie wissenschaftlichername
-    nomscientifique nombrecientifico latein
+    nomscientifique nombrecientifico latein specieslabel classlabel gtlabel truelabels trueclass primarylabel
+    speciescommon genusspecies identifiedspecies taxonscientificname taxonspeciesname butterflytype insect organism cls
+    subspecies
     """
 )
 NUMBER_LABELS = frozenset(
@@ -47,6 +49,15 @@ GROUP = words.listed(
     catalognumber materialsampleid
     """
 )
+# May name the folder of a specimen or an observation, with all photos in it.
+FOLDER = [
+    *words.listed(
+        """
+    folder foldername folderid dir directory dirname path filepath id photoid gbifid uuid identifier sampleid
+    """
+    ),
+    *GROUP,
+]
 # Above the species, outermost first.
 RANKS = words.listed(
     """
@@ -65,6 +76,13 @@ BLANK = frozenset(
     """
     )
 )
+# What columns of one class each say.
+_BITS = (
+    frozenset(["0", "1", "0.0", "1.0", "true", "false", ""]),
+    frozenset(["yes", "no", "y", "n", ""]),
+    frozenset(["x", ""]),
+)
+_YES = frozenset(["1", "1.0", "true", "yes", "y", "x"])
 # Rows among which a header may stand below a title.
 TITLE_ROWS = 10
 
@@ -178,17 +196,19 @@ def one_hot(table: Table, but: int) -> list[int]:
 
 
 def _all_bits(values: Sequence[str]) -> bool:
-    return bool(values) and all(value.casefold() in ("0", "1", "0.0", "1.0", "true", "false", "") for value in values)
+    found = {value.casefold() for value in values}
+    return bool(found) and any(found <= bits for bits in _BITS)
 
 
 def is_one(cell: str) -> bool:
     """Returns whether a cell of a column a class says yes."""
-    return cell.casefold() in ("1", "1.0", "true")
+    return cell.casefold() in _YES
 
 
 def class_of(column: str, among: Sequence[str]) -> str:
     """Returns the class of one column of several: "label_Monarch" is Monarch where all have that word before it."""
     heads = {re.split(r"[_.:/ -]", name, maxsplit=1)[0] for name in among}
-    if len(heads) == 1 and words.squeeze(*heads) in LABEL and all(len(name) > len(*heads) + 1 for name in among):
+    known = len(heads) == 1 and words.squeeze(*heads) in [*LABEL, "is"]
+    if known and all(len(name) > len(*heads) + 1 for name in among):
         return column[len(*heads) + 1 :]
     return column

@@ -16,6 +16,8 @@ from butterflyer_jax.errors import UserError
 SAMPLE_ROWS = 300
 # Share of these that must name one, in a column of an unusual name.
 MIN_SHARE = 0.5
+# Share of rows that name a folder in a table of folders.
+MIN_FOLDER_SHARE = 0.9
 
 
 def find(table: Table, names: PhotoNames, options: Options) -> int | None:
@@ -34,9 +36,10 @@ def find(table: Table, names: PhotoNames, options: Options) -> int | None:
     hits: dict[int, list[tuple[str, ...]]] = {}
     for column in range(len(table.columns)):
         # A number may be anything: it names a photograph in a column that says so.
-        if column not in known and is_numbers(table, column):
-            continue
         cells = [row[column] for row in sample]
+        is_list = len(table.columns) == 1 and len(set(cells)) == len(cells)
+        if column not in known and is_numbers(table, column) and not is_list:
+            continue
         prefix = matching.common_prefix(cells)
         found = [tuple(sorted(names.find(cell, table.name, prefix))) for cell in cells]
         matched = sum(map(bool, found))
@@ -61,6 +64,19 @@ def find(table: Table, names: PhotoNames, options: Options) -> int | None:
                 "and not the same ones: choose one with build.file_column"
             )
     return chosen
+
+
+def find_folders(table: Table, names: PhotoNames) -> int | None:
+    """Returns the column that names folders with photos, as a table of specimens does; None where none does.
+
+    Nearly all of its cells do, and no two the same one.
+    """
+    for column in columns.named(table, columns.FOLDER):
+        cells = [cell for cell in table.values(column) if cell.strip()]
+        found = sum(bool(names.in_folder(cell)) for cell in cells)
+        if len(cells) > 1 and len(set(cells)) == len(cells) and found >= MIN_FOLDER_SHARE * len(cells):
+            return column
+    return None
 
 
 def is_numbers(table: Table, column: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import columns
@@ -17,6 +18,11 @@ from butterflyer_jax.errors import UserError
 MIN_COVERAGE = 0.8
 # A label of which no row shares the value is none, from this many rows on.
 MIN_UNIQUE_ROWS = 10
+# Share of rows up to which the values of a column without a name differ, if they are labels.
+MAX_DISTINCT = 0.5
+_SAYS_LABELS = re.compile(
+    r"label|class|annot|species|truth|train|test|(?:^|[\W_])(?:val|dev|gt|list|import|all)(?:$|[\W_\d])", re.IGNORECASE
+)
 
 
 def read(meaning: Meaning, options: Options) -> None:
@@ -42,10 +48,18 @@ def read(meaning: Meaning, options: Options) -> None:
         *(n for n, name in enumerate(table.columns) if name and name in (meaning.split_name, *meaning.group_names)),
     }
     candidates = [column for column in columns.named(table, columns.LABEL) if column not in taken]
+    if "x" in spelt:
+        # A place in the picture.
+        candidates = [c for c in candidates if spelt[c] != "y"]
+    if not candidates and not table.header:
+        candidates = _without_header(meaning)
     genus = next(iter(columns.named(table, ["genus"])), None)
     if sum(name in columns.RANKS for name in spelt) > 1:
         # Of a taxonomy; the class of all butterflies is Insecta.
         candidates = [c for c in candidates if spelt[c] != "class"] or candidates
+    if len(candidates) > 1:
+        # Where species vary, subspecies part them further.
+        candidates = [c for c in candidates if spelt[c] != "subspecies"] or candidates
     filled = {c: sum(not columns.is_blank(table.rows[row][c]) for row in rows) for c in candidates}
     most = max(filled.values(), default=0)
     candidates = [c for c in candidates if filled[c] >= MIN_COVERAGE * most and filled[c]]
@@ -86,6 +100,24 @@ def read(meaning: Meaning, options: Options) -> None:
         _set_label(meaning, [genus, best])
     else:
         _set_label(meaning, [best])
+
+
+def _without_header(meaning: Meaning) -> list[int]:
+    """Returns the one column that can be the label of a table whose name says that it has labels; [] for none.
+
+    "train.txt: images/0.jpg 3", "labels.csv: 0.jpg,Monarch", "import.csv: TRAIN,gs://bucket/0.jpg,Monarch" (AutoML).
+    """
+    table = meaning.table
+    if not _SAYS_LABELS.search(PurePosixPath(table.name).stem):
+        return []
+    found = []
+    for column in range(len(table.columns)):
+        values = [value for value in table.values(column) if not columns.is_blank(value)]
+        distinct = set(values)
+        if column == meaning.file_column or not values or all(map(words.split_of, distinct)):
+            continue
+        found += [column] if 1 < len(distinct) <= MAX_DISTINCT * len(values) else []
+    return found if len(found) == 1 else []
 
 
 def _is_unique(table: Table, rows: Sequence[int], column: int) -> bool:

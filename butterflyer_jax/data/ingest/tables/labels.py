@@ -217,7 +217,7 @@ def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> None:
 
 
 def _is_by_number(one: Meaning) -> bool:
-    return one.table.columns[one.file_column] in one.group_names
+    return one.of_folders or one.table.columns[one.file_column] in one.group_names
 
 
 def _check_agreement(
@@ -269,7 +269,8 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
                 result.groups[photo] += [
                     (column, value) for column, value in zip(one.group_names, one.groups[row], strict=True) if value
                 ]
-            if not one.labels:
+            # A list of boxes or authors says nothing of labels; one of photographs alone says that there are none.
+            if not one.labels and (len(one.table.columns) == 1 or split == "test"):
                 result.unlabelled.setdefault(photo, name)
     if gave_split:
         result.split_names.append(one.split_name)

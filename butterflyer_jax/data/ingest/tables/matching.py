@@ -30,6 +30,7 @@ class PhotoNames:
         # {(number of parts or 0 for all, way of spelling): {end of the path: photographs}}, made when first wanted.
         self._ends: dict[tuple[int, _Key], dict[str, list[str]]] = {}
         self._identifiers: dict[str, list[str]] | None = None
+        self._folders: dict[str, list[str]] | None = None
 
     def __contains__(self, name: str) -> bool:
         """Returns whether some photograph has this file name."""
@@ -60,6 +61,15 @@ class PhotoNames:
                     if found:
                         return found
         return self._by_identifier(path) if identifiers and "/" not in path else []
+
+    def in_folder(self, cell: str) -> list[str]:
+        """Returns the photographs in a folder of this name, at any depth."""
+        if self._folders is None:
+            self._folders = {}
+            for photo, parts in self._parts.items():
+                for folder in set(map(_fold, parts[:-1])):
+                    self._folders.setdefault(folder, []).append(photo)
+        return self._folders.get(_fold(spelt(cell).rstrip("/").rpartition("/")[2]), [])
 
     def _spellings(self, path: str, prefix: int) -> Iterator[str]:
         """Yields a path, then its ends where its beginning may lie outside the collection."""

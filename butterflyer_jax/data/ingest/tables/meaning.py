@@ -36,6 +36,7 @@ class Meaning:
       groups: for each row the values of the group columns.
       group_names: the group columns.
       split_name: the split column, or the file's name where that names it.
+      of_folders: whether a row means all photos in a folder.
       notes: what a user should know.
     """
 
@@ -49,6 +50,7 @@ class Meaning:
     groups: list[tuple[str, ...]] = field(default_factory=list)
     group_names: tuple[str, ...] = ()
     split_name: str = ""
+    of_folders: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -14,6 +14,8 @@ _LINE = re.compile(
     r"\s*[-*+|>]?\s*[`'\"*]*(?P<key>[\w-]+?)[`'\"*]*(?P<cut>\s*(?:[:=|,;\t]|->|=>)\s*|[.)]\s+|\s+[-\u2013]\s+|\s+)(?P<name>\S.*)"
 )
 _RULE = re.compile(r"[\s|:=+-]*")
+_STEP = re.compile(r"\s*\d+[.)]\s")
+_NAME = re.compile(r"[A-Z][\w'\u2019-]*(?:\s[A-Z(][\w'\u2019)-]*)*")
 # What stands above a list of classes.
 _ABOUT = re.compile(
     r"\b(?:class(?:es)?|labels?|species|categor(?:y|ies)|folders?|director(?:y|ies)|taxa|names|codes?|butterflies|moths|"
@@ -39,12 +41,15 @@ def names(labels: Collection[str], texts: Mapping[str, str]) -> tuple[dict[str, 
     for file, content in texts.items():
         lines = content.splitlines()
         for start, block in _blocks(lines, wanted):
-            by_label = {wanted[key]: name for key, (name, _) in block.items()}
+            by_label = {wanted[key]: name for key, name in block.items()}
             if len(by_label) == len(wanted) and len(set(by_label.values())) == len(by_label) > 1:
                 above = [line for line in lines[:start] if line.strip() and not _RULE.fullmatch(line)][-1:]
+                # A text of hardly anything else, in a form that steps of a guide do not have, with names in capitals.
                 mostly = 2 * len(block) > sum(bool(line.strip()) for line in lines)
-                strong = all(strong for _, strong in block.values())
-                sure = any(map(_ABOUT.search, above)) or (strong and mostly)
+                alone = (
+                    mostly and not any(map(_STEP.match, lines[start:])) and all(map(_NAME.fullmatch, block.values()))
+                )
+                sure = alone or any(map(_ABOUT.search, above))
                 found.append((file, by_label, sure and all(map(_is_name, by_label.values()))))
     if not found or not any(map(_is_name, found[0][1].values())):
         return {}, ""
@@ -58,18 +63,17 @@ def names(labels: Collection[str], texts: Mapping[str, str]) -> tuple[dict[str, 
     )
 
 
-def _blocks(lines: Sequence[str], wanted: Collection[str]) -> list[tuple[int, dict[str, tuple[str, bool]]]]:
-    """Returns where lists of the codes begin, with name by code and whether no steps look like it."""
-    blocks: list[tuple[int, dict[str, tuple[str, bool]]]] = []
-    block: dict[str, tuple[str, bool]] = {}
+def _blocks(lines: Sequence[str], wanted: Collection[str]) -> list[tuple[int, dict[str, str]]]:
+    """Returns where lists of the codes begin, and the names by code in each."""
+    blocks: list[tuple[int, dict[str, str]]] = []
+    block: dict[str, str] = {}
     for number, line in enumerate([*lines, "end"]):
         match = _LINE.fullmatch(line)
         key = code(match["key"]) if match else ""
         if match and key in wanted and key not in block:
             if not block:
                 start = number
-            name = words.plain(match["name"].partition("|")[0].strip("`'\"*, ;"))
-            block[key] = name, match["cut"].strip() not in (".", ")")
+            block[key] = words.plain(match["name"].partition("|")[0].strip("`'\"*, ;"))
         elif block and line.strip() and not _RULE.fullmatch(line):
             blocks.append((start, block))
             block = {}

@@ -37,7 +37,8 @@ ROWS_PER_PHOTO = 10
 MAX_SAMPLE = 50
 # Of `Found.unread`: a text of something else.
 NO_TABLE = "no table"
-_PROSE = re.compile(r"readme|licen[cs]e|copying|changelog|notice|citation|metadata_readme", re.IGNORECASE)
+_PROSE = re.compile(r"licen[cs]e|copying|changelog|notice|citation", re.IGNORECASE)
+_README = re.compile(r"(?:metadata_)?readme.*|.*\.(?:md|markdown|rst)", re.IGNORECASE)
 
 
 @dataclass
@@ -85,7 +86,9 @@ def read_tables(
         path = PurePosixPath(name)
         if path.suffix.lower() not in (".csv", ".xlsx") and str(path.with_suffix("")) in beside:
             continue
-        if _PROSE.match(path.name) or path.suffix.lower() in PROSE_SUFFIXES:
+        if _PROSE.match(path.name):
+            continue
+        if _README.fullmatch(path.name):
             with contextlib.suppress(Exception):
                 # Each way to pack has errors of its own for damaged data; what is no text says nothing.
                 found.texts[name] = text.decode(read(name, MAX_PROSE_BYTES), name, encoding)
@@ -144,7 +147,8 @@ def _read(
                 # A path may hold what would cut its line elsewhere.
                 rows = [["column 1"], *([line.strip()] for line in content.splitlines() if line.strip())]
             table = columns.make_table(name, rows, _Names(photos))
-            tables = [table] if table and (len(table.columns) > 1 or _lists_photos(table.rows, name, photos)) else []
+            used = table and (len(table.columns) > 1 or _lists_photos(table.rows, name, photos))
+            tables = [records.expand(table)] if table and used else []
     found.tables += tables
     if not tables and name not in found.class_lists:
         found.unread[name] = NO_TABLE

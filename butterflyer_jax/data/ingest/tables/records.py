@@ -63,6 +63,12 @@ def _tables_in(value: Any, name: str, names_photo: Any, depth: int) -> list[Tabl
             {"file": key, **(_flat(item) if isinstance(item, dict) else {"label": item})} for key, item in value.items()
         ]
         return [_table(name, rows)]
+    if _is_of_columns(value):
+        # {"filename": [...], "label": [...]}, and {"columns": [...], "data": [[...], ...]} of pandas.
+        heads, lines = (
+            (value["columns"], value["data"]) if "data" in value else (keys, zip(*value.values(), strict=True))
+        )
+        return [_table(name, [dict(zip(map(str, heads), row, strict=True)) for row in lines])]
     if all(isinstance(files, list) and all(isinstance(file, str) for file in files) for files in value.values()):
         what = "split" if all(words.split_of(key) for key in keys) else "label"
         rows = [{"file": file, what: key} for key, files in value.items() for file in files]
@@ -82,6 +88,15 @@ def _tables_in(value: Any, name: str, names_photo: Any, depth: int) -> list[Tabl
     return found
 
 
+def _is_of_columns(value: Mapping[str, Any]) -> bool:
+    lists = [item for item in value.values() if isinstance(item, list)]
+    if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
+        return all(isinstance(row, list) and len(row) == len(value["columns"]) for row in value["data"])
+    spelt = {words.squeeze(key) for key in value}
+    same = len(lists) == len(value) and len({len(item) for item in lists}) == 1
+    return same and not spelt.isdisjoint(FILE) and not spelt.isdisjoint(LABEL)
+
+
 def _in_list(value: list[Any], name: str) -> list[Table]:
     if _is_list(value) and any("annotations" in task and isinstance(task.get("data"), dict) for task in value):
         return [_table(name, [_label_studio(task) for task in value])]
@@ -94,6 +109,25 @@ def _in_list(value: list[Any], name: str) -> list[Table]:
         table = make_table(name, rows)
         return [table] if table else []
     return _of_objects(value, name)
+
+
+def expand(table: Table) -> Table:
+    """Returns a table with the fields of cells that are JSON objects as columns: the VGG Image Annotator saves such."""
+    found: dict[str, list[str]] = {}
+    for column in range(len(table.columns)):
+        cells = [cell.strip() for cell in table.values(column)]
+        if not any(cells) or not all(cell.startswith("{") and cell.endswith("}") for cell in cells if cell):
+            continue
+        try:
+            objects = [_flat(json.loads(cell)) if cell else {} for cell in cells]
+        except ValueError:
+            continue
+        for key in dict.fromkeys(key for item in objects for key in item if key not in table.columns):
+            found.setdefault(key, [_cell(item.get(key)) for item in objects])
+    if not found:
+        return table
+    rows = [[*row, *more] for row, more in zip(table.rows, zip(*found.values(), strict=True), strict=True)]
+    return Table(table.name, (*table.columns, *found), rows, table.header)
 
 
 def _is_photo(key: str, names_photo: Any) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import columns, file_column, label_column
+from butterflyer_jax.data.ingest.tables import class_names, columns, file_column, label_column
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import NONE, Meaning, Options
@@ -33,6 +33,11 @@ def understand(
     """
     if not table.rows and columns.named(table, columns.FILE) and columns.named(table, columns.LABEL):
         raise UserError(f"{table.name} in the zip has the columns of a label file, but no rows")
+    if not options.file_column and class_names.is_list(table):
+        # Its numbers may be those of photos too.
+        return None
+    if not options.file_column and (meaning := _of_folders(table, names, options)):
+        return meaning
     column = file_column.find(table, names, options)
     if column is None:
         return None
@@ -45,6 +50,32 @@ def understand(
     return meaning
 
 
+def _of_folders(table: Table, names: PhotoNames, options: Options) -> Meaning | None:
+    """Returns what a table of specimens or observations says, whose rows name their folders; None for another table.
+
+    Several rows have the same label: a table with a row a class is a list of classes.
+    """
+    column = file_column.find_folders(table, names)
+    if column is None:
+        return None
+    meaning = Meaning(table, column, [names.in_folder(cell) for cell in table.values(column)])
+    label_column.read(meaning, options)
+    labels = [label for label in meaning.labels if label]
+    several = any(len(photos) > 1 for photos in meaning.photos)
+    if not 1 < len(set(labels)) < len(labels) or (not several and _name_files(table, names, column)):
+        return None
+    _read_splits(meaning, options)
+    _read_groups(meaning, options)
+    meaning.of_folders = True
+    return meaning
+
+
+def _name_files(table: Table, names: PhotoNames, column: int) -> bool:
+    """Returns whether most cells of a column name a file too."""
+    cells = table.values(column)
+    return 2 * sum(len(names.find(cell, table.name)) == 1 for cell in cells) > len(cells)
+
+
 def _read_splits(meaning: Meaning, options: Options) -> None:
     table = meaning.table
     file, _, part = table.name.partition("[")
@@ -53,6 +84,9 @@ def _read_splits(meaning: Meaning, options: Options) -> None:
         meaning.splits = [""] * len(table.rows)
         return
     column = table.column(options.split_column) if options.split_column else _split_column(meaning)
+    if column is None and not table.header:
+        # TRAIN,gs://bucket/0.jpg,Monarch: a list for AutoML.
+        column = next((n for n in range(len(table.columns)) if all(map(words.split_of, table.values(n)))), None)
     if column is not None:
         meaning.split_name = table.columns[column]
         bits = _IS_SPLIT.fullmatch(words.squeeze(table.columns[column]))

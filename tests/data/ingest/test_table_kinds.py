@@ -1,0 +1,134 @@
+"""Tables by their kinds: without a header, of specimens, in other words, and those that only look like labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax import UserError
+from butterflyer_jax.data.ingest import manifest
+from tests.data.ingest.test_layouts import FLAT, SPECIES, Files, labels, listing_of, rows, tree
+
+TRUTH = {name: SPECIES[int(Path(name).stem) // 10] for name in FLAT}
+PAIRS = [(Path(name).name, species) for name, species in TRUTH.items()]
+ONE_HOT = {species: ["1" if other == species else "0" for other in SPECIES] for species in SPECIES}
+
+
+def lines(row: str) -> str:
+    return rows("", row).strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "split"),
+    [
+        ("labels.csv", lines("{n}.jpg,{s}"), None),
+        ("labels.csv", lines("{n},images/{n}.jpg,{s}"), None),
+        ("list.txt", lines("{n}.jpg\t{s}"), None),
+        ("train.txt", lines("images/{n}.jpg,{s}"), "train"),
+        ("import.csv", lines("TRAIN,gs://bucket/set/images/{n}.jpg,{s}"), "train"),
+    ],
+)
+def test_a_table_without_a_header_that_is_named_after_labels(
+    tmp_path: Path, name: str, table: str, split: str | None
+) -> None:
+    listing = listing_of(tmp_path, FLAT | {name: table})
+    assert labels(listing) == TRUTH
+    assert {member.split for member in listing.members} == {split}
+
+
+def test_numbers_without_a_header(tmp_path: Path) -> None:
+    files = FLAT | {"train.txt": lines("images/{n}.jpg {k}"), "classes.txt": "\n".join(SPECIES)}
+    assert labels(listing_of(tmp_path, files)) == TRUTH
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("o.csv", "file," + ",".join(SPECIES) + "\n" + "\n".join(
+            f"{file}," + ",".join(ONE_HOT[s]).replace("1", "yes").replace("0", "no") for file, s in PAIRS)),
+        ("o.csv", "file," + ",".join(SPECIES) + "\n" + "\n".join(
+            f"{file}," + ",".join(ONE_HOT[s]).replace("1", "x").replace("0", "") for file, s in PAIRS)),
+        ("o.csv", "file,is_" + ",is_".join(SPECIES) + "\n" + "\n".join(
+            f"{file}," + ",".join(ONE_HOT[s]) for file, s in PAIRS)),
+        ("l.csv", rows("filename,species,subspecies", "{n}.jpg,{s},{s} {i}")),
+        ("l.csv", rows("filename,species,x,y", "{n}.jpg,{s},{i},{i}")),
+        ("via.csv", rows("filename,file_size,file_attributes,region_count", '{n}.jpg,9,"{{""species"":""{s}""}}",0')),
+        ("l.json", json.dumps({"filename": [file for file, _ in PAIRS], "label": [s for _, s in PAIRS]})),
+        ("l.json", json.dumps({"columns": ["filename", "label"], "index": [0], "data": PAIRS})),
+    ],
+)  # fmt: skip
+def test_tables_in_other_words(tmp_path: Path, name: str, table: str) -> None:
+    assert labels(listing_of(tmp_path, FLAT | {name: table})) == TRUTH
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "table"),
+    [
+        ("specimens/A{n}/{view}.jpg", "specimens.csv", "specimen_id,species"),
+        ("A{n}/{view}.jpg", "labels.csv", "folder,species"),
+        ("set/A{n}/img/{view}.jpg", "set/observations.csv", "id,scientific_name"),
+    ],
+)
+def test_a_table_of_specimens_labels_the_photos_in_their_folders(
+    tmp_path: Path, pattern: str, name: str, table: str
+) -> None:
+    truth = {
+        pattern.format(n=10 * k + i, view=view): s
+        for k, s in enumerate(SPECIES)
+        for i in range(4)
+        for view in ("dorsal", "ventral")
+    }
+    listing = listing_of(tmp_path, dict.fromkeys(truth, b"x") | {name: rows(table, "A{n},{s}", count=4)})
+    assert labels(listing) == truth
+    # The photos of a specimen stay together.
+    assert len({str(listing.groups[photo]) for photo in truth}) == 12
+
+
+def test_folders_of_observations_and_a_table_of_photos(tmp_path: Path) -> None:
+    files = tree("{n}/medium.jpg")
+    table = rows("id,image_url,scientific_name", "9{n},https://a.org/photos/{n}/medium.jpg,{s}")
+    listing = listing_of(tmp_path, files | {"observations.csv": table})
+    assert labels(listing) == {name: SPECIES[int(name.split("/")[0]) // 10] for name in files}
+
+
+def test_lists_of_numbered_photos_give_splits(tmp_path: Path) -> None:
+    files = list(tree("{s}/{n}.jpg"))
+    stems = [Path(file).stem for file in files]
+    lists: Files = {"train.txt": "\n".join(stems[::2]), "test.txt": "\n".join(stems[1::2])}
+    listing = listing_of(tmp_path, dict.fromkeys(files, b"x") | lists)
+    assert {m.name: m.split for m in listing.members} == {
+        name: "test" if number % 2 else "train" for number, name in enumerate(files)
+    }
+
+
+def test_a_table_of_boxes_does_not_excuse_photos_from_labels(tmp_path: Path) -> None:
+    tables: Files = {
+        "labels.csv": rows("filename,label", "{n}.jpg,{s}", count=3),
+        "boxes.csv": rows("file,left,top", "{n}.jpg,1,2"),
+    }
+    listing = listing_of(tmp_path, FLAT | tables)
+    assert [reject.reason for reject in listing.rejects] == ["no row in the CSV"] * 9
+
+
+@pytest.mark.parametrize(
+    "table", ["id,class,count\n0,Monarch,6\n1,Peacock,6\n2,Red Admiral,6", "class,size\n0,5 photos\n1,6 photos"]
+)
+def test_tables_about_classes_are_about_no_photos(tmp_path: Path, table: str) -> None:
+    photos = tree("{s}/{n}.jpg")
+    assert labels(listing_of(tmp_path, photos | {"classes.csv": table})) == {n: n.split("/")[0] for n in photos}
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "message"),
+    [
+        ("photos.csv", rows("filename,name", "{n}.jpg,Ann {k}"), r"build\.label_column says which is \(name\)"),
+        ("ratings.txt", lines("{n}.jpg {k}"), r"build\.label_column says which is \(column 2\)"),
+        ("labels.csv", rows("filename,label", "{n}.jpg,{s}"), r"18 rows like 0\.jpg: labels\.csv: several files"),
+    ],
+)  # fmt: skip
+def test_what_may_be_something_else_is_refused(tmp_path: Path, name: str, table: str, message: str) -> None:
+    files = FLAT if name != "labels.csv" else tree("a/{n}.jpg") | tree("test/{n}.jpg") | tree("train/{n}.jpg")
+    with pytest.raises(UserError, match=message):
+        manifest.check_species(listing := listing_of(tmp_path, files | {name: table}), listing.members)
