@@ -83,6 +83,9 @@ def main(argv: Sequence[str]) -> None:
         count += 1
         failed += "error" in answer
         write(image, answer)
+        if cli.stdout_is_lost() and pictures is None:
+            # `predict … | head`: there is nothing more to do.
+            sys.exit(1)
     seconds = time.perf_counter() - start
     if not count:
         raise UserError("no pictures on stdin")

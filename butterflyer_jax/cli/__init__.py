@@ -10,6 +10,7 @@ from butterflyer_jax.cli.config_files import (
     load_config,
     split_overrides,
 )
+from butterflyer_jax.cli.streams import stdout_is_lost
 
 __all__ = [
     "ArgumentParser",
@@ -24,4 +25,5 @@ __all__ = [
     "make_callable",
     "run",
     "split_overrides",
+    "stdout_is_lost",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -11,23 +12,25 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
-from butterflyer_jax.cli import signals
+from butterflyer_jax.cli import signals, streams
 from butterflyer_jax.errors import UserError
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
     """Runs a command's `main(argv)`; a UserError becomes one line on stderr and its exit code."""
+    streams.outlive_readers()
     _quieten_libraries()
     signals.end_on_signals()
     try:
-        main(sys.argv[1:])
-        sys.stdout.flush()
+        try:
+            main(sys.argv[1:])
+        except BaseException:
+            with contextlib.suppress(OSError):
+                _flush_stdout()
+            raise
+        _flush_stdout()
     except UserError as error:
         _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output left (`predict … | head`): nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
         # A full disk, a missing permission: the user's to mend, and the operating system says it best.
         where = error.filename or "while writing; the same command resumes when that is mended"
@@ -37,6 +40,15 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         signals.leave(signals.INTERRUPTED)
     except signals.StoppedError as error:
         signals.leave(error.code)
+
+
+def _flush_stdout() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Or the interpreter's end would try again, and replace the exit code.
+        streams.discard(streams.STDOUT)
+        raise
 
 
 def _quieten_libraries() -> None:
