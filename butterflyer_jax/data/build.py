@@ -21,8 +21,9 @@ from butterflyer_jax import cli, console, extras
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.console import say
 from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
+from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import locks, paths
-from butterflyer_jax.storage.errors import access
+from butterflyer_jax.storage.errors import access, words_of
 
 
 def build(
@@ -54,6 +55,7 @@ def build(
     manifest.check_species(listing, listing.members)
     with console.without_stderr():
         import tensorflow_datasets as tfds
+        from google.protobuf import json_format
 
         from butterflyer_jax.data.butterflies import butterflies_dataset_builder
 
@@ -70,7 +72,13 @@ def build(
         # TFDS prints its progress on stdout, which is for results.
         contextlib.redirect_stdout(io.StringIO()),
     ):
-        builder = butterflies_dataset_builder.Builder(config=builder_config, data_dir=os.fspath(data_dir))
+        try:
+            builder = butterflies_dataset_builder.Builder(config=builder_config, data_dir=os.fspath(data_dir))
+        except json_format.ParseError as error:
+            raise UserError(
+                f"a data set of this name in {data_dir} is damaged ({words_of(error)}): remove that folder, and run the "
+                "same command again"
+            ) from error
         builder.download_and_prepare(
             download_dir=unused, download_config=tfds.download.DownloadConfig(beam_options=beam_options)
         )

@@ -187,9 +187,14 @@ def _read_json(file: epath.Path) -> dict[str, Any]:
         missing = [key for key in ("config", "species", "dataset", "fingerprint") if key not in saved]
         if missing or not isinstance(saved["config"], dict):
             raise ValueError(f"it lacks {', '.join(missing) or 'a config'}")
+        species, versions = saved["species"], saved.get("versions") or {}
+        if not isinstance(species, list) or not all(isinstance(name, str) for name in species):
+            raise ValueError("its species are no list of names")
+        if not isinstance(versions, dict):
+            raise ValueError("its versions are no table")
     except UserError:
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{file} is damaged: {error}") from error
     return saved
 

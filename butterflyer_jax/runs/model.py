@@ -134,11 +134,11 @@ def read_calibration(run: Run, step: int) -> Calibration:
     if not files_lib.exists(file):
         return Calibration(step=step)
     try:
-        chosen = Calibration.from_json(files_lib.read_text(file))
+        chosen = Calibration.from_json(files_lib.read_bytes(file).decode())
     except UserError:
         raise
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{file} is damaged: {error}; remove it, and butterflyer_jax.evaluate makes it anew") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` makes it anew") from error
     return chosen if chosen.step == step else Calibration(step=step)
 
 
@@ -152,9 +152,9 @@ def read_ranks(run: Run, step: int) -> Ranks | None:
     if not files_lib.exists(file):
         return None
     try:
-        found = Ranks.from_json(files_lib.read_text(file))
+        found = Ranks.from_json(files_lib.read_bytes(file).decode())
     except UserError:
         raise
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` makes it anew") from error
     return found if found.step == step else None

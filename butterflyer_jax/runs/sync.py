@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -30,16 +31,20 @@ class Mirror:
       folder: local folder to write into.
     """
 
-    def __init__(self, run_folder: epath.Path, writes: bool = True) -> None:
+    def __init__(
+        self, run_folder: epath.Path, writes: bool = True, before_copy: Callable[[], None] = lambda: None
+    ) -> None:
         """Fetches the files that a resumed run needs.
 
         Args:
           run_folder: folder of the run, local or gs://.
           writes: whether this is the main process, which writes for all.
+          before_copy: raises a UserError where this process may write no more.
 
         Raises:
           UserError: the bucket cannot be read.
         """
+        self._before_copy = before_copy
         self._remote = os.fspath(run_folder) if writes and paths.is_remote(run_folder) else None
         self._own: Path | None = None
         self._copied: dict[Path, tuple[int, int]] = {}
@@ -73,6 +78,7 @@ class Mirror:
     def _copy(self, most_bytes: int | None) -> None:
         if self._remote is None:
             return
+        self._before_copy()
         for path in sorted(self.folder.rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
             if hidden or path.is_symlink() or not path.is_file():

@@ -87,7 +87,8 @@ def describe_remote(error: Exception, url: str, verb: str = "read") -> UserError
 
 def is_transient(error: BaseException) -> bool:
     """Returns whether to try again may help."""
-    if isinstance(error, (FileNotFoundError, IsADirectoryError, PermissionError)) or _is_forbidden(error):
+    lasting = (FileNotFoundError, FileExistsError, IsADirectoryError, PermissionError)
+    if isinstance(error, lasting) or _is_forbidden(error):
         return False
     code = _status(error)
     if 400 <= code < 500:

@@ -1,41 +1,69 @@
-"""Locks between processes; the operating system releases one when its process dies, in whatever way."""
+"""Locks between processes: on a disk the operating system's, in a bucket one that gets old when its process dies."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from hashlib import sha256
+from pathlib import Path
 
 import filelock
+from etils import epath
 
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import paths
+from butterflyer_jax.storage.bucket_lock import BucketLock
 from butterflyer_jax.storage.errors import access
 
+# Between looks at a lock in a bucket.
+POLL_SECONDS = 5.0
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
-def hold(name: str | os.PathLike[str], busy: str, wait: bool = False) -> Iterator[None]:
-    """Holds a lock during the block.
+def hold(
+    name: str | os.PathLike[str], busy: str, wait: bool = False, meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[Callable[[], None]]:
+    """Holds a lock during the block; yields what raises a UserError once it is lost, which happens in a bucket alone.
 
     Args:
-      name: the lock file. For one in a bucket a file in the cache stands, which processes of this machine alone see.
+      name: the lock file. For one in a bucket a file in the cache also holds off processes of this machine.
       busy: what to say where another process holds the lock.
-      wait: whether to print `busy` and wait for that process.
+      wait: whether to print `busy` and wait for that process; for a file on a disk.
+      meanwhile: is called now and then while a lock in a bucket gets old.
 
     Raises:
       UserError: another process holds the lock, and `wait` is false; or the file cannot be written.
     """
     file = paths.path(name)
-    if paths.is_remote(file):
-        # An object with an owner would outlive a machine that is lost, and keep the run from resuming elsewhere.
-        say(f"{file.parent}: a bucket has no locks, start nothing that writes there on another machine meanwhile")
-        file = paths.cache_dir() / "locks" / f"{sha256(os.fspath(file).encode()).hexdigest()[:16]}.lock"
+    if not paths.is_remote(file):
+        with _hold_on_disk(file, busy, wait):
+            yield lambda: None
+        return
+    local = paths.cache_dir() / "locks" / f"{sha256(os.fspath(file).encode()).hexdigest()[:16]}.lock"
+    with _hold_on_disk(local, busy, wait) as is_held:
+        lock = BucketLock(os.fspath(file), _identity(local) if is_held else "")
+        if reason := lock.try_acquire(busy):
+            say(reason)
+            while reason:
+                meanwhile()
+                time.sleep(POLL_SECONDS)
+                reason = lock.try_acquire(busy)
+        try:
+            yield lock.check
+        finally:
+            lock.release()
+
+
+@contextlib.contextmanager
+def _hold_on_disk(file: epath.Path, busy: str, wait: bool) -> Iterator[bool]:
+    """Holds a lock file; yields false where the file system has no locks."""
     lock = filelock.FileLock(os.fspath(file))
+    is_held = True
     with access(file.parent, "write"):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -48,9 +76,22 @@ def hold(name: str | os.PathLike[str], busy: str, wait: bool = False) -> Iterato
         except (OSError, NotImplementedError) as error:
             if isinstance(error, OSError) and error.errno not in _UNSUPPORTED:
                 raise
+            is_held = False
             say(f"{file.parent} lies on a file system without locks: start no second process that writes there")
     try:
-        yield
+        yield is_held
     finally:
         # The file stays: without it, a process that waits for this one and a third could both hold a lock.
         lock.release()
+
+
+def _identity(file: epath.Path) -> str:
+    """Returns what a lock file on this machine, until it starts anew, shares with no other; "" where that is unknown.
+
+    Two processes with the same one hold each other off by that file.
+    """
+    try:
+        found = Path(file).stat()
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}.{found.st_dev}.{found.st_ino}"
+    except OSError:
+        return ""

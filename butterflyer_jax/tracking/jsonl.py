@@ -57,7 +57,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
     """Returns the record of a line; None of one that was being written, is damaged, or is none of ours."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     is_ours = isinstance(record, dict) and isinstance(record.get("step"), int) and "split" in record
     return record if is_ours else None

@@ -94,6 +94,9 @@ def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
         )
         assert result.returncode == (0 if name == "lives" else -signal.SIGKILL), result.stderr
         assert not going_on or f"resuming from step {going_on} of 8" in result.stderr
+        # Or the next machine waits until the lock of the killed one is old.
+        assert (f"{RUN}/.lock".removeprefix("gs://") in server.names("butterflies/runs")) == (name != "lives")
+        server.delete(f"{RUN}/.lock".removeprefix("gs://"))
     evaluated = command("evaluate", "--run", RUN, env=environment, timeout=SECONDS)
     assert evaluated.returncode == 0, evaluated.stderr
     exported = command(

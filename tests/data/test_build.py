@@ -170,6 +170,10 @@ def test_the_cache_is_by_content_and_config(
     assert build.build_cached(moved, dataclasses.replace(SMALL, jpeg_quality=80)) != first
     make_zip(moved, folder_members(7))
     assert build.build_cached(moved, SMALL) != first
+    (first / "dataset_info.json").write_text("")
+    make_zip(moved, folder_members(6))
+    with pytest.raises(UserError, match=r"is damaged \(.*\): remove that folder, and run the same command again"):
+        build.build_cached(moved, SMALL)
 
 
 def test_find_dataset_says_what_is_there(tmp_path: Path, dataset: Path) -> None:

@@ -73,6 +73,13 @@ class Gcs:
         quoted = urllib.parse.quote(inner, safe="")
         return _call(f"http://127.0.0.1:{self._upstream}/storage/v1/b/{bucket}/o/{quoted}?alt=media")
 
+    def delete(self, name: str) -> None:
+        """Removes an object, where there is one."""
+        bucket, _, inner = name.partition("/")
+        url = f"http://127.0.0.1:{self._upstream}/storage/v1/b/{bucket}/o/{urllib.parse.quote(inner, safe='')}"
+        with contextlib.suppress(urllib.error.HTTPError):
+            _call(url, method="DELETE")
+
     def names(self, prefix: str) -> list[str]:
         """Returns the names of the objects below `bucket/prefix`."""
         bucket, _, inner = prefix.partition("/")
@@ -144,8 +151,10 @@ def _free_port() -> int:
         return listener.getsockname()[1]
 
 
-def _call(url: str, data: bytes | None = None, kind: str = "application/octet-stream") -> bytes:
-    request = urllib.request.Request(url, data, {"Content-Type": kind})
+def _call(
+    url: str, data: bytes | None = None, kind: str = "application/octet-stream", method: str | None = None
+) -> bytes:
+    request = urllib.request.Request(url, data, {"Content-Type": kind}, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=30) as answer:
         return answer.read()

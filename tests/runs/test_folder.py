@@ -23,9 +23,17 @@ def test_a_config_of_a_newer_version_names_file_field_and_version(tmp_path: Path
     (tmp_path / "config.json").write_text(json.dumps(about))
     with pytest.raises(UserError, match=rf"^{tmp_path}/config.json does not fit .*optim\.sharpness.* made with 9\.0"):
         runs.read(tmp_path)
-    (tmp_path / "config.json").write_bytes(b"\x00" * 100)
-    with pytest.raises(UserError, match=r"config\.json is damaged"):
-        runs.read(tmp_path)
+    about |= {"config": Config().to_dict()}
+    for damaged in (
+        b"\x00" * 100,
+        b"null",
+        b"[" * 100_000,
+        json.dumps(about | {"species": None}).encode(),
+        json.dumps(about | {"versions": "9.0"}).encode(),
+    ):
+        (tmp_path / "config.json").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"config\.json is damaged"):
+            runs.read(tmp_path)
 
 
 def test_another_taxonomy_is_kept_for_later_evaluations(tmp_path: Path) -> None:

@@ -31,14 +31,3 @@ def test_a_second_process_is_refused_or_waits(tmp_path: Path, capfd: pytest.Capt
     with locks.hold(lock, "waiting", wait=True):
         pass
     assert "waiting" not in capfd.readouterr().err, "a process that died holds nothing"
-
-
-def test_a_lock_of_a_bucket_lies_in_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path))
-    with locks.hold("gs://bucket/run/.lock", "busy"):
-        assert [path.parent.name for path in tmp_path.rglob("*.lock")] == ["locks"]
-        with pytest.raises(UserError, match="busy"), locks.hold("gs://bucket/run/.lock", "busy"):
-            pass
-    assert "gs://bucket/run: a bucket has no locks, start nothing that writes there" in capsys.readouterr().err

@@ -37,11 +37,13 @@ def test_going_on_takes_out_what_will_be_done_again(tmp_path: Path) -> None:
 def test_damaged_and_foreign_lines_are_left_out_with_a_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "m.jsonl"
     good = b'{"step": 1, "split": "train"}'
-    path.write_bytes(b"\n".join([good, b"\xff\x00binary", b"[1]", b'{"hello": 1}', b'{"step": "x", "split": 1}', good]))
+    path.write_bytes(
+        b"\n".join([good, b"\xff\x00binary", b"[1]", b'{"hello": 1}', b'{"step": "x", "split": 1}', b"[" * 10**5, good])
+    )
     with contextlib.closing(JsonlTracker(path, 5)):
         pass
     assert steps(path) == [1, 1]
-    assert f"{path}: 4 damaged lines are left out" in capfd.readouterr().err
+    assert f"{path}: 5 damaged lines are left out" in capfd.readouterr().err
     path.write_bytes(b"")
     with contextlib.closing(JsonlTracker(path, 5)):
         pass

@@ -26,11 +26,13 @@ class Contents:
     Attributes:
       species: names of the species, in the order of the labels.
       class_counts: number of training photos of each species.
+      counts: number of photos of each species, by split.
       lengths: number of photos in each shard, by split.
     """
 
     species: tuple[str, ...]
     class_counts: tuple[int, ...]
+    counts: dict[str, list[int]]
     lengths: dict[str, list[int]]
 
     @property
@@ -49,7 +51,8 @@ def read_contents(folder: epath.Path) -> Contents:
         card = json.loads(files.read_text(folder / "data_card.json"))
         info = json.loads(files.read_text(folder / "dataset_info.json"))
         lengths = {split["name"]: [int(length) for length in split["shardLengths"]] for split in info["splits"]}
-        return Contents(tuple(card["species"]), tuple(row["train"] for row in card["species"].values()), lengths)
+        counts = {split: [row[split] for row in card["species"].values()] for split in SPLITS}
+        return Contents(tuple(card["species"]), tuple(counts["train"]), counts, lengths)
 
 
 def read_photos(folder: epath.Path, opened: Files, contents: Contents) -> dict[str, Photos]:
@@ -67,6 +70,10 @@ def read_photos(folder: epath.Path, opened: Files, contents: Contents) -> dict[s
         photos = {split: Photos(opened, names, contents.lengths[split]) for split, names in contents.shards.items()}
         if any((of_split.label >= len(contents.species)).any() for of_split in photos.values()):
             raise ValueError("a label is of no species")
+        for split, of_split in photos.items():
+            # The rest of an index is compared with the JPEGs; a label that changed would be learned.
+            if np.bincount(of_split.label, minlength=len(contents.species)).tolist() != contents.counts[split]:
+                raise ValueError(f"the index of {split} has other labels than the data card")
     return photos
 
 
@@ -119,7 +126,10 @@ def _damage_reported(folder: epath.Path) -> Iterator[None]:
         # A missing file says that the folder is not whole; what a bucket refuses is about the bucket.
         if isinstance(error, UserError) and not str(error).startswith("no such file: "):
             raise
-        raise UserError(f"{folder} is damaged, or was not built by this version of butterflyer_jax: {error}") from error
+        raise UserError(
+            f"{folder} is damaged, or was not built by this version of butterflyer_jax: {error}; "
+            "copy the data set anew, or remove that folder and build it again"
+        ) from error
 
 
 def _shard_names(split: str, count: int) -> list[str]:

@@ -147,6 +147,8 @@ class Reader:
     def _reading(self, shard: int) -> Iterator[None]:
         try:
             yield
+        except FileNotFoundError as error:
+            raise UserError(self._photos.files.advice(self._photos.names[shard])) from error
         except OSError as error:
             raise UserError(f"cannot read {self._photos.names[shard]}: {error.strerror or error}") from error
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import itertools
+import shutil
 import threading
 from pathlib import Path
 
@@ -205,6 +207,27 @@ def test_a_data_set_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dataset_info.json").write_text("{")
     with pytest.raises(UserError, match="is damaged, or was not built by this version of butterflyer_jax"):
         open_records(tmp_path, tiny_config())
+
+
+def test_a_label_changed_in_an_index_and_a_shard_that_is_gone(dataset: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    [index] = copy.glob("*-train.index-*")
+    content = np.load(index)
+    content["label"][7] = (content["label"][7] + 1) % len(SPECIES)
+    np.save(index, content)
+    with pytest.raises(UserError, match=r"the index of train has other labels than the data card; copy the data set"):
+        open_records(copy, tiny_config())
+    shutil.copy(dataset / index.name, index)
+    [shard] = copy.glob("*-train.tfrecord-*")
+    shard.unlink()
+    with (
+        contextlib.closing(open_records(copy, tiny_config())) as data,
+        pytest.raises(
+            UserError, match=rf"^{shard} is damaged or missing: copy the data set anew, or remove the folder"
+        ),
+    ):
+        next(data.train_batches(0))
 
 
 def test_a_batch_larger_than_the_data_is_refused(dataset: Path) -> None:
