@@ -76,8 +76,8 @@ def build(
             builder = butterflies_dataset_builder.Builder(config=builder_config, data_dir=os.fspath(data_dir))
         except json_format.ParseError as error:
             raise UserError(
-                f"a data set of this name in {data_dir} is damaged ({words_of(error)}): remove that folder, and run the "
-                "same command again"
+                f"a data set of this name in {data_dir} is damaged ({words_of(error)}): remove that folder, and run "
+                "the same command again"
             ) from error
         builder.download_and_prepare(
             download_dir=unused, download_config=tfds.download.DownloadConfig(beam_options=beam_options)

@@ -57,7 +57,8 @@ class LocalFiles:
 
     def advice(self, name: str) -> str:
         """Returns where a file that is damaged lies, and what to do."""
-        return f"{self._folder / name} is damaged or missing: copy the data set anew, or remove the folder and build it again"
+        advice = "copy the data set anew, or remove the folder and build it again"
+        return f"{self._folder / name} is damaged or missing: {advice}"
 
 
 def open_folder(folder: str | os.PathLike[str], names: Sequence[str], max_bytes: int) -> Files:

@@ -126,7 +126,7 @@ def test_a_lock_of_a_bucket_holds_off_this_machine_by_its_cache(
     monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path))
     with locks.hold(URL, "busy") as check:
         assert [path.parent.name for path in tmp_path.rglob("*.lock")] == ["locks"]
-        with pytest.raises(UserError, match="^busy$"), locks.hold(URL, "busy"):
+        with pytest.raises(UserError, match=r"^busy$"), locks.hold(URL, "busy"):
             pass
         machine = json.loads(server.get(OBJECT))["machine"]
         check()
