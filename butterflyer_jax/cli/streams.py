@@ -8,38 +8,57 @@ import io
 import os
 import stat
 import sys
-from typing import Any
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
-class _Lasting(io.FileIO):
-    """Writes to a descriptor; once nobody reads there, what is written goes nowhere.
+class _Lasting(io.TextIOWrapper):
+    """Text to a descriptor; once nobody reads there, what is written goes nowhere.
+
+    Of the layers below, which are C, none is replaced: a signal's exception would come between a write and its count,
+    and the text would be written twice.
 
     Attributes:
       is_lost: whether nobody reads any more.
     """
 
-    def __init__(self, descriptor: int, tolerant: bool) -> None:
-        """Takes the descriptor, and whether what cannot be written for another reason may be lost too."""
-        super().__init__(descriptor, "w", closefd=False)
-        # Also of a terminal that is closed already, which is none any more.
+    is_lost = False
+
+    def __init__(self, stream: io.TextIOWrapper, descriptor: int, tolerant: bool) -> None:
+        """Takes the stream to replace, its descriptor, and whether what cannot be written may be lost in any case."""
+        super().__init__(
+            io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)),
+            encoding=stream.encoding,
+            errors=stream.errors,
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        # Also a terminal that is closed already, which `isatty` denies.
         self._of_terminal = stat.S_ISCHR(os.fstat(descriptor).st_mode)
         self._tolerant = tolerant
-        self.is_lost = False
 
-    def write(self, data: Any) -> int:
+    def write(self, text: str) -> int:
         try:
-            return super().write(data)
+            return super().write(text)
         except OSError as error:
-            # EIO: the terminal of a command that ignores SIGHUP, as with nohup, is closed.
-            if isinstance(error, BrokenPipeError) or (self._of_terminal and error.errno == errno.EIO):
-                self.is_lost = True
-                # Of this process's native code, and of those that it starts, too.
-                discard(self.fileno())
-            elif not self._tolerant:
-                raise
-            return memoryview(data).nbytes
+            self._lose(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        # EIO: the terminal of a command that ignores SIGHUP, as with nohup, is closed.
+        if isinstance(error, BrokenPipeError) or (self._of_terminal and error.errno == errno.EIO):
+            self.is_lost = True
+            # For this process's native code, and for those that it starts, too.
+            discard(self.fileno())
+            super().flush()
+        elif not self._tolerant:
+            raise error
 
 
 def outlive_readers() -> None:
@@ -58,30 +77,17 @@ def outlive_readers() -> None:
                 stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
                 setattr(sys, name, stream)
                 setattr(sys, f"__{name}__", stream)
-    if sys.stdout is sys.__stdout__:
-        sys.stdout = _lasting(sys.stdout, STDOUT)
-    if sys.stderr is sys.__stderr__:
-        sys.stderr = _lasting(sys.stderr, STDERR)
-
-
-def _lasting(stream: Any, descriptor: int) -> Any:
-    if not isinstance(stream, io.TextIOWrapper):
-        return stream
-    with contextlib.suppress(OSError):
-        stream.flush()
-    return io.TextIOWrapper(
-        io.BufferedWriter(_Lasting(descriptor, tolerant=descriptor == STDERR)),
-        encoding=stream.encoding,
-        errors=stream.errors,
-        line_buffering=stream.line_buffering,
-        write_through=stream.write_through,
-    )
+    for name, descriptor in (("stdout", STDOUT), ("stderr", STDERR)):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
+            with contextlib.suppress(OSError):
+                stream.flush()
+            setattr(sys, name, _Lasting(stream, descriptor, tolerant=descriptor == STDERR))
 
 
 def stdout_is_lost() -> bool:
     """Returns whether nobody reads stdout any more: a command whose result is stdout alone may end."""
-    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return isinstance(raw, _Lasting) and raw.is_lost
+    return isinstance(sys.stdout, _Lasting) and sys.stdout.is_lost
 
 
 def discard(descriptor: int) -> None:
