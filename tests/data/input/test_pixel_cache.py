@@ -170,7 +170,7 @@ def test_a_flipped_bit_is_told(copy: Path) -> None:
     content = bytearray((copy / name).read_bytes())
     content[content.index(Reader(open_photos(copy)).jpeg(3)) + 500] ^= 1
     (copy / name).write_bytes(content)
-    with pytest.raises(UserError, match=f"{name} is damaged: build the data set again"):
+    with pytest.raises(UserError, match=f"{name} is damaged or missing: copy the data set anew"):
         pixel_cache.in_memory(open_photos(copy), 2, "train")
 
 
