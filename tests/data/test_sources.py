@@ -110,6 +110,18 @@ def test_a_folder_without_photographs(tmp_path: Path) -> None:
         dataset.resolve(tmp_path, SMALL)
 
 
+def test_a_manual_folder_without_folders_in_it(tmp_path: Path) -> None:
+    files = {name.replace("/", "_"): data for name, data in folder_members(3).items()}
+    table = "filename,label\n" + "\n".join(f"{name},{name.partition('_')[0]}" for name in files)
+    folder = unpacked(tmp_path / "manual", files | {"labels.csv": table.encode()})
+    config = butterflies_dataset_builder.ButterfliesConfig(image_size=32)
+    builder = butterflies_dataset_builder.Builder(config=config, data_dir=os.fspath(tmp_path / "data"))
+    builder.download_and_prepare(
+        download_dir=os.fspath(tmp_path), download_config=tfds.download.DownloadConfig(manual_dir=os.fspath(folder))
+    )
+    assert builder.info.features["label"].names == sorted({name.partition("_")[0] for name in files})
+
+
 def test_the_summary_of_a_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = folder_members(10) | {"Rare One/1.jpg": make_photo(9999), "red_edge/2.jpg": make_photo(9998)}
     files |= {"Red Edge/cut.jpg": b"no image", "notes.txt": b"x", ".DS_Store": b"x"}

@@ -19,7 +19,7 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 # Absolute imports only: `tfds build FOLDER` imports this file as a package of its own.
 from butterflyer_jax.config import BuildConfig, Config
 from butterflyer_jax.console import say
-from butterflyer_jax.data import shard_format
+from butterflyer_jax.data import image_format, shard_format
 from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
 from butterflyer_jax.data.ingest import runners, shard_writer, workspace
 from butterflyer_jax.data.ingest.manifest import Collection
@@ -242,7 +242,7 @@ def _in_manual_dir(folder: epath.Path) -> epath.Path:
     zips = [path for path in names if path.suffix.lower() == ".zip"]
     if len(zips) == 1:
         return zips[0]
-    if not zips and any(path.is_dir() for path in names):
+    if not zips and any(path.is_dir() or path.suffix.lower() in image_format.SUFFIXES for path in names):
         return folder
     found = ", ".join(path.name for path in zips) or "none"
     raise UserError(f"--manual_dir {folder} must hold exactly one .zip, or folders of photographs; found: {found}")

@@ -205,18 +205,20 @@ def check_species(listing: Listing, photos: Iterable[Member | Prepared]) -> None
     species = {photo.species for photo in photos}
     if len(species) != 1:
         return
-    cause = f" by {listing.source}"
+    cause, numbers = f" by {listing.source}", ""
     if listing.source.startswith(FOLDERS):
         folders = {f"{PurePosixPath(member.name).parent}/" for member in listing.members}
         cause = f", as all photographs lie in {some(folders)}"
+        if found := file_names.leading_numbers(member.name for member in listing.members):
+            numbers = f"; file names begin with {some(found)}, which may number the species"
         if labels := file_names.likely_labels(member.name for member in listing.members):
             raise UserError(
                 f"only one species in the zip, {species.pop()!r}{cause}, but their file names may name species: "
                 f"{some(labels)} (build.layout=name takes those)"
             )
     raise UserError(
-        f"only one species in the zip, {species.pop()!r}{cause}, and a classifier needs two: name folders after the "
-        "species, or add a labels.csv with the columns filename,label"
+        f"only one species in the zip, {species.pop()!r}{cause}, and a classifier needs two{numbers}: name folders "
+        "after the species, or add a labels.csv with the columns filename,label"
     )
 
 

@@ -80,7 +80,7 @@ _UNSURE = set(
     backgrounds negative negatives none nothing nobutterfly nobutterflies notabutterfly notbutterfly nonbutterfly
     nonbutterflies noise junk rest sample samples example examples demo extra extras additional newfolder untitled
     untitledfolder temp tmp backup backups bak copy kopie copies duplicate duplicates screenshot screenshots blurry
-    blurred bad good rejected rejects reject excluded unused delete todelete toremove cover covers augmented
+    blurred bad good rejected rejects reject excluded unused nan null na delete todelete toremove cover covers augmented
     augmentation augmentations aug synthetic generated
     """
     )

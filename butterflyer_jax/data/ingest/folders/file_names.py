@@ -33,6 +33,18 @@ def label_of(photo: str) -> str:
     return words.plain(name.replace("_", " "))
 
 
+def leading_numbers(photos: Iterable[str]) -> list[str]:
+    """Returns the first three digits of file names where they seem to number the species, as in the Leeds set; else [].
+
+    0010001.png, 0010002.png, 0020001.png: names of seven digits or more, of which each three come more than once.
+    """
+    stems = [posixpath.splitext(posixpath.basename(photo))[0] for photo in photos]
+    if not all(re.fullmatch(r"\d{7,}", stem) for stem in stems):
+        return []
+    found = Counter(stem[:3] for stem in stems)
+    return sorted(found) if len(found) > 1 and min(found.values()) > 1 else []
+
+
 def likely_labels(photos: Iterable[str]) -> list[str]:
     """Returns the species that file names seem to have, sorted; [] where they seem to have none."""
     found = Counter(map(label_of, photos))

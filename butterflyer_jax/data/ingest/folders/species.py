@@ -39,6 +39,8 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
         if labels := file_names.likely_labels(paths):
             result.problem += f", but their file names may: {some(labels)}"
             result.choices = "build.layout=name takes those"
+        elif numbers := file_names.leading_numbers(paths):
+            result.problem += f", but their file names begin with {some(numbers)}, which may number the species"
         return
     for photo in nameless:
         result.rejects[photo] = why_no_species(paths[photo])
@@ -55,11 +57,14 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
         chosen = None if result.problem else _choose_level(paths, levels, result)
         if result.problem:
             return
-    has_names = any(words.circumstance(path.names[-1]) is None for path in paths.values())
+    parts: dict[str, Sequence[str]] = {
+        photo: path.names[-1:] if chosen is None else [path.names[n] for n in chosen if n < len(path.names)]
+        for photo, path in paths.items()
+    }
+    has_names = any(words.circumstance(own[-1]) is None for own in parts.values())
     for photo, path in paths.items():
-        names = path.names
-        own = [names[level] for level in chosen if level < len(names)] if chosen is not None else [names[-1]]
-        if not layout and has_names and words.circumstance(names[-1]) not in (None, "number"):
+        names, own = path.names, parts[photo]
+        if not layout and has_names and words.circumstance(own[-1]) not in (None, "number"):
             result.rejects[photo] = why_no_species(path) if len(path.folders) == 1 else NO_SPECIES
             continue
         last = (chosen[-1] if chosen is not None else len(names) - 1) if layout != PATH else 0
