@@ -185,7 +185,7 @@ def test_a_shard_that_is_gone_is_told(copy: Path) -> None:
     [name] = shard_names(copy)
     photos = open_photos(copy)
     (copy / name).unlink()
-    with pytest.raises(UserError, match=f"cannot read {name}: No such file"):
+    with pytest.raises(UserError, match=f"{name} is damaged or missing: copy the data set anew"):
         Reader(photos).jpeg(0)
 
 
