@@ -100,6 +100,9 @@ def settle(
             result.group_names.append(FOLDERS)
     if named_in and result.source == FOLDERS:
         result.source += f", named in {named_in}"
+    if tables.missing and result.source.startswith(FOLDERS):
+        cell, reason = tables.missing[0]
+        result.notes.append(f"rows of tables are not used: {len(tables.missing):,} like {cell}, {reason}")
     if unused := {name: reason for name, reason in tables.unused.items() if reason != reader.NO_TABLE}:
         more = f"; and {len(unused) - SHOWN_UNUSED} more" if len(unused) > SHOWN_UNUSED else ""
         shown = "; ".join(f"{name} ({reason})" for name, reason in sorted(unused.items())[:SHOWN_UNUSED])

@@ -120,6 +120,30 @@ def test_tables_about_classes_are_about_no_photos(tmp_path: Path, table: str) ->
     assert labels(listing_of(tmp_path, photos | {"classes.csv": table})) == {n: n.split("/")[0] for n in photos}
 
 
+@pytest.mark.parametrize("head", ["type", "purpose", "mode", "group"])
+def test_a_column_of_train_and_test_is_a_split_by_any_name(tmp_path: Path, head: str) -> None:
+    table = rows(f"filename,label,{head}", "{n}.jpg,{s},train", count=4)
+    table += "".join(f"\n{10 * k + i}.jpg,{s},test" for k, s in enumerate(SPECIES) for i in (4, 5))
+    listing = listing_of(tmp_path, FLAT | {"labels.csv": table})
+    assert [member.split for member in listing.members].count("test") == 6
+    assert not listing.groups
+
+
+@pytest.mark.parametrize(
+    ("photo", "cell"),
+    [("{n:05}.jpg", "{n}"), ("{n:05}.jpg", "{n}.jpg"), ("{n}.jpeg", "{n}.jpg"), ("{n}.JPG", "{n}.jpeg")],
+)
+def test_rows_that_lost_zeros_or_spell_jpeg_otherwise(tmp_path: Path, photo: str, cell: str) -> None:
+    photos = tree("images/" + photo)
+    listing = listing_of(tmp_path, photos | {"labels.csv": rows("image,label", cell + ",{s}")})
+    assert labels(listing) == {name: SPECIES[int(Path(name).stem) // 10] for name in photos}
+
+
+def test_rows_that_folders_make_needless_are_named(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, tree("{s}/{i}.jpg") | {"labels.csv": rows("filename,label", "{i}.jpg,{s}")})
+    assert "rows of tables are not used: 18 like 0.jpg, labels.csv: several files of that name" in listing.notes
+
+
 @pytest.mark.parametrize(
     ("name", "table", "message"),
     [

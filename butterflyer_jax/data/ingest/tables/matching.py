@@ -55,12 +55,14 @@ class PhotoNames:
             beside = posixpath.normpath(posixpath.join(posixpath.dirname(table), name))
             depth = name.count("/") + 1
             suffixed = "." in name.rpartition("/")[2]
-            for key in (_exact, _fold) if suffixed else (_exact, _fold, _stem):
+            for key in (_exact, _fold, _jpeg) if suffixed else (_exact, _fold, _stem):
                 for wanted, length in ((name, 0), (beside, 0), (name, depth)):
-                    found = self._ending(length, key).get(_fold(wanted) if key is not _exact else wanted)
+                    found = self._ending(length, key).get(_fold(wanted) if key is _stem else key(wanted))
                     if found:
                         return found
-        return self._by_identifier(path) if identifiers and "/" not in path else []
+        if not identifiers:
+            return []
+        return ([] if "/" in path else self._by_identifier(path)) or self._by_number(path)
 
     def in_folder(self, cell: str) -> list[str]:
         """Returns the photographs in a folder of this name, at any depth."""
@@ -103,6 +105,13 @@ class PhotoNames:
                     self._identifiers.setdefault(_fold(beginning[1]), []).append(photo)
         return self._identifiers.get(_fold(cell), [])
 
+    def _by_number(self, path: str) -> list[str]:
+        """Returns the photographs of a number, which a spreadsheet may have robbed of its leading zeros."""
+        name = path.rpartition("/")[2]
+        return (
+            self._ending(1, _number).get(_number(name if "." in name else f"{name}."), []) if name[0].isdigit() else []
+        )
+
 
 def common_prefix(cells: Iterable[str]) -> int:
     """Returns how many folders at the beginning all paths of a column share."""
@@ -131,6 +140,16 @@ def _exact(name: str) -> str:
 
 def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def _jpeg(name: str) -> str:
+    return re.sub(r"\.(?:jpeg|jpe|jfif)$", ".jpg", _fold(name))
+
+
+def _number(name: str) -> str:
+    """Returns 1 for 0001.jpg, and for all that is no number what no cell of digits is."""
+    stem = posixpath.splitext(name)[0].rstrip(".")
+    return str(int(stem)) if stem.isdecimal() else name
 
 
 def _stem(name: str) -> str:

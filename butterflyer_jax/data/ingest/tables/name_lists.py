@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,7 +77,17 @@ def parse(content: str, path: PurePosixPath) -> NameList | None:
         return _of_yaml(content)
     if suffix == ".pbtxt":
         return _of_pbtxt(content)
-    return _of_lines(content.splitlines(), is_usual) if suffix in _TEXTS else None
+    return _of_text(content, is_usual) if suffix in _TEXTS else None
+
+
+def _of_text(content: str, in_order: bool) -> NameList | None:
+    if content.lstrip()[:1] in ("{", "["):
+        # As Python prints them.
+        with contextlib.suppress(ValueError, SyntaxError):
+            return _of_json(ast.literal_eval(content.strip()), True)
+    lines = content.split("\n") if "\n" in content.strip() else content.split(",")
+    lines = [re.sub(r"""["',;\s]*$""", "", re.sub(r"""^\s*(["'])([^"']*)\1""", r"\2", line)) for line in lines]
+    return _of_lines([re.sub(r""":\s*["']""", ": ", line) for line in lines], in_order)
 
 
 def _of_lines(lines: Iterable[str], in_order: bool) -> NameList | None:

@@ -119,6 +119,15 @@ def _split_column(meaning: Meaning) -> int | None:
             "",
         }:
             return column
+    for column, name in enumerate(table.columns):
+        # Whatever it is called: "type" or "purpose", with train and test in all rows.
+        distinct = {value for value in table.values(column) if not columns.is_blank(value)}
+        if (
+            name
+            and len({words.split_of(value) for value in distinct} - {None}) > 1
+            and all(map(words.split_of, distinct))
+        ):
+            return column
     return None
 
 
@@ -146,7 +155,11 @@ def _read_groups(meaning: Meaning, options: Options) -> None:
             values = [value for value in table.values(column) if not columns.is_blank(value)]
             several = any(len(photos) > 1 for photos in meaning.photos)
             repeats = 1 < len(set(values)) < len(values)
-            if column not in label and (repeats if column != meaning.file_column else several):
+            if (
+                column not in label
+                and table.columns[column] != meaning.split_name
+                and (repeats if column != meaning.file_column else several)
+            ):
                 chosen.append(column)
         several = any(len(photos) > 1 for photos in meaning.photos)
         by_number = several and all("." not in cell for cell in table.values(meaning.file_column))
