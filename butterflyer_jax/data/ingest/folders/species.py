@@ -62,9 +62,12 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
         for photo, path in paths.items()
     }
     has_names = any(words.circumstance(own[-1]) is None for own in parts.values())
+    # A number that lies below names elsewhere is none itself.
+    below = {part for photo, path in paths.items() if not parts[photo][-1].isdigit() for part in path.circumstances}
     for photo, path in paths.items():
         names, own = path.names, parts[photo]
-        if not layout and has_names and words.circumstance(own[-1]) not in (None, "number"):
+        kind = words.circumstance(own[-1])
+        if not layout and has_names and (kind not in (None, "number") or own[-1] in below):
             result.rejects[photo] = why_no_species(path) if len(path.folders) == 1 else NO_SPECIES
             continue
         last = (chosen[-1] if chosen is not None else len(names) - 1) if layout != PATH else 0

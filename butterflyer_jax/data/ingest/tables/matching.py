@@ -60,9 +60,7 @@ class PhotoNames:
                     found = self._ending(length, key).get(_fold(wanted) if key is _stem else key(wanted))
                     if found:
                         return found
-        if not identifiers:
-            return []
-        return ([] if "/" in path else self._by_identifier(path)) or self._by_number(path)
+        return self._by_identifier(path) or self._by_number(path) if identifiers and "/" not in path else []
 
     def in_folder(self, cell: str) -> list[str]:
         """Returns the photographs in a folder of this name, at any depth."""
@@ -105,12 +103,9 @@ class PhotoNames:
                     self._identifiers.setdefault(_fold(beginning[1]), []).append(photo)
         return self._identifiers.get(_fold(cell), [])
 
-    def _by_number(self, path: str) -> list[str]:
+    def _by_number(self, name: str) -> list[str]:
         """Returns the photographs of a number, which a spreadsheet may have robbed of its leading zeros."""
-        name = path.rpartition("/")[2]
-        return (
-            self._ending(1, _number).get(_number(name if "." in name else f"{name}."), []) if name[0].isdigit() else []
-        )
+        return self._ending(1, _number).get(_number(name), []) if name[0].isdigit() else []
 
 
 def common_prefix(cells: Iterable[str]) -> int:
@@ -148,7 +143,7 @@ def _jpeg(name: str) -> str:
 
 def _number(name: str) -> str:
     """Returns 1 for 0001.jpg, and for all that is no number what no cell of digits is."""
-    stem = posixpath.splitext(name)[0].rstrip(".")
+    stem = posixpath.splitext(name)[0]
     return str(int(stem)) if stem.isdecimal() else name
 
 
