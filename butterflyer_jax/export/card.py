@@ -13,8 +13,9 @@ from typing import Any
 from butterflyer_jax import runs
 from butterflyer_jax.export import usage
 from butterflyer_jax.export.network import TYPICALITY, Network, numbers
-from butterflyer_jax.export.places import CARD, CARD_TEXT, FOLDER
+from butterflyer_jax.export.places import CARD, CARD_TEXT, FOLDER, SPECIES
 from butterflyer_jax.export.verify import Check
+from butterflyer_jax.runs import checksums
 from butterflyer_jax.storage import files, find
 
 SPLITS = ("test", "val")
@@ -46,10 +47,14 @@ def describe(
     """
     side = network.image_size
     calibration, ranks = runs.read_calibration(run, step), runs.read_ranks(run, step)
+    files_of = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    # Sizes, bytes, and CRC-32C; "." stands for a single file, which may be renamed.
+    sums = {file.relative_to(path).as_posix(): checksums.checksum(file) for file in files_of if file.name != SPECIES}
     return {
         "file": name,
         "format": format,
-        "bytes": sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()),
+        "bytes": sum(size for size, _ in sums.values()),
+        "checksums": sums,
         "species": list(network.species),
         "input": {
             "name": "image",

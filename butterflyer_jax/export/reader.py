@@ -22,6 +22,7 @@ from butterflyer_jax.export.places import CARD, companion
 from butterflyer_jax.inference.classifier import padded
 from butterflyer_jax.metrics.calibration import Calibration, among_listed
 from butterflyer_jax.metrics.ranks import Ranks
+from butterflyer_jax.runs import checksums
 from butterflyer_jax.storage import paths
 
 
@@ -61,9 +62,16 @@ class ExportClassifier:
             typicality = card.get("typicality")
             self._limit = None if typicality is None else float(typicality["limit"])
             format = card["format"]
+            checksums_of_card = dict(card.get("checksums") or {})
             model = ModelConfig(**card["model"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} has no card of butterflyer_jax.export beside it that can be read") from error
+        for name, expected in checksums_of_card.items():
+            if not (place / name).is_file() or checksums.checksum(place / name) != expected:
+                raise UserError(
+                    f"{place / name} is not what was exported (another checksum than in its card): copy it anew, or "
+                    'export it again; if you changed it on purpose, remove "checksums" from the card'
+                )
         if format not in FORMATS:
             raise UserError(f"{path} is an export of another version of butterflyer_jax: unknown format {format}")
         writer = importlib.import_module(f"butterflyer_jax.export.{format}")

@@ -1,4 +1,4 @@
-"""Checksums of a checkpoint's files, written before it has its name and compared before it is used."""
+"""Checksums of the files of a checkpoint or an export, written before it has its name, compared before use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write(checkpoint: Path) -> None:
     """Writes size and CRC-32C of each file of a local checkpoint beside them."""
     below = [Path(path) for path in find.files_below(checkpoint)]
     sums = {
-        path.relative_to(checkpoint).as_posix(): _checksum(path) for path in below if path.name not in (FILE, _METADATA)
+        path.relative_to(checkpoint).as_posix(): checksum(path) for path in below if path.name not in (FILE, _METADATA)
     }
     files.write_text(checkpoint / FILE, json.dumps(sums, indent=0))
 
@@ -53,7 +53,7 @@ def find_damage(checkpoint: Path, in_part: bool = False) -> str | None:
                 return f"{name} is missing"
             if path.stat().st_size != expected[0]:
                 return f"{name} has {path.stat().st_size:,} of {expected[0]:,} bytes"
-            if _checksum(path) != expected:
+            if checksum(path) != expected:
                 return f"{name} is not what was written (another checksum)"
     except (ValueError, TypeError, AttributeError, IndexError):
         return f"{FILE} is damaged"
@@ -62,10 +62,11 @@ def find_damage(checkpoint: Path, in_part: bool = False) -> str | None:
     return None
 
 
-def _checksum(path: Path) -> list[int]:
-    checksum, num_bytes = google_crc32c.Checksum(), 0
+def checksum(path: Path) -> list[int]:
+    """Returns the size of a local file, bytes, and its CRC-32C."""
+    crc, num_bytes = google_crc32c.Checksum(), 0
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
-            checksum.update(chunk)
+            crc.update(chunk)
             num_bytes += len(chunk)
-    return [num_bytes, int.from_bytes(checksum.digest(), "big")]
+    return [num_bytes, int.from_bytes(crc.digest(), "big")]

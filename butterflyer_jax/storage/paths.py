@@ -31,6 +31,9 @@ def path(name: str | os.PathLike[str]) -> epath.Path:
     scheme, separator, _ = text.partition("://")
     if separator and scheme not in SCHEMES:
         raise UserError(f"{text}: take a local path or gs://, {scheme}:// cannot be used here")
+    if not separator and text.startswith(tuple(f"{scheme}:/" for scheme in SCHEMES)):
+        # What pathlib makes of an address.
+        raise UserError(f"{text}: an address has two slashes: {text.replace(':/', '://', 1)}")
     path = epath.Path(name)
     if is_remote(path):
         extras.require("cloud", "gcsfs", purpose=f"{path}")

@@ -12,6 +12,7 @@ from butterflyer_jax import Predictor, UserError, runs
 from butterflyer_jax.data import photo
 from butterflyer_jax.export import onnx, usage, verify
 from butterflyer_jax.export.exporter import export
+from butterflyer_jax.export.reader import ExportClassifier
 from tests.conftest import SPECIES, Command, assert_one_line_error, make_photo
 
 
@@ -88,6 +89,15 @@ def test_exported_probabilities_are_the_predictors(trained_run: Path, tmp_path: 
     [answer] = session.run(None, {"image": image[None]})
     ours = Predictor.load(trained_run).predict([data])[0]["probabilities"]
     np.testing.assert_allclose(answer[0], list(ours.values()), atol=2e-6)
+    # With its card it may have another name; of another content it is refused, though the runtime would take it.
+    for file in [*tmp_path.iterdir()]:
+        file.rename(file.with_name(file.name.replace("model", "leeds")))
+    ExportClassifier(tmp_path / "leeds.onnx")
+    content = bytearray((tmp_path / "leeds.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "leeds.onnx").write_bytes(content)
+    with pytest.raises(UserError, match=r"leeds\.onnx is not what was exported \(another checksum than in its card\)"):
+        ExportClassifier(tmp_path / "leeds.onnx")
 
 
 def test_a_wrong_file_never_takes_its_name(trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

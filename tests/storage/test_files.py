@@ -20,6 +20,12 @@ def test_paths_are_absolute_where_they_are_local(monkeypatch: pytest.MonkeyPatch
     assert str(paths.path("gs://bucket/a")) == "gs://bucket/a"
 
 
+@pytest.mark.parametrize("name", [Path("gs://bucket/runs/first"), "gs:/bucket/runs/first"])
+def test_an_address_that_lost_a_slash_is_no_local_path(name: str | Path) -> None:
+    with pytest.raises(UserError, match=r"^gs:/bucket/runs/first: an address has two slashes: gs://bucket/runs/first$"):
+        paths.path(name)
+
+
 def test_text_and_tables_are_written_whole(tmp_path: Path) -> None:
     files.write_text(tmp_path / "new" / "a.txt", "ö")
     files.write_csv(tmp_path / "a.csv", ["x", "y"], [(1, 'say "hi", twice'), (2, "")])
