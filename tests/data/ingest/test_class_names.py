@@ -140,6 +140,13 @@ def test_what_names_no_classes_leaves_the_numbers(tmp_path: Path, files: Files) 
     assert "labels are numbers: a file classes.txt with one name a line would name them" in listing.notes
 
 
+def test_names_of_as_many_words_each_are_whole(tmp_path: Path) -> None:
+    codes, names = ("n01", "n02", "n03"), ("Sp 3", "Red Admiral", "Painted Lady")
+    listed = "\n".join(f"{code} {name}" for code, name in zip(codes, names, strict=True))
+    listing = listing_of(tmp_path, tree("{s}/{n}.jpg", codes) | {"classes.txt": listed})
+    assert set(labels(listing).values()) == set(names)
+
+
 def test_names_stay_beside_lists_of_other_names(tmp_path: Path) -> None:
     photos = tree("{s}/{n}.jpg")
     latin = "common_name,scientific_name\nMonarch,Danaus plexippus\nPeacock,Aglais io\nRed Admiral,Vanessa atalanta"

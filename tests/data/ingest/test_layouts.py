@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data.ingest import raw_zip, words
+from butterflyer_jax.data.ingest import manifest, raw_zip, words
 from butterflyer_jax.data.ingest.raw_zip import Listing
 from tests.conftest import make_zip
 from tests.helpers.layout_examples import FOLDERS, SPECIES, TABLES, Example
@@ -96,8 +96,6 @@ FLAT = tree("images/{n}.jpg")
     ],
 )  # fmt: skip
 def test_what_can_be_read_in_two_ways_or_in_none_is_refused(tmp_path: Path, files: Files, message: str) -> None:
-    from butterflyer_jax.data.ingest import manifest
-
     with pytest.raises(UserError, match=message):
         listing = listing_of(tmp_path, files)
         manifest.check_species(listing, listing.members)
@@ -215,7 +213,10 @@ LIST_LINES = (
 @st.composite
 def collections(draw: st.DrawFn) -> tuple[Files, dict[str, str]]:
     """Returns a random collection, and the true species of each photograph; the folders may or may not name it."""
-    species = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=4, unique=True))
+    # Folders may be codes, which a list names or may leave without a name; what they stand for is no number then.
+    code = draw(st.sampled_from(["{label}", "{label}", "{k}", "{k:03}", "n0{k}227654", "class_{k}"]))
+    names = [name for name in NAMES if code == "{label}" or not name.isdigit()]
+    species = draw(st.lists(st.sampled_from(names), min_size=2, max_size=4, unique=True))
     above = draw(st.lists(st.sampled_from(FOLDER_WORDS), max_size=2))
     variants = draw(st.lists(st.sampled_from(FOLDER_WORDS), min_size=1, max_size=3, unique=True))
     below = draw(st.lists(st.sampled_from(FOLDER_WORDS), max_size=1))
@@ -224,8 +225,6 @@ def collections(draw: st.DrawFn) -> tuple[Files, dict[str, str]]:
     rng = random.Random(draw(st.integers(0, 1000)))
     truth: dict[str, str] = {}
     number = 0
-    # Folders may be codes, which a list names or may leave without a name.
-    code = draw(st.sampled_from(["{label}", "{label}", "{k}", "{k:03}", "n0{k}227654", "class_{k}"]))
     line = draw(st.sampled_from(LIST_LINES))
     codes: set[str] = set()
     for k, label in enumerate(species, start=draw(st.integers(0, 1))):
@@ -260,6 +259,7 @@ def test_labels_are_right_or_refused(collection: tuple[Files, dict[str, str]]) -
     with tempfile.TemporaryDirectory() as folder:
         try:
             listing = listing_of(Path(folder), files)
+            manifest.check_rejects(listing.rejects, listing, BuildConfig())
         except UserError:
             return
     found = {photo: words.plain(label) for photo, label in labels(listing).items()}

@@ -95,7 +95,7 @@ def _check_names(paths: dict[str, FolderPath], levels: Sequence[int], result: Fo
             )
             result.choices = "build.layout=leaf if they are species"
         return
-    leaves = {path.names[-1] for path in paths.values()}
+    leaves = {path.names[level] for path in paths.values() for level in levels if level < len(path.names)}
     kinds = {words.circumstance(leaf) for leaf in leaves}
     if len(leaves) > 1 and not kinds & {None, "number"}:
         what = {"time": "dates", "group": "sessions, sites or specimens", "other": "places or views"}

@@ -206,11 +206,10 @@ def _of_table(table: Table, labels: Collection[str]) -> dict[str, str]:
         if len(used) != len(wanted) or sum(code(row[column]) in wanted for row in rows) != len(wanted):
             continue
         others = [n for n in range(len(table.columns)) if n != column]
-        names = [n for n in named(table, _NAMES) if n in others]
-        if len(others) == 1 and (not table.header or code(table.columns[column]) in wanted):
-            # Without a header, two columns are a code and its name.
-            names += others
-        for name in dict.fromkeys(names):
+        has_header = table.header and code(table.columns[column]) not in wanted
+        # Without a header, two columns are a code and its name.
+        names = [n for n in named(table, _NAMES) if n in others] if has_header else others if len(others) == 1 else []
+        for name in names:
             found = {label: words.plain(used[code(label)][name]) for label in labels}
             if _are_names(found.values()):
                 return found
