@@ -28,6 +28,8 @@ MIN_PROBABILITY = 0.01
 MAX_OTHERS = 2
 # A first sentence that is shorter takes the next one with it, characters.
 SHORT = 70
+# A general passage up to this length is given whole, characters.
+WHOLE = 260
 
 # Words that the name of the species is worth, in a sentence of a general passage.
 NAMED = 1.5
@@ -96,6 +98,8 @@ class EmbeddedAnswerer:
 
     def _split(self, passage: Passage, asked: Asked) -> tuple[str, str]:
         """Returns the sentence or two of a passage that answer, and the others."""
+        if passage.species is None and len(passage.text) <= WHOLE:
+            return passage.text, ""
         sentences = _SENTENCE.split(passage.text)
         stems = set(asked.question.stems) - {BUTTERFLY}
         of_each = [stems & set(self.retriever.reader.stems_of(sentence)) for sentence in sentences]

@@ -23,6 +23,8 @@ LIFESPAN = "lifespan"
 _LIVES = re.compile(r"\b(live|lives|life)\b[^.;]*\b(days|weeks|months|year|years)\b")
 _GREETINGS = ("hello", "thanks", "bye")
 BUTTERFLY = "butterfli"
+# What a question may be about in place of the whole butterfly, which one that follows it may leave out or replace.
+SUBJECTS = frozenset({"egg", "caterpillar", "chrysali", "cocoon", "moth", "wing", "antenna", "milkwe"})
 # By these the butterfly at hand is compared with one that is named.
 COMPARE = frozenset({"differ", "similar", "from", "than", "or"})
 
@@ -94,6 +96,7 @@ class Reader:
         self.beyond = frozenset(self._stem(sorted(self._lexicon.beyond.words())))
         self._known = vocabulary | _own_words(self._lexicon)
         self._speller = Speller(self._known | self._names.words, self._lexicon.ask)
+        self._known_stems = frozenset(self._stem(sorted(self._known)))
 
     def stems_of(self, text: str) -> tuple[str, ...]:
         """Returns the stems of the words of a text that say something, as those of a question."""
@@ -103,7 +106,11 @@ class Reader:
     def read(self, text: str) -> Question:
         """Returns what a message asks by itself."""
         spelt = words_of(clean(text))[:MAX_WORDS]
-        words = [self._speller.correct(word) for word in spelt]
+        # "talking" is no misspelt "taking" where "talk" is known.
+        words = [
+            word if stem in self._known_stems else self._speller.correct(word)
+            for word, stem in zip(spelt, self._stem(spelt), strict=True)
+        ]
         mentions = self._names.find(words)
         named = {i for mention in mentions for i in range(mention.start, mention.start + mention.length)}
         rest = [word for i, word in enumerate(words) if i not in named]
@@ -149,16 +156,21 @@ class Reader:
         if identification and of_photograph:
             species = self._knowledge.find(identification.species)
             at_hand = (species.scientific_name if species else identification.species,)
-        if not question.asks and not question.talk and not question.general:
-            before = next((asked for asked in reversed(earlier) if asked.asks), Question())
-            if question.species or question.ask:
-                # "And the Red Admiral?" asks the same of another; "Why?" the same again.
-                general = before.general and not question.species
-                ask = question.ask or before.ask
-                question = replace(question, stems=before.stems, ask=ask, general=general)
-        if question.refers and not question.species and last.general and not identification:
-            # "Do they bite?" after a question about butterflies in general.
-            question = replace(question, general=True, at_home=True)
+        before = next((asked for asked in reversed(earlier) if asked.asks), Question())
+        says_little = not question.asks and not question.talk and not question.general
+        if says_little and (question.species or question.ask or _continues(question)):
+            # "And the Red Admiral?" asks the same of another; "Why?" the same again.
+            general = before.general and not question.species
+            question = replace(question, stems=before.stems, ask=question.ask or before.ask, general=general)
+        kept = tuple(stem for stem in before.stems if stem in SUBJECTS)
+        if _replaces_subject(question) and before.asks:
+            # "And moths?" after "How long do butterflies live?"
+            rest = tuple(stem for stem in before.stems if stem not in (*kept, BUTTERFLY))
+            question = replace(question, stems=(*question.stems, *rest), ask=before.ask, general=True, at_home=True)
+        elif last.general and not question.species and not identification and (question.refers or _continues(question)):
+            # "Do they bite?" after a question about butterflies in general, or about caterpillars.
+            new = kept if SUBJECTS.isdisjoint(question.stems) and question.asks else ()
+            question = replace(question, stems=(*new, *question.stems), general=True, at_home=True)
         general = question.general and not question.species
         compares = not COMPARE.isdisjoint((*question.stems, *question.words))
         compares_it = question.refers and len(question.species) == 1 and compares
@@ -184,6 +196,18 @@ class Reader:
             for i in range(start, start + length)
         }
         return (found[-1][2] if only else ""), greeting
+
+
+def _continues(question: Question) -> bool:
+    """Returns whether a question says that it follows another, as "and in winter?"."""
+    return question.words[:1] == ("and",) or question.words[:2] in (("what", "about"), ("how", "about"))
+
+
+def _replaces_subject(question: Question) -> bool:
+    """Returns whether a question names nothing but a subject for the question before, as "and moths?"."""
+    subjects = SUBJECTS | {BUTTERFLY}
+    named = bool(question.stems) and subjects.issuperset(question.stems) and not question.species
+    return named and (_continues(question) or not question.ask)
 
 
 def _own_words(lexicon: Lexicon) -> set[str]:

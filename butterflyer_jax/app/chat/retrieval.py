@@ -16,30 +16,38 @@ from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 
 # A passage answers with at least this score, and with this share of the question's words, by weight; tuned on the
 # questions of the tests.
-MIN_SCORE = 0.55
+MIN_SCORE = 0.75
 MIN_COVERAGE = 0.5
 # Share of the score that is for words of the question; the rest is for words of the typical question.
 COVERAGE_SHARE = 0.65
-# Weights of two words that follow each other, of a question word, of the word that nearly every question has, and of a
-# word that only the passage holds, against a word of the typical question.
-PAIR, ASK, HOME, IN_PASSAGE = 0.3, 0.4, 0.15, 0.6
+# What counts, beside the nearest typical question, for the share of the question's words that the passage and all its
+# typical questions hold.
+HELD_SHARE = 0.4
+# Weights of two words that follow each other, of a question word, of the word that nearly every question has, and,
+# against a word of the typical question, of one that the passage or many of its other typical questions hold.
+PAIR, ASK, HOME, IN_PASSAGE, IN_OTHERS = 0.3, 0.8, 0.15, 0.6, 0.8
 # Where nothing in a question is about butterflies, it has to be nearly a typical one of the species at hand.
-MIN_SCORE_ELSEWHERE = 0.85
+MIN_SCORE_ELSEWHERE = 1.05
 # Of what is about the species at hand, where the question names or means it, and where it only may.
-CERTAIN_BONUS, SPECIES_BONUS = 0.25, 0.12
+CERTAIN_BONUS, SPECIES_BONUS = 0.4, 0.12
+# Of a topic, by a typical question that names the species at hand.
+NAMED_BONUS = 0.38
 # Facts of this kind say different things of each species.
 MIXED = "life_cycle"
 # Stems of the stages before the adult; facts of these kinds are of adults, unless they hold one of them.
 YOUNG, OF_ADULTS = frozenset({"egg", "caterpillar", "chrysali"}), ("wingspan", "identification")
+# What is said of butterflies may not be so of these.
+OF_ONE_STAGE = YOUNG | {"moth", "cocoon"}
 # Off the score of such a fact of a species that holds no word of the question.
-NOT_HELD = 0.4
+NOT_HELD = 0.6
 # Of a look-alike that the question names.
-LOOK_ALIKE_BONUS = 0.6
+LOOK_ALIKE_BONUS = 1.1
 # Of a long message the last clauses are tried by themselves.
 MAX_CLAUSES = 6
 MAX_QUESTION = 14
-# Without a question, what one wants to know of a species first.
+# Without a question, what one wants to know of a species first, and of butterflies in general.
 OVERVIEW = ("identification", "range", "host_plants", "wingspan", "flight_season")
+IN_GENERAL = "Butterflies in a few words"
 
 _DURATION = re.compile(r"\b(days|weeks|months|years|an? (day|week|month))\b")
 _CLAUSE_END = re.compile(r"[.,;:!?\n]+")
@@ -79,10 +87,19 @@ class Retriever:
         counts = Counter(
             stem for questions in entries.values() for stem in {s for question in questions for s in question.stems}
         )
+        self._held = [
+            _held(words, Counter(stem for question in entries[_entry(passage)] for stem in set(question.stems)))
+            for passage, words in zip(passages, self._words, strict=True)
+        ]
         self._num_entries = len(entries)
         self._counts = counts
         self._typical = {
-            entry: [self._features(question) for question in questions] for entry, questions in entries.items()
+            entry: [(self._features(question), frozenset(question.species)) for question in questions]
+            for entry, questions in entries.items()
+        }
+        self._elsewhere = {
+            entry: [frozenset(one.stems) for one in questions if not (one.at_home or one.general)]
+            for entry, questions in entries.items()
         }
 
     def search(self, text: str, species: Sequence[str] = (), limit: int = 3) -> list[Found]:
@@ -127,7 +144,7 @@ class Retriever:
             # Of a species that the base lacks; what is so of others may not be so of it.
             return []
         if not question.asks:
-            return self._overview(about, limit)
+            return self._overview(about, question.general, limit)
         if len(about) > 1 and ("differ" in question.stems or "from" in question.words):
             return self._comparison(about, limit)
         asked = self._features(question)
@@ -139,9 +156,11 @@ class Retriever:
         found = []
         for number, passage in enumerate(self._passages):
             of_species = passage.species is not None
-            if not total or (passage.species not in about if of_species else not at_home):
+            if not total or (of_species and passage.species not in about):
                 continue
-            score = self._score(asked, total, _entry(passage), self._words[number])
+            score = self._score(asked, total, _entry(passage), self._held[number], about)
+            if not of_species and not at_home and not self._asked_anywhere(passage, question):
+                continue
             name = self._look_alikes.get(number)
             young = passage.kind in OF_ADULTS and not YOUNG.isdisjoint(set(question.stems) - self._words[number])
             if of_species and (young or (passage.kind == MIXED and not self._holds(number, question))):
@@ -154,34 +173,49 @@ class Retriever:
                 found.append(Found(passage, score + bonus * of_species))
         return sorted(found, key=lambda one: -one.score)[:limit]
 
+    def _asked_anywhere(self, passage: Passage, question: Question) -> bool:
+        """Returns whether a typical question speaks of no butterfly either: "What makes holes in my cabbage?"."""
+        return any(stems <= set(question.stems) for stems in self._elsewhere[_entry(passage)])
+
     def _holds(self, number: int, question: Question) -> bool:
         """Returns whether a passage says something of what is asked, and how long it is if that is asked."""
-        timed = "long" not in question.stems or _DURATION.search(self._passages[number].text) is not None
-        return timed and not self._words[number].isdisjoint(question.stems)
+        if "long" not in question.stems:
+            return not self._words[number].isdisjoint(question.stems)
+        sentences = re.split(r"[.;]", self._passages[number].text)
+        timed = [set(self.reader.stems_of(sentence)) for sentence in sentences if _DURATION.search(sentence)]
+        return any(not stems.isdisjoint(question.stems) for stems in timed)
 
     def needs_species(self, question: Question) -> bool:
         """Returns whether a question could be answered if it named a species."""
         asked = self._features(question)
         total = sum(asked.values())
         kinds = {_entry(passage) for passage in self._passages if passage.species is not None}
-        return bool(total) and max(self._score(asked, total, kind, frozenset()) for kind in kinds) >= MIN_SCORE
+        return bool(total) and max(self._score(asked, total, kind, {}, ()) for kind in kinds) >= MIN_SCORE
 
-    def _score(self, asked: Features, total: float, entry: str, words: frozenset[str]) -> float:
-        """Returns the score of the typical question that is nearest to a question."""
+    def _score(self, asked: Features, total: float, entry: str, held: Features, about: Sequence[str]) -> float:
+        """Returns how well the typical question that is nearest to a question fits, and the passage's words."""
         best = 0.0
         beyond = asked.keys() & self.reader.beyond
-        for typical in self._typical[entry]:
+        stages = asked.keys() & OF_ONE_STAGE - held.keys()
+        meant = set(about)
+        words = {feature: weight for feature, weight in asked.items() if feature[0] != "?" and " " not in feature}
+        telling = words.keys() - {BUTTERFLY}
+        for typical, named in self._typical[entry]:
+            if telling.isdisjoint(typical) or not named <= meant:
+                # Of a Monarch, where the question is about another species or about none.
+                continue
             # What is so of caterpillars may not be so of butterflies, and only a fact on prices answers what it costs.
             of_young = BUTTERFLY in asked and not (typical.keys() & YOUNG) <= asked.keys()
-            if of_young or not beyond <= typical.keys():
+            if of_young or not beyond | stages <= typical.keys():
                 continue
             both = sum(weight for feature, weight in asked.items() if feature in typical)
-            more = sum(weight for feature, weight in asked.items() if feature not in typical and feature in words)
-            coverage = (both + IN_PASSAGE * more) / total
+            more = sum(weight * held.get(feature, 0) for feature, weight in asked.items() if feature not in typical)
+            coverage = (both + more) / total
             if coverage >= MIN_COVERAGE and both:
                 share = sum(weight for feature, weight in typical.items() if feature in asked) / sum(typical.values())
-                best = max(best, COVERAGE_SHARE * coverage + (1 - COVERAGE_SHARE) * share)
-        return best
+                best = max(best, COVERAGE_SHARE * coverage + (1 - COVERAGE_SHARE) * share + NAMED_BONUS * bool(named))
+        share = sum(weight * held.get(word, 0) for word, weight in words.items()) / sum(words.values()) if words else 0
+        return best + HELD_SHARE * share if best else 0
 
     def _features(self, question: Question) -> Features:
         """Returns the weights of the words of a question, of its pairs of words and of its question words."""
@@ -196,7 +230,9 @@ class Retriever:
             return HOME
         return math.log(1 + self._num_entries / (1 + self._counts.get(stem, 0)))
 
-    def _overview(self, about: Sequence[str], limit: int) -> list[Found]:
+    def _overview(self, about: Sequence[str], general: bool, limit: int) -> list[Found]:
+        if general:
+            return [Found(passage, 1.0) for passage in self._passages if passage.title == IN_GENERAL]
         order = {kind: len(OVERVIEW) - place for place, kind in enumerate(OVERVIEW)}
         found = [Found(p, order[p.kind]) for p in self._passages if p.species in about and p.kind in order]
         return sorted(found, key=lambda one: -one.score)[:limit]
@@ -215,6 +251,12 @@ class Retriever:
 def _entry(passage: Passage) -> str:
     """Returns the name of the list of typical questions that belongs to a passage."""
     return passage.title if passage.species is None else passage.kind
+
+
+def _held(words: frozenset[str], counts: Counter[str]) -> Features:
+    """Returns how much a passage holds of each stem, from those of its text and how many typical questions hold one."""
+    held = {stem: IN_OTHERS * count / (count + 1) for stem, count in counts.items()}
+    return held | {stem: max(IN_PASSAGE, held.get(stem, 0)) for stem in words}
 
 
 def names_of(knowledge: Knowledge, species: Iterable[str]) -> list[str]:

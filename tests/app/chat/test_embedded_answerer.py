@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from butterflyer_jax.app.chat.conversation import EMPTY, MAX_MESSAGE, Identification, Message
 from butterflyer_jax.app.chat.english import lexicon
 from tests.helpers.chats import MONARCH, ask, embedded, quotes, reply, retriever
-from tests.helpers.labelled_questions import TUNED, UNRELATED, UNRELATED_HELD_OUT
+from tests.helpers.labelled_questions import TUNED, UNRELATED, UNRELATED_FOLLOWED
 
 SAY = lexicon().say
 UNSURE = Identification("Monarch", 0.41, False, (("Monarch", 0.41), ("Painted Lady", 0.3)))
@@ -113,7 +113,7 @@ def test_a_question_at_the_end_of_a_story_is_found() -> None:
     assert ask(embedded(), "Who won the world cup, and where?").text == SAY["unknown"]
 
 
-@pytest.mark.parametrize("text", UNRELATED + UNRELATED_HELD_OUT)
+@pytest.mark.parametrize("text", UNRELATED + UNRELATED_FOLLOWED)
 def test_no_answer_has_sources_where_the_base_holds_none(text: str) -> None:
     assert not ask(embedded(), text).sources
 
@@ -193,15 +193,15 @@ def test_only_emoji_is_nothing_asked() -> None:
     ("question", "said"),
     [
         # The sentence that answers, wherever it stands in its passage.
-        ("do butterflies have brains", "In its head it has a small brain."),
-        ("how do buterflies brethe", "breathes by small holes"),
+        ("do butterflies have brains", "butterflies have a brain"),
+        ("how do buterflies brethe", "breathe through small holes"),
         ("what is inside a chrysalis", "Inside the chrysalis"),
-        ("how long does it take an egg to hatch", "Most eggs hatch within days"),
+        ("how long does it take an egg to hatch", "hatch within three days"),
         # A general passage that speaks of the species, where the facts of the species say nothing of it.
-        ("why do monarchs fly to mexico", "to winter in central Mexico"),
-        ("how far can a painted lady travel", "Painted Ladies make a round trip of about 15000 km"),
+        ("why do monarchs fly to mexico", "mountain forests of fir in central Mexico"),
+        ("how far can a painted lady travel", "the whole round of about 15000 km"),
         ("how long does a monarch live", "Summer butterflies live two to five weeks"),
-        ("how long does the red admiral live", "Many adult butterflies live two to four weeks"),
+        ("how long does the red admiral live", "Butterflies of summer live a few weeks"),
         # Short words misspelt; a place; plants by their kind.
         ("whch butterfly is the smalest you no", "Among the smallest is"),
         ("is the red admiral common here in scotland", "in Europe"),
@@ -218,6 +218,6 @@ def test_the_sentence_that_answers_comes_first(question: str, said: str) -> None
     assert said in pieces[0].text
 
 
-def test_a_word_that_asks_nothing_is_answered_with_what_can_be_asked() -> None:
-    [piece] = embedded().answer([Message("user", "butterflies")], None)
-    assert piece.text.startswith("I do not know. My facts are about butterflies")
+def test_a_word_that_asks_nothing_is_answered_in_a_few_words() -> None:
+    answer = ask(embedded(), "butterflies", identification=None)
+    assert answer.text.startswith("Butterflies are insects")

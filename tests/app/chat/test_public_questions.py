@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from butterflyer_jax.app.chat.conversation import Identification, Message
 from tests.helpers.chats import embedded, retriever
-from tests.helpers.public_questions import COMPARED, HELD_OUT, TUNED, Asked
+from tests.helpers.public_questions import COMPARED, FOLLOWED, TUNED, Asked
 
 
 def outcome(asked: Asked) -> str:
@@ -38,8 +38,8 @@ def shares(questions: Sequence[Asked]) -> dict[str, float]:
 
 def test_there_are_enough_questions() -> None:
     assert len(TUNED) == 100
-    assert len(HELD_OUT) == 50
-    assert len({asked.text for asked in (*TUNED, *HELD_OUT)}) == 150
+    assert len(FOLLOWED) == 50
+    assert len({asked.text for asked in (*TUNED, *FOLLOWED)}) == 150
 
 
 def test_questions_of_the_public_are_answered() -> None:
@@ -50,7 +50,7 @@ def test_questions_of_the_public_are_answered() -> None:
 
 
 def test_other_questions_of_the_public_are_answered() -> None:
-    found = shares(HELD_OUT)
+    found = shares(FOLLOWED)
     assert found["right"] >= 0.8, found
     assert found["beside"] <= 0.05, found
     assert found["declined"] >= 0.75, found

@@ -29,7 +29,7 @@ from tests.helpers import typical_run
 from tests.helpers.browser import open_browser
 from tests.helpers.chats import embedded
 from tests.helpers.export_networks import KINDS, make_network, noise
-from tests.helpers.public_questions import HELD_OUT, TUNED
+from tests.helpers.public_questions import FOLLOWED, TUNED
 
 SPECIES = ("Monarch", "Giant_Swallowtail", "Freckled Pardine")
 # In the page: files as the page itself posts them.
@@ -192,7 +192,7 @@ def test_the_browser_computes_every_kind_of_network(page: Any, kind: str) -> Non
 @pytest.mark.browser
 def test_it_talks_as_the_service_does(page: Any) -> None:
     conversations, expected = [], []
-    for number, asked in enumerate((*TUNED, *HELD_OUT)):
+    for number, asked in enumerate((*TUNED, *FOLLOWED)):
         texts = (*asked.before, asked.text)
         found = None
         if asked.photograph:

@@ -8,6 +8,7 @@ const MAX_PASSAGES = 3;
 const MIN_PROBABILITY = 0.01;
 const MAX_OTHERS = 2;
 const SHORT = 70;
+const WHOLE = 260;
 const MAX_MESSAGE = 10_000;
 const MAX_CONVERSATION = 16_000;
 const MAX_OLD_MESSAGE = 2_000;
@@ -110,6 +111,7 @@ class Answerer {
 
   // Returns the sentence or two of a passage that answer, and the others.
   split(passage, asked) {
+    if (passage.species === null && passage.text.length <= WHOLE) return [passage.text, ""];
     const sentences = passage.text.split(SENTENCE);
     const stems = new Set(asked.question.stems.filter((stem) => stem !== BUTTERFLY));
     const ofEach = sentences.map(

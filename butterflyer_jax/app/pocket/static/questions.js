@@ -8,6 +8,7 @@ export const PHOTOGRAPH = "photograph";
 const MIN_KNOWN = 0.25;
 const GREETINGS = ["hello", "thanks", "bye"];
 export const BUTTERFLY = "butterfli";
+const SUBJECTS = ["egg", "caterpillar", "chrysali", "cocoon", "moth", "wing", "antenna", "milkwe"];
 const COMPARE = ["differ", "similar", "from", "than", "or"];
 
 // Without control characters and lone surrogates; line breaks and tabs stay.
@@ -76,6 +77,18 @@ const LIVES = /\b(live|lives|life)\b[^.;]*\b(days|weeks|months|year|years)\b/;
 const places = (spans) =>
   new Set(spans.flatMap(([start, length]) => Array.from({ length }, (_, place) => start + place)));
 
+// Returns whether a question says that it follows another, as "and in winter?".
+function continues({ words }) {
+  return words[0] === "and" || (["what", "how"].includes(words[0]) && words[1] === "about");
+}
+
+// Returns whether a question names nothing but a subject for the question before, as "and moths?".
+function replacesSubject(question) {
+  const subject = (stem) => SUBJECTS.includes(stem) || stem === BUTTERFLY;
+  const named = question.stems.length > 0 && question.stems.every(subject) && !question.species.length;
+  return named && (continues(question) || !question.ask.length);
+}
+
 export class Reader {
   constructor(knowledge, vocabulary, lexicon) {
     this.knowledge = knowledge;
@@ -85,6 +98,7 @@ export class Reader {
     this.beyond = new Set(stems(lexicon.beyond.words()));
     this.known = new Set([...vocabulary, ...lexicon.ownWords()]);
     this.speller = new Speller(new Set([...this.known, ...this.names.words]), [...lexicon.ask]);
+    this.knownStems = new Set(stems([...this.known]));
   }
 
   stemsOf(text) {
@@ -95,7 +109,8 @@ export class Reader {
   read(text) {
     const { lexicon } = this;
     const spelt = wordsOf(clean(text)).slice(0, MAX_WORDS);
-    const words = spelt.map((word) => this.speller.correct(word));
+    const ofSpelt = stems(spelt);
+    const words = spelt.map((word, place) => (this.knownStems.has(ofSpelt[place]) ? word : this.speller.correct(word)));
     const mentions = this.names.find(words);
     const named = places(mentions.map(({ start, length }) => [start, length]));
     let rest = words.filter((_, place) => !named.has(place));
@@ -137,16 +152,22 @@ export class Reader {
       const species = this.knowledge.find(identification.species);
       atHand = [species ? species.scientific_name : identification.species];
     }
+    const before = earlier.findLast(asks) ?? EMPTY;
     if (!asks(question) && !question.talk && !question.general) {
-      const before = earlier.findLast(asks) ?? EMPTY;
-      if (question.species.length || question.ask.length) {
+      if (question.species.length || question.ask.length || continues(question)) {
         const general = before.general && !question.species.length;
         const ask = question.ask.length ? question.ask : before.ask;
         question = { ...question, stems: before.stems, ask, general };
       }
     }
-    if (question.refers && !question.species.length && last.general && !identification) {
-      question = { ...question, general: true, atHome: true };
+    const kept = before.stems.filter((stem) => SUBJECTS.includes(stem));
+    const follows = question.refers || continues(question);
+    if (replacesSubject(question) && asks(before)) {
+      const rest = before.stems.filter((stem) => !kept.includes(stem) && stem !== BUTTERFLY);
+      question = { ...question, stems: [...question.stems, ...rest], ask: before.ask, general: true, atHome: true };
+    } else if (last.general && !question.species.length && !identification && follows) {
+      const added = asks(question) && !question.stems.some((stem) => SUBJECTS.includes(stem)) ? kept : [];
+      question = { ...question, stems: [...added, ...question.stems], general: true, atHome: true };
     }
     const general = question.general && !question.species.length;
     const compares = [...question.stems, ...question.words].some((word) => COMPARE.includes(word));

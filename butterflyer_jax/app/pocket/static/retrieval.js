@@ -2,25 +2,39 @@
 import { BUTTERFLY, Reader, asks } from "./questions.js";
 import { wordsOf } from "./english.js";
 
-const MIN_SCORE = 0.55;
+const MIN_SCORE = 0.75;
 const MIN_COVERAGE = 0.5;
 const COVERAGE_SHARE = 0.65;
-const [PAIR, ASK, HOME, IN_PASSAGE] = [0.3, 0.4, 0.15, 0.6];
-const MIN_SCORE_ELSEWHERE = 0.85;
-const [CERTAIN_BONUS, SPECIES_BONUS] = [0.25, 0.12];
+const HELD_SHARE = 0.4;
+const [PAIR, ASK, HOME, IN_PASSAGE, IN_OTHERS] = [0.3, 0.8, 0.15, 0.6, 0.8];
+const MIN_SCORE_ELSEWHERE = 1.05;
+const [CERTAIN_BONUS, SPECIES_BONUS, NAMED_BONUS] = [0.4, 0.12, 0.38];
 const MIXED = "life_cycle";
 const YOUNG = ["egg", "caterpillar", "chrysali"];
+const OF_ONE_STAGE = [...YOUNG, "moth", "cocoon"];
 const OF_ADULTS = ["wingspan", "identification"];
-const NOT_HELD = 0.4;
+const NOT_HELD = 0.6;
 const DURATION = /\b(days|weeks|months|years|an? (day|week|month))\b/;
-const LOOK_ALIKE_BONUS = 0.6;
+const LOOK_ALIKE_BONUS = 1.1;
 const MAX_CLAUSES = 6;
 const MAX_QUESTION = 14;
 const OVERVIEW = ["identification", "range", "host_plants", "wingspan", "flight_season"];
+const IN_GENERAL = "Butterflies in a few words";
 
 const entryOf = (passage) => (passage.species === null ? passage.title : passage.kind);
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 const best = (found, limit) => found.sort((one, other) => other.score - one.score).slice(0, limit);
+
+// Returns how much a passage holds of each stem, from those of its text and how many typical questions hold one.
+function heldBy(words, questions) {
+  const counts = new Map();
+  for (const stem of questions.flatMap((question) => [...new Set(question.stems)])) {
+    counts.set(stem, (counts.get(stem) ?? 0) + 1);
+  }
+  const held = new Map([...counts].map(([stem, count]) => [stem, (IN_OTHERS * count) / (count + 1)]));
+  for (const stem of words) held.set(stem, Math.max(IN_PASSAGE, held.get(stem) ?? 0));
+  return held;
+}
 
 // Returns how the names of species begin in a text: "Painted Lad" of "Painted Lady" and "Painted Ladies".
 export function namesOf(knowledge, about) {
@@ -50,8 +64,17 @@ export class Retriever {
         this.counts.set(stem, (this.counts.get(stem) ?? 0) + 1);
       }
     }
+    this.held = passages.map((passage, number) => heldBy(this.words[number], entries.get(entryOf(passage))));
     this.numEntries = entries.size;
-    this.typical = new Map([...entries].map(([entry, read]) => [entry, read.map((one) => this.features(one))]));
+    this.typical = new Map(
+      [...entries].map(([entry, read]) => [entry, read.map((one) => [this.features(one), one.species])]),
+    );
+    this.elsewhere = new Map(
+      [...entries].map(([entry, read]) => [
+        entry,
+        read.filter((one) => !one.atHome && !one.general).map((one) => one.stems),
+      ]),
+    );
   }
 
   // Returns what the last message asks, and the passages that answer it.
@@ -79,7 +102,7 @@ export class Retriever {
     if (question.foreign) return [];
     const known = about.some((species) => this.knowledge.find(species));
     if (about.length && question.refers && !question.general && !known) return [];
-    if (!asks(question)) return this.overview(about, limit);
+    if (!asks(question)) return this.overview(about, question.general, limit);
     if (about.length > 1 && (question.stems.includes("differ") || question.words.includes("from"))) {
       return this.comparison(about, limit);
     }
@@ -92,8 +115,9 @@ export class Retriever {
     const found = [];
     this.passages.forEach((passage, number) => {
       const ofSpecies = passage.species !== null;
-      if (!total || (ofSpecies ? !about.includes(passage.species) : !atHome)) return;
-      let score = this.score(asked, total, entryOf(passage), this.words[number]);
+      if (!total || (ofSpecies && !about.includes(passage.species))) return;
+      let score = this.score(asked, total, entryOf(passage), this.held[number], about);
+      if (!ofSpecies && !atHome && !this.askedAnywhere(passage, question)) return;
       const name = this.lookAlikes[number];
       const asksOfYoung = YOUNG.some((stem) => question.stems.includes(stem) && !this.words[number].has(stem));
       const young = OF_ADULTS.includes(passage.kind) && asksOfYoung;
@@ -110,10 +134,16 @@ export class Retriever {
     return best(found, limit);
   }
 
+  // Returns whether a typical question speaks of no butterfly either: "What makes holes in my cabbage?".
+  askedAnywhere(passage, question) {
+    return this.elsewhere.get(entryOf(passage)).some((stems) => stems.every((stem) => question.stems.includes(stem)));
+  }
+
   // Returns whether a passage says something of what is asked, and how long it is if that is asked.
   holds(number, question) {
-    const timed = !question.stems.includes("long") || DURATION.test(this.passages[number].text);
-    return timed && question.stems.some((stem) => this.words[number].has(stem));
+    if (!question.stems.includes("long")) return question.stems.some((stem) => this.words[number].has(stem));
+    const timed = this.passages[number].text.split(/[.;]/).filter((sentence) => DURATION.test(sentence));
+    return timed.some((sentence) => this.reader.stemsOf(sentence).some((stem) => question.stems.includes(stem)));
   }
 
   needsSpecies(question) {
@@ -121,28 +151,37 @@ export class Retriever {
     const total = sum([...asked.values()]);
     if (!total) return false;
     const kinds = new Set(this.passages.filter((passage) => passage.species !== null).map(entryOf));
-    return Math.max(...[...kinds].map((kind) => this.score(asked, total, kind, new Set()))) >= MIN_SCORE;
+    return Math.max(...[...kinds].map((kind) => this.score(asked, total, kind, new Map(), []))) >= MIN_SCORE;
   }
 
-  score(asked, total, entry, words) {
+  score(asked, total, entry, held, about) {
     let highest = 0;
-    const beyond = [...asked.keys()].filter((feature) => this.reader.beyond.has(feature));
-    for (const typical of this.typical.get(entry)) {
+    const needed = [...asked.keys()].filter(
+      (feature) => this.reader.beyond.has(feature) || (OF_ONE_STAGE.includes(feature) && !held.has(feature)),
+    );
+    const words = [...asked].filter(([feature]) => feature[0] !== "?" && !feature.includes(" "));
+    const telling = words.map(([word]) => word).filter((word) => word !== BUTTERFLY);
+    for (const [typical, named] of this.typical.get(entry)) {
+      if (!telling.some((word) => typical.has(word))) continue;
+      if (!named.every((species) => about.includes(species))) continue;
       const ofYoung = asked.has(BUTTERFLY) && YOUNG.some((stem) => typical.has(stem) && !asked.has(stem));
-      if (ofYoung || beyond.some((stem) => !typical.has(stem))) continue;
+      if (ofYoung || needed.some((stem) => !typical.has(stem))) continue;
       let both = 0;
       let more = 0;
       for (const [feature, weight] of asked) {
         if (typical.has(feature)) both += weight;
-        else if (words.has(feature)) more += weight;
+        else more += weight * (held.get(feature) ?? 0);
       }
-      const coverage = (both + IN_PASSAGE * more) / total;
+      const coverage = (both + more) / total;
       if (coverage < MIN_COVERAGE || !both) continue;
       const shared = sum([...typical].filter(([feature]) => asked.has(feature)).map(([, weight]) => weight));
       const share = shared / sum([...typical.values()]);
-      highest = Math.max(highest, COVERAGE_SHARE * coverage + (1 - COVERAGE_SHARE) * share);
+      const bonus = named.length ? NAMED_BONUS : 0;
+      highest = Math.max(highest, COVERAGE_SHARE * coverage + (1 - COVERAGE_SHARE) * share + bonus);
     }
-    return highest;
+    const all = sum(words.map(([, weight]) => weight));
+    const share = all ? sum(words.map(([word, weight]) => weight * (held.get(word) ?? 0))) / all : 0;
+    return highest ? highest + HELD_SHARE * share : 0;
   }
 
   // Returns the weights of the words of a question, of its pairs of words and of its question words.
@@ -162,7 +201,10 @@ export class Retriever {
     return Math.log(1 + this.numEntries / (1 + (this.counts.get(stem) ?? 0)));
   }
 
-  overview(about, limit) {
+  overview(about, general, limit) {
+    if (general) {
+      return this.passages.filter(({ title }) => title === IN_GENERAL).map((passage) => ({ passage, score: 1 }));
+    }
     const found = this.passages
       .filter((passage) => about.includes(passage.species) && OVERVIEW.includes(passage.kind))
       .map((passage) => ({ passage, score: OVERVIEW.length - OVERVIEW.indexOf(passage.kind) }));
