@@ -86,8 +86,14 @@ TUNED = (
     Asked("do birds eat butterflies?", ("Predators and parasites",)),
     Asked("what eats caterpilars", ("Predators and parasites",)),
     Asked("how do butterflies protect themselves", ("Defences",)),
-    Asked("I found a butterfly with a torn wing. What should I do?", ("A butterfly found injured or weak",)),
-    Asked("can i give a weak butterfly sugar water", ("A butterfly found injured or weak",)),
+    Asked(
+        "I found a butterfly with a torn wing. What should I do?",
+        ("A wing that is missing or torn", "A butterfly found injured or weak"),
+    ),
+    Asked(
+        "can i give a weak butterfly sugar water",
+        ("A wing that is missing or torn", "A butterfly found injured or weak"),
+    ),
     Asked(
         "Can I keep a butterfly as a pet?",
         ("Butterflies as pets", "Raising caterpillars"),
@@ -237,7 +243,10 @@ FOLLOWED = (
         "why do some butterflies have eyes on their wings",
         ("Eyespots on wings", "Defences"),
     ),
-    Asked("can a butterfly survive with a broken wing?", ("A butterfly found injured or weak",)),
+    Asked(
+        "can a butterfly survive with a broken wing?",
+        ("A wing that is missing or torn", "A butterfly found injured or weak"),
+    ),
     Asked("there's a butterfly in my living room and it is december", ("A butterfly indoors in winter",)),
     Asked("how do you tell a moth from a butterfly", ("Butterfly or moth",)),
     Asked("can butterflies see color", ("Colours that butterflies see",)),
@@ -268,7 +277,7 @@ FOLLOWED = (
     Asked("what species can you tell me about", (COMPARED,)),
     Asked("can butterflies get fat"),
     Asked("how many muscles does a butterfly have"),
-    Asked("what do butterflies think about"),
+    Asked("what do butterflies think about", ("Souls and thoughts",)),
     Asked("Is it legal to kill a monarch", ("Catching butterflies and the law",)),
     Asked("how much is a rare butterfly worth"),
     Asked("how many chromosomes does a butterfly have"),

