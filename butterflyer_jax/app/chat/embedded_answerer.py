@@ -34,7 +34,8 @@ WHOLE = 260
 # Words that the name of the species is worth, in a sentence of a general passage.
 NAMED = 1.5
 
-_SENTENCE = re.compile(r"(?<=[.;?!])\s+(?=[A-Z0-9])")
+# Not after a single letter, as in "U.S. Fish and Wildlife Service".
+_SENTENCE = re.compile(r"(?<=[.;?!])(?<!\b[A-Z]\.)\s+(?=[A-Z0-9])")
 # A sentence that begins so says nothing without the one before it.
 _DEPENDENT = re.compile(r"(It|They|These|This|That|Its|Their|He|She|Some|Others|Other|Such|There|Then|Both|From)\b")
 

@@ -211,6 +211,8 @@ def test_only_emoji_is_nothing_asked() -> None:
         ("which is bigger, the painted lady or the red admiral", "are about the same size"),
         ("do you know any black butterflies", "of the 10 species that I know are described as black"),
         ("is a butterfly an insect", "A butterfly is an insect"),
+        # The dots of "U.S." end no sentence.
+        ("are monarchs going extinct", "U.S. Fish and Wildlife Service"),
     ],
 )
 def test_the_sentence_that_answers_comes_first(question: str, said: str) -> None:

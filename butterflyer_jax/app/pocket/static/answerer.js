@@ -15,7 +15,7 @@ const MAX_OLD_MESSAGE = 2_000;
 const MAX_MESSAGES = 30;
 const MAX_LABEL = 80;
 const NAMED = 1.5;
-const SENTENCE = /(?<=[.;?!])\s+(?=[A-Z0-9])/;
+const SENTENCE = /(?<=[.;?!])(?<!\b[A-Z]\.)\s+(?=[A-Z0-9])/;
 const DEPENDENT = /^(It|They|These|This|That|Its|Their|He|She|Some|Others|Other|Such|There|Then|Both|From)\b/;
 
 // Returns the function from a conversation, as the page posts it, to the events of its answer.
