@@ -51,7 +51,13 @@ TUNED = (
     Asked("does a butterfly have a heart?", ("Blood and heart",)),
     Asked("what colour is a butterflies blood", ("Blood and heart",)),
     Asked("how fast can butterflies fly", ("Speed and height of flight",)),
-    Asked("how high can they fly? I mean butterflies", ("Speed and height of flight",)),
+    Asked(
+        "how high can they fly? I mean butterflies",
+        (
+            "How high butterflies fly",
+            "Speed and height of flight",
+        ),
+    ),
     Asked("Do butterflies remember being a caterpillar?", ("Memory and learning",)),
     Asked("why is it called a butterfly", ("The word butterfly",)),
     Asked("How long do butterflys live?", ("Life span",)),
@@ -60,7 +66,7 @@ TUNED = (
     Asked("how many days until the chrysalis opens?", ("Time in the chrysalis",)),
     Asked("What happens if you touch a butterfly's wings?", ("Touching and handling butterflies", "Wing scales")),
     Asked("what is the powder on their wings? on butterfly wings", ("Wing scales",)),
-    Asked("Why are butterflies so colorful?", ("How wings get their colours",)),
+    Asked("Why are butterflies so colorful?", ("Why butterflies are colourful", "How wings get their colours")),
     Asked("Where do butterflies go in the winter?", ("Migration", "Overwintering and diapause")),
     Asked(
         "How do I attract butterflies to my yard?",
