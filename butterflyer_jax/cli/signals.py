@@ -44,7 +44,7 @@ def write_line(line: str) -> None:
 
 
 def end_on_signals() -> None:
-    """Makes SIGTERM and SIGHUP end the command as an exception does, so that temporary files are removed.
+    """Makes SIGTERM, SIGHUP, SIGUSR1 and SIGXCPU end the command by an exception, so that temporary files are removed.
 
     A handler of Python waits for native code, and XLA may compile for a minute: a thread ends the process where the
     exception, or that of Ctrl-C, does not within `GRACE_SECONDS`. A second Ctrl-C ends it at once. Training sets
@@ -92,7 +92,8 @@ def end_on_signals() -> None:
 
     if threading.current_thread() is not threading.main_thread():
         return
-    for name in ("SIGTERM", "SIGHUP"):
+    # Batch systems announce the end of the time by the last two.
+    for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGXCPU"):
         number = getattr(signal, name, None)
         # nohup has SIGHUP ignored.
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:

@@ -11,8 +11,9 @@ from typing import Any
 
 from butterflyer_jax.console import say
 
-# Windows has no SIGHUP.
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+# Windows has but the first two. Batch systems announce the end of the time by the last two.
+_NAMES = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGXCPU")
+SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 TIME_IS_OVER = "its time is over"
 # Interval at which the processes of a run share the reason, steps: each time costs a collective.
 SHARING_STEPS = 10

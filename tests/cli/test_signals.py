@@ -38,7 +38,7 @@ def stopped(work: str, number: signal.Signals) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_cleans_up_and_ends_with_its_code(number: signal.Signals) -> None:
     assert stopped("time.sleep(50)", number) == (128 + number, "cleaned up\n", f"stopped by {number.name}\n")
 

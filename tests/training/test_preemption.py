@@ -15,7 +15,7 @@ from butterflyer_jax.training import preemption as preemption_lib
 from butterflyer_jax.training.preemption import Preemption
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU])
 def test_a_signal_is_noticed_and_the_handlers_come_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Preemption() as preemption:
