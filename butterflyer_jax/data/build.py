@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import logging
 import os
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +25,14 @@ from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import locks, paths
 from butterflyer_jax.storage.errors import access, words_of
+
+
+def _is_for_users(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR or not record.getMessage().startswith("Using custom data configuration")
+
+
+# TFDS warns of its own config; what it raises is translated here.
+logging.getLogger("absl").addFilter(_is_for_users)
 
 
 def build(

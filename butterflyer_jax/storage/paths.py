@@ -36,6 +36,8 @@ def path(name: str | os.PathLike[str]) -> epath.Path:
         raise UserError(f"{text}: an address has two slashes: {text.replace(':/', '://', 1)}")
     path = epath.Path(name)
     if is_remote(path):
+        if not text.partition("://")[2].strip("/"):
+            raise UserError(f"{text} names no bucket: gs://BUCKET/FOLDER")
         extras.require("cloud", "gcsfs", purpose=f"{path}")
         _forget_listings()
         return path

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import logging
 import re
 from collections import Counter
 from pathlib import Path
@@ -158,12 +159,17 @@ def test_shards_as_asked(tmp_path: Path, raw_zip: Path) -> None:
 
 
 def test_the_cache_is_by_content_and_config(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv(paths.CACHE_VARIABLE, str(tmp_path / "cache"))
     raw = make_zip(tmp_path / "raw.zip", folder_members(6))
     first = build.build_cached(raw, SMALL)
     assert "preparing photographs: 18 of 18" in capsys.readouterr().err
+    loud = [record.name for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not loud, "libraries warn of nothing, in a notebook either"
     moved = raw.rename(tmp_path / "moved.zip")
     assert build.build_cached(moved, SMALL) == first
     assert "preparing" not in capsys.readouterr().err, "built once"

@@ -26,6 +26,12 @@ def test_an_address_that_lost_a_slash_is_no_local_path(name: str | Path) -> None
         paths.path(name)
 
 
+def test_an_address_without_a_bucket_is_refused() -> None:
+    for name in ("gs://", "gs:///"):
+        with pytest.raises(UserError, match="names no bucket: gs://BUCKET/FOLDER"):
+            paths.path(name)
+
+
 def test_text_and_tables_are_written_whole(tmp_path: Path) -> None:
     files.write_text(tmp_path / "new" / "a.txt", "ö")
     files.write_csv(tmp_path / "a.csv", ["x", "y"], [(1, 'say "hi", twice'), (2, "")])
