@@ -162,7 +162,7 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
     by_folder, by_table = _sides(pairs)
     if all(len(labels) == 1 for labels in [*by_folder.values(), *by_table.values()]):
         # The same classes, whatever they are called: what one does not say, the other does.
-        if pairs and class_names.are_codes(by_table) and not class_names.are_codes(by_folder):
+        if pairs and class_names.are_numbered(by_table) and not class_names.are_numbered(by_folder):
             # A folder's name says more than a number.
             tables.labels = {photo: next(iter(by_table.get(label, {label}))) for photo, label in tables.labels.items()}
             by_folder = {}
@@ -177,7 +177,7 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
         result.taxonomy = _by_folders(folders, tables).taxonomy | result.taxonomy
         result.source += " and folders, which agree" if pairs else " and folders"
         return result
-    if all(len(labels) == 1 for labels in by_folder.values()) and class_names.are_codes(by_folder):
+    if all(len(labels) == 1 for labels in by_folder.values()) and class_names.are_numbered(by_folder):
         # Folders that are codes, several a species: specimens or observations.
         for photo, place in folders.places.items():
             folders.places[photo] = dataclasses.replace(place, group=place.group or place.label)
@@ -238,7 +238,7 @@ def _name_folders(folders: Folders, tables: Annotations, found: reader.Found) ->
         if place.label in renamed:
             folders.places[photo] = dataclasses.replace(place, label=renamed[place.label])
     tables.unused.pop(file, None)
-    if not renamed and len(folders.labels) > 1 and class_names.are_codes(folders.labels):
+    if not renamed and len(folders.labels) > 1 and class_names.are_numbered(folders.labels):
         numbers = all(label.isdigit() for label in folders.labels)
         folders.notes.append(
             f"{NUMBERS}: a file classes.txt with one name a line would name them"

@@ -147,6 +147,15 @@ def test_names_of_as_many_words_each_are_whole(tmp_path: Path) -> None:
     assert set(labels(listing).values()) == set(names)
 
 
+def test_names_in_capitals_are_no_codes(tmp_path: Path) -> None:
+    photos = tree("{s}/{n}.jpg", ("MONARCH", "PEACOCK", "COMMA"))
+    assert not listing_of(tmp_path, photos).notes
+    with pytest.raises(UserError, match="folders and tables give different labels"):
+        listing_of(
+            tmp_path, photos | {"l.csv": "filename,label\n0.jpg,Milkweed\n10.jpg,Brush-footed\n20.jpg,Brush-footed"}
+        )
+
+
 def test_names_stay_beside_lists_of_other_names(tmp_path: Path) -> None:
     photos = tree("{s}/{n}.jpg")
     latin = "common_name,scientific_name\nMonarch,Danaus plexippus\nPeacock,Aglais io\nRed Admiral,Vanessa atalanta"

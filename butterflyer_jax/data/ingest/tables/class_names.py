@@ -41,6 +41,11 @@ def are_codes(labels: Collection[str]) -> bool:
     return bool(labels) and all(_CODE.fullmatch(label) for label in labels)
 
 
+def are_numbered(labels: Collection[str]) -> bool:
+    """Returns whether labels are codes with a number in each: words in capitals may be names."""
+    return are_codes(labels) and all(re.search(r"\d", label) for label in labels)
+
+
 def is_list(table: Table) -> bool:
     """Returns whether a table has a number and a name a class, and is about no photographs."""
     if len(table.columns) == 2 and table.header and table.columns[0].isdigit() and not table.columns[1].isdigit():
@@ -102,7 +107,7 @@ def rename(
     found, file = _rename_once(labels, lists, tables)
     if not found and texts and are_codes(labels):
         return prose.names(labels, texts)
-    if found and are_codes(set(found.values())):
+    if found and are_numbered(set(found.values())):
         further, of_names = _rename_once(set(found.values()), lists, tables)
         if further:
             return {label: further[name] for label, name in found.items()}, of_names
@@ -130,8 +135,8 @@ def _rename_once(
     if found:
         first, *others = found
         for other in others:
-            if found[other] != found[first] and not are_codes(set(found[other].values())):
-                if are_codes(set(found[first].values())):
+            if found[other] != found[first] and not are_numbered(set(found[other].values())):
+                if are_numbered(set(found[first].values())):
                     first = other
                     continue
                 raise UserError(f"{first} and {other} name the classes differently: leave one out with build.ignore")
