@@ -40,6 +40,7 @@ def build(
     data_dir: str | os.PathLike[str],
     config: BuildConfig | None = None,
     beam_options: Any = None,
+    min_species: int = 2,
 ) -> epath.Path:
     """Builds a raw zip into sharded TFRecords; returns at once if they exist, resumes a killed build.
 
@@ -48,6 +49,7 @@ def build(
       data_dir: local or gs://; the records go to `butterflies/<config>/<version>` in it.
       config: how photos are stored and split.
       beam_options: `apache_beam.options.pipeline_options.PipelineOptions`, to build under Apache Beam.
+      min_species: fewest species, 2 to train on them, 1 to test on them.
 
     Returns:
       The folder with the records and data_card.json.
@@ -61,7 +63,7 @@ def build(
 
     # Before TensorFlow, which takes seconds to import: a wrong zip should be reported at once.
     listing = raw_zip_lib.list_source(raw_zip, config)
-    manifest.check_species(listing, listing.members)
+    manifest.check_species(listing, listing.members, min_species)
     with console.without_stderr():
         import tensorflow_datasets as tfds
         from google.protobuf import json_format
@@ -72,7 +74,7 @@ def build(
     # Another zip or another config is another data set, whatever else lies in the folder.
     name = f"size{config.image_size}_{manifest.fingerprint(listing, config)[:8]}"
     builder_config = butterflies_dataset_builder.ButterfliesConfig(
-        name=name, archive=os.fspath(raw_zip), **dataclasses.asdict(config)
+        name=name, archive=os.fspath(raw_zip), min_species=min_species, **dataclasses.asdict(config)
     )
     with (
         access(data_dir, "write", "records"),
@@ -94,7 +96,7 @@ def build(
     return paths.path(builder.data_path)
 
 
-def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.Path:
+def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig, min_species: int = 2) -> epath.Path:
     """Returns the built data set of a raw zip, building it into the cache the first time.
 
     The cache lies in `$BUTTERFLYER_CACHE`, else ~/.cache/butterflyer_jax. Its key is the zip's content (the checksums
@@ -108,7 +110,7 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig) -> epath.
     say(f"data: {raw_zip} with {len(listing.members)} photographs, records in {data_dir}")
     # Several processes of a run, or several runs, may want the same data set at once.
     with locks.hold(data_dir / ".lock", f"data: waiting for another process that builds {data_dir}", wait=True):
-        return build(raw_zip, data_dir, config)
+        return build(raw_zip, data_dir, config, min_species=min_species)
 
 
 def parser() -> cli.ArgumentParser:

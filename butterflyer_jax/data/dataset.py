@@ -23,10 +23,11 @@ class NoDatasetError(UserError):
     """A folder holds no built data set."""
 
 
-def resolve(source: str | os.PathLike[str], config: BuildConfig) -> str:
+def resolve(source: str | os.PathLike[str], config: BuildConfig, min_species: int = 2) -> str:
     """Returns the folder of the built data set behind `source`.
 
-    A raw zip, or a folder of photos, is built into the cache the first time.
+    A raw zip, or a folder of photos, is built into the cache the first time. It needs two species to be trained on;
+    `min_species` of 1 is for data to test on.
 
     Raises:
       UserError: no such input, or it holds no data set.
@@ -45,7 +46,7 @@ def resolve(source: str | os.PathLike[str], config: BuildConfig) -> str:
     from butterflyer_jax.data.ingest import raw_zip
 
     try:
-        return str(os.fspath(build.build_cached(path, config)))
+        return str(os.fspath(build.build_cached(path, config, min_species)))
     except raw_zip.NoPhotosError as error:
         raise no_dataset or error from None
 

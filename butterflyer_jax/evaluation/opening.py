@@ -40,7 +40,7 @@ def find_data(run: runs.Run, dataset: str | os.PathLike[str] | None) -> str:
       UserError: it is not there, or cannot be built.
     """
     if dataset is not None:
-        return dataset_lib.resolve(dataset, run.config.build)
+        return dataset_lib.resolve(dataset, run.config.build, min_species=1)
     if run.dataset == dataset_lib.FAKE:
         return run.dataset
     try:

@@ -80,6 +80,8 @@ class TrainedClassifier:
         model: Any = loaded.model
         variables, run = loaded.variables, loaded.run
         self.name = f"{run.folder.name}, step {calibration.step}"
+        if run.corrections:
+            self.name += f", last layer of {run.corrections} corrections"
         self.species: tuple[str, ...] = run.species
         self.calibration = calibration
         self.ranks = loaded.ranks()

@@ -14,6 +14,8 @@ from butterflyer_jax.models.variables import Variables
 from butterflyer_jax.models.vgg import VARIANTS, WIDTHS, scaled
 from butterflyer_jax.preprocessing import images as images_lib
 
+LAST_LAYER = "logits"
+
 
 def apply_with_features(model: Any, variables: Variables, x: jax.Array, batch_norm: bool) -> tuple[Any, jax.Array]:
     """Returns the logits and the features of normalised images.
@@ -44,6 +46,26 @@ def apply_with_features(model: Any, variables: Variables, x: jax.Array, batch_no
         maps = jax.nn.relu(of_layer["__call__"][0].astype(jnp.float32))
         found += [maps.mean(axis=(1, 2)), maps.std(axis=(1, 2))]
     return logits, jnp.concatenate(found, axis=-1)
+
+
+def last_layer_inputs(model: Any, variables: Variables, x: jax.Array) -> jax.Array:
+    """Returns what the last layer sees of normalised images, float32 [batch, width].
+
+    Args:
+      model: a VGG.
+      variables: its variables.
+      x: float32 [batch, image_size, image_size, 3].
+    """
+    seen: list[jax.Array] = []
+
+    def keep(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        if context.module.name == LAST_LAYER:
+            seen.append(args[0])
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(keep):
+        model.apply(variables.collections(), x, train=False)
+    return seen[0]
 
 
 def num_features(config: ModelConfig, num_blocks: int) -> int:

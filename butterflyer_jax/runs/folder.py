@@ -42,6 +42,8 @@ class Run:
       species: names of the species, in the order of the labels.
       dataset: folder of the built data set, or "fake".
       fingerprint: fingerprint of the data set.
+      corrections: number of photos that the last layer was fitted anew on, see `butterflyer_jax.correct`; 0 if it was
+        not.
     """
 
     folder: epath.Path
@@ -49,6 +51,7 @@ class Run:
     species: tuple[str, ...]
     dataset: str
     fingerprint: str
+    corrections: int = 0
 
     @property
     def checkpoints(self) -> epath.Path:
@@ -83,6 +86,11 @@ def open_or_create(
     file = run.folder / CONFIG_FILE
     if files_lib.exists(file):
         saved = _read_json(file)
+        if saved.get("corrected"):
+            raise UserError(
+                f"{run.folder} holds a corrected run, which cannot be trained on: take another --output, with "
+                f"--config.model.pretrained={run.folder} to start from its weights"
+            )
         # Fields that are newer than the run take their defaults.
         saved["config"] = _config_of(saved, file).to_dict()
         then, now = (json.loads(json.dumps({key: about[key] for key in identity})) for about in (saved, identity))
@@ -130,6 +138,27 @@ def _create(run: Run, identity: dict[str, Any]) -> None:
     files_lib.write_text(run.folder / CONFIG_FILE, json.dumps(identity | about, indent=2, ensure_ascii=False))
 
 
+def create_corrected(run: Run, output: str | os.PathLike[str], corrections: int, source: str) -> Run:
+    """Creates the folder of a run that differs from another in its last layer alone; returns the new run.
+
+    Args:
+      run: the run that is corrected.
+      output: folder of the new one, without a run.
+      corrections: number of photos that the layer is fitted on beside the training photos.
+      source: where they come from.
+    """
+    # The averaged weights are the run's own.
+    config = run.config.replace(optim=dataclasses.replace(run.config.optim, average="none"))
+    new = dataclasses.replace(run, folder=paths.path(output), config=config, corrections=corrections)
+    about = _read_json(run.folder / CONFIG_FILE) | {
+        "config": config.to_dict(),
+        "dataset": run.dataset,
+        "corrected": {"run": os.fspath(run.folder), "photos": run.corrections + corrections, "from": source},
+    }
+    files_lib.write_text(new.folder / CONFIG_FILE, json.dumps(about, indent=2, ensure_ascii=False))
+    return read(new.folder)
+
+
 def saved_batch_size(output: str | os.PathLike[str]) -> int | None:
     """Returns the batch size of the run in a folder, or None if there is no run yet."""
     folder = paths.path(output)
@@ -160,7 +189,12 @@ def read(folder: str | os.PathLike[str]) -> Run:
         raise UserError(f"no run in {path}: it has no {CONFIG_FILE}")
     saved = _read_json(path / CONFIG_FILE)
     return Run(
-        path, _config_of(saved, path / CONFIG_FILE), tuple(saved["species"]), saved["dataset"], saved["fingerprint"]
+        path,
+        _config_of(saved, path / CONFIG_FILE),
+        tuple(saved["species"]),
+        saved["dataset"],
+        saved["fingerprint"],
+        (saved.get("corrected") or {}).get("photos", 0),
     )
 
 

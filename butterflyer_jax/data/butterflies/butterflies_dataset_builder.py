@@ -43,9 +43,12 @@ class ButterfliesConfig(tfds.core.BuilderConfig):
     Attributes:
       archive: raw zip, local or gs://; empty means the only zip in the manual folder.
       build: build config: how photos are stored and split.
+      min_species: fewest species, 2 to train on them.
     """
 
-    def __init__(self, name: str = "", archive: str = "", description: str = "", **build: Any) -> None:
+    def __init__(
+        self, name: str = "", archive: str = "", description: str = "", min_species: int = 2, **build: Any
+    ) -> None:
         """Takes the fields of `BuildConfig` by name; by default its own name is made from them.
 
         Raises:
@@ -65,7 +68,7 @@ class ButterfliesConfig(tfds.core.BuilderConfig):
         self.build = BuildConfig(**build)
         Config(build=self.build).validate()
         values = json.dumps(dataclasses.asdict(self.build), sort_keys=True)
-        self.archive = archive
+        self.archive, self.min_species = archive, min_species
         name = name or f"size{self.build.image_size}_{sha256(values.encode()).hexdigest()[:8]}"
         super().__init__(name=name, description=description or f"Built with {values}.")
 
@@ -131,7 +134,8 @@ class Builder(FileReaderBuilder):
             raise UserError("no raw zip: give its folder with --manual_dir, or its path as archive in --config")
         workers = _engine(download_config, raw_zip)
         listing = raw_zip_lib.list_source(raw_zip, self.builder_config.build)
-        photos = workspace.prepare_photos(self._work_dir, raw_zip, listing, self.builder_config.build, workers)
+        config = self.builder_config
+        photos = workspace.prepare_photos(self._work_dir, raw_zip, listing, config.build, workers, config.min_species)
         wanted = download_config.num_shards or self.builder_config.build.num_shards
         names = {
             split: self._shard_names(split, shard_writer.num_shards(of_split, wanted))

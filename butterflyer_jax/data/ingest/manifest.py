@@ -143,7 +143,12 @@ def fingerprint(listing: Listing, config: BuildConfig) -> str:
 
 
 def collect(
-    prepared: Sequence[Prepared], rejects: Sequence[Reject], listing: Listing, config: BuildConfig, zip_name: str
+    prepared: Sequence[Prepared],
+    rejects: Sequence[Reject],
+    listing: Listing,
+    config: BuildConfig,
+    zip_name: str,
+    min_species: int = 2,
 ) -> Collection:
     """Finds near-duplicates, assigns splits, and checks that no photo was lost.
 
@@ -153,9 +158,10 @@ def collect(
       listing: listing of the zip.
       config: build config, with the shares of the splits and the limit for near-duplicates.
       zip_name: file name of the zip.
+      min_species: fewest species, 2 to train on them, 1 to test on them.
 
     Raises:
-      UserError: more than `max_reject_fraction` of the photos cannot be used, or fewer than two species are left.
+      UserError: more than `max_reject_fraction` of the photos cannot be used, or too few species are left.
     """
     prepared = sorted(prepared, key=lambda photo: photo.photo_id)
     rejects = sorted((*listing.rejects, *rejects), key=lambda reject: reject.member)
@@ -176,7 +182,7 @@ def collect(
     if config.val_fraction or config.test_fraction:
         _check_groups(photos, groups.by)
     collection = Collection(photos, tuple(rejects), listing, config, zip_name, tuple(groups.by), tuple(groups.notes))
-    check_species(listing, photos)
+    check_species(listing, photos, min_species)
     if listing.num_files != len(photos) + len(rejects) + listing.num_ignored:
         raise AssertionError("photographs lost: members != photos + rejects + ignored")
     return collection
@@ -200,10 +206,10 @@ def check_rejects(rejects: Sequence[Reject], listing: Listing, config: BuildConf
     )
 
 
-def check_species(listing: Listing, photos: Iterable[Member | Prepared]) -> None:
-    """Raises a UserError where there are fewer than two species, as no classifier can be trained."""
+def check_species(listing: Listing, photos: Iterable[Member | Prepared], min_species: int = 2) -> None:
+    """Raises a UserError where there is one species and `min_species` are two, as no classifier can be trained."""
     species = {photo.species for photo in photos}
-    if len(species) != 1:
+    if len(species) != 1 or min_species == 1:
         return
     cause, numbers = f" by {listing.source}", ""
     if listing.source.startswith(FOLDERS):

@@ -50,7 +50,12 @@ def clear(folder: epath.Path) -> None:
 
 
 def prepare_photos(
-    folder: epath.Path, raw_zip: str | os.PathLike[str], listing: Listing, config: BuildConfig, engine: Engine
+    folder: epath.Path,
+    raw_zip: str | os.PathLike[str],
+    listing: Listing,
+    config: BuildConfig,
+    engine: Engine,
+    min_species: int = 2,
 ) -> Collection:
     """Decodes every photo of a zip once, finds near-duplicates, and assigns splits.
 
@@ -58,7 +63,7 @@ def prepare_photos(
     thread, and some kilobytes for each photo of the zip.
 
     Raises:
-      UserError: too many photos cannot be used, fewer than two species are left, or the disk is full.
+      UserError: too many photos cannot be used, fewer than `min_species` species are left, or the disk is full.
     """
     source = paths.path(raw_zip)
     # What a prepared photo depends on: another split or another shard is no reason to begin anew.
@@ -96,7 +101,7 @@ def prepare_photos(
 
     for _ in progress(results(), len(listing.members), "preparing photographs"):
         pass
-    return manifest.collect(photos, rejects, listing, config, source.name)
+    return manifest.collect(photos, rejects, listing, config, source.name, min_species)
 
 
 def write_records(

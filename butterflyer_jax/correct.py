@@ -1,0 +1,63 @@
+"""Fits the last layer of a run anew on photos that it named wrongly, and writes a run of its own if you say yes.
+
+    butterflyer correct --run DIR --input photos/ --output DIR
+
+The photos come with their right species: a zip, a folder or a built data set, such as a folder with the labels.csv of
+`butterflyer app.feedback`. Everything below the last layer stays as it is, so it takes seconds. Both layers are judged
+on the run's own val and test photos, which teach neither; the run itself is not changed.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+from butterflyer_jax import cli
+from butterflyer_jax.cli import make_callable
+
+
+def parser() -> cli.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = cli.ArgumentParser(prog="butterflyer correct", description=__doc__)
+    parser.add_argument("--run", required=True, metavar="DIR", help="run folder, which stays as it is")
+    parser.add_argument("--input", required=True, metavar="SRC", help="corrected photos: zip, folder or built data set")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the corrected run")
+    parser.add_argument(
+        "--species_map", metavar="FILE.csv", help="two columns: a species of --input, the run's name of it or nothing"
+    )
+    parser.add_argument("--yes", action="store_true", help="write the corrected run without asking")
+    return parser
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    from butterflyer_jax.evaluation import correction
+
+    args = parser().parse_args(argv)
+    correction.refuse_occupied(args.output)
+    found = correction.fit(args.run, args.input, args.species_map)
+    for reason, count in found.left_out.items():
+        print(f"left out: {count} photos {reason}")
+    if found.replaced:
+        print(f"{found.replaced} training photos are among the corrections: their labels no longer count")
+    width = max(len(row.photos) for row in found.rows)
+    print(f"{'named rightly':<{width}}  {'photos':>6}  {'before':>6}  {'after':>6}")
+    for row in found.rows:
+        after = "-" if row.after is None else f"{row.after:.1%}"
+        print(f"{row.photos:<{width}}  {row.count:>6}  {row.before:>6.1%}  {after:>6}")
+    if not args.yes:
+        if not sys.stdin.isatty():
+            print("nothing is written: look at the table, and add --yes")
+            return
+        if input(f"Write the corrected run to {args.output}? [y/N] ").strip().lower() not in ("y", "yes"):
+            print("nothing is written")
+            return
+    print(f"run: {found.take(args.output)}")
+    print(f"next: butterflyer evaluate --run {shlex.quote(args.output)}")
+
+
+make_callable(__name__)
+
+if __name__ == "__main__":
+    cli.run(main)

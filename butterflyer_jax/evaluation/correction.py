@@ -1,0 +1,227 @@
+"""Corrections of a run's answers: its last layer fitted anew, judged, and written as a run of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+from butterflyer_jax import runs
+from butterflyer_jax.data import species_map
+from butterflyer_jax.data.ingest import duplicates
+from butterflyer_jax.data.ingest.split import SPLITS
+from butterflyer_jax.data.protocol import Data
+from butterflyer_jax.distributed import sharding
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.evaluation import examples, ranks, refusal
+from butterflyer_jax.evaluation.evaluate import calibrate
+from butterflyer_jax.evaluation.opening import find_data, open_once
+from butterflyer_jax.metrics import classification
+from butterflyer_jax.metrics.last_layer import Images, Layer, refit
+from butterflyer_jax.models.features import LAST_LAYER, last_layer_inputs
+from butterflyer_jax.preprocessing import images as images_lib
+from butterflyer_jax.runs.checkpoint import Checkpointer
+from butterflyer_jax.storage import files, paths
+
+
+@dataclass(frozen=True)
+class Row:
+    """How many photos are named rightly, before and after.
+
+    Attributes:
+      photos: which photos.
+      count: of them.
+      before: share that the run's layer names rightly.
+      after: share that the new layer does; None where no layer is left that did not learn from them.
+    """
+
+    photos: str
+    count: int
+    before: float
+    after: float | None
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A last layer that is fitted, and not taken yet.
+
+    Attributes:
+      rows: what it changes on corrections, val and test.
+      left_out: reasons for which photos were left out, with their number.
+      replaced: number of training photos that a correction shows too, whose own label no longer counts.
+    """
+
+    rows: list[Row]
+    left_out: Mapping[str, int]
+    replaced: int
+    _loaded: runs.LoadedModel
+    _layer: Layer
+    _val: Images
+    _count: int
+    _folder: str
+    _source: str
+
+    def take(self, output: str | os.PathLike[str]) -> str:
+        """Writes the run with the new layer: config, checkpoint, calibration, typicality, ranks and examples.
+
+        Args:
+          output: folder of the new run, local or gs://. A local one has its name when all is there.
+
+        Raises:
+          UserError: there is something already, or it cannot be written.
+        """
+        refuse_occupied(output)
+        if paths.is_remote(output):
+            self._write(output)
+            return os.fspath(output)
+        target = Path(paths.path(output))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            self._write(part)
+            part.chmod(0o755)
+            part.replace(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return os.fspath(output)
+
+    def _write(self, output: str | os.PathLike[str]) -> None:
+        old = self._loaded
+        run = runs.create_corrected(old.run, output, self._count, self._source)
+        params = {**old.variables.params, LAST_LAYER: {"kernel": self._layer.kernel, "bias": self._layer.bias}}
+        variables = old.variables.replace(params=params)
+        variables = jax.tree.map(lambda new, like: jax.device_put(new, like.sharding), variables, old.variables)
+        logits = self._layer.logits(self._val.inputs)
+        scores = classification.summary(logits, self._val.labels) if len(logits) else None
+        with contextlib.closing(Checkpointer(run.checkpoints, run.config.checkpoint)) as checkpointer:
+            checkpointer.save(old.step, {"variables": variables}, {}, scores)
+        loaded = runs.load_model(run)
+        with contextlib.closing(open_once(loaded, self._folder)) as data:
+            calibrated, typical = calibrate(loaded, data), refusal.fit(loaded, data)
+            ranks.fit(loaded, data, self._folder, calibrated, typical)
+            examples.choose(loaded, data)
+
+
+def fit(
+    run_folder: str | os.PathLike[str],
+    source: str | os.PathLike[str],
+    species_table: str | os.PathLike[str] | None = None,
+) -> Correction:
+    """Fits the last layer of a run anew, on its training photos and on corrections.
+
+    Photos of val and test judge both layers and teach neither; corrections are judged by layers that were fitted
+    without them and their near-duplicates.
+
+    Args:
+      run_folder: folder of a run with a checkpoint, whose own data set is still there.
+      source: photos with their right species: zip, folder or built data set, all splits.
+      species_table: table of two columns: a species of the source, and the run's name for it.
+
+    Raises:
+      UserError: no run or checkpoint there, the data set is gone, or no correction is left.
+    """
+    table = None if species_table is None else species_map.read_table(species_table)
+    loaded = runs.load_model(runs.read(run_folder))
+    folder = find_data(loaded.run, None)
+    other_folder = find_data(loaded.run, source)
+    with (
+        contextlib.closing(open_once(loaded, folder)) as own,
+        contextlib.closing(open_once(loaded, other_folder)) as other,
+    ):
+        if other.fingerprint == own.fingerprint:
+            raise UserError(f"{os.fspath(source)} is the run's own data set: give the corrected photos alone")
+        mapped = species_map.label_map(other.species, loaded.run.species, table)
+        splits = [split for split in SPLITS if other.num_photos(split)]
+        seen = [_see(loaded, other, split) for split in splits]
+        inputs = np.concatenate([of_split for of_split, _ in seen])
+        labels = mapped[np.concatenate([of_split for _, of_split in seen])]
+        groups_of = _groups(own, other, splits, loaded.config.build.near_duplicate_bits)
+        judging = np.isin(groups_of["other"], np.concatenate([groups_of["val"], groups_of["test"]]))
+        unknown = labels == species_map.UNKNOWN
+        chosen = ~judging & ~unknown
+        left_out = {
+            "are of species that the run does not know": int(unknown.sum()),
+            "are photos of its val or test, which judge": int((judging & ~unknown).sum()),
+        }
+        if not chosen.any():
+            said = "; ".join(f"{count} {reason}" for reason, count in left_out.items() if count)
+            raise UserError(f"no correction is left of {os.fspath(source)}: {said}")
+        corrections, groups = Images(inputs[chosen], labels[chosen]), groups_of["other"][chosen]
+        kept = ~np.isin(groups_of["train"], groups)
+        train = Images(*_see(loaded, own, "train"))[kept]
+        judges = {split: Images(*_see(loaded, own, split)) for split in ("val", "test") if own.num_photos(split)}
+    layer = Layer(*(np.asarray(loaded.variables.params[LAST_LAYER][name]) for name in ("kernel", "bias")))
+    val = judges.get("val", train[np.zeros(len(train.labels), bool)])
+    found = refit(layer, train, corrections, groups, val, loaded.config.optim.label_smoothing)
+    rows = [_row("corrections, each by a layer fitted without it", corrections, layer, found.out_of_fold)]
+    rows += [_row(split, images, layer, found.layer.logits(images.inputs)) for split, images in judges.items()]
+    return Correction(
+        rows,
+        {reason: count for reason, count in left_out.items() if count},
+        int((~kept).sum()),
+        loaded,
+        found.layer,
+        val,
+        len(corrections.labels),
+        folder,
+        os.fspath(source),
+    )
+
+
+def _row(title: str, images: Images, layer: Layer, logits: np.ndarray | None) -> Row:
+    def share(logits: np.ndarray) -> float:
+        return float((logits.argmax(axis=1) == images.labels).mean())
+
+    after = None if logits is None else share(logits)
+    return Row(title, len(images.labels), share(layer.logits(images.inputs)), after)
+
+
+def _see(loaded: runs.LoadedModel, data: Data, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what the last layer sees of a split, float32 [count, width], and its labels, int32 [count]."""
+    model: Any = loaded.model
+
+    def answer(variables: Any, batch: dict[str, jax.Array]) -> jax.Array:
+        return last_layer_inputs(model, variables, images_lib.eval_images(batch, loaded.config))
+
+    jitted = jax.jit(answer, out_shardings=sharding.replicated(loaded.mesh))
+    inputs, labels = [], []
+    with contextlib.closing(data.eval_batches(split)) as batches:
+        for batch in sharding.prefetch(batches, loaded.mesh):
+            real = np.asarray(batch["mask"]) > 0
+            inputs.append(np.asarray(jitted(loaded.variables, batch))[real])
+            labels.append(np.asarray(batch["label"])[real])
+    return np.concatenate(inputs), np.concatenate(labels)
+
+
+def _groups(own: Data, other: Data, splits: list[str], max_bits: int) -> dict[str, np.ndarray]:
+    """Returns the group of near-duplicates of each photo, by split of the run's data, and of the "other" ones."""
+    parts = {split: [_hash(jpeg) for jpeg in _jpegs(own, split)] for split in SPLITS}
+    parts["other"] = [_hash(jpeg) for split in splits for jpeg in _jpegs(other, split)]
+    groups = duplicates.group([one for part in parts.values() for one in part], max_bits)
+    ends = np.cumsum([len(part) for part in parts.values()])
+    return dict(zip(parts, np.split(groups, ends[:-1]), strict=True))
+
+
+def _jpegs(data: Data, split: str) -> Any:
+    return data.jpegs(split, range(data.num_photos(split)))
+
+
+def _hash(jpeg: bytes) -> str:
+    return duplicates.perceptual_hash(Image.open(io.BytesIO(jpeg)).convert("RGB"))
+
+
+def refuse_occupied(output: str | os.PathLike[str]) -> None:
+    """Raises a UserError where there is something at the place of a new run."""
+    folder = paths.path(output)
+    if files.exists(folder):
+        raise UserError(f"{folder} is there already: take another --output")
