@@ -17,6 +17,7 @@ from butterflyer_jax.config.sections import (
     BuildConfig,
     CheckpointConfig,
     DataConfig,
+    DistillConfig,
     ExamplesConfig,
     ExportConfig,
     ModelConfig,
@@ -54,6 +55,7 @@ class Config(Section):
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -85,13 +87,14 @@ class Config(Section):
                 re.compile(flat[name][0])
             except re.error as error:
                 raise UserError(f"config field {name} = {flat[name][0]!r} is no regex: {error}") from error
-        if self.optim.freeze and not self.model.pretrained:
+        if self.optim.freeze and not (self.model.pretrained or self.distill.teacher):
             raise UserError(
                 f"config field optim.freeze = {self.optim.freeze!r} needs model.pretrained: frozen layers would stay "
                 "as they are drawn, and all others would learn from noise"
             )
-        if min(self.model.std) <= 0:
-            raise UserError(f"config field model.std = {self.model.std!r} must be above 0")
+        for name in ("model.std", "distill.std"):
+            if min(flat[name][0]) <= 0:
+                raise UserError(f"config field {name} = {flat[name][0]!r} must be above 0")
         start_size = self.data.start_image_size
         if start_size and not (32 <= start_size <= self.data.image_size and self.model.head == "gap"):
             raise UserError(

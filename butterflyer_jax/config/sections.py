@@ -145,6 +145,20 @@ class ModelConfig(Section):
 
 
 @dataclass
+class DistillConfig(Section):
+    """A teacher whose outputs the network learns before the run starts."""
+
+    teacher: str = option("", "ONNX classifier or embedding network, local, gs:// or URL; empty: none")
+    output: str = option("", "name of its output to learn, where it has several")
+    image_size: int = option(0, "side of its input, pixels; 0: what its file says, else 224")
+    mean: tuple[float, float, float] = option(IMAGENET_MEAN, "RGB mean taken off its input, of a range of 0 to 1")
+    std: tuple[float, float, float] = option(IMAGENET_STD, "RGB standard deviation that its input is divided by")
+    views: int = option(2400, "random views of the training photos that it sees, half of them blended with another")
+    steps: int = option(1200, "steps of learning its outputs, of 32 views each")
+    learning_rate: float = option(2e-3, "peak learning rate of these steps, by adamw")
+
+
+@dataclass
 class OptimConfig(Section):
     """How the parameters move."""
 

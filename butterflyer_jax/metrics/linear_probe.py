@@ -46,8 +46,8 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, num
     for fold in np.unique(folds):
         train, held_out = folds != fold, folds == fold
         classes, places = np.unique(labels[train], return_inverse=True)
-        weights = _fit(_with_bias(standardised(features[train])), places, len(classes))
-        logits = _with_bias(standardised(features[held_out], of=features[train])) @ weights
+        weights = fit(with_bias(standardised(features[train])), places, len(classes))
+        logits = with_bias(standardised(features[held_out], of=features[train])) @ weights
         probabilities[np.ix_(held_out, classes)] = softmax(logits)
     return probabilities
 
@@ -68,23 +68,31 @@ def margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return result
 
 
-def _with_bias(features: np.ndarray) -> np.ndarray:
+def with_bias(features: np.ndarray) -> np.ndarray:
+    """Returns features with a last one that is 1, float32 [count, num_features + 1]."""
     return np.concatenate([features, np.ones((len(features), 1), np.float32)], axis=1)
 
 
-def _fit(inputs: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Returns weights and biases, float32 [num_features + 1, num_classes]."""
+def fit(inputs: np.ndarray, labels: np.ndarray, num_classes: int, penalty: float = PENALTY) -> np.ndarray:
+    """Returns the weights and biases of a multinomial logistic regression, float32 [num_features + 1, num_classes].
+
+    Args:
+      inputs: float32 [count, num_features + 1]; see `with_bias`.
+      labels: int [count], from 0 to num_classes - 1.
+      num_classes: number of classes.
+      penalty: factor of the squared weights, beside the mean cross-entropy.
+    """
     rows = np.arange(len(labels))
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights = flat.reshape(-1, num_classes)
         probabilities = softmax(inputs @ weights.astype(np.float32))
         own = np.maximum(probabilities[rows, labels], np.finfo(np.float64).tiny)
-        value = -np.log(own).mean() + PENALTY * (weights[:-1] ** 2).sum()
+        value = -np.log(own).mean() + penalty * (weights[:-1] ** 2).sum()
         errors = probabilities
         errors[rows, labels] -= 1
         gradient = (inputs.T @ (errors / len(labels)).astype(np.float32)).astype(np.float64)
-        gradient[:-1] += 2 * PENALTY * weights[:-1]
+        gradient[:-1] += 2 * penalty * weights[:-1]
         return float(value), gradient.ravel()
 
     start = np.zeros(inputs.shape[1] * num_classes)

@@ -49,6 +49,12 @@ def initial_variables(model: nn.Module, config: Config) -> Variables:
     return Variables(collections["params"], collections.get("batch_stats", {}))
 
 
+def by_path(variables: Variables) -> dict[str, Any]:
+    """Returns the leaves in their order, by names such as "/block1_bn1/scale"; parameters and statistics share none."""
+    leaves = jax.tree.leaves_with_path((variables.params, variables.batch_stats))
+    return {"/" + jax.tree_util.keystr(path[1:], simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
 def stream_key(seed: int, stream: int) -> jax.Array:
     """Returns the PRNG key of one of the streams of random numbers that share the seed."""
     return jax.random.fold_in(jax.random.key(seed), stream)

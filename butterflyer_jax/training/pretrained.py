@@ -11,7 +11,6 @@ import dataclasses
 import io
 import os
 import posixpath
-from typing import Any
 from urllib.parse import urlsplit
 
 import jax
@@ -23,7 +22,7 @@ from butterflyer_jax.config import Config, ModelConfig
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.models import weights as weights_module
-from butterflyer_jax.models.variables import Variables
+from butterflyer_jax.models.variables import Variables, by_path
 from butterflyer_jax.models.vgg import WIDTHS, scaled
 from butterflyer_jax.models.weights import Tensor, Weights, names, shipped
 from butterflyer_jax.runs.checkpoint import Checkpointer
@@ -56,7 +55,7 @@ def settle(config: Config, output: str | os.PathLike[str]) -> tuple[Config, Weig
         if run.config.model.pretrained != config.model.pretrained:
             # `runs.open_or_create` reports this and every other difference.
             return config, None
-        if _has_checkpoint(run):
+        if has_checkpoint(run):
             return _with_colours(config, run.config.model.mean, run.config.model.std), None
     weights = load(config.model)
     _check_kind(weights.origin, weights.variant, weights.batch_norm, config.model)
@@ -131,7 +130,7 @@ def from_run(folder: epath.Path, colours: str = "auto") -> Weights:
     run = runs.read(folder)
     variables = runs.load_model(run).variables
     tensors = tuple(
-        Tensor(path, value.shape, path, np.asarray(value, np.float32)) for path, value in _by_path(variables).items()
+        Tensor(path, value.shape, path, np.asarray(value, np.float32)) for path, value in by_path(variables).items()
     )
     model = run.config.model
     mean, std = (model.mean, model.std) if colours == "auto" else (None, None)
@@ -153,7 +152,7 @@ def match(
       UserError: a tensor of the source or of the network has no match, and the config does not allow it; or the table
         of species is damaged or does not fit.
     """
-    shapes = {path: leaf.shape for path, leaf in _by_path(abstract).items()}
+    shapes = {path: leaf.shape for path, leaf in by_path(abstract).items()}
     renamed = read_renamed(config.pretrained_species) if config.pretrained_species else {}
     values, rows = weights_module.match(weights, shapes, config.pretrained_allow, species, renamed)
     say(f"pretrained weights: {weights.origin}, {weights.variant}")
@@ -194,17 +193,11 @@ def insert(state: TrainState, values: dict[str, np.ndarray]) -> TrainState:
         # Copied, as the train step donates the memory of its state.
         return jax.device_put(values.pop(path), leaf.sharding, may_alias=False) if path in values else leaf
 
-    leaves = [replaced(path, leaf) for path, leaf in _by_path(state.variables).items()]
+    leaves = [replaced(path, leaf) for path, leaf in by_path(state.variables).items()]
     variables = jax.tree.unflatten(jax.tree.structure(state.variables), leaves)
     # Averaged weights start from the same values; a copy, as both buffers are donated separately.
     averaged = None if state.averaged is None else jax.tree.map(jax.numpy.copy, variables)
     return state.replace(variables=variables, averaged=averaged)
-
-
-def _by_path(variables: Variables) -> dict[str, Any]:
-    """Returns the leaves in their order, by names such as "/block1_bn1/scale"; parameters and statistics share none."""
-    leaves = jax.tree.leaves_with_path((variables.params, variables.batch_stats))
-    return {"/" + jax.tree_util.keystr(path[1:], simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def _check_kind(origin: str, variant: str, batch_norm: bool, config: ModelConfig) -> None:
@@ -230,7 +223,8 @@ def _check_width(weights: Weights, config: ModelConfig) -> None:
         )
 
 
-def _has_checkpoint(run: runs.Run) -> bool:
+def has_checkpoint(run: runs.Run) -> bool:
+    """Returns whether a run has a checkpoint to be resumed from."""
     if not files.exists(run.checkpoints):
         return False
     checkpointer = Checkpointer(run.checkpoints, read_only=True)

@@ -27,7 +27,7 @@ from butterflyer_jax.runs.changes import NOTHING, Allowed
 from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.runs.sync import Mirror
 from butterflyer_jax.storage import locks, paths
-from butterflyer_jax.training import batch_size, compilation, nonfinite, pretrained
+from butterflyer_jax.training import batch_size, compilation, distill, nonfinite, pretrained
 from butterflyer_jax.training import state as state_lib
 from butterflyer_jax.training.early_stopping import EarlyStopping
 from butterflyer_jax.training.profiling import Cost, ProfileWindow, measure_peak_flops
@@ -182,6 +182,8 @@ def open_session(
             start_values = pretrained.match(weights, variables, config.model, data.species)
             # Else the host would keep them through the whole training.
             del weights
+        if config.distill.teacher and output is not None:
+            start_values = distill.settle(config, output, data, start_values)
         yield Session(config=config, dataset=dataset, mesh=mesh, data=data, setup=setup, start_values=start_values)
 
 
