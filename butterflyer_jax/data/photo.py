@@ -8,13 +8,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
-import simplejpeg
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from butterflyer_jax.data import colour, image_format, jpeg, png, resize, tiff
@@ -26,11 +24,6 @@ MAX_ASPECT_RATIO = 100
 # Profiles of look-up tables are larger than Pillow's default of 1 MiB.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 
-# A JPEG is decoded at the smallest of these scales that leaves enough pixels for the margin. Measured: no loss against
-# a full decode, 0.3 dB at the worst size, and on 12 megapixels five times as fast. A margin of 1.25 is 8% faster on
-# pictures of 1,000 pixels, but loses 0.5 dB. For scales between, the decoder has no fast code.
-DECODE_SCALES = (1 / 8, 1 / 4, 1 / 2)
-SCALED_DECODE_MARGIN = 1.5
 # Other pictures are first shrunk by whole numbers, to no less than this many times the size wanted.
 REDUCING_GAP = 3
 REDUCIBLE = ("L", "RGB", "RGBA", "LA", "CMYK", "YCbCr")
@@ -95,7 +88,7 @@ def load(
             if problem:
                 raise PhotoError(problem)
         with decoding(image.width * image.height):
-            fast = _scaled_jpeg(data, image, target)
+            fast = jpeg.decode_scaled(data, image, target) if image.format in ("JPEG", "MPO") else None
             if fast is None:
                 scaled, outcome = _decode(image, target, max_pixels)
             else:
@@ -183,7 +176,7 @@ def resize_short_side(image: Image.Image, image_size: int, max_pixels: int) -> I
     Raises:
       PhotoError: it is so long and thin that the result would have more than `max_pixels`.
     """
-    return _resample(image.tobytes(), image.size, _target_size(image.size, image_size, max_pixels), image.size)
+    return resize.resample(image.tobytes(), image.size, _target_size(image.size, image_size, max_pixels), image.size)
 
 
 def central_crop(image: Image.Image, crop_fraction: float, image_size: int) -> np.ndarray:
@@ -219,6 +212,8 @@ def _as_photo_errors() -> Iterator[None]:
         yield
     except (PhotoError, MemoryError):
         raise
+    except jpeg.DamageError as error:
+        raise PhotoError(f"damaged: {error}") from error
     except Image.DecompressionBombError as error:
         raise PhotoError(f"too large: {error}") from error
     except Exception as error:
@@ -252,36 +247,6 @@ def _target_size(size: tuple[int, int], image_size: int, max_pixels: int) -> tup
     return width, height
 
 
-def _scaled_jpeg(data: bytes, image: Image.Image, target: tuple[int, int]) -> Image.Image | None:
-    """Returns a JPEG decoded at the least size that serves, then scaled; None where Pillow must decode it."""
-    if image.format not in ("JPEG", "MPO"):
-        return None
-    # Pillow converts CMYK, but never reports damage: for this the file is decoded here too, at the smallest size.
-    in_rgb = image.mode in ("RGB", "L")
-    shrinkage = SCALED_DECODE_MARGIN * max(target[0] / image.width, target[1] / image.height)
-    scale = next((scale for scale in DECODE_SCALES if scale >= shrinkage), 1)
-    width, height = image.width * scale, image.height * scale
-    try:
-        pixels = simplejpeg.decode_jpeg(
-            data,
-            "RGB" if in_rgb else "CMYK",
-            fastdct=False,
-            fastupsample=False,
-            min_width=math.ceil(width) if in_rgb else 1,
-            min_height=math.ceil(height) if in_rgb else 1,
-        )
-    except ValueError as error:
-        if jpeg.is_damage(str(error), data):
-            raise PhotoError(f"damaged: {error}") from error
-        # Of a rare kind; Pillow knows more kinds, and says what is wrong.
-        return None
-    if not in_rgb:
-        return None
-    # The decoder rounds the size up, and the last pixels hang over the edge. Without this box the image is shrunk by
-    # that fraction of a pixel, which costs 1 to 4 dB.
-    return _resample(pixels.tobytes(), (pixels.shape[1], pixels.shape[0]), target, (width, height))
-
-
 def _decode(image: Image.Image, target: tuple[int, int], max_pixels: int) -> tuple[Image.Image, str]:
     """Returns what Pillow decodes, scaled, in sRGB; and what became of the colour profile."""
     image.load()
@@ -297,7 +262,7 @@ def _decode(image: Image.Image, target: tuple[int, int], max_pixels: int) -> tup
         reduced.info = image.info
         image, box = reduced, (box[0] / factor, box[1] / factor)
     rgb, outcome = colour.to_srgb(image)
-    return _resample(rgb.tobytes(), rgb.size, target, box), outcome
+    return resize.resample(rgb.tobytes(), rgb.size, target, box), outcome
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -305,11 +270,3 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     with contextlib.suppress(Exception):
         return TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     return None
-
-
-def _resample(pixels: bytes, size: tuple[int, int], target: tuple[int, int], box: tuple[float, float]) -> Image.Image:
-    """Scales RGB pixels of width and height `size`, of which the picture takes the upper left `box`, to `target`."""
-    if size == target == box:
-        return Image.frombuffer("RGB", size, pixels, "raw", "RGB", 0, 1)
-    scaled = resize.resize(pixels, size, target, "lanczos", box)
-    return Image.frombuffer("RGB", target, scaled, "raw", "RGB", 0, 1)

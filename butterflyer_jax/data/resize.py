@@ -51,3 +51,18 @@ def resize(
     cykooz_resizer.Resizer().resize(source, result, options)
     scaled: bytes = result.get_buffer()
     return scaled
+
+
+def resample(pixels: bytes, size: tuple[int, int], target: tuple[int, int], box: tuple[float, float]) -> Image.Image:
+    """Scales RGB pixels by Lanczos to an image.
+
+    Args:
+      pixels: uint8 RGB, row by row.
+      size: width and height of `pixels`.
+      target: width and height of the image.
+      box: width and height of the upper left part that is scaled, in pixels and fractions of them.
+    """
+    if size == target == box:
+        return Image.frombuffer("RGB", size, pixels, "raw", "RGB", 0, 1)
+    scaled = resize(pixels, size, target, "lanczos", box)
+    return Image.frombuffer("RGB", target, scaled, "raw", "RGB", 0, 1)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,10 @@ import pytest
 from PIL import Image
 
 from butterflyer_jax.app.server.service import Parts
-from tests.helpers.app_parts import DIM, GREEN, GREY, ORANGE, picture
+from tests.helpers.app_parts import DIM, GREEN, GREY, ORANGE, half, picture
 from tests.helpers.browser import give
 
 pytestmark = pytest.mark.browser
-
-OTHERS = ("paper", "card")
 
 
 def refuse_once(page: Any, path: str, status: int, wait: str = "1") -> list[str]:
@@ -129,15 +125,6 @@ def test_several_photographs_are_one_animal_where_the_visitor_says_so(page: Any)
     page.check("text=The same animal as on the photograph before")
     page.wait_for_selector("#name:text-is('Monarch')")
     page.wait_for_selector("#sure:has-text('from 2 photographs')")
-
-
-def half(colour: tuple[int, int, int], other: tuple[int, int, int]) -> bytes:
-    """Returns a photograph that is of one colour on the left, of another on the right."""
-    image = Image.new("RGB", (200, 100), colour)
-    image.paste(other, (100, 0, 200, 100))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def test_a_part_is_chosen_by_dragging_and_the_part_that_is_seen_is_outlined(page: Any) -> None:
@@ -308,37 +295,3 @@ def test_a_kind_that_the_browser_does_not_show(page: Any) -> None:
     assert "1a.tif" in page.locator(".thumbnail").nth(1).inner_text()
     page.locator(".thumbnail").nth(2).click()
     assert "HEIC" in page.locator("#sure").inner_text()
-
-
-def test_a_screen_reader_is_told_and_not_flooded(page: Any) -> None:
-    assert page.locator("#verdict").get_attribute("role") == "status"
-    assert page.locator("[aria-live]").count() == 0
-    unnamed = """[...document.querySelectorAll("button, input, textarea, summary")]
-        .filter((one) => one.checkVisibility())
-        .filter((one) => !(one.textContent.trim() || one.labels?.length || one.getAttribute("aria-label")))
-        .map((one) => one.outerHTML)"""
-    assert page.evaluate(unnamed) == []
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "choose"
-
-
-@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
-def test_colours_have_contrast(scheme: int) -> None:
-    css = Path(str(resources.files("butterflyer_jax.app") / "static" / "app.css")).read_text()
-    colours = dict(re.findall(r"--([\w-]+): (#\w{6});", re.findall(r":root \{(.*?)\n\s*\}", css, re.DOTALL)[scheme]))
-
-    def luminance(name: str) -> float:
-        parts = [int(colours[name][i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    def contrast(one: str, other: str) -> float:
-        low, high = sorted((luminance(one), luminance(other)))
-        return (high + 0.05) / (low + 0.05)
-
-    # WCAG 2.2, AA: text, then what shows a control.
-    for name in ("ink", "soft", "link", "serious", "notable", "good"):
-        assert min(contrast(name, on) for on in (*OTHERS, "fill")) >= 4.5, name
-    assert contrast("on-accent", "accent") >= 4.5
-    for name in ("edge", "bars", "accent"):
-        assert min(contrast(name, on) for on in OTHERS) >= 3, name

@@ -14,6 +14,7 @@ import yaml
 from butterflyer_jax import UserError, sweep
 from butterflyer_jax.config import Config
 from butterflyer_jax.config.search import Sweep, Uniform
+from butterflyer_jax.training import study as study_lib
 from butterflyer_jax.training import trial as trial_lib
 from tests.conftest import TINY_CONFIG, Command, assert_one_line_error
 
@@ -143,9 +144,9 @@ def test_processes_share_the_trials(trainer: Path, tmp_path: Path) -> None:
 def test_a_trial_of_a_killed_process_is_resumed_once_its_training_has_ended(trainer: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     folder.mkdir()
-    study = sweep._open_study(folder, BATCHES, Config(), ())
-    sweep._enqueue(study, BATCHES, retry_failed=False)
-    found = sweep._next_trial(study, folder, BATCHES, Config())
+    study = study_lib.open_study(folder, BATCHES, Config(), ())
+    study_lib.enqueue(study, BATCHES, retry_failed=False)
+    found = study_lib.next_trial(study, folder, BATCHES, Config())
     assert found is not None
     trial, lock = found
     assert (trial.user_attrs["run"], trial.params) == ("trial_000", {"batch_size": 8})

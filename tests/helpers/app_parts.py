@@ -105,6 +105,15 @@ def make_parts(folder: Path, settings: Settings | None = None, **more: Any) -> P
     return Parts(**made | more)
 
 
+def half(colour: tuple[int, int, int], other: tuple[int, int, int]) -> bytes:
+    """Returns a photograph that is of one colour on the left, of another on the right."""
+    image = Image.new("RGB", (200, 100), colour)
+    image.paste(other, (100, 0, 200, 100))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def picture(colour: tuple[int, int, int] = ORANGE, size: tuple[int, int] = (60, 48), kind: str = "PNG") -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", size, colour).save(buffer, kind)

@@ -8,6 +8,7 @@ import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import safetensors.numpy
 
 from butterflyer_jax.config import Config, DataConfig, ModelConfig
@@ -17,6 +18,7 @@ from butterflyer_jax.models.weights import Weights
 from butterflyer_jax.preprocessing import images as images_lib
 from butterflyer_jax.training import pretrained
 from butterflyer_jax.training import state as state_lib
+from tests.conftest import SPECIES
 
 
 def model_config(weights: Weights, width_multiplier: float, **changes: object) -> ModelConfig:
@@ -59,6 +61,23 @@ def assert_accounted_for(printed: str, sources: list[str]) -> None:
 
 TORCH_FILES = Path(__file__).parent.parent / "models" / "torch_files"
 TORCH_WIDTH = 1 / 64
+PLAIN = str(TORCH_FILES / "plain.safetensors")
+
+
+def config_of(source: object, **model: object) -> Config:
+    fields = {"variant": "vgg11", "width_multiplier": TORCH_WIDTH, "pretrained": str(source), **model}
+    return Config(data=DataConfig(image_size=64), model=ModelConfig(**fields)).validate()
+
+
+def create_state(config: Config) -> state_lib.TrainState:
+    return state_lib.create_state(
+        create_model(config.model, len(SPECIES)), optax.adam(0.1), config, sharding.make_mesh(1)
+    )
+
+
+def filled(config: Config, weights: Weights, species: tuple[str, ...] = SPECIES) -> state_lib.TrainState:
+    state = create_state(config)
+    return pretrained.insert(state, pretrained.match(weights, state.variables, config.model, species))
 
 
 def write_timm_file(source: Path, target: Path) -> Path:

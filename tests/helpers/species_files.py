@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from butterflyer_jax.app.knowledge.schema import SPECIES_FOLDER
+from butterflyer_jax.app.knowledge.reader import SPECIES_FOLDER
 
 MONARCH = "Danaus_plexippus.yaml"
 

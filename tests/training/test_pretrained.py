@@ -7,7 +7,6 @@ import json
 import runpy
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -16,26 +15,24 @@ import optax
 import pytest
 
 from butterflyer_jax import Config, UserError, load_config, runs
-from butterflyer_jax.config import DataConfig, ModelConfig
+from butterflyer_jax.config import ModelConfig
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.export.exporter import export
 from butterflyer_jax.models import create_model
-from butterflyer_jax.models.weights import Weights, shipped
+from butterflyer_jax.models.weights import shipped
 from butterflyer_jax.models.weights.translate import CAFFE_MEAN, CAFFE_STD
 from butterflyer_jax.storage import download
 from butterflyer_jax.training import pretrained
 from butterflyer_jax.training import state as state_lib
 from tests.conftest import ROOT, SPECIES
-from tests.helpers.hub_server import Hub, serving
-from tests.helpers.imported_weights import TORCH_FILES, TORCH_WIDTH, write_keras_file, write_timm_file
-from tests.storage.test_hub import point_client_at
-
-PLAIN = str(TORCH_FILES / "plain.safetensors")
-
-
-def config_of(source: object, **model: object) -> Config:
-    fields = {"variant": "vgg11", "width_multiplier": TORCH_WIDTH, "pretrained": str(source), **model}
-    return Config(data=DataConfig(image_size=64), model=ModelConfig(**fields)).validate()
+from tests.helpers.imported_weights import (
+    PLAIN,
+    TORCH_FILES,
+    config_of,
+    create_state,
+    filled,
+    write_keras_file,
+)
 
 
 def test_nothing_happens_without(tmp_path: Path) -> None:
@@ -101,17 +98,6 @@ def test_an_address_goes_through_the_cache(tmp_path: Path, monkeypatch: pytest.M
         _, weights = pretrained.settle(config_of(f"{scheme}/plain.safetensors"), tmp_path / "run")
         assert weights is not None
         assert weights.origin == f"{scheme}/plain.safetensors"
-
-
-def create_state(config: Config) -> state_lib.TrainState:
-    return state_lib.create_state(
-        create_model(config.model, len(SPECIES)), optax.adam(0.1), config, sharding.make_mesh(1)
-    )
-
-
-def filled(config: Config, weights: Weights, species: tuple[str, ...] = SPECIES) -> state_lib.TrainState:
-    state = create_state(config)
-    return pretrained.insert(state, pretrained.match(weights, state.variables, config.model, species))
 
 
 def test_values_lie_where_the_initial_ones_lay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,65 +166,6 @@ def test_an_average_of_weights_begins_with_them(tmp_path: Path) -> None:
     jax.tree.map(np.testing.assert_array_equal, state.averaged, state.variables)
     [first, second] = (x.params["fc1"]["kernel"] for x in (state.averaged, state.variables))
     assert first.unsafe_buffer_pointer() != second.unsafe_buffer_pointer()
-
-
-@pytest.fixture
-def hub_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    weights = write_timm_file(TORCH_FILES / "plain.safetensors", tmp_path / "timm.safetensors").read_bytes()
-    about = {"architecture": "vgg11", "pretrained_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.2, 0.3]}}
-    files = {"timm/vgg11.tv_in1k/model.safetensors": weights, "me/net/best.safetensors": weights}
-    with serving(Hub(files | {"timm/vgg11.tv_in1k/config.json": json.dumps(about).encode()})) as running:
-        point_client_at(running.url, tmp_path / "hub", monkeypatch)
-        yield running
-
-
-@pytest.mark.parametrize(
-    "name", ["imagenet", "timm:vgg11", "timm:vgg11.tv_in1k", "torchvision:vgg11", "hf://timm/vgg11.tv_in1k"]
-)
-def test_weights_have_names(name: str, hub_server: Hub, tmp_path: Path) -> None:
-    config, weights = pretrained.settle(config_of(name), tmp_path / "run")
-    assert weights is not None
-    assert (config.model.mean, config.model.std) == ((0.4, 0.5, 0.6), (0.2, 0.2, 0.3))
-    assert weights.origin == "hf://timm/vgg11.tv_in1k/model.safetensors"
-    state = filled(config, weights)
-    kernel = {x.target: x.value for x in weights.tensors}["/fc1/kernel"]
-    np.testing.assert_array_equal(state.variables.params["fc1"]["kernel"], kernel)
-    kept, _ = pretrained.settle(config_of(name, pretrained_input="imagenet"), tmp_path / "run")
-    assert kept.model.mean == ModelConfig().mean
-
-
-def test_a_repository_may_hold_a_file_of_any_name(hub_server: Hub, tmp_path: Path) -> None:
-    config, weights = pretrained.settle(config_of("hf://me/net@v1/best.safetensors"), tmp_path / "run")
-    assert weights is not None
-    assert config.model.mean == ModelConfig().mean, "it has no config.json: those of torchvision"
-    with pytest.raises(UserError, match="no such file on the Hub: hf://me/net/model"):
-        pretrained.settle(config_of("hf://me/net"), tmp_path / "run")
-    hub_server.files["me/net/config.json"] = b'{"pretrained_cfg": {"mean": [1]}}'
-    with pytest.raises(UserError, match=r"config\.json of hf://me/net/best\.safetensors is damaged: it is not of"):
-        pretrained.settle(config_of("hf://me/net/best.safetensors"), tmp_path / "run")
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("timm:resnet50", "timm:resnet50 names no VGG of timm: write timm: and vgg11, vgg11_bn, vgg13"),
-        ("torchvision:vgg16_bn.tv_in1k", "names no VGG of torchvision: write torchvision: and vgg11, vgg11_bn"),
-        ("timm:vgg16_bn", "holds vgg16 with batch norm, the config says vgg11 without"),
-        ("hf://me", "is no address of the Hub"),
-        (
-            "drawn",
-            "no drawn weights for vgg11 without batch norm at width_multiplier 0.015625: set "
-            "--config.model.variant=vgg11 --config.model.batch_norm=True --config.model.width_multiplier=0.25",
-        ),
-        ("imagenett", "no such file of weights: .*imagenett; by name there are imagenet, timm:NAME, torchvision:NAME"),
-    ],
-)
-def test_wrong_names_are_one_line_before_anything_is_fetched(
-    name: str, message: str, hub_server: Hub, tmp_path: Path
-) -> None:
-    with pytest.raises(UserError, match=message):
-        pretrained.settle(config_of(name), tmp_path / "run")
-    assert not hub_server.downloads
 
 
 def test_another_width_is_said_with_what_to_set(tmp_path: Path) -> None:

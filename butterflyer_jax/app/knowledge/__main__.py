@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> None:
     extras.require("app", "pydantic", "yaml", purpose="the knowledge base")
 
     from butterflyer_jax.app.knowledge.base import load
-    from butterflyer_jax.app.knowledge.schema import SPECIES_FOLDER, problems
+    from butterflyer_jax.app.knowledge.reader import SPECIES_FOLDER, problems
 
     if found := problems(args.folder or SPECIES_FOLDER):
         print("\n".join(found))

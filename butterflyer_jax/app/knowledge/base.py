@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from butterflyer_jax.app.knowledge import schema
-from butterflyer_jax.app.knowledge.schema import BINOMIAL, KINDS, SPECIES_FOLDER, TITLES, TOPICS_FILE, key, problems
+from butterflyer_jax.app.knowledge import reader, schema
+from butterflyer_jax.app.knowledge.reader import SPECIES_FOLDER, TOPICS_FILE, problems
+from butterflyer_jax.app.knowledge.schema import BINOMIAL, KINDS, TITLES, key
 from butterflyer_jax.errors import UserError
 
 __all__ = [
@@ -168,7 +169,7 @@ def load(folder: str | os.PathLike[str] | None = None, extra: str | os.PathLike[
         return base
     more = _read(extra)
     merged = {species.scientific_name: species for species in (*base.species, *more.species)}
-    if shared := schema.shared_names((name, _names(species)) for name, species in merged.items()):
+    if shared := reader.shared_names((name, _names(species)) for name, species in merged.items()):
         raise UserError(f"species of {os.fspath(extra)}: {shared[0]}")
     return Knowledge(tuple(merged.values()), base.topics, base.questions)
 
@@ -179,14 +180,14 @@ def _ours() -> Knowledge:
 
 
 def _read(folder: str | os.PathLike[str]) -> Knowledge:
-    documents = schema.read(folder, TOPICS_FILE)
+    documents = reader.read(folder, TOPICS_FILE)
     if documents.problems or documents.topics is None:
         first, *more = documents.problems
         rest = f" ({len(more)} more: butterflyer app.knowledge {os.fspath(folder)})" if more else ""
         raise UserError(f"species files in {os.fspath(folder)}: {first}{rest}")
     sources = documents.topics.sources
     topics = (Topic(topic.title, topic.text, _sources(topic.sources, sources)) for topic in documents.topics.topics)
-    questions = schema.read_questions()
+    questions = reader.read_questions()
     typical = {name: tuple(asked) for name, asked in (questions.kinds | questions.topics).items()}
     return Knowledge(tuple(map(_species, documents.species)), tuple(topics), typical)
 

@@ -11,7 +11,7 @@ import pytest
 
 from butterflyer_jax.app.knowledge import base
 from butterflyer_jax.app.knowledge.__main__ import main
-from butterflyer_jax.app.knowledge.schema import TOPICS_FILE
+from butterflyer_jax.app.knowledge.reader import TOPICS_FILE
 from butterflyer_jax.errors import UserError
 from tests.helpers.species_files import MONARCH, invented, monarch, read, write
 
