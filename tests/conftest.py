@@ -115,6 +115,10 @@ def pytest_configure() -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     # LLVM's later passes cost a fifth of the time of all tests of networks, and gain these small ones nothing.
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+    # Imports jax, which reads these variables.
+    from tests.helpers import shape_checks
+
+    shape_checks.install()
 
 
 def on_devices(count: int) -> dict[str, str]:

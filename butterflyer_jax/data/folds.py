@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import numpy as np
+from jaxtyping import Int64
 
 
-def assign(photo_ids: Sequence[str], labels: Sequence[str], groups: Mapping[str, str], num_folds: int) -> np.ndarray:
+def assign(
+    photo_ids: Sequence[str], labels: Sequence[str], groups: Mapping[str, str], num_folds: int
+) -> Int64[np.ndarray, " count"]:
     """Returns the fold of each photo, int64 [count] from 0 to num_folds - 1.
 
     Of each species the groups, largest first and then in the order of a hash of their names, go one after another to

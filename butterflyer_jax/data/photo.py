@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from butterflyer_jax.data import colour, image_format, jpeg, png, resize, tiff
@@ -179,7 +180,9 @@ def resize_short_side(image: Image.Image, image_size: int, max_pixels: int) -> I
     return resize.resample(image.tobytes(), image.size, _target_size(image.size, image_size, max_pixels), image.size)
 
 
-def central_crop(image: Image.Image, crop_fraction: float, image_size: int) -> np.ndarray:
+def central_crop(
+    image: Image.Image, crop_fraction: float, image_size: int
+) -> UInt8[np.ndarray, "{image_size} {image_size} 3"]:
     """Returns the central square that evaluation sees, uint8 [image_size, image_size, 3].
 
     The square's side is `crop_fraction` of the short side, rounded; it is scaled as `scale_part` does.
@@ -189,7 +192,9 @@ def central_crop(image: Image.Image, crop_fraction: float, image_size: int) -> n
     return scale_part(np.asarray(image.crop((left, top, left + side, top + side))), image_size)
 
 
-def scale_part(pixels: np.ndarray, image_size: int) -> np.ndarray:
+def scale_part(
+    pixels: UInt8[np.ndarray, "height width 3"], image_size: int
+) -> UInt8[np.ndarray, "{image_size} {image_size} 3"]:
     """Returns a part of a photo as the network's input, scaled by an antialiased triangle filter.
 
     Args:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float, Int64, Integer
 from PIL import Image
 from scipy.cluster.vq import kmeans2
 
@@ -69,7 +70,7 @@ def choose(loaded: runs.LoadedModel, data: Data) -> Examples | None:
     return found
 
 
-def most_typical(features: np.ndarray, count: int) -> np.ndarray:
+def most_typical(features: Float[np.ndarray, "num_images num_features"], count: int) -> Int64[np.ndarray, " _"]:
     """Returns the places of at most `count` images: of each of as many groups of similar ones, the central one.
 
     The groups come by k-means, so that the wings' upper and lower sides, for instance, both have their photo.
@@ -102,7 +103,9 @@ def _look_alikes(loaded: runs.LoadedModel, data: Data) -> dict[str, tuple[str, .
     return look_alikes(probabilities, scored.labels, data.species)
 
 
-def look_alikes(probabilities: np.ndarray, labels: np.ndarray, species: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def look_alikes(
+    probabilities: Float[np.ndarray, "count num_species"], labels: Integer[np.ndarray, " count"], species: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
     """Returns, of each species, those that the network confuses it with, the most confused one first.
 
     Args:

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from jaxtyping import Shaped
 
 from butterflyer_jax.data import species_map
 from butterflyer_jax.metrics.calibration import Calibration, among_listed
@@ -163,7 +164,7 @@ class TrainedClassifier:
         return self._heat_maps(self._variables, padded(images), padded(labels))[: len(images)]
 
 
-def padded(array: np.ndarray) -> np.ndarray:
+def padded(array: Shaped[np.ndarray, "batch ..."]) -> Shaped[np.ndarray, "_ ..."]:
     """Returns a batch padded by rows of zeros to a power of two, so that few shapes are compiled."""
     more = (1 << (len(array) - 1).bit_length()) - len(array)
     return np.pad(array, [(0, more), *[(0, 0)] * (array.ndim - 1)])

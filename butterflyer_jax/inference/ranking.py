@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from butterflyer_jax.data import taxonomy
 from butterflyer_jax.metrics.ranks import SPECIES, Answer
@@ -16,7 +17,10 @@ NONE_OF_THESE = "none of these"
 
 
 def rank(
-    probabilities: np.ndarray, species: Sequence[str], top: int = TOP, listed: np.ndarray | None = None
+    probabilities: Float[np.ndarray, " num_species"],
+    species: Sequence[str],
+    top: int = TOP,
+    listed: Bool[np.ndarray, " num_species"] | None = None,
 ) -> dict[str, Any]:
     """Returns the ranking for one image.
 

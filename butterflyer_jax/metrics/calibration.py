@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Float64, Integer
 
 FILE = "calibration.json"
 # Share of the correctly classified validation images that the threshold must not reject.
@@ -51,7 +52,9 @@ class Calibration:
         return cls(**values)
 
 
-def fit(logits: np.ndarray, labels: np.ndarray, step: int) -> Calibration:
+def fit(
+    logits: Float[np.ndarray, "count num_classes"], labels: Integer[np.ndarray, " count"], step: int
+) -> Calibration:
     """Returns the calibration that fits validation logits best.
 
     The temperature minimises the cross-entropy, regularised by one further image of uniform doubt, which bounds it if
@@ -82,7 +85,7 @@ def fit(logits: np.ndarray, labels: np.ndarray, step: int) -> Calibration:
     return Calibration(round(temperature, 6), round(threshold, 6), step, len(labels))
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: Float[np.ndarray, "count num_classes"]) -> Float64[np.ndarray, "count num_classes"]:
     """Returns the probabilities of logits, float64 [count, species]."""
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     result: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
@@ -90,8 +93,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def among_listed(
-    probabilities: np.ndarray, refused: np.ndarray, listed: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
+    probabilities: Float[np.ndarray, "count num_classes"],
+    refused: Bool[np.ndarray, " count"],
+    listed: Bool[np.ndarray, " num_classes"] | None,
+) -> tuple[Float[np.ndarray, "count num_classes"], Bool[np.ndarray, " count"]]:
     """Returns probabilities of listed species alone, which sum to 1, and which images are refused.
 
     An image is refused too where all listed species together have less than `MIN_LISTED`: it shows another species, and

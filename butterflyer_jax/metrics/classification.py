@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float64, Int64, Integer
 
 FALLING = ("loss",)
 
@@ -35,13 +36,17 @@ class Reliability:
     error: float
 
 
-def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_species: int) -> np.ndarray:
+def confusion_matrix(
+    labels: Integer[np.ndarray, " count"], predictions: Integer[np.ndarray, " count"], num_species: int
+) -> Int64[np.ndarray, "num_species num_species"]:
     """Returns images by (species, prediction), int64 [species, species]."""
     flat = np.bincount(labels.astype(np.int64) * num_species + predictions, minlength=num_species**2)
     return flat.reshape(num_species, num_species)
 
 
-def by_species(confusion: np.ndarray, species: Sequence[str]) -> dict[str, dict[str, Any]]:
+def by_species(
+    confusion: Integer[np.ndarray, "num_species num_species"], species: Sequence[str]
+) -> dict[str, dict[str, Any]]:
     """Returns precision, recall, f1 and support of each species.
 
     Recall and f1 are None for a species without images, precision for one that was never predicted.
@@ -62,7 +67,7 @@ def by_species(confusion: np.ndarray, species: Sequence[str]) -> dict[str, dict[
     }
 
 
-def summary(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def summary(logits: Float[np.ndarray, "count num_classes"], labels: Integer[np.ndarray, " count"]) -> dict[str, Any]:
     """Returns count, loss, top1, top5 and balanced_accuracy, the same as `metrics.sums.Sums.compute` for a whole split.
 
     Args:
@@ -88,7 +93,9 @@ def _outcomes(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.where(first, 0, np.where((logits > own).sum(axis=1) < 5, 1, 2))
 
 
-def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
+def reliability(
+    probabilities: Float[np.ndarray, "count num_classes"], labels: Integer[np.ndarray, " count"], bins: int = BINS
+) -> Reliability:
     """Sorts images into bins of equal width by the probability of their first species.
 
     Args:
@@ -107,7 +114,9 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     return Reliability(confidence, accuracy, count, float((distance * count).sum() / max(1, len(labels))))
 
 
-def intervals(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
+def intervals(
+    logits: Float[np.ndarray, "count num_classes"], labels: Integer[np.ndarray, " count"]
+) -> dict[str, list[float]]:
     """Returns the 95% intervals of top1, top5, balanced_accuracy and loss, [low, high].
 
     Those of top1 and top5 are Wilson's. The other two are a bootstrap of a thousand resamples with replacement: an
@@ -158,7 +167,9 @@ def wilson(successes: int, count: int, errors: float = NORMAL_QUANTILE) -> list[
     return [float(max(0.0, centre - half)), float(min(1.0, centre + half))]
 
 
-def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def cross_entropies(
+    logits: Float[np.ndarray, "count num_classes"], labels: Integer[np.ndarray, " count"]
+) -> Float64[np.ndarray, " count"]:
     """Returns the loss of each image, float64 [count]."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     own = np.take_along_axis(shifted, labels[:, None].astype(np.int64), axis=1)[:, 0]
@@ -172,7 +183,9 @@ def _mean_of_draws(values: np.ndarray) -> np.ndarray:
     return np.array([values[rng.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)])
 
 
-def worst_confusions(confusion: np.ndarray, limit: int) -> list[tuple[int, int, int]]:
+def worst_confusions(
+    confusion: Integer[np.ndarray, "num_species num_species"], limit: int
+) -> list[tuple[int, int, int]]:
     """Returns (species, prediction, images) of the most frequent mistakes, the most frequent first."""
     mistakes = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
     order = np.argsort(-mistakes, axis=None, kind="stable")[:limit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Float32, Float64, Integer
 from scipy.optimize import minimize
 
 from butterflyer_jax.metrics.calibration import softmax
@@ -15,7 +16,9 @@ _SMALLEST_STD = 1e-3
 _MAX_ITERATIONS = 100
 
 
-def standardised(features: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
+def standardised(
+    features: Float[np.ndarray, "count num_features"], of: Float[np.ndarray, "n num_features"] | None = None
+) -> Float32[np.ndarray, "count num_features"]:
     """Returns features with mean 0 and standard deviation 1, clipped at 8 of these, float32 [count, num_features].
 
     Args:
@@ -28,7 +31,12 @@ def standardised(features: np.ndarray, of: np.ndarray | None = None) -> np.ndarr
     return result
 
 
-def out_of_fold(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, num_classes: int) -> np.ndarray:
+def out_of_fold(
+    features: Float[np.ndarray, "count num_features"],
+    labels: Integer[np.ndarray, " count"],
+    folds: Integer[np.ndarray, " count"],
+    num_classes: int,
+) -> Float64[np.ndarray, "count num_classes"]:
     """Returns the probabilities of each image by a probe that was fitted on the images of all other folds.
 
     The probe is a multinomial logistic regression on standardised features, with an L2 penalty.
@@ -52,7 +60,9 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, num
     return probabilities
 
 
-def margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def margins(
+    probabilities: Float[np.ndarray, "count num_classes"], labels: Integer[np.ndarray, " count"]
+) -> Float[np.ndarray, " count"]:
     """Returns the probability of each label less that of the likeliest other class, float64 [count] from -1 to 1.
 
     Wrong labels have the smallest: the normalised margin of Northcutt et al. 2021 (arXiv:1911.00068).

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 import optax
+from jaxtyping import Float, Integer
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array, label_smoothing: float = 0.0) -> jax.Array:
+def cross_entropy(
+    logits: Float[jax.Array, "batch num_classes"], labels: Integer[jax.Array, " batch"], label_smoothing: float = 0.0
+) -> Float[jax.Array, " batch"]:
     """Returns the cross-entropy of each image, in nats.
 
     Args:
@@ -30,8 +33,11 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, label_smoothing: float =
 
 
 def weighted_cross_entropy(
-    logits: jax.Array, labels: jax.Array, label_smoothing: float, class_weights: jax.Array | None
-) -> jax.Array:
+    logits: Float[jax.Array, "batch num_classes"],
+    labels: Integer[jax.Array, " batch"],
+    label_smoothing: float,
+    class_weights: Float[jax.Array, " num_classes"] | None,
+) -> Float[jax.Array, " batch"]:
     """Returns `cross_entropy` of each image times the weight of its label.
 
     Args:
@@ -47,7 +53,7 @@ def weighted_cross_entropy(
     return loss if class_weights is None else loss * class_weights[labels]
 
 
-def uniform_divergence(logits: jax.Array) -> jax.Array:
+def uniform_divergence(logits: Float[jax.Array, "batch num_classes"]) -> Float[jax.Array, " batch"]:
     """Returns how far the answer for each image is from the same probability for every class, in nats.
 
     The Kullback-Leibler divergence of the answer from the uniform distribution: outlier exposure (Hendrycks et al.
@@ -63,7 +69,7 @@ def uniform_divergence(logits: jax.Array) -> jax.Array:
     return result
 
 
-def class_weights(counts: Sequence[int], balance: float) -> np.ndarray:
+def class_weights(counts: Sequence[int], balance: float) -> Float[np.ndarray, " num_classes"]:
     """Returns the weights of the classes in the training loss.
 
     Weights are proportional to n**-balance, n the number of images of a class, and their mean over all images is 1.

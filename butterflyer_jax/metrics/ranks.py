@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float, Integer
 
 from butterflyer_jax.metrics.classification import wilson
 
@@ -69,7 +70,12 @@ class Ranks:
     count: int
     step: int
 
-    def answer(self, probabilities: np.ndarray, refused: np.ndarray, listed: np.ndarray | None = None) -> list[Answer]:
+    def answer(
+        self,
+        probabilities: Float[np.ndarray, "count num_classes"],
+        refused: Bool[np.ndarray, " count"],
+        listed: Bool[np.ndarray, " num_classes"] | None = None,
+    ) -> list[Answer]:
         """Returns the answer at the lowest rank whose most probable taxon reaches the threshold of the rank.
 
         A taxon with one species says no more than the species, and is no answer; nor is one with all species.
@@ -111,8 +117,8 @@ class Ranks:
 
 
 def fit(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
+    probabilities: Float[np.ndarray, "count num_classes"],
+    labels: Integer[np.ndarray, " count"],
     species: Sequence[str],
     taxonomy: Mapping[str, Sequence[str]],
     precision: float,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int64, Integer
 
 from butterflyer_jax.metrics import classification
 
@@ -18,7 +19,9 @@ NOT_GIVEN = "not given"
 
 
 def score(
-    logits: np.ndarray, labels: np.ndarray, columns: Mapping[str, Sequence[str]]
+    logits: Float[np.ndarray, "count num_classes"],
+    labels: Integer[np.ndarray, " count"],
+    columns: Mapping[str, Sequence[str]],
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Returns count, loss, top1, top5, balanced_accuracy and intervals by column and value.
 
@@ -37,7 +40,7 @@ def score(
     }
 
 
-def divide(values: Sequence[str]) -> dict[str, np.ndarray]:
+def divide(values: Sequence[str]) -> dict[str, Int64[np.ndarray, " _"]]:
     """Returns the indices of the images of each value, int [images].
 
     Many different numbers become four ranges with about as many images each. Of other values the 30 most frequent

@@ -8,6 +8,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Integer
 
 
 class Sums(flax.struct.PyTreeNode):
@@ -25,7 +26,13 @@ class Sums(flax.struct.PyTreeNode):
     confusion: jax.Array
 
     @classmethod
-    def of_batch(cls, losses: jax.Array, logits: jax.Array, labels: jax.Array, mask: jax.Array) -> Sums:
+    def of_batch(
+        cls,
+        losses: Float[jax.Array, " batch"],
+        logits: Float[jax.Array, "batch num_classes"],
+        labels: Integer[jax.Array, " batch"],
+        mask: Float[jax.Array, " batch"],
+    ) -> Sums:
         """Returns the sums of one batch.
 
         Args:

@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass, fields
 
 import numpy as np
+from jaxtyping import Bool, Float, Float64, Integer
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
@@ -63,7 +64,9 @@ class Typicality:
     limit: np.ndarray
     step: np.ndarray
 
-    def score(self, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    def score(
+        self, features: Float[np.ndarray, "count num_features"], logits: Float[np.ndarray, "count num_classes"]
+    ) -> Float64[np.ndarray, " count"]:
         """Returns float64 [count], larger for less typical images.
 
         Args:
@@ -73,7 +76,9 @@ class Typicality:
         scaled: np.ndarray = (_scores(self, features, logits) / self.scales[:, None]).sum(axis=0)
         return scaled
 
-    def refuses(self, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    def refuses(
+        self, features: Float[np.ndarray, "count num_features"], logits: Float[np.ndarray, "count num_classes"]
+    ) -> Bool[np.ndarray, " count"]:
         """Returns bool [count]: whether images are none of the species; see `score`."""
         above: np.ndarray = self.score(features, logits) > float(self.limit)
         return above
@@ -100,11 +105,11 @@ class Typicality:
 
 
 def fit(
-    features: np.ndarray,
-    labels: np.ndarray,
-    negatives: np.ndarray,
-    held_out: np.ndarray,
-    held_out_logits: np.ndarray,
+    features: Float[np.ndarray, "count num_features"],
+    labels: Integer[np.ndarray, " count"],
+    negatives: Float[np.ndarray, "num_negatives num_features"],
+    held_out: Float[np.ndarray, "num_photos num_features"],
+    held_out_logits: Float[np.ndarray, "num_photos num_classes"],
     *,
     num_held_out: int,
     false_refusals: float,

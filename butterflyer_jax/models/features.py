@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Float32
 
 from butterflyer_jax.config import Config, ModelConfig
 from butterflyer_jax.models.variables import Variables
@@ -17,7 +18,9 @@ from butterflyer_jax.preprocessing import images as images_lib
 LAST_LAYER = "logits"
 
 
-def apply_with_features(model: Any, variables: Variables, x: jax.Array, batch_norm: bool) -> tuple[Any, jax.Array]:
+def apply_with_features(
+    model: Any, variables: Variables, x: Float[jax.Array, "batch height width 3"], batch_norm: bool
+) -> tuple[Float[jax.Array, "batch num_classes"], Float32[jax.Array, "batch num_features"]]:
     """Returns the logits and the features of normalised images.
 
     Features are mean and standard deviation, over the positions of a map, of every channel after each ReLU of the

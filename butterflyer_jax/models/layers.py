@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from butterflyer_jax.models import winograd
 
@@ -14,7 +15,9 @@ from butterflyer_jax.models import winograd
 CHANNEL_MULTIPLE = 8
 
 
-def max_pool(x: jax.Array, window: tuple[int, int] = (2, 2)) -> jax.Array:
+def max_pool(
+    x: Float[jax.Array, "batch height width channels"], window: tuple[int, int] = (2, 2)
+) -> Float[jax.Array, "batch _ _ channels"]:
     """Returns the maximum of each window, without overlap; rows and columns that fill no window are dropped.
 
     Equal to `flax.linen.max_pool(x, window, strides=window)` in value and in gradient, the first of equal corners
@@ -34,7 +37,12 @@ def max_pool(x: jax.Array, window: tuple[int, int] = (2, 2)) -> jax.Array:
     return _max_pool_even(x)
 
 
-def conv_padding_channels(lhs: jax.Array, rhs: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
+def conv_padding_channels(
+    lhs: Float[jax.Array, "batch height width channels"],
+    rhs: Float[jax.Array, "_ _ channels features"],
+    *args: Any,
+    **kwargs: Any,
+) -> Float[jax.Array, "batch _ _ features"]:
     """Computes `jax.lax.conv_general_dilated` with input channels padded by zeros where that is faster.
 
     For `flax.linen.Conv(conv_general_dilated=...)`: parameters keep their shape. Three channels of 16 bits do not reach
@@ -52,7 +60,12 @@ def conv_padding_channels(lhs: jax.Array, rhs: jax.Array, *args: Any, **kwargs: 
     return jax.lax.conv_general_dilated(lhs, rhs, *args, **kwargs)
 
 
-def conv_on_cpu(lhs: jax.Array, rhs: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
+def conv_on_cpu(
+    lhs: Float[jax.Array, "batch height width channels"],
+    rhs: Float[jax.Array, "_ _ channels features"],
+    *args: Any,
+    **kwargs: Any,
+) -> Float[jax.Array, "batch _ _ features"]:
     """Convolves with the formulation that is fastest on a CPU for these shapes, for 3x3 kernels, stride 1, "SAME".
 
     For `flax.linen.Conv(conv_general_dilated=...)`, as `conv_padding_channels`. The result differs from XLA's by

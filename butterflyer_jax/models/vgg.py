@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Float32
 
 from butterflyer_jax.config import ModelConfig
 from butterflyer_jax.models.layers import conv_on_cpu, conv_padding_channels, max_pool
@@ -53,7 +54,9 @@ class VGG(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool) -> jax.Array:
+    def __call__(
+        self, images: Float[jax.Array, "batch height width 3"], train: bool
+    ) -> Float32[jax.Array, "batch num_classes"]:
         """Maps normalised images, float [batch, height, width, 3], to logits, float32 [batch, num_classes]."""
         x = images.astype(self.dtype)
         for block in range(1, 1 + len(WIDTHS)):

@@ -33,6 +33,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 TILE = 4
 WINDOW = TILE + 2
@@ -76,7 +77,9 @@ def is_faster(image_shape: Sequence[int], features: int, dtype: Any) -> bool:
 
 
 @jax.custom_vjp
-def conv(images: jax.Array, kernel: jax.Array) -> jax.Array:
+def conv(
+    images: Float[jax.Array, "batch height width channels"], kernel: Float[jax.Array, "3 3 channels features"]
+) -> Float[jax.Array, "batch height width features"]:
     """Returns the 3x3 convolution of stride 1 with zeros around the image ("SAME").
 
     Args:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Float32, Int32, Key, Shaped, UInt8
 
 from butterflyer_jax.config import AugmentConfig, Config, ModelConfig
 from butterflyer_jax.preprocessing.mix import erase, mix
@@ -25,7 +26,9 @@ FLIP_STREAM, COLOUR_STREAM, RANDAUGMENT_STREAM, ERASE_STREAM, MIX_STREAM, ZOOM_O
 LUMA = (0.299, 0.587, 0.114)
 
 
-def train_images(batch: Mapping[str, jax.Array], keys: jax.Array, config: Config) -> tuple[jax.Array, jax.Array | None]:
+def train_images(
+    batch: Mapping[str, jax.Array], keys: Key[jax.Array, " batch"], config: Config
+) -> tuple[Float32[jax.Array, "batch side side 3"], Float32[jax.Array, " batch"] | None]:
     """Makes the network's input from a training batch.
 
     Args:
@@ -46,12 +49,14 @@ def train_images(batch: Mapping[str, jax.Array], keys: jax.Array, config: Config
     return mix(x, _stream(keys, MIX_STREAM), config.augment)
 
 
-def eval_images(batch: Mapping[str, jax.Array], config: Config) -> jax.Array:
+def eval_images(batch: Mapping[str, jax.Array], config: Config) -> Float32[jax.Array, "batch side side 3"]:
     """Makes the network's input from an evaluation batch: float32 [batch, image_size, image_size, 3], normalised."""
     return normalise(scaled_images(batch, config.data.image_size), config.model)
 
 
-def scaled_images(batch: Mapping[str, jax.Array], image_size: int) -> jax.Array:
+def scaled_images(
+    batch: Mapping[str, jax.Array], image_size: int
+) -> Float32[jax.Array, "batch {image_size} {image_size} 3"]:
     """Returns the images at the network's size, float32 [batch, image_size, image_size, 3] from 0 to 1.
 
     Args:
@@ -68,7 +73,12 @@ def scaled_images(batch: Mapping[str, jax.Array], image_size: int) -> jax.Array:
     return resize_windows(images, jnp.broadcast_to(window, (len(images), 4)), image_size) / 255
 
 
-def augment(images: jax.Array, keys: jax.Array, config: AugmentConfig, model: ModelConfig) -> jax.Array:
+def augment(
+    images: Float32[jax.Array, "batch height width 3"],
+    keys: Key[jax.Array, " batch"],
+    config: AugmentConfig,
+    model: ModelConfig,
+) -> Float32[jax.Array, "batch height width 3"]:
     """Mirrors, recolours and warps each image by draws from its own key.
 
     Brightness, contrast and saturation are scaled by factors drawn evenly from 1 - x to 1 + x, in this order.
@@ -106,7 +116,9 @@ def augment(images: jax.Array, keys: jax.Array, config: AugmentConfig, model: Mo
     return x
 
 
-def normalise(images: jax.Array, config: ModelConfig) -> jax.Array:
+def normalise(
+    images: Shaped[jax.Array, "batch height width 3"], config: ModelConfig
+) -> Float32[jax.Array, "batch height width 3"]:
     """Subtracts the mean and divides by the standard deviation.
 
     Args:
@@ -120,7 +132,9 @@ def normalise(images: jax.Array, config: ModelConfig) -> jax.Array:
     return (x - jnp.asarray(config.mean, jnp.float32)) / jnp.asarray(config.std, jnp.float32)
 
 
-def denormalise(images: np.ndarray, config: ModelConfig) -> np.ndarray:
+def denormalise(
+    images: Float[np.ndarray, "batch height width 3"], config: ModelConfig
+) -> UInt8[np.ndarray, "batch height width 3"]:
     """Returns the pixels, uint8 [batch, height, width, 3], of images that `normalise` returned."""
     pixels = (images * np.asarray(config.std) + np.asarray(config.mean)).clip(0, 1) * 255
     result: np.ndarray = np.rint(pixels).astype(np.uint8)
@@ -141,7 +155,9 @@ def _grey(x: jax.Array) -> jax.Array:
     return LUMA[0] * x[..., :1] + LUMA[1] * x[..., 1:2] + LUMA[2] * x[..., 2:]
 
 
-def resize_windows(images: jax.Array, windows: jax.Array, image_size: int) -> jax.Array:
+def resize_windows(
+    images: UInt8[jax.Array, "batch height width 3"], windows: Int32[jax.Array, "batch 4"], image_size: int
+) -> Float32[jax.Array, "batch {image_size} {image_size} 3"]:
     """Scales a window of each image to a square; pixels outside the window have no influence.
 
     The filter is separable: a triangle, as wide as a source pixel where it enlarges and as a target pixel where it

@@ -8,6 +8,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float32, Key, Shaped
 
 from butterflyer_jax.config import AugmentConfig
 
@@ -18,7 +19,7 @@ MIN_ASPECT = 0.3
 NUM_QUANTILES = 4096
 
 
-def swap_neighbours(x: jax.Array) -> jax.Array:
+def swap_neighbours(x: Shaped[jax.Array, "batch ..."]) -> Shaped[jax.Array, "batch ..."]:
     """Returns the batch with rows 2k and 2k + 1 exchanged: each image's partner.
 
     The partner is on the same device if each device has an even number of images.
@@ -26,7 +27,9 @@ def swap_neighbours(x: jax.Array) -> jax.Array:
     return x.reshape(len(x) // 2, 2, *x.shape[1:])[:, ::-1].reshape(x.shape)
 
 
-def mix(images: jax.Array, keys: jax.Array, config: AugmentConfig) -> tuple[jax.Array, jax.Array]:
+def mix(
+    images: Float32[jax.Array, "batch height width 3"], keys: Key[jax.Array, " batch"], config: AugmentConfig
+) -> tuple[Float32[jax.Array, "batch height width 3"], Float32[jax.Array, " batch"]]:
     """Mixes each image with its neighbour by draws from its own key.
 
     With mixup and cutmix both on, each image draws one of them with equal chance. It draws for itself, not for the
@@ -91,7 +94,9 @@ def _smaller_shares(alpha: float) -> np.ndarray:
     return result
 
 
-def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
+def erase(
+    images: Float32[jax.Array, "batch height width 3"], keys: Key[jax.Array, " batch"], probability: float
+) -> Float32[jax.Array, "batch height width 3"]:
     """Sets a box of some images to 0, which is the mean colour after normalisation.
 
     Place and area are drawn evenly, the aspect evenly in its logarithm, among boxes that fit into the image.
@@ -114,7 +119,13 @@ def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
     return jnp.where(erased, 0, images)
 
 
-def in_box(top: jax.Array, left: jax.Array, height: jax.Array, width: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def in_box(
+    top: Float32[jax.Array, " batch"],
+    left: Float32[jax.Array, " batch"],
+    height: Float32[jax.Array, " batch"],
+    width: Float32[jax.Array, " batch"],
+    shape: tuple[int, ...],
+) -> Bool[jax.Array, "batch _ _ 1"]:
     """Returns a mask of the pixels whose centres lie in a box.
 
     Args:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float32, Key
 
 
 class Preset(NamedTuple):
@@ -49,7 +50,12 @@ LARGEST = {
 OPERATIONS = tuple(LARGEST)
 
 
-def randaugment(images: jax.Array, keys: jax.Array, preset: Preset, fill: Sequence[float]) -> jax.Array:
+def randaugment(
+    images: Float32[jax.Array, "batch height width 3"],
+    keys: Key[jax.Array, " batch"],
+    preset: Preset,
+    fill: Sequence[float],
+) -> Float32[jax.Array, "batch height width 3"]:
     """Applies to each image some operations, drawn from its own key.
 
     Args:
@@ -64,7 +70,7 @@ def randaugment(images: jax.Array, keys: jax.Array, preset: Preset, fill: Sequen
     return apply_operations(images, jax.vmap(lambda key: draw_amounts(key, preset))(keys), fill)
 
 
-def draw_amounts(key: jax.Array, preset: Preset) -> jax.Array:
+def draw_amounts(key: Key[jax.Array, ""], preset: Preset) -> Float32[jax.Array, " num_operations"]:
     """Returns float32 [len(OPERATIONS)] from -magnitude to magnitude, drawn evenly; 0 for operations not drawn."""
     which, how_much = jax.random.split(key)
     scores = jax.random.uniform(which, (len(OPERATIONS),))
@@ -73,7 +79,11 @@ def draw_amounts(key: jax.Array, preset: Preset) -> jax.Array:
     return jnp.where(rank < preset.num_operations, amounts, 0)
 
 
-def apply_operations(images: jax.Array, amounts: jax.Array, fill: Sequence[float]) -> jax.Array:
+def apply_operations(
+    images: Float32[jax.Array, "batch height width 3"],
+    amounts: Float32[jax.Array, "batch num_operations"],
+    fill: Sequence[float],
+) -> Float32[jax.Array, "batch height width 3"]:
     """Applies all operations, each by its amount; amounts of 0 change nothing.
 
     Args:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float32, Key
 
 # Share of the photos that are zoomed out, or blurred, where the config asks for it.
 PROBABILITY = 0.5
@@ -19,7 +20,9 @@ CELLS = 4
 MAX_FADE = 0.2
 
 
-def zoom_out(images: jax.Array, keys: jax.Array, largest: float) -> jax.Array:
+def zoom_out(
+    images: Float32[jax.Array, "batch height width 3"], keys: Key[jax.Array, " batch"], largest: float
+) -> Float32[jax.Array, "batch height width 3"]:
     """Makes half of the images smaller, by a factor from 1 to `largest`, and puts them anywhere in the frame.
 
     Args:
@@ -49,7 +52,9 @@ def zoom_out(images: jax.Array, keys: jax.Array, largest: float) -> jax.Array:
     return jnp.where(_per_image(chosen), jnp.where(mirrored, reflected, composed), images)
 
 
-def blur(images: jax.Array, keys: jax.Array, largest: float) -> jax.Array:
+def blur(
+    images: Float32[jax.Array, "batch height width 3"], keys: Key[jax.Array, " batch"], largest: float
+) -> Float32[jax.Array, "batch height width 3"]:
     """Blurs half of the images by a Gaussian.
 
     Args:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float, Integer, UInt8
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,7 +53,9 @@ def grid(pixels: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str], cap
     return picture
 
 
-def with_heat(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
+def with_heat(
+    pixels: UInt8[np.ndarray, "height width 3"], heat: Float[np.ndarray, "_ _"]
+) -> UInt8[np.ndarray, "height width 3"]:
     """Returns an image with a heat map over it, uint8 [side, side, 3].
 
     Args:
@@ -71,7 +74,7 @@ def with_heat(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return result
 
 
-def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> Image:
+def confusion_matrix(counts: Integer[np.ndarray, "num_classes num_classes"], names: Sequence[str]) -> Image:
     """Returns an image of a confusion matrix with one row per species; cells darken with their share of the row.
 
     Args:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jaxtyping import Integer
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -57,7 +59,7 @@ class Matrix:
         return self.cell * len(self.names)
 
 
-def layout(confusion: np.ndarray, species: Sequence[str]) -> Matrix:
+def layout(confusion: Integer[np.ndarray, "num_species num_species"], species: Sequence[str]) -> Matrix:
     """Returns the matrix of the species that occur; of very many, only those with the most mistakes.
 
     Args:

@@ -1,5 +1,10 @@
 """Dynamic loss scaling for float16, whose smallest numbers many gradients fall below (Micikevicius et al. 2018,
-arXiv:1710.03740)."""
+arXiv:1710.03740).
+
+`flax.training.dynamic_scale.DynamicScale` scales inside its own `value_and_grad`, of one call: it can neither wait for
+the sum of accumulated parts nor for the gradients that frozen layers leave, where this step decides. It grows a step
+later and would fall below 1, from where a step counts here as broken.
+"""
 
 from __future__ import annotations
 

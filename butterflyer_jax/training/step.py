@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
+from jaxtyping import Integer, Key
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.data.protocol import NEGATIVE_LABEL
@@ -54,7 +55,7 @@ class TrainStep:
         return TrainStep(program, self._schedule, self._mesh)
 
 
-def photo_keys(seed: int, epoch: jax.Array | int, index: jax.Array) -> jax.Array:
+def photo_keys(seed: int, epoch: jax.Array | int, index: Integer[jax.Array, " batch"]) -> Key[jax.Array, " batch"]:
     """Returns the augmentation PRNG keys [batch] of images with these indices, int32 [batch]."""
     epoch_key = jax.random.fold_in(stream_key(seed, AUGMENT_STREAM), epoch)
     return jax.vmap(lambda place: jax.random.fold_in(epoch_key, place))(index)

@@ -51,7 +51,7 @@ def scan_bomb(scans: int, side: int = 64) -> bytes:
 
 
 def test_scans_are_counted_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photo.simplejpeg, "decode_jpeg", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr(jpeg.simplejpeg, "decode_jpeg", lambda *_, **__: pytest.fail("decoded"))
     with pytest.raises(photo.PhotoError, match="too many scans: more than 100"):
         load(scan_bomb(200))
     # A comment that looks like the end does not stop the count.

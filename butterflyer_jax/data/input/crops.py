@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import Int32, Integer
 
 from butterflyer_jax.config import AugmentConfig
 
@@ -15,8 +16,13 @@ _BLOCK = 1024
 
 
 def random_windows(
-    seed: int, epoch: int, index: np.ndarray, height: np.ndarray, width: np.ndarray, config: AugmentConfig
-) -> np.ndarray:
+    seed: int,
+    epoch: int,
+    index: Integer[np.ndarray, " n"],
+    height: Integer[np.ndarray, " n"],
+    width: Integer[np.ndarray, " n"],
+    config: AugmentConfig,
+) -> Int32[np.ndarray, "n 4"]:
     """Returns a random crop window of each photo, drawn by (seed, epoch, index) only.
 
     Area is uniform and the logarithm of the aspect is (Szegedy et al. 2015, arXiv:1409.4842, as torchvision's
@@ -51,7 +57,9 @@ def random_windows(
     return np.hstack([top, left, h, w]).astype(np.int32)
 
 
-def central_windows(height: np.ndarray, width: np.ndarray, fraction: float) -> np.ndarray:
+def central_windows(
+    height: Integer[np.ndarray, " n"], width: Integer[np.ndarray, " n"], fraction: float
+) -> Int32[np.ndarray, "n 4"]:
     """Returns the central square of each photo, its side `fraction` of the short side, as `photo.central_crop`.
 
     Returns:
@@ -61,7 +69,7 @@ def central_windows(height: np.ndarray, width: np.ndarray, fraction: float) -> n
     return np.stack([(height - side) // 2, (width - side) // 2, side, side], axis=1).astype(np.int32)
 
 
-def largest_side(height: np.ndarray, width: np.ndarray, config: AugmentConfig) -> int:
+def largest_side(height: Integer[np.ndarray, " n"], width: Integer[np.ndarray, " n"], config: AugmentConfig) -> int:
     """Returns a side, pixels, that no random window of these photos exceeds."""
     short = int(np.minimum(height, width).max())
     return min(int(np.maximum(height, width).max()), math.ceil((short + 0.5) * config.crop_max_aspect) + 1)

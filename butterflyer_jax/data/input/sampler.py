@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Int64, Integer
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.data.input import crops
@@ -127,7 +128,12 @@ class EpochOrder:
         return int(np.searchsorted(self.starts, place, side="right")) - 1
 
 
-def shuffled(shard: np.ndarray, window: int, seed: Sequence[int], repeats: np.ndarray | None = None) -> EpochOrder:
+def shuffled(
+    shard: Integer[np.ndarray, " num_photos"],
+    window: int,
+    seed: Sequence[int],
+    repeats: Integer[np.ndarray, " num_photos"] | None = None,
+) -> EpochOrder:
     """Returns the order of an epoch: shards in random order, photos shuffled over groups of whole shards.
 
     So a bucket's shards are needed one group after the other, and a place in the epoch is found without reading.
@@ -162,7 +168,9 @@ def shuffled(shard: np.ndarray, window: int, seed: Sequence[int], repeats: np.nd
     return EpochOrder(np.concatenate(photos), groups, starts.tolist())
 
 
-def balanced_repeats(labels: np.ndarray, balance: float, seed: Sequence[int]) -> np.ndarray:
+def balanced_repeats(
+    labels: Integer[np.ndarray, " num_photos"], balance: float, seed: Sequence[int]
+) -> Int64[np.ndarray, " num_photos"]:
     """Returns how often each photo is read in an epoch that is balanced between species.
 
     Species are read in proportion to n**(1 - balance), n the photos of each: with a balance of 0 every photo

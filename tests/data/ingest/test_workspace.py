@@ -15,7 +15,7 @@ import pytest
 
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data import build, dataset
+from butterflyer_jax.data import build, dataset, photo
 from butterflyer_jax.data.ingest import photo_tasks, shard_writer, workspace
 from butterflyer_jax.storage import paths
 from tests.conftest import ROOT, folder_members, make_zip
@@ -76,7 +76,7 @@ def test_a_build_that_was_broken_off_goes_on(
 def test_kill_9_and_start_again(tmp_path: Path, undisturbed: dict[str, bytes], raw_zip: Path) -> None:
     code = f"""
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data import build
+from butterflyer_jax.data import build, photo
 from butterflyer_jax.data.ingest import photo_tasks
 import os
 # With many cores, no task would be done when the build dies.
@@ -179,7 +179,7 @@ def test_memory_for_large_photographs_is_taken_by_one_at_a_time(
 ) -> None:
     monkeypatch.setattr(photo_tasks, "LARGE_PIXELS", 64 * 56 - 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    decode, at_work, most = photo_tasks.photo._scaled_jpeg, [], []
+    decode, at_work, most = photo.jpeg.decode_scaled, [], []
 
     def watch(*arguments: object) -> object:
         at_work.append(1)
@@ -188,7 +188,7 @@ def test_memory_for_large_photographs_is_taken_by_one_at_a_time(
         at_work.pop()
         return decode(*arguments)
 
-    monkeypatch.setattr(photo_tasks.photo, "_scaled_jpeg", watch)
+    monkeypatch.setattr(photo.jpeg, "decode_scaled", watch)
     build.build(make_zip(tmp_path / "raw.zip", folder_members(30)), tmp_path / "out", SMALL)
     assert max(most) == 1
 
