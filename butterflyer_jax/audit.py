@@ -10,22 +10,16 @@ and train with --config.build.layout=table --config.build.table=labels.csv. No l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from butterflyer_jax import cli
-from butterflyer_jax.cli import make_callable
+from butterflyer_jax.cli import late_function, make_callable
 
 if TYPE_CHECKING:
     from butterflyer_jax.evaluation.audit import audit as audit
 
 
-def __getattr__(name: str) -> Any:
-    # The function lives with the code of evaluation; imported late, as `--help` should answer at once.
-    if name == "audit":
-        from butterflyer_jax.evaluation.audit import audit
-
-        return audit
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = late_function("audit", "butterflyer_jax.evaluation.audit")
 
 
 def parser() -> cli.ArgumentParser:

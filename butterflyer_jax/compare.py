@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from butterflyer_jax import cli
-from butterflyer_jax.cli import make_callable
+from butterflyer_jax.cli import late_function, make_callable
 
 if TYPE_CHECKING:
     from butterflyer_jax.evaluation.comparison import compare as compare
@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 MAX_SPECIES = 20
 
 
-def __getattr__(name: str) -> Any:
-    # The function lives with the other code of evaluation; imported late, as `--help` should answer at once.
-    if name == "compare":
-        from butterflyer_jax.evaluation.comparison import compare
-
-        return compare
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = late_function("compare", "butterflyer_jax.evaluation.comparison")
 
 
 def parser() -> cli.ArgumentParser:

@@ -1,6 +1,6 @@
 """What the commands share: config files with overrides, and errors as one line with an exit code."""
 
-from butterflyer_jax.cli.command import ArgumentParser, Command, install_excepthook, make_callable, run
+from butterflyer_jax.cli.command import ArgumentParser, Command, install_excepthook, late_function, make_callable, run
 from butterflyer_jax.cli.config_files import (
     close_match,
     config_folder,
@@ -21,6 +21,7 @@ __all__ = [
     "config_names",
     "find_config",
     "install_excepthook",
+    "late_function",
     "load_config",
     "make_callable",
     "run",

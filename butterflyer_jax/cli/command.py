@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import logging
 import os
 import sys
@@ -136,3 +137,21 @@ def make_callable(name: str) -> None:
     """Makes a module callable; as a command it is none."""
     if name != "__main__":
         sys.modules[name].__class__ = CallableModule
+
+
+def late_function(name: str, home: str) -> Callable[[str], Any]:
+    """Returns the `__getattr__` of a command whose function lives in another module.
+
+    That is imported when the function is first wanted, so that `--help` answers at once.
+
+    Args:
+      name: name of the function, which is that of the command.
+      home: module that defines it.
+    """
+
+    def attribute(wanted: str) -> Any:
+        if wanted == name:
+            return getattr(importlib.import_module(home), name)
+        raise AttributeError(f"module 'butterflyer_jax.{name}' has no attribute {wanted!r}")
+
+    return attribute

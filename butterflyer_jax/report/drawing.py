@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
 
+from butterflyer_jax.report import matrix
+
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
@@ -19,12 +21,9 @@ GRID_COLUMNS = 8
 CAPTION_HEIGHT = 18
 GAP = 6
 FONT_SIZE = 12
-# Side of a confusion matrix, pixels, in whole cells; names stand beside it where its rows have room for them.
-MATRIX_SIDE = 640
-MAX_CELL = 64
-NAME_WIDTH = 140
-# Colour of a share of 1; a share of 0 is white.
-DARKEST = np.array((20, 70, 130))
+# Of a confusion matrix: what was named rightly, and as another; the margin has room for a label of the columns.
+RIGHT, WRONG = np.array((20, 70, 130)), np.array((170, 60, 20))
+GRID = (225, 225, 225)
 # Weight of the heat map's colours in an overlay.
 HEAT = 0.5
 
@@ -75,31 +74,34 @@ def with_heat(
 
 
 def confusion_matrix(counts: Integer[np.ndarray, "num_classes num_classes"], names: Sequence[str]) -> Image:
-    """Returns an image of a confusion matrix with one row per species; cells darken with their share of the row.
+    """Returns an image of a confusion matrix as the report lays it out: a row for each species that occurs.
+
+    Cells darken with their share of the row. See `report.matrix.layout`.
 
     Args:
-      counts: int [num_classes, num_classes], photos by (species, prediction).
+      counts: photos by (species, prediction).
       names: names of the species.
     """
     from PIL import Image, ImageDraw
 
-    cell = min(MAX_CELL, max(1, MATRIX_SIDE // len(names)))
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    colours = np.rint(255 + shares[:, :, None] * (DARKEST - 255)).astype(np.uint8)
-    matrix = Image.fromarray(colours.repeat(cell, axis=0).repeat(cell, axis=1))
-    if cell < FONT_SIZE + 2:
-        return matrix
-    picture = Image.new("RGB", (matrix.width + NAME_WIDTH, matrix.height + CAPTION_HEIGHT), "white")
-    picture.paste(matrix, (NAME_WIDTH, CAPTION_HEIGHT))
+    of = matrix.layout(counts, names)
+    left, top, side = of.margin, CAPTION_HEIGHT, of.side
+    picture = Image.new("RGB", (left + side + 1, top + side + 1), "white")
     draw = ImageDraw.Draw(picture)
-    _write(draw, (NAME_WIDTH, 1), "predicted, in the same order", matrix.width)
-    for row, name in enumerate(names):
-        middle = CAPTION_HEIGHT + row * cell + cell // 2
-        _write(draw, (GAP, middle - FONT_SIZE // 2 - 1), name, NAME_WIDTH - 2 * GAP)
-        for column in np.flatnonzero(counts[row]):
-            ink = "white" if shares[row, column] > 0.5 else "black"
-            centre = NAME_WIDTH + int(column) * cell + cell // 2
-            draw.text((centre, middle), str(counts[row, column]), ink, _font(), anchor="mm")
+    _write(draw, (left, 1), "predicted, in the same order", side)
+    for edge in range(0, side + 1, of.cell):
+        draw.line((left, top + edge, left + side, top + edge), GRID)
+        draw.line((left + edge, top, left + edge, top + side), GRID)
+    for cell in of.cells:
+        x, y = left + cell.column * of.cell, top + cell.row * of.cell
+        darkest = RIGHT if cell.row == cell.column else WRONG
+        colour = tuple(np.rint(255 + cell.share * (darkest - 255)).astype(int).tolist())
+        draw.rectangle((x + 1, y + 1, x + of.cell - 1, y + of.cell - 1), colour)
+        if of.numbered:
+            ink = "white" if cell.share > 0.5 else "black"
+            draw.text((x + of.cell // 2, y + of.cell // 2), str(cell.count), ink, _font(), anchor="mm")
+    for row, name in enumerate(of.names):
+        _write(draw, (GAP, top + row * of.cell + (of.cell - FONT_SIZE) // 2 - 1), name, left - 2 * GAP)
     return picture
 
 

@@ -1,4 +1,4 @@
-"""Layout of the confusion matrix on the page: a cell for every pair of species that occurs."""
+"""Layout of a confusion matrix, for the page and for the trackers' images: a cell for every pair that occurs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix laid out for the page; lengths are in pixels.
+    """A matrix laid out; lengths are in pixels.
 
     Attributes:
       names: names of the species, shortened; full_names: the whole names.
@@ -70,7 +70,7 @@ def layout(confusion: Integer[np.ndarray, "num_species num_species"], species: S
 
     support = confusion.sum(axis=1)
     wrong = support + confusion.sum(axis=0) - 2 * confusion.diagonal()
-    present = np.flatnonzero(support + confusion.sum(axis=0))
+    present = np.flatnonzero(support + confusion.sum(axis=0)) if support.any() else np.arange(len(species))
     chosen = np.sort(present[np.argsort(-wrong[present], kind="stable")[:MAX_SPECIES]])
     part = confusion[np.ix_(chosen, chosen)]
     full = [species[n] for n in chosen]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from butterflyer_jax.report import drawing
+from butterflyer_jax.report import drawing, matrix
 
 
 def test_a_grid_shows_every_photograph_over_its_caption() -> None:
@@ -29,18 +29,26 @@ def test_a_long_caption_is_cut_to_its_photograph() -> None:
 
 def test_a_confusion_matrix_is_darkest_where_all_of_a_row_are() -> None:
     counts = np.array([[4, 0], [3, 9]])
+    laid_out = matrix.layout(counts, ["a", "b"])
     pixels = np.asarray(drawing.confusion_matrix(counts, ["a", "b"])).astype(int)
-    cell = drawing.MAX_CELL
-    corners = pixels[drawing.CAPTION_HEIGHT + 1 :: cell, drawing.NAME_WIDTH + 1 :: cell][:2, :2]
-    assert (corners[0, 0] == drawing.DARKEST).all()
+    cell = laid_out.cell
+    corners = pixels[drawing.CAPTION_HEIGHT + 2 :: cell, laid_out.margin + 2 :: cell][:2, :2]
+    assert (corners[0, 0] == drawing.RIGHT).all()
     assert (corners[0, 1] == 255).all()
     assert corners[0, 0].sum() < corners[1, 1].sum() < corners[1, 0].sum() < corners[0, 1].sum()
 
 
-def test_many_species_are_cells_alone() -> None:
-    picture = drawing.confusion_matrix(np.eye(1000, dtype=int), [str(n) for n in range(1000)])
-    assert picture.size == (1000, 1000)
-    assert np.asarray(drawing.confusion_matrix(np.zeros((3, 3), int), list("abc"))).min() < 255
+def test_of_many_species_those_with_most_mistakes_are_drawn_with_their_names() -> None:
+    counts = np.eye(1000, dtype=int)
+    counts[700, 3] = 5
+    names = [f"Species {n}" for n in range(1000)]
+    laid_out = matrix.layout(counts, names)
+    assert {"Species 3", "Species 700"} < set(laid_out.names)
+    picture = drawing.confusion_matrix(counts, names)
+    assert picture.size == (laid_out.margin + laid_out.side + 1, drawing.CAPTION_HEIGHT + laid_out.side + 1)
+    assert laid_out.side == 120 * laid_out.cell
+    assert (np.asarray(picture)[:, : laid_out.margin] < 128).any(), "names stand beside the rows"
+    assert np.asarray(drawing.confusion_matrix(np.zeros((3, 3), int), list("abc"))).min() < 255, "names of no photos"
 
 
 def test_heat_brightens_what_speaks_for_the_name() -> None:
