@@ -10,7 +10,7 @@ import jax
 from beartype import beartype
 from jaxtyping import AbstractArray, install_import_hook
 
-ROOMS = ("data", "evaluation", "inference", "metrics", "models", "preprocessing", "report", "training")
+ROOMS = ("metrics", "preprocessing", "report")
 
 
 def install() -> None:
