@@ -64,6 +64,7 @@ class BuildConfig(Section):
     )
     name_encoding: str = option("", "code page of file names and tables that do not state theirs; empty: detected")
     ignore: str = option("", "files to leave out, patterns such as *.zip or masks/*, comma-separated")
+    negatives: str = option("", "photos that show no species, patterns such as background/*, comma-separated")
 
 
 @dataclass

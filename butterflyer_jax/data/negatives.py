@@ -7,6 +7,8 @@ import scipy.fft as fft
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 SIDE = 160
+# Side of the part of a photo without a species that is taken, as a share of its short side.
+PARTS = (0.6, 1.0)
 
 
 def draw_negative(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -19,6 +21,13 @@ def draw_negative(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
     """
     kinds = (_corner, _shuffled, _blurred, _random_phases, _shapes)
     return kinds[int(rng.integers(len(kinds)))](photo.convert("RGB"), rng)
+
+
+def draw_part(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Returns a square part of a photo that shows no species, of a random size and place."""
+    side = max(1, round(min(photo.size) * rng.uniform(*PARTS)))
+    left, top = (int(rng.integers(size - side + 1)) for size in photo.size)
+    return photo.crop((left, top, left + side, top + side))
 
 
 def draw_shift(photo: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -37,7 +37,7 @@ class Data(Protocol):
     fingerprint: str
 
     def num_photos(self, split: str) -> int:
-        """Returns the number of photos in a split, 0 where there is no such split."""
+        """Returns the number of photos in a split, or of the user's `negatives`; 0 where there are none."""
 
     def labels(self, split: str) -> np.ndarray:
         """Returns the labels of a split, int32 [num_photos], in the order of `eval_batches`."""

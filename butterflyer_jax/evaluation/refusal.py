@@ -13,6 +13,7 @@ from PIL import Image
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
 from butterflyer_jax.data import photo
+from butterflyer_jax.data.ingest.words import NEGATIVES
 from butterflyer_jax.data.negatives import draw_negative, draw_shift
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.metrics import typicality
@@ -52,7 +53,9 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Typicality |
     photos = list(read_photos(data, "train", train))
     # Each in its own light and in two others, so that a change of light alone is nothing new.
     _, features = look(loaded, itertools.chain(photos, (draw_shift(one, rng) for _ in range(2) for one in photos)))
-    _, negatives = look(loaded, (draw_negative(photos[n % len(photos)], rng) for n in range(NUM_NEGATIVES)))
+    of_user = rng.permutation(data.num_photos(NEGATIVES))[:MAX_TRAIN]
+    drawn = (draw_negative(photos[n % len(photos)], rng) for n in range(NUM_NEGATIVES))
+    _, negatives = look(loaded, itertools.chain(drawn, read_photos(data, NEGATIVES, of_user) if len(of_user) else ()))
     val = list(read_photos(data, "val", rng.permutation(data.num_photos("val"))[:MAX_VAL]))
     logits, held_out = look(loaded, itertools.chain(val, (draw_shift(one, rng) for _ in range(3) for one in val)))
     found = typicality.fit(

@@ -30,6 +30,8 @@ def lines(card: Mapping[str, Any], folder: str) -> list[str]:
         f"built: {counted(card['photos'], 'photograph', 'photographs')} of {species} ({splits}); "
         f"labels by {card['labels_by']}"
     ]
+    if card.get("negatives"):
+        result[0] += f"; {counted(card['negatives'], 'negative', 'negatives')} beside"
     left = []
     if card["rejects"] or card["missing"]:
         reasons = _most(card["reject_reasons"], MAX_REASONS)

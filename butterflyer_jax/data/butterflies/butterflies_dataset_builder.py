@@ -23,7 +23,7 @@ from butterflyer_jax.data import image_format, shard_format
 from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
 from butterflyer_jax.data.ingest import runners, shard_writer, workspace
 from butterflyer_jax.data.ingest.manifest import Collection
-from butterflyer_jax.data.ingest.split import SPLITS
+from butterflyer_jax.data.ingest.words import NEGATIVES, SPLITS
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.report import findings, summary
 from butterflyer_jax.report.data_card import render_data_card
@@ -139,7 +139,7 @@ class Builder(FileReaderBuilder):
         wanted = download_config.num_shards or self.builder_config.build.num_shards
         names = {
             split: self._shard_names(split, shard_writer.num_shards(of_split, wanted))
-            for split in SPLITS
+            for split in (*SPLITS, NEGATIVES)
             if (of_split := photos.of_split(split))
         }
         folder = paths.path(self.data_dir)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import image_format
-from butterflyer_jax.data.ingest import layout, nested, readings
+from butterflyer_jax.data.ingest import layout, nested, readings, words
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.source import Entry
 from butterflyer_jax.data.ingest.tables import class_names, reader, sidecars
@@ -48,7 +48,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class Listing:
-    """Everything in a collection: `num_files = len(members) + len(rejects) + num_ignored`.
+    """Everything in a collection: `num_files = len(members) + len(negatives) + len(rejects) + num_ignored`.
 
     Attributes:
       members: photos with a species, sorted by name.
@@ -62,6 +62,7 @@ class Listing:
       groups: (by what, value) of the groups that a photo belongs to, by its name.
       group_names: what gives groups.
       notes: what a user should know.
+      negatives: photos that show no species, sorted by name; not among `members`.
     """
 
     members: tuple[Member, ...]
@@ -75,6 +76,7 @@ class Listing:
     groups: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     group_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    negatives: tuple[Member, ...] = ()
 
     @property
     def num_ignored(self) -> int:
@@ -121,9 +123,9 @@ def read_collection(
       UserError: no photo in it, more than one sensible reading, or none.
     """
     _check_options(config)
-    patterns = [pattern.strip() for pattern in config.ignore.split(",") if pattern.strip()]
+    patterns = _patterns(config.ignore)
     inside = nested.open_zips(
-        opened, entries, lambda name: not (_is_left_out(name, patterns) or is_clutter(name)), config.name_encoding
+        opened, entries, lambda name: not (_fits(name, patterns) or is_clutter(name)), config.name_encoding
     )
     entries, notes = inside.entries, [*notes, *inside.notes]
     inventory = _take_inventory(opened, entries, patterns)
@@ -142,6 +144,7 @@ def read_collection(
         raise NoPhotosError(f"no photographs in {opened.name}: no file in it is an image")
     if not photos:
         return Listing((), tuple(rejects), (), dict(ignored.most_common()), len(entries), _fingerprint(entries))
+    negatives = _take_negatives(opened.name, photos, config.negatives)
     names = PhotoNames([*photos, *(reject.member for reject in rejects)])
     found = reader.read_tables(
         {name: entry.num_bytes for name, entry in inventory.tables.items()},
@@ -184,6 +187,7 @@ def read_collection(
         groups=labels.groups,
         group_names=tuple(labels.group_names),
         notes=(*notes, *labels.notes),
+        negatives=negatives,
     )
 
 
@@ -193,7 +197,26 @@ def _check_options(config: BuildConfig) -> None:
         raise UserError(f"build.bursts={config.bursts}: there are exif, name and none")
 
 
-def _is_left_out(name: str, patterns: Iterable[str]) -> bool:
+def _patterns(listed: str) -> list[str]:
+    return [pattern.strip() for pattern in listed.split(",") if pattern.strip()]
+
+
+def _take_negatives(source: str, photos: dict[str, Entry], listed: str) -> tuple[Member, ...]:
+    """Removes the photos that show no species from the others, and returns them.
+
+    Raises:
+      UserError: a pattern fits no photo, or all photos are taken.
+    """
+    for pattern in _patterns(listed):
+        if not any(_fits(name, [pattern]) for name in photos):
+            raise UserError(f"build.negatives={pattern} fits no photograph in {source}")
+    taken = [name for name in photos if _fits(name, _patterns(listed))]
+    if len(taken) == len(photos):
+        raise UserError(f"build.negatives={listed} takes every photograph in {source}: none is left to learn from")
+    return tuple(photos.pop(name).member("", words.NEGATIVES) for name in sorted(taken))
+
+
+def _fits(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns for text in (name, posixpath.basename(name)))
 
 
@@ -208,7 +231,7 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], patterns: Sequence
         latest[entry.name] = entry
     for name, entry in latest.items():
         suffix = posixpath.splitext(name)[1].lower()
-        if _is_left_out(name, patterns):
+        if _fits(name, patterns):
             result.ignored[LEFT_OUT] += 1
         elif is_clutter(name):
             result.ignored[HIDDEN] += 1

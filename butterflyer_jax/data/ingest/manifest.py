@@ -23,6 +23,7 @@ from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
 from butterflyer_jax.data.ingest.readings import FOLDERS
 from butterflyer_jax.data.ingest.split import SPLITS, Candidate, assign_splits
+from butterflyer_jax.data.ingest.words import NEGATIVES
 from butterflyer_jax.data.ingest.zip_reader import Member
 from butterflyer_jax.data.shard_format import GROUPS_FILE
 from butterflyer_jax.errors import UserError
@@ -43,6 +44,7 @@ class Collection:
       zip_name: file name of the zip.
       grouped_by: kinds of groups that keep photos in one split, beside near-duplicates.
       notes: notes for the user about groups.
+      negatives: prepared photos that show no species, not among `photos`, sorted by photo_id.
     """
 
     photos: tuple[Prepared, ...]
@@ -52,6 +54,7 @@ class Collection:
     zip_name: str
     grouped_by: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    negatives: tuple[Prepared, ...] = ()
 
     @property
     def species(self) -> list[str]:
@@ -59,11 +62,13 @@ class Collection:
         return sorted({photo.species for photo in self.photos})
 
     def of_split(self, split: str) -> list[Prepared]:
-        """Returns the photos of a split."""
+        """Returns the photos of a split, or the negatives."""
+        if split == NEGATIVES:
+            return list(self.negatives)
         return [photo for photo in self.photos if photo.split == split]
 
     def data_card(self) -> dict[str, Any]:
-        """Returns the content of data_card.json; `members = photos + rejects + ignored`."""
+        """Returns the content of data_card.json; `members = photos + negatives + rejects + ignored`."""
         counts = Counter((photo.species, photo.split) for photo in self.photos)
         species = {name: {split: counts[name, split] for split in SPLITS} for name in self.species}
         reasons = Counter(reject.reason.partition(":")[0] for reject in self.rejects)
@@ -71,11 +76,12 @@ class Collection:
             "zip": self.zip_name,
             "members": self.listing.num_files,
             "photos": len(self.photos),
+            "negatives": len(self.negatives),
             "rejects": len(self.rejects),
             "ignored": self.listing.num_ignored,
             "missing": len(self.listing.missing),
             "reject_reasons": dict(reasons.most_common()),
-            "bytes": sum(photo.num_bytes for photo in self.photos),
+            "bytes": sum(photo.num_bytes for photo in (*self.photos, *self.negatives)),
             "splits": {split: sum(row[split] for row in species.values()) for split in SPLITS},
             "species": species,
             "taxonomy": {name: list(self.listing.taxonomy[name]) for name in species if name in self.listing.taxonomy},
@@ -163,7 +169,10 @@ def collect(
     Raises:
       UserError: more than `max_reject_fraction` of the photos cannot be used, or too few species are left.
     """
-    prepared = sorted(prepared, key=lambda photo: photo.photo_id)
+    everything = sorted(prepared, key=lambda photo: photo.photo_id)
+    prepared = [photo for photo in everything if photo.species]
+    negatives = tuple(photo for photo in everything if not photo.species)
+    _check_negatives(negatives, prepared)
     rejects = sorted((*listing.rejects, *rejects), key=lambda reject: reject.member)
     check_rejects(rejects, listing, config)
     near = duplicates.group([photo.perceptual_hash for photo in prepared], config.near_duplicate_bits).tolist()
@@ -181,17 +190,19 @@ def collect(
     )
     if config.val_fraction or config.test_fraction:
         _check_groups(photos, groups.by)
-    collection = Collection(photos, tuple(rejects), listing, config, zip_name, tuple(groups.by), tuple(groups.notes))
+    collection = Collection(
+        photos, tuple(rejects), listing, config, zip_name, tuple(groups.by), tuple(groups.notes), negatives
+    )
     check_species(listing, photos, min_species)
-    if listing.num_files != len(photos) + len(rejects) + listing.num_ignored:
-        raise AssertionError("photographs lost: members != photos + rejects + ignored")
+    if listing.num_files != len(photos) + len(negatives) + len(rejects) + listing.num_ignored:
+        raise AssertionError("photographs lost: members != photos + negatives + rejects + ignored")
     return collection
 
 
 def check_rejects(rejects: Sequence[Reject], listing: Listing, config: BuildConfig, margin: int = 0) -> None:
     """Raises a UserError with causes and counts if there are more rejects than allowed plus `margin`."""
     bad = [*rejects, *listing.missing]
-    total = len(listing.members) + len(listing.rejects) + len(listing.missing)
+    total = len(listing.members) + len(listing.negatives) + len(listing.rejects) + len(listing.missing)
     if len(bad) <= config.max_reject_fraction * total + margin and len(bad) < total:
         return
     examples: dict[str, list[str]] = defaultdict(list)
@@ -226,6 +237,17 @@ def check_species(listing: Listing, photos: Iterable[Member | Prepared], min_spe
         f"only one species in the zip, {species.pop()!r}{cause}, and a classifier needs two{numbers}: name folders "
         "after the species, or add a labels.csv with the columns filename,label"
     )
+
+
+def _check_negatives(negatives: Sequence[Prepared], photos: Sequence[Prepared]) -> None:
+    """Raises a UserError where the same photo shows a species and none."""
+    species = {photo.content_hash: photo for photo in photos}
+    for negative in negatives:
+        if same := species.get(negative.content_hash):
+            raise UserError(
+                f"{negative.photo_id} is among build.negatives, and the same photograph is {same.photo_id}, of "
+                f"{same.species}: remove one of them"
+            )
 
 
 def _check_groups(photos: Sequence[Prepared], by: Sequence[str]) -> None:

@@ -94,7 +94,8 @@ def run_task(task: str) -> None:
                 writer.write(record)
                 height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
                 offset = end + _HEADER_BYTES + record.index(jpeg)
-                entries.append((offset, len(jpeg), google_crc32c.value(jpeg), height, width, label))
+                # Unsigned there: that of negatives, -1, is the largest number.
+                entries.append((offset, len(jpeg), google_crc32c.value(jpeg), height, width, label % 2**32))
                 end += _HEADER_BYTES + len(record) + _FOOTER_BYTES
         # Before the shard takes its name: where that is there, the index is too.
         with files.whole_file(shard.with_name(index_name(shard.name))) as index, index.open("wb") as file:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 SPLITS = ("train", "val", "test")
+# Beside the splits: photos that show no species.
+NEGATIVES = "negatives"
 # What a folder of photographs without labels is, where others are splits.
 UNLABELLED = "unlabelled"
 
@@ -72,16 +74,24 @@ _UNLABELLED = set(
     """
     )
 )
-# Folders that may hold one class more, or what somebody put aside.
-_UNSURE = set(
+# Folders that may hold photographs without a butterfly.
+_OF_NO_SPECIES = set(
     listed(
         """
-    other others misc miscellaneous various mixed unknown unknowns unidentified unclassified undetermined background
-    backgrounds negative negatives none nothing nobutterfly nobutterflies notabutterfly notbutterfly nonbutterfly
-    nonbutterflies noise junk rest sample samples example examples demo extra extras additional newfolder untitled
-    untitledfolder temp tmp backup backups bak copy kopie copies duplicate duplicates screenshot screenshots blurry
-    blurred bad good rejected rejects reject excluded unused nan null na delete todelete toremove cover covers augmented
-    augmentation augmentations aug synthetic generated
+    background backgrounds negative negatives none nothing nobutterfly nobutterflies notabutterfly notbutterfly
+    nonbutterfly nonbutterflies noise
+    """
+    )
+)
+# Folders that may hold one class more, or what somebody put aside.
+_UNSURE = _OF_NO_SPECIES | set(
+    listed(
+        """
+    other others misc miscellaneous various mixed unknown unknowns unidentified unclassified undetermined junk rest
+    sample samples example examples demo extra extras additional newfolder untitled untitledfolder temp tmp backup
+    backups bak copy kopie copies duplicate duplicates screenshot screenshots blurry blurred bad good rejected rejects
+    reject excluded unused nan null na delete todelete toremove cover covers augmented augmentation augmentations aug
+    synthetic generated
     """
     )
 )
@@ -249,6 +259,11 @@ def is_unlabelled(folder: str, in_test: bool) -> bool:
 def is_unsure(folder: str) -> bool:
     """Returns whether a folder's name may be that of a class, or that of photographs that were put aside."""
     return re.sub(r"\d+$", "", squeeze(folder)) in _UNSURE
+
+
+def is_of_no_species(folder: str) -> bool:
+    """Returns whether a folder's name may be that of photographs without a butterfly; `is_unsure` holds too."""
+    return re.sub(r"\d+$", "", squeeze(folder)) in _OF_NO_SPECIES
 
 
 def is_rank(folder: str) -> bool:

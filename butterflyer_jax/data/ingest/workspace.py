@@ -16,6 +16,7 @@ from butterflyer_jax.data.ingest import manifest, photo_tasks, shard_writer
 from butterflyer_jax.data.ingest.collection import Listing, Reject
 from butterflyer_jax.data.ingest.manifest import Collection
 from butterflyer_jax.data.ingest.runners import Engine
+from butterflyer_jax.data.protocol import NEGATIVE_LABEL
 from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import find, locks, paths
 from butterflyer_jax.storage.paths import cache_dir
@@ -66,19 +67,20 @@ def prepare_photos(
       UserError: too many photos cannot be used, fewer than `min_species` species are left, or the disk is full.
     """
     source = paths.path(raw_zip)
+    members = [*listing.members, *listing.negatives]
     # What a prepared photo depends on: another split or another shard is no reason to begin anew.
     plan = {
         "format": FORMAT,
         "raw_zip": os.fspath(source),
         "zip_fingerprint": listing.fingerprint,
         # A zip packed anew has the same content elsewhere.
-        "places": sha256(repr(listing.members).encode("utf-8", "surrogatepass")).hexdigest(),
+        "places": sha256(repr(tuple(members)).encode("utf-8", "surrogatepass")).hexdigest(),
         "build": [config.image_size, config.jpeg_quality, config.max_pixels],
     }
     plan_file, tasks_dir = folder / "plan.json", folder / "photographs"
     if not files_lib.exists(plan_file) or json.loads(files_lib.read_text(plan_file)) != plan:
         clear(folder)
-        photo_tasks.write_tasks(tasks_dir, source, listing.members, config)
+        photo_tasks.write_tasks(tasks_dir, source, members, config)
         files_lib.write_text(plan_file, json.dumps(plan))
     tasks = [os.fspath(path) for path in find.glob(tasks_dir, "*.task.json")]
     ready = [task for task in tasks if photo_tasks.is_done(task)]
@@ -99,7 +101,7 @@ def prepare_photos(
                 manifest.check_rejects([*listing.rejects, *rejects], listing, config, REJECT_MARGIN)
                 yield from [None] * (len(good) + len(bad))
 
-    for _ in progress(results(), len(listing.members), "preparing photographs"):
+    for _ in progress(results(), len(members), "preparing photographs"):
         pass
     return manifest.collect(photos, rejects, listing, config, source.name, min_species)
 
@@ -119,7 +121,7 @@ def write_records(
       The number of photos in each shard of each split.
     """
     shards_dir = folder / "records"
-    labels = {species: number for number, species in enumerate(photos.species)}
+    labels = {species: number for number, species in enumerate(photos.species)} | {"": NEGATIVE_LABEL}
     plan = json.dumps([manifest.fingerprint(photos.listing, photos.config), names], sort_keys=True)
     plan_file = shards_dir / "plan.json"
     if not files_lib.exists(plan_file) or files_lib.read_text(plan_file) != plan:

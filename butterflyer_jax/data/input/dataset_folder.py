@@ -12,8 +12,9 @@ from etils import epath
 
 from butterflyer_jax.config import DataConfig
 from butterflyer_jax.data import folds, photo_lists
-from butterflyer_jax.data.ingest.words import SPLITS
+from butterflyer_jax.data.ingest.words import NEGATIVES, SPLITS
 from butterflyer_jax.data.input.shard_reader import Photos
+from butterflyer_jax.data.protocol import NEGATIVE_LABEL
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files
 from butterflyer_jax.storage.folder import Files
@@ -72,7 +73,10 @@ def read_photos(folder: epath.Path, opened: Files, contents: Contents) -> dict[s
             raise ValueError("a label is of no species")
         for split, of_split in photos.items():
             # The rest of an index is compared with the JPEGs; a label that changed would be learned.
-            if np.bincount(of_split.label, minlength=len(contents.species)).tolist() != contents.counts[split]:
+            if split == NEGATIVES:
+                if (of_split.label != NEGATIVE_LABEL).any():
+                    raise ValueError("a negative has the label of a species")
+            elif np.bincount(of_split.label, minlength=len(contents.species)).tolist() != contents.counts[split]:
                 raise ValueError(f"the index of {split} has other labels than the data card")
     return photos
 
@@ -115,7 +119,8 @@ def divide(
     whole = first.join(others)
     names = [species[label] for label in whole.label]
     splits = folds.splits(whole.photo_ids, names, photo_lists.groups(folder), config.num_folds, config.fold)
-    return {split: whole.choose(np.flatnonzero(splits == split)) for split in SPLITS}
+    divided = {split: whole.choose(np.flatnonzero(splits == split)) for split in SPLITS}
+    return divided | {split: photos[split] for split in photos if split == NEGATIVES}
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 import numpy as np
 
 from butterflyer_jax.config import Config
+from butterflyer_jax.data.ingest.words import NEGATIVES
 from butterflyer_jax.data.input import position as position_lib
 from butterflyer_jax.data.input import sampler
 from butterflyer_jax.errors import UserError
@@ -33,6 +34,8 @@ class FakeData:
 
     def num_photos(self, split: str) -> int:
         """Returns the number of photos in a split."""
+        if split == NEGATIVES:
+            return 0
         return STEPS_PER_EPOCH * self._config.batch_size if split == "train" else EVAL_PHOTOS
 
     def labels(self, split: str) -> np.ndarray:

@@ -8,7 +8,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import ModuleType
 from typing import TypeVar
@@ -20,9 +20,9 @@ from butterflyer_jax.data import photo
 from butterflyer_jax.data.input import pixel_cache
 from butterflyer_jax.data.input.pixel_cache import Pixels
 from butterflyer_jax.data.input.position import Batch
-from butterflyer_jax.data.input.sampler import Request
+from butterflyer_jax.data.input.sampler import Negative, Request
 from butterflyer_jax.data.input.shard_reader import Photos, Reader
-from butterflyer_jax.data.negatives import draw_negative
+from butterflyer_jax.data.negatives import draw_negative, draw_part
 
 T = TypeVar("T")
 # Time that the thread of `in_background` gets to finish its batch.
@@ -59,21 +59,41 @@ def read_jpegs(reader: Reader, request: Request) -> list[bytes]:
 
 
 def from_jpegs(
-    photos: Photos, requests: Iterator[Request], side: int, threads: Threads, stages: Stages
+    photos: Photos,
+    requests: Iterator[Request],
+    side: int,
+    threads: Threads,
+    stages: Stages,
+    of_user: Photos | None = None,
 ) -> Iterator[Batch]:
-    """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], decoded by tf.data."""
+    """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], decoded by tf.data.
+
+    Args:
+      photos: photos of the split.
+      requests: what to read.
+      side: side of the canvases, pixels.
+      threads: their number decodes.
+      stages: takes the time of each stage.
+      of_user: the user's negatives.
+    """
     # Imported here: TensorFlow takes seconds, and only JPEGs that are decoded each epoch need it. Not in the generator,
     # as another thread may run it.
     from butterflyer_jax.data.input import tf_decode
 
-    return _decoded(tf_decode, photos, requests, side, threads, stages)
+    return _decoded(tf_decode, photos, requests, side, threads, stages, of_user)
 
 
 def _decoded(
-    decoder: ModuleType, photos: Photos, requests: Iterator[Request], side: int, threads: Threads, stages: Stages
+    decoder: ModuleType,
+    photos: Photos,
+    requests: Iterator[Request],
+    side: int,
+    threads: Threads,
+    stages: Stages,
+    of_user: Photos | None,
 ) -> Iterator[Batch]:
     first = next(requests)
-    under_way: collections.deque[tuple[Batch, Mapping[int, Sequence[int]], dict[int, bytes]]] = collections.deque()
+    under_way: collections.deque[tuple[Batch, Mapping[int, Negative], dict[int, bytes]]] = collections.deque()
 
     def feed() -> Iterator[tuple[list[bytes], np.ndarray]]:
         with contextlib.closing(Reader(photos)) as reader:
@@ -81,8 +101,8 @@ def _decoded(
                 with stages.time("reading"):
                     encoded = read_jpegs(reader, request)
                 to_decode, within = decoder.with_margin(request.windows, photos.width[request.photos])
-                of_negatives = {row: encoded[row] for row in request.negatives}
-                under_way.append(({"window": within, **request.rest}, request.negatives, of_negatives))
+                replaced = {row: encoded[row] for row in request.negatives}
+                under_way.append(({"window": within, **request.rest}, request.negatives, replaced))
                 yield encoded, to_decode
 
     canvases = decoder.decode(feed(), len(first.photos), side, threads.number)
@@ -91,18 +111,29 @@ def _decoded(
             image = next(canvases, None)
         if image is None:
             return
-        rest, seeds, jpegs = under_way.popleft()
+        rest, negatives, jpegs = under_way.popleft()
         batch = {"image": image, **rest}
-        if seeds:
+        if negatives:
             with stages.time("drawing"):
-                put_negatives(batch, seeds, jpegs, pixel_cache.decoded, threads)
+                put_negatives(batch, negatives, jpegs, pixel_cache.decoded, of_user, threads)
         yield batch
 
 
 def from_pixels(
-    pixels: Pixels, requests: Iterator[Request], side: int, threads: Threads, stages: Stages
+    pixels: Pixels,
+    requests: Iterator[Request],
+    side: int,
+    threads: Threads,
+    stages: Stages,
+    of_user: Photos | None = None,
 ) -> Iterator[Batch]:
-    """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], copied from decoded photos."""
+    """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], copied from decoded photos.
+
+    Args:
+      pixels: decoded photos of the split.
+      requests, side, stages, of_user: the same as in `from_jpegs`.
+      threads: copy.
+    """
     for request in requests:
         canvas = np.zeros((len(request.photos), side, side, 3), np.uint8)
         with stages.time("copying"):
@@ -112,37 +143,49 @@ def from_pixels(
         if request.negatives:
             with stages.time("drawing"):
                 numbers = {row: int(request.photos[row]) for row in request.negatives}
-                put_negatives(batch, request.negatives, numbers, pixels.whole, threads)
+                put_negatives(batch, request.negatives, numbers, pixels.whole, of_user, threads)
         yield batch
 
 
 def put_negatives(
     batch: Batch,
-    seeds: Mapping[int, Sequence[int]],
+    negatives: Mapping[int, Negative],
     photos: Mapping[int, T],
     read: Callable[[T], np.ndarray],
+    of_user: Photos | None,
     threads: Threads,
 ) -> None:
-    """Puts negatives, drawn from the photos that they replace, into rows of a batch of canvases.
+    """Puts negatives into rows of a batch of canvases.
 
     Args:
       batch: gets a new image and a new window.
-      seeds: of the drawings, by row.
-      photos: what `read` reads, by row.
+      negatives: negatives by row.
+      photos: what `read` reads of the photos that they replace, by row.
       read: returns a whole photo, uint8 [height, width, 3].
+      of_user: the user's negatives.
       threads: threads that read and draw.
     """
     canvas, window = np.array(batch["image"]), np.array(batch["window"])
+    numbers = {row: negative.number for row, negative in negatives.items() if negative.number is not None}
+    jpegs: dict[int, bytes] = {}
+    if of_user is not None and numbers:
+        with contextlib.closing(Reader(of_user)) as reader:
+            reader.want(range(of_user.num_shards))
+            jpegs = {row: reader.jpeg(number) for row, number in numbers.items()}
 
     def draw(rows: np.ndarray) -> None:
         for row in rows.tolist():
-            drawn = draw_negative(Image.fromarray(read(photos[row])), np.random.default_rng(seeds[row]))
+            rng = np.random.default_rng(negatives[row].seed)
+            if row in jpegs:
+                drawn = draw_part(Image.fromarray(pixel_cache.decoded(jpegs[row])), rng)
+            else:
+                drawn = draw_negative(Image.fromarray(read(photos[row])), rng)
             side = min(drawn.width, canvas.shape[1])
             canvas[row] = 0
             canvas[row, :side, :side] = photo.scale_part(np.asarray(drawn), side)
             window[row] = 0, 0, side, side
 
-    threads.run(draw, np.array(list(seeds)))
+    threads.run(draw, np.array(list(negatives)))
     batch |= {"image": canvas, "window": window}
 
 

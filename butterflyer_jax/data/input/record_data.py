@@ -15,6 +15,7 @@ import psutil
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
 from butterflyer_jax.data import shard_format
+from butterflyer_jax.data.ingest.words import NEGATIVES
 from butterflyer_jax.data.input import crops, dataset_folder, loader, pixel_cache, sampler
 from butterflyer_jax.data.input import position as position_lib
 from butterflyer_jax.data.input.loader import Stages
@@ -150,7 +151,8 @@ class RecordData:
         for split in ("train", "val"):
             self._keep(split)
         photos = self._photos["train"]
-        wanted = sampler.training(photos, self._config, start_step, self.steps_per_epoch, self._host)
+        of_user = self.num_photos(NEGATIVES)
+        wanted = sampler.training(photos, self._config, start_step, self.steps_per_epoch, self._host, of_user)
         yield from self._batches("train", wanted, self._largest_part(), self._stages)
 
     def train_jpegs(self) -> Generator[list[bytes], None, None]:
@@ -234,9 +236,10 @@ class RecordData:
         self, split: str, wanted: Iterator[sampler.Request], side: int, stages: Stages
     ) -> Iterator[position_lib.Batch]:
         self._keep(split)
+        of_user = self._photos.get(NEGATIVES)
         if split not in self._pixels:
-            return loader.from_jpegs(self._photos[split], wanted, side, self._threads, stages)
-        return loader.from_pixels(self._pixels[split], wanted, side, self._threads, stages)
+            return loader.from_jpegs(self._photos[split], wanted, side, self._threads, stages, of_user)
+        return loader.from_pixels(self._pixels[split], wanted, side, self._threads, stages, of_user)
 
     def _keep(self, split: str) -> None:
         """Loads a split into the store of `mode`, the first time."""

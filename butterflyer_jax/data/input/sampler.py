@@ -15,8 +15,23 @@ from butterflyer_jax.data.input.position import Batch
 from butterflyer_jax.data.input.shard_reader import Photos
 from butterflyer_jax.data.protocol import NEGATIVE_LABEL
 
+# Share of the negatives of a batch that are the user's, where there are any; the others are drawn.
+USER_SHARE = 0.5
 # Streams of random numbers that share (seed, epoch); `crops` has number 2.
 ORDER_STREAM, BALANCE_STREAM, NEGATIVE_PLACES_STREAM, NEGATIVE_STREAM = 0, 1, 3, 4
+
+
+@dataclass(frozen=True)
+class Negative:
+    """An image of a batch that shows no species.
+
+    Attributes:
+      seed: of what is random in it.
+      number: the user's negative that it is a part of; None for one that is drawn from the photo that it replaces.
+    """
+
+    seed: Sequence[int]
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -28,14 +43,14 @@ class Request:
       windows: int32 [n, 4], the part of each: top, left, height, width, pixels.
       rest: further arrays of the batch beside pixels.
       shards: numbers of the shards that hold these photos and the following ones, in the order of need.
-      negatives: by row, the seed of the negative that is drawn from the photo and takes its place.
+      negatives: negatives by the row whose photo they replace.
     """
 
     photos: np.ndarray
     windows: np.ndarray
     rest: Batch
     shards: Sequence[int]
-    negatives: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    negatives: Mapping[int, Negative] = field(default_factory=dict)
 
 
 def epoch_order(photos: Photos, config: Config, epoch: int) -> EpochOrder:
@@ -45,7 +60,14 @@ def epoch_order(photos: Photos, config: Config, epoch: int) -> EpochOrder:
     return shuffled(photos.shard, config.data.shuffle_window, [config.seed, epoch, ORDER_STREAM], repeats)
 
 
-def training(photos: Photos, config: Config, start_step: int, steps_per_epoch: int, host: slice) -> Iterator[Request]:
+def training(
+    photos: Photos,
+    config: Config,
+    start_step: int,
+    steps_per_epoch: int,
+    host: slice,
+    num_negatives: int = 0,
+) -> Iterator[Request]:
     """Yields requests without end, from the one that step `start_step` takes; a batch has index int32 [n].
 
     Args:
@@ -54,6 +76,7 @@ def training(photos: Photos, config: Config, start_step: int, steps_per_epoch: i
       start_step: number of steps done before.
       steps_per_epoch: number of batches per epoch.
       host: this host's part of a global batch.
+      num_negatives: number of negatives that the user gave.
     """
     epoch, first = divmod(start_step, steps_per_epoch)
     this, following = epoch_order(photos, config, epoch), epoch_order(photos, config, epoch + 1)
@@ -73,10 +96,11 @@ def training(photos: Photos, config: Config, start_step: int, steps_per_epoch: i
             windows = crops.random_windows(config.seed, epoch, index, height, width, config.augment)
             is_negative = negative_places(config, epoch, batch)[host]
             rest = {"label": with_negatives(photos.label[numbers], is_negative), "index": index}
-            seeds = {
-                int(row): [config.seed, epoch, NEGATIVE_STREAM, int(index[row])] for row in np.flatnonzero(is_negative)
+            negatives = {
+                int(row): _choose_negative([config.seed, epoch, NEGATIVE_STREAM, int(index[row])], num_negatives)
+                for row in np.flatnonzero(is_negative)
             }
-            yield Request(numbers, windows, rest, wanted[this.group_at(start)], seeds)
+            yield Request(numbers, windows, rest, wanted[this.group_at(start)], negatives)
         epoch, first = epoch + 1, 0
         this, following = following, epoch_order(photos, config, epoch + 1)
 
@@ -88,6 +112,13 @@ def negative_places(config: Config, epoch: int, batch: int) -> np.ndarray:
         rng = np.random.default_rng([config.seed, epoch, NEGATIVE_PLACES_STREAM, batch])
         places[rng.permutation(config.batch_size)[:count]] = True
     return places
+
+
+def _choose_negative(seed: Sequence[int], num_negatives: int) -> Negative:
+    if not num_negatives:
+        return Negative(seed)
+    rng = np.random.default_rng([*seed, 1])
+    return Negative(seed, int(rng.integers(num_negatives)) if rng.random() < USER_SHARE else None)
 
 
 def with_negatives(labels: np.ndarray, is_negative: np.ndarray) -> np.ndarray:

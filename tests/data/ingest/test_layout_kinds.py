@@ -50,6 +50,8 @@ def test_photos_to_predict_are_left_out(tmp_path: Path) -> None:
          r"Test/ lies among the folders of species.*build\.layout=leaf takes it .*build\.ignore=Test/\* leaves it out"),
         (tree("{s}/{i}.jpg") | tree("other/{n}.jpg"),
          r"other/ \(photographs: 18\) may be a class .*build\.ignore=other/\* leaves .*build\.layout=leaf takes"),
+        (tree("{s}/{i}.jpg") | tree("Background/{n}.jpg"),
+         r"Background/ .* may be a class .*build\.negatives=Background/\* takes it as photos that show no species"),
         (tree("set/{s}/{i}.jpg") | tree("set/New folder (2)/{n}.jpg"), r"build\.ignore=set/New folder \(2\)/\*"),
         (tree("High quality/{s}/{i}.jpg") | tree("Low quality/{s}/x{i}.jpg"),
          r"two ways: species are High quality, Low quality or Monarch"),
@@ -74,6 +76,18 @@ def test_photos_to_predict_are_left_out(tmp_path: Path) -> None:
 def test_two_readings_are_refused(tmp_path: Path, files: Files, message: str) -> None:
     with pytest.raises(UserError, match=message):
         listing_of(tmp_path, files)
+
+
+def test_photos_that_show_no_species_are_chosen_by_pattern(tmp_path: Path) -> None:
+    files = tree("{s}/{i}.jpg") | tree("background/{n}.jpg") | tree("other/none/{n}.jpg")
+    listing = listing_of(tmp_path, files, negatives="background/*, other/*")
+    assert set(labels(listing).values()) == set(SPECIES)
+    assert len(listing.negatives) == len(files) - len(listing.members)
+    assert {member.name.split("/")[0] for member in listing.negatives} == {"background", "other"}
+    with pytest.raises(UserError, match=r"build\.negatives=sky/\* fits no photograph in .*\.zip"):
+        listing_of(tmp_path, files, negatives="background/*,sky/*")
+    with pytest.raises(UserError, match=r"build\.negatives=\*\.jpg takes every photograph"):
+        listing_of(tmp_path, files, negatives="*.jpg")
 
 
 @pytest.mark.parametrize("name", ["Test", "images", "May", "Other", "Spring"])

@@ -24,7 +24,8 @@ Files = dict[str, bytes | str]
 def listing_of(path: Path, files: Files, **options: str) -> Listing:
     packed = {name: data if isinstance(data, bytes) else data.encode() for name, data in files.items()}
     listing = raw_zip.list_source(make_zip(path / "raw.zip", packed), BuildConfig(**options))
-    assert listing.num_files == len(listing.members) + len(listing.rejects) + listing.num_ignored
+    counted = len(listing.members) + len(listing.negatives) + len(listing.rejects) + listing.num_ignored
+    assert listing.num_files == counted
     return listing
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from butterflyer_jax import Config
-from butterflyer_jax.config import DataConfig
+from butterflyer_jax import Config, UserError
+from butterflyer_jax.config import BuildConfig, DataConfig
 from butterflyer_jax.data import photo
+from butterflyer_jax.data.build import build
 from butterflyer_jax.data.input.fake import FakeData
 from butterflyer_jax.data.input.position import Batch
 from butterflyer_jax.data.input.record_data import RecordData
+from tests.conftest import SPECIES, encode, folder_members, make_zip
 
 NUM_NEGATIVES = 3
+BACKGROUND = (250, 20, 230)
 
 
 def make_config(**changes: object) -> Config:
@@ -81,6 +86,48 @@ def test_crops_left_to_the_device_are_the_hosts(dataset: Path, nine: list[Batch]
             assert (top, left, height) == (0, 0, width) or label != -1
             part = photo.scale_part(image[top : top + height, left : left + width], 32)
             np.testing.assert_array_equal(part, crop)
+
+
+@pytest.fixture(scope="module")
+def with_background(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set with photos that show no species: 12 in one colour."""
+    plain = encode(Image.new("RGB", (64, 56), BACKGROUND))
+    files = folder_members() | {f"background/{number}.jpg": plain for number in range(12)}
+    folder = tmp_path_factory.mktemp("background")
+    config = BuildConfig(image_size=48, val_fraction=0.2, test_fraction=0.2, negatives="background/*")
+    return Path(build(make_zip(folder / "raw.zip", files), folder / "built", config))
+
+
+def test_photos_of_the_user_are_taken_too(with_background: Path, dataset: Path, nine: list[Batch]) -> None:
+    ours = batches(with_background, make_config(), 9)
+    of_user = 0
+    for batch, without in zip(ours, nine, strict=True):
+        plain = np.abs(batch["image"].astype(int) - BACKGROUND).max(axis=(1, 2, 3)) < 8
+        assert (batch["label"][plain] == -1).all()
+        np.testing.assert_array_equal(batch["image"][~plain], without["image"][~plain])
+        of_user += plain.sum()
+    assert 5 < of_user < 22, "about half of them"
+    assert_same(batches(with_background, make_config(mode="jpeg"), 2, 6), ours[6:8])
+    assert_same(
+        batches(with_background, make_config(negatives=0.0), 2), batches(dataset, make_config(negatives=0.0), 2)
+    )
+
+
+def test_they_are_no_photos_of_a_split(with_background: Path) -> None:
+    data = RecordData(with_background, make_config(num_folds=3, fold=1))
+    assert [data.num_photos(split) for split in ("train", "val", "test", "negatives")] == [20, 20, 20, 12]
+    assert set(data.labels("negatives").tolist()) == {-1}
+    assert data.species == SPECIES
+    card = json.loads((with_background / "data_card.json").read_text())
+    assert (card["members"], card["photos"], card["negatives"], card["rejects"]) == (72, 60, 12, 0)
+    data.close()
+
+
+def test_a_photo_of_a_species_is_no_negative(tmp_path: Path) -> None:
+    photos = folder_members(4)
+    raw = make_zip(tmp_path / "raw.zip", photos | {"none/1.jpg": photos["Red Edge/003.jpg"]})
+    with pytest.raises(UserError, match=r"none/1\.jpg is among build\.negatives, .* is Red Edge/003\.jpg, of Red Edge"):
+        build(raw, tmp_path / "built", BuildConfig(image_size=48, negatives="none/*"))
 
 
 def test_fake_data_has_them_too() -> None:

@@ -194,3 +194,5 @@ def check_unsure(result: Folders) -> None:
     )
     left_out = ",".join(sorted(unsure.values()))
     result.choices = f"build.ignore={left_out} leaves it out, build.layout=leaf takes each innermost folder as a class"
+    if of_none := ",".join(sorted(pattern for label, pattern in unsure.items() if words.is_of_no_species(label))):
+        result.choices += f", build.negatives={of_none} takes it as photos that show no species"
