@@ -3,47 +3,47 @@
     python benchmarks/bench_build.py [--memory] [--zip PATH] [--json FILE]
 
 Each build runs in a process and a folder of its own, the methods in turn in every round. Imports (TensorFlow takes 5 to
-7 s of each) and a first build of 32 photographs come before the clock starts. Whole builds: ours also finds
+7 s of each) and a first build of 32 photos come before the clock starts. Whole builds: ours also finds
 near-duplicates, balances the splits and draws the data card, which the others do not. CPU seconds are user and system
 time of the process and its ended children. Peak memory is resident memory of the process and its children, sampled 20
 times a second; some 600 MiB of it are TensorFlow, which webdataset does without. PSNR is that of the JPEGs in the
-records, against the photograph decoded by Pillow and scaled by its Lanczos in float32.
+records, against the photo decoded by Pillow and scaled by its Lanczos in float32.
 
 Measured on 2 cores of an AMD EPYC (a virtual machine, its cores shared with other work), Python 3.11, Pillow 12.3,
 simplejpeg 1.9, cykooz-resizer 4.0, tensorflow-datasets 4.9.10, webdataset 1.0.2; medians, in parentheses the lowest and
 the highest:
 
-    2,400 drawn photographs, long side 600 to 1,200 pixels, 283 MiB (--rounds 5 --memory)
-                               photographs/s  photographs/CPU-s  peak MiB  PSNR dB
+    2,400 drawn photos, long side 600 to 1,200 pixels, 283 MiB (--rounds 5 --memory)
+                               photos/s         photos/CPU-s       peak MiB  PSNR dB
     butterflyer_jax            549 (511-577)      328 (306-336)       734    38.90
     plain TFDS + Pillow        120 (119-123)      120 (119-123)       666    38.84
     webdataset + Pillow, Pool  226 (224-232)      116 (115-118)       159    38.84
 
-    6,000 of them (--photos 6000, 3 rounds): 549, 115 and 216 photographs/s, 317, 115 and 111 a CPU second.
+    6,000 of them (--photos 6000, 3 rounds): 549, 115 and 216 photos/s, 317, 115 and 111 a CPU second.
 
-    832 photographs of the Leeds Butterfly data set (--zip), about 500x346 pixels, 43 MiB (3 rounds)
+    832 photos of the Leeds Butterfly data set (--zip), about 500x346 pixels, 43 MiB (3 rounds)
     butterflyer_jax            537 (534-547)      360 (357-371)       694    39.96
     plain TFDS + Pillow        325 (312-334)      325 (313-334)       636    39.96
     webdataset + Pillow, Pool  532 (532-541)      277 (276-279)       148    39.96
 
-    96 drawn photographs of 3000 to 4000 pixels (--photos 96 --long_side 3000 4000 --psnr_photos 16; 3 rounds)
+    96 drawn photos of 3000 to 4000 pixels (--photos 96 --long_side 3000 4000 --psnr_photos 16; 3 rounds)
     butterflyer_jax           88.6 (86.0-89.7)   51.9 (51.9-53.6)     716    38.52
     plain TFDS + Pillow        8.2 (8.2-8.3)      8.2 (8.2-8.3)       741    38.52
     webdataset + Pillow, Pool 15.8 (15.7-15.9)    8.1 (8.0-8.1)       343    38.52
 
-    Peak memory (--memory): 692 MiB for 400 photographs in 16.6 MiB, 716 MiB for 4,000 in 165.6 MiB.
+    Peak memory (--memory): 692 MiB for 400 photos in 16.6 MiB, 716 MiB for 4,000 in 165.6 MiB.
 
-Of ours 0.3 s are the data card, whatever the number of photographs (in a fresh process 0.8 s more, to import matplotlib
+Of ours 0.3 s are the data card, whatever the number of photos (in a fresh process 0.8 s more, to import matplotlib
 and Jinja), most of it beside the writing of the records.
 
-Tried, in ms of one core on the drawn photographs (on others in parentheses):
+Tried, in ms of one core on the drawn photos (on others in parentheses):
   - Decode and resize by Pillow: 7.3 (3 to 8 for its Lanczos alone). Decode by simplejpeg, Lanczos by cykooz: 2.2, of
     which 0.5 (0.5 to 1) resize, at the same PSNR.
   - Encode by simplejpeg: 15% quicker than Pillow's 0.2, but 0.3 to 0.4 dB worse. So Pillow encodes.
   - A JPEG decoded at k/8 of its size, at least 1.5 times the target, had been measured to lose 1 to 4 dB. That was a
     shift by a part of a pixel, as the decoder rounds the size up: with the exact fractional crop box for the resizer it
     loses nothing at most sizes and 0.3 dB where the decoded side is just above 1.5 times the target, and 12 megapixels
-    went from 7 to 67 photographs a second and core (decode and resize alone).
+    went from 7 to 67 photos a second and core (decode and resize alone).
   - Decoding at 5/8 to 7/8 takes as long as a full decode or half as long again: libjpeg-turbo has vector code for 1/8,
     2/8, 4/8 and 8/8 only. Full 2.2; 7/8 3.3, 6/8 2.7, 5/8 2.2, 4/8 1.3.
   - Threads: Pillow's encode into a BytesIO keeps the interpreter's lock (two threads: 0.9 times as fast as one), into a
@@ -106,19 +106,19 @@ def main(argv: Sequence[str]) -> None:
         return
     about = (__doc__ or "").partition("\n\nMeasured on")[0]
     parser = cli.ArgumentParser(prog="python benchmarks/bench_build.py", description=about)
-    parser.add_argument("--zip", type=Path, metavar="PATH", help="measure this raw zip; default: drawn photographs")
-    parser.add_argument("--photos", type=int, default=2400, metavar="N", help="drawn photographs; default: %(default)s")
+    parser.add_argument("--zip", type=Path, metavar="PATH", help="measure this raw zip; default: drawn photos")
+    parser.add_argument("--photos", type=int, default=2400, metavar="N", help="drawn photos; default: %(default)s")
     parser.add_argument(
         "--long_side",
         type=int,
         nargs=2,
         default=(600, 1200),
         metavar=("LO", "HI"),
-        help="long side of drawn photographs, pixels; default: 600 1200",
+        help="long side of drawn photos, pixels; default: 600 1200",
     )
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="builds a method; default: %(default)s")
     parser.add_argument(
-        "--psnr_photos", type=int, default=48, metavar="N", help="photographs compared; default: %(default)s"
+        "--psnr_photos", type=int, default=48, metavar="N", help="photos compared; default: %(default)s"
     )
     parser.add_argument(
         "--memory", action="store_true", help="also our peak memory on a zip and on one 10 times as large"
@@ -131,7 +131,7 @@ def main(argv: Sequence[str]) -> None:
         type=Path,
         default=Path(tempfile.gettempdir()) / "bench_build",
         metavar="DIR",
-        help="where drawn photographs stay for the next run; default: %(default)s",
+        help="where drawn photos stay for the next run; default: %(default)s",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
     args = parser.parse_args(argv)
@@ -156,17 +156,17 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _drawn(work_dir: Path, photos: int, long_side: tuple[int, int]) -> Path:
-    """Returns a zip of drawn photographs, drawn the first time."""
+    """Returns a zip of drawn photos, drawn the first time."""
     path = work_dir / f"drawn_{photos}_{long_side[0]}_{long_side[1]}.zip"
     if not path.exists():
-        say(f"drawing {photos} photographs into {path}")
+        say(f"drawing {photos} photos into {path}")
         build_methods.draw_zip(path, photos, long_side)
     return path
 
 
 def _describe_zip(raw_zip: Path) -> str:
     names = build_methods.photo_names(raw_zip)
-    return f"{raw_zip.name}: {len(names)} photographs, {raw_zip.stat().st_size / MIB:.1f} MiB"
+    return f"{raw_zip.name}: {len(names)} photos, {raw_zip.stat().st_size / MIB:.1f} MiB"
 
 
 def _compare(raw_zip: Path, work_dir: Path, rounds: int, psnr_photos: int) -> list[Row]:
@@ -185,7 +185,7 @@ def _compare(raw_zip: Path, work_dir: Path, rounds: int, psnr_photos: int) -> li
             results.memory.append(result["peak"])
             results.psnr = result["psnr"] or results.psnr
             say(
-                f"round {round_number + 1}/{rounds}  {title}: {result['photos']} photographs in "
+                f"round {round_number + 1}/{rounds}  {title}: {result['photos']} photos in "
                 f"{result['seconds']:.2f} s, {result['cpu_seconds']:.2f} CPU seconds"
             )
     ours = measured["ours"]
@@ -193,8 +193,8 @@ def _compare(raw_zip: Path, work_dir: Path, rounds: int, psnr_photos: int) -> li
     for name, results in measured.items():
         title = METHODS[name].title
         figures = [
-            ("photographs a second", "photographs/s", results.per_second, ours.per_second),
-            ("photographs a CPU second", "photographs/CPU-s", results.per_cpu_second, ours.per_cpu_second),
+            ("photos a second", "photos/s", results.per_second, ours.per_second),
+            ("photos a CPU second", "photos/CPU-s", results.per_cpu_second, ours.per_cpu_second),
             ("peak memory", "MiB", results.memory, ours.memory),
         ]
         ratios = []
@@ -206,14 +206,14 @@ def _compare(raw_zip: Path, work_dir: Path, rounds: int, psnr_photos: int) -> li
             f"{benchmark.spread(values)}  {ratio:.2f}x" for (*_, values, _), ratio in zip(figures, ratios, strict=True)
         ]
         lines.append([title, *cells, f"{results.psnr:.2f}"])
-    header = ("", "photographs/s, to ours", "photographs/CPU-s, to ours", "peak MiB, to ours", "PSNR dB")
-    print(f"medians of {rounds} rounds (lowest-highest), PSNR of {psnr_photos} photographs")
+    header = ("", "photos/s, to ours", "photos/CPU-s, to ours", "peak MiB, to ours", "PSNR dB")
+    print(f"medians of {rounds} rounds (lowest-highest), PSNR of {psnr_photos} photos")
     print(benchmark.table(header, lines), flush=True)
     return rows
 
 
 def _compare_memory(work_dir: Path, photos: int) -> list[Row]:
-    """Measures the peak memory of our build on a zip and on one with each photograph 10 times, and prints the table."""
+    """Measures the peak memory of our build on a zip and on one with each photo 10 times, and prints the table."""
     small = _drawn(work_dir, photos, MEMORY_LONG_SIDE)
     large = small.with_name(f"{small.stem}_{MEMORY_TIMES}_times.zip")
     if not large.exists():
@@ -222,14 +222,14 @@ def _compare_memory(work_dir: Path, photos: int) -> list[Row]:
     for raw_zip in (small, large):
         result = _measure("ours", raw_zip, work_dir, 0)
         peak = result["peak"]
-        rows.append(Row(f"{METHODS['ours'].title}: peak memory, {result['photos']} photographs", "MiB", peak))
+        rows.append(Row(f"{METHODS['ours'].title}: peak memory, {result['photos']} photos", "MiB", peak))
         zip_size = raw_zip.stat().st_size / MIB
         lines.append(
             [f"{result['photos']:,}", f"{zip_size:.1f}", f"{peak:.0f}", f"{peak - result['memory_before']:.0f}"]
         )
-        say(f"memory  {result['photos']} photographs in {result['seconds']:.2f} s")
-    print(f"peak memory of {METHODS['ours'].title}; the larger zip holds every photograph {MEMORY_TIMES} times")
-    print(benchmark.table(("photographs", "zip MiB", "peak MiB", "more than before the build, MiB"), lines), flush=True)
+        say(f"memory  {result['photos']} photos in {result['seconds']:.2f} s")
+    print(f"peak memory of {METHODS['ours'].title}; the larger zip holds every photo {MEMORY_TIMES} times")
+    print(benchmark.table(("photos", "zip MiB", "peak MiB", "more than before the build, MiB"), lines), flush=True)
     return rows
 
 
@@ -246,7 +246,7 @@ def _measure(name: str, raw_zip: Path, work_dir: Path, psnr_photos: int) -> dict
 
 
 def _work(name: str, raw_zip_name: str, folder_name: str, psnr_photos: str) -> None:
-    """What a worker does: a small build to warm up, the build that counts, then the comparison of photographs."""
+    """What a worker does: a small build to warm up, the build that counts, then the comparison of photos."""
     reports = benchmark.take_stdout()
 
     def report(**values: Any) -> None:

@@ -100,9 +100,9 @@ def main(argv: Sequence[str]) -> None:
     about = (__doc__ or "").partition("\n\nA method whose")[0]
     parser = cli.ArgumentParser(prog="python benchmarks/bench_input.py", description=about)
     parser.add_argument(
-        "--input", type=Path, metavar="PATH", help="a raw zip or a built data set; default: drawn photographs"
+        "--input", type=Path, metavar="PATH", help="a raw zip or a built data set; default: drawn photos"
     )
-    parser.add_argument("--photos", type=int, default=2400, metavar="N", help="drawn photographs; default: %(default)s")
+    parser.add_argument("--photos", type=int, default=2400, metavar="N", help="drawn photos; default: %(default)s")
     parser.add_argument(
         "--methods", nargs="+", choices=METHODS, default=[*METHODS], metavar="NAME", help=f"of {', '.join(METHODS)}"
     )
@@ -119,7 +119,7 @@ def main(argv: Sequence[str]) -> None:
         type=Path,
         default=Path(tempfile.gettempdir()) / "bench_input",
         metavar="DIR",
-        help="where drawn photographs and what is built from them stay for the next run; default: %(default)s",
+        help="where drawn photos and what is built from them stay for the next run; default: %(default)s",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
     args = parser.parse_args(argv)
@@ -133,10 +133,10 @@ def main(argv: Sequence[str]) -> None:
     dataset_dir = _dataset(args.input, args.work_dir, args.photos)
     photos = input_formats.training_photos(dataset_dir)
     if len(photos) < args.batch_size:
-        raise UserError(f"--batch_size {args.batch_size} is more than the {len(photos)} training photographs")
+        raise UserError(f"--batch_size {args.batch_size} is more than the {len(photos)} training photos")
     machine = benchmark.machine(LIBRARIES)
     size = sum(len(jpeg) for jpeg, _ in photos) / benchmark.MIB
-    print(f"{len(photos)} training photographs, {size:.1f} MiB of JPEG\n{benchmark.describe(machine)}\n", flush=True)
+    print(f"{len(photos)} training photos, {size:.1f} MiB of JPEG\n{benchmark.describe(machine)}\n", flush=True)
     for name, method in [*methods.items()]:
         if method.missing:
             print(f"skipped: {method.title} (not installed: {', '.join(method.missing)})", flush=True)
@@ -167,7 +167,7 @@ def _dataset(source: Path | None, work_dir: Path, photos: int) -> Path:
     if source is None:
         source = work_dir / f"drawn_{photos}.zip"
         if not source.exists():
-            say(f"drawing {photos} photographs into {source}")
+            say(f"drawing {photos} photos into {source}")
             build_methods.draw_zip(source, photos, LONG_SIDE)
     return Path(resolve(source, BuildConfig()))
 

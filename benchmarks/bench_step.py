@@ -105,7 +105,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--variant", default="vgg16", choices=("vgg11", "vgg13", "vgg16", "vgg19"))
     parser.add_argument("--width", type=float, metavar="X", help="factor on every layer's width")
     parser.add_argument("--image_size", type=int, metavar="N", help="side of the images, pixels; a multiple of 32")
-    parser.add_argument("--batch_size", type=int, metavar="N", help="photographs per step")
+    parser.add_argument("--batch_size", type=int, metavar="N", help="photos per step")
     parser.add_argument("--steps", type=int, metavar="N", help="measured a round")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: %(default)s")
     parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME", help=f"of {', '.join(METHODS)}")

@@ -141,7 +141,7 @@ def main(argv: Sequence[str]) -> None:
                 exchange, share = efficiency(network, gpus, bandwidth, step)
                 row.append(f"{1000 * exchange:.1f} ms {share:.0%}")
         rows.append(row)
-    print(f"step of one GPU {args.step_ms:g} ms, {args.batch_size} photographs; exchange and efficiency over networks")
+    print(f"step of one GPU {args.step_ms:g} ms, {args.batch_size} photos; exchange and efficiency over networks")
     header = ["GPUs", "ideal images/s", *(f"{n.title}, {title}" for n in networks() for title in NETWORKS)]
     print(table(header, rows))
 

@@ -67,7 +67,7 @@ def usage() -> str:
         [
             "usage: butterflyer COMMAND [options]",
             "",
-            "From a raw zip of labelled butterfly photographs to a trained, evaluated classifier, and its answers.",
+            "From a raw zip of labelled butterfly photos to a trained, evaluated classifier, and its answers.",
             "",
             "commands:",
             *lines,

@@ -225,9 +225,9 @@ class RunSummary:
     """What a run starts with.
 
     Attributes:
-      photographs: train, val and test photographs.
+      photographs: train, val and test photos.
       num_species: species.
-      dataset: where the photographs are.
+      dataset: where the photos are.
       run: its folder.
       variant: variant of the network.
       num_parameters: number of parameters of the network.
@@ -251,7 +251,7 @@ class RunSummary:
     def show(self, more: Sequence[tuple[str, str]] = ()) -> None:
         """Shows it, with `more` rows (label, value), such as the memory of a device."""
         train, val, test = self.photographs
-        photographs = f"{train} train, {val} val, {test} test photographs of {self.num_species} species"
+        photographs = f"{train} train, {val} val, {test} test photos of {self.num_species} species"
         steps, plan = f"{self.total_steps}", f"{self.total_steps} steps"
         if self.start_step:
             steps = plan = f"resuming from step {self.start_step} of {self.total_steps}"

@@ -1,4 +1,4 @@
-"""Names the species on photographs: a table on a terminal, one JSON object per line elsewhere.
+"""Names the species on photos: a table on a terminal, one JSON object per line elsewhere.
 
     butterflyer predict --run DIR IMAGE… [--format table|json|csv] [--top 3] [--flip] [--gradcam FOLDER]
     butterflyer predict --model model.onnx IMAGE…

@@ -29,7 +29,7 @@ MAX_GRID_PHOTOS = 32
 
 @dataclass(frozen=True)
 class StageSpeed:
-    """How fast photographs come out of a stage, with all stages before it at work.
+    """How fast photos come out of a stage, with all stages before it at work.
 
     Attributes:
       stage: what is done.
@@ -95,7 +95,7 @@ def stage_speeds(dataset: str | os.PathLike[str], config: Config, num_batches: i
 
 
 def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.PathLike[str]) -> int:
-    """Writes a picture of the first training batch as the network sees it, each photograph over its species' name.
+    """Writes a picture of the first training batch as the network sees it, each photo over its species' name.
 
     Args:
       dataset: folder of a built data set.
@@ -103,7 +103,7 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
       path: path of the image to write; its suffix chooses the format.
 
     Returns:
-      The number of photographs shown, at most 32.
+      The number of photos shown, at most 32.
 
     Raises:
       UserError: as `RecordData`, or the suffix is of no picture.
@@ -157,7 +157,7 @@ def main(argv: Sequence[str]) -> None:
     if dataset == dataset_lib.FAKE:
         raise UserError("--input fake has no stages: give a raw zip or a built data set")
     if args.grid:
-        print(f"wrote {args.grid}: {write_grid(dataset, config, args.grid)} photographs of the first batch")
+        print(f"wrote {args.grid}: {write_grid(dataset, config, args.grid)} photos of the first batch")
     if args.benchmark:
         print(f"{'stage, with those before it':<36}{'images/s':>10}{'a CPU-second':>14}")
         for row in stage_speeds(dataset, config, args.batches):

@@ -83,7 +83,7 @@ def train(
         folder = session.mirror.folder
         tracker = stack.enter_context(tracking.open_trackers(folder, to, about, start_step, say, writes=is_main))
         display = stack.enter_context(TrainingDisplay(session.total_steps, start_step, config.num_epochs))
-        stack.enter_context(compilation.telling_of_memory(config))
+        stack.enter_context(compilation.memory_reported(config))
         gallery = validation_images.open_gallery(
             session.setup.model.apply, session.data.species, tracker, config, session.mesh
         )
@@ -260,7 +260,7 @@ def _train_folds(
 
 
 def _check(config: Config, args: argparse.Namespace) -> None:
-    """Does what is asked for before a run, or after it broke."""
+    """Runs a diagnosis, before a run or after it broke."""
     processes.prepare(config, None)
     from butterflyer_jax.training import diagnostics
 

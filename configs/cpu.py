@@ -1,11 +1,11 @@
-"""Real photographs on a CPU: VGG11 with batch norm at a quarter of its width, from scratch, 96 pixels.
+"""Real photos on a CPU: VGG11 with batch norm at a quarter of its width, from scratch, 96 pixels.
 
 butterflyer train --config cpu --input leeds_butterflies.zip --output DIR
 
-Machine: 2 cores of an AMD EPYC (Zen 4), jax 0.10.2. Leeds Butterfly data set (832 photographs, 10 species; 582 train,
+Machine: 2 cores of an AMD EPYC (Zen 4), jax 0.10.2. Leeds Butterfly data set (832 photos, 10 species; 582 train,
 125 val, 125 test): best val top-1 98.4%, test top-1 96.0%, in 5 min 7 s beside other work (4 min alone).
 
-Heliconius collection (1,704 photographs, 16 subspecies, 680 of one and 1 of another), --config.num_epochs=30: best val
+Heliconius collection (1,704 photos, 16 subspecies, 680 of one and 1 of another), --config.num_epochs=30: best val
 top-1 98.0%, test top-1 98.4%, balanced 84.5%, in 4 min 43 s beside other work; with --config.optim.class_balance=0.5
 98.8%, 97.6% and 86.8%, in 2 min 43 s.
 """

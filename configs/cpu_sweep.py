@@ -1,4 +1,4 @@
-"""Sweep over the recipe for real photographs on a CPU: the optimizer's rate and decay, and the augmentation.
+"""Sweep over the recipe for real photos on a CPU: the optimizer's rate and decay, and the augmentation.
 
 butterflyer sweep --config cpu_sweep --input leeds_butterflies.zip --output DIR
 

@@ -1,9 +1,9 @@
-"""The demo: drawn photographs of invented species, VGG11 with batch norm at a quarter of its width, 64 pixels.
+"""The demo: drawn photos of invented species, VGG11 with batch norm at a quarter of its width, 64 pixels.
 
 butterflyer synthetic --output demo/raw/butterflies.zip
 butterflyer train --config demo --input demo/raw/butterflies.zip --output demo/run
 
-Machine: 2 cores of an AMD EPYC (Zen 4), jax 0.10.2. 640 photographs of 8 species (448 train, 96 val, 96 test): best val
+Machine: 2 cores of an AMD EPYC (Zen 4), jax 0.10.2. 640 photos of 8 species (448 train, 96 val, 96 test): best val
 top-1 100%, test top-1 100%, training in 25 to 41 s (the machine's other work); scripts/demo.sh in about 2 min, the
 export to Keras included.
 """

@@ -4,9 +4,9 @@ butterflyer synthetic --species 120 --photos 90 --long_side 160 --output drawn.z
 butterflyer train --config pretrain_drawn --input drawn.zip --output runs/drawn
 python scripts/pack_weights.py runs/drawn/export/model.safetensors
 
-Makes the weights that `model.pretrained=drawn` names. Measured with them, one run each: Leeds with 10 photographs per
+Makes the weights that `model.pretrained=drawn` names. Measured with them, one run each: Leeds with 10 photos per
 species, 100 epochs of configs/cpu.py, test top-1 85.1% (82.0 to 87.8%) against 79.9% (76.4 to 83.0%) from scratch. With
-all photographs a trial found no gain (docs/guides/weights.md). 44 min on 2 cores of an AMD EPYC (Zen 4) beside much
+all photos a trial found no gain (docs/guides/weights.md). 44 min on 2 cores of an AMD EPYC (Zen 4) beside much
 other work; 99.8% of 600 val images.
 """
 

@@ -1,4 +1,4 @@
-"""VGG16 from ImageNet's weights, on photographs of another kind: the usual start where there are few of them.
+"""VGG16 from ImageNet's weights, on photos of another kind: the usual start where there are few of them.
 
 butterflyer train --config vgg16_finetune --input SRC --output DIR
 

@@ -42,7 +42,7 @@ class Environment:
         target = f"{wheel}[{extras}]" if extras else str(wheel)
         lock = ROOT / "requirements.lock"
         uv("pip", "install", "--quiet", "--python", str(python), "--constraint", str(lock), target)
-        # The drawn photograph lies in the checkout, its environment does not.
+        # The drawn photo lies in the checkout, its environment does not.
         self.environment = {
             name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")
         }
@@ -78,7 +78,7 @@ def expect(condition: bool, text: str) -> None:
 
 
 def check_core(environment: Environment) -> None:
-    """Trains on noise, names a photograph, and names the extra of what is not there."""
+    """Trains on noise, names a photo, and names the extra of what is not there."""
     doctor = environment.run("doctor", code=0)
     expect("core         complete" in doctor and all(name in doctor for name in CONFIGS), doctor)
     environment.run(*TRAIN_FAKE)
@@ -91,7 +91,7 @@ def check_core(environment: Environment) -> None:
 
 
 def check_train(environment: Environment) -> None:
-    """Builds drawn photographs."""
+    """Builds drawn photos."""
     environment.run("synthetic", "--output", "raw.zip", "--photos", "8")
     built = Path(environment.run("build", "--input", "raw.zip", "--output", "records").strip())
     card = json.loads((environment.folder / built / "data_card.json").read_text())

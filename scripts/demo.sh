@@ -21,10 +21,10 @@ grep '^preparing' demo/build.log || echo "built before"
 step "train"
 butterflyer train --config demo --input demo/data --output demo/run
 
-step "evaluate on photographs that the training never saw"
+step "evaluate on photos that the training never saw"
 butterflyer evaluate --run demo/run --split test
 
-step "name the butterfly on one photograph"
+step "name the butterfly on one photo"
 python -m zipfile -e demo/raw/butterflies.zip demo/photographs
 butterflyer predict --run demo/run "demo/photographs/butterflies/Pennant Swordtail/0001.jpg"
 

@@ -78,13 +78,13 @@ def folder_members(per_species: int = 20) -> dict[str, bytes]:
 
 @pytest.fixture(scope="session")
 def raw_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A raw zip of 60 photographs of 3 species."""
+    """A raw zip of 60 photos of 3 species."""
     return make_zip(tmp_path_factory.mktemp("raw") / "butterflies.zip", folder_members())
 
 
 @pytest.fixture(scope="session")
 def dataset(raw_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the data set built from `raw_zip`: 36 train, 12 val, 12 test photographs."""
+    """The folder of the data set built from `raw_zip`: 36 train, 12 val, 12 test photos."""
     from butterflyer_jax.config import BuildConfig
     from butterflyer_jax.data.build import build
 

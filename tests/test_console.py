@@ -59,7 +59,7 @@ def test_a_bar_fits_its_terminal_and_is_drawn_calmly(columns: int) -> None:
 def test_a_panel_shows_what_the_run_starts_with() -> None:
     text = course(120, start=200).text
     for row in (
-        "data       448 train, 96 val, 96 test photographs of 8 species",
+        "data       448 train, 96 val, 96 test photos of 8 species",
         "           /data/[bold]/records",
         "model      vgg11, 578,840 parameters",
         "devices    1 cpu",
@@ -76,7 +76,7 @@ def test_elsewhere_there_are_plain_lines() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     lines = result.stderr.splitlines()
     assert lines[:3] == [
-        "data: 448 train, 96 val, 96 test photographs of 8 species in /data/[bold]/records",
+        "data: 448 train, 96 val, 96 test photos of 8 species in /data/[bold]/records",
         "run: /runs/first, vgg11 with 578,840 parameters in float32 on 1 cpu, 210 steps",
         "memory: 1.5 GiB a device",
     ]

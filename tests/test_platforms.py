@@ -40,7 +40,7 @@ def test_predict_and_app_import_without_extras_and_posix() -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_a_photograph_is_named_without_extras_and_posix(trained_run: Path, tmp_path: Path) -> None:
+def test_a_photo_is_named_without_extras_and_posix(trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(make_photo(3, 200, 150))
     result = run_bare(
         "from butterflyer_jax import predict\n"

@@ -75,7 +75,7 @@ def _quieten_libraries() -> None:
 
 
 def _quieten_pillow() -> None:
-    # It warns of every damaged header; whether a photograph can be used is decided, and said, elsewhere.
+    # It warns of every damaged header; whether a photo can be used is decided, and said, elsewhere.
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 

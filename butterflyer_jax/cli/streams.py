@@ -64,7 +64,7 @@ class _Lasting(io.TextIOWrapper):
 def outlive_readers() -> None:
     """Makes stdout and stderr lose what is written once nobody reads it, in place of an error.
 
-    The work of most commands is in files: whoever closes the terminal or ends the pager must not end it. A stream that
+    The work of most commands is in files: closing the terminal or ending the pager must not end it. A stream that
     was closed from the start becomes an empty one, or the next file that is opened would take its place.
     """
     for descriptor, mode in ((STDIN, "r"), (STDOUT, "w"), (STDERR, "w")):

@@ -47,7 +47,7 @@ def table(photographs: int, epochs: int, images_per_second: float, machine: Mach
     result = estimate(photographs, epochs, images_per_second, machine, hosts)
     together = f"{hosts} x {machine.words}" if hosts > 1 else machine.words
     lines = [
-        f"training   {photographs:,} photographs x {epochs} epochs at {images_per_second:,.0f} images/s",
+        f"training   {photographs:,} photos x {epochs} epochs at {images_per_second:,.0f} images/s",
         f"machines   {together}, {hosts * machine.usd_per_hour:,.2f} USD an hour",
         f"time       {result.hours:,.2f} hours",
         f"cost       {result.usd:,.2f} USD",
@@ -61,7 +61,7 @@ def table(photographs: int, epochs: int, images_per_second: float, machine: Mach
 
 
 def num_train_photographs(source: str) -> int:
-    """Returns how many training photographs a built data set has; all of a raw zip, which is not split yet.
+    """Returns how many training photos a built data set has; all of a raw zip, which is not split yet.
 
     Raises:
       UserError: there is none, or it cannot be read.
@@ -77,7 +77,7 @@ def num_train_photographs(source: str) -> int:
         raise UserError("--input fake has no size: give --photographs")
     if source.lower().endswith(".zip"):
         count = len(raw_zip.list_source(source).members)
-        say(f"{source} is not split yet: all its {count:,} photographs are counted")
+        say(f"{source} is not split yet: all its {count:,} photos are counted")
         return count
     info = json.loads((paths.path(dataset.find_dataset(source)) / dataset.INFO_FILE).read_text())
     lengths = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}

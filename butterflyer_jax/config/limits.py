@@ -19,7 +19,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "build.max_reject_fraction": _SHARE,
     # Pillow itself refuses more than twice this limit of its own.
     "build.max_pixels": (1, 178_956_970),
-    # From about 30 on, photographs of museum specimens that are not the same look alike.
+    # From about 30 on, photos of museum specimens that are not the same look alike.
     "build.near_duplicate_bits": (0, 40),
     "build.num_shards": (0, 100_000),
     "examples.photos_per_species": (0, 12),

@@ -114,7 +114,7 @@ class AugmentConfig(Section):
 
     @property
     def mixes(self) -> bool:
-        """Tells whether neighbours in a batch, and their labels, are mixed."""
+        """Whether neighbours in a batch, and their labels, are mixed."""
         return self.mixup > 0 or self.cutmix > 0
 
 
@@ -239,7 +239,7 @@ class TrackingConfig(Section):
 
     @property
     def takes_pictures(self) -> bool:
-        """Tells whether something here can show a picture."""
+        """Whether something here can show a picture."""
         return self.wandb != "off" or self.tensorboard
 
 

@@ -107,7 +107,7 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig, min_speci
     """
     listing = raw_zip_lib.list_source(raw_zip, config)
     data_dir = paths.cache_dir() / listing.fingerprint[:16]
-    say(f"data: {raw_zip} with {len(listing.members)} photographs, records in {data_dir}")
+    say(f"data: {raw_zip} with {len(listing.members)} photos, records in {data_dir}")
     # Several processes of a run, or several runs, may want the same data set at once.
     with locks.hold(data_dir / ".lock", f"data: waiting for another process that builds {data_dir}", wait=True):
         return build(raw_zip, data_dir, config, min_species=min_species)
@@ -116,9 +116,7 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig, min_speci
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer build", description=__doc__)
-    parser.add_argument(
-        "--input", required=True, metavar="SRC", help="raw zip or folder of photographs, local or gs://"
-    )
+    parser.add_argument("--input", required=True, metavar="SRC", help="raw zip or folder of photos, local or gs://")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the records, local or gs://")
     parser.add_argument(
         "--config", metavar="CONFIG", help="name or file; its section build is read (default: defaults)"

@@ -89,9 +89,7 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
             return found[0]
         if found:
             raise UserError(f"several data sets in {folder}, name one: {', '.join(map(str, found))}")
-    raise NoDatasetError(
-        f"no data set in {folder}: it holds no {INFO_FILE} and no photographs; build one with `tfds build`"
-    )
+    raise NoDatasetError(f"no data set in {folder}: it holds no {INFO_FILE} and no photos; build one with `tfds build`")
 
 
 def card(dataset: str | os.PathLike[str]) -> dict[str, Any]:

@@ -60,8 +60,8 @@ class Attributes:
                     )
         if not row_of:
             raise UserError(
-                f"no row of {self.file} names one of the photographs alone: its first is {self.filenames[0]!r}, "
-                f"a photograph is {photo_ids[0]!r}"
+                f"no row of {self.file} names one of the photos alone: its first is {self.filenames[0]!r}, "
+                f"a photo is {photo_ids[0]!r}"
             )
         return {
             column: [values[row_of[name]] if name in row_of else "" for name in photo_ids]

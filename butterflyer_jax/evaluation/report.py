@@ -133,7 +133,7 @@ def _facts(
         ("Started from", model.pretrained or "random weights"),
         ("Data set", paths.path(dataset).name if dataset == dataset_lib.FAKE else dataset.rstrip("/").split("/")[-2]),
         ("Its fingerprint", run.fingerprint[:16]),
-        ("Epochs, batch", f"{config.num_epochs}, {config.batch_size} photographs"),
+        ("Epochs, batch", f"{config.num_epochs}, {config.batch_size} photos"),
         ("Optimizer", f"{config.optim.name}, learning rate {config.optim.learning_rate:g}, {config.optim.schedule}"),
         ("Hardware", ", ".join(about.get("devices", [])) or "not recorded"),
     ]
@@ -149,7 +149,7 @@ def _facts(
             (
                 "Calibration",
                 f"temperature {calibrated.temperature:.3g}, threshold {calibrated.threshold:.3g}, "
-                f"on {calibrated.count:,} val photographs",
+                f"on {calibrated.count:,} val photos",
             )
         )
     revision, _, dirty = str(about.get("git_revision") or "none").partition("-")

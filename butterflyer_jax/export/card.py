@@ -19,7 +19,7 @@ from butterflyer_jax.runs import checksums
 from butterflyer_jax.storage import files, find
 
 SPLITS = ("test", "val")
-INSIDE = "normalisation is inside; scale and crop the photograph as `input` says"
+INSIDE = "normalisation is inside; scale and crop the photo as `input` says"
 OUTSIDE = "normalise yourself: divide by 255, take `mean` off, divide by `std`, channels first"
 
 
@@ -154,10 +154,10 @@ def to_markdown(card: Mapping[str, Any]) -> str:
     rows = [
         f"# {card['file']}",
         "",
-        f"Names {len(card['species'])} butterfly species on a photograph: {model['variant']}{norm}, "
+        f"Names {len(card['species'])} butterfly species in a photo: {model['variant']}{norm}, "
         f"{card['parameters']:,} parameters, {card['bytes'] / 1e6:,.1f} MB, checkpoint of step {card['step']}.",
         "",
-        f"- Input `{given['name']}`: {given['dtype']} {_shape(given['shape'])}, {given['order']}. Turn the photograph "
+        f"- Input `{given['name']}`: {given['dtype']} {_shape(given['shape'])}, {given['order']}. Turn the photo "
         f"upright, scale its short side to {given['short_side']} pixels, take the central square of "
         f"{given['crop_fraction']:.4g} times that side, and scale that to {given['shape'][1]} pixels.",
         f"- Preprocessing: {given['preprocessing']}; mean {_triple(given['mean'])}, std {_triple(given['std'])}.",
@@ -173,7 +173,7 @@ def to_markdown(card: Mapping[str, Any]) -> str:
         rows.append(f"- Largest difference of the typicality: {check['largest_difference_of_typicality']:.1e}.")
     for split, metrics in card["metrics"].items():
         rows.append(
-            f"- On {metrics['count']} {split} photographs: top-1 {metrics['top1']:.1%}, "
+            f"- On {metrics['count']} {split} photos: top-1 {metrics['top1']:.1%}, "
             f"balanced {metrics['balanced_accuracy']:.1%}."
         )
     rows += [
@@ -192,11 +192,11 @@ def _refusal(card: Mapping[str, Any]) -> str:
     if typicality := card.get("typicality"):
         return (
             f"- Output `{typicality['name']}`: float32 {_shape(typicality['shape'])}; above {typicality['limit']:.6g} "
-            "a photograph is probably none of these species, whatever the probabilities are."
+            "a photo is probably none of these species, whatever the probabilities are."
         )
     return (
-        f"- Below a highest probability of {card['threshold']:.4g} a photograph is probably none of these species. "
-        "There is no output for its typicality, by which the run itself refuses photographs if it has one."
+        f"- Below a highest probability of {card['threshold']:.4g} a photo is probably none of these species. "
+        "There is no output for its typicality, by which the run itself refuses photos if it has one."
     )
 
 
@@ -206,7 +206,7 @@ def _species(card: Mapping[str, Any]) -> list[str]:
     if found is None:
         return [f"{n}. {name}" for n, name in enumerate(card["species"])]
     split, by_name = found
-    rows = [f"| | species | {split} photographs | recall | precision |", "| --- | --- | --- | --- | --- |"]
+    rows = [f"| | species | {split} photos | recall | precision |", "| --- | --- | --- | --- | --- |"]
     for n, name in enumerate(card["species"]):
         of_it = by_name[name]
         shares = " | ".join("" if of_it[key] is None else f"{of_it[key]:.1%}" for key in ("recall", "precision"))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from butterflyer_jax import runs
 
 FORMATS = tuple(name for name in CHOICES["export.format"] if name != "none")
-# Formats in int8, whose ranges are chosen on training photographs.
+# Formats in int8, whose ranges are chosen on training photos.
 CALIBRATED = ("litert_int8",)
 
 

@@ -1,4 +1,4 @@
-"""The LiteRT writer in int8: a quarter of the size, with ranges of activations chosen on training photographs."""
+"""The LiteRT writer in int8: a quarter of the size, with ranges of activations chosen on training photos."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write(network: Network, path: Path, calibration: np.ndarray) -> None:
     Args:
       network: network that is written.
       path: file to write.
-      calibration: uint8 [count, image_size, image_size, 3], training photographs.
+      calibration: uint8 [count, image_size, image_size, 3], training photos.
 
     Raises:
       UserError: the converter refuses the network; the message is the converter's.

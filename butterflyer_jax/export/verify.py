@@ -25,11 +25,11 @@ from butterflyer_jax.export import reference, usage
 from butterflyer_jax.export.network import PROBABILITIES, TYPICALITY, Network
 
 MAX_PHOTOS = 32
-# Photographs on which the ranges of int8 are chosen; more change little.
+# Photos on which the ranges of int8 are chosen; more change little.
 MAX_CALIBRATION = 200
 # Largest difference of probabilities. Other orders of summation give about 1e-5; a wrong layout gives tenths.
 TOLERANCE = 1e-3
-# The same of the typicality, whose spread over photographs of the species is about 1.
+# The same of the typicality, whose spread over photos of the species is about 1.
 TOLERANCE_OF_TYPICALITY = 1e-2
 # The same for image files, which Pillow and TensorFlow scale by their own filters: some pixels differ by a level.
 TOLERANCE_OF_BYTES = 0.1
@@ -44,7 +44,7 @@ import numpy as np
 {read}
 given = np.load(given)
 images = given["images"]
-# Batches of two sizes: of one photograph, and of the rest.
+# Batches of two sizes: of one photo, and of the rest.
 parts = [answer(part) for part in (images[:1], images[1:]) if len(part)]
 result = {{part: np.concatenate([np.asarray(one[part]) for one in parts]) for part in outputs if part in parts[0]}}
 result["of_none"] = np.asarray(probabilities(images[:0]))
@@ -71,7 +71,7 @@ class Check:
     Attributes:
       runtime: runtime that read the export, with its version.
       photographs: number of images that were compared.
-      of: kind of the images: "test photographs", or "pictures of noise".
+      of: kind of the images: "test photos", or "pictures of noise".
       largest_difference: largest difference of a probability, among all images and species.
       same_species: number of images whose most probable species is the same.
       largest_difference_of_bytes: largest difference for image files as input; None if the code did not run.
@@ -168,7 +168,7 @@ def choose_calibration(run: runs.Run, data: Any = None) -> np.ndarray:
     """
     if found := _photographs(run, data, ("train",), MAX_CALIBRATION):
         return found.images
-    raise UserError(f"int8 is calibrated on training photographs, and {run.dataset} has none here: take format litert")
+    raise UserError(f"int8 is calibrated on training photos, and {run.dataset} has none here: take format litert")
 
 
 def _photographs(run: runs.Run, data: Any, splits: Sequence[str], most: int) -> Samples | None:
@@ -186,7 +186,7 @@ def _photographs(run: runs.Run, data: Any, splits: Sequence[str], most: int) -> 
         count = data.num_photos(split)
         numbers = np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
         jpegs = list(data.jpegs(split, numbers))
-    return Samples(np.stack(list(_inputs(jpegs, config))), f"{split} photographs", jpegs)
+    return Samples(np.stack(list(_inputs(jpegs, config))), f"{split} photos", jpegs)
 
 
 def _noise_files(short_side: int) -> list[bytes]:

@@ -10,7 +10,7 @@ from butterflyer_jax.metrics.calibration import softmax
 
 # Of the mean cross-entropy, beside it.
 PENALTY = 0.1
-# Standard deviations beyond which a feature says no more.
+# Standard deviations at which a feature is clipped.
 CLIP = 8.0
 _SMALLEST_STD = 1e-3
 _MAX_ITERATIONS = 100

@@ -78,7 +78,7 @@ class Ranks:
     ) -> list[Answer]:
         """Returns the answer at the lowest rank whose most probable taxon reaches the threshold of the rank.
 
-        A taxon with one species says no more than the species, and is no answer; nor is one with all species.
+        A taxon with one species is no answer, as the species is one; nor is a taxon with all species.
 
         Args:
           probabilities: float [count, num_species], calibrated.

@@ -58,7 +58,7 @@ class Sums(flax.struct.PyTreeNode):
         support = confusion.sum(axis=1)
         count = int(support.sum())
         if not count:
-            raise ValueError("metrics of no photographs")
+            raise ValueError("metrics of no photos")
         present = support > 0
         recall = confusion.diagonal()[present] / support[present]
         return {

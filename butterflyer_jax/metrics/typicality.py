@@ -22,9 +22,9 @@ PENALTY = 1e-3
 DISTANCE_SHARE, DOUBT_SHARE = 0.5, 0.5
 # Quantile of the logits of held-out images below which the logit is cut.
 FLOOR = 0.25
-# Standard deviations beyond which a feature says no more.
+# Standard deviations at which a feature is clipped.
 CLIP = 8.0
-# Of minus the logarithm of a probability; beyond it float32 logits say no more.
+# Of minus the logarithm of a probability; smaller ones are rounding of float32 logits.
 SMALLEST_DOUBT = 1e-6
 _SMALLEST_STD = 1e-3
 _MAX_ITERATIONS = 200
@@ -46,7 +46,7 @@ class Typicality:
       variances: float32 [rank], shrunk variances along these.
       rest: float32 [], shrunk variance along all other directions.
       head: float32 [num_features + 1], weights and the bias.
-      floor: float32 [], logit below which the head says no more: far from the negatives is not yet typical.
+      floor: float32 [], lower bound of the head's logit: far from the negatives is not yet typical.
       scales: float32 [3], divisors of the three scores: their spreads over held-out images, over their shares.
       limit: float32 [], score above which an image is none of the species.
       step: int64 [], training step of the checkpoint.
@@ -178,7 +178,7 @@ def _scores(typicality: Typicality, features: np.ndarray, logits: np.ndarray) ->
 
 
 def _doubt(logits: np.ndarray) -> np.ndarray:
-    """Returns log(-log(highest probability)), float64 [count]: near certainty, too, it still tells images apart."""
+    """Returns log(-log(highest probability)), float64 [count]: near certainty, too, it still differs between images."""
     surprise = -log_softmax(logits.astype(np.float64), axis=-1).max(axis=-1)
     doubt: np.ndarray = np.log(np.maximum(surprise, SMALLEST_DOUBT))
     return doubt

@@ -51,9 +51,9 @@ def draw_charts(photos: Sequence[CardPhoto], image_size: int) -> list[Chart]:
     size_caption = f"The short side has {sides.min():,.0f} to {sides.max():,.0f} pixels, {np.median(sides):,.0f} in "
     size_caption += f"the median; {image_size} (dashed) are stored."
     if enlarged:
-        size_caption += f" {counted(enlarged, 'photograph was', 'photographs were')} enlarged."
+        size_caption += f" {counted(enlarged, 'photo was', 'photos were')} enlarged."
     if len(photos) > MAX_POINTS:
-        size_caption += f" {MAX_POINTS:,} photographs are drawn."
+        size_caption += f" {MAX_POINTS:,} photos are drawn."
     return [
         Chart(
             "Original size", size_caption, draw_svg("size", lambda axes: _draw_sizes(axes, widths, heights, image_size))
@@ -66,7 +66,7 @@ def draw_charts(photos: Sequence[CardPhoto], image_size: int) -> list[Chart]:
         ),
         Chart(
             "Brightness",
-            f"Mean of a photograph: from {brightness.min():.0f} to {brightness.max():.0f}, "
+            f"Mean of a photo: from {brightness.min():.0f} to {brightness.max():.0f}, "
             f"{np.median(brightness):.0f} in the median, of a range of 0 (black) to 255 (white).",
             draw_svg("brightness", lambda axes: _draw_brightness(axes, brightness)),
         ),
@@ -127,7 +127,7 @@ def _draw_histogram(axes: Axes, values: np.ndarray, edges: np.ndarray) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.set_ylabel("photographs")
+    axes.set_ylabel("photos")
 
 
 def draw_svg(name: str, draw: Callable[[Axes], None]) -> str:

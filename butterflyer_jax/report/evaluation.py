@@ -141,7 +141,7 @@ def _findings(evaluation: Evaluation) -> list[Finding]:
         found.append(
             Finding(
                 counted(len(low), "species is", "species are") + " missed more often than found",
-                "Less than half of their photographs are named rightly:",
+                "Less than half of their photos are named rightly:",
                 serious=True,
                 names=low,
             )
@@ -150,7 +150,7 @@ def _findings(evaluation: Evaluation) -> list[Finding]:
     if missing:
         found.append(
             Finding(
-                counted(len(missing), "species has", "species have") + f" no {evaluation.split} photographs",
+                counted(len(missing), "species has", "species have") + f" no {evaluation.split} photos",
                 "Nothing is known about the accuracy for these:",
                 names=missing,
             )
@@ -159,8 +159,8 @@ def _findings(evaluation: Evaluation) -> list[Finding]:
     if few:
         found.append(
             Finding(
-                f"{share(len(few), len(rows))} of the species have fewer than {FEW} {evaluation.split} photographs",
-                "One photograph more or less changes their numbers much; look at the intervals above.",
+                f"{share(len(few), len(rows))} of the species have fewer than {FEW} {evaluation.split} photos",
+                "One photo more or less changes their numbers much; look at the intervals above.",
             )
         )
     worse = _told_worse(evaluation.metrics)
@@ -168,7 +168,7 @@ def _findings(evaluation: Evaluation) -> list[Finding]:
         found.append(
             Finding(
                 counted(len(worse), "slice is", "slices are") + " less accurate than the rest",
-                "The 95% interval of their top-1 lies below that of all photographs:",
+                "The 95% interval of their top-1 lies below that of all photos:",
                 names=worse,
             )
         )

@@ -108,13 +108,13 @@ def reliability_charts(before: Reliability, after: Reliability, temperature: flo
             axes.axvline(kept, color=INK, linestyle="--", linewidth=0.8)
         axes.grid(axis="y", color=GRID, linewidth=0.7)
         axes.set_axisbelow(True)
-        axes.set(xlim=(0, 1), xlabel="probability", ylabel="photographs")
+        axes.set(xlim=(0, 1), xlabel="probability", ylabel="photos")
 
     caption = f"Expected calibration error {before.error:.1%} as trained, {after.error:.1%} with a temperature of "
     caption += f"{temperature:.3g}. On the dashed line the network is right as often as it says."
     counts = "How sure the network is of its first species."
     if kept:
-        counts += f" Left of the dashed line, {kept:.0%}, a photograph is probably none of these species."
+        counts += f" Left of the dashed line, {kept:.0%}, a photo is probably none of these species."
     return [
         Chart("Reliability", caption, draw_svg("reliability", draw)),
         Chart("Confidence", counts, draw_svg("confidence", draw_counts)),

@@ -46,8 +46,8 @@ def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
     if enlarged > MAX_ENLARGED_SHARE * len(photos):
         findings.append(
             Finding(
-                f"{share(enlarged, len(photos))} of the photographs are small",
-                f"{counted(enlarged, 'photograph has', 'photographs have')} a short side of less than {image_size} "
+                f"{share(enlarged, len(photos))} of the photos are small",
+                f"{counted(enlarged, 'photo has', 'photos have')} a short side of less than {image_size} "
                 f"pixels in the zip and had to be enlarged.",
             )
         )
@@ -78,7 +78,7 @@ def _duplicates(near: Mapping[str, Any]) -> list[Finding]:
         findings.append(
             Finding(
                 counted(near["across_splits"], "leak between splits", "leaks between splits"),
-                "Near-duplicates lie in different splits, as the zip itself says which split a photograph belongs to. "
+                "Near-duplicates lie in different splits, as the zip itself says which split a photo belongs to. "
                 "Accuracy on val and test will look better than it is.",
                 serious=True,
             )
@@ -88,7 +88,7 @@ def _duplicates(near: Mapping[str, Any]) -> list[Finding]:
             Finding(
                 counted(near["across_species"], "near-duplicate group", "near-duplicate groups")
                 + " with several species",
-                "Photographs that look the same carry different labels: one of them is probably wrong.",
+                "Photos that look the same carry different labels: one of them is probably wrong.",
             )
         )
     return findings
@@ -100,7 +100,7 @@ def _groups(groups: Mapping[str, Any]) -> list[Finding]:
     return [
         Finding(
             counted(groups["across_splits"], "group lies in two splits", "groups lie in two splits"),
-            f"Photographs of one group by {', '.join(groups['by'])} are in different splits, as the source itself says "
+            f"Photos of one group by {', '.join(groups['by'])} are in different splits, as the source itself says "
             "which split they belong to. Accuracy on val and test will look better than it is.",
             serious=True,
         )
@@ -128,7 +128,7 @@ def _spellings(species: Iterable[str]) -> list[Finding]:
 
 def _splits(card: Mapping[str, Any]) -> list[Finding]:
     findings = [
-        Finding(f"No {split} photographs", f"The split {split} is empty.", serious=True)
+        Finding(f"No {split} photos", f"The split {split} is empty.", serious=True)
         for split, number in card["splits"].items()
         if not number
     ]
@@ -144,7 +144,7 @@ def _splits(card: Mapping[str, Any]) -> list[Finding]:
     if untrained:
         findings.append(
             Finding(
-                f"{len(untrained):,} species without training photographs",
+                f"{len(untrained):,} species without training photos",
                 "The classifier cannot learn them:",
                 serious=True,
                 names=untrained,
@@ -162,7 +162,7 @@ def _balance(card: Mapping[str, Any]) -> list[Finding]:
     return [
         Finding(
             f"Strong imbalance, {totals[most] / totals[least]:,.0f} to 1",
-            f"{counted(totals[most], 'photograph', 'photographs')} of {most}, but {totals[least]:,} of {least}. "
+            f"{counted(totals[most], 'photo', 'photos')} of {most}, but {totals[least]:,} of {least}. "
             "Look at the balanced accuracy, which counts every species alike.",
         )
     ]
@@ -174,7 +174,7 @@ def _files(card: Mapping[str, Any]) -> list[Finding]:
     if card["rejects"] > MAX_REJECT_SHARE * candidates:
         findings.append(
             Finding(
-                f"{share(card['rejects'], candidates)} of the photographs rejected",
+                f"{share(card['rejects'], candidates)} of the photos rejected",
                 f"{counted(card['rejects'], 'file', 'files')} could not be used; the reasons stand below.",
             )
         )
@@ -183,13 +183,13 @@ def _files(card: Mapping[str, Any]) -> list[Finding]:
         findings.append(
             Finding(
                 counted(broken, "colour profile ignored", "colour profiles ignored"),
-                "They are damaged, or of another kind of image; the photographs were taken for sRGB.",
+                "They are damaged, or of another kind of image; the photos were taken for sRGB.",
             )
         )
     if card["missing"]:
         findings.append(
             Finding(
-                counted(card["missing"], "photograph missing", "photographs missing"),
+                counted(card["missing"], "photo missing", "photos missing"),
                 "The CSV in the zip names files that are not there.",
             )
         )

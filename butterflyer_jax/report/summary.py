@@ -27,8 +27,7 @@ def lines(card: Mapping[str, Any], folder: str) -> list[str]:
         # Built before 0.2, when the card said less.
         return [f"built: {card['photos']:,} photos of {species} ({splits})", f"data card: {folder}/data_card.html"]
     result = [
-        f"built: {counted(card['photos'], 'photograph', 'photographs')} of {species} ({splits}); "
-        f"labels by {card['labels_by']}"
+        f"built: {counted(card['photos'], 'photo', 'photos')} of {species} ({splits}); labels by {card['labels_by']}"
     ]
     if card.get("negatives"):
         result[0] += f"; {counted(card['negatives'], 'negative', 'negatives')} beside"
@@ -63,7 +62,7 @@ def _groups(card: Mapping[str, Any]) -> str:
     if groups["by"]:
         across = counted(groups["across_splits"], "lies", "lie") if groups["across_splits"] else "none lies"
         parts.append(
-            f"{counted(groups['groups'], 'group', 'groups')} of {groups['photos']:,} photographs by "
+            f"{counted(groups['groups'], 'group', 'groups')} of {groups['photos']:,} photos by "
             f"{', '.join(groups['by'])}, {across} in two splits"
         )
     copies = counted(near["groups"], "group", "groups") if near["groups"] else "none"

@@ -39,7 +39,7 @@ class Mirror:
         Args:
           run_folder: folder of the run, local or gs://.
           writes: whether this is the main process, which writes for all.
-          before_copy: raises a UserError where this process may write no more.
+          before_copy: raises a UserError where this process must not write.
 
         Raises:
           UserError: the bucket cannot be read.

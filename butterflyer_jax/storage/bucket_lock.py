@@ -134,7 +134,7 @@ class BucketLock:
             if self._taken_by or self._write(self._generation):
                 return
             found = self._find()
-            # Whoever removes the object by hand wants another training to start: if none has, this one continues.
+            # A user who removes the object by hand wants another training to start: if none has, this one continues.
             if found is not None or not self._write("0"):
                 self._taken_by = _shown(found or self._find())
 

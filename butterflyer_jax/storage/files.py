@@ -73,7 +73,7 @@ def read_range(name: Name, offset: int, num_bytes: int) -> bytes:
 
 
 def open_file(name: Name) -> BinaryIO:
-    """Opens a file for reading; of a gs:// file only what is asked for is fetched.
+    """Opens a file for reading; of a gs:// file only what is read is fetched.
 
     Raises:
       UserError: it is not there, or cannot be read; so do the file's own methods.

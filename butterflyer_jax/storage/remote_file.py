@@ -1,4 +1,4 @@
-"""A file of a bucket, open for reading, of which only what is asked for is fetched."""
+"""A file of a bucket, open for reading, of which only what is read is fetched."""
 
 from __future__ import annotations
 

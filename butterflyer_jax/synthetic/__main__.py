@@ -21,7 +21,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument("--photos", type=int, default=80, metavar="M", help="of each species; default: %(default)s")
     parser.add_argument("--long_side", type=int, default=320, metavar="PIXELS", help="of a photo; default: %(default)s")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="another seed, other photographs; default: %(default)s"
+        "--seed", type=int, default=0, metavar="N", help="another seed, other photos; default: %(default)s"
     )
     parser.add_argument("--contact_sheet", type=Path, metavar="PICTURE", help="also write an overview, .png or .jpg")
     return parser
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
     num_species = args.species or len(SPECIES)
     photographs, megabytes = num_species * args.photos, path.stat().st_size / 1e6
     seconds = time.perf_counter() - start
-    print(f"wrote {path}: {photographs} photographs, {num_species} species, {megabytes:.1f} MB, {seconds:.0f} s")
+    print(f"wrote {path}: {photographs} photos, {num_species} species, {megabytes:.1f} MB, {seconds:.0f} s")
 
 
 if __name__ == "__main__":

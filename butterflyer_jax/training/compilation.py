@@ -97,7 +97,7 @@ def compile_step(train_step: TrainStep, state: Any, batch: Any, mesh: Mesh) -> C
       UserError: the step is too large for the compiler.
     """
     start = time.perf_counter()
-    with telling_of_memory():
+    with memory_reported():
         program = train_step.lower(state, batch).compile()
     seconds = time.perf_counter() - start
     return CompiledStep(train_step.with_program(program), program, _memory(program, batch, mesh), seconds)
@@ -137,7 +137,7 @@ def _advice(config: Config) -> str:
 
 
 @contextlib.contextmanager
-def telling_of_memory(config: Config | None = None) -> Iterator[None]:
+def memory_reported(config: Config | None = None) -> Iterator[None]:
     """Raises a device's "out of memory" error as a UserError of one line."""
     try:
         yield

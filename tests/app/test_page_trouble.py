@@ -196,7 +196,7 @@ def test_a_reload_keeps_photographs_and_answers(page: Any) -> None:
     assert page.locator(".thumbnail").count() == 0
 
 
-def test_what_waits_for_a_network_goes_on_by_itself(page: Any) -> None:
+def test_what_waits_for_a_network_is_sent_by_itself(page: Any) -> None:
     page.context.set_offline(True)
     give(page, picture(ORANGE))
     page.wait_for_selector(".verdict.failed")

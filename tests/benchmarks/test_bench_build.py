@@ -1,4 +1,4 @@
-"""The bench script of the build, on a handful of tiny photographs."""
+"""The bench script of the build, on a handful of tiny photos."""
 
 from __future__ import annotations
 
@@ -31,21 +31,20 @@ def test_it_measures_every_method_and_tells_the_machine(tmp_path: Path) -> None:
     for method in ("butterflyer_jax", "plain TFDS + Pillow", *peer):
         assert method in result.stdout
         measured = [
-            rows[f"{method}: {figure}"]
-            for figure in ("photographs a second", "photographs a CPU second", "peak memory", "PSNR")
+            rows[f"{method}: {figure}"] for figure in ("photos a second", "photos a CPU second", "peak memory", "PSNR")
         ]
         assert all(row["value"] > 0 and row["unit"] for row in measured)
         ratios = [row["ratio_to_ours"] for row in measured]
         assert ratios[-1] is None
         assert all(ratio == 1 if method == "butterflyer_jax" else ratio > 0 for ratio in ratios[:-1])
-        # Quality 95 keeps that much of any photograph; another picture would have about 10.
+        # Quality 95 keeps that much of any photo; another picture would have about 10.
         assert measured[-1]["value"] > 25
     assert len(rows) == len(figures["rows"]) == 4 * (2 + len(peer))
     assert figures["machine"]["cpu"]
     assert figures["machine"]["cores"] >= 1
     assert {"numpy", "pillow", "tensorflow-datasets"} <= figures["machine"]["libraries"].keys()
     assert figures["settings"]["photographs"] == 24
-    # Records and logs are deleted; the drawn photographs stay for the next run.
+    # Records and logs are deleted; the drawn photos stay for the next run.
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["drawn_24_64_96.zip"]
 
 

@@ -1,4 +1,4 @@
-"""The bench script of the input pipelines, on a handful of photographs."""
+"""The bench script of the input pipelines, on a handful of photos."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def test_the_estimate_is_arithmetic_on_dated_prices(dataset: Path) -> None:
     assert f"cost       {1281167 * 90 / 10000 / 3600 * 2 * 33.796:,.2f} USD" in out
     assert machines.price_date() in out
     assert machines.pricing_page() in out
-    assert "36 photographs x 90 epochs" in jobs.printed([*line, *measured, "--input", str(dataset)])[0]
+    assert "36 photos x 90 epochs" in jobs.printed([*line, *measured, "--input", str(dataset)])[0]
     with pytest.raises(UserError, match="--images_per_second"):
         launch.main([*line, "--photographs", "5"])
     with pytest.raises(UserError, match="above 0"):

@@ -161,7 +161,7 @@ def test_a_command_of_several_lines_stays_in_the_comment() -> None:
     assert "#   exit 7'" in out
 
 
-# Stand in for Slurm: srun runs the command, scancel signals it, scontrol notes what it is told.
+# Stand in for Slurm: srun runs the command, scancel signals it, scontrol notes its arguments.
 TOOLS = {
     "srun": 'shift; echo $$ >"$SLURM_SUBMIT_DIR/pid"; exec "$@"',
     "scancel": '[ "$*" = "--signal=TERM 7" ] && kill -TERM "$(cat "$SLURM_SUBMIT_DIR/pid")"',

@@ -125,12 +125,12 @@ def test_breaking_off_leaves_the_job_running(service: Any, monkeypatch: pytest.M
 
     service({LOOK: [state("RUNNING")], LOG: [(200, {})]})
     monkeypatch.setattr(vertex.time, "sleep", interrupt)
-    told: list[str] = []
-    monkeypatch.setattr(launch, "say", told.append)
+    said: list[str] = []
+    monkeypatch.setattr(launch, "say", said.append)
     with pytest.raises(KeyboardInterrupt):
         launch.main(["--follow", NAME])
-    assert "the job keeps running" in told[0]
-    assert f"--cancel {NAME}" in told[0]
+    assert "the job keeps running" in said[0]
+    assert f"--cancel {NAME}" in said[0]
 
 
 def test_a_log_that_may_not_be_read_does_not_end_following(service: Any) -> None:
@@ -147,7 +147,7 @@ QUOTA = (
 
 def test_a_denied_quota_names_it_and_what_else_to_take(service: Any) -> None:
     service({UPLOAD: [(200, {})], CREATE: [error(429, QUOTA, "RESOURCE_EXHAUSTED")]})
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as said:
         submit()
     for part in (
         "the quota aiplatform.googleapis.com/custom_model_training_nvidia_l4_gpus in us-central1 does not allow 1 x",
@@ -156,7 +156,7 @@ def test_a_denied_quota_names_it_and_what_else_to_take(service: Any) -> None:
         "--region us-east1 or ",
         "--machine n1-standard-4 --accelerator NVIDIA_TESLA_T4 --gpu 1",
     ):
-        assert part in str(told.value)
+        assert part in str(said.value)
 
 
 def test_a_quota_denied_while_the_job_waits_and_machines_that_are_not_free(service: Any) -> None:
@@ -167,10 +167,10 @@ def test_a_quota_denied_while_the_job_waits_and_machines_that_are_not_free(servi
     }
     where = {UPLOAD: [(200, {})], LOG: [(200, {})], "customJobs/123": [state("FAILED", error=failed)]}
     service({**where, "customJobs": [(200, {"name": NAME.replace("us-central1", "europe-west4")})]})
-    with pytest.raises(UserError, match="no a2-highgpu-8g with 8 x NVIDIA_TESLA_A100 is free in europe-west4") as told:
+    with pytest.raises(UserError, match="no a2-highgpu-8g with 8 x NVIDIA_TESLA_A100 is free in europe-west4") as said:
         submit("eight_gpus")
-    assert "--spot" not in str(told.value)
-    assert "--region us-central1" in str(told.value)
+    assert "--spot" not in str(said.value)
+    assert "--region us-central1" in str(said.value)
     failed["message"] = "The quota is exceeded."
     with pytest.raises(UserError, match=r"custom_model_training_preemptible_nvidia_a100_gpus in europe-west4 does not"):
         submit("eight_gpus")
@@ -225,7 +225,7 @@ def test_a_secret_is_read_where_the_training_runs(capsys: pytest.CaptureFixture[
     secret.resolve(environment, session(transport))
     assert environment["WANDB_API_KEY"] == "the-key"
     secret.resolve(environment, session(Recorded({})))
-    # Where it cannot be read, training goes on without it.
+    # Where it cannot be read, training continues without it.
     environment = {"WANDB_API_KEY_SECRET": name}
     secret.resolve(environment, session(Recorded({name: [error(403, "denied")]})))
     assert "WANDB_API_KEY" not in environment

@@ -48,7 +48,7 @@ def test_a_password_must_be_one(command: Command, tmp_path: Path) -> None:
         assert_one_line_error(command("app", *line, env=env), part)
 
 
-def test_a_run_is_served_until_it_is_told_to_stop(trained_run: Path, tmp_path: Path) -> None:
+def test_a_run_is_served_until_it_is_stopped(trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("correct horse\n")
     env = {"BUTTERFLYER_APP_PASSWORD_FILE": str(tmp_path / "password")}
     with start(tmp_path, "--run", trained_run, "--host", "0.0.0.0", env=env) as running:

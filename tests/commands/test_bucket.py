@@ -86,7 +86,7 @@ def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
     configs["dies"].write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH)
     configs["dies later"].write_text(TINY_CONFIG + KILL_WHILE_SAVING)
     for number, (name, going_on) in enumerate({"dies": 0, "dies later": 4, "lives": 4}.items()):
-        # Each time on another machine, as far as its disk tells.
+        # Each time on another machine, as far as its disk shows.
         result = command(
             *("train", "--config", configs[name], "--input", "gs://butterflies/data", "--output", RUN),
             env={**environment, "BUTTERFLYER_CACHE": str(tmp_path / f"cache{number}")},
@@ -125,14 +125,14 @@ def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
     here, there = (json.loads(line) for line in predicted.stdout.splitlines())
     assert here["probabilities"] == there["probabilities"]
     card = json.loads(server.get("butterflies/exported/model.onnx.card.json"))
-    assert (card["step"], card["check"]["of"], card["check"]["same_species"]) == (8, "test photographs", 12)
+    assert (card["step"], card["check"]["of"], card["check"]["same_species"]) == (8, "test photos", 12)
     assert server.get("butterflies/exported/model.onnx.species.txt").decode().splitlines() == list(SPECIES)
     assert len(server.names("butterflies/exported")) == 4
     image = photo.central_crop(photo.load(make_photo(1), 48, 10**6)[0], 0.9, 32)
     session = onnxruntime.InferenceSession(server.get("butterflies/exported/model.onnx"))
     [answer] = session.run(None, {"image": image[None]})
     np.testing.assert_allclose(answer[0], [here["probabilities"][name] for name in SPECIES], atol=2e-6)
-    # Of another config, or in the middle of other things, there is no run to go on with.
+    # Of another config, or in the middle of other things, there is no run to resume.
     other = command(
         *("train", "--config", tiny_config, "--input", "fake", "--output", RUN, "--config.seed=5"), env=environment
     )
@@ -175,7 +175,7 @@ def test_a_network_that_is_gone_is_one_line(unreachable: subprocess.Popen[str]) 
     assert_one_line_error(result, "cannot reach gs://butterflies/runs/x", "check the network")
 
 
-def test_rights_that_go_while_training_leave_a_run_to_go_on_with(
+def test_rights_that_go_while_training_leave_a_run_to_resume(
     server: gcs_server.Gcs, command: Command, tiny_config: Path
 ) -> None:
     """From the moment on that the first of two checkpoints is whole."""

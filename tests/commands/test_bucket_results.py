@@ -50,7 +50,7 @@ def zipped(encrypted: bool = False) -> bytes:
 
 @pytest.fixture(scope="module")
 def server(trained_run: Path, dataset: Path) -> Iterator[gcs_server.Gcs]:
-    """A bucket with a run, its data set and photographs."""
+    """A bucket with a run, its data set and photos."""
     with gcs_server.serve() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment.items():
             patch.setenv(name, value)
@@ -122,7 +122,7 @@ def test_answers_to_a_bucket_are_those_to_a_disk(
     assert Image.open(io.BytesIO(server.get("butterflies/looks/photos_a.gradcam.jpg"))).size == (43, 43)
 
 
-def test_what_a_bucket_refuses_is_told_of_each_picture(server: gcs_server.Gcs) -> None:
+def test_what_a_bucket_refuses_is_reported_of_each_picture(server: gcs_server.Gcs) -> None:
     [before] = inputs.pictures([f"{BUCKET}/photos/a.jpg"])
     server.fault = lambda method, path, number: "403"
     with pytest.raises(UserError, match=r"no permission to read gs://butterflies/photos/a\.jpg"):
@@ -133,7 +133,7 @@ def test_what_a_bucket_refuses_is_told_of_each_picture(server: gcs_server.Gcs) -
             picture.read()
 
 
-def test_encrypted_pictures_are_told(server: gcs_server.Gcs, tmp_path: Path) -> None:
+def test_encrypted_pictures_are_reported(server: gcs_server.Gcs, tmp_path: Path) -> None:
     server.put("butterflies/secret.zip", zipped(encrypted=True))
     (tmp_path / "secret.zip").write_bytes(zipped(encrypted=True))
     for name in (f"{BUCKET}/secret.zip", str(tmp_path / "secret.zip")):
@@ -151,7 +151,7 @@ def test_a_run_in_a_bucket_is_evaluated_with_its_report(server: gcs_server.Gcs, 
     assert metrics["count"] == 12
     assert {view: row["count"] for view, row in metrics["slices"]["view"].items()} == {"dorsal": 6, "ventral": 6}
     page = server.get("butterflies/runs/first/report/index.html").decode()
-    assert page.count("data:image/jpeg;base64,") > 3, "photographs are in it"
+    assert page.count("data:image/jpeg;base64,") > 3, "photos are in it"
     assert rows[0]["label"] in page and page.rstrip().endswith("</html>")
     assert json.loads(server.get("butterflies/runs/first/calibration.json"))["count"] == 12
     with pytest.raises(UserError, match=r"no such file: gs://butterflies/no\.csv"):
@@ -181,7 +181,7 @@ def test_exports_go_to_the_run_or_to_another_place(server: gcs_server.Gcs, capsy
     }
 
 
-def test_a_place_that_takes_no_export_is_told(server: gcs_server.Gcs) -> None:
+def test_a_place_that_takes_no_export_is_reported(server: gcs_server.Gcs) -> None:
     server.put("butterflies/models/other/notes.txt", b"hello")
     with pytest.raises(UserError, match="is not empty and holds no export"):
         bj.export(RUN, "savedmodel", f"{BUCKET}/models/other")

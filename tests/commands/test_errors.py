@@ -33,9 +33,9 @@ def test_inputs_that_are_none(train: Command, tmp_path: Path) -> None:
     for source, part in {
         "nowhere.zip": "no such zip",
         "text.zip": "is no zip",
-        "none.zip": "no photographs",
+        "none.zip": "no photos",
         "one.zip": "only one species in the zip, 'Monarch'",
-        "bad.zip": "4 of 10 photographs cannot be used",
+        "bad.zip": "4 of 10 photos cannot be used",
         "nowhere": "no such input",
         "empty": "no data set in",
     }.items():
@@ -80,7 +80,7 @@ def test_outputs_that_cannot_be(train: Command, command: Command, tiny_config: P
 
 
 # A limit on the size of files fails a write in the middle, as a full disk does. The config file is Python: it can set
-# the limit once the photographs are prepared, and the records are written.
+# the limit once the photos are prepared, and the records are written.
 DISK_FULL_FOR_RECORDS = """
 import resource
 from butterflyer_jax.data.ingest import shard_writer

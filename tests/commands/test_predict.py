@@ -27,7 +27,7 @@ from tests.conftest import make_photo, make_zip
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with three photographs, two of them further down, and a text."""
+    """A folder with three photos, two of them further down, and a text."""
     folder = tmp_path / "photos"
     (folder / "below").mkdir(parents=True)
     for number, name in enumerate(("a.jpg", "below/b.JPG", "below/c.png")):
@@ -74,7 +74,7 @@ def test_folders_patterns_zips_and_lists_stand_for_their_pictures(
     assert names("a[1].jpg") == ["a[1].jpg"]
 
 
-def test_what_stands_for_nothing_is_a_line_and_the_rest_goes_on(
+def test_what_stands_for_nothing_is_a_line_and_the_rest_continues(
     trained_run: Path, photos: Path, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -258,7 +258,7 @@ def test_pictures_of_the_same_name_do_not_overwrite_each_other(
     assert len(set(pictures)) == 5
     with Image.open(io.BytesIO(pictures[0])) as picture:
         assert (picture.format, picture.size) == ("JPEG", (43, 43))
-    assert Path("1.jpg").read_bytes() == make_photo(3), "the photographs are as they were"
+    assert Path("1.jpg").read_bytes() == make_photo(3), "the photos are as they were"
 
     predict.main(["--run", str(trained_run), *given[:2], "--gradcam", "new/below", "--format", "csv"])
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))

@@ -24,7 +24,7 @@ NETWORK = (
 )
 
 
-def test_a_run_from_keras_weights_goes_on_without_them(
+def test_a_run_from_keras_weights_resumes_without_them(
     dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
     """Killed within an epoch, with its source gone, it ends as the run that nobody disturbed, its mean with it."""

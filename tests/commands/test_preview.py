@@ -23,7 +23,7 @@ def test_stages_are_timed_and_a_batch_is_drawn(
     result = command("preview", *line, "--benchmark", "--grid", picture, alone=True)
     assert result.returncode == 0, result.stderr
     wrote, header, *rows = result.stdout.splitlines()
-    assert wrote == f"wrote {picture}: 8 photographs of the first batch"
+    assert wrote == f"wrote {picture}: 8 photos of the first batch"
     assert header.split()[-3:] == ["images/s", "a", "CPU-second"]
     assert [row.rsplit(maxsplit=2)[0].strip() for row in rows] == [
         "read JPEGs",
@@ -32,7 +32,7 @@ def test_stages_are_timed_and_a_batch_is_drawn(
         "augment it on 1 cpu",
     ]
     assert all(float(number.replace(",", "")) > 0 for row in rows for number in row.rsplit(maxsplit=2)[1:])
-    # Eight photographs beside each other, each 96 pixels wide at least.
+    # Eight photos beside each other, each 96 pixels wide at least.
     assert Image.open(picture).size == (8 * 102 + 6, 96 + 18 + 6 + 6)
 
 
@@ -78,7 +78,7 @@ def test_device_and_host_crops_look_alike(dataset: Path, tiny_config: Path) -> N
         ([], "nothing to do: give --benchmark, --grid FILE, or both"),
         (["--grid", "batch.xyz"], "--grid batch.xyz: give it the suffix .png or .jpg"),
         (["--benchmark", "--batches", "0"], "--batches must be 1 at least"),
-        (["--benchmark", "--config.batch_size=64"], "batch_size = 64 is more than the 36 training photographs"),
+        (["--benchmark", "--config.batch_size=64"], "batch_size = 64 is more than the 36 training photos"),
     ],
 )
 def test_what_cannot_be_is_said(dataset: Path, words: list[str], reason: str) -> None:

@@ -82,7 +82,7 @@ def test_two_processes_learn_what_one_does(run_of_two: Path, trained_run: Path) 
     assert [(line["split"], line["step"]) for line in ours] == [(line["split"], line["step"]) for line in theirs]
     for our, their in zip(ours, theirs, strict=True):
         assert our["loss"] == pytest.approx(their["loss"], rel=1e-3)
-        assert our.get("count") == their.get("count"), "each photograph counts once"
+        assert our.get("count") == their.get("count"), "each photo counts once"
 
 
 def test_killed_and_started_again_ends_the_same(
@@ -105,7 +105,7 @@ def test_killed_and_started_again_ends_the_same(
 def test_in_a_bucket_killed_and_started_again_ends_the_same(
     run_of_two: Path, dataset: Path, tiny_config: Path, tmp_path: Path
 ) -> None:
-    """Each process writes its part of a checkpoint, and one what is told of the steps."""
+    """Each process writes its part of a checkpoint, and one the log of the steps."""
     deadly = tmp_path / "deadly.py"
     deadly.write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH)
     with gcs_server.serve() as server:
@@ -118,7 +118,7 @@ def test_in_a_bucket_killed_and_started_again_ends_the_same(
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         # Or the next ones wait until the lock of the killed one is old.
         server.delete("butterflies/run/.lock")
-        # On other machines, as far as their disks tell.
+        # On other machines, as far as their disks show.
         first, second = train_together(tmp_path / "others", "--config", tiny_config, *line, env=server.environment)
         assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
         assert "resuming from step 4 of 8" in first.stderr
@@ -134,7 +134,7 @@ def test_in_a_bucket_killed_and_started_again_ends_the_same(
     assert not list((tmp_path / "others" / "runs").iterdir()), "the local sides of the run are gone"
 
 
-def test_a_run_of_two_goes_on_and_is_evaluated_alone(
+def test_a_run_of_two_resumes_and_is_evaluated_alone(
     run_of_two: Path, dataset: Path, tiny_config: Path, command: Command
 ) -> None:
     evaluated = command("evaluate", "--run", run_of_two, "--split", "val")

@@ -19,7 +19,7 @@ def in_record_order(dataset: Path, split: str) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def table(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CSV of all photographs but one of test: a camera a species, and a number each."""
+    """A CSV of all photos but one of test: a camera a species, and a number each."""
     rows = [row for split in ("train", "val", "test") for row in in_record_order(dataset, split)]
     file = tmp_path_factory.mktemp("tables") / "more.csv"
     lines = [f"{name},{species.split()[0]} cam,{number}" for number, (name, species) in enumerate(rows[:-1])]

@@ -69,7 +69,7 @@ if os.environ.get("MOMENT"):
 NUM_MOMENTS = 10
 
 
-def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(
+def test_a_signal_ends_the_step_saves_and_says_how_to_resume(
     trained_run: Path, dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
     """Three signals, one after the other in one run: within an epoch, at its end, and within the next."""
@@ -110,7 +110,7 @@ def test_time_patience_and_target_end_a_run(dataset: Path, tiny_config: Path, tm
 
 
 def test_killed_ten_times_ends_as_if_never(trained_run: Path, dataset: Path, tmp_path: Path, command: Command) -> None:
-    """A chain: each start goes on from what the one before left, and dies a little later."""
+    """A chain: each start resumes what the one before left, and dies a little later."""
     deadly = tmp_path / "deadly.py"
     deadly.write_text(TINY_CONFIG + DEADLY)
     line = ["--config", deadly, "--input", dataset, "--output", tmp_path / "run"]
@@ -124,7 +124,7 @@ def test_killed_ten_times_ends_as_if_never(trained_run: Path, dataset: Path, tmp
     assert records(tmp_path / "run") == records(trained_run)
 
 
-def test_averages_and_a_plateau_go_on_where_they_were(
+def test_averages_and_a_plateau_resume_where_they_were(
     dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
     config = tmp_path / "signalled.py"

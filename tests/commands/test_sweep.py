@@ -78,7 +78,7 @@ def test_a_trial_that_cannot_be_trained_is_a_row_with_its_error(trainer: Path, t
     assert rows[2]["error"] == "batch_size = 512 is more than the data set has"
     table = [*csv.DictReader((folder / "results.csv").read_text().splitlines())]
     assert [row["batch_size"] for row in table] == ["8", "4", "512"]
-    # The same call has nothing left to do, and tries failed ones again only if it is asked to.
+    # The same call has nothing left to do, and tries failed ones again only with the flag.
     assert run(folder) == rows
     assert set(starts(folder).values()) == {1}
     trainer.write_text(TRAINER + "evaluate(4, 0.9)")

@@ -65,7 +65,7 @@ def test_the_only_zip_of_a_folder(tmp_path: Path, raw_zip: Path, tfds_build: Bui
     (manual_dir / "other.zip").rename(manual_dir / "raw.tar")
     assert_refused(
         tfds_build(tmp_path / "new", "--manual_dir", manual_dir),
-        "must hold exactly one .zip, or folders of photographs; found: none",
+        "must hold exactly one .zip, or folders of photos; found: none",
     )
 
 

@@ -89,7 +89,7 @@ def test_wandb_holds_pictures_and_the_best_scores(tracked: Tracked) -> None:
     [file] = wandb_runs(tracked.run)
     shown = [row for row in file.history if "val/samples/captions" in row]
     assert [row["step"] for row in shown] == [4, 8]
-    # A batch of eight holds no more; each caption tells the photograph's own species.
+    # A batch of eight holds no more; each caption gives the species of its own photo.
     assert all(row["val/samples/count"] == 8 for row in shown)
     captions = shown[0]["val/samples/captions"]
     assert [caption.split(":")[0] for caption in captions] == [

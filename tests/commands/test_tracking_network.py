@@ -51,7 +51,7 @@ def online(server: WandbServer, home: Path) -> dict[str, str]:
     return {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url, "HOME": str(home), **SEND_EACH_SECOND}
 
 
-def test_online_it_goes_on_with_the_same_run(
+def test_online_it_resumes_with_the_same_run(
     dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
     deadly = tmp_path / "deadly.py"
@@ -70,7 +70,7 @@ def test_online_it_goes_on_with_the_same_run(
     assert server.resumed == [run_id]
     assert [*server.runs] == [run_id]
     served = server.runs[run_id]
-    # Step 5 was done twice, and stands twice; W&B's own count goes on.
+    # Step 5 was done twice, and stands twice; W&B's own count continues.
     assert [row["step"] for row in served.rows if "train/loss" in row] == [1, 2, 3, 4, 5, 5, 6, 7, 8]
     assert [row["_step"] for row in served.rows] == list(range(len(served.rows)))
     assert served.config["batch_size"]["value"] == 8
@@ -91,8 +91,8 @@ def test_a_network_that_dies_on_the_way_does_not_stop_it(
         result = command("train", *arguments, "--config.tracking.wandb=online", env=online(server, tmp_path))
     assert result.returncode == 0, result.stderr
     assert time.monotonic() - start < 60
-    told = [line for line in result.stderr.splitlines() if "W&B" in line or "wandb" in line.lower()]
-    assert told[1:] == [
+    reported = [line for line in result.stderr.splitlines() if "W&B" in line or "wandb" in line.lower()]
+    assert reported[1:] == [
         "W&B: uploading what is left",
         f"W&B: not all was uploaded within 3 s; to upload: cd {tmp_path / 'run'} && wandb sync --include-online",
     ]
@@ -162,7 +162,7 @@ def test_without_a_key_nobody_is_asked_for_one(dataset: Path, tiny_config: Path,
     assert len(wandb_runs(tmp_path / "run")) == 1
 
     # The panel.
-    for row in ("data       36 train, 12 val, 12 test photographs of 3 species", "devices    1 cpu", "steps      16"):
+    for row in ("data       36 train, 12 val, 12 test photos of 3 species", "devices    1 cpu", "steps      16"):
         assert f"│ {row}" in seen.text
     # One line an epoch stays; the bar is drawn at most ten times a second, and gone in the end.
     assert [line[:9] for line in seen.lines if "val top1" in line and line.startswith("epoch")] == [

@@ -46,7 +46,7 @@ def save_and_die(self, step, *args):
         os.kill(os.getpid(), signal.SIGKILL)
 checkpoint.Checkpointer.save = save_and_die
 """
-# What kills, overrides of the config, and the step from which the run goes on.
+# What kills, overrides of the config, and the step from which the run resumes.
 KILLS = {
     "within an epoch, decoding each": (KILL_WITHIN_AN_EPOCH, ["data.mode=jpeg", "checkpoint.every_steps=5"], 5),
     "while saving": (KILL_WHILE_SAVING, ["data.mode=raw"], 4),
@@ -107,7 +107,7 @@ def test_killed_and_started_again_ends_bit_for_bit_the_same(
     killed = command("train", "--config", deadly, *line)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
 
-    # However photographs are kept, batches are the same: a run may go on in another way.
+    # However photos are kept, batches are the same: a run may resume in another way.
     again = command("train", "--config", tiny_config, *line, "--config.data.mode=auto", "--config.data.num_threads=1")
     assert again.returncode == 0, again.stderr
     assert f"resuming from step {step} of 8" in again.stderr
@@ -186,7 +186,7 @@ def test_evaluate_and_predict_a_run(trained_run: Path, raw_zip: Path, tmp_path: 
 
 
 def test_predictions_are_those_of_evaluation(trained_run: Path, dataset: Path) -> None:
-    """The same photographs through records and TensorFlow, and through Pillow: the same probabilities, nearly."""
+    """The same photos through records and TensorFlow, and through Pillow: the same probabilities, nearly."""
     import tensorflow_datasets as tfds
 
     from butterflyer_jax import Predictor
@@ -226,7 +226,7 @@ def test_a_raw_zip_is_built_once_and_reused(raw_zip: Path, tiny_config: Path, tm
     # As people type it: relative to where they are.
     first = command("train", *arguments, "--output", "one", cwd=tmp_path, alone=True)
     assert first.returncode == 0, first.stderr
-    assert "preparing photographs: 60 of 60" in first.stderr
+    assert "preparing photos: 60 of 60" in first.stderr
     assert "epoch 1/1" in first.stderr
     assert "next: butterflyer evaluate" in first.stdout
     assert command("evaluate", "--run", "one", cwd=tmp_path).returncode == 0
@@ -256,7 +256,7 @@ def test_a_batch_size_is_found_and_kept(tiny_config: Path, tmp_path: Path, comma
     trace = ["--config.num_epochs=1", "--config.profile.start_step=3", "--config.profile.num_steps=2"]
     first = command("train", *line, *trace, "--config.deterministic=true")
     assert first.returncode == 0, first.stderr
-    # Of 800 photographs, eight a step while nothing is known, a tenth.
+    # Of 800 photos, eight a step while nothing is known, a tenth.
     assert "batch_size: 80, found for 1 device(s)" in first.stderr
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["batch_size"] == 80
     assert len(list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))) == 1
@@ -267,7 +267,7 @@ def test_a_batch_size_is_found_and_kept(tiny_config: Path, tmp_path: Path, comma
     assert "resuming from step 100 of 100" in again.stderr
 
 
-def test_too_few_photographs_for_a_batch_of_any_size(
+def test_too_few_photos_for_a_batch_of_any_size(
     dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
     line = ["--config", tiny_config, "--input", dataset, "--output", tmp_path / "run", "--config.batch_size=0"]
@@ -275,7 +275,7 @@ def test_too_few_photographs_for_a_batch_of_any_size(
     assert not (tmp_path / "run").exists()
 
 
-def test_layouts_may_change_when_a_run_goes_on(
+def test_layouts_may_change_when_a_run_resumes(
     dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
     """Checkpoints of float16 with fsdp and a model axis on eight devices; the second epoch on one device."""

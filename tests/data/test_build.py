@@ -37,7 +37,7 @@ def read_records(folder: Path, split: str) -> list[dict]:
     return list(tfds.as_numpy(builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})))
 
 
-def test_every_photograph_is_in_one_split_once(dataset: Path, raw_zip: Path) -> None:
+def test_every_photo_is_in_one_split_once(dataset: Path, raw_zip: Path) -> None:
     card = json.loads((dataset / "data_card.json").read_text())
     assert card["members"] == card["photos"] == 60
     assert card["rejects"] == card["ignored"] == card["missing"] == 0
@@ -60,17 +60,17 @@ def test_every_photograph_is_in_one_split_once(dataset: Path, raw_zip: Path) -> 
     assert set(seen.values()) == {1}
 
 
-def test_the_pixels_are_the_photographs(dataset: Path) -> None:
+def test_the_pixels_are_the_photos(dataset: Path) -> None:
     for record in read_records(dataset, "val"):
         species, file = record["photo_id"].decode().split("/")
         original = Image.open(io.BytesIO(make_photo(1000 * SPECIES.index(species) + int(file[:3]))))
         stored = Image.open(io.BytesIO(record["image"]))
         expected = original.resize(stored.size, Image.Resampling.LANCZOS)
-        # Compression costs a few levels; another photograph is 60 away.
+        # Compression costs a few levels; another photo is 60 away.
         assert np.abs(np.asarray(stored, int) - np.asarray(expected, int)).mean() < 5
 
 
-def test_rejects_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_rejects_are_listed_and_the_rest_continues(tmp_path: Path) -> None:
     damaged = {"Red Edge/text.jpg": b"hello", "Red Edge/cut.jpg": make_photo(1)[:300], "Red Edge/empty.jpg": b""}
     raw = make_zip(tmp_path / "raw.zip", folder_members(10) | damaged | {"readme.txt": b"x"})
     folder = Path(build.build(raw, tmp_path / "out", dataclasses.replace(SMALL, max_reject_fraction=0.1)))
@@ -88,7 +88,7 @@ def test_too_many_rejects_stop_the_build_and_leave_nothing(tmp_path: Path) -> No
     with pytest.raises(UserError) as error:
         build.build(raw, tmp_path / "out", SMALL)
     message = str(error.value)
-    assert "12 of 42 photographs cannot be used" in message
+    assert "12 of 42 photos cannot be used" in message
     assert re.search(r"12 like .*bad0.jpg: not decodable: no image format recognised$", message), "causes, with counts"
     with pytest.raises(UserError, match="no data set"):
         dataset_lib.find_dataset(tmp_path / "out")
@@ -97,7 +97,7 @@ def test_too_many_rejects_stop_the_build_and_leave_nothing(tmp_path: Path) -> No
 def test_a_damaged_member_of_the_zip_is_a_reject(tmp_path: Path) -> None:
     raw = make_zip(tmp_path / "raw.zip", folder_members(10))
     data = bytearray(raw.read_bytes())
-    # One byte in the middle of the first photograph: its checksum no longer fits.
+    # One byte in the middle of the first photo: its checksum no longer fits.
     data[200] ^= 0xFF
     raw.write_bytes(data)
     folder = Path(build.build(raw, tmp_path / "out", SMALL))
@@ -125,7 +125,7 @@ def test_the_same_zip_gives_the_same_records_in_any_order(tmp_path: Path) -> Non
     assert files[0] == files[1]
 
 
-def test_copies_of_a_photograph_share_a_split(tmp_path: Path) -> None:
+def test_copies_of_a_photo_share_a_split(tmp_path: Path) -> None:
     members = folder_members(20)
     copies = {name.replace(".jpg", " copy.jpg"): data for name, data in members.items()}
     folder = Path(build.build(make_zip(tmp_path / "raw.zip", members | copies), tmp_path / "out", SMALL))
@@ -145,7 +145,7 @@ def test_a_csv_with_splits_is_honoured(tmp_path: Path) -> None:
     assert {row[0][-7:-4] for row in read_csv(folder / "test.csv")[1:]} == {"005"}
 
 
-def test_a_species_with_one_photograph_trains_and_is_named(tmp_path: Path) -> None:
+def test_a_species_with_one_photo_trains_and_is_named(tmp_path: Path) -> None:
     raw = make_zip(tmp_path / "raw.zip", folder_members(6) | {"Rare One/1.jpg": make_photo(9999)})
     card = json.loads((Path(build.build(raw, tmp_path / "out", SMALL)) / "data_card.json").read_text())
     assert card["species"]["Rare One"] == {"train": 1, "val": 0, "test": 0}
@@ -167,7 +167,7 @@ def test_the_cache_is_by_content_and_config(
     monkeypatch.setenv(paths.CACHE_VARIABLE, str(tmp_path / "cache"))
     raw = make_zip(tmp_path / "raw.zip", folder_members(6))
     first = build.build_cached(raw, SMALL)
-    assert "preparing photographs: 18 of 18" in capsys.readouterr().err
+    assert "preparing photos: 18 of 18" in capsys.readouterr().err
     loud = [record.name for record in caplog.records if record.levelno >= logging.WARNING]
     assert not loud, "libraries warn of nothing, in a notebook either"
     moved = raw.rename(tmp_path / "moved.zip")
@@ -211,7 +211,7 @@ def test_another_zip_into_the_same_folder_is_another_data_set(tmp_path: Path, ra
 def test_rows_without_a_file_count_as_rejects(tmp_path: Path) -> None:
     rows = "".join(f"{n}.jpg,{'Red' if n % 2 else 'Blue'}\n" for n in range(20))
     members = {f"{n}.jpg": make_photo(n) for n in range(12)} | {"l.csv": f"filename,label\n{rows}".encode()}
-    with pytest.raises(UserError, match="8 of 20 photographs cannot be used"):
+    with pytest.raises(UserError, match="8 of 20 photos cannot be used"):
         build.build(make_zip(tmp_path / "raw.zip", members), tmp_path / "out", SMALL)
 
 

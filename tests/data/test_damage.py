@@ -41,7 +41,7 @@ def changed(draw: st.DrawFn) -> bytes:
 
 
 pictures = st.one_of(whole, whole, whole, cut, changed(), bombs, st.binary(max_size=40))
-# Photographs of one zip lie in folders of one layout, mostly.
+# Photos of one zip lie in folders of one layout, mostly.
 LAYOUTS = [
     ["A/", "B/"],
     ["set/蝶/", "set/a\u0301/", "set/A/deeper/"],
@@ -63,7 +63,7 @@ def names(folders: list[str]) -> st.SearchStrategy[list[str]]:
 
 @st.composite
 def tables(draw: st.DrawFn, folders: list[str]) -> bytes:
-    """A table with a row for most photographs, and some rows too many."""
+    """A table with a row for most photos, and some rows too many."""
     label = st.sampled_from(["A", "B", "B", ""])
     split = st.sampled_from(["", "", "train", "test", "?"])
     rows = [

@@ -120,7 +120,7 @@ def test_the_short_side_is_scaled_up_or_down(size: tuple[int, int], expected: tu
         assert source.size == size
 
 
-def test_a_thread_is_no_photograph() -> None:
+def test_a_thread_is_no_photo() -> None:
     with pytest.raises(photo.PhotoError, match="too long and thin: 2000x1"):
         load(encode(Image.new("RGB", (2000, 1))), 256, 10**7)
     # Small enough, but with a side that no JPEG can hold.

@@ -46,7 +46,7 @@ def test_pillow_scales_as_cykooz_does(
 
 
 @pytest.mark.usefixtures("without_cykooz")
-def test_a_photograph_is_decoded_without_cykooz() -> None:
+def test_a_photo_is_decoded_without_cykooz() -> None:
     image, _ = photo.load(make_photo(1, 300, 200), 48, 10**6)
     assert image.size == (72, 48)
     assert photo.central_crop(image, 0.9, 32).shape == (32, 32, 3)

@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
         raw_zip.list_source(folder)
 
 
-def test_a_folder_without_photographs(tmp_path: Path) -> None:
+def test_a_folder_without_photos(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(UserError, match="no data set in"):
         dataset.resolve(tmp_path, SMALL)
@@ -131,11 +131,11 @@ def test_the_summary_of_a_build(tmp_path: Path, capsys: pytest.CaptureFixture[st
         # Once more where all is done: training on a cached data set shows it too.
         lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith(("preparing", "writing"))]
         assert lines == [
-            "built: 32 photographs of 5 species (train 20, val 6, test 6); labels by folders",
+            "built: 32 photos of 5 species (train 20, val 6, test 6); labels by folders",
             "left out: rejected 1 (1 not decodable; see rejects.csv); ignored 2 (1 .txt, 1 hidden)",
             "groups: near-duplicates: none",
             "look at: 2 species only in train (Rare One, red_edge); 1 species is spelt in several ways (Red Edge = "
-            "red_edge); 3% of the photographs rejected",
+            "red_edge); 3% of the photos rejected",
             f"data card: {folder}/data_card.html",
         ]
     card = json.loads((Path(folder) / "data_card.json").read_text())
@@ -152,7 +152,7 @@ class ButterfliesTest(tfds.testing.DatasetBuilderTestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        # The base class wants its photographs in a folder; a test draws its own.
+        # The base class wants its photos in a folder; a test draws its own.
         cls.EXAMPLE_DIR = os.fspath(Path(cls.create_examples()))
         super().setUpClass()
 

@@ -51,7 +51,7 @@ def test_vertex_ai_counts_the_pools_that_train() -> None:
         vertex("workerpool0", 0, workerpool0=[]),
     ],
 )
-def test_a_spec_that_describes_no_worker_is_told(environment: dict[str, str]) -> None:
+def test_a_spec_that_describes_no_worker_is_reported(environment: dict[str, str]) -> None:
     with pytest.raises(UserError, match="CLUSTER_SPEC does not describe a worker"):
         processes.vertex_place(environment)
 

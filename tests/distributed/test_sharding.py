@@ -117,12 +117,12 @@ def test_devices_exchange_gradients_and_little_else() -> None:
         (2, ParallelConfig(), "this machine has 1 device"),
     ],
 )
-def test_what_devices_cannot_do_is_told(devices: int, parallel: ParallelConfig, reason: str) -> None:
+def test_what_devices_cannot_do_is_reported(devices: int, parallel: ParallelConfig, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         sharding.make_mesh(devices, parallel.model_devices)
 
 
-def test_parts_of_a_batch_that_do_not_come_out_even_are_told() -> None:
+def test_parts_of_a_batch_that_do_not_come_out_even_are_reported() -> None:
     mesh = sharding.make_mesh(1)
     with pytest.raises(UserError, match="batch_size = 32 must be a multiple of the 1 devices times the 3 parts"):
         sharding.check(trainings.small_config(gradient_accumulation=3), mesh)

@@ -1,4 +1,4 @@
-"""What a CSV says of photographs, and which of them it means."""
+"""What a CSV says of photos, and which of them it means."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def values(tmp_path: Path, text: str, photo_ids: list[str] = IDS, column: str = 
     return attributes.read(tmp_path / "more.csv", [column]).of(photo_ids, IDS)[column]
 
 
-def test_rows_name_photographs_as_label_files_do(tmp_path: Path) -> None:
+def test_rows_name_photos_as_label_files_do(tmp_path: Path) -> None:
     text = "﻿Filename;Camera\r\nset/Red/1.jpg; Nikon  Z6 \r\n.\\set\\Red\\2.JPG;phone\r\ngone.jpg;phone\r\n"
     assert values(tmp_path, text) == ["Nikon Z6", "phone", ""]
     assert values(tmp_path, text, column=" CAMERA") == ["Nikon Z6", "phone", ""]

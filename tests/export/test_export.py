@@ -23,7 +23,7 @@ def test_training_ends_with_a_keras_file_that_answers_as_the_run_does(
     result = command("train", *line, "--config.num_epochs=1")
     assert result.returncode == 0, result.stderr
     file = tmp_path / "run" / "export" / "model.keras"
-    assert f"export: {file}" in result.stderr and "on 12 test photographs" in result.stderr
+    assert f"export: {file}" in result.stderr and "on 12 test photos" in result.stderr
     assert sorted(path.name for path in file.parent.iterdir()) == [
         "model.keras",
         "model.keras.card.json",
@@ -39,7 +39,7 @@ def test_training_ends_with_a_keras_file_that_answers_as_the_run_does(
     assert 0 < card["check"]["largest_difference_of_bytes"] < 0.05
 
 
-def test_a_run_goes_on_with_another_export(
+def test_a_run_resumes_with_another_export(
     trained_run: Path, dataset: Path, tiny_config: Path, command: Command
 ) -> None:
     line = ["--config", tiny_config, "--input", dataset, "--output", trained_run]

@@ -43,7 +43,7 @@ def test_other_runtimes_give_the_same_probabilities(format: str, kind: str, tmp_
     answer = written(format, network, tmp_path)["answer"]
     ours = reference.answers(network, images)
     assert ours.keys() == {"probabilities", "typicality"} if network.typicality else {"probabilities"}
-    # Any batch, and every photograph for itself.
+    # Any batch, and every photo for itself.
     for part in (slice(0, 0), slice(0, 1), slice(0, 5)):
         theirs = answer(images[part])
         assert np.asarray(theirs["probabilities"]).shape == ours["probabilities"][part].shape
@@ -106,7 +106,7 @@ def test_an_onnx_file_names_its_species(tmp_path: Path) -> None:
     assert json.loads(session.get_modelmeta().custom_metadata_map["species"]) == list(SPECIES)
 
 
-def test_what_is_too_large_for_onnx_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_large_for_onnx_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx, "MAX_BYTES", 1000)
     with pytest.raises(UserError, match="take another format"):
         onnx.write(make_network(32, variant="vgg11"), tmp_path / "model.onnx")

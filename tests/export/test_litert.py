@@ -13,7 +13,7 @@ from butterflyer_jax.export.exporter import export
 from butterflyer_jax.export.reader import ExportClassifier
 
 
-def test_int8_is_calibrated_on_training_photographs(trained_run: Path, tmp_path: Path) -> None:
+def test_int8_is_calibrated_on_training_photos(trained_run: Path, tmp_path: Path) -> None:
     assert verify.choose_calibration(runs.read(trained_run)).shape == (36, 32, 32, 3)
     written = export(trained_run, "litert_int8", tmp_path)
     file = tmp_path / "model_int8.tflite"
@@ -25,12 +25,12 @@ def test_int8_is_calibrated_on_training_photographs(trained_run: Path, tmp_path:
     assert whole.card["bytes"] > 2 * written.card["bytes"]
 
 
-def test_int8_needs_the_photographs(trained_run: Path, tmp_path: Path) -> None:
+def test_int8_needs_the_photos(trained_run: Path, tmp_path: Path) -> None:
     gone = tmp_path / "run"
     gone.mkdir()
     config = json.loads((trained_run / "config.json").read_text()) | {"dataset": str(tmp_path / "gone")}
     (gone / "config.json").write_text(json.dumps(config))
     (gone / "checkpoints").symlink_to(trained_run / "checkpoints")
-    with pytest.raises(UserError, match=r"int8 is calibrated on training photographs, and .* take format litert"):
+    with pytest.raises(UserError, match=r"int8 is calibrated on training photos, and .* take format litert"):
         export(gone, "litert_int8")
     assert not (gone / "export").exists() or not list((gone / "export").iterdir())

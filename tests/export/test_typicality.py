@@ -57,9 +57,7 @@ def test_the_score_in_the_graph_is_that_of_the_run(run: Path, exported: Path) ->
     card = json.loads(Path(f"{exported}.card.json").read_text())
     assert card["typicality"]["limit"] == pytest.approx(float(typicality.limit))
     assert card["check"]["largest_difference_of_typicality"] < 1e-3
-    assert (
-        f"above {float(typicality.limit):.6g} a photograph is probably none" in Path(f"{exported}.card.md").read_text()
-    )
+    assert f"above {float(typicality.limit):.6g} a photo is probably none" in Path(f"{exported}.card.md").read_text()
     limit = json.loads(session.get_modelmeta().custom_metadata_map["typicality_limit"])
     assert limit == pytest.approx(float(typicality.limit))
 

@@ -106,7 +106,7 @@ def make_parts(folder: Path, settings: Settings | None = None, **more: Any) -> P
 
 
 def half(colour: tuple[int, int, int], other: tuple[int, int, int]) -> bytes:
-    """Returns a photograph that is of one colour on the left, of another on the right."""
+    """Returns a photo that is of one colour on the left, of another on the right."""
     image = Image.new("RGB", (200, 100), colour)
     image.paste(other, (100, 0, 200, 100))
     buffer = io.BytesIO()

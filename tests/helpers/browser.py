@@ -39,7 +39,7 @@ def open_browser() -> Iterator[Any]:
 
 
 def give(page: Any, *pictures: bytes, name: str = "a.png") -> None:
-    """Chooses photographs on the page."""
+    """Chooses photos on the page."""
     page.set_input_files(
         "#choose", [{"name": f"{n}{name}", "mimeType": "image/png", "buffer": data} for n, data in enumerate(pictures)]
     )

@@ -70,7 +70,7 @@ FOLDERS = [
     ),
     Example("Split folders below the species", _tree("{s}/train/{i}.jpg", "train") | _tree("{s}/test/t{i}.jpg", "test")),
     Example("Containers that name nothing", _tree("data/images/{s}/JPG/{i}.jpg")),
-    Example("Masks beside the photographs", _tree("images/{s}/{i}.jpg"), unlabelled=("masks/Monarch/0.png",)),
+    Example("Masks beside the photos", _tree("images/{s}/{i}.jpg"), unlabelled=("masks/Monarch/0.png",)),
     Example(
         "A taxonomy: the innermost folder is the species",
         {
@@ -84,7 +84,7 @@ FOLDERS = [
     Example("Cameras above the species", _tree("camera 1/{s}/{i}.jpg") | _tree("camera 2/{s}/x{i}.jpg")),
     Example("Specimens below the species", _tree("{s}/specimen_1/{i}.jpg") | _tree("{s}/specimen_2/x{i}.jpg")),
     Example(
-        "Unlabelled photographs in test",
+        "Unlabelled photos in test",
         _tree("train/{s}/{i}.jpg", "train"),
         unlabelled=("test/t1.jpg", "test/t2.jpg"),
     ),

@@ -7,7 +7,7 @@ from butterflyer_jax.metrics import calibration, classification
 
 
 def answers(count: int = 4000, num_species: int = 7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Returns logits whose softmax tells the truth, and labels drawn by it."""
+    """Returns logits, and labels drawn from their softmax."""
     rng = np.random.default_rng(seed)
     logits = 2 * rng.normal(size=(count, num_species))
     cumulated = calibration.softmax(logits).cumsum(axis=1)
@@ -73,7 +73,7 @@ def test_the_interval_of_the_loss_is_that_of_its_mean() -> None:
     logits, labels = answers(2000)
     losses = classification.cross_entropies(logits, labels)
     np.testing.assert_allclose(losses, -np.log(calibration.softmax(logits)[np.arange(2000), labels]), rtol=1e-6)
-    # Of so many, the mean is normally distributed.
+    # Of many, the mean is normally distributed.
     reach = 1.96 * losses.std() / 2000**0.5
     interval = classification.intervals(logits, labels)["loss"]
     np.testing.assert_allclose(interval, [losses.mean() - reach, losses.mean() + reach], rtol=0.01)

@@ -15,7 +15,7 @@ def answers(count: int = 40, num_species: int = 7) -> tuple[np.ndarray, np.ndarr
     return logits, labels
 
 
-def test_a_slice_has_the_numbers_of_a_split_of_its_photographs_alone() -> None:
+def test_a_slice_has_the_numbers_of_a_split_of_its_photos_alone() -> None:
     logits, labels = answers()
     values = ["phone" if number % 3 else "" for number in range(40)]
     scored = slices.score(logits, labels, {"camera": values})["camera"]

@@ -50,7 +50,7 @@ def test_another_number_of_species_is_allowed_by_default_and_can_be_forbidden() 
 
 
 def counted(species: str) -> Weights:
-    """Weights of these species whose logits tell them apart."""
+    """Weights of these species whose logits differ."""
     weights = source({"/logits/kernel": (4, len(species)), "/logits/bias": (len(species),)}, species=tuple(species))
     tensors = [
         dataclasses.replace(x, value=x.value * np.arange(1, 1 + len(species), dtype=np.float32))
@@ -115,7 +115,7 @@ def test_a_head_of_other_species_starts_anew() -> None:
     assert sum("of other species" in line for line in table(rows)) == 4
 
 
-def test_another_image_size_is_told_as_that() -> None:
+def test_another_image_size_is_reported_as_that() -> None:
     weights = source({"/fc1/kernel": (49 * 8, 4)})
     _, rows = match(weights, OURS, DEFAULT)
     with pytest.raises(UserError) as error:
@@ -129,7 +129,7 @@ def test_another_image_size_is_told_as_that() -> None:
     assert summary(rows) == "4 taken, 1 re-initialised, 1 left over"
 
 
-def test_another_width_is_told_as_that() -> None:
+def test_another_width_is_reported_as_that() -> None:
     weights = source({"/block5_conv1/kernel": (3, 3, 2, 16)})
     _, rows = match(weights, OURS, DEFAULT)
     with pytest.raises(UserError, match=r"it is 3x3x2x16 there and 3x3x2x8 here, model\.width_multiplier or"):

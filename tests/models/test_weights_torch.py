@@ -207,7 +207,7 @@ def test_damaged_bytes_are_weights_or_one_line(name: str, tmp_path: Path) -> Non
     assert refused > 50
 
 
-def test_what_is_no_vgg_is_told(tmp_path: Path) -> None:
+def test_what_is_no_vgg_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="x holds no VGG: it has 0 convolutions"):
         from_torch({"layer1.0.conv1.weight": np.zeros((4, 3, 3, 3))}, "x")
     path = tmp_path / "x.safetensors"

@@ -10,7 +10,7 @@ from butterflyer_jax.preprocessing.mix import AREAS, MIN_ASPECT, erase
 
 COUNT = 400
 
-# The sides drawn may be so many pixels longer or shorter than those of the box.
+# The sides drawn may be this many pixels longer or shorter than those of the box.
 ROUNDING = np.array([-0.5, 0.5])
 
 
@@ -51,5 +51,5 @@ def test_boxes_lie_anywhere() -> None:
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.25, 1.0])
-def test_so_many_photographs_lose_a_box(probability: float) -> None:
+def test_the_share_of_photos_that_lose_a_box(probability: float) -> None:
     assert erased(32, probability).any(axis=(1, 2)).mean() == pytest.approx(probability, abs=0.07)

@@ -41,7 +41,7 @@ def test_colour_changes_within_its_range(change: str) -> None:
     out = run(images, **{change: 0.2})
     assert out.min() >= 0
     assert out.max() <= 1
-    assert len({float(x) for x in out[:, 0, 0, 0]}) > 32, "each photograph draws for itself"
+    assert len({float(x) for x in out[:, 0, 0, 0]}) > 32, "each photo draws for itself"
     x = images[0] / 255
     grey = x @ np.array([0.299, 0.587, 0.114])
     anchor = {"brightness": 0.0, "contrast": grey.mean(), "saturation": grey[..., None]}[change]
@@ -120,11 +120,11 @@ def test_a_preset_is_settled_by_the_key(strength: str) -> None:
     assert other.mean() > 0.7
 
 
-def test_a_photograph_comes_out_the_same_from_any_place_in_any_batch() -> None:
+def test_a_photo_comes_out_the_same_from_any_place_in_any_batch() -> None:
     batch, keys = windowed_batch(), keys_of()
     images, own = train(batch, keys, **EVERYTHING)
     assert own is not None
-    # Pairs stay together: a photograph is mixed with its neighbour.
+    # Pairs stay together: a photo is mixed with its neighbour.
     order = np.array([6, 7, 2, 3, 15, 14])
     part, part_own = train({name: x[order] for name, x in batch.items()}, keys[order], **EVERYTHING)
     np.testing.assert_allclose(part, images[order], atol=1e-5)

@@ -20,7 +20,7 @@ COUNT, SIZE = 256, 16
 
 
 def black_and_white() -> np.ndarray:
-    """Pairs of a black photograph and a white one: a mixture's pixels tell whose they are."""
+    """Pairs of a black photo and a white one: a mixture's pixels show whose they are."""
     images = np.zeros((COUNT, SIZE, SIZE, 3), np.float32)
     images[1::2] = 1
     return images
@@ -33,7 +33,7 @@ def run(images: np.ndarray, seed: int = 0, **changes: float) -> tuple[np.ndarray
 
 
 def own_pixels(mixture: np.ndarray) -> np.ndarray:
-    """Share of each pixel that is the photograph's own, of `black_and_white`."""
+    """Share of each pixel that is the photo's own, of `black_and_white`."""
     return np.where(np.arange(COUNT)[:, None, None] % 2, mixture[..., 0], 1 - mixture[..., 0])
 
 
@@ -48,7 +48,7 @@ def test_the_share_is_that_of_the_picture(changes: dict[str, float]) -> None:
     # By half a row and half a column a box of pixels may be larger than the box drawn.
     assert own.min() > 0.5 - 1.5 / SIZE
     assert own.max() <= 1
-    assert len(set(own.tolist())) > 30, "each photograph draws for itself"
+    assert len(set(own.tolist())) > 30, "each photo draws for itself"
 
 
 def test_mixup_blends_evenly() -> None:
@@ -93,7 +93,7 @@ def test_the_neighbour_gives_pixels_and_no_draws() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"mixup": 0.4}, {"cutmix": 1.0}])
-def test_a_mixed_photograph_pays_for_both_labels(changes: dict[str, float]) -> None:
+def test_a_mixed_photo_pays_for_both_labels(changes: dict[str, float]) -> None:
     config = tiny_config(augment=dataclasses.replace(NOTHING, **changes), optim=OptimConfig(label_smoothing=0.1))
     model = SmallNet(dropout=0.0)
     weights = np.linspace(0.5, 2, NUM_CLASSES, dtype=np.float32)

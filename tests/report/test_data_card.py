@@ -41,15 +41,15 @@ def test_every_picture_has_a_text_and_a_size() -> None:
     _, page, _ = render(make_photos())
     assert page.all("img")
     for image in page.all("img"):
-        assert re.fullmatch(r"Species \d{4}, photograph Species \d{4}/\d{3}\.jpg", image["alt"])
+        assert re.fullmatch(r"Species \d{4}, photo Species \d{4}/\d{3}\.jpg", image["alt"])
         assert (image["width"], image["height"]) == ("64", "48")
 
 
 def test_the_numbers_are_there() -> None:
     rejects = [("a.jpg", "zero bytes"), ("b.jpg", "zero bytes"), ("c.jpg", "row without a file")]
     _, page, _ = render(make_photos(), rejects, missing=1)
-    assert "60 photographs of 3 species: 36 to train on, 12 to validate with, 12 to test with." in page.words
-    assert "69 files in the zip = 60 photographs + 2 rejects + 7 ignored" in page.words
+    assert "60 photos of 3 species: 36 to train on, 12 to validate with, 12 to test with." in page.words
+    assert "69 files in the zip = 60 photos + 2 rejects + 7 ignored" in page.words
     assert "1 row of a CSV names a file not in the zip" in page.words
     assert "27.6 MB" not in page.words and "28 MB" in page.words
     for word in ("0.4712", "0.2456", "100,000,000", "abcdef0123", "9876543210", "c.jpg"):
@@ -76,7 +76,7 @@ def test_hostile_names_are_text(name: str) -> None:
     assert not {tag for tag, _ in page.elements} & {"script"}
     assert not [attributes for _, attributes in page.elements if "onerror" in attributes]
     assert f"not decodable: {name}" in page.words
-    assert f"{name}, photograph {name}/0.jpg" in [image["alt"] for image in page.all("img")]
+    assert f"{name}, photo {name}/0.jpg" in [image["alt"] for image in page.all("img")]
 
 
 def test_a_huge_data_set_gives_a_small_page() -> None:
@@ -93,7 +93,7 @@ def test_a_huge_data_set_gives_a_small_page() -> None:
     assert len(page.all("use")) < 2000
     assert len([div for div in page.all("div") if div.get("class") == "bar"]) == 300
     for sentence in (
-        "270 more species, with fewer photographs",
+        "270 more species, with fewer photos",
         "700 more species, in data_card.json and in train.csv, val.csv and test.csv.",
         "20 of the 1,000 species",
         "10 are shown; all are in duplicates.csv.",
@@ -103,7 +103,7 @@ def test_a_huge_data_set_gives_a_small_page() -> None:
         assert sentence in page.words
 
 
-def test_a_photograph_is_read_once_however_often_it_is_shown() -> None:
+def test_a_photo_is_read_once_however_often_it_is_shown() -> None:
     photos = [replace(photo, duplicate_group="g") for photo in make_photos(2, 5)]
     _, page, jpegs = render(photos)
     assert jpegs.calls == 10
@@ -113,8 +113,8 @@ def test_a_photograph_is_read_once_however_often_it_is_shown() -> None:
 def test_a_clean_data_set_needs_nobody() -> None:
     _, page, _ = render(make_photos())
     assert "Nothing to mend" in page.words
-    assert "None: no two photographs look the same" in page.words
-    assert "None: every photograph in the zip could be used." in page.words
+    assert "None: no two photos look the same" in page.words
+    assert "None: every photo in the zip could be used." in page.words
 
 
 def test_leaks_come_first_and_show_both_sides() -> None:
@@ -136,16 +136,16 @@ def test_leaks_come_first_and_show_both_sides() -> None:
     ("change", "sentence"),
     [
         (lambda photos: [*photos, Photo("x.jpg", "Rare")], "1 species only in train None in val or test"),
-        (lambda photos: [*photos, Photo("x.jpg", "Rare", "test")], "1 species without training photographs"),
+        (lambda photos: [*photos, Photo("x.jpg", "Rare", "test")], "1 species without training photos"),
         (lambda photos: make_photos(1, 400) + make_photos(2, 5)[5:], "Strong imbalance, 80 to 1"),
-        (lambda photos: [replace(photo, split="train") for photo in photos], "No test photographs"),
-        (lambda photos: [replace(photo, source_height=99) for photo in photos], "100% of the photographs are small"),
+        (lambda photos: [replace(photo, split="train") for photo in photos], "No test photos"),
+        (lambda photos: [replace(photo, source_height=99) for photo in photos], "100% of the photos are small"),
     ],
 )
 def test_what_needs_a_human_stands_on_top(change: Callable[[list[Photo]], list[Photo]], sentence: str) -> None:
     _, page, _ = render(change(make_photos()))
     assert sentence in page.words
-    assert page.words.index(sentence) < page.words.index("Photographs of each species")
+    assert page.words.index(sentence) < page.words.index("Photos of each species")
     assert "Nothing to mend" not in page.words
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from butterflyer_jax.report import drawing, matrix
 
 
-def test_a_grid_shows_every_photograph_over_its_caption() -> None:
+def test_a_grid_shows_every_photo_over_its_caption() -> None:
     photos = [np.full((100, 100, 3), 20 * number, np.uint8) for number in range(10)]
     picture = drawing.grid(photos, [f"number {number}\nsecond line" for number in range(10)], caption_lines=2)
     columns, side, gap = drawing.GRID_COLUMNS, 100, drawing.GAP
@@ -20,10 +20,10 @@ def test_a_grid_shows_every_photograph_over_its_caption() -> None:
             assert caption.min() < 100
 
 
-def test_a_long_caption_is_cut_to_its_photograph() -> None:
+def test_a_long_caption_is_cut_to_its_photo() -> None:
     white = np.full((96, 96, 3), 255, np.uint8)
     pixels = np.asarray(drawing.grid([white, white], ["W" * 50, ""]))
-    # Nothing is written below the second photograph.
+    # Nothing is written below the second photo.
     assert (pixels[drawing.GAP + 96 :, 2 * drawing.GAP + 96 + 2 :] == 255).all()
 
 

@@ -32,8 +32,8 @@ def test_the_numbers_and_the_sections_are_there() -> None:
     assert f"{low:.1%} to {high:.1%}" in page.words
     for heading in ("Training", "Species, the worst first", "Confusion matrix", "Worst confusions", "Surest mistakes"):
         assert heading in page.words
-    assert "1 species has no test photographs" in page.words
-    assert "a photograph is probably none of these species" in page.words
+    assert "1 species has no test photos" in page.words
+    assert "a photo is probably none of these species" in page.words
     assert "model.width_multiplier" in page.words and "0.10.2" in page.words
 
 
@@ -43,7 +43,7 @@ def test_a_matrix_names_its_species_at_any_number(num_species: int) -> None:
     confusion = np.zeros((num_species, num_species), int)
     np.add.at(confusion, (evaluation.labels, evaluation.probabilities.argmax(axis=1)), 1)
     drawn = matrix.layout(confusion, evaluation.species)
-    # The first species has no photographs, and may not have been named.
+    # The first species has no photos, and may not have been named.
     assert min(num_species - 1, 120) <= len(drawn.names) <= 120
     assert drawn.font >= 11 and drawn.cell > drawn.font
     assert drawn.numbered == (num_species == 10)
@@ -61,7 +61,7 @@ def test_a_perfect_run_has_no_mistakes_to_show() -> None:
     assert "Where it looks" in page.words
 
 
-def test_without_photographs_and_without_records_the_numbers_stand() -> None:
+def test_without_photos_and_without_records_the_numbers_stand() -> None:
     _, page = render(view=None, records=[])
     assert not page.all("img")
     assert "Learning rate" not in page.words and "Confusion matrix" in page.words
@@ -80,7 +80,7 @@ def test_hostile_names_are_text(name: str) -> None:
     assert "49" not in re.findall(r"<bdi class=\"name\">([^<]*)</bdi>", text)
 
 
-def test_slices_are_told_and_the_weak_ones_stand_on_top() -> None:
+def test_slices_are_reported_and_the_weak_ones_stand_on_top() -> None:
     evaluation = make_evaluation()
     row = evaluation.metrics | {"count": 20, "loss": 0.25, "top1": 0.9}
     weak = row | {"top1": 0.1, "intervals": {"top1": [0.0, 0.2]}}

@@ -1,4 +1,4 @@
-"""The local side of a run in a bucket; what goes on with one is tested through the commands."""
+"""The local side of a run in a bucket; what happens with one is tested through the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a bucket over a network that fails: what is tried again, and what the user is told."""
+"""Reading a bucket over a network that fails: what is tried again, and what the user reads."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_what_may_pass_is_tried_again(gcs: FakeGcs, fail: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "told"),
+    ("status", "message", "expected"),
     [
         (404, "gone", "^no such file or folder: gs://bucket/data/b$"),
         (403, "nobody@x does not have storage.objects.get access", "no permission to read gs://bucket/data/b: give"),
@@ -119,11 +119,11 @@ def test_what_may_pass_is_tried_again(gcs: FakeGcs, fail: object) -> None:
     ],
 )
 def test_what_does_not_pass_is_one_line(
-    gcs: FakeGcs, status: int, message: str, told: str, capfd: pytest.CaptureFixture[str]
+    gcs: FakeGcs, status: int, message: str, expected: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder, count = RemoteFolder(GCS, 0), []
     gcs.fault = lambda handler: is_media(handler) and (count.append(1), handler.refuse(status, message))[1]
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=expected) as caught:
         folder.read("b", 0, 10)
     assert "\n" not in str(caught.value)
     assert len(count) == 1 or status == 503, "nothing is tried again that cannot pass"
@@ -218,7 +218,7 @@ def test_staging_ends_at_once_though_the_network_is_silent(gcs: FakeGcs, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("error", "transient", "told"),
+    ("error", "transient", "expected"),
     [
         (aiohttp.ClientPayloadError("half"), True, "cannot reach"),
         (TimeoutError(), True, "cannot reach gs://b/f: TimeoutError;"),
@@ -230,10 +230,10 @@ def test_staging_ends_at_once_though_the_network_is_silent(gcs: FakeGcs, tmp_pat
         (ZeroDivisionError("ours"), False, None),
     ],
 )
-def test_errors_of_every_kind(error: Exception, transient: bool, told: str | None) -> None:
+def test_errors_of_every_kind(error: Exception, transient: bool, expected: str | None) -> None:
     assert errors.is_transient(error) == transient
     explained = errors.describe_remote(error, "gs://b/f")
-    assert explained is None if told is None else str(explained).startswith(told)
+    assert explained is None if expected is None else str(explained).startswith(expected)
 
 
 def test_checksums(tmp_path: Path) -> None:

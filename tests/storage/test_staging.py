@@ -1,4 +1,4 @@
-"""Copies of remote files: whole or not there, reused, within their bound, and errors told where they matter."""
+"""Copies of remote files: whole or not there, reused, within their bound, and errors raised where they matter."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_an_unsteady_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert staged.copied_bytes == 8 * 950
 
 
-def test_an_error_is_told_where_the_file_is_opened_and_may_pass(tmp_path: Path) -> None:
+def test_an_error_is_reported_where_the_file_is_opened_and_may_pass(tmp_path: Path) -> None:
     files = put(*"abc")
     is_broken = True
 
@@ -193,7 +193,7 @@ def test_an_error_is_told_where_the_file_is_opened_and_may_pass(tmp_path: Path) 
     assert names_in(tmp_path) == list("abc")
 
 
-def test_all_who_wait_for_a_file_are_told_or_served(tmp_path: Path) -> None:
+def test_all_who_wait_for_a_file_get_it_or_its_error(tmp_path: Path) -> None:
     put("a")
     go = threading.Event()
     results: list[object] = []

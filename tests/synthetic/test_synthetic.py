@@ -1,4 +1,4 @@
-"""The drawn butterflies: reproducible, well laid out, and told apart by shape and pattern only."""
+"""The drawn butterflies: reproducible, well laid out, and different in shape and pattern only."""
 
 import io
 import subprocess
@@ -35,7 +35,7 @@ def files_below(folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image.Image]:
-    """Photographs of a small zip by member name, none converted."""
+    """Photos of a small zip by member name, none converted."""
     path = synthetic.write_zip(tmp_path_factory.mktemp("zip") / "b.zip", PHOTOS_PER_SPECIES, long_side=LONG_SIDE)
     with zipfile.ZipFile(path) as archive:
         pictures = {name: Image.open(io.BytesIO(archive.read(name))) for name in archive.namelist()}
@@ -46,7 +46,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image.Ima
 
 @pytest.fixture(scope="module")
 def mean_colours(photographs: dict[str, Image.Image]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean RGB, float (photographs, 3), and species index, int (photographs,)."""
+    """Mean RGB, float (photos, 3), and species index, int (photos,)."""
     names = [species.name for species in synthetic.SPECIES]
     means = np.array([np.asarray(picture, np.float64).mean((0, 1)) for picture in photographs.values()])
     return means, np.array([names.index(member.split("/")[1]) for member in photographs])
@@ -77,8 +77,8 @@ def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first != other
 
 
-def test_more_photographs_keep_the_first_ones(tmp_path: Path, photographs: dict[str, Image.Image]) -> None:
-    """A photograph depends on seed, species and number alone, not on how many are drawn or in which order."""
+def test_more_photos_keep_the_first_ones(tmp_path: Path, photographs: dict[str, Image.Image]) -> None:
+    """A photo depends on seed, species and number alone, not on how many are drawn or in which order."""
     with zipfile.ZipFile(synthetic.write_zip(tmp_path / "b.zip", 1, long_side=LONG_SIDE)) as archive:
         for name in archive.namelist():
             with Image.open(io.BytesIO(archive.read(name))) as picture:
@@ -98,15 +98,15 @@ def test_members_are_stored_uncompressed(tmp_path: Path) -> None:
         assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_STORED}
 
 
-def test_photographs_are_rgb_jpegs_of_varying_shape(photographs: dict[str, Image.Image]) -> None:
+def test_photos_are_rgb_jpegs_of_varying_shape(photographs: dict[str, Image.Image]) -> None:
     assert {(picture.format, picture.mode) for picture in photographs.values()} == {("JPEG", "RGB")}
     long_sides = {max(picture.size) for picture in photographs.values()}
     assert round(0.9 * LONG_SIDE) <= min(long_sides) < max(long_sides) <= LONG_SIDE
     assert {np.sign(picture.width - picture.height) for picture in photographs.values()} == {-1, 0, 1}
 
 
-def test_photographs_of_a_species_differ(photographs: dict[str, Image.Image]) -> None:
-    """Any two photographs of a species differ clearly, not by their noise alone."""
+def test_photos_of_a_species_differ(photographs: dict[str, Image.Image]) -> None:
+    """Any two photos of a species differ clearly, not by their noise alone."""
     for species in synthetic.SPECIES:
         small = np.array(
             [
@@ -130,7 +130,7 @@ def test_the_species_shape_the_picture() -> None:
     assert min(differences) > 3
 
 
-def test_draw_photograph_size_and_mode() -> None:
+def test_draw_photo_size_and_mode() -> None:
     picture = synthetic.draw_photograph(synthetic.SPECIES[0], np.random.default_rng(0), 90, 61)
     assert (picture.size, picture.mode) == ((90, 61), "RGB")
 
@@ -210,7 +210,7 @@ def test_cli_writes_zip_and_contact_sheet(tmp_path: Path) -> None:
     target, sheet = tmp_path / "made" / "b.zip", tmp_path / "sheets" / "sheet.jpg"
     done = run_cli("--output", target, "--photos", "1", "--seed", "2", "--contact_sheet", sheet)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"wrote {target}: 8 photographs, 8 species, ")
+    assert done.stdout.startswith(f"wrote {target}: 8 photos, 8 species, ")
     assert done.stdout.count("\n") == 1
     assert sorted(files_below(tmp_path)) == [target, sheet]
     assert target.read_bytes() == synthetic.write_zip(tmp_path / "same.zip", 1, seed=2).read_bytes()

@@ -17,7 +17,7 @@ MODEL = Model(1, {"top1": 0.5}, {})
 
 
 class Notes:
-    """Writes down what it is asked, and fails at one of it."""
+    """Writes down its calls, and fails at one of it."""
 
     def __init__(self, fails_at: str = "") -> None:
         self.calls: list[Any] = []
@@ -48,14 +48,14 @@ def tell_everything(trackers: Trackers) -> None:
         trackers.keep_model(MODEL)
 
 
-def test_each_is_told_everything() -> None:
+def test_each_gets_everything() -> None:
     first, second = Notes(), Notes()
     tell_everything(Trackers([first, second]))
     assert first.calls == second.calls
     assert first.calls == [("log", RECORD), ("show", PICTURES), ("keep_model", MODEL), ("close", False)]
 
 
-def test_an_error_of_the_run_is_told_to_each() -> None:
+def test_an_error_of_the_run_reaches_each() -> None:
     tracker = Notes()
     with pytest.raises(ZeroDivisionError), Trackers([tracker]):
         _ = 1 / 0
@@ -71,10 +71,10 @@ def test_one_that_fails_is_said_once_and_left_out(failing: str) -> None:
     assert said == [f"Broken: no {failing} here; the run continues without it"]
     assert [name for name, _ in sound.calls] == ["log", "log", "show", "keep_model", "close"]
     # It is closed all the same, at the end, and asked for nothing more.
-    told = {"log": [], "show": ["log", "log"], "keep_model": ["log", "log", "show"]}
-    told["close"] = [*told["keep_model"], "keep_model"]
-    assert broken.calls[: len(told[failing])] == sound.calls[: len(told[failing])]
-    assert broken.calls[len(told[failing]) :] == ([] if failing == "close" else [("close", True)])
+    before = {"log": [], "show": ["log", "log"], "keep_model": ["log", "log", "show"]}
+    before["close"] = [*before["keep_model"], "keep_model"]
+    assert broken.calls[: len(before[failing])] == sound.calls[: len(before[failing])]
+    assert broken.calls[len(before[failing]) :] == ([] if failing == "close" else [("close", True)])
 
 
 def test_one_that_cannot_be_opened_is_left_out() -> None:

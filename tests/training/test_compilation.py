@@ -46,10 +46,10 @@ def test_what_does_not_fit_says_what_to_change() -> None:
 def test_a_device_that_runs_out_of_memory_is_one_line() -> None:
     with (
         pytest.raises(UserError, match=r"memory does not suffice: RESOURCE_EXHAUSTED: 9 GiB.*Lower batch_size = 128"),
-        compilation.telling_of_memory(),
+        compilation.memory_reported(),
     ):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB\nmore")
-    with pytest.raises(jax.errors.JaxRuntimeError), compilation.telling_of_memory():
+    with pytest.raises(jax.errors.JaxRuntimeError), compilation.memory_reported():
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
 
@@ -76,7 +76,7 @@ def test_the_batch_found_is_not_more_than_wanted() -> None:
 
 
 def test_no_batch_fits() -> None:
-    with pytest.raises(UserError, match="not even 8 photographs fit"):
+    with pytest.raises(UserError, match="not even 8 photos fit"):
         batch_size.largest(lambda size: 100 + size, limit=100, unit=8, most=64)
     with pytest.raises(UserError, match="more than 4 is not wanted"):
         batch_size.largest(lambda size: size, limit=100, unit=8, most=4)

@@ -1,4 +1,4 @@
-"""When a run is good enough, or gets no better; and what a process is told from outside."""
+"""When a run is good enough, or gets no better; and notices from outside the process."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_plateau_decays_again_and_again() -> None:
     assert after([0.5, 0.5, 0.5, 0.6, 0.6], config).rate_scale == pytest.approx(0.1)
 
 
-def test_equal_evaluations_are_told_apart_by_the_loss() -> None:
+def test_equal_evaluations_are_ranked_by_the_loss() -> None:
     better, worse = {"top1": 0.5, "loss": 1.0}, {"top1": 0.5, "loss": 2.0}
     assert rank(better, "top1") > rank(worse, "top1")
     assert rank({"top1": 0.1, "loss": 1.0}, "loss") > rank({"top1": 0.9, "loss": 2.0}, "loss")

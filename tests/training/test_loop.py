@@ -62,7 +62,7 @@ class Recorder:
         assert int(batch["step"][0]) == int(state.step), "each step takes its own batch"
         self.events.append(("step", int(state.step)))
         number = int(state.step) + 1
-        # The gradient breaks the new state; the loss tells it one step later.
+        # The gradient breaks the new state; the loss shows it one step later.
         metrics = {
             "loss": jnp.float32("nan" if number == self.nan_at + 1 else 1.0),
             "top1": jnp.float32(0.5),
@@ -167,7 +167,7 @@ def test_saving_within_an_epoch_does_not_evaluate() -> None:
         ("save", 4, False),
         ("save", 6, True),
     ]
-    # A save comes after the lines of its steps: going on from it takes out none that will not come again.
+    # A save comes after the lines of its steps: resuming from it takes out none that will not come again.
     assert events.index(("log", "train", 2)) < events.index(("save", 2, False))
 
 
@@ -189,7 +189,7 @@ def test_logging_as_often_as_asked() -> None:
 
 
 @pytest.mark.parametrize("nan_at", [2, 3, 4])
-def test_a_broken_state_is_told_before_it_is_saved(nan_at: int) -> None:
+def test_a_broken_state_is_reported_before_it_is_saved(nan_at: int) -> None:
     events = run(nan_at=nan_at)
     assert ("log", "train", nan_at) not in events
     assert [e for e in events if e[0] == "save"] == [("save", 3, True)][: nan_at > 3]

@@ -130,10 +130,10 @@ def test_cross_entropy_with_and_without_smoothing() -> None:
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
-def test_class_weights_go_from_photographs_to_species(balance: float) -> None:
+def test_class_weights_go_from_photos_to_species(balance: float) -> None:
     counts = np.array([680, 1, 0, 19])
     weights = class_weights(counts, balance)
     assert weights[2] == 0
     np.testing.assert_allclose(weights[0] / weights[1], 680**-balance, rtol=1e-5)
-    # The mean over all photographs stays what it was: the learning rate need not change.
+    # The mean over all photos stays what it was: the learning rate need not change.
     np.testing.assert_allclose((weights * counts).sum() / counts.sum(), 1, rtol=1e-6)

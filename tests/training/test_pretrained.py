@@ -78,7 +78,7 @@ def test_wrong_sources_are_one_line(source: object, message: str, tmp_path: Path
         pretrained.settle(config_of(source), tmp_path / "run")
 
 
-def test_another_variant_is_told_with_what_to_set(tmp_path: Path) -> None:
+def test_another_variant_is_reported_with_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         pretrained.settle(config_of(PLAIN, variant="vgg16"), tmp_path / "run")
     assert "plain.safetensors holds vgg11 without batch norm, the config says vgg16 without batch norm" in str(

@@ -39,7 +39,7 @@ def test_sizes_grow_in_stages(start: int, end: int, sizes: list[int]) -> None:
 
 
 @pytest.mark.parametrize("config", [growing(16, 64), growing(96, 64), growing(32, 64, "fc")])
-def test_sizes_that_cannot_be_are_told(config: Config) -> None:
+def test_sizes_that_cannot_be_are_reported(config: Config) -> None:
     with pytest.raises(UserError, match="start_image_size"):
         config.validate()
 

@@ -30,7 +30,7 @@ NUM_CLASSES = 5
 NUM_STEPS = 5
 
 # Losses by number of devices, of a network with everything that could depend on how a batch is split:
-# batch normalisation, dropout, crops on the device, every augmentation. And what devices tell each other to augment.
+# batch normalisation, dropout, crops on the device, every augmentation. And what devices exchange to augment.
 LOSSES_BY_DEVICES = """
 import json
 from tests.training.test_step import augmentation_program, losses_by_devices
@@ -141,7 +141,7 @@ def test_one_two_and_eight_devices_give_the_same_losses() -> None:
         assert exchange not in output["program"], exchange
 
 
-def test_class_weights_scale_the_loss_of_each_photograph() -> None:
+def test_class_weights_scale_the_loss_of_each_photo() -> None:
     config = tiny_config(augment=NOTHING)
     model = SmallNet(dropout=0.0)
     weights = np.linspace(0, 2, NUM_CLASSES, dtype=np.float32)

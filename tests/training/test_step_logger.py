@@ -13,7 +13,7 @@ from butterflyer_jax.training import step_logger
 from butterflyer_jax.training.profiling import Cost
 
 STEP_SECONDS = 4.0
-# Two photographs a second on four devices: one TFLOP/s each, a quarter of what they could do.
+# Two photos a second on four devices: one TFLOP/s each, a quarter of what they could do.
 COST = Cost(flops_per_image=2e12, num_devices=4, peak_flops=4e12)
 
 

@@ -1,4 +1,4 @@
-"""Which photographs of val are shown, when, and with what."""
+"""Which photos of val are shown, when, and with what."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def config(num_epochs: int = 1, tracking: TrackingConfig | None = None) -> Confi
     return Config(num_epochs=num_epochs, data=DataConfig(image_size=SIDE), tracking=tracking)
 
 
-def test_photographs_come_from_all_over_the_first_batch_with_the_networks_word() -> None:
+def test_photos_come_from_all_over_the_first_batch_with_the_networks_word() -> None:
     [pictures] = watch_and_show(config(), [batch(32), batch(3)])
     values = [int(sample.pixels[0, 0, 0]) for sample in pictures.samples]
     assert len(values) == validation_images.PHOTOS

@@ -36,7 +36,7 @@ class Connection(H11Protocol):
         self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Goes on waiting while there is no whole request."""
+        """Keeps waiting while there is no whole request."""
         super().data_received(data)
         self._wait()
 

@@ -87,7 +87,7 @@ class Parts:
       answerer: talks about them.
       feedback: keeps what visitors say.
       settings: limits.
-      password: that is asked for; None where only this machine can ask.
+      password: password of the page; None where only this machine can ask.
       examples: photos of the species; None where the run keeps none.
     """
 

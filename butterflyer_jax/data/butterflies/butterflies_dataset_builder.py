@@ -79,7 +79,7 @@ class Builder(FileReaderBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
     BUILDER_CONFIGS = [ButterfliesConfig(name="default", description="256 pixels on the short side, JPEG quality 95.")]
-    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put one raw zip of labelled photographs, or their folders, into the manual folder."
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put one raw zip of labelled photos, or their folders, into the manual folder."
 
     def _info(self) -> tfds.core.DatasetInfo:
         # Species are known once the zip is read; _download_and_prepare names them.
@@ -124,9 +124,7 @@ class Builder(FileReaderBuilder):
     ) -> None:
         """Fills `self.data_dir`, which TFDS renames when everything is in it."""
         if download_config.max_examples_per_split is not None:
-            raise UserError(
-                "--max_examples_per_split is not supported: nothing would say which photographs are missing"
-            )
+            raise UserError("--max_examples_per_split is not supported: nothing would say which photos are missing")
         if self.info.file_format != tfds.core.FileFormat.TFRECORD:
             raise UserError("only --file_format=tfrecord is supported")
         raw_zip = self._source(download_config.manual_dir or _manual_dir(dl_manager))
@@ -249,4 +247,4 @@ def _in_manual_dir(folder: epath.Path) -> epath.Path:
     if not zips and any(path.is_dir() or path.suffix.lower() in image_format.SUFFIXES for path in names):
         return folder
     found = ", ".join(path.name for path in zips) or "none"
-    raise UserError(f"--manual_dir {folder} must hold exactly one .zip, or folders of photographs; found: {found}")
+    raise UserError(f"--manual_dir {folder} must hold exactly one .zip, or folders of photos; found: {found}")

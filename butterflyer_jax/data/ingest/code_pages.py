@@ -67,7 +67,7 @@ def detect(texts: Sequence[bytes], what: str, preferred: str = "") -> str:
             if page == preferred:
                 break
     if not readings:
-        raise UserError(f"cannot tell the code page of {what}: choose it, for example build.name_encoding=gbk")
+        raise UserError(f"the code page of {what} is not clear: choose it, for example build.name_encoding=gbk")
     if len(readings) == 1:
         return next(iter(readings.values()))
     disorder = sorted((_disorder(data, page), page) for page in readings.values())

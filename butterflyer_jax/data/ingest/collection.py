@@ -141,7 +141,7 @@ def read_collection(
         )
     photos, rejects, ignored = inventory.photos, inventory.rejects, inventory.ignored
     if not photos and not rejects:
-        raise NoPhotosError(f"no photographs in {opened.name}: no file in it is an image")
+        raise NoPhotosError(f"no photos in {opened.name}: no file in it is an image")
     if not photos:
         return Listing((), tuple(rejects), (), dict(ignored.most_common()), len(entries), _fingerprint(entries))
     negatives = _take_negatives(opened.name, photos, config.negatives)
@@ -209,10 +209,10 @@ def _take_negatives(source: str, photos: dict[str, Entry], listed: str) -> tuple
     """
     for pattern in _patterns(listed):
         if not any(_fits(name, [pattern]) for name in photos):
-            raise UserError(f"build.negatives={pattern} fits no photograph in {source}")
+            raise UserError(f"build.negatives={pattern} fits no photo in {source}")
     taken = [name for name in photos if _fits(name, _patterns(listed))]
     if len(taken) == len(photos):
-        raise UserError(f"build.negatives={listed} takes every photograph in {source}: none is left to learn from")
+        raise UserError(f"build.negatives={listed} takes every photo in {source}: none is left to learn from")
     return tuple(photos.pop(name).member("", words.NEGATIVES) for name in sorted(taken))
 
 

@@ -78,7 +78,7 @@ def join(
             what = "by camera and time" if by == "exif" else f"of one {'folder' if by == 'folders' else by}"
             advice = "" if by in ("exif", "folders") else f"; build.group_column={by} keeps them together"
             result.notes.append(
-                f"photographs {what} form too few groups to split most species ({len(together)}), so they may lie in "
+                f"photos {what} form too few groups to split most species ({len(together)}), so they may lie in "
                 f"several splits{advice}"
             )
             continue

@@ -28,7 +28,7 @@ def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) 
     paths, masks = kinds.sort_paths(photos, bool(layout), listed)
     result.ignored = {photo: f"in {mask}/" for photo, mask in masks.items()}
     if not paths:
-        result.problem = "all pictures lie in folders that hold no photographs: " + some(result.ignored.values())
+        result.problem = "all pictures lie in folders that hold no photos: " + some(result.ignored.values())
         return result
     if layout and layout != NAME:
         strays.take_all_names(paths)

@@ -195,7 +195,7 @@ def collect(
     )
     check_species(listing, photos, min_species)
     if listing.num_files != len(photos) + len(negatives) + len(rejects) + listing.num_ignored:
-        raise AssertionError("photographs lost: members != photos + negatives + rejects + ignored")
+        raise AssertionError("photos lost: members != photos + negatives + rejects + ignored")
     return collection
 
 
@@ -212,7 +212,7 @@ def check_rejects(rejects: Sequence[Reject], listing: Listing, config: BuildConf
     shown = "; ".join(f"{len(members)} like {members[0]}: {reason}" for reason, members in causes[:SHOWN_CAUSES])
     more = f"; and {len(causes) - SHOWN_CAUSES} other causes" if len(causes) > SHOWN_CAUSES else ""
     raise UserError(
-        f"{len(bad)} of {total} photographs cannot be used, more than the share of {config.max_reject_fraction:g} that "
+        f"{len(bad)} of {total} photos cannot be used, more than the share of {config.max_reject_fraction:g} that "
         f"build.max_reject_fraction allows: {shown}{more}"
     )
 
@@ -225,7 +225,7 @@ def check_species(listing: Listing, photos: Iterable[Member | Prepared], min_spe
     cause, numbers = f" by {listing.source}", ""
     if listing.source.startswith(FOLDERS):
         folders = {f"{PurePosixPath(member.name).parent}/" for member in listing.members}
-        cause = f", as all photographs lie in {some(folders)}"
+        cause = f", as all photos lie in {some(folders)}"
         if found := file_names.leading_numbers(member.name for member in listing.members):
             numbers = f"; file names begin with {some(found)}, which may number the species"
         if labels := file_names.likely_labels(member.name for member in listing.members):
@@ -245,7 +245,7 @@ def _check_negatives(negatives: Sequence[Prepared], photos: Sequence[Prepared]) 
     for negative in negatives:
         if same := species.get(negative.content_hash):
             raise UserError(
-                f"{negative.photo_id} is among build.negatives, and the same photograph is {same.photo_id}, of "
+                f"{negative.photo_id} is among build.negatives, and the same photo is {same.photo_id}, of "
                 f"{same.species}: remove one of them"
             )
 
@@ -254,7 +254,7 @@ def _check_groups(photos: Sequence[Prepared], by: Sequence[str]) -> None:
     """Raises a UserError where groups are so few that nothing is left to validate or test with."""
     if by and photos and {photo.split for photo in photos} == {"train"} and not any(p.given_split for p in photos):
         raise UserError(
-            f"groups by {', '.join(by)} are too few to split: all photographs would train. build.group_column chooses "
+            f"groups by {', '.join(by)} are too few to split: all photos would train. build.group_column chooses "
             "other columns, build.group_column=none and build.bursts=none split without groups"
         )
 

@@ -23,15 +23,15 @@ SHOWN_UNUSED = 3
 
 @dataclass
 class Labels:
-    """What is settled on every photograph: `labels`, `rejects` and `ignored` part them.
+    """What is settled on every photo: `labels`, `rejects` and `ignored` part them.
 
     Attributes:
       labels: species.
       splits: train, val or test, where the collection gives it.
-      groups: (by what, value) of the groups that a photograph belongs to.
+      groups: (by what, value) of the groups that a photo belongs to.
       taxonomy: names above each species, outermost first.
-      rejects: why a photograph cannot be used.
-      ignored: why a photograph is left out without being bad.
+      rejects: why a photo cannot be used.
+      ignored: why a photo is left out without being bad.
       source: where the labels come from, for a user.
       group_names: what gives groups.
       notes: what a user should know.
@@ -52,7 +52,7 @@ def settle(
     photos: Sequence[str], folders: Folders, tables: Annotations, found: reader.Found, choice: str, split_choice: str,
     group_choice: str,
 ) -> Labels:  # fmt: skip
-    """Settles labels, splits and groups of photographs.
+    """Settles labels, splits and groups of photos.
 
     Args:
       photos: their paths.
@@ -84,7 +84,7 @@ def settle(
         result = _by_folders(folders, tables)
     elif len(of_tables) == 1:
         # One label for all is what a placeholder looks like.
-        tables.notes.append(f"{tables.sources[0]} gives every photograph one label, and is not used")
+        tables.notes.append(f"{tables.sources[0]} gives every photo one label, and is not used")
         result = _by_folders(folders, tables)
     else:
         result = _both(photos, folders, tables)
@@ -210,7 +210,7 @@ def _sides(pairs: Iterable[tuple[str, str]]) -> tuple[Mapping[str, set[str]], Ma
 
 
 def _splits(folders: Folders, tables: Annotations, labels: Mapping[str, str], choice: str) -> dict[str, str]:
-    """Returns the split that the collection gives each photograph.
+    """Returns the split that the collection gives each photo.
 
     Raises:
       UserError: folders and tables give different ones.

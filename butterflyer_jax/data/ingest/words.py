@@ -10,7 +10,7 @@ from functools import lru_cache
 SPLITS = ("train", "val", "test")
 # Beside the splits: photos that show no species.
 NEGATIVES = "negatives"
-# What a folder of photographs without labels is, where others are splits.
+# What a folder of photos without labels is, where others are splits.
 UNLABELLED = "unlabelled"
 
 
@@ -26,11 +26,11 @@ _SPLIT = re.compile(
     r"(?:set|split|data|dataset|images?|imgs?|photos?|photographs?|pictures?|pics|files|samples|folder|dir|crops?|daten"
     r"|bilder|fotos)?\d*"
 )
-# A folder of photographs without labels, beside those of splits.
+# A folder of photos without labels, beside those of splits.
 _PREDICT = re.compile(r"(?:pred|predict|predictions?|inference)(?:set|data|images?)?")
 # "ImagesTrain" is Images and Train.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
-# Folders of pictures that are no photographs of a species.
+# Folders of pictures that are no photos of a species.
 _NO_PHOTOS = set(
     listed(
         """
@@ -54,7 +54,7 @@ _MASKS = set(
 )
 _BESIDE_MASKS = set(listed("class classes object objects instance instances semantic binary alpha black white bw rgba"))
 _CREATURES = frozenset(["butterfly", "butterflies", "lepidoptera", "species"])
-# Folders that hold photographs and name nothing.
+# Folders that hold photos and name nothing.
 _CONTAINERS = set(
     listed(
         """
@@ -74,7 +74,7 @@ _UNLABELLED = set(
     """
     )
 )
-# Folders that may hold photographs without a butterfly.
+# Folders that may hold photos without a butterfly.
 _OF_NO_SPECIES = set(
     listed(
         """
@@ -246,23 +246,23 @@ def holds_no_photos(folder: str) -> bool:
 
 
 def is_container(folder: str) -> bool:
-    """Returns whether a folder's name says nothing of what its photographs show."""
+    """Returns whether a folder's name says nothing of what its photos show."""
     return squeeze(folder) in _CONTAINERS or bool(_CAMERA_CARD.fullmatch(folder))
 
 
 def is_unlabelled(folder: str, in_test: bool) -> bool:
-    """Returns whether a folder's name says that its photographs have no label; "unknown" does so in test alone."""
+    """Returns whether a folder's name says that its photos have no label; "unknown" does so in test alone."""
     name = squeeze(folder)
     return name in (_UNKNOWN if in_test else _UNLABELLED) or bool(_PREDICT.fullmatch(name))
 
 
 def is_unsure(folder: str) -> bool:
-    """Returns whether a folder's name may be that of a class, or that of photographs that were put aside."""
+    """Returns whether a folder's name may be that of a class, or that of photos that were put aside."""
     return re.sub(r"\d+$", "", squeeze(folder)) in _UNSURE
 
 
 def is_of_no_species(folder: str) -> bool:
-    """Returns whether a folder's name may be that of photographs without a butterfly; `is_unsure` holds too."""
+    """Returns whether a folder's name may be that of photos without a butterfly; `is_unsure` holds too."""
     return re.sub(r"\d+$", "", squeeze(folder)) in _OF_NO_SPECIES
 
 
@@ -288,7 +288,7 @@ def circumstance(folder: str) -> str | None:
     """Returns what circumstance of a photo a folder names, where it does not name a species.
 
     Returns:
-      "group" for a session, site, camera, specimen or day, whose photographs are much alike; "time" for a year or
+      "group" for a session, site, camera, specimen or day, whose photos are much alike; "time" for a year or
       month; "number" for digits alone; "other" for regions, views, sexes and stages; None for what may be a species.
     """
     name = folder.strip()

@@ -101,7 +101,7 @@ def prepare_photos(
                 manifest.check_rejects([*listing.rejects, *rejects], listing, config, REJECT_MARGIN)
                 yield from [None] * (len(good) + len(bad))
 
-    for _ in progress(results(), len(members), "preparing photographs"):
+    for _ in progress(results(), len(members), "preparing photos"):
         pass
     return manifest.collect(photos, rejects, listing, config, source.name, min_species)
 

@@ -247,7 +247,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
 
     @contextlib.contextmanager
     def time(self, stage: str) -> Iterator[None]:
@@ -265,6 +265,6 @@ class Stages:
     def since_last(self) -> dict[str, float]:
         """Returns the seconds of each stage since the last call."""
         now = dict(self.seconds)
-        spent = {stage: seconds - self._told.get(stage, 0.0) for stage, seconds in now.items()}
-        self._told = now
+        spent = {stage: seconds - self._reported.get(stage, 0.0) for stage, seconds in now.items()}
+        self._reported = now
         return spent

@@ -132,7 +132,7 @@ def in_memory(photos: Photos, num_threads: int, name: str) -> Pixels:
         store = np.empty(photos.decoded_bytes, np.uint8)
     except MemoryError as error:
         raise UserError(
-            f"no memory for {photos.decoded_bytes / 2**30:.1f} GiB of decoded photographs: lower data.cache_gib"
+            f"no memory for {photos.decoded_bytes / 2**30:.1f} GiB of decoded photos: lower data.cache_gib"
         ) from error
 
     starts, _ = _places(photos)
@@ -154,7 +154,7 @@ def on_disk(photos: Photos, num_threads: int, name: str, path: Path) -> Pixels:
     """
     with locks.hold(f"{path}.lock", f"data: waiting for another process that writes {path}", wait=True):
         if not path.exists() or path.stat().st_size != file_bytes(photos):
-            say(f"data: decoding {len(photos)} photographs once to {path}, {photos.decoded_bytes / 2**30:.2f} GiB")
+            say(f"data: decoding {len(photos)} photos once to {path}, {photos.decoded_bytes / 2**30:.2f} GiB")
             _write_file(photos, num_threads, name, path)
     return Pixels(photos, CheckedFile(photos, path))
 
@@ -168,7 +168,7 @@ def _write_file(photos: Photos, num_threads: int, name: str, path: Path) -> None
     # Of a process that was killed.
     for left in path.parent.glob(f".{path.name}.*"):
         left.unlink()
-    what = f"{photos.decoded_bytes / 2**30:.1f} GiB of decoded photographs"
+    what = f"{photos.decoded_bytes / 2**30:.1f} GiB of decoded photos"
     advice = "make space, set BUTTERFLYER_CACHE to a folder on a larger disk, or set data.mode=jpeg"
     with files.whole_file(path, what, advice) as temporary:
         if shutil.disk_usage(path.parent).free < file_bytes(photos):
@@ -219,7 +219,7 @@ def _decode_all(photos: Photos, num_threads: int, write: Callable[[int, np.ndarr
     chunks = [range(start, min(start + _CHUNK, len(photos))) for start in range(0, len(photos), _CHUNK)]
     with ThreadPoolExecutor(num_threads) as pool, contextlib.closing(Reader(photos)) as reader:
         under_way: collections.deque[Future[None]] = collections.deque()
-        shown = progress(chunks, len(chunks), f"decoding {name} photographs, parts") if len(chunks) > _SHOWN else chunks
+        shown = progress(chunks, len(chunks), f"decoding {name} photos, parts") if len(chunks) > _SHOWN else chunks
         for chunk in shown:
             reader.want(range(photos.shard[chunk.start], photos.num_shards))
             under_way.append(pool.submit(decode, chunk, [reader.jpeg(number) for number in chunk]))

@@ -51,7 +51,7 @@ class Position:
         if not changed:
             return
         words = [
-            "other photographs, or built in another way"
+            "other photos, or built in another way"
             if name == "dataset"
             else f"{name} {saved.get(name)!r} -> {here[name]!r}"
             for name in changed

@@ -96,11 +96,11 @@ class RecordData:
                 self.class_counts = tuple(of_species.tolist())
             num_train = self.num_photos("train")
             if for_training and not num_train:
-                raise UserError(f"{dataset_dir} has no training photographs")
+                raise UserError(f"{dataset_dir} has no training photos")
             self.steps_per_epoch = num_train // config.batch_size
             if for_training and not self.steps_per_epoch:
                 raise UserError(
-                    f"config field batch_size = {config.batch_size} is more than the {num_train} training photographs; "
+                    f"config field batch_size = {config.batch_size} is more than the {num_train} training photos; "
                     "make it smaller"
                 )
             # Shards settle the order of reading, and their indexes hold the checksum of every JPEG.
@@ -210,9 +210,9 @@ class RecordData:
                     f"drawing negatives in {self._threads.number} threads: take a smaller data.negatives, or more cores"
                 )
             case "copying" if self.mode == "raw":
-                return "reading decoded photographs: take a faster disk, or set data.mode=cache"
+                return "reading decoded photos: take a faster disk, or set data.mode=cache"
             case "copying":
-                return "copying decoded photographs: take more cores"
+                return "copying decoded photos: take more cores"
             case _:
                 return f"cropping in {self._threads.number} threads: set data.crop=device, or take more cores"
 
@@ -250,7 +250,7 @@ class RecordData:
             path = Path(paths.cache_dir()) / "raw" / f"{self.fingerprint[:16]}-{split}.rgb"
             self._pixels[split] = pixel_cache.on_disk(photos, self._threads.number, split, path)
         elif self.mode == "cache":
-            say(f"data: {len(photos)} {split} photographs decoded in memory, {photos.decoded_bytes / GIB:.2f} GiB")
+            say(f"data: {len(photos)} {split} photos decoded in memory, {photos.decoded_bytes / GIB:.2f} GiB")
             self._pixels[split] = pixel_cache.in_memory(photos, self._threads.number, split)
         elif self.mode == "encoded" and not photos.held:
             say(f"data: {len(photos)} {split} JPEGs kept in memory, {photos.num_bytes / GIB:.2f} GiB")

@@ -193,7 +193,7 @@ def test_a_label_is_data(server: ModelServer) -> None:
     assert request.system.startswith("You answer questions about butterflies")
 
 
-def test_an_unsure_identification_is_told_to_the_model(server: ModelServer) -> None:
+def test_an_unsure_identification_is_passed_to_the_model(server: ModelServer) -> None:
     unsure = Identification("Monarch", 0.41, False, (("Monarch", 0.41),))
     ask(answerer(server), QUESTION, identification=unsure)
     assert '"sure": false' in server.requests[0].system

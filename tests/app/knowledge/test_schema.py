@@ -1,4 +1,4 @@
-"""What is wrong with a file of species is told."""
+"""What is wrong with a file of species is reported."""
 
 from __future__ import annotations
 

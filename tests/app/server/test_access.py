@@ -1,4 +1,4 @@
-"""Who may ask and how often, and what is told of it: passwords, origins, rates, errors, metrics, logs."""
+"""Who may ask and how often, and what is reported of it: passwords, origins, rates, errors, metrics, logs."""
 
 from __future__ import annotations
 

@@ -26,18 +26,18 @@ def test_an_answer_that_takes_too_long_ends(ask: Any) -> None:
             yield from list(super().answer(messages, identification))[:1]
             assert go.wait(60)
 
-    told = events(ask(answerer=Slow(), settings=Settings(chat_seconds=0.2)).post("/api/chat", json=QUESTION))
+    received = events(ask(answerer=Slow(), settings=Settings(chat_seconds=0.2)).post("/api/chat", json=QUESTION))
     go.set()
-    assert told[0] == {"text": "You said "}
-    assert "took too long" in told[1]["text"]
-    assert told[-1] == {"done": True}
+    assert received[0] == {"text": "You said "}
+    assert "took too long" in received[1]["text"]
+    assert received[-1] == {"done": True}
 
 
 def test_a_question_is_answered_in_pieces_with_sources(ask: Any) -> None:
     echo = Echo()
     client = ask(answerer=echo)
     identified = predict(client, picture()).json()
-    told = events(
+    received = events(
         client.post(
             "/api/chat",
             json={
@@ -46,9 +46,9 @@ def test_a_question_is_answered_in_pieces_with_sources(ask: Any) -> None:
             },
         )
     )
-    assert [event.get("text") for event in told[:2]] == ["You said ", "Grüße 🦋 [1]"]
-    assert told[2]["sources"] == [{"title": "A book", "publisher": "A house", "url": "https://example.org/book"}]
-    assert told[3] == {"done": True}
+    assert [event.get("text") for event in received[:2]] == ["You said ", "Grüße 🦋 [1]"]
+    assert received[2]["sources"] == [{"title": "A book", "publisher": "A house", "url": "https://example.org/book"}]
+    assert received[3] == {"done": True}
     [(_, identification)] = echo.asked
     assert identification is not None
     assert (identification.species, identification.named) == ("Monarch", True)
@@ -83,10 +83,10 @@ def test_an_answerer_that_fails_ends_its_answer_alone(ask: Any, capsys: pytest.C
             yield from list(super().answer(messages, identification))[:1]
             raise RuntimeError("key=secret")
 
-    told = events(ask(answerer=Broken()).post("/api/chat", json=QUESTION))
-    assert told[0] == {"text": "You said "}
-    assert "please ask again" in told[1]["text"]
-    assert told[-1] == {"done": True}
+    received = events(ask(answerer=Broken()).post("/api/chat", json=QUESTION))
+    assert received[0] == {"text": "You said "}
+    assert "please ask again" in received[1]["text"]
+    assert received[-1] == {"done": True}
     [line] = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "failed" in line]
     assert (line["failed"], line["error"]) == ("chat", "RuntimeError")
-    assert "secret" not in json.dumps([told, line])
+    assert "secret" not in json.dumps([received, line])

@@ -14,11 +14,11 @@ HERE = "http://127.0.0.1:7860"
 
 def test_openapi_tells_of_forms_answers_and_errors(tmp_path: Path) -> None:
     client = TestClient(create_service(make_parts(tmp_path, password="correct horse")), base_url=HERE)
-    told = client.get("/openapi.json", headers={"authorization": "Bearer correct horse"})
-    schemas, paths = told.json()["components"]["schemas"], told.json()["paths"]
-    assert set(re.findall(r'"#/components/schemas/(\w+)"', told.text)) <= schemas.keys()
-    assert set(re.findall(r'"\$ref":"(?!#/components/schemas/)', told.text)) == set()
-    schemes = told.json()["components"]["securitySchemes"]
+    answer = client.get("/openapi.json", headers={"authorization": "Bearer correct horse"})
+    schemas, paths = answer.json()["components"]["schemas"], answer.json()["paths"]
+    assert set(re.findall(r'"#/components/schemas/(\w+)"', answer.text)) <= schemas.keys()
+    assert set(re.findall(r'"\$ref":"(?!#/components/schemas/)', answer.text)) == set()
+    schemes = answer.json()["components"]["securitySchemes"]
     assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {"Basic": "basic", "Bearer": "bearer"}
 
     predict = paths["/api/predict"]["post"]

@@ -174,7 +174,7 @@ def test_what_takes_too_long_is_given_up(ask: Any) -> None:
     assert predict(client, picture()).status_code == 200
 
 
-def test_more_than_can_wait_are_told_to_come_again(ask: Any) -> None:
+def test_more_than_can_wait_are_to_come_again(ask: Any) -> None:
     stuck = Stuck()
     client = ask(settings=Settings(max_waiting=1), identifier=Identifier(stuck))
     with ThreadPoolExecutor(2) as pool:
@@ -226,7 +226,7 @@ def test_a_warm_up_compiles_every_batch_that_can_come() -> None:
     assert classifier.batches == [1, 2, 4, 8, 16, 32]
 
 
-def test_species_are_told_with_their_sources_or_as_unknown(ask: Any) -> None:
+def test_species_are_reported_with_their_sources_or_as_unknown(ask: Any) -> None:
     client = ask()
     monarch = client.get("/api/species/Monarch").json()
     assert monarch["known"]

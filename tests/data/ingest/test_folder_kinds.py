@@ -76,7 +76,7 @@ def test_species_by_the_first_digits_of_names_are_pointed_out(tmp_path: Path) ->
 
 
 def test_folders_without_a_value_for_a_name_are_asked_about(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nan/ \(photographs: 6\) may be a class .*build\.ignore=nan/\* leaves"):
+    with pytest.raises(UserError, match=r"nan/ \(photos: 6\) may be a class .*build\.ignore=nan/\* leaves"):
         listing_of(tmp_path, tree("{s}/{i}.jpg") | tree("{s}/{i}.jpg", ("nan",)))
 
 

@@ -1,4 +1,4 @@
-"""Photographs of one specimen, session or burst share a split."""
+"""Photos of one specimen, session or burst share a split."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_photos_to_predict_are_left_out(tmp_path: Path) -> None:
         (tree("{s}/{i}.jpg", ("Test", "Monarch", "Peacock")),
          r"Test/ lies among the folders of species.*build\.layout=leaf takes it .*build\.ignore=Test/\* leaves it out"),
         (tree("{s}/{i}.jpg") | tree("other/{n}.jpg"),
-         r"other/ \(photographs: 18\) may be a class .*build\.ignore=other/\* leaves .*build\.layout=leaf takes"),
+         r"other/ \(photos: 18\) may be a class .*build\.ignore=other/\* leaves .*build\.layout=leaf takes"),
         (tree("{s}/{i}.jpg") | tree("Background/{n}.jpg"),
          r"Background/ .* may be a class .*build\.negatives=Background/\* takes it as photos that show no species"),
         (tree("set/{s}/{i}.jpg") | tree("set/New folder (2)/{n}.jpg"), r"build\.ignore=set/New folder \(2\)/\*"),
@@ -70,7 +70,7 @@ def test_photos_to_predict_are_left_out(tmp_path: Path) -> None:
         (FLAT | {"labels.parquet": b"PAR1"}, r"labels\.parquet: a Parquet file is not read: save it as CSV"),
         (FLAT | {"a.xml": b"<x/>", "b.xml": b"<x/>"}, r"2 files like a\.xml: an XML file is not read"),
         (FLAT | {"l.csv": "filename#label\n" + "#".join(f"{n}.jpg" for n in range(6))},
-         r"l\.csv: its lines name photographs, but no delimiter"),
+         r"l\.csv: its lines name photos, but no delimiter"),
     ],
 )  # fmt: skip
 def test_two_readings_are_refused(tmp_path: Path, files: Files, message: str) -> None:
@@ -84,9 +84,9 @@ def test_photos_that_show_no_species_are_chosen_by_pattern(tmp_path: Path) -> No
     assert set(labels(listing).values()) == set(SPECIES)
     assert len(listing.negatives) == len(files) - len(listing.members)
     assert {member.name.split("/")[0] for member in listing.negatives} == {"background", "other"}
-    with pytest.raises(UserError, match=r"build\.negatives=sky/\* fits no photograph in .*\.zip"):
+    with pytest.raises(UserError, match=r"build\.negatives=sky/\* fits no photo in .*\.zip"):
         listing_of(tmp_path, files, negatives="background/*,sky/*")
-    with pytest.raises(UserError, match=r"build\.negatives=\*\.jpg takes every photograph"):
+    with pytest.raises(UserError, match=r"build\.negatives=\*\.jpg takes every photo"):
         listing_of(tmp_path, files, negatives="*.jpg")
 
 
@@ -249,7 +249,7 @@ def test_an_annotation_for_each_photo(tmp_path: Path, photo: str, side: str, tex
 
 def test_texts_beside_photos_are_named(tmp_path: Path) -> None:
     texts: Files = {name.replace(".jpg", ".txt"): "a butterfly on a flower" for name in FLAT}
-    with pytest.raises(UserError, match=r"18 files like images/0\.txt: about one photograph each, in no form"):
+    with pytest.raises(UserError, match=r"18 files like images/0\.txt: about one photo each, in no form"):
         listing_of(tmp_path, FLAT | texts)
 
 
@@ -276,7 +276,7 @@ def test_species_in_file_names(tmp_path: Path, pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", ["IMG_{n}.jpg", "{n}.jpg", "DSC_{n}.jpg", "{s}.jpg"])
 def test_file_names_without_species(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(UserError, match=r"the photographs lie in no folder.*add a labels\.csv"):
+    with pytest.raises(UserError, match=r"the photos lie in no folder.*add a labels\.csv"):
         listing_of(tmp_path, tree(pattern))
 
 

@@ -72,14 +72,14 @@ FLAT = tree("images/{n}.jpg")
     [
         # Leeds as it comes: the species stands in the names.
         (tree("leeds/images/{n}.png") | tree("leeds/segmentations/{n}_seg.png"),
-         r"all photographs lie in leeds/images/.*add a labels.csv"),
+         r"all photos lie in leeds/images/.*add a labels.csv"),
         (tree("{s}/{i}.jpg", ("2019", "2020", "2021")), r"folders 2019, 2020, 2021 are dates.*build\.layout=leaf"),
         (tree("{s}/{i}.jpg", ("cam1", "cam2")), "sessions, sites or specimens, and name no species"),
         (tree("garden/{s}/{i}.jpg") | tree("meadow/{s}/x{i}.jpg"),
          r"two ways: species are garden, meadow or Monarch, Peacock, Red Admiral \(build\.layout=top .*layout=leaf"),
         (tree("{s}/{i}.jpg") | {"Brimstone.zip": b"PK"}, r"holds archives, which are not opened: Brimstone\.zip"),
         (FLAT | {"l.csv": rows("bild,art", "{n}.jpg,{s}")},
-         r"l\.csv names 18 photographs in its column bild, .*build\.label_column says which is \(art\)"),
+         r"l\.csv names 18 photos in its column bild, .*build\.label_column says which is \(art\)"),
         (FLAT | {"l.csv": rows("0.jpg,Monarch", "{n}.jpg,{s}")}, r"in its column column 1, .*which is \(column 2\)"),
         (FLAT | {"l.csv": rows("nummer,species", "x{n},{s}")}, r"l\.csv: no column names files .*nummer, species"),
         (FLAT | {"l.csv": rows("filename,species,target", "{n}.jpg,{s},{i}")},
@@ -90,7 +90,7 @@ FLAT = tree("images/{n}.jpg")
          r"folders and tables give different labels: .*build\.layout=table or build\.layout=leaf chooses"),
         (tree("train/{n}.jpg") | tree("test/t{n}.jpg") | {
             "train.csv": rows("filename,label", "{n}.jpg,{s}"), "test.csv": rows("filename,label", "t{n}.jpg,Monarch")},
-         r"test\.csv gives all its photographs the one label 'Monarch', .*: build\.table=train\.csv leaves"),
+         r"test\.csv gives all its photos the one label 'Monarch', .*: build\.table=train\.csv leaves"),
         (FLAT | {"l.csv": rows("filename,label", "{n}.jpg,{k}"), "classes.txt": "Monarch\nPeacock"},
          r"labels are the numbers 0 to 2, but classes\.txt has 2 names"),
         (FLAT | {"l.csv": rows("filename,label", "{n}.jpg,5"), "m.csv": rows("x,y", "1,2")}, "only one species"),
@@ -164,7 +164,7 @@ def test_placeholders_and_other_tables_do_not_matter(tmp_path: Path) -> None:
 
 
 def test_a_table_that_agrees_with_the_folders_adds_to_them(tmp_path: Path) -> None:
-    """It names the species otherwise, and only some photographs."""
+    """It names the species otherwise, and only some photos."""
     files = tree("{k}_{s}/{n}.jpg")
     table = rows("filename,label", "{n}.jpg,Common {s}", count=2)
     listing = listing_of(tmp_path, files | {"labels.csv": table})
@@ -213,7 +213,7 @@ LIST_LINES = (
 
 @st.composite
 def collections(draw: st.DrawFn) -> tuple[Files, dict[str, str]]:
-    """Returns a random collection, and the true species of each photograph; the folders may or may not name it."""
+    """Returns a random collection, and the true species of each photo; the folders may or may not name it."""
     # Folders may be codes, which a list names or may leave without a name; what they stand for is no number then.
     code = draw(st.sampled_from(["{label}", "{label}", "{k}", "{k:03}", "n0{k}227654", "class_{k}"]))
     names = [name for name in NAMES if code == "{label}" or not name.isdigit()]

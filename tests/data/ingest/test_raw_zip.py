@@ -122,7 +122,7 @@ def test_what_is_no_zip_is_said(tmp_path: Path) -> None:
         open_zip(tmp_path / "text.zip")
     with pytest.raises(UserError, match="is a folder"):
         open_zip(tmp_path)
-    with pytest.raises(UserError, match="no photographs"):
+    with pytest.raises(UserError, match="no photos"):
         listing_of(tmp_path, {"readme.txt": b"x"})
 
 

@@ -33,7 +33,7 @@ def test_shares_hold_in_every_species() -> None:
     assert [counts["c", split] for split in ("train", "val", "test")] == [1, 1, 1]
 
 
-def test_a_species_with_fewer_photographs_than_splits_trains() -> None:
+def test_a_species_with_fewer_photos_than_splits_trains() -> None:
     assert assign_splits(many(2), FRACTIONS, "salt") == ["train", "train"]
 
 
@@ -81,7 +81,7 @@ def test_copies_follow_the_one_whose_split_the_zip_gives() -> None:
     assert assign_splits(photos, FRACTIONS, "salt")[:2] == ["test", "test"]
 
 
-def test_large_shares_leave_a_photograph_to_train() -> None:
+def test_large_shares_leave_a_photo_to_train() -> None:
     assert sorted(assign_splits(many(3), {"val": 0.5, "test": 0.49}, "salt")) == ["test", "train", "val"]
 
 

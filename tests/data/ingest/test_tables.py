@@ -1,4 +1,4 @@
-"""Labels in CSV files: which row is about which photograph."""
+"""Labels in CSV files: which row is about which photo."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_table_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, monkeypatc
 
 
 def test_tables_of_windows_and_macos(tmp_path: Path) -> None:
-    """A table's own name is read as those of photographs are, or train.csv would not be known as such."""
+    """A table's own name is read as those of photos are, or train.csv would not be known as such."""
     path = tmp_path / "raw.zip"
     table = b"filename,label\n1.jpg,Red\n2.jpg,Blue\n"
     with zipfile.ZipFile(path, "w") as zip_file:
@@ -163,7 +163,7 @@ def test_tables_of_every_program(tmp_path: Path, table: bytes) -> None:
         ("filename,label\n" + "x,y\n" * 5000, "far more than there are files"),
     ],
 )
-def test_a_label_file_that_cannot_be_meant_is_told(tmp_path: Path, table: str, reason: str) -> None:
+def test_a_label_file_that_cannot_be_meant_is_reported(tmp_path: Path, table: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         listing_of(tmp_path, {"cam/1.jpg": b"x", "l.csv": table})
 

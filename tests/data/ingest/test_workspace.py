@@ -38,7 +38,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("when", ["photographs", "shards", "publishing"])
-def test_a_build_that_was_broken_off_goes_on(
+def test_a_build_that_was_broken_off_resumes(
     when: str, tmp_path: Path, raw_zip: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, name, allowed = {
@@ -95,10 +95,10 @@ build.build({os.fspath(raw_zip)!r}, {os.fspath(tmp_path / "out")!r}, BuildConfig
     assert contents(build.build(raw_zip, tmp_path / "out", SMALL)) == undisturbed
 
 
-def test_other_splits_take_the_photographs_that_are_ready(
+def test_other_splits_take_the_photos_that_are_ready(
     tmp_path: Path, raw_zip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a photograph does not depend on is no reason to decode it again."""
+    """What a photo does not depend on is no reason to decode it again."""
     from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
     from butterflyer_jax.data.ingest import runners
 
@@ -145,7 +145,7 @@ def hold_lock(folder: str, ready: object, release: object) -> None:
         release.wait(60)
 
 
-def test_a_second_build_into_the_same_folder_is_told(tmp_path: Path) -> None:
+def test_a_second_build_into_the_same_folder_is_reported(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ready, release = context.Event(), context.Event()
     dataset_dir = tmp_path / "butterflies" / "default" / "1.0.0"
@@ -169,14 +169,12 @@ def test_a_build_that_can_only_fail_ends_early(tmp_path: Path, monkeypatch: pyte
     raw = make_zip(tmp_path / "raw.zip", {f"{'AB'[n % 2]}/{n}.jpg": b"no picture" for n in range(2000)})
     load, calls = photo_tasks.photo.load, []
     monkeypatch.setattr(photo_tasks.photo, "load", lambda *args: calls.append(1) or load(*args))
-    with pytest.raises(UserError, match="of 2000 photographs cannot be used"):
+    with pytest.raises(UserError, match="of 2000 photos cannot be used"):
         build.build(raw, tmp_path / "out", SMALL)
     assert len(calls) < 1800
 
 
-def test_memory_for_large_photographs_is_taken_by_one_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_for_large_photos_is_taken_by_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photo_tasks, "LARGE_PIXELS", 64 * 56 - 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     decode, at_work, most = photo.jpeg.decode_scaled, [], []
@@ -214,7 +212,7 @@ def test_near_duplicates_share_a_split_and_leaks_are_on_the_card(tmp_path: Path)
         "across_splits": 0,
         "across_species": 0,
     }
-    # The zip puts each original into train and each copy into test: honoured, and told.
+    # The zip puts each original into train and each copy into test: honoured, and reported.
     given = {f"train/{name}": data for name, data in members.items()}
     given |= {f"test/{name}": data for name, data in again.items()}
     folder = Path(build.build(make_zip(tmp_path / "given.zip", given), tmp_path / "out", SMALL))
@@ -231,7 +229,7 @@ def test_near_duplicates_share_a_split_and_leaks_are_on_the_card(tmp_path: Path)
 
 
 def test_a_zip_that_was_packed_anew_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its content is the same, but every photograph lies elsewhere than the tasks of the killed build say."""
+    """Its content is the same, but every photo lies elsewhere than the tasks of the killed build say."""
     members = folder_members(40)
     raw = make_zip(tmp_path / "raw.zip", members)
     load, calls = photo_tasks.photo.load, []

@@ -1,4 +1,4 @@
-"""The bytes of one photograph, read by its own range of the zip."""
+"""The bytes of one photo, read by its own range of the zip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of photographs: within them, as large and as wide as asked, drawn by (seed, epoch, index) alone."""
+"""Parts of photos: within them, as large and as wide as asked, drawn by (seed, epoch, index) alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def windows(
 
 
 @given(SIDES, st.floats(0.01, 1), st.floats(1, 10), st.integers(0, 2**31 - 1))
-def test_a_part_lies_within_its_photograph(
+def test_a_part_lies_within_its_photo(
     sides: list[tuple[int, int]], min_area: float, max_aspect: float, seed: int
 ) -> None:
     config = AugmentConfig(crop_min_area=min_area, crop_max_aspect=max_aspect)

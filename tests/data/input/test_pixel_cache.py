@@ -1,4 +1,4 @@
-"""Decoded photographs, in memory and on the disk, and the records that they are decoded from."""
+"""Decoded photos, in memory and on the disk, and the records that they are decoded from."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_index_holds_what_the_records_hold(dataset: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
-def test_rows_are_those_of_the_photograph(dataset: Path, tmp_path: Path, where: str) -> None:
+def test_rows_are_those_of_the_photo(dataset: Path, tmp_path: Path, where: str) -> None:
     photos = open_photos(dataset)
     pixels = (
         pixel_cache.in_memory(photos, 2, "train")
@@ -155,17 +155,17 @@ pixel_cache.on_disk(open_photos(Path({os.fspath(dataset)!r})), 1, "train", Path(
     assert {file.name for file in tmp_path.iterdir()} == {"train.rgb", "train.rgb.lock"}
 
 
-def test_too_small_a_disk_is_told_before_the_work(
+def test_too_small_a_disk_is_reported_before_the_work(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(UserError, match=r"cannot write .* GiB of decoded photographs .* space.*data\.mode=jpeg"):
+    with pytest.raises(UserError, match=r"cannot write .* GiB of decoded photos .* space.*data\.mode=jpeg"):
         pixel_cache.on_disk(open_photos(dataset), 1, "train", tmp_path / "train.rgb")
     assert not (tmp_path / "train.rgb").exists()
 
 
-def test_a_flipped_bit_is_told(copy: Path) -> None:
+def test_a_flipped_bit_is_reported(copy: Path) -> None:
     [name] = shard_names(copy)
     content = bytearray((copy / name).read_bytes())
     content[content.index(Reader(open_photos(copy)).jpeg(3)) + 500] ^= 1
@@ -174,14 +174,14 @@ def test_a_flipped_bit_is_told(copy: Path) -> None:
         pixel_cache.in_memory(open_photos(copy), 2, "train")
 
 
-def test_a_shard_cut_short_is_told(copy: Path) -> None:
+def test_a_shard_cut_short_is_reported(copy: Path) -> None:
     [name] = shard_names(copy)
     os.truncate(copy / name, 100)
     with pytest.raises(UserError, match=f"{name} is damaged"):
         Reader(open_photos(copy)).jpeg(0)
 
 
-def test_a_shard_that_is_gone_is_told(copy: Path) -> None:
+def test_a_shard_that_is_gone_is_reported(copy: Path) -> None:
     [name] = shard_names(copy)
     photos = open_photos(copy)
     (copy / name).unlink()

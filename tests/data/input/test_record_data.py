@@ -1,4 +1,4 @@
-"""The input pipeline: the same batches whatever interrupts it, and each photograph counted once."""
+"""The input pipeline: the same batches whatever interrupts it, and each photo counted once."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_crops_left_to_the_device_are_the_hosts(dataset: Path, mode: str) -> Non
 
 @pytest.mark.parametrize("process_count", [2, 4])
 def test_hosts_share_each_batch_and_the_number_of_hosts_does_not_matter(dataset: Path, process_count: int) -> None:
-    """So each photograph is seen once an epoch, and a run may go on with another number of hosts."""
+    """So each photo is seen once per epoch, and a run may resume with another number of hosts."""
     from butterflyer_jax.data.input.record_data import RecordData
 
     hosts = [RecordData(dataset, tiny_config(), False, host, process_count) for host in range(process_count)]
@@ -148,8 +148,8 @@ def test_a_batch_is_uint8_with_label_and_place_in_the_epoch(dataset: Path) -> No
         np.testing.assert_array_equal(np.concatenate([batch["index"] for batch in epoch]), np.arange(32))
 
 
-def test_an_epoch_takes_no_photograph_twice_and_the_next_is_shuffled_anew(dataset: Path) -> None:
-    """Whole photographs instead of crops can be told from each other by their pixels."""
+def test_an_epoch_takes_no_photo_twice_and_the_next_is_shuffled_anew(dataset: Path) -> None:
+    """Whole photos instead of crops differ in their pixels."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(dataset))
@@ -164,14 +164,14 @@ def test_an_epoch_takes_no_photograph_twice_and_the_next_is_shuffled_anew(datase
     for epoch in (batches[:4], batches[4:]):
         images = np.concatenate([batch["image"] for batch in epoch]).astype(int)
         distances = np.abs(images[:, None] - pixels[None]).mean(axis=(2, 3, 4))
-        # A column or row may be missing; other photographs are 50 levels away.
+        # A column or row may be missing; other photos are 50 levels away.
         assert distances.min(axis=1).max() < 6
         orders.append(distances.argmin(axis=1).tolist())
     assert [len(set(order)) for order in orders] == [32, 32]
     assert orders[0] != orders[1]
 
 
-def test_evaluation_sees_every_photograph_once_padded_and_masked(dataset: Path) -> None:
+def test_evaluation_sees_every_photo_once_padded_and_masked(dataset: Path) -> None:
     data = open_records(dataset, tiny_config())
     batches = list(data.eval_batches("val"))
     assert [batch["mask"].sum() for batch in batches] == [8, 4]
@@ -229,7 +229,7 @@ def test_a_label_changed_in_an_index_and_a_shard_that_is_gone(dataset: Path, tmp
 
 
 def test_a_batch_larger_than_the_data_is_refused(dataset: Path) -> None:
-    with pytest.raises(UserError, match="batch_size = 64 is more than the 36 training photographs"):
+    with pytest.raises(UserError, match="batch_size = 64 is more than the 36 training photos"):
         open_records(dataset, tiny_config(batch_size=64))
 
 
@@ -239,7 +239,7 @@ def test_positions_are_honoured_or_refused(dataset: Path) -> None:
     open_records(dataset, tiny_config()).position(6).check(saved)
     with pytest.raises(UserError, match="batch_size 8 -> 4"):
         open_records(dataset, tiny_config(batch_size=4)).position(6).check(saved)
-    with pytest.raises(UserError, match="other photographs, or built in another way"):
+    with pytest.raises(UserError, match="other photos, or built in another way"):
         dataclasses.replace(Position(**saved), dataset="another").check(saved)
     with pytest.raises(UserError, match="version 2 -> 3"):
         dataclasses.replace(Position(**saved), version=3).check(saved)

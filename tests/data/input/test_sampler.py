@@ -1,4 +1,4 @@
-"""Orders of reading: each photograph once, shuffled by whole shards, or balanced between species."""
+"""Orders of reading: each photo once, shuffled by whole shards, or balanced between species."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def shard_of(lengths: list[int]) -> np.ndarray:
 
 
 @given(SHARDS, st.integers(1, 40), st.integers(0, 5))
-def test_each_photograph_once_and_groups_of_whole_shards(lengths: list[int], window: int, seed: int) -> None:
+def test_each_photo_once_and_groups_of_whole_shards(lengths: list[int], window: int, seed: int) -> None:
     shard = shard_of(lengths)
     epoch = sampler.shuffled(shard, window, [seed, 0])
     assert sorted(epoch.photos.tolist()) == list(range(len(shard)))
@@ -37,7 +37,7 @@ def test_seed_and_epoch_settle_the_order() -> None:
 
 
 def test_a_window_as_large_as_the_data_mixes_all_of_it() -> None:
-    """The first tenth of many epochs holds each photograph as often as chance would have it."""
+    """The first tenth of many epochs holds each photo as often as chance would have it."""
     shard = shard_of([25] * 8)
     counts = sum(np.bincount(sampler.shuffled(shard, 200, [0, n]).photos[:20], minlength=200) for n in range(2000))
     assert abs(counts - 200).max() < 6 * np.sqrt(200 * 0.9)
@@ -48,7 +48,7 @@ def test_a_window_as_large_as_the_data_mixes_all_of_it() -> None:
     st.floats(0, 1),
     st.integers(0, 3),
 )
-def test_species_get_their_share_to_one_photograph(counts: list[int], balance: float, seed: int) -> None:
+def test_species_get_their_share_to_one_photo(counts: list[int], balance: float, seed: int) -> None:
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
     repeats = sampler.balanced_repeats(labels, balance, [seed, 0])
     assert repeats.sum() == len(labels)
@@ -60,12 +60,12 @@ def test_species_get_their_share_to_one_photograph(counts: list[int], balance: f
         assert set(repeats[labels == label]) <= {np.floor(share), np.floor(share) + 1, np.round(share)}
 
 
-def test_a_balance_of_nought_reads_each_photograph_once() -> None:
+def test_a_balance_of_nought_reads_each_photo_once() -> None:
     labels = np.repeat([0, 1, 2], [680, 30, 1])
     np.testing.assert_array_equal(sampler.balanced_repeats(labels, 0.0, [0]), np.ones(711))
 
 
-def test_over_epochs_each_photograph_of_a_species_is_read_as_often() -> None:
+def test_over_epochs_each_photo_of_a_species_is_read_as_often() -> None:
     labels = np.repeat([0, 1], [90, 10])
     drawn = np.mean([sampler.balanced_repeats(labels, 1.0, [n]) for n in range(3000)], axis=0)
     np.testing.assert_allclose(drawn[:90], 50 / 90, atol=0.05)

@@ -30,9 +30,9 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
     if 2 * len(nameless) > len(paths):
         folders = {paths[photo].shown for photo in nameless}
         result.problem = (
-            f"the photographs lie in {some(folders)}, which name no species"
+            f"the photos lie in {some(folders)}, which name no species"
             if folders != {"/"}
-            else "the photographs lie in no folder, so none names their species"
+            else "the photos lie in no folder, so none names their species"
         )
         if len(folders) > 1:
             result.choices = "build.layout=leaf if they do"
@@ -90,9 +90,7 @@ def _check_names(paths: dict[str, FolderPath], levels: Sequence[int], result: Fo
         below = {" ".join(path.circumstances) for path in paths.values()}
         if len(below) > 1:
             [name] = {path.names[-1] for path in paths.values()}
-            result.problem = (
-                f"all photographs lie in {name}/, and the folders there ({some(below)}) look like no species"
-            )
+            result.problem = f"all photos lie in {name}/, and the folders there ({some(below)}) look like no species"
             result.choices = "build.layout=leaf if they are species"
         return
     leaves = {path.names[level] for path in paths.values() for level in levels if level < len(path.names)}

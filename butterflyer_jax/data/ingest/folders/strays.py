@@ -94,7 +94,7 @@ def _check_test_beside_species(paths: Iterable[FolderPath], named: Sequence[Fold
         if path.split == "test" and not path.names and path.folders[:-1] in beside:
             result.problem = (
                 f"{path.shown} lies among the folders of species ({some((p.names[0] for p in named), 3)}), and may be "
-                "one, or hold photographs without labels"
+                "one, or hold photos without labels"
             )
             result.choices = f"build.layout=leaf takes it as a species, build.ignore={path.shown}* leaves it out"
             return
@@ -173,7 +173,7 @@ def check_counterparts(result: Folders) -> None:
         others = set().union(*(found for other, found in stems.items() if other != label))
         # Their names are all different, so that no two folders are merely numbered alike.
         if own == others and len(others) == total - len(own):
-            result.problem = f"{label}/ holds a picture of the same name for each photograph of the others, as masks do"
+            result.problem = f"{label}/ holds a picture of the same name for each photo of the others, as masks do"
             result.choices = f"build.ignore=*{label}/* leaves it out, build.layout=leaf takes it as one more species"
             return
 
@@ -189,7 +189,7 @@ def check_unsure(result: Folders) -> None:
         return
     photos = sum(place.label in unsure for place in result.places.values())
     result.problem = (
-        f"{some(f'{label}/' for label in unsure)} (photographs: {photos:,}) may be a class beside the species, or what "
+        f"{some(f'{label}/' for label in unsure)} (photos: {photos:,}) may be a class beside the species, or what "
         "was put aside"
     )
     left_out = ",".join(sorted(unsure.values()))

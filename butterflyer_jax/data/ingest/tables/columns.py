@@ -121,7 +121,7 @@ class Table:
 def make_table(
     name: str, rows: Sequence[Sequence[str]], names_photo: Mapping[str, object] | None = None
 ) -> Table | None:
-    """Returns a table of rows of which the first is the header, unless it names a photograph.
+    """Returns a table of rows of which the first is the header, unless it names a photo.
 
     Args:
       name: path of the file.
@@ -145,7 +145,7 @@ def make_table(
 
 
 def _header(rows: Sequence[Sequence[str]]) -> int:
-    """Returns the row that names columns of photographs and of labels: above it a title may stand; 0 for none."""
+    """Returns the row that names columns of photos and of labels: above it a title may stand; 0 for none."""
     for position, row in enumerate(rows[:TITLE_ROWS]):
         spelt = {words.squeeze(cell) for cell in row}
         if len(row) > 1 and not spelt.isdisjoint(FILE) and not spelt.isdisjoint(LABEL):
@@ -179,7 +179,7 @@ def one_hot(table: Table, but: int) -> list[int]:
 
     Args:
       table: any.
-      but: the column that names photographs.
+      but: the column that names photos.
     """
     found = [
         column

@@ -12,7 +12,7 @@ from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
 from butterflyer_jax.errors import UserError
 
-# Rows looked at to find the column that names photographs.
+# Rows looked at to find the column that names photos.
 SAMPLE_ROWS = 300
 # Share of these that must name one, in a column of an unusual name.
 MIN_SHARE = 0.5
@@ -35,7 +35,7 @@ def find(table: Table, names: PhotoNames, options: Options) -> int | None:
     known = columns.named(table, columns.FILE)
     hits: dict[int, list[tuple[str, ...]]] = {}
     for column in range(len(table.columns)):
-        # A number may be anything: it names a photograph in a column that says so.
+        # A number may be anything: it names a photo in a column that says so.
         cells = [row[column] for row in sample]
         is_list = len(table.columns) == 1 and len(set(cells)) == len(cells)
         if column not in known and is_numbers(table, column) and not is_list:
@@ -60,7 +60,7 @@ def find(table: Table, names: PhotoNames, options: Options) -> int | None:
     for other in others:
         if any(one and two and one != two for one, two in zip(hits[chosen], hits[other], strict=True)):
             raise UserError(
-                f"{table.name} names photographs in its columns {table.columns[chosen]} and {table.columns[other]}, "
+                f"{table.name} names photos in its columns {table.columns[chosen]} and {table.columns[other]}, "
                 "and not the same ones: choose one with build.file_column"
             )
     return chosen

@@ -86,7 +86,7 @@ def read(meaning: Meaning, options: Options) -> None:
         )
         raise UserError(f"the label may be {shown} in {table.name}: choose one with build.label_column")
     if len(rows) >= MIN_UNIQUE_ROWS and _is_unique(table, rows, readings[0][0]):
-        # Another value in each row: names of photographs, or remarks.
+        # Another value in each row: names of photos, or remarks.
         return
     best = min(
         readings[0], key=lambda column: (is_numbers(table, column), _is_code(spelt[column]), readings[0].index(column))

@@ -1,4 +1,4 @@
-"""What all tables of a collection together say of its photographs."""
+"""What all tables of a collection together say of its photos."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ NUMBERS = "labels are numbers"
 
 @dataclass
 class Annotations:
-    """What tables say of photographs.
+    """What tables say of photos.
 
     Attributes:
-      labels: species of each photograph that has one.
-      splits: train, val or test of each photograph that has one.
-      groups: (column, value) of each photograph's groups.
+      labels: species of each photo that has one.
+      splits: train, val or test of each photo that has one.
+      groups: (column, value) of each photo's groups.
       taxonomy: names above each species, outermost first.
-      conflicts: photographs whose rows cannot be used, and why.
+      conflicts: photos whose rows cannot be used, and why.
       missing: (cell, reason) of rows without a file.
-      unlabelled: photographs that are listed without a label, and where.
+      unlabelled: photos that are listed without a label, and where.
       sources: the tables that give labels, with their columns.
       group_names: columns that give groups.
       split_names: columns and files that give splits.
       unused: tables that give nothing, and why.
-      nearly: sentences on tables that name photographs and have no column known as a label.
+      nearly: sentences on tables that name photos and have no column known as a label.
       notes: what a user should know.
     """
 
@@ -58,12 +58,12 @@ class Annotations:
 def annotate(
     found: reader.Found, names: PhotoNames, split_of: Callable[[str], str | None], options: Options
 ) -> Annotations:
-    """Reads the meaning of every table, and joins them by the photographs that they name.
+    """Reads the meaning of every table, and joins them by the photos that they name.
 
     Args:
       found: the tables.
-      names: the photographs.
-      split_of: the split that the folders give a photograph.
+      names: the photos.
+      split_of: the split that the folders give a photo.
       options: what the user says.
 
     Raises:
@@ -127,7 +127,7 @@ def _check_columns(tables: Sequence[Table], options: Options) -> None:
 
 
 def _without_placeholders(labelled: list[Meaning], options: Options, result: Annotations) -> list[Meaning]:
-    """Removes tables that give all photographs one label where others do not.
+    """Removes tables that give all photos one label where others do not.
 
     Raises:
       UserError: it may be meant.
@@ -147,7 +147,7 @@ def _without_placeholders(labelled: list[Meaning], options: Options, result: Ann
         if len(own) == 1 and len(rows) >= MIN_PLACEHOLDER_ROWS:
             mine = ",".join(other.table.name for other in labelled if other is not one)
             raise UserError(
-                f"{one.table.name} gives all its photographs the one label {own[0]!r}, as a placeholder does: "
+                f"{one.table.name} gives all its photos the one label {own[0]!r}, as a placeholder does: "
                 f"build.table={mine} leaves it out, build.table={mine},{one.table.name} takes it too"
             )
     return labelled
@@ -269,7 +269,7 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
                 result.groups[photo] += [
                     (column, value) for column, value in zip(one.group_names, one.groups[row], strict=True) if value
                 ]
-            # A list of boxes or authors says nothing of labels; one of photographs alone says that there are none.
+            # A list of boxes or authors says nothing of labels; one of photos alone says that there are none.
             if not one.labels and (len(one.table.columns) == 1 or split == "test"):
                 result.unlabelled.setdefault(photo, name)
     if gave_split:
@@ -279,13 +279,13 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
         return
     if not (one.group_names or gave_split):
         if len(one.table.columns) == 1:
-            result.unused[name] = "a list of photographs without labels"
+            result.unused[name] = "a list of photos without labels"
             return
         result.unused[name] = f"no column is known as a label: {meaning.describe_columns(one.table)}"
         matched = Counter(bool(photos) for photos in one.photos)
         others = [c for n, c in enumerate(one.table.columns) if n != one.file_column and c]
         result.nearly.append(
-            f"{name} names {matched[True]} photographs in its column {one.table.columns[one.file_column]}, and none of "
+            f"{name} names {matched[True]} photos in its column {one.table.columns[one.file_column]}, and none of "
             f"its other columns is known as the label: build.label_column says which is "
             f"({', '.join(others[: meaning.SHOWN_COLUMNS])})"
         )

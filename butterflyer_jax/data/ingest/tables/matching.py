@@ -1,4 +1,4 @@
-"""Which photograph a cell of a table names."""
+"""Which photo a cell of a table names."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ def spelt(filename: str) -> str:
 
 
 class PhotoNames:
-    """Finds photographs by the whole or the end of their path."""
+    """Finds photos by the whole or the end of their path."""
 
     def __init__(self, photos: Iterable[str]) -> None:
         # Paths as text: pathlib takes ten times as long, and there may be a million.
         self._parts = {photo: photo.split("/") for photo in set(photos)}
-        # {(number of parts or 0 for all, way of spelling): {end of the path: photographs}}, made when first wanted.
+        # {(number of parts or 0 for all, way of spelling): {end of the path: photos}}, made when first wanted.
         self._ends: dict[tuple[int, _Key], dict[str, list[str]]] = {}
         self._identifiers: dict[str, list[str]] | None = None
         self._folders: dict[str, list[str]] | None = None
 
     def __contains__(self, name: str) -> bool:
-        """Returns whether some photograph has this file name."""
+        """Returns whether some photo has this file name."""
         return bool(self._ending(1, _exact).get(name))
 
     def find(self, filename: str, table: str = "", prefix: int = 0, identifiers: bool = True) -> list[str]:
-        """Returns the photographs that a cell may mean: none, the one, or several that end alike.
+        """Returns the photos that a cell may mean: none, the one, or several that end alike.
 
         By path, by path beside the table, by the end of a path; then the same in letters of another case and accents of
         another form, then without a suffix. At last, a number may be that at the beginning of file names.
 
         Args:
             filename: the cell.
-            table: path of the table, where it lies among the photographs.
+            table: path of the table, where it lies among the photos.
             prefix: number of folders that all cells of the column begin with, and that may lie outside the collection.
             identifiers: whether numbers at the beginning of file names count.
         """
@@ -63,7 +63,7 @@ class PhotoNames:
         return self._by_identifier(path) or self._by_number(path) if identifiers and "/" not in path else []
 
     def in_folder(self, cell: str) -> list[str]:
-        """Returns the photographs in a folder of this name, at any depth."""
+        """Returns the photos in a folder of this name, at any depth."""
         if self._folders is None:
             self._folders = {}
             for photo, parts in self._parts.items():
@@ -76,7 +76,7 @@ class PhotoNames:
         parts = path.split("/")
         for start in range(prefix + 1):
             yield "/".join(parts[start:])
-        # Through a folder that wraps the collection: all of a photograph's path must stand in the row then.
+        # Through a folder that wraps the collection: all of a photo's path must stand in the row then.
         for start in range(prefix + 1, len(parts) - 1):
             end = "/".join(parts[start:])
             if end in self._parts:
@@ -104,7 +104,7 @@ class PhotoNames:
         return self._identifiers.get(_fold(cell), [])
 
     def _by_number(self, name: str) -> list[str]:
-        """Returns the photographs of a number, which a spreadsheet may have robbed of its leading zeros."""
+        """Returns the photos of a number, which a spreadsheet may have robbed of its leading zeros."""
         return self._ending(1, _number).get(_number(name), []) if name[0].isdigit() else []
 
 
@@ -120,7 +120,7 @@ def common_prefix(cells: Iterable[str]) -> int:
 
 
 def narrowed(found: Sequence[str], fits: Iterable[Callable[[str], bool]]) -> list[str]:
-    """Returns those of several photographs that fit, by the first test that some but not all of them pass."""
+    """Returns those of several photos that fit, by the first test that some but not all of them pass."""
     left = list(found)
     for test in fits:
         some = [photo for photo in left if test(photo)]

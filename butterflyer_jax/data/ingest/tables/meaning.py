@@ -27,8 +27,8 @@ class Meaning:
 
     Attributes:
       table: as it was read.
-      file_column: the column that names photographs.
-      photos: for each row the photographs that it may mean.
+      file_column: the column that names photos.
+      photos: for each row the photos that it may mean.
       label_name: the columns of the label, as the file spells them; "" where it has none.
       labels: for each row its label, "" for none; [] where the table has none.
       ranks: for each row the names above the species, outermost first.

@@ -30,7 +30,7 @@ UNREAD = {
     ".pickle": "a pickle", ".xml": "an XML file",
 }  # fmt: skip
 MAX_HEADER_BYTES = 64 << 10
-# A table of a million photographs takes half of it.
+# A table of a million photos takes half of it.
 MAX_TABLE_BYTES = 128 << 20
 # A table may be of a larger collection than the zip, within reason.
 ROWS_PER_PHOTO = 10
@@ -46,11 +46,11 @@ class Found:
     """What the table files of a collection hold.
 
     Attributes:
-      tables: with two columns or more, and lists of photographs with one.
+      tables: with two columns or more, and lists of photos with one.
       class_lists: lists of classes, by file.
       texts: what is to be read by people, such as a README, by file.
       unread: files that hold neither, and why.
-      annotations: files that are about one photograph each.
+      annotations: files that are about one photo each.
     """
 
     tables: list[Table] = field(default_factory=list)
@@ -69,7 +69,7 @@ def read_tables(
       sizes: of each file, by its path, bytes.
       read: returns the first bytes of a file, as many as asked for.
       photos: of the collection.
-      paths: of the photographs; a text with the name of one is about that one alone.
+      paths: of the photos; a text with the name of one is about that one alone.
       encoding: code page of tables that do not state theirs; "": detected.
 
     Raises:
@@ -110,7 +110,7 @@ def read_tables(
     found.tables = cub.join(found.tables)
     if other := sorted(pairs.keys() - found.annotations):
         found.unread[other[0] if len(other) == 1 else f"{len(other):,} files like {other[0]}"] = (
-            "about one photograph each, in no form that is known (YOLO, Pascal VOC, labelme)"
+            "about one photo each, in no form that is known (YOLO, Pascal VOC, labelme)"
         )
     return found
 
@@ -153,11 +153,11 @@ def _read(
     if not tables and name not in found.class_lists:
         found.unread[name] = NO_TABLE
         if suffix in TEXT_SUFFIXES and _mentions_photos(content, photos):
-            found.unread[name] = "its lines name photographs, but no delimiter (comma, semicolon, tab, |) cuts them"
+            found.unread[name] = "its lines name photos, but no delimiter (comma, semicolon, tab, |) cuts them"
 
 
 class _Names(Mapping[str, object]):
-    """The file names of photographs, for cells with a suffix alone: a number may be a label as well."""
+    """The file names of photos, for cells with a suffix alone: a number may be a label as well."""
 
     def __init__(self, photos: PhotoNames) -> None:
         self._photos = photos

@@ -29,13 +29,13 @@ def from_json_lines(text: str, name: str, names_photo: Any) -> list[Table]:
 def from_json(text: str, name: str, names_photo: Any) -> list[Table]:
     """Returns the tables in a JSON file.
 
-    Known are COCO, Label Studio, lists of objects or of rows (anywhere in the file), maps of photographs to labels or
-    objects, maps of labels or of splits to photographs, what pandas writes, and JSON lines.
+    Known are COCO, Label Studio, lists of objects or of rows (anywhere in the file), maps of photos to labels or
+    objects, maps of labels or of splits to photos, what pandas writes, and JSON lines.
 
     Args:
       text: the file's.
       name: its path.
-      names_photo: holds the file names of photographs.
+      names_photo: holds the file names of photos.
 
     Raises:
       ValueError: no JSON.
@@ -102,7 +102,7 @@ def _in_list(value: list[Any], name: str) -> list[Table]:
         return [_table(name, [_label_studio(task) for task in value])]
     if all(isinstance(row, list) and len(row) > 1 and not any(isinstance(cell, (list, dict)) for cell in row)
            for row in value):  # fmt: skip
-        # [[photograph, label], …], with a header or without; StyleGAN's dataset.json has them under "labels".
+        # [[photo, label], …], with a header or without; StyleGAN's dataset.json has them under "labels".
         rows = [[_cell(cell) for cell in row] for row in value]
         if name.endswith("[labels]") and all(len(row) == 2 for row in rows):
             rows = [["file", "label"], *rows]
@@ -131,7 +131,7 @@ def expand(table: Table) -> Table:
 
 
 def _is_photo(key: str, names_photo: Any) -> bool:
-    """Returns whether a key is the name of a photograph; a number may be that of a class as well."""
+    """Returns whether a key is the name of a photo; a number may be that of a class as well."""
     return last_part(key) in names_photo or (not key.isdigit() and bool(names_photo.find(key, identifiers=False)))
 
 

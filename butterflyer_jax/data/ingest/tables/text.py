@@ -129,7 +129,7 @@ def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
 
 
 def _one_column(lines: Sequence[str]) -> list[list[str]]:
-    """Returns a list of one column, as of photographs without labels."""
+    """Returns a list of one column, as of photos without labels."""
     return [[cell] for line in lines if (cell := line.strip().strip('"'))]
 
 

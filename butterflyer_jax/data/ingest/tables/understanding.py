@@ -20,12 +20,12 @@ _IS_SPLIT = re.compile(r"is(train|training|val|valid|validation|test|testing)(?:
 def understand(
     table: Table, names: PhotoNames, split_of: Callable[[str], str | None], options: Options
 ) -> Meaning | None:
-    """Returns what a table says, None where no column names photographs.
+    """Returns what a table says, None where no column names photos.
 
     Args:
       table: any.
-      names: the photographs.
-      split_of: the split that the folders give a photograph.
+      names: the photos.
+      split_of: the split that the folders give a photo.
       options: what the user says.
 
     Raises:
