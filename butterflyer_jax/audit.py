@@ -41,7 +41,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     from butterflyer_jax.evaluation.audit import audit
 
     args = parser().parse_args(argv)

@@ -36,7 +36,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     from butterflyer_jax.evaluation.comparison import compare
 
     args = parser().parse_args(argv)

@@ -26,7 +26,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     import shtab
 
     print(shtab.complete(_whole(), shell=parser().parse_args(argv).shell))

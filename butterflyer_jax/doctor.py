@@ -118,7 +118,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     parser().parse_args(argv)
     core, *others = installed_parts()
     starts, devices = _devices()

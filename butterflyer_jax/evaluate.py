@@ -74,7 +74,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     args = parser().parse_args(argv)
     metrics = _make_evaluate()(
         args.run, args.split, args.input, args.slices, args.by, args.name, args.species_map, args.to, args.species

@@ -145,7 +145,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     args, rest = parser().parse_known_args(argv)
     if args.config:
         args.config = cli.find_config(args.config)

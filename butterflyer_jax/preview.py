@@ -144,7 +144,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     args, rest = parser().parse_known_args(argv)
     if not (args.benchmark or args.grid):
         raise UserError("nothing to do: give --benchmark, --grid FILE, or both (see --help)")

@@ -197,7 +197,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     args, rest = parser().parse_known_args(argv)
     config = cli.load_config(args.config, cli.split_overrides(rest))
     place = processes.from_flags(args.coordinator, args.num_processes, args.process_id)

@@ -148,7 +148,7 @@ CHECKS: dict[str, Callable[[Environment], None]] = {
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=[], metavar="NAME", help=f"default: {' '.join(CHECKS)}")
     names = parser.parse_args().names or list(CHECKS)

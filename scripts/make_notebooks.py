@@ -39,7 +39,7 @@ def cells(source: str) -> nbformat.NotebookNode:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     import nbclient
 
     for source in sorted(FOLDER.glob("*.py")):

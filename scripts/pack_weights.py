@@ -25,7 +25,7 @@ LICENSE = "MIT, as butterflyer_jax; learned from images that butterflyer_jax dra
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("export", type=Path, help="model.safetensors that a run of configs/pretrain_drawn.py leaves")
     args = parser.parse_args()

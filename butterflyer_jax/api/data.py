@@ -46,7 +46,7 @@ class DataSet:
     """An open data set; a context manager that closes it.
 
     Attributes:
-      folder: of the built data set, or "fake".
+      folder: folder of the built data set, or "fake".
       config: the config it was opened with.
       source: the data set as training opens it.
     """
@@ -70,15 +70,15 @@ class DataSet:
 
         Args:
           split: train, val or test.
-          numbers: places in the order of the split; None stands for all of them.
+          numbers: indices of images in the order of the split; None stands for all of them.
 
         Raises:
-          UserError: there is no such image, or the data set is noise.
+          UserError: there is no such image, or the data set is "fake", which stores none.
         """
         return [np.asarray(Image.open(io.BytesIO(jpeg))) for jpeg in self.jpegs(split, numbers)]
 
     def jpegs(self, split: str, numbers: Iterable[int] | None = None) -> list[bytes]:
-        """Returns stored images as JPEG files; arguments and errors as `images`."""
+        """Returns stored images as JPEG files; arguments and errors are those of `images`."""
         if self.folder == dataset_lib.FAKE:
             raise UserError("--input fake holds no images: its pixels are noise, see batches()")
         count = self.num_images(split)
@@ -101,7 +101,7 @@ class DataSet:
         """Yields batches as numpy arrays, as training and evaluation read them.
 
         Args:
-          split: "train" yields shuffled batches without end; val and test each image once, padded and masked.
+          split: "train" yields shuffled batches without end; val and test yield each image once, padded and masked.
           num_batches: how many to yield; None yields all.
 
         Yields:
@@ -113,7 +113,14 @@ class DataSet:
             yield from itertools.islice(batches, num_batches)
 
     def augmented(self, num_batches: int = 1) -> Iterator[Mapping[str, np.ndarray]]:
-        """Yields training batches after augmentation: image uint8 [batch, image_size, image_size, 3], and label."""
+        """Yields training batches after augmentation, as numpy arrays.
+
+        Args:
+          num_batches: number of batches to yield.
+
+        Yields:
+          image uint8 [batch, image_size, image_size, 3] and label int32 [batch].
+        """
         from butterflyer_jax.preprocessing.images import denormalise
         from butterflyer_jax.training.step import make_augment
 

@@ -120,7 +120,7 @@ class Run:
         return list(self.predictor.look(images, **options))
 
     def heat_maps(self, images: Iterable[Source]) -> list[np.ndarray | None]:
-        """Returns one heat map per image, float32 [side, side] from 0 to 1, None of an image that cannot be read."""
+        """Returns one heat map per image, float32 [side, side] from 0 to 1; None for an image that cannot be read."""
         return self.predictor.heat_maps(images)
 
     def export(self, format: str = "keras", to: str | os.PathLike[str] | None = None) -> Written:
@@ -143,7 +143,7 @@ class TrainedRun(Run):
       images_per_second: speed of training, 0 where no step was left to do.
       seconds: wall-clock time of this process, compilation and evaluation included.
       steps: steps done by all processes of the run so far.
-      num_test_images: images of the test split, which `evaluate` takes.
+      num_test_images: number of images in the test split, which `evaluate` scores by default.
       stopped: why it ended before its last step, None where it did not.
     """
 
@@ -171,5 +171,5 @@ class TrainedRun(Run):
 
     @property
     def run(self) -> str:
-        """The run folder, as a text."""
+        """The run folder, as a string."""
         return self.folder

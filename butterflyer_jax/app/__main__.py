@@ -41,7 +41,7 @@ PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "limi
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     args = parser().parse_args(argv)
     extras.require("app", *PACKAGES, purpose="the application")
     if not 0 <= args.port < 65536:

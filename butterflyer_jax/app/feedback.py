@@ -194,7 +194,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     args = parser().parse_args(argv)
     written, left_out = export(args.file, args.to, args.photographs)
     say(f"{args.to}: {written} labels" + (f"; {left_out} pictures are not in {args.photographs}" if left_out else ""))

@@ -49,7 +49,7 @@ def build(
       data_dir: local or gs://; the records go to `butterflies/<config>/<version>` in it.
       config: how photos are stored and split.
       beam_options: `apache_beam.options.pipeline_options.PipelineOptions`, to build under Apache Beam.
-      min_species: fewest species, 2 to train on them, 1 to test on them.
+      min_species: fewest species that are accepted: 2 to train on, 1 to test on.
 
     Returns:
       The folder with the records and data_card.json.
@@ -103,7 +103,7 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig, min_speci
     that the zip holds) and the config, so a changed zip is built anew and a moved one is not.
 
     Raises:
-      UserError: as `build`.
+      UserError: under the same conditions as `build`.
     """
     listing = raw_zip_lib.list_source(raw_zip, config)
     data_dir = paths.cache_dir() / listing.fingerprint[:16]
@@ -125,7 +125,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     args, rest = parser().parse_known_args(argv)
     config = cli.load_config(args.config, cli.split_overrides(rest))
     print(build(args.input, args.output, config.build))

@@ -128,7 +128,7 @@ def apply_profile(image: Image.Image, icc: bytes) -> tuple[Image.Image, str]:
 
 
 def to_8_bits(image: Image.Image) -> Image.Image:
-    """Returns a grey image of 16 bits in 8; Pillow's own conversion clips instead of scaling.
+    """Returns a 16-bit grey image in 8 bits; Pillow's own conversion clips instead of scaling.
 
     Raises:
       ValueError: its pixels are numbers of an unknown range.

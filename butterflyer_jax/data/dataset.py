@@ -59,10 +59,10 @@ def open_data(
     process_count: int = 1,
     for_training: bool = True,
 ) -> Data:
-    """Opens what `resolve` returned, as `RecordData` does.
+    """Opens the data set that `resolve` returned; the other arguments are those of `RecordData`.
 
     Raises:
-      UserError: it is gone, or as `RecordData` says.
+      UserError: the data set is gone, or `RecordData` raises one.
     """
     if os.fspath(dataset) == FAKE:
         if config.data.num_folds:
@@ -93,7 +93,7 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
 
 
 def card(dataset: str | os.PathLike[str]) -> dict[str, Any]:
-    """Returns the content of a data set's data_card.json; nothing where it is gone."""
+    """Returns the content of a data set's data_card.json; an empty dict where it is missing or damaged."""
     try:
         content: dict[str, Any] = json.loads(files.read_text(paths.path(dataset) / "data_card.json"))
         return content

@@ -49,11 +49,11 @@ def assign(
 def splits(
     photo_ids: Sequence[str], labels: Sequence[str], groups: Mapping[str, str], num_folds: int, fold: int
 ) -> np.ndarray:
-    """Returns the split of each photo in a fold: that fold is test, the next one val, all others train.
+    """Returns the split of each photo, str [count]: the fold itself is test, the next one val, all others train.
 
     Args:
-      photo_ids, labels, groups, num_folds: as of `assign`.
-      fold: the fold that is tested, 1 to num_folds.
+      photo_ids, labels, groups, num_folds: the same as in `assign`.
+      fold: number of the fold that is tested, 1 to num_folds.
     """
     places = (assign(photo_ids, labels, groups, num_folds) - (fold - 1)) % num_folds
     return np.where(places == 0, "test", np.where(places == 1, "val", "train"))

@@ -14,8 +14,8 @@ class ImageFormat:
     """An image format.
 
     Attributes:
-      name: as users know it.
-      reader: the format's name in Pillow; None for a format that is not read.
+      name: name that users know it by.
+      reader: name of the format in Pillow; None for a format that is not read.
     """
 
     name: str

@@ -87,12 +87,12 @@ def decode_scaled(data: bytes, image: Image.Image, target: tuple[int, int]) -> I
     """Returns a JPEG decoded at the least size that serves, then scaled; None where Pillow must decode it.
 
     Args:
-      data: the file.
-      image: the same, opened by Pillow.
+      data: content of the file.
+      image: the same file, opened by Pillow.
       target: width and height of the result.
 
     Raises:
-      DamageError: pixels of it are wrong.
+      DamageError: some of its pixels are wrong.
     """
     # Pillow converts CMYK, but never reports damage: for this the file is decoded here too, at the smallest size.
     in_rgb = image.mode in ("RGB", "L")

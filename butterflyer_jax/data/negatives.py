@@ -12,12 +12,14 @@ PARTS = (0.6, 1.0)
 
 
 def draw_negative(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Returns a square image of one of five kinds, RGB: a corner of the photo, its parts shuffled, what is left of it
-    when it is blurred or its phases are random, or shapes and noise.
+    """Returns a square RGB image that shows no species, made from a photo.
+
+    It is of one of five kinds: a corner of the photo, its tiles shuffled, the photo heavily blurred, noise with the
+    photo's spectrum (its Fourier phases are random), or shapes and noise.
 
     Args:
-      photo: RGB.
-      rng: draws the kind and its numbers.
+      photo: photo of a species.
+      rng: generator that draws the kind and its parameters.
     """
     kinds = (_corner, _shuffled, _blurred, _random_phases, _shapes)
     return kinds[int(rng.integers(len(kinds)))](photo.convert("RGB"), rng)

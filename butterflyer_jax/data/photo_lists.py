@@ -27,7 +27,7 @@ def in_record_order(dataset: str | os.PathLike[str], split: str, species: Sequen
       species: species of each photo in the order of the records; the list must agree.
 
     Returns:
-      The names in the order of the records; none where the list is gone, or is of other photos.
+      The names in the order of the records; an empty list where the file is gone, or lists other photos.
     """
     try:
         rows = [(row["photo_id"], row["label"]) for row in _rows(dataset, f"{split}.csv")]

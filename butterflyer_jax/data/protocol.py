@@ -15,7 +15,7 @@ class Position(Protocol):
     """A position in the order of the data, which a checkpoint holds."""
 
     def to_json(self) -> dict[str, Any]:
-        """Returns it as JSON."""
+        """Returns the position as a dict for JSON."""
 
     def check(self, saved: dict[str, Any]) -> None:
         """Raises a UserError where `saved` is another position."""
@@ -26,8 +26,8 @@ class Data(Protocol):
 
     Attributes:
       species: names; the position is the label.
-      class_counts: training photos of each species.
-      steps_per_epoch: training batches per epoch.
+      class_counts: number of training photos of each species.
+      steps_per_epoch: number of training batches per epoch.
       fingerprint: hash of the content and the order of the records.
     """
 

@@ -55,13 +55,13 @@ def compare(
     Args:
       run_folders: two run folders at least, local or gs://.
       name: name of the evaluation, a folder in `eval/` of each run.
-      output: the page.
+      output: file of the page, local or gs://.
 
     Returns:
       name; count, photos compared; left_out, photos of species that not all runs know; runs, a row for each: run,
       right, top1, its interval (Wilson's, 95%), refused; pairs, a row for each run but the first: run, only_first and
       only_this (photos that one of both has right), difference of top1 with its interval (Agresti and Min's, 95%), p
-      (McNemar's, exact), p_adjusted (Holm's, for several rows); species, the same by species; and page.
+      (McNemar's, exact), p_adjusted (Holm's, for several rows); species, the same by species; and page, its file.
 
     Raises:
       UserError: fewer than two runs, one is named twice, one lacks the evaluation, or the photos differ.

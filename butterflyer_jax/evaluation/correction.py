@@ -36,11 +36,11 @@ from butterflyer_jax.storage import files, paths
 
 @dataclass(frozen=True)
 class Row:
-    """How many photos are named rightly, before and after.
+    """Share of photos that are named rightly, before and after the correction.
 
     Attributes:
-      photos: which photos.
-      count: of them.
+      photos: title of the photos, such as those of val.
+      count: number of these photos.
       before: share that the run's layer names rightly.
       after: share that the new layer does; None where no layer is left that did not learn from them.
     """
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Correction:
-    """A last layer that is fitted, and not taken yet.
+    """A fitted last layer, not written into a run yet.
 
     Attributes:
       rows: what it changes on corrections, val and test.

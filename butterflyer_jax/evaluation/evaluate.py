@@ -56,14 +56,14 @@ def evaluate(
       dataset: a raw zip, a folder or a built data set to take instead of the run's own. Where it holds the same photos
         as the run's own data set, whose place is gone, the run remembers the new place.
       slices: CSV, local or gs://, with a column filename or photo_id that names photos as a label file does.
-      by: columns of that CSV to give the numbers by; ranges of many different numbers, the 30 most frequent of other
-        values.
+      by: columns of that CSV by whose values the metrics are divided; many different numbers become ranges, of other
+        values the 30 most frequent stay.
       name: folder of the evaluation in `eval/`; by default the split, or the name of the other data set.
       species_table: table of two columns for other data: its species, and the run's name of it (empty for none).
       to: folder that takes all that is written, local or gs://, so that nothing in the run folder changes: for a run
         that may only be read. By default the run folder.
       species_list: file with the species that can occur, one a line; probabilities are those of these alone, and photos
-        of others count as of unknown species.
+        of other species count as unknown.
 
     Returns:
       count, loss, top1, top5, balanced_accuracy over the photos of species that the run knows;

@@ -106,7 +106,7 @@ def _look_alikes(loaded: runs.LoadedModel, data: Data) -> dict[str, tuple[str, .
 def look_alikes(
     probabilities: Float[np.ndarray, "count num_species"], labels: Integer[np.ndarray, " count"], species: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Returns, of each species, those that the network confuses it with, the most confused one first.
+    """Returns for each species those that the network confuses it with, the most confused one first.
 
     Args:
       probabilities: float [count, num_species], of held-out photos.

@@ -81,9 +81,9 @@ def folder_name(
     splits: Sequence[str],
     species_list: str | os.PathLike[str] | None = None,
 ) -> str:
-    """Returns the name of a result: its split, or that of other data, with that of a list of species.
+    """Returns the folder name of a result: its split, or the name of other data, with that of a list of species.
 
-    Never one of another data set's.
+    It is never the name of a result of another data set.
 
     Args:
       place: folder of all such results.

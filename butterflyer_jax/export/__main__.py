@@ -27,7 +27,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     args = parser().parse_args(argv)
     written = export(args.run, args.format, args.to, args.python)
     print(f"wrote {written.summary}")

@@ -78,7 +78,7 @@ def pack(network: Network, folder: Path) -> tuple[Path, Path]:
 def build_model(network: Network) -> Any:
     """Returns the `keras.Model` of uint8 [batch, image_size, image_size, 3], with layers named as ours.
 
-    It answers with probabilities; of a network with a typicality, with a dict of both.
+    Its output is the probabilities; for a network with a typicality, a dict of both.
     """
     import keras
 

@@ -42,7 +42,7 @@ def write(network: Network, path: Path) -> None:
 
 
 def convert(network: Network, calibration: np.ndarray | None = None) -> bytes:
-    """Returns the file.
+    """Returns the content of the `.tflite` file.
 
     Args:
       network: network that is written.

@@ -89,7 +89,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Samples:
-    """Images to compare: uint8 [count, image_size, image_size, 3], a name for them, and the files they are from."""
+    """Images to compare.
+
+    Attributes:
+      images: uint8 [count, image_size, image_size, 3].
+      of: kind of the images, as in `Check`.
+      files: contents of the image files that they were decoded from.
+    """
 
     images: np.ndarray
     of: str

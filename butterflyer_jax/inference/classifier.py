@@ -21,7 +21,7 @@ class Classifier(Protocol):
     """A trained network, however it is kept: a run or an export.
 
     Attributes:
-      name: of the run or file.
+      name: name of the run or the file.
       species: names of the species, in the order of the probabilities.
       calibration: temperature of the probabilities, and reject threshold.
       threshold: probability of the first species below which an image is none of these.
@@ -45,8 +45,14 @@ class Classifier(Protocol):
     max_pixels: int
 
     def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns probabilities, float32 [batch, species], of uint8 [batch, image_size, image_size, 3]; and bool
-        [batch], which images are none of the species."""
+        """Returns the probabilities of images, and which of them are none of the species.
+
+        Args:
+          images: uint8 [batch, image_size, image_size, 3].
+
+        Returns:
+          float32 [batch, species], and bool [batch].
+        """
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
         """Returns heat maps of these labels, float32 [batch, side, side] from 0 to 1; None if there are none."""

@@ -73,7 +73,7 @@ class Nothing(Picture):
 
 
 def is_url(name: Any) -> bool:
-    """Returns whether a name is a URL of the web."""
+    """Returns whether a name is an http or https URL."""
     return isinstance(name, str) and name.lower().startswith(("http://", "https://"))
 
 

@@ -33,8 +33,8 @@ class Look:
       answer: answer as `Predictor.predict` returns it.
       photograph: uint8 [side, side, 3], the part of the image that the network sees, in the size that a data set
         keeps; None for an image that cannot be read.
-      heat_map: float32 [any, any] from 0 to 1, how much each place supports the answer's species (Grad-CAM); None for
-        an image that cannot be read.
+      heat_map: float32 [map_side, map_side] from 0 to 1, how much each place supports the answer's species (Grad-CAM);
+        None for an image that cannot be read.
     """
 
     answer: dict[str, Any]

@@ -46,7 +46,7 @@ class Calibration:
         """Returns the calibration in a text that `to_json` wrote.
 
         Raises:
-          ValueError, TypeError: the text is something else.
+          ValueError, TypeError: the text was not written by `to_json`.
         """
         values: dict[str, Any] = json.loads(text)
         return cls(**values)

@@ -56,7 +56,7 @@ class Refitted:
     """A layer after corrections.
 
     Attributes:
-      layer: fitted on training images and all corrections.
+      layer: layer fitted on the training images and all corrections.
       out_of_fold: float32 [corrections, num_classes], logits of each correction by a layer fitted without its group;
         None where the corrections are one group.
     """
@@ -78,7 +78,7 @@ def refit(
       train: images that it was trained on.
       corrections: images that it should learn.
       groups: int [corrections], equal for images that show the same and never judge each other.
-      val: images that judge and teach nothing; may be none.
+      val: images that only judge, and are never fitted on; may be empty.
       label_smoothing: probability spread over all classes, as in the run's training.
     """
     _, place = np.unique(groups, return_inverse=True)

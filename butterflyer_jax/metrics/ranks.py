@@ -109,7 +109,7 @@ class Ranks:
         """Returns what `to_json` wrote.
 
         Raises:
-          ValueError, TypeError, KeyError: the text is something else.
+          ValueError, TypeError, KeyError: the text was not written by `to_json`.
         """
         values = json.loads(text)
         ranks = tuple(Rank(**rank | {"taxa": tuple(rank["taxa"])}) for rank in values["ranks"])

@@ -43,9 +43,9 @@ def score(
 def divide(values: Sequence[str]) -> dict[str, Int64[np.ndarray, " _"]]:
     """Returns the indices of the images of each value, int [images].
 
-    Many different numbers become four ranges with about as many images each. Of other values the 30 most frequent
-    stay; the rest is "others", and "not given" where an image has none. Numbers are in rising order, other values in
-    falling order of their number of images.
+    Many different numbers become four ranges with about the same number of images each. Of other values the 30 most
+    frequent stay; the rest is "others", and "not given" where an image has none. Numbers are in rising order, other
+    values in falling order of their number of images.
 
     Args:
       values: value of each image, empty where none is given.

@@ -40,12 +40,12 @@ class Typicality:
     the answer (Hendrycks & Gimpel 2017, arXiv:1610.02136).
 
     Attributes:
-      mean, std: float32 [num_features], of the features of training images.
-      class_means: float32 [num_classes, num_features], of standardised features.
+      mean, std: float32 [num_features], mean and standard deviation of the features of training images.
+      class_means: float32 [num_classes, num_features], mean of the standardised features of each class.
       basis: float32 [rank, num_features], directions of the covariance.
       variances: float32 [rank], shrunk variances along these.
       rest: float32 [], shrunk variance along all other directions.
-      head: float32 [num_features + 1], weights and the bias.
+      head: float32 [num_features + 1], weights and bias of the linear head.
       floor: float32 [], lower bound of the head's logit: far from the negatives is not yet typical.
       scales: float32 [3], divisors of the three scores: their spreads over held-out images, over their shares.
       limit: float32 [], score above which an image is none of the species.
@@ -94,7 +94,7 @@ class Typicality:
         """Returns what `to_bytes` wrote.
 
         Raises:
-          ValueError, KeyError, OSError: it is something else.
+          ValueError, KeyError, OSError: the bytes were not written by `to_bytes`.
         """
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             values = {item.name: arrays[item.name] for item in fields(cls)}
@@ -118,11 +118,11 @@ def fit(
     """Fits the scores on training images, and chooses the limit on held-out ones.
 
     Args:
-      features: float [count, num_features], of training images, under changed light as well.
-      labels: int [count], their classes.
-      negatives: float [num_negatives, num_features], of images that show none of the classes.
-      held_out: float [num_held_out, num_features], of images of the classes that were not trained on.
-      held_out_logits: float [num_held_out, num_classes], of the network for these.
+      features: float [count, num_features], features of training images, under changed light as well.
+      labels: int [count], their labels.
+      negatives: float [num_negatives, num_features], features of images that show none of the classes.
+      held_out: float [num_photos, num_features], features of images of the classes that were not trained on.
+      held_out_logits: float [num_photos, num_classes], logits of the network for these.
       num_held_out: number of different images among these.
       false_refusals: share of images of the classes that the limit may refuse.
       step: training step of the checkpoint.

@@ -17,8 +17,10 @@ SERIES_BELOW = 0.01
 
 @dataclass(frozen=True)
 class TypicalityLayers:
-    """Constants of the score; with P the inverse of the shrunk covariance, the distance of x from the mean m of a class
-    is x'Px - 2m'Px + m'Pm, of which only the first term is quadratic in x.
+    """Constants of the score, arranged as the layers of a network.
+
+    With P the inverse of the shrunk covariance, the distance of x from the mean m of a class is x'Px - 2m'Px + m'Pm,
+    of which only the first term is quadratic in x.
 
     Attributes:
       scale, offset: float32 [num_features]; `features * scale + offset` standardises features.
@@ -75,7 +77,7 @@ def score(xp: Any, layers: TypicalityLayers, features: Any, logits: Any) -> Any:
 
     Args:
       xp: `numpy`, or a module with its functions, such as `jax.numpy`.
-      layers: of `to_layers`.
+      layers: what `to_layers` returned.
       features: float32 [batch, num_features].
       logits: float32 [batch, num_classes], without a temperature.
 

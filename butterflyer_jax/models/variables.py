@@ -50,7 +50,7 @@ def initial_variables(model: nn.Module, config: Config) -> Variables:
 
 
 def by_path(variables: Variables) -> dict[str, Any]:
-    """Returns the leaves in their order, by names such as "/block1_bn1/scale"; parameters and statistics share none."""
+    """Returns the leaves in their order, by names such as "/block1_bn1/scale"; no parameter and statistic share one."""
     leaves = jax.tree.leaves_with_path((variables.params, variables.batch_stats))
     return {"/" + jax.tree_util.keystr(path[1:], simple=True, separator="/"): leaf for path, leaf in leaves}
 

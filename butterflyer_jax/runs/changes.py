@@ -100,7 +100,7 @@ def check(folder: Any, saved: dict[str, Any], wanted: dict[str, Any], allowed: A
 
 
 def rule() -> str:
-    """Returns the rule in one line."""
+    """Returns, in one line, the rule of which fields may change when a run is resumed."""
     return (
         f"May change: {_listed(ANY_TIME)}, the place of the data and the devices at any time; "
         f"{_listed(FROM_CHECKPOINT)} with --change; a larger num_epochs with --extend; nothing else"

@@ -57,7 +57,7 @@ class Examples:
         """Returns what `to_bytes` wrote.
 
         Raises:
-          ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile: it is something else.
+          ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile: the bytes were not written by `to_bytes`.
         """
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             index = json.loads(archive.read(_INDEX))

@@ -79,7 +79,7 @@ def open_or_create(
 
     Raises:
       UserError: the folder holds a run of another config or data set (the message shows the difference), or something
-        else than a run.
+        other than a run.
     """
     run = Run(paths.path(output), config, species, dataset, fingerprint)
     identity = {"config": config.to_dict(), "species": list(species), "fingerprint": fingerprint}
@@ -145,7 +145,7 @@ def create_corrected(run: Run, output: str | os.PathLike[str], corrections: int,
       run: the run that is corrected.
       output: folder of the new one, without a run.
       corrections: number of photos that the layer is fitted on beside the training photos.
-      source: where they come from.
+      source: source of the corrections, such as a zip.
     """
     # The averaged weights are the run's own.
     config = run.config.replace(optim=dataclasses.replace(run.config.optim, average="none"))

@@ -28,7 +28,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     args = parser().parse_args(argv)
     start = time.perf_counter()
     try:

@@ -138,7 +138,14 @@ def _advice(config: Config) -> str:
 
 @contextlib.contextmanager
 def memory_reported(config: Config | None = None) -> Iterator[None]:
-    """Raises a device's "out of memory" error as a UserError of one line."""
+    """Context that raises a device's "out of memory" error as a UserError of one line.
+
+    Args:
+      config: config of the run, from which the error advises what to change; by default all fields have their defaults.
+
+    Raises:
+      UserError: the device's memory does not suffice.
+    """
     try:
         yield
     except jax.errors.JaxRuntimeError as error:

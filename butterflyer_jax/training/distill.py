@@ -1,9 +1,9 @@
 """Distillation before a run starts: the network learns a teacher's outputs for random views of the training images.
 
 Teacher and network see the same views, half of them blended with another, for many steps: function matching by a
-consistent and patient teacher (Beyer et al. 2022, arXiv:2106.05237). Learned are the logits of a linear probe on the
-teacher's outputs, and their main directions (hints, as FitNets: Romero et al. 2015, arXiv:1412.6550). The result is
-kept in the cache, by the teacher, the images and the config.
+consistent and patient teacher (Beyer et al. 2022, arXiv:2106.05237). The targets are the logits of a linear probe on
+the teacher's outputs, and the principal components of these outputs (hints, as in FitNets: Romero et al. 2015,
+arXiv:1412.6550). The result is kept in the cache; its key is the teacher, the images and the config.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Examples:
 
     Attributes:
       images: uint8 [n, side, side, 3].
-      logits: of the probe on the teacher's outputs, float32 [n, num_classes].
-      directions: of the teacher's outputs, float32 [n, at most 128].
+      logits: float32 [n, num_classes], logits of a linear probe on the teacher's outputs.
+      directions: float32 [n, at most 128], principal components of the teacher's outputs.
     """
 
     images: np.ndarray
@@ -73,7 +73,7 @@ def settle(
     """Returns the values that the run in `output` starts from; none where it has a checkpoint to be resumed from.
 
     Raises:
-      UserError: as `learn`.
+      UserError: under the same conditions as `learn`.
     """
     resumed = files.exists(paths.path(output) / runs.CONFIG_FILE) and pretrained.has_checkpoint(runs.read(output))
     return {} if resumed else learn(config, data, start_values)
@@ -83,7 +83,7 @@ def learn(config: Config, data: Data, start_values: Mapping[str, np.ndarray]) ->
     """Returns the values of a network that has learned from the teacher, by path, float32.
 
     Args:
-      config: of the run; its distill section names the teacher.
+      config: config of the run; its distill section names the teacher.
       data: the open data set.
       start_values: pretrained values by path, which the network starts from.
 
@@ -114,7 +114,7 @@ def targets(outputs: np.ndarray, labels: np.ndarray, num_classes: int) -> tuple[
 
     Args:
       outputs: float32 [n, d].
-      labels: int [n] of the images, -1 where an image is a blend; the probe is fitted on the others.
+      labels: int [n], label of each image, -1 for a blend of two; the probe is fitted on the others.
       num_classes: number of classes.
 
     Returns:

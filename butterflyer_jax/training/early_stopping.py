@@ -1,6 +1,6 @@
 """Early-stopping and LR-plateau state, saved with every checkpoint.
 
-A resumed run therefore decides as an uninterrupted one.
+So a resumed run decides as an uninterrupted one does.
 """
 
 from __future__ import annotations

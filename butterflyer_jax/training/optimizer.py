@@ -19,7 +19,7 @@ def make_schedule(config: OptimConfig, steps_per_epoch: int, total_steps: int) -
     """Returns the learning rate by step: a linear warm-up, then the schedule that `config.schedule` names.
 
     cosine and polynomial end at zero with the last step; step multiplies by `decay_factor` every `decay_epochs`;
-    constant and plateau stay (the factor of plateau is in the state, see `training.state.TrainState`).
+    constant and plateau do not change it (the factor of plateau is in the state, see `training.state.TrainState`).
 
     Args:
       config: optimizer config.

@@ -25,7 +25,7 @@ RUN, OLD_FILE = "run", "sweep.json"
 
 
 def open_study(folder: Path, sweep: Sweep, config: Config, overrides: Sequence[str]) -> optuna.Study:
-    """Opens the study of a folder, or makes it.
+    """Opens the study of a folder, or creates it.
 
     Args:
       folder: folder of the sweep.
@@ -72,7 +72,7 @@ def open_study(folder: Path, sweep: Sweep, config: Config, overrides: Sequence[s
 
 
 def enqueue(study: optuna.Study, sweep: Sweep, retry_failed: bool) -> None:
-    """Adds the trials that the study has not got yet, and failed ones again."""
+    """Adds the trials that the study lacks and, with `retry_failed`, the failed ones again."""
     latest = latest_trials(study)
     for number, fixed in enumerate(sweep.combinations()):
         name = f"trial_{number:03}"

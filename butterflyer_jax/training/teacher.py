@@ -88,14 +88,14 @@ class Teacher:
         return chosen or names[0]
 
     def outputs(self, images: Iterable[np.ndarray], count: int) -> np.ndarray:
-        """Runs the network.
+        """Returns the network's outputs for images.
 
         Args:
           images: uint8 [image_size, image_size, 3] each.
           count: number of images.
 
         Returns:
-          float32 [count, d]; maps are averaged over their places.
+          float32 [count, d]; feature maps are averaged over their positions.
 
         Raises:
           UserError: the network fails.

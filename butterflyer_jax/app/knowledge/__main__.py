@@ -21,7 +21,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     args = parser().parse_args(argv)
     extras.require("app", "pydantic", "yaml", purpose="the knowledge base")
 

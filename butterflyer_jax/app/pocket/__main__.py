@@ -24,7 +24,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command with its arguments."""
     args = parser().parse_args(argv)
     extras.require("app", "fastapi", "pydantic", "yaml", purpose="the static site")
 

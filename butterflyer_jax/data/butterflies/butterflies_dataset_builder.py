@@ -43,7 +43,7 @@ class ButterfliesConfig(tfds.core.BuilderConfig):
     Attributes:
       archive: raw zip, local or gs://; empty means the only zip in the manual folder.
       build: build config: how photos are stored and split.
-      min_species: fewest species, 2 to train on them.
+      min_species: fewest species that are accepted; training needs 2.
     """
 
     def __init__(

@@ -62,6 +62,10 @@ def central_windows(
 ) -> Int32[np.ndarray, "n 4"]:
     """Returns the central square of each photo, its side `fraction` of the short side, as `photo.central_crop`.
 
+    Args:
+      height, width: int [n], sizes of the photos, pixels.
+      fraction: side of the square, as a share of the short side.
+
     Returns:
       int32 [n, 4]: top, left, height, width, pixels.
     """

@@ -61,7 +61,7 @@ def read_photos(folder: epath.Path, opened: Files, contents: Contents) -> dict[s
 
     Args:
       folder: folder of the data set, for the error.
-      opened: its files.
+      opened: files of the data set.
       contents: what `read_contents` returned.
 
     Raises:

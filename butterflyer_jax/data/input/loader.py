@@ -70,9 +70,9 @@ def from_jpegs(
 
     Args:
       photos: photos of the split.
-      requests: what to read.
+      requests: photos and crop windows of each batch.
       side: side of the canvases, pixels.
-      threads: their number decodes.
+      threads: as many threads of tf.data decode.
       stages: takes the time of each stage.
       of_user: the user's negatives.
     """
@@ -132,7 +132,7 @@ def from_pixels(
     Args:
       pixels: decoded photos of the split.
       requests, side, stages, of_user: the same as in `from_jpegs`.
-      threads: copy.
+      threads: threads that copy.
     """
     for request in requests:
         canvas = np.zeros((len(request.photos), side, side, 3), np.uint8)
@@ -158,9 +158,9 @@ def put_negatives(
     """Puts negatives into rows of a batch of canvases.
 
     Args:
-      batch: gets a new image and a new window.
+      batch: batch to change; its image and window are replaced by new arrays.
       negatives: negatives by row.
-      photos: what `read` reads of the photos that they replace, by row.
+      photos: photos that they replace, by row, as `read` takes them.
       read: returns a whole photo, uint8 [height, width, 3].
       of_user: the user's negatives.
       threads: threads that read and draw.

@@ -26,8 +26,8 @@ class Negative:
     """An image of a batch that shows no species.
 
     Attributes:
-      seed: of what is random in it.
-      number: the user's negative that it is a part of; None for one that is drawn from the photo that it replaces.
+      seed: seed of its random draws.
+      number: number of the user's negative that it shows a part of; None if it is drawn from the photo it replaces.
     """
 
     seed: Sequence[int]
@@ -106,7 +106,7 @@ def training(
 
 
 def negative_places(config: Config, epoch: int, batch: int) -> np.ndarray:
-    """Returns which images of a global batch are negatives, bool [batch_size]; as many in each batch."""
+    """Returns which images of a global batch are negatives, bool [batch_size]; their number is the same in each."""
     places = np.zeros(config.batch_size, np.bool_)
     if count := config.num_negatives:
         rng = np.random.default_rng([config.seed, epoch, NEGATIVE_PLACES_STREAM, batch])
@@ -122,7 +122,7 @@ def _choose_negative(seed: Sequence[int], num_negatives: int) -> Negative:
 
 
 def with_negatives(labels: np.ndarray, is_negative: np.ndarray) -> np.ndarray:
-    """Returns the labels, int32 [n], that of negatives where `is_negative`, bool [n]."""
+    """Returns the labels, int32 [n], with -1, the label of a negative, where `is_negative`, bool [n], is True."""
     return np.where(is_negative, NEGATIVE_LABEL, labels).astype(np.int32)
 
 

@@ -23,8 +23,8 @@ def read(path: Path, origin: str, colours: str = "auto") -> Weights:
     Args:
       path: a local file.
       origin: where it came from, for messages.
-      colours: that it was trained on, "caffe", "imagenet" or "config"; "auto" takes what an export of this package
-        says, else what its framework's VGG has.
+      colours: normalisation of its input: "caffe", "imagenet" or "config"; "auto" takes that which an export of this
+        package states, else that of the VGG of its framework.
 
     Raises:
       UserError: the suffix is unknown, the file is damaged, or it holds no VGG.

@@ -29,7 +29,7 @@ class Row:
       fate: one of `FATES`.
       target: our path; empty where our network has no such tensor.
       source: name in the source; empty where the source has none.
-      shape: our shape, or of a tensor that is left over the source's.
+      shape: shape in our network; of a tensor that is left over, its shape in the source.
       note: how it was changed, or why it was not taken.
       refused: whether it is not taken, and not allowed to be left out or re-initialised.
     """

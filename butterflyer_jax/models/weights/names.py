@@ -25,10 +25,10 @@ _TIMM = re.compile(rf"({'|'.join(ARCHITECTURES)})(\.\w+)?")
 
 @dataclass(frozen=True)
 class NamedWeights:
-    """Weights that have a name.
+    """Pretrained weights that are downloaded by name.
 
     Attributes:
-      file: where they lie.
+      file: their file in a repository of the Hub.
       variant, batch_norm: architecture of the network; None if the name does not contain it.
     """
 

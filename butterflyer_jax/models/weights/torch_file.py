@@ -43,7 +43,7 @@ def read_pth(path: Path, origin: str) -> dict[str, np.ndarray]:
 
     Raises:
       UserError: PyTorch is not installed.
-      ValueError and others: the file is damaged, or holds something else than tensors by name.
+      ValueError and others: the file is damaged, or holds something other than tensors by name.
     """
     try:
         import torch
