@@ -1,4 +1,4 @@
-"""Measures the application under load: requests a second, and how long they take, with many visitors at once.
+"""Measures the application under load: requests per second, and how long they take, with many visitors at once.
 
     python benchmarks/bench_app.py --run demo/run --picture demo/photographs/*/0001.jpg [--users 32] [--json FILE]
 

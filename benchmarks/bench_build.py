@@ -19,7 +19,7 @@ the highest:
     plain TFDS + Pillow        120 (119-123)      120 (119-123)       666    38.84
     webdataset + Pillow, Pool  226 (224-232)      116 (115-118)       159    38.84
 
-    6,000 of them (--photos 6000, 3 rounds): 549, 115 and 216 photos/s, 317, 115 and 111 a CPU second.
+    6,000 of them (--photos 6000, 3 rounds): 549, 115 and 216 photos/s, 317, 115 and 111 per CPU second.
 
     832 photos of the Leeds Butterfly data set (--zip), about 500x346 pixels, 43 MiB (3 rounds)
     butterflyer_jax            537 (534-547)      360 (357-371)       694    39.96
@@ -43,7 +43,7 @@ Tried, in ms of one core on the drawn photos (on others in parentheses):
   - A JPEG decoded at k/8 of its size, at least 1.5 times the target, had been measured to lose 1 to 4 dB. That was a
     shift by a part of a pixel, as the decoder rounds the size up: with the exact fractional crop box for the resizer it
     loses nothing at most sizes and 0.3 dB where the decoded side is just above 1.5 times the target, and 12 megapixels
-    went from 7 to 67 photos a second and core (decode and resize alone).
+    went from 7 to 67 photos per second and core (decode and resize alone).
   - Decoding at 5/8 to 7/8 takes as long as a full decode or half as long again: libjpeg-turbo has vector code for 1/8,
     2/8, 4/8 and 8/8 only. Full 2.2; 7/8 3.3, 6/8 2.7, 5/8 2.2, 4/8 1.3.
   - Threads: Pillow's encode into a BytesIO keeps the interpreter's lock (two threads: 0.9 times as fast as one), into a

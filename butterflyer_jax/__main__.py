@@ -18,7 +18,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "evaluate a run on a split: metrics, predictions and a report"),
     "compare": ("compare", "compare runs on the same photos: intervals and paired tests"),
     "audit": ("audit", "find labels that are probably wrong: a page and a table to correct"),
-    "correct": ("correct", "fit the last layer of a run anew, on photos that it named wrongly"),
+    "correct": ("correct", "refit the last layer of a run on photos that it named wrongly"),
     "predict": ("predict", "name the species in images"),
     "export": ("export.__main__", "write a run's model for Keras, TensorFlow, ONNX, LiteRT, StableHLO or PyTorch"),
     "app": ("app.__main__", "serve the page that names a butterfly and answers questions about it"),

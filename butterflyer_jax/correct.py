@@ -1,4 +1,4 @@
-"""Fits the last layer of a run anew on photos that it named wrongly, and writes a run of its own if you say yes.
+"""Refits the last layer of a run on photos that it named wrongly, and writes a run of its own if you say yes.
 
     butterflyer correct --run DIR --input photos/ --output DIR
 

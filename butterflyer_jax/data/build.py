@@ -100,7 +100,7 @@ def build_cached(raw_zip: str | os.PathLike[str], config: BuildConfig, min_speci
     """Returns the built data set of a raw zip, building it into the cache the first time.
 
     The cache lies in `$BUTTERFLYER_CACHE`, else ~/.cache/butterflyer_jax. Its key is the zip's content (the checksums
-    that the zip holds) and the config, so a changed zip is built anew and a moved one is not.
+    that the zip holds) and the config, so a changed zip is built again and a moved one is not.
 
     Raises:
       UserError: under the same conditions as `build`.

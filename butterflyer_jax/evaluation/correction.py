@@ -1,4 +1,4 @@
-"""Corrections of a run's answers: its last layer fitted anew, judged, and written as a run of its own."""
+"""Corrections of a run's answers: its last layer refitted, judged, and written as a run of its own."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def fit(
     source: str | os.PathLike[str],
     species_table: str | os.PathLike[str] | None = None,
 ) -> Correction:
-    """Fits the last layer of a run anew, on its training photos and on corrections.
+    """Refits the last layer of a run on its training photos and on corrections.
 
     Photos of val and test judge both layers and teach neither; corrections are judged by layers that were fitted
     without them and their near-duplicates.

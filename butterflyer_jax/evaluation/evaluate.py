@@ -62,8 +62,8 @@ def evaluate(
       species_table: table of two columns for other data: its species, and the run's name of it (empty for none).
       to: folder that takes all that is written, local or gs://, so that nothing in the run folder changes: for a run
         that may only be read. By default the run folder.
-      species_list: file with the species that can occur, one a line; probabilities are those of these alone, and photos
-        of other species count as unknown.
+      species_list: file with the species that can occur, one per line; probabilities are those of these alone, and
+        photos of other species count as unknown.
 
     Returns:
       count, loss, top1, top5, balanced_accuracy over the photos of species that the run knows;

@@ -2,7 +2,7 @@
 
     butterflyer export --run DIR --format onnx|litert|… [--to PATH]
 
-Beside the model lie its species, one a line, and a card as JSON and Markdown, with the code that reads it.
+Beside the model lie its species, one per line, and a card as JSON and Markdown, with the code that reads it.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Predictor:
 
         Args:
           run_folder: folder of a run made by `train`, local or gs://.
-          species_list: file with the species that can occur, one a line; None for all of the run's.
+          species_list: file with the species that can occur, one per line; None for all of the run's.
 
         Raises:
           UserError: the folder holds no run, the run has no checkpoint yet, or the list names a species that the run

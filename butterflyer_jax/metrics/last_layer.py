@@ -1,4 +1,4 @@
-"""A network's last layer fitted anew on its inputs: a logistic regression that starts from the layer and stays near."""
+"""Refit of a network's last layer on its inputs: a logistic regression that starts from the layer and stays near."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Run:
       species: names of the species, in the order of the labels.
       dataset: folder of the built data set, or "fake".
       fingerprint: fingerprint of the data set.
-      corrections: number of photos that the last layer was fitted anew on, see `butterflyer_jax.correct`; 0 if it was
+      corrections: number of photos that the last layer was refitted on, see `butterflyer_jax.correct`; 0 if it was
         not.
     """
 

@@ -182,7 +182,7 @@ _BINOMIAL = re.compile(
 
 
 def plain(text: str) -> str:
-    """Returns a label with its white space and accents in one form: TFDS keeps names one a line, stripped."""
+    """Returns a label with its white space and accents in one form: TFDS keeps names one per line, stripped."""
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 

@@ -74,7 +74,7 @@ def colours(text: str, origin: str) -> tuple[Colour | None, Colour | None]:
       origin: where it came from, for messages.
 
     Returns:
-      Each of a range of 0 to 1, or None where the file does not say.
+      Each three values from 0 to 1, red, green and blue, or None where the file does not say.
 
     Raises:
       UserError: the file is damaged.

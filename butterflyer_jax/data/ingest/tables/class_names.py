@@ -47,7 +47,7 @@ def are_numbered(labels: Collection[str]) -> bool:
 
 
 def is_list(table: Table) -> bool:
-    """Returns whether a table has a number and a name a class, and is about no photos."""
+    """Returns whether a table has a number and a name for each class, and is about no photos."""
     if len(table.columns) == 2 and table.header and table.columns[0].isdigit() and not table.columns[1].isdigit():
         # Its first line is no header.
         table = Table(table.name, ("id", "name"), [table.columns, *table.rows])
