@@ -71,4 +71,4 @@ def test_a_wrong_word_is_one_line(tmp_path: Path) -> None:
     pytest.importorskip("psutil")
     result = run("--input", tmp_path / "none.zip", "--work_dir", tmp_path / "work")
     assert result.returncode == 2
-    assert result.stderr == f"error: no such zip: {tmp_path / 'none.zip'}\n"
+    assert result.stderr == f"error: no such zip or folder: {tmp_path / 'none.zip'}\n"
