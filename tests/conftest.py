@@ -110,6 +110,10 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, dataset: Path, tiny_co
 
 
 def pytest_configure() -> None:
+    # As in a terminal, also where a shell that runs this in the background has them ignored.
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
     # Commands compile the same small networks over and over: they share what XLA made, in this session alone.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="butterflyer-tests-"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
