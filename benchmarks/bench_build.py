@@ -13,11 +13,12 @@ Measured on 2 cores of an AMD EPYC (a virtual machine, its cores shared with oth
 simplejpeg 1.9, cykooz-resizer 4.0, tensorflow-datasets 4.9.10, webdataset 1.0.2; medians, in parentheses the lowest and
 the highest:
 
-    2,400 drawn photos, long side 600 to 1,200 pixels, 283 MiB (--rounds 5 --memory)
+    2,400 drawn photos, long side 600 to 1,200 pixels, 283 MiB (--rounds 3 --memory, 26 November 2026;
+    the figures below the table are of an earlier version, which built 549 a second, 328 per CPU second)
                                photos/s         photos/CPU-s       peak MiB  PSNR dB
-    butterflyer_jax            549 (511-577)      328 (306-336)       734    38.90
-    plain TFDS + Pillow        120 (119-123)      120 (119-123)       666    38.84
-    webdataset + Pillow, Pool  226 (224-232)      116 (115-118)       159    38.84
+    butterflyer_jax            485 (460-490)      287 (278-289)       726    38.90
+    plain TFDS + Pillow        116 (114-119)      116 (114-119)       669    38.84
+    webdataset + Pillow, Pool  221 (214-226)      112 (109-115)       174    38.84
 
     6,000 of them (--photos 6000, 3 rounds): 549, 115 and 216 photos/s, 317, 115 and 111 per CPU second.
 
