@@ -42,9 +42,10 @@ def parser() -> cli.ArgumentParser:
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command with its arguments."""
+    args = parser().parse_args(argv)
+    # Imported late, as `--help` should answer at once.
     from butterflyer_jax.evaluation.audit import audit
 
-    args = parser().parse_args(argv)
     found = audit(args.run, args.input, args.name, args.accept, args.to)
     print(
         f"{found['name']}: {found['suspects']} of {found['count']} labels in doubt; the answers agree with "

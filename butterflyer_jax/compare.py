@@ -37,9 +37,10 @@ def parser() -> cli.ArgumentParser:
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command with its arguments."""
+    args = parser().parse_args(argv)
+    # Imported late, as `--help` should answer at once.
     from butterflyer_jax.evaluation.comparison import compare
 
-    args = parser().parse_args(argv)
     result = compare(args.runs, args.name, args.output)
     left_out = f"; {result['left_out']} of species that not all runs know left out" if result["left_out"] else ""
     print(f"{result['name']}: {result['count']} photos{left_out}")

@@ -32,15 +32,21 @@ def parser() -> cli.ArgumentParser:
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command with its arguments."""
+    args = parser().parse_args(argv)
+    # Imported late, as `--help` should answer at once.
     from butterflyer_jax.evaluation import correction
 
-    args = parser().parse_args(argv)
     correction.refuse_occupied(args.output)
     found = correction.fit(args.run, args.input, args.species_map)
     for reason, count in found.left_out.items():
         print(f"left out: {count} photos {reason}")
     if found.replaced:
         print(f"{found.replaced} training photos are among the corrections: their labels no longer count")
+    if len(found.species) == 1:
+        print(
+            f"all corrections are of {found.species[0]}: the layer may learn what these photos have in common rather "
+            "than the butterfly; evaluate it on photos from elsewhere"
+        )
     width = max(len(row.photos) for row in found.rows)
     print(f"{'named rightly':<{width}}  {'photos':>6}  {'before':>6}  {'after':>6}")
     for row in found.rows:

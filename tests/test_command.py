@@ -29,6 +29,23 @@ def test_every_command_has_a_parser_of_its_name(name: str) -> None:
     assert parser.prog == f"butterflyer {name}"
 
 
+def test_help_answers_at_once() -> None:
+    """In one process, as only the libraries count that none of the commands imports for it."""
+    code = """
+import sys
+from butterflyer_jax.__main__ import COMMANDS, load
+for name in COMMANDS:
+    try:
+        load(name).main(["--help"])
+    except SystemExit:
+        pass
+    heavy = {"jax", "flax", "orbax", "tensorflow", "scipy", "matplotlib"} & sys.modules.keys()
+    assert not heavy, (name, heavy)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_command_gets_its_arguments() -> None:
     with pytest.raises(UserError, match="no such config file: nowhere"):
         run(["train", "--config", "nowhere.py", "--input", "fake", "--output", "x"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import shutil
 import tempfile
@@ -14,7 +13,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image
 
 from butterflyer_jax import runs
 from butterflyer_jax.data import species_map
@@ -26,6 +24,7 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import examples, ranks, refusal
 from butterflyer_jax.evaluation.evaluate import calibrate
 from butterflyer_jax.evaluation.opening import find_data, open_once
+from butterflyer_jax.evaluation.overlap import hash_of
 from butterflyer_jax.metrics import classification
 from butterflyer_jax.metrics.last_layer import Images, Layer, refit
 from butterflyer_jax.models.features import LAST_LAYER, last_layer_inputs
@@ -59,11 +58,13 @@ class Correction:
       rows: what it changes on corrections, val and test.
       left_out: reasons for which photos were left out, with their number.
       replaced: number of training photos that a correction shows too, whose own label no longer counts.
+      species: names of the species that the corrections show.
     """
 
     rows: list[Row]
     left_out: Mapping[str, int]
     replaced: int
+    species: list[str]
     _loaded: runs.LoadedModel
     _layer: Layer
     _val: Images
@@ -169,6 +170,7 @@ def fit(
         rows,
         {reason: count for reason, count in left_out.items() if count},
         int((~kept).sum()),
+        [loaded.run.species[label] for label in np.unique(corrections.labels)],
         loaded,
         found.layer,
         val,
@@ -205,8 +207,8 @@ def _see(loaded: runs.LoadedModel, data: Data, split: str) -> tuple[np.ndarray, 
 
 def _groups(own: Data, other: Data, splits: list[str], max_bits: int) -> dict[str, np.ndarray]:
     """Returns the group of near-duplicates of each photo, by split of the run's data, and of the "other" ones."""
-    parts = {split: [_hash(jpeg) for jpeg in _jpegs(own, split)] for split in SPLITS}
-    parts["other"] = [_hash(jpeg) for split in splits for jpeg in _jpegs(other, split)]
+    parts = {split: [hash_of(jpeg) for jpeg in _jpegs(own, split)] for split in SPLITS}
+    parts["other"] = [hash_of(jpeg) for split in splits for jpeg in _jpegs(other, split)]
     groups = duplicates.group([one for part in parts.values() for one in part], max_bits)
     ends = np.cumsum([len(part) for part in parts.values()])
     return dict(zip(parts, np.split(groups, ends[:-1]), strict=True))
@@ -214,10 +216,6 @@ def _groups(own: Data, other: Data, splits: list[str], max_bits: int) -> dict[st
 
 def _jpegs(data: Data, split: str) -> Any:
     return data.jpegs(split, range(data.num_photos(split)))
-
-
-def _hash(jpeg: bytes) -> str:
-    return duplicates.perceptual_hash(Image.open(io.BytesIO(jpeg)).convert("RGB"))
 
 
 def refuse_occupied(output: str | os.PathLike[str]) -> None:

@@ -57,10 +57,11 @@ def count(run: runs.Run, data: Data, splits: Sequence[str], is_own: bool) -> Ove
         jpeg for split in splits for jpeg in data.jpegs(split, range(data.num_photos(split))) if jpeg not in contents
     ]
     total = sum(data.num_photos(split) for split in splits)
-    groups = duplicates.group([_hash(jpeg) for jpeg in [*trained, *others]], run.config.build.near_duplicate_bits)
+    groups = duplicates.group([hash_of(jpeg) for jpeg in [*trained, *others]], run.config.build.near_duplicate_bits)
     near = np.isin(groups[len(trained) :], groups[: len(trained)])
     return Overlap(total - len(others), int(near.sum()))
 
 
-def _hash(jpeg: bytes) -> str:
+def hash_of(jpeg: bytes) -> str:
+    """Returns the perceptual hash of a stored photo, hexadecimal."""
     return duplicates.perceptual_hash(Image.open(io.BytesIO(jpeg)).convert("RGB"))

@@ -44,6 +44,7 @@ def test_nothing_is_written_without_a_yes(
     assert "left out: 1 photos are of species that the run does not know" in printed
     rows = {line.split("  ")[0]: line.split() for line in printed.splitlines()}
     assert [rows[name][-3] for name in ("val", "test")] == ["12", "12"]
+    assert f"all corrections are of {SPECIES[2]}: " in printed
     assert "nothing is written: look at the table, and add --yes" in printed
     assert not list(tmp_path.glob("*new*"))
 
