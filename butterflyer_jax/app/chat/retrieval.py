@@ -200,9 +200,9 @@ class Retriever:
         stages = asked.keys() & OF_ONE_STAGE - held.keys()
         meant = set(about)
         words = {feature: weight for feature, weight in asked.items() if feature[0] != "?" and " " not in feature}
-        telling = words.keys() - {BUTTERFLY}
+        specific = words.keys() - {BUTTERFLY}
         for typical, named in self._typical[entry]:
-            if telling.isdisjoint(typical) or not named <= meant:
+            if specific.isdisjoint(typical) or not named <= meant:
                 # Of a Monarch, where the question is about another species or about none.
                 continue
             # What is so of caterpillars may not be so of butterflies, and only a fact on prices answers what it costs.

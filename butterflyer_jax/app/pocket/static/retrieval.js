@@ -161,9 +161,9 @@ export class Retriever {
       (feature) => this.reader.beyond.has(feature) || (OF_ONE_STAGE.includes(feature) && !held.has(feature)),
     );
     const words = [...asked].filter(([feature]) => feature[0] !== "?" && !feature.includes(" "));
-    const telling = words.map(([word]) => word).filter((word) => word !== BUTTERFLY);
+    const specific = words.map(([word]) => word).filter((word) => word !== BUTTERFLY);
     for (const [typical, named] of this.typical.get(entry)) {
-      if (!telling.some((word) => typical.has(word))) continue;
+      if (!specific.some((word) => typical.has(word))) continue;
       if (!named.every((species) => about.includes(species))) continue;
       const ofYoung = asked.has(BUTTERFLY) && YOUNG.some((stem) => typical.has(stem) && !asked.has(stem));
       if (ofYoung || needed.some((stem) => !typical.has(stem))) continue;

@@ -1,0 +1,44 @@
+"""The fit of a run's typicality."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from butterflyer_jax import runs
+from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.data.build import build
+from butterflyer_jax.evaluation import refusal
+from butterflyer_jax.metrics import typicality
+from tests.conftest import encode, folder_members, make_zip
+
+
+def test_negatives_of_the_user_are_fitted_beside_drawn_ones(
+    trained_run: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = {f"background/{n}.jpg": encode(Image.new("RGB", (64, 56), (250, 20, 230))) for n in range(12)}
+    config = BuildConfig(image_size=48, val_fraction=0.2, test_fraction=0.2, negatives="background/*")
+    with_background = build(make_zip(tmp_path / "raw.zip", folder_members() | plain), tmp_path / "built", config)
+    monkeypatch.setattr(refusal, "MIN_VAL", 5)
+    monkeypatch.setattr(refusal, "NUM_NEGATIVES", 20)
+    fit, seen = typicality.fit, []
+
+    def fit_and_keep(*arguments: Any, **options: Any) -> Any:
+        seen.append(arguments[2])
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(typicality, "fit", fit_and_keep)
+    loaded = runs.load_model(runs.read(trained_run))
+    for folder in (dataset, with_background):
+        with contextlib.closing(dataset_lib.open_data(str(folder), loaded.config)) as data:
+            assert refusal.fit(loaded, data, keep=False)
+    without, with_them = seen
+    assert (len(without), len(with_them)) == (20, 32)
+    # Twelve times the same photo.
+    np.testing.assert_allclose(with_them[20:], np.broadcast_to(with_them[20], (12, with_them.shape[1])), rtol=1e-5)
