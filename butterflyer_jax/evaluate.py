@@ -2,10 +2,12 @@
 
     butterflyer evaluate --run DIR [--split test] [--slices FILE.csv --by camera season]
     butterflyer evaluate --run DIR --input field.zip [--species_map table.csv] [--name field]
+    butterflyer evaluate --run DIR --input photos/ --labels table.csv [--config.build.label_column=species]
 
 Photos of species that the run does not know count as refused or not; every evaluation has a folder of its own. With
 --slices every number is also given by the values of columns of a CSV that names photos in a column filename or
-photo_id, as a label file does.
+photo_id, as a label file does. --labels labels the photos of a zip or a folder by a table from elsewhere, as if it lay
+among them: the same as --config.build.layout=table --config.build.table=FILE; any field of build can be given so.
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument(
         "--input", metavar="SRC", help="raw zip, folder or built data set of other photos; or the run's own, moved"
     )
+    parser.add_argument("--labels", metavar="TABLE", help="table (csv, xlsx, json …) that labels the photos of --input")
     parser.add_argument("--name", metavar="NAME", help="folder of the evaluation in eval/ (default: split or data set)")
     parser.add_argument("--to", metavar="DIR", help="folder for all results, where the run may only be read")
     parser.add_argument(
@@ -75,9 +78,20 @@ def parser() -> cli.ArgumentParser:
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command with its arguments."""
-    args = parser().parse_args(argv)
+    args, rest = parser().parse_known_args(argv)
+    build = cli.build_options(cli.split_overrides(rest))
     metrics = _make_evaluate()(
-        args.run, args.split, args.input, args.slices, args.by, args.name, args.species_map, args.to, args.species
+        args.run,
+        args.split,
+        args.input,
+        args.slices,
+        args.by,
+        args.name,
+        args.species_map,
+        args.to,
+        args.species,
+        args.labels,
+        build,
     )
     _print(metrics)
 

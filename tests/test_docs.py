@@ -35,6 +35,7 @@ NOWHERE = {
     "--knowledge": "/nowhere",
     "--slices": "/nowhere.csv",
     "--species_map": "/nowhere.csv",
+    "--labels": "/nowhere.csv",
 }
 WITHOUT_INPUT = ("doctor", "completion", "synthetic")
 

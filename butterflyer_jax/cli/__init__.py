@@ -2,6 +2,7 @@
 
 from butterflyer_jax.cli.command import ArgumentParser, Command, install_excepthook, late_function, make_callable, run
 from butterflyer_jax.cli.config_files import (
+    build_options,
     close_match,
     config_folder,
     config_help,
@@ -15,6 +16,7 @@ from butterflyer_jax.cli.streams import stdout_is_lost
 __all__ = [
     "ArgumentParser",
     "Command",
+    "build_options",
     "close_match",
     "config_folder",
     "config_help",

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from butterflyer_jax.config import Config, describe
 from butterflyer_jax.errors import UserError
@@ -151,6 +152,21 @@ def split_overrides(arguments: Sequence[str]) -> list[str]:
             override += "=" + rest.pop(0)
         overrides.append(override)
     return overrides
+
+
+def build_options(overrides: Sequence[str]) -> dict[str, Any]:
+    """Returns `{"label_column": "species"}` of `["build.label_column=species"]`, for photos beside those of a run.
+
+    Raises:
+      UserError: a field of another section, an unknown one, or a value of a wrong type or out of range.
+    """
+    if not overrides:
+        return {}
+    if other := next((override for override in overrides if not override.startswith("build.")), None):
+        raise UserError(f"--config.{other}: the run has its config, only fields of build can be given")
+    build = load_config(None, overrides).build
+    names = [override.partition("=")[0].removeprefix("build.") for override in overrides]
+    return {name: getattr(build, name) for name in names}
 
 
 def get_config() -> Config:

@@ -52,7 +52,10 @@ class BuildConfig(Section):
         "",
         "what gives labels: table; folders: leaf (innermost), top (outermost), path (all); name of file; empty: found",
     )
-    table: str = option("", "tables with the labels, comma-separated; empty: every one that names photos")
+    table: str = option(
+        "",
+        "tables with the labels, comma-separated, elsewhere by their absolute path; empty: every one that names photos",
+    )
     file_column: str = option("", "column that names photos, or its number; empty: found")
     label_column: str = option("", "column of the label, or its number; empty: found")
     split_column: str = option("", "column of the split; folder: the folders'; none: made anew; empty: found")

@@ -36,7 +36,7 @@ def resolve(source: str | os.PathLike[str], config: BuildConfig, min_species: in
         return FAKE
     path = paths.path(source)
     no_dataset: NoDatasetError | None = None
-    if not (path.suffix.lower() == ".zip" or (files.exists(path) and not files.is_folder(path))):
+    if not _is_zip(path):
         try:
             return str(os.fspath(find_dataset(path)))
         except NoDatasetError as error:
@@ -49,6 +49,28 @@ def resolve(source: str | os.PathLike[str], config: BuildConfig, min_species: in
         return str(os.fspath(build.build_cached(path, config, min_species)))
     except raw_zip.NoPhotosError as error:
         raise no_dataset or error from None
+
+
+def is_built(source: str | os.PathLike[str]) -> bool:
+    """Returns whether `resolve` opens a data set that is there, rather than build one.
+
+    Raises:
+      UserError: there is no such input.
+    """
+    if os.fspath(source) == FAKE:
+        return True
+    path = paths.path(source)
+    if _is_zip(path):
+        return False
+    try:
+        find_dataset(path)
+    except NoDatasetError:
+        return False
+    return True
+
+
+def _is_zip(path: epath.Path) -> bool:
+    return path.suffix.lower() == ".zip" or (files.exists(path) and not files.is_folder(path))
 
 
 def open_data(

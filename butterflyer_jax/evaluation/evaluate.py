@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import attributes, eval_step, examples, overlap, predictions, refusal, report
 from butterflyer_jax.evaluation import ranks as ranks_lib
-from butterflyer_jax.evaluation.opening import ALL, find_data, folder_name, open_once, writable
+from butterflyer_jax.evaluation.opening import ALL, find_data, folder_name, labelled_by, open_once, writable
 from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.metrics import calibration, classification
 from butterflyer_jax.metrics import slices as by_slice
@@ -44,6 +44,8 @@ def evaluate(
     species_table: str | os.PathLike[str] | None = None,
     to: str | os.PathLike[str] | None = None,
     species_list: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    build: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run's best checkpoint on its own photos, or on any others.
 
@@ -64,6 +66,9 @@ def evaluate(
         that may only be read. By default the run folder.
       species_list: file with the species that can occur, one per line; probabilities are those of these alone, and
         photos of other species count as unknown.
+      labels: table with the labels of the photos of a zip or a folder, local or gs://, as `build.table` takes it.
+      build: fields of the build config by name, such as label_column, by which a zip or a folder is read; by default as
+        the run's own data set was.
 
     Returns:
       count, loss, top1, top5, balanced_accuracy over the photos of species that the run knows;
@@ -81,19 +86,21 @@ def evaluate(
         raise UserError("slices need both: --slices, a CSV, and --by, columns of it")
     # Read first, so that errors come before the run is loaded.
     known_of_photos = None if slices is None else attributes.read(slices, by)
+    if labels is not None:
+        build = labelled_by(labels, build)
     table = None if species_table is None else species_map.read_table(species_table)
     run = runs.read(run_folder)
     listed = None if species_list is None else species_map.read_list(species_list, run.species, table)
     place = writable(run, to)
     loaded = runs.load_model(run)
-    folder = find_data(run, dataset)
+    folder = find_data(run, dataset, build)
     data = open_once(loaded, folder)
     with contextlib.closing(data):
         is_own = folder == dataset_lib.FAKE or data.fingerprint == run.fingerprint
         if to is None and is_own and folder not in (run.dataset, dataset_lib.FAKE):
             run = runs.remember_dataset(run, folder)
         splits = _splits(data, split or ("test" if is_own else ALL))
-        labels = np.arange(len(run.species)) if is_own else species_map.label_map(data.species, run.species, table)
+        label_map = np.arange(len(run.species)) if is_own else species_map.label_map(data.species, run.species, table)
         columns = {} if known_of_photos is None else _columns(known_of_photos, folder, data, splits)
         own_photos = is_own and folder != dataset_lib.FAKE
         calibrated = calibrate(loaded, data, keep=to is None) if own_photos else loaded.calibration()
@@ -104,7 +111,7 @@ def evaluate(
             ranked = loaded.ranks()
         if own_photos and to is None:
             examples.choose(loaded, data)
-        scored, sums = _score(loaded, data, splits, labels, calibrated, typical)
+        scored, sums = _score(loaded, data, splits, label_map, calibrated, typical)
         if listed is not None:
             scored = scored.among(listed, calibrated)
         known = scored.labels != species_map.UNKNOWN

@@ -6,7 +6,8 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from etils import epath
 
@@ -33,14 +34,46 @@ def writable(run: runs.Run, to: str | os.PathLike[str] | None) -> epath.Path:
     return place
 
 
-def find_data(run: runs.Run, dataset: str | os.PathLike[str] | None) -> str:
-    """Returns the folder of a data set: a given one, built if need be, or the run's own.
+def labelled_by(table: str | os.PathLike[str], build: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Returns the fields of a build config by which a table alone labels photos, wherever it lies.
+
+    Which columns it has is found anew: those that the run's config names are of another table.
+
+    Args:
+      table: path of the table, local or gs://.
+      build: further fields by name, which count before these.
 
     Raises:
-      UserError: it is not there, or cannot be built.
+      UserError: no `build.table` can name it.
     """
+    path = os.fspath(paths.path(table))
+    if "," in path:
+        raise UserError(f"{path}: a comma stands between tables, so no path of one can have it: rename it")
+    columns = dict.fromkeys(("file_column", "label_column", "split_column", "group_column"), "")
+    return {"table": path, "layout": "table", **columns, **(build or {})}
+
+
+def find_data(run: runs.Run, dataset: str | os.PathLike[str] | None, build: Mapping[str, Any] | None = None) -> str:
+    """Returns the folder of a data set: a given one, built if need be, or the run's own.
+
+    Args:
+      run: the run, whose build config counts for other photos too.
+      dataset: a raw zip, a folder or a built data set; None for the run's own.
+      build: fields of the build config that count instead, by name.
+
+    Raises:
+      UserError: it is not there, cannot be built, or is built already and `build` would change nothing.
+    """
+    if build and (dataset is None or dataset_lib.is_built(dataset)):
+        what = "the run's own data set" if dataset is None else os.fspath(dataset)
+        raise UserError(
+            f"build.{next(iter(build))} says how photos are read, and {what} is built already: name a zip or a folder "
+            "of photos with --input"
+        )
     if dataset is not None:
-        return dataset_lib.resolve(dataset, run.config.build, min_species=1)
+        config = dataclasses.replace(run.config.build, **(build or {}))
+        run.config.replace(build=config).validate()
+        return dataset_lib.resolve(dataset, config, min_species=1)
     if run.dataset == dataset_lib.FAKE:
         return run.dataset
     try:

@@ -116,3 +116,24 @@ def test_photos_of_unknown_species_alone_are_counted_as_refused_or_not(
     assert "None of the photos is of a species that the run knows" in (
         run / "eval" / "unknown" / "index.html"
     ).read_text().replace("\n", " ")
+
+
+def test_a_table_from_elsewhere_labels_photos_that_have_no_labels(run: Path, tmp_path: Path, dataset: Path) -> None:
+    names = [f"day/{n}.jpg" for n in range(6)]
+    photos = make_zip(tmp_path / "photos.zip", {name: make_photo(9200 + n) for n, name in enumerate(names)})
+    table = tmp_path / "survey.csv"
+    rows = [f"{name},{n // 3},{SPECIES[n % 2]}" for n, name in enumerate(names)]
+    table.write_text("\n".join(["filename,taxon,species", *rows, ""]))
+    line = ["--run", str(run), "--input", str(photos), "--labels", str(table), "--name", "survey"]
+    with pytest.raises(UserError, match=r"the label may be .* choose one with build\.label_column"):
+        evaluate.main(line)
+    evaluate.main([*line, "--config.build.label_column=species"])
+    predictions = list(csv.DictReader((run / "eval" / "survey" / "predictions.csv").open()))
+    assert {row["photo_id"]: row["label"] for row in predictions} == {
+        name: SPECIES[n % 2] for n, name in enumerate(names)
+    }
+    for source in ([], ["--input", str(dataset)]):
+        with pytest.raises(UserError, match=r"is built already: name a zip or a folder of photos with --input"):
+            evaluate.main(["--run", str(run), *source, "--labels", str(table)])
+    with pytest.raises(UserError, match=r"only fields of build can be given"):
+        evaluate.main([*line, "--config.data.image_size=3"])

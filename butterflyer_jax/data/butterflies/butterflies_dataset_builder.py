@@ -23,6 +23,7 @@ from butterflyer_jax.data import image_format, shard_format
 from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
 from butterflyer_jax.data.ingest import runners, shard_writer, workspace
 from butterflyer_jax.data.ingest.manifest import Collection
+from butterflyer_jax.data.ingest.tables import outside
 from butterflyer_jax.data.ingest.words import NEGATIVES, SPLITS
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.report import findings, summary
@@ -184,7 +185,7 @@ class Builder(FileReaderBuilder):
     def _check_same(self, dataset_dir: epath.Path, download_config: tfds.download.DownloadConfig) -> None:
         """Raises a UserError if the data set in a folder is not the requested one."""
         card = json.loads((dataset_dir / "data_card.json").read_text())
-        wanted = dataclasses.asdict(self.builder_config.build)
+        wanted = outside.values(self.builder_config.build)
         differences = [
             f"{name}={card['build'].get(name)!r}" for name in wanted if card["build"].get(name) != wanted[name]
         ]

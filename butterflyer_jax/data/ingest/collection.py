@@ -17,7 +17,7 @@ from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import layout, nested, readings, words
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.source import Entry
-from butterflyer_jax.data.ingest.tables import class_names, reader, sidecars
+from butterflyer_jax.data.ingest.tables import class_names, outside, reader, sidecars
 from butterflyer_jax.data.ingest.tables import labels as table_labels
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Options
@@ -146,9 +146,16 @@ def read_collection(
         return Listing((), tuple(rejects), (), dict(ignored.most_common()), len(entries), _fingerprint(entries))
     negatives = _take_negatives(opened.name, photos, config.negatives)
     names = PhotoNames([*photos, *(reject.member for reject in rejects)])
+    table_option = outside.within(config.table, opened.name)
+    tables_outside = outside.read(table_option)
     found = reader.read_tables(
-        {name: entry.num_bytes for name, entry in inventory.tables.items()},
-        lambda name, num_bytes: opened.read(inventory.tables[name], num_bytes),
+        {name: entry.num_bytes for name, entry in inventory.tables.items()}
+        | {name: len(content) for name, content in tables_outside.items()},
+        lambda name, num_bytes: (
+            tables_outside[name][:num_bytes]
+            if name in tables_outside
+            else opened.read(inventory.tables[name], num_bytes)
+        ),
         names,
         photos,
         config.name_encoding,
@@ -161,7 +168,7 @@ def read_collection(
     reader.check_rows(found.tables, len(entries))
     listed = class_names.folders_listed(photos, found.class_lists, found.tables)
     folders = layout.read(photos, "" if config.layout == readings.TABLE else config.layout, listed)
-    options = Options(config.table, config.file_column, config.label_column, config.group_column, config.split_column)
+    options = Options(table_option, config.file_column, config.label_column, config.group_column, config.split_column)
     tables = table_labels.annotate(found, names, folders.splits.get, options)
     bad = {reject.member for reject in rejects}
     for facts in (tables.labels, tables.conflicts, tables.splits, tables.groups, tables.unlabelled):
@@ -181,7 +188,7 @@ def read_collection(
         missing=tuple(Reject(*row) for row in tables.missing) if not labels.source.startswith(readings.FOLDERS) else (),
         ignored=dict(ignored.most_common()),
         num_files=len(entries),
-        fingerprint=_fingerprint(entries),
+        fingerprint=_fingerprint([*entries, *(outside.entry(*table) for table in tables_outside.items())]),
         source=labels.source,
         taxonomy=labels.taxonomy,
         groups=labels.groups,

@@ -23,6 +23,7 @@ from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
 from butterflyer_jax.data.ingest.readings import FOLDERS
 from butterflyer_jax.data.ingest.split import SPLITS, Candidate, assign_splits
+from butterflyer_jax.data.ingest.tables import outside
 from butterflyer_jax.data.ingest.words import NEGATIVES
 from butterflyer_jax.data.ingest.zip_reader import Member
 from butterflyer_jax.data.shard_format import GROUPS_FILE
@@ -94,7 +95,7 @@ class Collection:
             "near_duplicates": self._near_duplicates(),
             "colour_profiles": dict(Counter(photo.colour_profile for photo in self.photos if photo.colour_profile)),
             "pixels": _pixels(self.of_split("train") or self.photos),
-            "build": dataclasses.asdict(self.config),
+            "build": outside.values(self.config),
             "zip_fingerprint": self.listing.fingerprint,
             "fingerprint": fingerprint(self.listing, self.config),
         }
@@ -144,7 +145,7 @@ class Collection:
 
 def fingerprint(listing: Listing, config: BuildConfig) -> str:
     """Returns a hash of everything that the records depend on: the zip's content and the config."""
-    values = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    values = json.dumps(outside.values(config), sort_keys=True)
     return sha256(f"{listing.fingerprint} {values}".encode()).hexdigest()
 
 

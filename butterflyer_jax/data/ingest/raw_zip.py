@@ -18,6 +18,7 @@ from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import nested, source, zip_names, zip_reader
 from butterflyer_jax.data.ingest.collection import Listing, NoPhotosError, read_collection
 from butterflyer_jax.data.ingest.source import Entry
+from butterflyer_jax.data.ingest.tables import outside
 from butterflyer_jax.data.ingest.zip_reader import Member
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files, paths
@@ -41,7 +42,8 @@ def list_source(raw: str | os.PathLike[str], config: BuildConfig | None = None) 
             return read_listing(opened, config)
     stat = os.stat(location)  # noqa: PTH116  (epath's knows seconds only)
     options = dataclasses.astuple(config)
-    return _list_zip(os.fspath(location), (stat.st_size, stat.st_mtime_ns, stat.st_ino), options)
+    versions = stat.st_size, stat.st_mtime_ns, stat.st_ino, outside.checksums(config)
+    return _list_zip(os.fspath(location), versions, options)
 
 
 @functools.lru_cache(maxsize=1)

@@ -67,7 +67,8 @@ def settle(
       UserError: no sensible reading, or more than one.
     """
     if choice == TABLE and not tables.labels:
-        raise UserError(f"build.layout=table: {_no_labels(tables) or 'no table of the zip has labels'}")
+        reason = _no_labels(tables) or _why_unused(tables) or "no table of the zip has labels"
+        raise UserError(f"build.layout=table: {reason}")
     named_in = _name_folders(folders, tables, found)
     by_folder = bool(choice) and choice != TABLE
     sensible = not folders.problem and len(folders.labels) > 1
@@ -249,6 +250,11 @@ def _name_folders(folders: Folders, tables: Annotations, found: reader.Found) ->
     return file
 
 
+def _why_unused(tables: Annotations) -> str:
+    unused = [f"{name}: {reason}" for name, reason in sorted(tables.unused.items()) if reason != reader.NO_TABLE]
+    return "; ".join(unused[:SHOWN_UNUSED])
+
+
 def _no_labels(tables: Annotations) -> str:
     return "; ".join(tables.nearly)
 
@@ -263,10 +269,8 @@ def _no_reading(folders: Folders, tables: Annotations) -> str:
         parts.append(
             f"{len(tables.missing):,} rows like {cell}: {reason}; write the folder into the rows, as train/{cell}"
         )
-    elif tables.unused:
-        parts += [f"{name}: {reason}" for name, reason in sorted(tables.unused.items()) if reason != reader.NO_TABLE][
-            :3
-        ]
+    elif unused := _why_unused(tables):
+        parts.append(unused)
     if not folders.choices and not tables.nearly:
         parts.append("name the folders after the species, or add a labels.csv with the columns filename,label")
     return "; ".join(parts)

@@ -59,7 +59,7 @@ def test_photos_to_predict_are_left_out(tmp_path: Path) -> None:
          tree("Vanessa atalanta/{s}/{i}.jpg", ("Asclepias syriaca", "Buddleja davidii")), "two ways: .* are Danaus"),
         (tree("{s}/{i}.jpg", ("Pictures", "Photos")), r"name no species \(build\.layout=leaf if they do\)"),
         (FLAT | {"l.csv": rows("id,filename,label", "x,{n}.jpg,{s},male")},
-         r"l\.csv in the zip has a header of 3 columns, and rows of more cells"),
+         r"l\.csv has a header of 3 columns, and rows of more cells"),
         (FLAT | {"l.csv": rows("filename,label", "{n}.jpg,{s}, male")}, "header of 2 columns"),
         (FLAT | {"l.csv": rows("filename,label", "{n}.jpg,note {n}")}, r"build\.label_column says which is \(label\)"),
         (tree("train/{n}.jpg") | tree("test/t{n}.jpg") | {

@@ -121,6 +121,6 @@ def check_width(table: Table) -> None:
     longer = [row for row in table.rows if any(row[named:])]
     if 2 * len(longer) > len(table.rows):
         raise UserError(
-            f"{table.name} in the zip has a header of {named} columns, and rows of more cells, like "
+            f"{table.name} has a header of {named} columns, and rows of more cells, like "
             f"{', '.join(filter(None, longer[0]))!r}: name each column, and put quotes around cells with a delimiter"
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import class_names, columns, key_join, meaning, reader, understanding
+from butterflyer_jax.data.ingest.tables import class_names, columns, key_join, meaning, outside, reader, understanding
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
@@ -91,10 +91,11 @@ def annotate(
 
 def _chosen(found: reader.Found, options: Options, result: Annotations) -> list[Table]:
     """Returns the tables that count, by the user's word, or all but predictions."""
-    wanted = [name.strip() for name in options.table.split(",") if name.strip()]
+    wanted = outside.listed(options.table)
     chosen, seen = [], set()
     for table in found.tables:
-        file = table.name.partition("[")[0]
+        # Of a spreadsheet with several sheets, the sheet stands in brackets.
+        file = table.name.rpartition("[")[0] if table.name.endswith("]") else table.name
         spellings = {table.name, file, PurePosixPath(file).name}
         if wanted:
             if spellings & set(wanted):
@@ -108,8 +109,13 @@ def _chosen(found: reader.Found, options: Options, result: Annotations) -> list[
             chosen.append(table)
     missing = [name for name in wanted if name not in seen]
     if missing:
+        if reason := found.unread.get(missing[0]):
+            raise UserError(f"build.table={missing[0]} cannot be used: {reason}")
         there = ", ".join(table.name for table in found.tables) or "none"
-        raise UserError(f"build.table={missing[0]}: no such table in the zip; there are {there}")
+        raise UserError(
+            f"build.table={missing[0]}: no such table in the zip; there are {there}; name one elsewhere by its "
+            "absolute path"
+        )
     return chosen
 
 

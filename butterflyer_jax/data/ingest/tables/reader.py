@@ -103,9 +103,7 @@ def read_tables(
             # Each way to pack has errors of its own for damaged data, and so have CSV, JSON and spreadsheets.
             reason = " ".join(str(error).split()) or type(error).__name__
             if path.suffix.lower() in (".csv", ".tsv", ".xlsx", ".jsonl"):
-                raise UserError(
-                    f"cannot read {name} in the zip: {reason}; mend it, or leave it out with build.ignore"
-                ) from error
+                raise UserError(f"cannot read {name}: {reason}; mend it, or leave it out with build.ignore") from error
             found.unread[name] = reason
     found.tables = cub.join(found.tables)
     if other := sorted(pairs.keys() - found.annotations):
@@ -120,14 +118,10 @@ def _read(
 ) -> None:
     suffix = PurePosixPath(name).suffix.lower()
     if size > MAX_TABLE_BYTES:
-        raise UserError(
-            f"{name} in the zip is too large: more than {MAX_TABLE_BYTES >> 20} MiB; leave it out with build.ignore"
-        )
+        raise UserError(f"{name} is too large: more than {MAX_TABLE_BYTES >> 20} MiB; leave it out with build.ignore")
     data = read(name, MAX_TABLE_BYTES + 1)
     if len(data) > MAX_TABLE_BYTES:
-        raise UserError(
-            f"{name} in the zip is too large: more than {MAX_TABLE_BYTES >> 20} MiB; leave it out with build.ignore"
-        )
+        raise UserError(f"{name} is too large: more than {MAX_TABLE_BYTES >> 20} MiB; leave it out with build.ignore")
     tables: list[Table] = []
     content = ""
     if suffix in (".xlsx", ".xlsm"):
@@ -190,7 +184,7 @@ def check_rows(tables: Iterable[Table], num_photos: int) -> None:
     most = ROWS_PER_PHOTO * num_photos + 1000
     for table in tables:
         if len(table.rows) > most and columns.named(table, columns.FILE) and columns.named(table, columns.LABEL):
-            raise UserError(f"{table.name} in the zip has more than {most} rows, far more than there are files")
+            raise UserError(f"{table.name} has more than {most} rows, far more than there are files")
 
 
 csv.field_size_limit(1 << 20)

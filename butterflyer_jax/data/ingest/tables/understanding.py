@@ -32,7 +32,7 @@ def understand(
       UserError: two readings of a table, or a column that is not there.
     """
     if not table.rows and columns.named(table, columns.FILE) and columns.named(table, columns.LABEL):
-        raise UserError(f"{table.name} in the zip has the columns of a label file, but no rows")
+        raise UserError(f"{table.name} has the columns of a label file, but no rows")
     if not options.file_column and class_names.is_list(table):
         # Its numbers may be those of photos too.
         return None
