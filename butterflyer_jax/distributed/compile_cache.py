@@ -74,9 +74,15 @@ class CheckedCache(lru_cache.LRUCache):
 
 
 def keep_in(folder: str | os.PathLike[str]) -> None:
-    """Caches compiled programs in a folder for later runs; `JAX_COMPILATION_CACHE_DIR` takes precedence, unchecked."""
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return
+    """Caches compiled programs in a folder for later runs.
+
+    `JAX_COMPILATION_CACHE_DIR` takes precedence: a folder within it, as JAX's own entries have no checksums. A bucket
+    that it names is left to JAX.
+    """
+    if chosen := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        if "://" in chosen:
+            return
+        folder = Path(chosen) / "checked"
     try:
         cache = CheckedCache(folder)
     except (OSError, filelock.Timeout) as error:

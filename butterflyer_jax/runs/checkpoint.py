@@ -49,6 +49,14 @@ def _free_place(folder: Path, name: str) -> Path:
     return next(folder / free for free in names if not (folder / free).exists())
 
 
+def _move_aside(folder: Path, aside: Path, damage: str) -> None:
+    target = _free_place(aside, folder.name)
+    say(f"the checkpoint {folder} is damaged ({damage}): moving it to {target}")
+    with access(target, "write"):
+        target.parent.mkdir(exist_ok=True)
+        folder.replace(target)
+
+
 def _is_for_users(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR or "orbax" not in record.pathname
 
@@ -147,18 +155,19 @@ class Checkpointer:
         aside = self._local.parent / DAMAGED
         none_is_whole = False
         if jax.process_index() == 0:
-            steps = sorted((int(path.name) for path in self._local.glob("*") if path.name.isdigit()), reverse=True)
+            folders = [path for path in self._local.glob("*") if path.name.isdecimal()]
+            for folder in folders:
+                if folder.name != str(int(folder.name)):
+                    # Orbax takes 008 for step 8, and does not find a folder 8.
+                    _move_aside(folder, aside, f"its name is not {int(folder.name)}")
+            steps = sorted((int(path.name) for path in folders if path.exists()), reverse=True)
             for step in steps:
                 folder = self._local / str(step)
                 damage = checksums.find_damage(folder)
                 if damage is None:
                     self._verified = step
                     break
-                target = _free_place(aside, str(step))
-                say(f"the checkpoint {folder} is damaged ({damage}): moving it to {target}")
-                with access(target, "write"):
-                    target.parent.mkdir(exist_ok=True)
-                    folder.replace(target)
+                _move_aside(folder, aside, damage)
             else:
                 none_is_whole = bool(steps)
         # No process may open what the main process is about to move.

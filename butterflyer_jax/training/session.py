@@ -212,6 +212,11 @@ def open_run(
         data = session.data
         if missing := [name for name, count in zip(data.species, data.class_counts, strict=True) if not count]:
             say(f"no training photos of {', '.join(missing)}: the model will not learn to name these species")
+        if config.optim.warmup_epochs > config.num_epochs:
+            say(
+                f"the warm-up of {config.optim.warmup_epochs:g} epochs (optim.warmup_epochs) is longer than the "
+                f"training (num_epochs={config.num_epochs}): the learning rate rises to the end"
+            )
         if nonfinite.broke_after_last_checkpoint(paths.path(output)):
             allowed = dataclasses.replace(allowed, change=True)
         check_lock = stack.enter_context(_sole_writer(output))

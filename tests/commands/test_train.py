@@ -231,9 +231,12 @@ def test_a_raw_zip_is_built_once_and_reused(raw_zip: Path, tiny_config: Path, tm
     assert "next: butterflyer evaluate" in first.stdout
     assert command("evaluate", "--run", "one", cwd=tmp_path).returncode == 0
     arguments[3] = raw_zip.name
-    second = command("train", *arguments, "--output", tmp_path / "two", "--config.seed=1", cwd=raw_zip.parent)
+    assert "warm-up" not in first.stderr
+    other = ["--output", tmp_path / "two", "--config.optim.warmup_epochs=1.5"]
+    second = command("train", *arguments, *other, cwd=raw_zip.parent)
     assert second.returncode == 0, second.stderr
     assert "preparing" not in second.stderr
+    assert "the warm-up of 1.5 epochs (optim.warmup_epochs) is longer than the training (num_epochs=1)" in second.stderr
 
 
 def test_fake_data_trains_where_there_is_no_tensorflow(tiny_config: Path, tmp_path: Path) -> None:

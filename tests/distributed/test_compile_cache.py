@@ -92,3 +92,18 @@ def test_a_place_that_cannot_be_written_stops_nothing(
     (tmp_path / "xla" / "step-atime").write_bytes(bytes(8))
     assert cache.get("step") is None
     assert capsys.readouterr().err.count("compiled steps cannot be kept in") == 1
+
+
+def test_a_folder_of_the_users_has_checksums_too_and_a_bucket_is_left_to_jax(
+    tmp_path: Path, jax_cache: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "mine"))
+    compile_cache.keep_in(tmp_path / "ours")
+    jax.jit(lambda x: x * 5 + 1)(jnp.arange(7.0))
+    assert not (tmp_path / "ours").exists()
+    entries = list((tmp_path / "mine" / "checked").glob("*-cache"))
+    assert entries and all(entry.read_bytes().startswith(b"butterflyer crc32c ") for entry in entries)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "gs://bucket/mine")
+    before = jax.config.jax_compilation_cache_dir
+    compile_cache.keep_in(tmp_path / "ours")
+    assert jax.config.jax_compilation_cache_dir == before and not (tmp_path / "ours").exists()

@@ -160,6 +160,18 @@ def test_an_empty_folder_or_half_a_copy_is_no_checkpoint(tmp_path: Path) -> None
     assert sorted(path.name for path in (tmp_path / DAMAGED).iterdir()) == ["3", "4"]
 
 
+def test_copies_under_names_that_are_no_step(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    two_checkpoints(folder)
+    for name in ("008", "٣", "²", "3 (copy)", "old"):
+        shutil.copytree(folder / "2", folder / name)
+    (folder / "9").write_bytes(b"a file")
+    assert Checkpointer(folder, read_only=True).latest_step() == 2
+    again = Checkpointer(folder)
+    assert again.latest_step() == 2 and again.steps() == [1, 2]
+    assert sorted(path.name for path in (tmp_path / DAMAGED).iterdir()) == ["008", "9", "٣"]
+
+
 def test_where_no_checkpoint_is_whole_the_error_says_what_to_do(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     two_checkpoints(folder)
