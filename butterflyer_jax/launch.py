@@ -1,4 +1,4 @@
-"""Command that trains in the cloud: a custom job of Vertex AI on one machine with GPUs or several.
+"""Command that trains in the cloud: a Vertex AI custom job on one or more machines with GPUs.
 
     butterflyer launch --config configs/vgg16.py --input gs://BUCKET/data --output gs://BUCKET/run \\
       --image REGION-docker.pkg.dev/PROJECT/butterflyer/train [--gpu 8] [--hosts 4] [--spot] [--dry-run]
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from butterflyer_jax.cloud.vertex import Vertex
 
 PROJECT_VARIABLES = ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
-# A manifest and a batch script run with what the cluster has: its own image, config and paths.
+# The manifest and the batch script that --on prints, as they stand in a checkout.
 SCRIPTS = {"kubernetes": "scripts/jobset.yaml", "slurm": "scripts/train.sbatch"}
-# Flags that another scheduler has no use for.
+# Flags that other schedulers do not use.
 OF_VERTEX = ("project", "wandb_secret", "no_wait")
 UNUSED = {
     "vertex": (),
@@ -52,10 +52,10 @@ UNUSED = {
 
 
 def launch(job: Job, client: Vertex, wait: bool = True) -> str:
-    """Puts the job's config into the bucket and submits the job.
+    """Uploads the job's config to the bucket and submits the job.
 
     Args:
-      job: training and its machines.
+      job: training job and its machines.
       client: client of Vertex AI.
       wait: follow the job to its end.
 
@@ -63,7 +63,7 @@ def launch(job: Job, client: Vertex, wait: bool = True) -> str:
       The job's name: projects/…/locations/…/customJobs/ID.
 
     Raises:
-      UserError: the job was refused, or failed; the message has the reason.
+      UserError: the job was rejected or failed; the message has the reason.
     """
     client.upload(job.config_content, job.staged_config)
     name = client.submit(job)
@@ -83,7 +83,7 @@ def follow(client: Vertex, name: str, job: Job | None = None) -> None:
         state = client.follow(name, job)
     except KeyboardInterrupt:
         here = f"--project {client.project} --region {client.region}"
-        say(f"\nthe job keeps running; follow it with --follow {name} {here}, or end it with --cancel {name} {here}")
+        say(f"\nthe job keeps running; follow it with --follow {name} {here}, or cancel it with --cancel {name} {here}")
         raise
     if state != "JOB_STATE_SUCCEEDED":
         raise UserError(f"the job ended as {state.removeprefix('JOB_STATE_').lower()}")
@@ -99,18 +99,18 @@ def parser() -> cli.ArgumentParser:
     what = parser.add_argument_group("what to train")
     what.add_argument("--config", metavar="CONFIG", help="name or file; its copy goes to the bucket, beside the run")
     what.add_argument("--input", metavar="gs://…", help="built data set or raw zip in a bucket, or fake")
-    what.add_argument("--output", metavar="gs://…", help="run folder; made, or resumed")
+    what.add_argument("--output", metavar="gs://…", help="run folder; created, or resumed")
     what.add_argument("--image", metavar="ADDRESS", help="container image (see Dockerfile, target train)")
     where = parser.add_argument_group("on what")
     where.add_argument("--on", default="vertex", choices=("vertex", *SCRIPTS), help="scheduler (default: vertex)")
     where.add_argument("--machine", metavar="TYPE", help="machine type (default: the cheapest with these GPUs)")
     where.add_argument("--accelerator", metavar="TYPE", help=f"kind of GPU (default: {machines.DEFAULT_ACCELERATOR})")
-    where.add_argument("--gpu", type=int, metavar="N", help="GPUs of a host (default: 1, or what --machine has)")
+    where.add_argument("--gpu", type=int, metavar="N", help="GPUs per host (default: 1, or those of --machine)")
     where.add_argument("--hosts", type=int, default=1, metavar="N", help="hosts that train together (default: 1)")
     where.add_argument(
-        "--spot", action="store_true", help="spare machines: cheaper, may be taken back; the job then resumes"
+        "--spot", action="store_true", help="spot machines: cheaper, may be reclaimed; the job then resumes"
     )
-    where.add_argument("--disk_gib", type=int, default=200, metavar="N", help="disk of a host, GiB (default: 200)")
+    where.add_argument("--disk_gib", type=int, default=200, metavar="N", help="disk size per host, GiB (default: 200)")
     where.add_argument("--project", metavar="ID", help="Google Cloud project (default: GOOGLE_CLOUD_PROJECT)")
     where.add_argument("--region", default="us-central1", help="region (default: us-central1)")
     how = parser.add_argument_group("how")
@@ -119,9 +119,9 @@ def parser() -> cli.ArgumentParser:
         "--timeout_hours", type=float, default=24.0, metavar="H", help="time limit of the job, hours (default: 24)"
     )
     how.add_argument("--no_restart", action="store_true", help="do not restart when a host is lost")
-    how.add_argument("--service_account", default="", metavar="EMAIL", help="account whose rights the training has")
+    how.add_argument("--service_account", default="", metavar="EMAIL", help="account that the training runs as")
     how.add_argument(
-        "--label", action="append", default=[], metavar="NAME=VALUE", help="label of the job, for bills; repeatable"
+        "--label", action="append", default=[], metavar="NAME=VALUE", help="label of the job, for billing; repeatable"
     )
     how.add_argument(
         "--env",
@@ -131,16 +131,18 @@ def parser() -> cli.ArgumentParser:
         help="environment variable of the training; repeatable",
     )
     how.add_argument(
-        "--wandb_secret", default="", metavar="NAME", help="secret in Secret Manager with the key of Weights & Biases"
+        "--wandb_secret", default="", metavar="NAME", help="secret in Secret Manager with the Weights & Biases key"
     )
     do = parser.add_argument_group("instead of a job")
-    do.add_argument("--dry-run", "--dry_run", action="store_true", help="print the job, and do nothing")
-    do.add_argument("--estimate", action="store_true", help="print hours and cost, and do nothing")
-    do.add_argument("--images_per_second", type=float, metavar="X", help="measured, of all hosts, for --estimate")
-    do.add_argument("--photographs", type=int, metavar="N", help="to train on, for --estimate (default: of --input)")
-    do.add_argument("--no_wait", action="store_true", help="print the job's name, and do not follow it")
+    do.add_argument("--dry-run", "--dry_run", action="store_true", help="print the job without submitting it")
+    do.add_argument("--estimate", action="store_true", help="print hours and cost without submitting a job")
+    do.add_argument("--images_per_second", type=float, metavar="X", help="measured, all hosts together, for --estimate")
+    do.add_argument(
+        "--photos", "--photographs", type=int, metavar="N", help="training photos, for --estimate (default: of --input)"
+    )
+    do.add_argument("--no_wait", action="store_true", help="print the job's name without following it")
     do.add_argument("--follow", metavar="JOB", help="follow a job to its end")
-    do.add_argument("--cancel", metavar="JOB", help="end a job")
+    do.add_argument("--cancel", metavar="JOB", help="cancel a job")
     return parser
 
 
@@ -159,7 +161,7 @@ def main(argv: Sequence[str]) -> None:
         print(f"cancelling: {name}")
         return
     if args.estimate:
-        _require(args, "config", "images_per_second", *(() if args.photographs else ("input",)))
+        _require(args, "config", "images_per_second", *(() if args.photos else ("input",)))
         print(_estimate(args, rest))
         return
     _require(args, "config", "input", "output", *(() if args.on == "slurm" else ("image",)))
@@ -179,14 +181,14 @@ def main(argv: Sequence[str]) -> None:
         sys.stdout.flush()
         say(f"\nthe same by gcloud:\n\n{render.gcloud(job, project, args.region)}")
         return
-    # Before credentials are looked for: what is wrong with a job is reported at once.
+    # Before credentials are looked up, so that errors of the job itself are reported at once.
     _job(args, rest, "PROJECT")
     client = connect(args.project, args.region)
     print(launch(_job(args, rest, client.project), client, wait=not args.no_wait))
 
 
 def connect(project: str | None, region: str, job: str = "") -> Vertex:
-    """Returns the client of a project in a region, or of those that a job's full name says.
+    """Returns the client of a project and region, or of those in a job's full name.
 
     Raises:
       UserError: no credentials, or no project.
@@ -207,11 +209,11 @@ def _require(args: argparse.Namespace, *names: str) -> None:
 
 
 def _refuse_unused(args: argparse.Namespace) -> None:
-    """Raises a UserError for a flag that the chosen scheduler would not see."""
+    """Raises a UserError for a flag that the chosen scheduler ignores."""
     defaults = parser()
     for name in UNUSED[args.on]:
         if getattr(args, name) != defaults.get_default(name):
-            advice = "; make the secret that the manifest's head shows" if name == "wandb_secret" else ""
+            advice = "; create the secret that the manifest's header shows" if name == "wandb_secret" else ""
             raise UserError(f"--{name} has no effect with --on {args.on}: leave it out{advice}")
 
 
@@ -259,7 +261,7 @@ def _job(args: argparse.Namespace, rest: Sequence[str], project: str) -> Job:
 
 
 def _slurm_node(gpus: int | None) -> machines.Machine:
-    """Returns a node of a cluster, of which only the number of GPUs is known."""
+    """Returns a cluster node of which only the number of GPUs is known."""
     count = 1 if gpus is None else gpus
     if count < 1:
         raise UserError(f"--gpu {count}: at least one")
@@ -267,7 +269,7 @@ def _slurm_node(gpus: int | None) -> machines.Machine:
 
 
 def _load(path: str, overrides: Sequence[str]) -> Config:
-    """Returns the config, read from where nothing lies beside it, as the job reads it."""
+    """Returns the config, read from a copy in an empty folder, as the job reads it."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / Path(path).name
         copy.write_bytes(Path(path).read_bytes())
@@ -280,8 +282,8 @@ def _load(path: str, overrides: Sequence[str]) -> Config:
 def _estimate(args: argparse.Namespace, rest: Sequence[str]) -> str:
     config = _load(args.config, cli.split_overrides(rest))
     machine = machines.pick(args.machine, args.accelerator, args.gpu)
-    photographs = args.photographs or estimate.num_train_photographs(args.input)
-    return estimate.table(photographs, config.num_epochs, args.images_per_second, machine, args.hosts, args.spot)
+    photos = args.photos or estimate.num_train_photos(args.input)
+    return estimate.table(photos, config.num_epochs, args.images_per_second, machine, args.hosts, args.spot)
 
 
 def _pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:

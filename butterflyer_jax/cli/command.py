@@ -1,4 +1,4 @@
-"""What every command is: errors as one line with an exit code, libraries that are quiet, a parser without surprises."""
+"""What all commands share: one-line errors with exit codes, quiet libraries, and a strict argument parser."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     except UserError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
-        # A full disk, a missing permission: the user's to mend, and the operating system says it best.
-        where = error.filename or "while writing; the same command resumes when that is mended"
+        # A full disk or a missing permission: the user can fix it, and the operating system's message says how.
+        where = error.filename or "while writing; run the same command again after fixing this: it resumes"
         _fail(f"{error.strerror or error}: {where}")
     except KeyboardInterrupt:
         signals.write_line("interrupted")
@@ -47,19 +47,19 @@ def _flush_stdout() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        # Or the interpreter's end would try again, and replace the exit code.
+        # Otherwise the interpreter flushes again at exit, and replaces the exit code.
         streams.discard(streams.STDOUT)
         raise
 
 
 def _quieten_libraries() -> None:
-    """Leaves stderr to our own lines; every error that matters reaches `run` as an exception."""
+    """Silences the libraries on stderr; every error that matters reaches `run` as an exception."""
     _quieten_pillow()
     # Read by TensorFlow and XLA when they are first imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # TensorFlow imports Keras as it starts, for 5 seconds of its 14, unless this says that Keras is the old one.
+    # TensorFlow imports Keras at startup, 5 seconds of its 14, unless this selects the legacy Keras.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    # When a disk is full, Orbax raises one error and logs a traceback an array beside it.
+    # When a disk is full, Orbax raises one error and also logs a traceback per array.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     default = sys.unraisablehook
@@ -67,7 +67,7 @@ def _quieten_libraries() -> None:
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
         if signals.swallowed(unraisable.exc_value):
             return
-        # TensorStore's threads, whose listener is gone after a failed save.
+        # TensorStore's threads log this after a failed save, when their event loop is closed.
         if str(unraisable.exc_value) != "Event loop is closed":
             default(unraisable)
 
@@ -75,7 +75,7 @@ def _quieten_libraries() -> None:
 
 
 def _quieten_pillow() -> None:
-    # It warns of every damaged header; whether a photo can be used is decided, and said, elsewhere.
+    # Pillow warns about every damaged header; whether a photo is usable is decided and reported elsewhere.
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -85,7 +85,7 @@ def _fail(message: str, exit_code: int = UserError.exit_code) -> NoReturn:
 
 
 def install_excepthook() -> None:
-    """Makes a `UserError` that nobody catches one line on stderr, where another program's `main` calls us."""
+    """Prints an uncaught `UserError` as one line on stderr where another program's `main` calls this package."""
     _quieten_pillow()
     default = sys.excepthook
 
@@ -111,7 +111,7 @@ class Command(Protocol):
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse in the commands' own manner: no abbreviations, and an error is one line."""
+    """The commands' argparse parser: no abbreviated flags, and errors in one line."""
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__(
@@ -121,12 +121,12 @@ class ArgumentParser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Raises what `run` prints as one line."""
+        """Raises a UserError, which `run` prints as one line."""
         raise UserError(f"{message} (see --help)")
 
 
 class CallableModule(types.ModuleType):
-    """A module with a function of its own name."""
+    """A module that can be called like the function of its own name."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls that function."""
@@ -134,18 +134,18 @@ class CallableModule(types.ModuleType):
 
 
 def make_callable(name: str) -> None:
-    """Makes a module callable; as a command it is none."""
+    """Makes a module callable, unless it runs as a command."""
     if name != "__main__":
         sys.modules[name].__class__ = CallableModule
 
 
 def late_function(name: str, home: str) -> Callable[[str], Any]:
-    """Returns the `__getattr__` of a command whose function lives in another module.
+    """Returns a module `__getattr__` for a command whose function is defined in another module.
 
-    That is imported when the function is first wanted, so that `--help` answers at once.
+    That module is imported on first access, so that `--help` is fast.
 
     Args:
-      name: name of the function, which is that of the command.
+      name: name of the function, equal to the name of the command.
       home: module that defines it.
     """
 

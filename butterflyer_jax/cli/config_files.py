@@ -1,4 +1,4 @@
-"""Config files by path or name, and the overrides of the command line."""
+"""Config files by path or name, and overrides from the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent
 
 
 def config_help() -> str:
-    """Returns a table of every config field with its default and documentation, for `--help`."""
+    """Returns a text table of every config field with its default and documentation, for `--help`."""
     rows = describe()
     width = max(len(f"{name} = {default}") for name, default, _ in rows if len(default) < 12)
     lines = [f"  {f'{name} = {default}':<{width}}  {doc}" for name, default, doc in rows]
@@ -27,7 +27,7 @@ def config_help() -> str:
 
 
 def config_folder() -> Path:
-    """Returns the folder of the named configs: in the package where it was installed, beside it in a checkout."""
+    """Returns the folder of the named configs: inside an installed package, beside the package in a checkout."""
     installed = PACKAGE / "configs"
     return installed if installed.is_dir() else PACKAGE.parent / "configs"
 
@@ -77,7 +77,7 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
     Raises:
       UserError: no such file, an error in it, an unknown field, a value of a wrong type or out of range.
     """
-    # Imported here: it takes a moment that `--help` need not spend.
+    # Imported here to keep `--help` fast.
     from absl import flags
     from ml_collections import config_flags
 
@@ -97,7 +97,7 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
         if not equals:
             raise UserError(f"config field {name} needs a value: --config.{name}=VALUE")
 
-    # Where config files written before 0.2 import `Sweep` from.
+    # Config files written before 0.2 import `Sweep` from here.
     sys.modules.setdefault("butterflyer_jax.search", importlib.import_module("butterflyer_jax.config.search"))
     argv = ["", f"--config={path}", *(f"--config.{override}" for override in overrides)]
     values = flags.FlagValues()
@@ -111,7 +111,7 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
             raise UserError(_explain_config_error(path, message)) from error
         raise UserError(message.replace("flag --config.", "config field ").strip()) from error
     except Exception as error:
-        # The file is the user's program: whatever it raises, say what and where.
+        # The file is the user's code: any exception is reported with its message and line.
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"cannot read config {path}: {reason[-1]}") from error
     if not isinstance(config, Config):
@@ -120,7 +120,7 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
 
 
 def _explain_config_error(path: str, trace: str) -> str:
-    """Returns what went wrong in a config file, with the line, from the text of a traceback."""
+    """Returns the error of a config file and its line, taken from the text of a traceback."""
     lines = re.findall(rf'File "{re.escape(path)}", line (\d+)', trace)
     reason = trace.strip().splitlines()[-1]
     if unknown := re.search(r"unexpected keyword argument '(\w+)'", reason):
@@ -139,7 +139,7 @@ def split_overrides(arguments: Sequence[str]) -> list[str]:
     """Returns `["optim.learning_rate=0.1"]` of the leftover arguments `["--config.optim.learning_rate=0.1"]`.
 
     Raises:
-      UserError: an argument is no override.
+      UserError: an argument is not an override.
     """
     overrides = []
     rest = list(arguments)
@@ -170,5 +170,5 @@ def build_options(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def get_config() -> Config:
-    """Returns the defaults of all fields: this file is the config file where none is given."""
+    """Returns the defaults of all fields: this module serves as the config file where none is given."""
     return Config()

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGHUP and Ctrl-C: a command cleans up and ends with one line."""
+"""Signal handling (SIGTERM, SIGHUP, Ctrl-C): a command cleans up and ends with one line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import types
 from typing import NoReturn
 
 INTERRUPTED = 130
-# What a command may take to clean up after SIGTERM or SIGHUP, seconds.
+# Longest clean-up of a command after SIGTERM or SIGHUP, seconds.
 GRACE_SECONDS = 5.0
 
 
 class StoppedError(SystemExit):
-    """SIGTERM or SIGHUP."""
+    """The command was stopped by SIGTERM or SIGHUP."""
 
     code: int
 
@@ -27,9 +27,9 @@ _is_ending = threading.Event()
 
 
 def leave(exit_code: int) -> NoReturn:
-    """Ends the process after all has been cleaned up, as a signal asked.
+    """Ends the process after clean-up, as a signal requested.
 
-    Not by the interpreter's own end, in which threads that still compile or decode crash now and then.
+    It skips the interpreter's own shutdown, in which threads that still compile or decode sometimes crash.
     """
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
@@ -38,17 +38,17 @@ def leave(exit_code: int) -> NoReturn:
 
 
 def write_line(line: str) -> None:
-    """Writes to stderr, also from a signal's handler that came within a print."""
+    """Writes a line to stderr; safe in a signal handler that interrupted a print."""
     with contextlib.suppress(OSError):
         os.write(2, f"{line}\n".encode())
 
 
 def end_on_signals() -> None:
-    """Makes SIGTERM, SIGHUP, SIGUSR1 and SIGXCPU end the command by an exception, so that temporary files are removed.
+    """Makes SIGTERM, SIGHUP, SIGUSR1 and SIGXCPU raise an exception, so that temporary files are removed.
 
-    A handler of Python waits for native code, and XLA may compile for a minute: a thread ends the process where the
-    exception, or that of Ctrl-C, does not within `GRACE_SECONDS`. A second Ctrl-C ends it at once. Training sets
-    handlers of its own while it can save; where a handler has a method `at_once`, the thread calls it at Ctrl-C.
+    Python runs a handler only after native code returns, and XLA may compile for a minute: a thread ends the process
+    where the exception, or that of Ctrl-C, does not within `GRACE_SECONDS`. A second Ctrl-C ends it at once. Training
+    sets handlers of its own while it can save; where a handler has a method `at_once`, the thread calls it at Ctrl-C.
     """
 
     has_said = threading.Lock()
@@ -78,7 +78,7 @@ def end_on_signals() -> None:
             if number == signal.SIGINT:
                 interrupts += 1
                 if interrupts > 1:
-                    # Safe at any point: what is on the disk under its name is whole.
+                    # Safe at any point: every file on the disk under its final name is complete.
                     end_now(INTERRUPTED, "interrupted")
                 if handler is signal.default_int_handler:
                     end_later(INTERRUPTED, "interrupted")
@@ -86,29 +86,29 @@ def end_on_signals() -> None:
                     at_once()
             elif handler is end:
                 if not _is_ending.wait(0.1):
-                    # Another thread got the signal, and the main thread sleeps or computes on.
+                    # Another thread received the signal while the main thread sleeps or computes.
                     signal.pthread_kill(threading.main_thread().ident or 0, number)
                 end_later(128 + number)
 
     if threading.current_thread() is not threading.main_thread():
         return
-    # Batch systems announce the end of the time by the last two.
+    # Batch systems announce the end of a job's time limit by the last two.
     for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGXCPU"):
         number = getattr(signal, name, None)
-        # nohup has SIGHUP ignored.
+        # Under nohup, SIGHUP stays ignored.
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, end)
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    # The thread keeps both ends: a socket that is collected is closed.
+    # The thread keeps references to both sockets: garbage collection would close them.
     threading.Thread(target=watch, args=(reader, writer), daemon=True, name="butterflyer-signals").start()
 
 
 def swallowed(error: BaseException | None) -> bool:
-    """Returns whether a signal's exception came within a callback, where Python lets none pass; it ends the command."""
+    """Returns whether a callback's error, which Python swallows, is a signal's exception; the command then ends."""
     if isinstance(error, StoppedError):
-        # Again a moment later.
+        # The signal is sent again a moment later, outside the callback.
         _is_ending.clear()
         again = threading.Timer(0.1, signal.pthread_kill, [threading.main_thread().ident or 0, error.code - 128])
         again.daemon = True

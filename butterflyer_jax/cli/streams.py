@@ -1,4 +1,4 @@
-"""Standard streams that outlive their reader: a terminal that is closed, a pipe whose other end has left."""
+"""Standard streams that outlive their reader: a closed terminal, a pipe whose reader has exited."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 class _Lasting(io.TextIOWrapper):
-    """Text to a descriptor; once nobody reads there, what is written goes nowhere.
+    """A text stream on a descriptor; once its reader is gone, further text is discarded.
 
-    Of the layers below, which are C, none is replaced: a signal's exception would come between a write and its count,
-    and the text would be written twice.
+    The layers below, written in C, are kept: in Python code a signal's exception could come between a write and its
+    count, and the text would be written twice.
 
     Attributes:
-      is_lost: whether nobody reads any more.
+      is_lost: whether the reader is gone.
     """
 
     is_lost = False
 
     def __init__(self, stream: io.TextIOWrapper, descriptor: int, tolerant: bool) -> None:
-        """Takes the stream to replace, its descriptor, and whether what cannot be written may be lost in any case."""
+        """Takes the stream to replace, its descriptor, and whether any text that cannot be written may be dropped."""
         super().__init__(
             io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)),
             encoding=stream.encoding,
@@ -33,7 +33,7 @@ class _Lasting(io.TextIOWrapper):
             line_buffering=stream.line_buffering,
             write_through=stream.write_through,
         )
-        # Also a terminal that is closed already, which `isatty` denies.
+        # Also true for a terminal that is closed already, for which `isatty` is false.
         self._of_terminal = stat.S_ISCHR(os.fstat(descriptor).st_mode)
         self._tolerant = tolerant
 
@@ -54,7 +54,7 @@ class _Lasting(io.TextIOWrapper):
         # EIO: the terminal of a command that ignores SIGHUP, as with nohup, is closed.
         if isinstance(error, BrokenPipeError) or (self._of_terminal and error.errno == errno.EIO):
             self.is_lost = True
-            # For this process's native code, and for those that it starts, too.
+            # This also covers native code and child processes.
             discard(self.fileno())
             super().flush()
         elif not self._tolerant:
@@ -62,10 +62,10 @@ class _Lasting(io.TextIOWrapper):
 
 
 def outlive_readers() -> None:
-    """Makes stdout and stderr lose what is written once nobody reads it, in place of an error.
+    """Makes stdout and stderr discard text once their reader is gone, instead of raising an error.
 
-    The work of most commands is in files: closing the terminal or ending the pager must not end it. A stream that
-    was closed from the start becomes an empty one, or the next file that is opened would take its place.
+    Most commands write their results to files: closing the terminal or the pager must not stop them. A stream that
+    was closed from the start is opened on the null device; otherwise the next opened file would get its descriptor.
     """
     for descriptor, mode in ((STDIN, "r"), (STDOUT, "w"), (STDERR, "w")):
         try:
@@ -86,12 +86,12 @@ def outlive_readers() -> None:
 
 
 def stdout_is_lost() -> bool:
-    """Returns whether nobody reads stdout any more: a command whose result is stdout alone may end."""
+    """Returns whether stdout has lost its reader: a command whose only result is stdout may end."""
     return isinstance(sys.stdout, _Lasting) and sys.stdout.is_lost
 
 
 def discard(descriptor: int) -> None:
-    """Leads a descriptor to nowhere."""
+    """Redirects a descriptor to the null device."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     if nowhere != descriptor:
         os.dup2(nowhere, descriptor)

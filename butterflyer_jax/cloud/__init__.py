@@ -1,1 +1,1 @@
-"""Jobs on machines that are not this one: Vertex AI, Kubernetes, Slurm."""
+"""Training jobs on other machines: Vertex AI, Kubernetes, Slurm."""

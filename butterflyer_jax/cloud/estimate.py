@@ -1,4 +1,4 @@
-"""Estimate of the time and the cost of a training on a machine type."""
+"""Estimate of the time and cost of a training job on a machine type."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from butterflyer_jax.errors import UserError
 
 @dataclass(frozen=True)
 class Estimate:
-    """Time and cost of the steps alone: starting, copying the data and evaluating come on top.
+    """Time and cost of the training steps alone, without startup, copying the data and evaluation.
 
     Attributes:
-      hours: time of training.
-      usd: list price on demand of all hosts for these hours.
+      hours: duration of the training steps.
+      usd: on-demand list price of all hosts for these hours, USD.
     """
 
     hours: float
     usd: float
 
 
-def estimate(photographs: int, epochs: int, images_per_second: float, machine: Machine, hosts: int) -> Estimate:
+def estimate(photos: int, epochs: int, images_per_second: float, machine: Machine, hosts: int) -> Estimate:
     """Returns the time and the cost of training.
 
     Args:
-      photographs: photos in the training split.
+      photos: photos in the training split.
       epochs: passes over them.
-      images_per_second: measured speed of all hosts together.
-      machine: machine of each host.
+      images_per_second: measured throughput of all hosts together.
+      machine: machine type of each host.
       hosts: number of hosts.
 
     Raises:
-      UserError: a number is not above 0.
+      UserError: a number is zero or negative.
     """
-    if photographs <= 0 or images_per_second <= 0:
-        raise UserError("--photographs and --images_per_second must be above 0")
-    hours = photographs * epochs / images_per_second / 3600
+    if photos <= 0 or images_per_second <= 0:
+        raise UserError("--photos and --images_per_second must be above 0")
+    hours = photos * epochs / images_per_second / 3600
     return Estimate(hours, hours * hosts * machine.usd_per_hour)
 
 
-def table(photographs: int, epochs: int, images_per_second: float, machine: Machine, hosts: int, spot: bool) -> str:
-    """Returns the estimate in words; see `estimate`."""
-    result = estimate(photographs, epochs, images_per_second, machine, hosts)
+def table(photos: int, epochs: int, images_per_second: float, machine: Machine, hosts: int, spot: bool) -> str:
+    """Returns the estimate as lines of text; the parameters are those of `estimate`."""
+    result = estimate(photos, epochs, images_per_second, machine, hosts)
     together = f"{hosts} x {machine.words}" if hosts > 1 else machine.words
     lines = [
-        f"training   {photographs:,} photos x {epochs} epochs at {images_per_second:,.0f} images/s",
+        f"training   {photos:,} photos x {epochs} epochs at {images_per_second:,.0f} images/s",
         f"machines   {together}, {hosts * machine.usd_per_hour:,.2f} USD an hour",
         f"time       {result.hours:,.2f} hours",
         f"cost       {result.usd:,.2f} USD",
@@ -60,13 +60,13 @@ def table(photographs: int, epochs: int, images_per_second: float, machine: Mach
     return "\n".join(lines)
 
 
-def num_train_photographs(source: str) -> int:
+def num_train_photos(source: str) -> int:
     """Returns how many training photos a built data set has; all of a raw zip, which is not split yet.
 
     Raises:
-      UserError: there is none, or it cannot be read.
+      UserError: there is no data set or zip, or it cannot be read.
     """
-    # Imported here: what reads a bucket takes a second.
+    # Imported here: the import takes a second.
     import json
 
     from butterflyer_jax.data import dataset
@@ -74,7 +74,7 @@ def num_train_photographs(source: str) -> int:
     from butterflyer_jax.storage import paths
 
     if source == "fake":
-        raise UserError("--input fake has no size: give --photographs")
+        raise UserError("--input fake has no size: give --photos")
     if source.lower().endswith(".zip"):
         count = len(raw_zip.list_source(source).members)
         say(f"{source} is not split yet: all its {count:,} photos are counted")

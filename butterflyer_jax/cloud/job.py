@@ -1,4 +1,4 @@
-"""Training job: its command, its machines, and the CustomJob that describes it to Vertex AI."""
+"""Training job: its command, its machines, and its CustomJob specification for Vertex AI."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from butterflyer_jax.cloud.machines import Machine
 from butterflyer_jax.errors import UserError
 
 TRAIN = ("python", "-m", "butterflyer_jax.train")
-# In the run folder; the name is hidden, so that a folder with nothing else in it is still new.
+# Subfolder of the run folder; hidden, so that a run folder with nothing else in it still counts as new.
 STAGING = ".launch"
-# The variable that names the place of the key of Weights & Biases; the key itself is nowhere in a job.
+# The variable that names the secret with the Weights & Biases key; the key itself never stands in a job.
 WANDB_SECRET = "WANDB_API_KEY_SECRET"
-# Environment variables whose values are best kept out of a job, where every reader of the project sees them.
+# Environment variables that look like secrets; everyone with read access to the project sees a job's environment.
 SECRET_NAME = re.compile(r"KEY|TOKEN|PASSWORD|PASSWD|CREDENTIAL|SECRET", re.IGNORECASE)
 LABEL = re.compile(r"[a-z0-9_-]{0,63}")
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,60}[a-z0-9])?")
-# The longest name that is made of a run folder's: pods of 1,000 hosts can still be named after it.
+# Longest job name derived from a run folder: short enough to name the pods of 1,000 hosts.
 MADE_NAME = 45
 IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)+(:[\w.-]+|@sha256:[0-9a-f]{64})?|[\w.-]+(:[\w.-]+)?")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training on one machine or several.
+    """A training job on one or more machines.
 
     Attributes:
       name: lower case letters, digits and hyphens.
@@ -40,14 +40,14 @@ class Job:
       machine: machine of each host, with its GPUs.
       overrides: config fields such as "optim.learning_rate=0.1".
       hosts: number of machines that train together.
-      spot: take spare machines, which are cheaper and may be taken back; the job then restarts and resumes.
+      spot: use spot machines, which are cheaper and may be reclaimed; the job then restarts and resumes.
       timeout_hours: time limit of the job.
       restart: restart all hosts when one is lost, and after internal errors.
-      disk_gib: disk of each host.
-      service_account: account whose rights the training has; empty for the default.
-      labels: labels of the job, for bills.
-      environment: variables of the training.
-      wandb_secret: resource of Secret Manager that holds the key of Weights & Biases, empty for none.
+      disk_gib: size of each host's disk, GiB.
+      service_account: account that the training runs as; empty for the default.
+      labels: labels of the job, for billing.
+      environment: environment variables of the training.
+      wandb_secret: Secret Manager resource that holds the Weights & Biases key; empty for none.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Job:
     wandb_secret: str = ""
 
     def __post_init__(self) -> None:
-        """Raises a UserError where no scheduler could run the job."""
+        """Raises a UserError where no scheduler could accept the job."""
         if not NAME.fullmatch(self.name):
             raise UserError(f"--name {self.name!r}: take lower case letters, digits and hyphens, at most 62")
         if self.hosts < 1:
@@ -88,7 +88,7 @@ class Job:
                 )
 
     def check_cloud(self) -> None:
-        """Raises a UserError where the job could not run away from this machine's files."""
+        """Raises a UserError where the job depends on files of this machine, or its image is no address."""
         for flag, url in (("--output", self.output), ("--input", self.input)):
             if flag == "--input" and url == "fake":
                 continue
@@ -99,7 +99,7 @@ class Job:
             raise UserError(f"--image {self.image!r} is no address of an image")
 
     def check_vertex(self) -> None:
-        """Raises a UserError where Vertex AI would refuse the job."""
+        """Raises a UserError where Vertex AI would reject the job."""
         self.check_cloud()
         if self.machine.spot_only and not self.spot:
             raise UserError(f"{self.machine.words} cannot be had on demand: add --spot, or take a3-highgpu-8g")
@@ -107,7 +107,7 @@ class Job:
             raise UserError(f"--service_account {self.service_account}: give the e-mail address of an account")
 
     def check_kubernetes(self) -> None:
-        """Raises a UserError where Kubernetes would refuse the job."""
+        """Raises a UserError where Kubernetes would reject the job."""
         self.check_cloud()
         limits.check_kubernetes(
             self.name, self.hosts, self.config, self.service_account, dict(self.labels), self.output
@@ -115,24 +115,24 @@ class Job:
 
     @property
     def config_content(self) -> bytes:
-        """The config file's bytes."""
+        """Content of the config file."""
         return Path(self.config).read_bytes()
 
     @property
     def staged_config(self) -> str:
-        """Where in the bucket the job finds its config: another name for another content."""
+        """Address of the job's config in the bucket; the name depends on the content."""
         digest = hashlib.sha256(self.config_content).hexdigest()[:12]
         return f"{self.output.rstrip('/')}/{STAGING}/{Path(self.config).stem}-{digest}.py"
 
     def arguments(self, config: str | None = None) -> list[str]:
-        """Returns the arguments of the training command, with `config` for the config file."""
+        """Returns the arguments of the training command, with `config` in place of the config file where given."""
         config = config or self.staged_config
         overrides = [f"--config.{override}" for override in self.overrides]
         return ["--config", config, "--input", self.input, "--output", self.output, *overrides]
 
 
 def custom_job(job: Job) -> dict[str, Any]:
-    """Returns the CustomJob of Vertex AI as its REST API takes it.
+    """Returns the CustomJob as the REST API of Vertex AI expects it.
 
     Pool 0 is the first host, pool 1 the others, as `processes.vertex_place` reads them from `CLUSTER_SPEC`.
     """
@@ -140,7 +140,7 @@ def custom_job(job: Job) -> dict[str, Any]:
     if job.wandb_secret:
         environment[WANDB_SECRET] = job.wandb_secret
 
-    # Machines with H200 take no other disks.
+    # Machines with H200 GPUs support no other disk type.
     disk = "hyperdisk-balanced" if job.machine.machine.startswith("a3-ultragpu") else "pd-ssd"
 
     def pool(replicas: int) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def custom_job(job: Job) -> dict[str, Any]:
 
 
 def name_of(output: str) -> str:
-    """Returns a job name for a run folder; a long one is cut and ends in a hash of the whole."""
+    """Returns a job name for a run folder; a long name is truncated and ends in a hash of the full one."""
     words = re.sub(r"[^a-z0-9]+", "-", output.rstrip("/").rsplit("/", 1)[-1].lower()).strip("-")
     name = f"butterflyer-{words}".rstrip("-")
     if len(name) <= MADE_NAME:

@@ -9,7 +9,7 @@ from butterflyer_jax.errors import UserError
 
 # https://cloud.google.com/storage/docs/buckets#naming
 BUCKET = re.compile(r"(?=.{3,222}$)[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)*")
-# An ID, one of an organisation's domain, or a number.
+# A project ID, a domain-scoped ID, or a project number.
 PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|\d+")
 SERVICE_ACCOUNT = re.compile(r"[a-z0-9][\w.-]*@[\w-]+(\.[\w-]+)+")
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -25,7 +25,7 @@ HOURS = (1 / 60, 8760.0)
 
 
 def check_url(flag: str, url: str) -> None:
-    """Raises a UserError where a gs:// address cannot exist."""
+    """Raises a UserError where a gs:// address is invalid."""
     bucket, _, name = url.removeprefix("gs://").partition("/")
     if not BUCKET.fullmatch(bucket) or bucket.startswith("goog"):
         raise UserError(
@@ -36,7 +36,7 @@ def check_url(flag: str, url: str) -> None:
 
 
 def check_size(flag: str, value: float, limits: tuple[float, float], unit: str) -> None:
-    """Raises a UserError where a number does not lie between two limits."""
+    """Raises a UserError where a number is not between two limits, both included."""
     low, high = limits
     if not (math.isfinite(value) and low <= value <= high):
         raise UserError(f"{flag} {value:g}: between {low:.3g} and {high:,.5g} {unit}")
@@ -45,15 +45,15 @@ def check_size(flag: str, value: float, limits: tuple[float, float], unit: str) 
 def check_kubernetes(
     name: str, hosts: int, config: str, service_account: str, labels: dict[str, str], output: str
 ) -> None:
-    """Raises a UserError where Kubernetes or the JobSet controller would refuse the job's names.
+    """Raises a UserError where Kubernetes or the JobSet controller would reject the job's names.
 
     Args:
       name: name of the job.
-      hosts: number of pods.
+      hosts: number of hosts, one pod each.
       config: config file, whose name becomes a key of a ConfigMap.
       service_account: service account of the pods, empty for the default.
       labels: labels of the JobSet.
-      output: run folder, for advice.
+      output: run folder, named in the error message.
     """
     longest = POD_NAME - POD_AROUND - len(str(hosts - 1))
     if len(name) > longest:

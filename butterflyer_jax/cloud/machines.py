@@ -1,4 +1,4 @@
-"""Machine types of Vertex AI that have GPUs, from `machines.json`, cheapest first."""
+"""Machine types of Vertex AI with GPUs, from `machines.json`, cheapest first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from butterflyer_jax.errors import UserError
 
 TABLE = Path(__file__).with_name("machines.json")
-# Of the cheap GPUs the first that computes in bfloat16.
+# The cheapest GPU with bfloat16 arithmetic.
 DEFAULT_ACCELERATOR = "NVIDIA_L4"
 
 
@@ -27,8 +27,8 @@ class Machine:
       gpus: number of GPUs.
       vcpus: threads of its CPUs.
       memory_gib: memory of the host, GiB.
-      usd_per_hour: list price on demand, GPUs included, USD.
-      spot_only: whether it cannot be had on demand.
+      usd_per_hour: on-demand list price, GPUs included, USD per hour.
+      spot_only: whether it is available as a spot machine only.
     """
 
     machine: str
@@ -41,12 +41,12 @@ class Machine:
 
     @property
     def words(self) -> str:
-        """Type and GPUs, for messages."""
+        """Machine type and GPUs, for messages."""
         return f"{self.machine} with {self.gpus} x {self.accelerator}"
 
     @property
     def flags(self) -> str:
-        """The flags that choose it."""
+        """The command-line flags that select it."""
         return f"--machine {self.machine} --accelerator {self.accelerator} --gpu {self.gpus}"
 
 
@@ -62,28 +62,28 @@ def all_machines() -> list[Machine]:
 
 
 def price_date() -> str:
-    """Returns the day of the prices, YYYY-MM-DD."""
+    """Returns the date of the prices, YYYY-MM-DD."""
     return str(_table()["date"])
 
 
 def pricing_page() -> str:
-    """Returns where newer prices are."""
+    """Returns the address of the current price list."""
     return str(_table()["pricing_page"])
 
 
 def quota(accelerator: str, spot: bool) -> str:
-    """Returns the name of the quota that jobs with such GPUs need."""
+    """Returns the name of the quota that jobs with these GPUs need."""
     return f"aiplatform.googleapis.com/{_table()['accelerators'][accelerator]['spot_quota' if spot else 'quota']}"
 
 
 def regions(accelerator: str) -> list[str]:
-    """Returns some regions that have such GPUs."""
+    """Returns regions that have these GPUs, not all of them."""
     result: list[str] = _table()["accelerators"][accelerator]["regions"]
     return result
 
 
 def check_region(region: str) -> None:
-    """Raises a UserError where Google Cloud has no such region."""
+    """Raises a UserError for a region that Google Cloud does not have."""
     known = _table()["regions"]
     if region not in known:
         close = difflib.get_close_matches(region, known, n=3, cutoff=0.4)
@@ -104,10 +104,10 @@ def table() -> str:
 
 
 def pick(machine: str | None = None, accelerator: str | None = None, gpus: int | None = None) -> Machine:
-    """Returns the cheapest machine with these properties; what is None is free (by default one L4).
+    """Returns the cheapest machine that matches; None matches anything (by default one L4).
 
     Raises:
-      UserError: there is none; the message says what there is.
+      UserError: no machine matches; the message lists what is available.
     """
     every = all_machines()
     _check_known("--machine", machine, (m.machine for m in every))
@@ -132,7 +132,7 @@ def pick(machine: str | None = None, accelerator: str | None = None, gpus: int |
 
 
 def alternatives(machine: Machine, limit: int = 3) -> list[Machine]:
-    """Returns machines with other GPUs and as many of them, the nearest in price first."""
+    """Returns machines with the same number of other GPUs, nearest in price first."""
     cheapest: dict[str, Machine] = {}
     for other in all_machines():
         if other.gpus == machine.gpus and other.accelerator != machine.accelerator:

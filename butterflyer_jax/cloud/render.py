@@ -1,4 +1,4 @@
-"""Training job as other tools read it: gcloud commands, a JobSet of Kubernetes, a batch script of Slurm."""
+"""Training job in the formats of other tools: gcloud commands, a Kubernetes JobSet, a Slurm batch script."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from butterflyer_jax.cloud.job import Job, custom_job
 from butterflyer_jax.errors import TemporaryError, UserError
 
 PORT = 2222
-# Folder in which a pod finds the config of its training.
+# Folder in which a pod finds its training config.
 CONFIG_FOLDER = "/config"
 MAX_RESTARTS = 6
-# Time for a step and a save after the notice that a machine will be taken, seconds.
+# Time for a step and a save after a preemption notice, seconds.
 NOTICE_SECONDS = 120
 TEMPLATES = Path(__file__).with_name("templates")
-# Text that every version of YAML reads as text without quotes.
+# Text that every version of YAML reads as a string without quotes.
 PLAIN = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[A-Za-z][A-Za-z./-]*", re.IGNORECASE)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes all but plain words: versions of YAML differ in what else they take for a number or a bool."""
+    """Quotes everything but plain words: versions of YAML differ in what they parse as numbers and booleans."""
 
 
 _Dumper.add_representer(
@@ -52,7 +52,7 @@ def _template(name: str) -> jinja2.Template:
 
 
 def gcloud(job: Job, project: str, region: str) -> str:
-    """Returns shell commands that do by gcloud what `launch` does by itself."""
+    """Returns gcloud commands that do the same as `launch`."""
     body = custom_job(job)
     labels = ",".join(f"{name}={value}" for name, value in body["labels"].items())
     specification = json.dumps(body["jobSpec"], indent=2)
@@ -65,12 +65,12 @@ def gcloud(job: Job, project: str, region: str) -> str:
 
 
 def jobset(job: Job, command: str, path: str) -> str:
-    """Returns the manifest of a JobSet that trains; its pods read the config from a ConfigMap.
+    """Returns the manifest of a training JobSet; its pods read the config from a ConfigMap.
 
     Args:
-      job: training; its image, the GPUs of its machine, hosts, time limit and environment count.
-      command: command that made the manifest, for its head.
-      path: file of the manifest, for its head.
+      job: training job; its image, GPUs per machine, hosts, time limit and environment are used.
+      command: command that wrote the manifest, for its header comment.
+      path: file of the manifest, for its header comment.
     """
     account, restarts = job.service_account or "butterflyer", MAX_RESTARTS if job.restart else 0
     file = job.config.rsplit("/", 1)[-1]
@@ -86,8 +86,8 @@ def jobset(job: Job, command: str, path: str) -> str:
         restarts=restarts,
         exit_code=UserError.exit_code,
     )
-    # An Indexed Job makes JAX ask the cluster for the other pods, which takes a package and rights: the flags say who
-    # they are, and that a single one is alone.
+    # In an Indexed Job JAX asks the cluster for the other pods, which needs a package and permissions: explicit flags
+    # name them, also for a single pod.
     together = ["--num_processes", str(job.hosts)]
     if job.hosts > 1:
         together = ["--coordinator", f"{job.name}-host-0-0.{job.name}:{PORT}", *together]
@@ -155,7 +155,7 @@ def jobset(job: Job, command: str, path: str) -> str:
                             "completionMode": "Indexed",
                             "parallelism": job.hosts,
                             "completions": job.hosts,
-                            # The set starts again as a whole, not a pod by itself.
+                            # The JobSet restarts as a whole, never a single pod.
                             "backoffLimit": 0,
                             "podFailurePolicy": {
                                 "rules": [
@@ -181,7 +181,7 @@ def jobset(job: Job, command: str, path: str) -> str:
 
 
 def sbatch(job: Job, command: str, path: str) -> str:
-    """Returns a batch script for Slurm that trains as the job says; see `jobset`."""
+    """Returns a Slurm batch script for the job; the parameters are those of `jobset`."""
     hours, minutes = divmod(round(job.timeout_hours * 60), 60)
     words = job.arguments(job.config)
     lines = [f"{word} {shlex.quote(value)}" for word, value in zip(words[:6:2], words[1:6:2], strict=True)]
@@ -202,5 +202,5 @@ def sbatch(job: Job, command: str, path: str) -> str:
 
 
 def _gke_accelerator(name: str) -> str:
-    """Returns what GKE calls a GPU: NVIDIA_TESLA_A100 is nvidia-tesla-a100 there."""
+    """Returns the name of a GPU on GKE, such as nvidia-tesla-a100 for NVIDIA_TESLA_A100."""
     return {"NVIDIA_H200_141GB": "nvidia-h200-141gb"}.get(name, name.lower().replace("_", "-"))

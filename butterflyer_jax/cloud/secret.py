@@ -1,4 +1,4 @@
-"""Secrets that a job names and does not hold: read where the program runs, from a mounted file or Secret Manager."""
+"""Secrets that a job refers to by name: read at run time from a mounted file or Secret Manager."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SECONDS = 30.0
 
 
 def read(environment: Mapping[str, str], name: str) -> str:
-    """Returns a secret: the variable `name`, else the content of the file that `<name>_FILE` names, else "".
+    """Returns a secret: the variable `name`, else the content of the file named by `<name>_FILE`, else "".
 
     Args:
       environment: `os.environ`.
-      name: variable, such as BUTTERFLYER_APP_PASSWORD; space around its value does not count.
+      name: name of the variable, such as BUTTERFLYER_APP_PASSWORD; white space around the value is stripped.
 
     Raises:
       UserError: the file cannot be read, or is empty.
@@ -39,20 +39,20 @@ def read(environment: Mapping[str, str], name: str) -> str:
 
 
 def resource(name: str, project: str) -> str:
-    """Returns projects/…/secrets/…/versions/… for that, or for the secret's name alone (its newest version)."""
+    """Returns projects/…/secrets/…/versions/… for a full name, or for a secret's name alone (its newest version)."""
     if not name or name.startswith("projects/"):
         return name
     return f"projects/{project}/secrets/{name}/versions/latest"
 
 
 def resolve(environment: MutableMapping[str, str], session: Any = None) -> None:
-    """Puts the key of Weights & Biases into this process's environment, where a job names its secret or a file.
+    """Sets the Weights & Biases key in this process's environment where the job names a secret or file with it.
 
-    Training continues without the key where it cannot be read, as it does without Weights & Biases: a line says so.
+    Where the key cannot be read, training continues without Weights & Biases and logs the reason.
 
     Args:
       environment: `os.environ`.
-      session: session of requests; by default one with Google's default credentials.
+      session: `requests` session; by default one with Google's default credentials.
     """
     try:
         key = read(environment, WANDB_KEY)

@@ -1,4 +1,4 @@
-"""Client of Vertex AI over its REST API: submit a job, follow it until its end, cancel it."""
+"""Client of the Vertex AI REST API: submit a job, follow it to its end, cancel it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ ENDED = {
 }
 POLL_SECONDS = 15.0
 REQUEST_SECONDS = 60.0
-# Of what changes nothing, when the network or the service fails: waits of 1, 2, 4 … seconds between.
+# Attempts of a request that changes nothing, where the network or the service fails; waits of 1, 2, 4 … seconds
+# between.
 ATTEMPTS = 7
 PAGE_ENTRIES = 1000
 ROLES = "it takes the roles Vertex AI User and Logs Viewer, and Storage Object User of the bucket"
-# Entries may be listed a while after their own time.
+# Log entries may appear some time after their timestamp.
 LOG_LAG_SECONDS = 60
 JOB = re.compile(r"projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)/customJobs/(?P<id>\d+)")
 
 
 def authorized_session() -> tuple[Any, str | None]:
-    """Returns a session with Google's default credentials, and the project that they name, if any.
+    """Returns a session with Google's default credentials, and the project of these credentials, if any.
 
     Raises:
       UserError: the packages or the credentials are missing.
@@ -57,10 +58,10 @@ def authorized_session() -> tuple[Any, str | None]:
 
 @dataclass(frozen=True)
 class Vertex:
-    """Jobs of a project in a region.
+    """Client for the jobs of a project in a region.
 
     Attributes:
-      session: session of requests, with credentials.
+      session: `requests` session with credentials.
       project: ID of the project.
       region: region such as us-central1.
     """
@@ -77,38 +78,38 @@ class Vertex:
         """Writes a small file to gs://.
 
         Raises:
-          UserError: no such bucket, or no right to write there.
+          UserError: no such bucket, or no permission to write there.
         """
         bucket, _, name = url.removeprefix("gs://").partition("/")
         address = f"{STORAGE}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={urllib.parse.quote(name, safe='')}"
         self._request("POST", address, f"write {url}", data=content, headers={"Content-Type": "text/x-python"})
 
     def submit(self, job: Job) -> str:
-        """Returns the name of a job that was made: projects/…/locations/…/customJobs/ID.
+        """Submits a job and returns its name: projects/…/locations/…/customJobs/ID.
 
         Raises:
-          UserError: it was refused; the message says why, and for a quota what else to take.
+          UserError: the job was rejected; the message has the reason, and for a quota also alternatives.
         """
         parent = f"{self._root}/projects/{self.project}/locations/{self.region}"
-        # Once only: a job whose answer got lost would otherwise run twice.
+        # A single attempt: a retry after a lost response would run the job twice.
         answer = self._request("POST", f"{parent}/customJobs", f"submit {job.name}", job, json=custom_job(job))
         return str(answer["name"])
 
     def cancel(self, name: str) -> None:
-        """Asks to end a job; it takes a minute or two.
+        """Requests the cancellation of a job, which takes a minute or two.
 
         Raises:
-          UserError: there is none of this name, or it is not ours to end.
+          UserError: there is no such job, or no permission to cancel it.
         """
         self._request("POST", f"{self._root}/{name}:cancel", f"cancel {name}", json={})
 
     def follow(self, name: str, job: Job | None = None, poll_seconds: float = POLL_SECONDS) -> str:
-        """Prints a job's states and log to stderr until it ends; returns its last state.
+        """Prints a job's states and log to stderr until it ends; returns its final state.
 
         Args:
-          name: as `submit` returned it.
-          job: what was submitted, for better advice where it fails for want of GPUs.
-          poll_seconds: between two looks.
+          name: full name of the job, as `submit` returned it.
+          job: submitted job, for better advice where it fails because no GPUs are available.
+          poll_seconds: time between two requests, seconds.
 
         Raises:
           UserError: the job failed, or cannot be followed any longer (it keeps running).
@@ -124,7 +125,7 @@ class Vertex:
                 if logs:
                     since = self._print_log(name, since, seen)
             except UserError as error:
-                # The job's state matters more than its log.
+                # The job's state matters more than its log: continue without it.
                 say(f"without its log: {error}")
                 logs = False
             if state in ENDED:
@@ -136,7 +137,7 @@ class Vertex:
         return state
 
     def _print_log(self, name: str, since: str, seen: dict[str, str]) -> str:
-        """Prints what is new in a job's log; returns from when on to ask the next time."""
+        """Prints new entries of a job's log; returns the timestamp from which to ask next time."""
         for entry in self._entries(name, since):
             if entry["insertId"] in seen:
                 continue
@@ -209,15 +210,15 @@ class Vertex:
 
 
 def _is_storage(url: str) -> bool:
-    """Returns whether an address is one of Cloud Storage."""
+    """Returns whether a URL is one of Cloud Storage."""
     return url.startswith(STORAGE)
 
 
 def full_name(job: str, project: str, region: str) -> str:
-    """Returns projects/…/locations/…/customJobs/ID for that or for the ID alone.
+    """Returns projects/…/locations/…/customJobs/ID for a full name or for the ID alone.
 
     Raises:
-      UserError: it is neither.
+      UserError: `job` is neither.
     """
     if job.isdigit():
         return f"projects/{project}/locations/{region}/customJobs/{job}"
@@ -236,7 +237,7 @@ def console_page(name: str) -> str:
 
 
 def _failed(code: int | None, message: str, job: Job | None, region: str) -> str:
-    """Returns the reason why a job was refused or failed; without GPUs (gRPC's code 8) also what else to take."""
+    """Returns why a job was rejected or failed; where no GPUs are available (gRPC code 8), also alternatives."""
     message = " ".join(message.split())
     lacks_quota = "quota" in message.lower()
     if job is None or not (lacks_quota or code == 8 or "Resources are insufficient" in message):
@@ -265,5 +266,5 @@ def _no_credentials() -> str:
 
 
 def _parse(timestamp: str) -> datetime.datetime:
-    # Nanoseconds, which Python does not read.
+    # Timestamps have nanoseconds, which Python cannot parse.
     return datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", timestamp.replace("Z", "+00:00")))

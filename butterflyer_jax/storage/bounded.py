@@ -1,4 +1,4 @@
-"""A local folder of files that can be fetched again: never beyond its bound, and shared by a machine's processes."""
+"""Local folder of files that can be fetched again, of bounded size and shared by the processes of a machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PART_SUFFIX = ".part"
 
 
 class PartialFile:
-    """A file that is being written, under a name that no reader takes for its own; locked for as long as it is open."""
+    """A file being written under a temporary name, locked while it is open."""
 
     def __init__(self, folder: BoundedFolder, target: Path, num_bytes: int) -> None:
         self.folder = folder
@@ -24,16 +24,16 @@ class PartialFile:
         self.path = target.parent / f"{target.name}.{uuid.uuid4().hex}{PART_SUFFIX}"
         self.file_descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | open_files.CLOSE_ON_EXEC, 0o666)
         try:
-            # The operating system lets go of the lock when the process dies, however it does.
+            # The operating system releases the lock when the process dies for any reason.
             open_files.lock(self.file_descriptor)
-            # At its full size from the start, so that other processes leave the room for it.
+            # At its full size from the start, so that other processes account for its space.
             os.truncate(self.file_descriptor, num_bytes)
         except BaseException:
             self.discard()
             raise
 
     def write(self, data: bytes, offset: int) -> None:
-        """Writes `data` at an offset.
+        """Writes bytes at an offset.
 
         Raises:
           UserError: the disk is full.
@@ -45,15 +45,15 @@ class PartialFile:
                 rest, offset = rest[written:], offset + written
 
     def publish(self) -> None:
-        """Gives the file its name, at once and as a whole.
+        """Renames the complete file to its final name, atomically.
 
         Raises:
           UserError: the disk is full.
         """
         with _writing(self.path.parent):
-            # Or a machine that loses power may keep the name and lose the content.
+            # Without fsync a machine that loses power may keep the name and lose the content.
             os.fsync(self.file_descriptor)
-            # Who adds up the folder's files would see it under both names, or neither.
+            # Under the lock: otherwise a process that sums up the file sizes could see both names, or neither.
             with self.folder.alone():
                 self.path.replace(self.target)
         os.close(self.file_descriptor)
@@ -66,7 +66,7 @@ class PartialFile:
 
 @dataclass(frozen=True)
 class BoundedFolder:
-    """Files in the folders of `root`, of `max_bytes` at most; those least recently used are removed for new ones."""
+    """Files below `root`, of at most `max_bytes` in total; the least recently used ones make room for new ones."""
 
     root: Path
     max_bytes: int
@@ -74,16 +74,17 @@ class BoundedFolder:
     def reserve(
         self, target: Path, num_bytes: int, keep: Collection[Path], last: Sequence[Path] = ()
     ) -> tuple[PartialFile | None, set[Path]]:
-        """Makes room for a file, and the file in it.
+        """Makes room for a file and creates it under a temporary name.
 
         Args:
-          target: its later name, in a folder of `root`.
-          num_bytes: its size.
-          keep: whole files that stay, however long ago they were used.
-          last: those of `keep` that go all the same where it must be, first to last.
+          target: final path, in a folder of `root`.
+          num_bytes: size of the file.
+          keep: complete files that are not removed, however long ago they were used.
+          last: files of `keep` that are removed, in this order, where there is no other room.
 
         Returns:
-          The file to write, None where nothing more may be removed for it (then nothing is); what was removed.
+          The file to write, or None where there is not enough to remove (then nothing is removed); and the removed
+          paths.
 
         Raises:
           UserError: the folder cannot be written to.
@@ -96,7 +97,7 @@ class BoundedFolder:
             return PartialFile(self, target, num_bytes), removed
 
     def trim(self) -> None:
-        """Removes what dead processes left, and what is beyond the bound.
+        """Removes partial files of dead processes, and files beyond the bound.
 
         Raises:
           UserError: the folder cannot be written to.
@@ -106,7 +107,7 @@ class BoundedFolder:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Holds off other processes, and threads: two that look for room at once would both take the same."""
+        """Excludes other processes and threads: two that looked for room at once would take the same room."""
         self.root.mkdir(parents=True, exist_ok=True)
         file_descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | open_files.CLOSE_ON_EXEC, 0o666)
         try:
@@ -144,7 +145,7 @@ class BoundedFolder:
                 continue
             for name in names:
                 path = Path(folder, name)
-                # Of another process, which may remove it now.
+                # A file of another process, which may be removing it.
                 with contextlib.suppress(FileNotFoundError):
                     yield path, path.stat()
 
@@ -155,7 +156,7 @@ def _writing(folder: Path) -> contextlib.AbstractContextManager[None]:
 
 
 def _remove_leftover(path: Path) -> bool:
-    """Removes a partial file that nobody writes to any more; returns whether it did."""
+    """Removes a partial file that no process writes any more; returns whether it did."""
     try:
         file_descriptor = os.open(path, os.O_RDWR | open_files.CLOSE_ON_EXEC)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""File systems behind URLs, as fsspec knows them."""
+"""The fsspec file systems behind URLs."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any
 
 from butterflyer_jax.errors import UserError
 
-# A connection on which nothing comes for this long is dead; one that is merely slow may take its time.
+# A connection without any data for this long counts as dead; a slow one does not.
 SILENCE_SECONDS = 60
-# What changes with a file's content, best first, by the names that file systems give it.
+# Fields that change with a file's content, best first, by the names that file systems use.
 VERSIONS = ("md5Hash", "generation", "etag", "ETag", "mtime", "LastModified", "last_modified", "created")
 
 
 def connect(url: str) -> tuple[Any, str]:
-    """Returns the file system of a URL, as fsspec knows it, and the path in it.
+    """Returns the fsspec file system of a URL, and the path in it.
 
     Raises:
-      UserError: there is none for such URLs.
+      UserError: no file system for this kind of URL.
     """
     options: dict[str, Any] = {}
     if url.startswith(("gs://", "gcs://")):
         import aiohttp
 
-        # Else gcsfs asks for the kind of the bucket, by gRPC and a minute long where there is no answer.
+        # Otherwise gcsfs asks for the bucket's type by gRPC, which takes a minute where nothing answers.
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-        # Its errors are raised too, and reported in one line; it would also print them with a traceback.
+        # gcsfs logs its errors with a traceback; they are also raised, and reported in one line.
         logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
         logging.getLogger("google.auth").setLevel(logging.CRITICAL)
         silence = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE_SECONDS, sock_read=SILENCE_SECONDS)
-        # Another process, or machine, may write to the bucket at any time.
+        # Another process or machine may write to the bucket at any time: no caching of listings.
         options = {"requests_timeout": silence, "use_listings_cache": False}
     import fsspec
 
@@ -42,7 +42,7 @@ def connect(url: str) -> tuple[Any, str]:
 
 
 def is_missing(url: str) -> bool:
-    """Returns whether it is certain that the bucket of a URL does not exist."""
+    """Returns whether the bucket of a URL certainly does not exist."""
     if url.startswith(("http://", "https://")):
         return False
     filesystem, path = connect(url)
@@ -51,6 +51,6 @@ def is_missing(url: str) -> bool:
     except FileNotFoundError:
         return True
     except Exception:
-        # It may be there, and not for this account to list.
+        # The bucket may exist without this account's permission to list it.
         return False
     return False

@@ -1,7 +1,7 @@
 """A lock in a bucket: an object that its holder renews, and that another process takes over once it is not renewed.
 
-It is created and replaced on the condition that the bucket still holds the generation that was seen, so of two
-processes one wins. How long ago it was renewed the bucket's own clock says.
+The object is created and replaced on condition that the bucket still holds the generation that was read, so of two
+processes one wins. Its age is measured by the bucket's own clock.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from butterflyer_jax.storage import bucket, retry
 from butterflyer_jax.storage.errors import access
 
 RENEW_SECONDS = 20.0
-# A lock that was not renewed for this long is nobody's: a machine that was lost keeps a restarted job waiting so long.
+# A lock that was not renewed for this long is stale; a job restarted after the loss of its machine waits at most this
+# long.
 STALE_SECONDS = 120.0
 MIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class _Found:
-    """The lock's object.
+    """The lock object found in the bucket.
 
     Attributes:
-      generation: of its content, as the bucket counts.
-      seconds: time since it was written, by the bucket's clock.
-      holder: what the holder wrote about itself.
+      generation: generation number of its content.
+      seconds: age of its content by the bucket's clock.
+      holder: host, process and start time that the holder wrote.
     """
 
     generation: str
@@ -48,7 +49,7 @@ class BucketLock:
     """The lock of a folder in a bucket."""
 
     def __init__(self, url: str, machine: str = "") -> None:
-        """Takes the object's address, and what names this machine where it holds other processes off by itself."""
+        """Takes the object's URL, and this machine's identity where a local lock excludes its other processes."""
         self._url = url
         self._filesystem, path = bucket.connect(url)
         self._place = path.split("/", 1)
@@ -66,10 +67,10 @@ class BucketLock:
         self._thread = threading.Thread(target=self._keep_renewing, daemon=True, name="butterflyer-lock")
 
     def try_acquire(self, busy: str) -> str | None:
-        """Tries to get the lock; returns None once it is held, else a line that says what there is to wait for.
+        """Tries to acquire the lock; returns None once it is held, else a line that says what to wait for.
 
         Raises:
-          UserError: its holder renews it (the message begins with `busy`), or the bucket cannot be reached.
+          UserError: another process renews it (the message begins with `busy`), or the bucket cannot be reached.
         """
         with access(self._url, "write"):
             if not self._write("0"):
@@ -77,7 +78,7 @@ class BucketLock:
                 if found is None:
                     return f"{self._url} was just removed"
                 is_ours = bool(self._holder["machine"]) and found.holder.get("machine") == self._holder["machine"]
-                # This machine's own lock is held, so an earlier holder here has ended.
+                # This process holds the machine's local lock, so an earlier holder on this machine has ended.
                 if not (is_ours or found.seconds >= STALE_SECONDS):
                     if self._seen not in ("", found.generation):
                         raise UserError(f"{busy} ({_shown(found)})")
@@ -94,12 +95,12 @@ class BucketLock:
         return None
 
     def check(self) -> None:
-        """Makes sure that the lock is held; to be called before anything is written.
+        """Checks that the lock is still held; to be called before anything is written.
 
         Raises:
-          UserError: another process has taken it, because this one did not renew it in time.
+          UserError: another process has taken the lock, because this one did not renew it in time.
         """
-        # A bucket takes one change of an object per second.
+        # A bucket accepts one change of an object per second.
         if abs(time.time() - self._renewed_at) > MIN_SECONDS:
             self._renew()
         if self._taken_by:
@@ -109,13 +110,13 @@ class BucketLock:
             )
 
     def release(self) -> None:
-        """Gives the lock up; where the bucket cannot be reached, it gets old by itself."""
+        """Releases the lock; where the bucket cannot be reached, the lock becomes stale by itself."""
         self._ending.set()
         self._thread.join(1)
-        # An answer that does not come must not hold up the end.
+        # A missing answer must not delay the end of the process.
         if self._taken_by or not self._renewing.acquire(timeout=1):
             return
-        # In a thread of its own, as this process may be ending within seconds.
+        # In a separate thread, as this process may be about to end.
         removal = threading.Thread(target=self._remove, daemon=True)
         removal.start()
         removal.join(3)
@@ -129,23 +130,23 @@ class BucketLock:
             self._renew()
 
     def _renew(self) -> None:
-        """Renews the lock, or notes who took it; where the bucket cannot be reached, later."""
+        """Renews the lock, or records who took it; tries again later where the bucket cannot be reached."""
         with self._renewing, contextlib.suppress(Exception):
             if self._taken_by or self._write(self._generation):
                 return
             found = self._find()
-            # A user who removes the object by hand wants another training to start: if none has, this one continues.
+            # A user may remove the object by hand so that another training can start: if none has, this one continues.
             if found is not None or not self._write("0"):
                 self._taken_by = _shown(found or self._find())
 
     def _write(self, generation: str) -> bool:
-        """Writes the object in place of that generation, "0" for none; returns whether this process holds it now."""
+        """Writes the object in place of a generation ("0": no object); returns whether the lock is now held."""
         started = time.time()
         try:
             written = retry.policy()(
                 self._filesystem.call,
                 "POST",
-                # No method of gcsfs replaces a generation that was seen.
+                # gcsfs has no method with a generation precondition.
                 self._filesystem.base.replace("/storage/", "/upload/storage/") + "b/{}/o",
                 self._place[0],
                 uploadType="multipart",
@@ -155,7 +156,7 @@ class BucketLock:
                 json_out=True,
             )
         except FileExistsError:
-            # Also where an answer was lost, and the request was made again.
+            # Also where the answer was lost and the request was repeated.
             found = self._find()
             if found is None or found.holder.get("token") != self._holder["token"]:
                 return False
@@ -181,7 +182,7 @@ class BucketLock:
 
 
 def _multipart(*parts: object) -> bytes:
-    """Returns JSON objects as the body of an upload: what is known about the object, and its content."""
+    """Returns JSON objects (metadata and content) as the body of a multipart upload."""
     bodies = [f"--part\r\nContent-Type: application/json\r\n\r\n{json.dumps(part)}\r\n" for part in parts]
     return f"{''.join(bodies)}--part--\r\n".encode()
 

@@ -1,4 +1,4 @@
-"""A file of a bucket on its way to the local disk: by ranges, from several threads, checked before it has its name."""
+"""Copy of a bucket's file to the local disk: in ranges, by several threads, verified before it gets its final name."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage.bounded import PartialFile
 from butterflyer_jax.storage.remote_folder import RemoteFile, RemoteFolder
 
-# Fetched with one request, and held in memory until written. Of a distant bucket larger ones came no faster, and the
-# first file later.
+# Fetched in one request and held in memory until written. From a distant bucket larger ranges were no faster, and the
+# first file arrived later.
 RANGE_BYTES = 4 << 20
 
 
 class Copy:
-    """A file that is being copied; every method may be called from any thread."""
+    """A file that is being copied; all methods are thread-safe."""
 
     def __init__(self, folder: RemoteFolder, file: RemoteFile, part: PartialFile) -> None:
         self._folder = folder
@@ -29,7 +29,7 @@ class Copy:
         self._begin()
 
     def take(self) -> int | None:
-        """Returns the start of a range that nobody fetches yet, to be given to `fetch`; None if there is none."""
+        """Returns the start of a range that no thread fetches yet, to be passed to `fetch`; None if there is none."""
         with self._lock:
             if not self._ranges:
                 return None
@@ -37,10 +37,11 @@ class Copy:
             return self._ranges.popleft()
 
     def fetch(self, start: int) -> bool:
-        """Copies a range that was taken; returns whether all of the file is there now, under its name.
+        """Copies a range that was taken; returns whether the whole file is now there under its final name.
 
         Raises:
-          UserError: it cannot be read or written, or has another content than the bucket lists; nothing of it stays.
+          UserError: the file cannot be read or written, or does not match the bucket's checksum; the partial copy is
+            removed.
         """
         try:
             data = self._folder.read(self._file.name, start, min(start + RANGE_BYTES, self._file.num_bytes))
@@ -58,14 +59,14 @@ class Copy:
                 self._discard_if_abandoned()
 
     def abandon(self) -> None:
-        """Copies no more of it; what there is of it is removed as soon as no thread writes to it."""
+        """Stops copying; the partial file is removed once no thread writes to it."""
         with self._lock:
             self._is_abandoned = True
             self._ranges.clear()
             self._discard_if_abandoned()
 
     def _begin(self) -> None:
-        # An empty file is one empty range.
+        # An empty file has one empty range.
         self._ranges = collections.deque(range(0, max(self._file.num_bytes, 1), RANGE_BYTES))
         self._missing = len(self._ranges)
 
@@ -76,10 +77,10 @@ class Copy:
             return True
         if self._is_second_attempt:
             raise UserError(
-                f"{self._folder.url}/{self._file.name} came with another checksum than the bucket lists, two "
-                "times: run the same command again if it was replaced just now, else upload it again"
+                f"{self._folder.url}/{self._file.name} arrived twice with another checksum than the bucket lists: "
+                "run the same command again if the file was just replaced, else upload it again"
             )
-        # The network may have done that, but hardly twice.
+        # The network may have damaged it once, but hardly twice.
         self._is_second_attempt = True
         with self._lock:
             self._begin()

@@ -1,4 +1,4 @@
-"""A single file from the network, kept in the cache."""
+"""Download of a single file, kept in the cache."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CHUNK_BYTES = 1 << 20
 
 
 def cached_file(url: str, folder: str) -> Path:
-    """Returns a local copy of a file, made unless the cache has its newest version already.
+    """Returns a local copy of a file, downloaded unless the cache has its newest version.
 
-    A copy is whole or absent. Where the network is down, the newest copy serves.
+    A copy is complete or absent. Where the network is down, the newest copy in the cache is used.
 
     Args:
       url: http://, https:// or gs://.
-      folder: name of the cache's folder for such files; the copy's own name ends with the file's.
+      folder: subfolder of the cache for such files; the name of the copy ends with the file's name.
 
     Raises:
       UserError: the file cannot be reached or read, or the disk is full.
@@ -52,10 +52,10 @@ def cached_file(url: str, folder: str) -> Path:
 
 
 def local_file(name: str | os.PathLike[str], folder: str) -> Path:
-    """Returns a file on the local disk: itself where it is local, else a copy as `cached_file` makes it.
+    """Returns a file on the local disk: the file itself where it is local, else its copy by `cached_file`.
 
     Raises:
-      UserError: it is remote, and cannot be reached or read.
+      UserError: the file is remote, and cannot be reached or read.
     """
     return cached_file(os.fspath(name), folder) if paths.is_remote(name) else Path(paths.path(name))
 
@@ -72,12 +72,12 @@ def _copy(filesystem: Any, inner: str, url: str, target: Path, num_bytes: int) -
 
 
 def _chunks(filesystem: Any, inner: str, url: str) -> Iterator[bytes]:
-    # A plain web server may know nothing of ranges; as a stream it gives every file.
+    # A plain web server may not support ranges, but every server can stream a file.
     options = {"block_size": 0} if url.startswith("http") else {}
     try:
         with filesystem.open(inner, "rb", **options) as stream:
             pending = bytearray()
-            # A stream gives what it has, seldom as much as was asked for.
+            # A stream returns the bytes at hand, often fewer than requested.
             while piece := stream.read(CHUNK_BYTES):
                 pending += piece
                 if len(pending) >= CHUNK_BYTES:
@@ -90,7 +90,7 @@ def _chunks(filesystem: Any, inner: str, url: str) -> Iterator[bytes]:
 
 
 def _cause(error: Exception) -> Exception:
-    """Returns what went wrong: to fsspec, a web server that cannot be reached is a file that is not there."""
+    """Returns the actual cause: fsspec reports an unreachable web server as a missing file."""
     cause = error.__cause__
     if not isinstance(error, FileNotFoundError) or not isinstance(cause, Exception):
         return error

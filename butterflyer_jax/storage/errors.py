@@ -1,4 +1,4 @@
-"""Errors of files and buckets, translated into one line with cause and remedy."""
+"""Translation of file and bucket errors into one line with cause and remedy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from butterflyer_jax.errors import UserError
 
-# Libraries that file systems are built on; their errors share no class.
+# Libraries behind the file systems; their errors have no common class.
 LIBRARIES = {"aiohttp", "asyncio", "fsspec", "gcsfs", "google", "requests", "urllib3"}
 _SPACE = "make space there, then run the same command again: it resumes"
-_ACCESS = "take a place that you may write to"
-# Orbax, TensorStore and TFDS each wrap the operating system's error in one of their own, and keep its words.
+_ACCESS = "choose a place that you may write to"
+# Orbax, TensorStore and TFDS wrap the operating system's error in one of their own, with its message.
 REFUSALS = {
     "No space left on device": _SPACE,
     "Disk quota exceeded": _SPACE,
@@ -29,23 +29,23 @@ REFUSALS = {
 
 @contextlib.contextmanager
 def access(name: str | os.PathLike[str], verb: str = "read", what: str = "", advice: str = "") -> Iterator[None]:
-    """Turns what goes wrong with a file or folder within the block into a UserError.
+    """Turns errors of a file or folder within the block into a UserError.
 
-    `storage.files` does this by itself. It is for libraries that open files on their own, such as Orbax and TFDS.
+    For libraries that open files themselves, such as Orbax and TFDS; `storage.files` already does this.
 
     Args:
       name: the file or folder, local or gs://.
-      verb: read or write.
-      what: what is written, such as "a checkpoint"; by default the name alone is shown.
-      advice: what to do where a disk refuses; by default what helps against the refusal.
+      verb: "read" or "write".
+      what: description of the content, such as "a checkpoint"; by default the message shows the name alone.
+      advice: remedy where the disk refuses a write; by default one that fits the error.
 
     Raises:
-      UserError: nothing is there, the disk or the bucket refuses, or the network is gone. Errors of other kinds pass.
+      UserError: the file is missing, the disk or bucket refuses, or the network is down. Other errors pass unchanged.
     """
     try:
         yield
     except UserError:
-        # An error that was raised nearer to its cause knows more.
+        # A UserError raised nearer to the cause is more precise.
         raise
     except Exception as error:
         described = describe(error, os.fspath(name), verb, what, advice)
@@ -55,7 +55,7 @@ def access(name: str | os.PathLike[str], verb: str = "read", what: str = "", adv
 
 
 def describe(error: Exception, name: str, verb: str = "read", what: str = "", advice: str = "") -> UserError | None:
-    """Returns the message for an error, or for the one that caused it; None where the user cannot mend it."""
+    """Returns the UserError for an error or its cause; None where the user cannot fix it."""
     if "://" in name:
         return describe_remote(error, name, verb)
     if verb == "write":
@@ -64,14 +64,14 @@ def describe(error: Exception, name: str, verb: str = "read", what: str = "", ad
         return UserError(f"cannot write {place}: {words}; {advice or REFUSALS[words]}") if words else None
     if isinstance(error, FileNotFoundError):
         return UserError(f"no such file: {name}")
-    # ValueError: a name that no file can have.
+    # ValueError: an invalid file name.
     if isinstance(error, OSError) or "embedded null" in str(error):
         return UserError(f"cannot read {name}: {getattr(error, 'strerror', None) or words_of(error)}")
     return None
 
 
 def describe_remote(error: Exception, url: str, verb: str = "read") -> UserError | None:
-    """Returns the message for an error of a bucket or a web server; None where the user cannot mend it."""
+    """Returns the UserError for an error of a bucket or web server; None where the user cannot fix it."""
     from butterflyer_jax.storage import bucket
 
     for one in _chain(error):
@@ -86,7 +86,7 @@ def describe_remote(error: Exception, url: str, verb: str = "read") -> UserError
 
 
 def is_transient(error: BaseException) -> bool:
-    """Returns whether to try again may help."""
+    """Returns whether a retry may succeed."""
     lasting = (FileNotFoundError, FileExistsError, IsADirectoryError, PermissionError)
     if isinstance(error, lasting) or _is_forbidden(error):
         return False
@@ -97,13 +97,13 @@ def is_transient(error: BaseException) -> bool:
 
 
 def words_of(error: BaseException) -> str:
-    """Returns the first line of an error's message, its class name where it has none."""
+    """Returns the first line of an error's message, or its class name where the message is empty."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def _describe_answer(error: Exception, url: str, verb: str) -> UserError | None:
-    # The only error of google.auth that is about the network.
+    # The only google.auth error about the network.
     is_of_credentials = type(error).__module__.startswith("google.auth") and type(error).__name__ != "TransportError"
     if is_of_credentials or _status(error) == 401 or "Anonymous caller" in str(error):
         return UserError(
@@ -131,7 +131,7 @@ def _chain(error: Exception) -> Iterator[Exception]:
 
 
 def _is_forbidden(error: BaseException) -> bool:
-    # gcsfs has no class for it.
+    # gcsfs has no class for this error.
     return _status(error) == 403 or str(error).startswith("Forbidden")
 
 

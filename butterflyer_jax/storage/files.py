@@ -1,7 +1,7 @@
-"""Files, local or gs://: reading, writing, copying. Every error that a user can mend is a UserError.
+"""Reading, writing and copying files, local or gs://. Every error that a user can fix is a UserError.
 
-What is written is whole or absent: a killed program leaves nothing that reads as whole. Requests to a bucket are tried
-again by `storage.retry`.
+A written file is complete or absent: a killed program leaves no partial file under the final name. Requests to a bucket
+are retried by the policy of `storage.retry`.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _NO_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a
 
 
 def read_bytes(name: Name) -> bytes:
-    """Returns a whole file.
+    """Returns the content of a file.
 
     Raises:
-      UserError: it is not there, or cannot be read.
+      UserError: the file is missing or cannot be read.
     """
     with access(name):
         if is_remote(name):
@@ -46,10 +46,10 @@ def read_bytes(name: Name) -> bytes:
 
 
 def read_text(name: Name) -> str:
-    """Returns a whole text file in UTF-8.
+    """Returns the content of a UTF-8 text file.
 
     Raises:
-      UserError: it is not there, cannot be read, or is not text.
+      UserError: the file is missing, cannot be read, or is not text.
     """
     try:
         return read_bytes(name).decode()
@@ -58,10 +58,10 @@ def read_text(name: Name) -> str:
 
 
 def read_range(name: Name, offset: int, num_bytes: int) -> bytes:
-    """Returns `num_bytes` of a file from `offset` on, fewer at its end; of a gs:// file nothing else is read.
+    """Returns `num_bytes` of a file from `offset` on, fewer at its end; only this range of a gs:// file is fetched.
 
     Raises:
-      UserError: it is not there, or cannot be read.
+      UserError: the file is missing or cannot be read.
     """
     with access(name):
         if is_remote(name):
@@ -73,10 +73,10 @@ def read_range(name: Name, offset: int, num_bytes: int) -> bytes:
 
 
 def open_file(name: Name) -> BinaryIO:
-    """Opens a file for reading; of a gs:// file only what is read is fetched.
+    """Opens a file for reading; of a gs:// file only the ranges that are read are fetched.
 
     Raises:
-      UserError: it is not there, or cannot be read; so do the file's own methods.
+      UserError: the file is missing or cannot be read; the methods of the returned file raise it too.
     """
     with access(name):
         if is_remote(name):
@@ -85,36 +85,36 @@ def open_file(name: Name) -> BinaryIO:
 
 
 def exists(name: Name) -> bool:
-    """Returns whether a file or folder is there.
+    """Returns whether a file or folder exists.
 
     Raises:
-      UserError: its bucket is not there, or cannot be reached.
+      UserError: the bucket does not exist or cannot be reached.
     """
     return _kind(name) is not None
 
 
 def is_folder(name: Name) -> bool:
-    """Returns whether a folder is there.
+    """Returns whether a folder exists.
 
     Raises:
-      UserError: its bucket is not there, or cannot be reached.
+      UserError: the bucket does not exist or cannot be reached.
     """
     return _kind(name) == "directory"
 
 
 @contextlib.contextmanager
 def whole_file(name: Name, what: str = "", advice: str = "") -> Iterator[epath.Path]:
-    """Yields a temporary path to write to, which takes its name once the block ends well, and is gone if it does not.
+    """Yields a temporary path, which is renamed to `name` at the end of the block, or removed after an error.
 
-    Missing parent folders are made.
+    Missing parent folders are created.
 
     Args:
-      name: the file, local or gs://.
-      what: what is written, for the message of an error.
-      advice: what to do where the disk refuses; by default what helps against the refusal.
+      name: final path of the file, local or gs://.
+      what: description of the content, for error messages.
+      advice: remedy where the disk refuses; by default one that fits the error.
 
     Raises:
-      UserError: no space, no permission; the old file, if any, is untouched.
+      UserError: no space or no permission; an existing file stays as it was.
     """
     target = path(name)
     with access(target, "write", what, advice):
@@ -123,7 +123,7 @@ def whole_file(name: Name, what: str = "", advice: str = "") -> Iterator[epath.P
         try:
             yield temporary
             if not is_remote(target):
-                # Or a machine that loses power may keep the name and lose the content.
+                # Without fsync a machine that loses power may keep the name and lose the content.
                 with Path(temporary).open("rb") as file:
                     os.fsync(file.fileno())
             temporary.replace(target)
@@ -134,11 +134,11 @@ def whole_file(name: Name, what: str = "", advice: str = "") -> Iterator[epath.P
 
 
 def write_bytes(name: Name, data: bytes) -> None:
-    """Writes a whole file, as `whole_file` does."""
+    """Writes a file atomically; raises as `whole_file` does."""
     if is_remote(name):
         filesystem, inner = bucket.connect(os.fspath(name))
         with access(name, "write"):
-            # An object is whole or absent by itself.
+            # Uploads to a bucket are atomic by themselves.
             retry.policy()(filesystem.pipe_file, inner, data)
         return
     with whole_file(name) as temporary:
@@ -146,13 +146,13 @@ def write_bytes(name: Name, data: bytes) -> None:
 
 
 def write_text(name: Name, text: str) -> None:
-    """Writes a whole text file in UTF-8, as `whole_file` does."""
-    # A zip's names may hold what is no Unicode; they are written as they would be shown.
+    """Writes a UTF-8 text file atomically; raises as `whole_file` does."""
+    # Names from a zip may contain lone surrogates; they are written in their escaped form.
     write_bytes(name, text.encode("utf-8", "backslashreplace"))
 
 
 def write_csv(name: Name, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Writes a whole CSV file with a header, as `whole_file` does."""
+    """Writes a CSV file with a header atomically; raises as `whole_file` does."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -161,10 +161,10 @@ def write_csv(name: Name, header: Iterable[str], rows: Iterable[Iterable[object]
 
 
 def make_folder(name: Name) -> None:
-    """Makes a folder, and those above it; a bucket needs none.
+    """Creates a folder and its parents; does nothing in a bucket.
 
     Raises:
-      UserError: the disk refuses.
+      UserError: no permission, or a file is in the way.
     """
     if not is_remote(name):
         with access(name, "write"):
@@ -172,10 +172,10 @@ def make_folder(name: Name) -> None:
 
 
 def copy(source: Name, target: Name) -> None:
-    """Copies a file, or all files of a folder, from disk to disk or to or from a bucket; each appears whole.
+    """Copies a file, or all files of a folder, between disks and buckets; each copy is complete or absent.
 
     Raises:
-      UserError: nothing is there, it cannot be read, or not be written.
+      UserError: the source is missing or cannot be read, or the target cannot be written.
     """
     if not is_folder(source):
         _copy_file(source, target)
@@ -186,10 +186,10 @@ def copy(source: Name, target: Name) -> None:
 
 
 def move(source: Name, target: Name) -> None:
-    """Moves a file, also from a disk to a bucket.
+    """Moves a file, also between file systems and into a bucket.
 
     Raises:
-      UserError: it cannot be written there.
+      UserError: the target cannot be written.
     """
     origin, goal = path(source), path(target)
     with access(goal, "write"):
@@ -198,7 +198,7 @@ def move(source: Name, target: Name) -> None:
                 origin.replace(goal)
                 return
             except OSError as error:
-                # Another disk.
+                # The target is on another file system.
                 if error.errno != errno.EXDEV:
                     raise
         _copy_file(origin, goal)
@@ -206,10 +206,10 @@ def move(source: Name, target: Name) -> None:
 
 
 def remove(name: Name) -> None:
-    """Removes a file, or a folder with all that is in it; where nothing is there, nothing is done.
+    """Removes a file, or a folder with its content; does nothing where it is missing.
 
     Raises:
-      UserError: it cannot be removed.
+      UserError: the file or folder cannot be removed.
     """
     target, kind = path(name), _kind(name)
     if kind is None:
@@ -218,7 +218,7 @@ def remove(name: Name) -> None:
         if is_remote(target):
             filesystem, inner = bucket.connect(os.fspath(target))
             with contextlib.suppress(FileNotFoundError):
-                # It would take brackets in a name for a pattern.
+                # epath's own method would read brackets in a name as a pattern.
                 retry.policy()(filesystem.rm, glob_lib.escape(inner), recursive=kind == "directory")
         elif kind == "directory":
             target.rmtree(missing_ok=True)
@@ -227,12 +227,12 @@ def remove(name: Name) -> None:
 
 
 def parallel_reads(name: Name) -> int:
-    """Returns how many reads from a place are worth doing at once: of a bucket each takes tens of milliseconds."""
+    """Returns how many parallel reads pay off: in a bucket each takes tens of milliseconds."""
     return 16 if is_remote(name) else 1
 
 
 def _copy_file(source: Name, target: Name) -> None:
-    """Copies a file in parts, as it may be larger than the memory."""
+    """Copies a file in chunks, as it may be larger than the memory."""
     origin, goal = path(source), path(target)
     if is_remote(goal):
         if is_remote(origin):
@@ -253,7 +253,7 @@ def _copy_file(source: Name, target: Name) -> None:
 
 
 def _regular(name: Name) -> Path:
-    """Returns a local path; refuses what may never end, or keep its reader waiting."""
+    """Returns a local path; raises a UserError for a device or a pipe, whose reading may never end."""
     file = Path(path(name))
     kind = _NO_FILES.get(stat.S_IFMT(file.stat().st_mode))
     if kind:
@@ -277,5 +277,5 @@ def _kind(name: Name) -> str | None:
 
 
 def _shortened(name: str) -> str:
-    # A system's longest name is 255 bytes, and the temporary one has 34 more.
+    # File names have at most 255 bytes on most systems, and the temporary name is 34 bytes longer.
     return os.fsdecode(os.fsencode(name)[:200])

@@ -1,4 +1,4 @@
-"""What folders hold, local or gs://: by a pattern, or all of it; a folder's own name is never taken for a pattern."""
+"""Search in folders, local or gs://, by a pattern or for all files; a folder's own name is never read as a pattern."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Name = str | os.PathLike[str]
 
 
 def glob(folder: Name, pattern: str) -> list[epath.Path]:
-    """Returns what matches a pattern below a folder, sorted; nothing in the folder's own name is taken for a pattern.
+    """Returns the paths below a folder that match a pattern, sorted; the folder's own name is not part of the pattern.
 
     Raises:
       UserError: the folder cannot be read.
@@ -31,7 +31,7 @@ def glob(folder: Name, pattern: str) -> list[epath.Path]:
 
 
 def matching(pattern: str) -> list[str]:
-    """Returns what a user's pattern matches, sorted, named as the pattern is; `**` stands for folders at any depth.
+    """Returns the paths that match a user's pattern, sorted, in its form; `**` matches folders at any depth.
 
     Raises:
       UserError: the bucket cannot be read.
@@ -44,7 +44,7 @@ def matching(pattern: str) -> list[str]:
 
 
 def files_below(folder: Name) -> list[epath.Path]:
-    """Returns all files of a folder, at any depth, sorted; each once, also where links lead back.
+    """Returns all files below a folder, sorted; each once, also where symbolic links form a cycle.
 
     Raises:
       UserError: the folder cannot be read.
@@ -61,7 +61,7 @@ def _url(like: Name, inner: str) -> str:
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    # By name a link that leads back would be followed for as long as the system allows, some forty times.
+    # By name alone a cyclic link would be followed up to the system's limit, about forty times.
     status = os.stat(folder)  # noqa: PTH116
     if (status.st_dev, status.st_ino) in seen:
         return
@@ -71,7 +71,7 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
             try:
                 is_folder = entry.is_dir()
             except OSError:
-                # A link to itself: reading it gives the reason.
+                # A link to itself: reading it raises the actual error.
                 is_folder = False
             if is_folder:
                 yield from _walk(entry.path, seen)

@@ -1,4 +1,4 @@
-"""Files of a folder, opened by their names, whether the folder is local or in a bucket."""
+"""Files of a folder, opened by name, whether the folder is local or in a bucket."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from butterflyer_jax.storage.staging import Staging
 
 
 class Files(Protocol):
-    """Files of a folder: a local one, or the copies of one in a bucket."""
+    """Files of a local folder, or local copies of a bucket's folder."""
 
     @property
     def waited_seconds(self) -> float:
-        """How long `open` has waited so far for files to arrive."""
+        """Time that `open` has waited for files to arrive, seconds."""
 
     @property
     def copied_bytes(self) -> int:
-        """How much came over the network so far."""
+        """Amount copied over the network, bytes."""
 
     def prefetch(self, names: Sequence[str]) -> None:
-        """Announces which files will be opened, in this order."""
+        """Announces the files that will be opened, in this order."""
 
     def open(self, name: str) -> io.FileIO:
-        """Returns a file, open for reading, of which no byte will change."""
+        """Returns a file open for reading, whose content will not change."""
 
     def close(self) -> None:
-        """Ends what is under way; what is open stays so."""
+        """Stops all copying; open files stay open."""
 
     def advice(self, name: str) -> str:
         """Returns where a file that is damaged lies, and what to do."""
@@ -62,14 +62,14 @@ class LocalFiles:
 
 
 def open_folder(folder: str | os.PathLike[str], names: Sequence[str], max_bytes: int) -> Files:
-    """Returns the files of a folder, local or gs://; those of a bucket are copied to the cache as they are needed.
+    """Returns the files of a folder, local or gs://; those of a bucket are copied to the cache on demand.
 
     Args:
-      folder: holds the files.
-      names: the files that may be asked for.
-      max_bytes: what the copies of all folders may take together.
+      folder: folder that holds the files.
+      names: names of the files that may be opened.
+      max_bytes: bound on the copies of all folders together.
 
     Raises:
-      UserError: the bucket cannot be read, or a file is missing there or larger than `max_bytes`.
+      UserError: the bucket cannot be read, or a file is missing or larger than `max_bytes`.
     """
     return Staging(folder, names, max_bytes) if paths.is_remote(folder) else LocalFiles(folder)

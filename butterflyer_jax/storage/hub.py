@@ -1,6 +1,6 @@
-"""Files of the Hugging Face Hub, fetched by its own client, with errors in one line.
+"""Download of files from the Hugging Face Hub by its own client, with errors in one line.
 
-The client keeps the cache (`HF_HOME`), resumes a download that broke off, and honours `HF_ENDPOINT` (a mirror),
+The client keeps the cache (`HF_HOME`), resumes an interrupted download, and honours `HF_ENDPOINT` (a mirror),
 `HF_HUB_OFFLINE=1` (the cache alone) and `HF_TOKEN`.
 """
 
@@ -19,12 +19,12 @@ from butterflyer_jax.storage.errors import access
 
 SCHEME = "hf://"
 _ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s/]+))?(/(?P<file>[^@\s]+))?")
-# The client names the blob of a large file by its SHA-256, that of a small one by git's SHA-1.
+# The client names the blob of a large file by its SHA-256, and that of a small one by its git SHA-1.
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class MissingFileError(UserError):
-    """A repository has no such file, or the cache has none while the client is offline."""
+    """The repository, or while offline the cache, has no such file."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class HubFile:
 
     Attributes:
       repo: "owner/name".
-      file: path in the repository; empty where the address names none.
+      file: path in the repository; empty where the address has none.
       revision: branch, tag or commit; empty for the default branch.
     """
 
@@ -50,7 +50,7 @@ def parse(address: str) -> HubFile:
     """Returns the parts of "hf://owner/name[@revision][/file]".
 
     Raises:
-      UserError: the address has another form.
+      UserError: the address does not have this form.
     """
     match = _ADDRESS.fullmatch(address.removeprefix(SCHEME))
     if not match:
@@ -63,9 +63,9 @@ def fetch(source: HubFile) -> Path:
 
     Raises:
       MissingFileError: the repository, or while offline the cache, has no such file.
-      UserError: the Hub cannot be reached or refuses, the name is none, the copy is damaged, or the disk is full.
+      UserError: the Hub cannot be reached or refuses, the name is invalid, the copy is damaged, or the disk is full.
     """
-    # Imported here: it takes half a second that few commands need to spend.
+    # Imported here: it takes half a second, and few commands need it.
     import huggingface_hub
     from huggingface_hub.utils import logging
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -87,7 +87,7 @@ def fetch(source: HubFile) -> Path:
 
 
 def _check(copy: Path, source: HubFile) -> None:
-    """Raises a UserError where a large file is not what its checksum says: the client compares sizes alone."""
+    """Raises a UserError where a large file does not match its checksum: the client compares sizes only."""
     blob = copy.resolve()
     if not _SHA256.fullmatch(blob.name):
         return
@@ -116,10 +116,10 @@ def _explained(error: Exception, source: HubFile) -> UserError:
     status = next((code for cause in causes if (code := _status(cause))), None)
     if has(errors.OfflineModeIsEnabled):
         return MissingFileError(
-            f"{source} is not in the cache of the Hub's client, and HF_HUB_OFFLINE forbids to fetch it"
+            f"{source} is not in the cache of the Hub's client, and HF_HUB_OFFLINE forbids downloading it"
         )
     if has(errors.GatedRepoError):
-        return UserError(f"{source} wants its terms accepted on the Hub, and then HF_TOKEN set")
+        return UserError(f"{source} requires accepting its terms on the Hub, and then HF_TOKEN")
     if has(errors.RevisionNotFoundError):
         return UserError(f"no such revision on the Hub: {source}")
     if has(errors.RepositoryNotFoundError) or status in (401, 403):
@@ -132,16 +132,16 @@ def _explained(error: Exception, source: HubFile) -> UserError:
         return UserError(f"{_endpoint()} answers {status} for {source}: retry later, or set HF_ENDPOINT to a mirror")
     reason = _first_line(next((cause for cause in reversed(causes) if str(cause)), error))
     if has(errors.FileMetadataError):
-        return UserError(f"{_endpoint()} is no Hub: {reason}")
+        return UserError(f"{_endpoint()} is not a Hub: {reason}")
     if "Consistency check failed" in str(error):
-        return UserError(f"{source} came incomplete: {reason}; retry")
+        return UserError(f"{source} arrived incomplete: {reason}; retry")
     return UserError(
         f"cannot reach {_endpoint()} for {source}: {reason}; retry (a download resumes), or set HF_ENDPOINT to a mirror"
     )
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Returns an error and what it was raised from, in this order."""
+    """Returns an error and the errors that it was raised from, in this order."""
     found: list[BaseException] = []
     next_one: BaseException | None = error
     while next_one is not None and next_one not in found:

@@ -1,4 +1,4 @@
-"""Locks between processes: on a disk the operating system's, in a bucket one that gets old when its process dies."""
+"""Locks between processes: the operating system's on a disk, an expiring lock object in a bucket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from butterflyer_jax.storage import paths
 from butterflyer_jax.storage.bucket_lock import BucketLock
 from butterflyer_jax.storage.errors import access
 
-# Between looks at a lock in a bucket.
+# Interval between two checks of a lock in a bucket, seconds.
 POLL_SECONDS = 5.0
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -28,13 +28,13 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 def hold(
     name: str | os.PathLike[str], busy: str, wait: bool = False, meanwhile: Callable[[], object] = lambda: None
 ) -> Iterator[Callable[[], None]]:
-    """Holds a lock during the block; yields what raises a UserError once it is lost, which happens in a bucket alone.
+    """Holds a lock during the block; yields a check that raises a UserError once the lock is lost (only in a bucket).
 
     Args:
-      name: the lock file. For one in a bucket a file in the cache also holds off processes of this machine.
-      busy: what to say where another process holds the lock.
-      wait: whether to print `busy` and wait for that process; for a file on a disk.
-      meanwhile: is called now and then while a lock in a bucket gets old.
+      name: the lock file. For a bucket, a file in the cache also excludes other processes of this machine.
+      busy: message where another process holds the lock.
+      wait: whether to print `busy` and wait for that process; only for a file on a disk.
+      meanwhile: called regularly while waiting for a lock in a bucket to become stale.
 
     Raises:
       UserError: another process holds the lock, and `wait` is false; or the file cannot be written.
@@ -81,14 +81,14 @@ def _hold_on_disk(file: epath.Path, busy: str, wait: bool) -> Iterator[bool]:
     try:
         yield is_held
     finally:
-        # The file stays: without it, a process that waits for this one and a third could both hold a lock.
+        # The file is not removed: otherwise a process waiting for this one and a third one could both hold a lock.
         lock.release()
 
 
 def _identity(file: epath.Path) -> str:
-    """Returns what a lock file on this machine, until it starts anew, shares with no other; "" where that is unknown.
+    """Returns an identity of a lock file and this boot of the machine, unique among machines; "" where it is unknown.
 
-    Two processes with the same one hold each other off by that file.
+    Two processes with the same identity exclude each other by that file.
     """
     try:
         found = Path(file).stat()

@@ -1,6 +1,6 @@
-"""Locks between processes and reads at an offset, by what the operating system has: POSIX or Windows.
+"""Locks between processes and reads at an offset, on POSIX and Windows.
 
-A lock lies on an open file; the operating system releases it when the process dies, however it does.
+A lock belongs to an open file; the operating system releases it when the process dies for any reason.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _seek_lock = threading.Lock()
 
 
 class HasDescriptor(Protocol):
-    """An open file."""
+    """An open file with a descriptor."""
 
     def fileno(self) -> int:
-        """Returns its descriptor."""
+        """Returns the file descriptor."""
 
 
 def lock(file: int | HasDescriptor) -> None:
-    """Takes the exclusive lock of an open file; waits while another process or open file holds it."""
+    """Acquires the exclusive lock of an open file; waits while another process or open file holds it."""
     _lock(_descriptor(file), wait=True)
 
 
 def try_lock(file: int | HasDescriptor) -> bool:
-    """Takes the exclusive lock of an open file; returns False where another process or open file holds it."""
+    """Acquires the exclusive lock of an open file; returns False where another process or open file holds it."""
     try:
         _lock(_descriptor(file), wait=False)
     except OSError:
@@ -38,7 +38,7 @@ def try_lock(file: int | HasDescriptor) -> bool:
 
 
 def read_at(file: int | HasDescriptor, num_bytes: int, offset: int) -> bytes:
-    """Returns `num_bytes` of an open file from `offset` on, fewer at its end; safe to call from several threads."""
+    """Returns `num_bytes` of an open file from `offset` on, fewer at its end; thread-safe."""
     descriptor = _descriptor(file)
     if hasattr(os, "pread"):
         return os.pread(descriptor, num_bytes, offset)
@@ -55,7 +55,7 @@ def _lock(descriptor: int, wait: bool) -> None:
     if sys.platform == "win32":
         import msvcrt
 
-        # The first byte stands for the file; a waiting lock gives up after ten tries of a second.
+        # Windows locks byte ranges: the first byte stands for the file. A waiting lock gives up after ten seconds.
         while True:
             os.lseek(descriptor, 0, os.SEEK_SET)
             try:

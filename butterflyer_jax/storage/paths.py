@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-# Before epath looks: it would take TensorFlow to reach a bucket, which training does without.
+# Set before epath is imported: it would otherwise use TensorFlow for buckets, which training does not need.
 os.environ.setdefault("EPATH_USE_TF", "0")
-# And gcsfs would ask for the kind of each bucket, by gRPC and a minute long where there is no answer.
+# Otherwise gcsfs asks for each bucket's type by gRPC, which takes a minute where nothing answers.
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 from etils import epath
@@ -20,10 +20,10 @@ DEFAULT_CACHE = "~/.cache/butterflyer_jax"
 
 
 def path(name: str | os.PathLike[str]) -> epath.Path:
-    """Returns the path, local (made absolute, `~` expanded) or gs://, with pathlib's methods.
+    """Returns a path with pathlib's methods, local (made absolute, `~` expanded) or gs://.
 
     Raises:
-      UserError: no file can have this name, or it is an address of another kind.
+      UserError: the name is invalid, or an address of another kind.
     """
     text = os.fspath(name)
     if "\0" in text:
@@ -32,7 +32,7 @@ def path(name: str | os.PathLike[str]) -> epath.Path:
     if separator and scheme not in SCHEMES:
         raise UserError(f"{text}: take a local path or gs://, {scheme}:// cannot be used here")
     if not separator and text.startswith(tuple(f"{scheme}:/" for scheme in SCHEMES)):
-        # What pathlib makes of an address.
+        # The form that pathlib gives an address.
         raise UserError(f"{text}: an address has two slashes: {text.replace(':/', '://', 1)}")
     path = epath.Path(name)
     if is_remote(path):
@@ -41,12 +41,12 @@ def path(name: str | os.PathLike[str]) -> epath.Path:
         extras.require("cloud", "gcsfs", purpose=f"{path}")
         _forget_listings()
         return path
-    # epath would make gs://bucket a folder below the current one.
+    # epath would read gs://bucket as a folder below the current one.
     return path.expanduser().absolute()
 
 
 def _forget_listings() -> None:
-    """Makes gcsfs list the bucket each time: its cache would hide new files of a folder that was listed before."""
+    """Clears the listing cache of gcsfs, which would hide new files of a folder that was listed before."""
     import fsspec
 
     fsspec.config.conf.setdefault("gcs", {}).setdefault("use_listings_cache", False)
@@ -58,5 +58,5 @@ def is_remote(name: str | os.PathLike[str]) -> bool:
 
 
 def cache_dir() -> epath.Path:
-    """Returns the folder for what can be made again: `$BUTTERFLYER_CACHE`, else ~/.cache/butterflyer_jax."""
+    """Returns the folder for files that can be made again: `$BUTTERFLYER_CACHE`, else ~/.cache/butterflyer_jax."""
     return path(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE)

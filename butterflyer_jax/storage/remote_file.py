@@ -1,4 +1,4 @@
-"""A file of a bucket, open for reading, of which only what is read is fetched."""
+"""A file of a bucket, open for reading; only the ranges that are read are fetched."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import BinaryIO
 from butterflyer_jax.storage import bucket, retry
 from butterflyer_jax.storage.errors import access
 
-# What a file, read bit by bit, is fetched by.
+# Block size by which a file that is read in small pieces is fetched.
 _BLOCK_BYTES = 1 << 18
 
 
@@ -17,13 +17,13 @@ def open_remote(url: str) -> BinaryIO:
     """Opens a file of a bucket for reading.
 
     Raises:
-      FileNotFoundError, OSError: as the bucket's file system does; the file's own methods raise UserError.
+      FileNotFoundError, OSError: raised by the bucket's file system; the methods of the file raise UserError.
     """
     return io.BufferedReader(_RemoteFile(url), _BLOCK_BYTES)
 
 
 class _RemoteFile(io.RawIOBase):
-    """A file of a bucket, read by ranges."""
+    """A bucket's file, read by ranges."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -1,4 +1,4 @@
-"""A folder in a bucket, over a network that fails now and then: what is in it, and any range of its files."""
+"""A folder in a bucket, over an unreliable network: its listing, and any range of its files."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Stopped(Exception):
-    """`RemoteFolder.stop` was called."""
+    """Reading ended because `RemoteFolder.stop` was called."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file as the bucket lists it.
+    """A file in the bucket's listing.
 
     Attributes:
-      name: in its folder.
-      num_bytes: its size.
-      version: 16 hex digits, others for another content.
-      crc32c: of its content, big-endian in base64; empty where the bucket does not know it.
-      md5: of its content, in base64; empty where the bucket does not know it.
+      name: file name in its folder.
+      num_bytes: size of the file.
+      version: 16 hex digits that change with the content.
+      crc32c: checksum of the content, big-endian in base64; empty where the bucket has none.
+      md5: hash of the content in base64; empty where the bucket has none.
     """
 
     name: str
@@ -45,7 +45,7 @@ class RemoteFile:
     md5: str = ""
 
     def is_content_of(self, file_descriptor: int) -> bool:
-        """Returns whether a local file is this one, by its size and whichever checksum is known."""
+        """Returns whether a local file has this content, judged by its size and the known checksum."""
         if os.fstat(file_descriptor).st_size != self.num_bytes:
             return False
         checksum: Any
@@ -63,13 +63,13 @@ class RemoteFile:
 
 
 class RemoteFolder:
-    """A folder that fsspec can reach; every method may be called from any thread."""
+    """A folder that fsspec can reach; all methods are thread-safe."""
 
     def __init__(self, url: str, retry_seconds: float = 1.0) -> None:
-        """Takes the folder's address, and how long to wait before trying again; twice as long each further time.
+        """Takes the folder's address and the wait before the first retry, which doubles with each further one.
 
         Raises:
-          UserError: an address that nothing here can read.
+          UserError: an address of an unknown kind.
         """
         self.url = url.rstrip("/")
         self._retry_seconds = retry_seconds
@@ -81,17 +81,17 @@ class RemoteFolder:
 
     @property
     def num_bytes_read(self) -> int:
-        """How much `read` returned so far, bytes."""
+        """Amount returned by `read` so far, bytes."""
         with self._lock:
             return self._num_bytes_read
 
     def list(self, names: Iterable[str]) -> dict[str, RemoteFile]:
-        """Returns the files of these names, by one listing.
+        """Returns the files of these names, from one listing request.
 
         Raises:
-          UserError: one is not there, or the folder cannot be read; the message says why.
+          UserError: a file is missing, or the folder cannot be read; the message says why.
         """
-        # Or a folder that changed since this process last looked would seem the same.
+        # Otherwise changes since this process's last listing would be missed.
         self._filesystem.invalidate_cache(self._path)
         entries = self._retried(lambda: self._call("ls", self._path, True), self.url, announce=True)
         files = {
@@ -108,10 +108,10 @@ class RemoteFolder:
         return {name: files[name] for name in wanted}
 
     def read(self, name: str, start: int, end: int) -> bytes:
-        """Returns the bytes of a file from `start` to before `end`.
+        """Returns the bytes `[start, end)` of a file.
 
         Raises:
-          UserError: they cannot be read, tried several times where that may help; the message says why.
+          UserError: they cannot be read, after retries where these may help; the message says why.
           Stopped: `stop` was called.
         """
         data = self._retried(lambda: self._read(name, start, end), f"{self.url}/{name}")
@@ -120,7 +120,7 @@ class RemoteFolder:
         return data
 
     def stop(self) -> None:
-        """Breaks off what is under way; whatever is read from now on raises `Stopped`."""
+        """Interrupts current reads; later reads raise `Stopped`."""
         self._stopped.set()
         for future in list(self._under_way):
             future.cancel()
@@ -134,7 +134,7 @@ class RemoteFolder:
     def _call(self, method: str, *arguments: object) -> Any:
         if not self._filesystem.async_impl:
             return getattr(self._filesystem, method)(*arguments)
-        # fsspec's own way to wait for an answer cannot be broken off.
+        # fsspec's own wait for an answer cannot be interrupted.
         answer = getattr(self._filesystem, f"_{method}")(*arguments)
         future = asyncio.run_coroutine_threadsafe(answer, self._filesystem.loop)
         self._under_way.add(future)
@@ -179,7 +179,7 @@ class RemoteFolder:
         except FileNotFoundError:
             return True
         except Exception:
-            # It may be there, and not for this account to list.
+            # The bucket may exist without this account's permission to list it.
             return False
         return False
 

@@ -1,4 +1,4 @@
-"""The one policy by which a request to a bucket is tried again."""
+"""The retry policy of requests to a bucket."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tenacity
 
 from butterflyer_jax.storage.errors import is_transient
 
-# In addition to the attempts that gcsfs makes by itself, which take half a minute where there is no network at all.
+# In addition to the retries of gcsfs itself, which take half a minute without a network.
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.0
 
@@ -20,14 +20,14 @@ def policy(
     sleep: Callable[[float], Any] = tenacity.nap.sleep,
     before_sleep: Callable[[BaseException], None] | None = None,
 ) -> tenacity.Retrying:
-    """Returns a callable that calls a function with its arguments, again where that may help.
+    """Returns a callable that calls a function with its arguments, and retries it where that may help.
 
     Args:
-      first_wait_seconds: the longest wait before the second attempt, by default `FIRST_WAIT_SECONDS`; it doubles with
+      first_wait_seconds: longest wait before the second attempt, by default `FIRST_WAIT_SECONDS`; it doubles with
         each further one.
-      is_worth_it: whether an error may pass.
-      sleep: waits for a number of seconds.
-      before_sleep: is called with the error of an attempt that will be repeated.
+      is_worth_it: returns whether an error may be transient.
+      sleep: function that waits for a number of seconds.
+      before_sleep: called with the error of an attempt that will be repeated.
     """
     report = before_sleep
     first = FIRST_WAIT_SECONDS if first_wait_seconds is None else first_wait_seconds
@@ -40,7 +40,7 @@ def policy(
     return tenacity.Retrying(
         stop=tenacity.stop_after_attempt(ATTEMPTS),
         retry=tenacity.retry_if_exception(is_worth_it),
-        # At random: a bucket that was overloaded would be so again if all processes came back at once.
+        # With jitter: an overloaded bucket would be overloaded again if all processes retried at once.
         wait=tenacity.wait_exponential(multiplier=first / 2) + tenacity.wait_random(0, first / 2),
         sleep=sleep,
         before_sleep=before,

@@ -1,4 +1,4 @@
-"""Shards of a data set in a bucket, copied to the local disk in parallel while training reads them."""
+"""Staging of a data set's shards from a bucket to the local disk, in parallel with the training that reads them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from butterflyer_jax.storage.copying import Copy
 from butterflyer_jax.storage.remote_folder import RemoteFile, RemoteFolder
 
 NUM_FETCHERS = 16
-# How soon a copy that waits for room notices what another process has removed.
+# Interval at which a copy that waits for room checks again, seconds: another process may have removed files.
 ROOM_POLL_SECONDS = 1.0
 
 
 @dataclass(eq=False)
 class _File:
-    """A file of the data set: `is_whole`, or on its way, or failed, or none of these.
+    """State of a file: complete (`is_whole`), being copied, failed, or none of these.
 
     `waiting` counts the threads that wait for it.
     """
@@ -38,7 +38,7 @@ class _File:
     waiting: int = 0
 
     def is_on_disk(self) -> bool:
-        """Returns whether all of it is there; its name on the disk holds the version of its content."""
+        """Returns whether the complete file is there; its local name contains the version of its content."""
         try:
             return self.local.stat().st_size == self.remote.num_bytes
         except FileNotFoundError:
@@ -46,10 +46,10 @@ class _File:
 
 
 class Staging:
-    """Files of a remote folder, copied to the local disk ahead of their use, and kept there for later runs.
+    """Files of a remote folder, copied to the local disk before they are needed and kept there for later runs.
 
-    The copies of all data sets share one folder and its bound: those least recently used are removed for new ones. What
-    `open` returned stays valid all the same. A context manager; every method may be called from any thread.
+    The copies of all data sets share one folder of bounded size: the least recently used are removed for new ones. What
+    `open` returned stays readable. A context manager; all methods are thread-safe.
     """
 
     def __init__(
@@ -60,18 +60,18 @@ class Staging:
         folder: str | os.PathLike[str] | None = None,
         retry_seconds: float = 1.0,
     ) -> None:
-        """Lists the remote folder; copies nothing yet.
+        """Lists the remote folder; starts no copy yet.
 
         Args:
-          remote: address of a folder, such as gs://bucket/folder.
-          names: the files in it that may be asked for.
-          max_bytes: what the copies of all data sets may take together.
-          folder: folder for the copies of all data sets; by default `staged` in the cache.
-          retry_seconds: wait before a request that failed is made again; longer each further time.
+          remote: address of the folder, such as gs://bucket/folder.
+          names: names of the files that may be opened.
+          max_bytes: bound on the copies of all data sets together.
+          folder: local folder for the copies of all data sets; by default `staged` in the cache.
+          retry_seconds: wait before the first retry of a failed request; it doubles with each further one.
 
         Raises:
-          UserError: the folder cannot be read, a file is missing there or larger than `max_bytes`, or the local folder
-            cannot be written.
+          UserError: the folder cannot be read, a file is missing or larger than `max_bytes`, or the local folder cannot
+            be written.
         """
         if folder is None:
             folder = paths.cache_dir() / "staged"
@@ -91,14 +91,14 @@ class Staging:
         self._bounded.trim()
         for file in self._files.values():
             file.is_whole = file.is_on_disk()
-        # Guards what is below, and the files.
+        # Guards the attributes below, and the files.
         self._changed = threading.Condition()
-        # Names asked for and not opened since, soonest needed first.
+        # Names that were requested and not opened since, soonest needed first.
         self._queue: list[str] = []
         self._is_closed = False
         self._no_room_until = 0.0
         self._waited_seconds = 0.0
-        # Daemons: a main thread that dies takes them along.
+        # Daemon threads: they end with the main thread.
         self._fetchers = [
             threading.Thread(target=self._fetch, name=f"staging-{number}", daemon=True)
             for number in range(NUM_FETCHERS)
@@ -114,19 +114,19 @@ class Staging:
 
     @property
     def waited_seconds(self) -> float:
-        """How long calls of `open` have waited so far, seconds, added over all threads."""
+        """Time that calls of `open` have waited, summed over all threads, seconds."""
         with self._changed:
             return self._waited_seconds
 
     @property
     def copied_bytes(self) -> int:
-        """How much came over the network so far, bytes."""
+        """Amount copied over the network so far, bytes."""
         return self._remote.num_bytes_read
 
     def prefetch(self, names: Sequence[str]) -> None:
-        """Begins to copy files, soonest needed first, and returns at once; what is there already costs nothing.
+        """Starts copying files in the background, soonest needed first; files that are there already cost nothing.
 
-        They come before what earlier calls asked for. What was asked for is not removed before it was opened, so where
+        They come before the files of earlier calls. A requested file is not removed before it was opened, so where
         the bound is reached, copying continues only as files are opened.
         """
         with self._changed:
@@ -138,13 +138,13 @@ class Staging:
             self._look_again()
 
     def open(self, name: str) -> io.FileIO:
-        """Returns a file, open for reading, once all of it is there; it stays readable where it is removed.
+        """Returns a file open for reading once it is complete; it stays readable even if it is removed.
 
-        A file that is not there is copied at once, ahead of all that nobody waits for; for its room, others that were
-        asked for may have to go, those needed last first.
+        A missing file is copied at once, before all files that no thread waits for; to make room, other requested files
+        may be removed, those needed last first.
 
         Raises:
-          UserError: it cannot be copied; the message says why. Another call tries again.
+          UserError: the file cannot be copied; the message says why. Another call tries again.
         """
         with self._changed:
             file = self._files[name]
@@ -154,13 +154,13 @@ class Staging:
                 return self._wait_for(name, file) if opened is None else opened
             finally:
                 file.waiting -= 1
-                # It may be removed from now on. Interrupted copies are resumed.
+                # The file may be removed from now on. Interrupted copies are resumed.
                 if name in self._queue and not file.copy:
                     self._queue.remove(name)
                 self._look_again()
 
     def close(self) -> None:
-        """Ends all copying, and removes what is not whole; returns when no thread is left."""
+        """Stops all copying and removes partial files; returns when all threads have ended."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -177,11 +177,11 @@ class Staging:
 
     def _wait_for(self, name: str, file: _File) -> io.FileIO:
         began = time.monotonic()
-        # It failed when nobody waited; by now the network may be back.
+        # It failed when no thread waited for it; the network may be back by now.
         file.error = None
         try:
             while True:
-                # Another process may have removed it.
+                # Another process may have removed the copy.
                 file.is_whole = False
                 waited_for = [other for other in self._queue if self._files[other].waiting and other != name]
                 self._queue = list(dict.fromkeys([*waited_for, name, *self._queue]))
@@ -197,12 +197,12 @@ class Staging:
             self._waited_seconds += time.monotonic() - began
 
     def _look_again(self) -> None:
-        """Lets the fetchers see whether there is something to do, or room for it, now."""
+        """Wakes the fetcher threads, as there may be new work or new room."""
         self._no_room_until = 0.0
         self._changed.notify_all()
 
     def _fetch(self) -> None:
-        """What each fetcher does: range after range, until the end."""
+        """Loop of a fetcher thread: copies range after range until the staging is closed."""
         while True:
             with self._changed:
                 while (task := self._next_range()) is None:
@@ -217,13 +217,13 @@ class Staging:
                 failure = error
             if is_whole or failure:
                 with self._changed:
-                    # Of a copy that failed already, later failures say nothing new.
+                    # Only the first failure of a copy is reported.
                     if file.copy is copy:
                         file.copy, file.is_whole, file.error = None, is_whole, failure
                     self._look_again()
 
     def _next_range(self) -> tuple[_File, Copy, int] | None:
-        """Returns what to fetch next: of the soonest needed file, of a later one where that has no room yet."""
+        """Returns the next range: of the soonest needed file, or of a later one where that has no room yet."""
         if self._is_closed:
             return None
         is_full = time.monotonic() < self._no_room_until
@@ -237,15 +237,15 @@ class Staging:
         return None
 
     def _begin(self, file: _File) -> None:
-        """Makes room for a file that is not there, or notes that there is none."""
+        """Makes room for a missing file, or records that there is none."""
         if file.is_on_disk():
-            # Another process was quicker.
+            # Another process has copied it meanwhile.
             file.is_whole = True
             self._look_again()
             return
         asked_for = [self._files[name] for name in self._queue]
         keep = {other.local for other in self._files.values() if other.waiting} | {other.local for other in asked_for}
-        # Also those that only another process knows to be whole: it may wait for the room that this one waits for.
+        # Also files that only another process knows to be complete: it may wait for the same room as this one.
         last = [other.local for other in reversed(asked_for) if not (other.waiting and other.is_whole)]
         try:
             part, removed = self._bounded.reserve(file.local, file.remote.num_bytes, keep, last if file.waiting else ())
@@ -257,14 +257,14 @@ class Staging:
             other.is_whole = other.is_whole and other.local not in removed
         if part:
             file.copy = Copy(self._remote, file.remote, part)
-            # Its ranges are for all fetchers.
+            # All fetchers share its ranges.
             self._look_again()
         else:
             self._no_room_until = time.monotonic() + ROOM_POLL_SECONDS
 
 
 def _open(file: _File) -> io.FileIO | None:
-    """Returns a local file, open for reading, None where it is not there; notes that it was used."""
+    """Returns a local file open for reading, or None where it is missing; marks it as used."""
     try:
         opened = io.FileIO(file.local)
     except FileNotFoundError:
@@ -272,7 +272,7 @@ def _open(file: _File) -> io.FileIO | None:
     if os.fstat(opened.fileno()).st_size != file.remote.num_bytes:
         opened.close()
         return None
-    # Another user's file can be read all the same.
+    # A file of another user can be read but not marked.
     with contextlib.suppress(PermissionError):
         os.utime(opened.fileno())
     return opened

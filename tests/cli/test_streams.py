@@ -81,4 +81,5 @@ def test_a_full_disk_is_an_error_of_stdout_alone(tmp_path: Path) -> None:
     assert (code, printed.count(b"result")) == (143, 4)
     code, printed = run(">/dev/full", tmp_path / "other")
     assert code == 2
-    assert printed == b"error: No space left on device: while writing; the same command resumes when that is mended\n"
+    advice = b"while writing; run the same command again after fixing this: it resumes"
+    assert printed == b"error: No space left on device: " + advice + b"\n"

@@ -175,7 +175,7 @@ def test_machines_are_in_the_order_of_their_prices_and_each_is_found() -> None:
 def test_the_estimate_is_arithmetic_on_dated_prices(dataset: Path) -> None:
     line = ["--estimate", "--config", "configs/vgg16.py", "--machine", "a2-highgpu-8g", "--hosts", "2"]
     measured = ["--images_per_second", "10000", "--config.num_epochs=90"]
-    out, _ = jobs.printed([*line, *measured, "--photographs", "1281167"])
+    out, _ = jobs.printed([*line, *measured, "--photos", "1281167"])
     # 1281167 * 90 / 10000 s are 3.2 h.
     assert "time       3.20 hours" in out
     assert f"cost       {1281167 * 90 / 10000 / 3600 * 2 * 33.796:,.2f} USD" in out
@@ -183,9 +183,9 @@ def test_the_estimate_is_arithmetic_on_dated_prices(dataset: Path) -> None:
     assert machines.pricing_page() in out
     assert "36 photos x 90 epochs" in jobs.printed([*line, *measured, "--input", str(dataset)])[0]
     with pytest.raises(UserError, match="--images_per_second"):
-        launch.main([*line, "--photographs", "5"])
+        launch.main([*line, "--photos", "5"])
     with pytest.raises(UserError, match="above 0"):
-        launch.main([*line, "--photographs", "5", "--images_per_second", "0"])
+        launch.main([*line, "--photos", "5", "--images_per_second", "0"])
 
 
 def test_the_command_in_its_own_process(command: Command) -> None:

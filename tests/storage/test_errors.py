@@ -26,7 +26,7 @@ def test_what_the_operating_system_refuses_is_one_line(number: int) -> None:
     ("number", "advice"),
     [
         (errno.ENOSPC, "make space there, then run the same command again: it resumes"),
-        (errno.EACCES, "take a place that you may write to"),
+        (errno.EACCES, "choose a place that you may write to"),
     ],
 )
 def test_each_refusal_has_its_advice(number: int, advice: str) -> None:

@@ -118,7 +118,7 @@ def test_what_is_not_there_is_one_line(source: HubFile, message: str, server: Hu
 
 def test_refusals_are_one_line(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.gated.add("me/net")
-    with pytest.raises(UserError, match="wants its terms accepted on the Hub, and then HF_TOKEN set"):
+    with pytest.raises(UserError, match="requires accepting its terms on the Hub, and then HF_TOKEN"):
         hub.fetch(WEIGHTS)
     server.status = 503
     with pytest.raises(UserError, match=rf"{server.url} answers 503 for hf://me/net/model\.safetensors: retry later"):
@@ -130,5 +130,5 @@ def test_refusals_are_one_line(server: Hub, tmp_path: Path, monkeypatch: pytest.
 
 def test_a_server_that_is_no_hub_is_one_line(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.helpers.hub_server.COMMIT_HEADER", "X-Nothing")
-    with pytest.raises(UserError, match=rf"{server.url} is no Hub: Response from .* is missing the 'X-Repo-Commit'"):
+    with pytest.raises(UserError, match=rf"{server.url} is not a Hub: Response from .* is missing the 'X-Repo-Commit'"):
         hub.fetch(WEIGHTS)

@@ -141,7 +141,7 @@ def test_wrong_bytes_are_fetched_once_more(tmp_path: Path) -> None:
     ShakyFileSystem.spoil = lambda _, start, data: flip(start, data)
     with (
         stage(tmp_path, files) as staged,
-        pytest.raises(UserError, match=rf"^{SHAKY}/a came with another checksum than the bucket lists, two times: run"),
+        pytest.raises(UserError, match=rf"^{SHAKY}/a arrived twice with another checksum than the bucket lists: run"),
     ):
         staged.open("a")
     assert names_in(tmp_path) == ["a"], "the old one"

@@ -1,1 +1,1 @@
-"""Ingestion of a raw zip into shards: labels, splits, duplicates, decoding, writing."""
+"""Ingestion of a raw zip: labels, splits, duplicates, decoding, and writing of shards."""

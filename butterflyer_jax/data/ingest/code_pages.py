@@ -1,4 +1,4 @@
-"""Code page of text that does not state its own: file names in old zips, tables saved by old programs."""
+"""Detection of the code page of text that does not state it: file names in old zips, tables of old programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.errors import UserError
 
-# What Windows packs names in, and programs save tables in, by country.
+# Code pages that Windows packs names in and programs save tables in, by country.
 CODE_PAGES = words.listed(
     """
     cp850 cp437 cp1252 cp852 cp1250 cp866 cp1251 gb18030 big5 cp932 cp949 cp737 cp1253 cp775 cp1257 cp857 cp1254
@@ -19,9 +19,9 @@ CODE_PAGES = words.listed(
 )
 SAMPLES = 3
 SHOWN_PAGES = 4
-# Of charset-normalizer's measure of disorder, 0 to 1: a reading so much more orderly than the next is taken.
+# Difference in charset-normalizer's disorder, 0 to 1, from which the more orderly reading is taken.
 MIN_MARGIN = 0.1
-# More letters than these beyond ASCII stand in no Latin word.
+# Latin words do not have more letters beyond ASCII than this.
 MAX_ACCENTED = 0.6
 
 _EAST_ASIAN = {"cp932", "cp949", "gb18030", "big5"}
@@ -32,7 +32,7 @@ _PUNCTUATION = set(
 
 
 def check(encoding: str) -> None:
-    """Raises a UserError where Python knows no such encoding."""
+    """Raises a UserError for an encoding that Python does not know."""
     try:
         codecs.lookup(encoding)
     except LookupError as error:
@@ -44,16 +44,16 @@ def check(encoding: str) -> None:
 def detect(texts: Sequence[bytes], what: str, preferred: str = "") -> str:
     """Returns the code page in which every word is plausible text.
 
-    A code page stays a candidate if each word is of one script and of one manner of capitals in it. Pages that give the
-    same text are one reading. Of several readings one is taken if charset-normalizer finds it clearly more orderly.
+    A code page stays a candidate if in it each word has one script and a usual use of capitals. Pages that give the
+    same text count as one reading. Among several readings, one that charset-normalizer finds clearly more orderly wins.
 
     Args:
       texts: pieces of text with bytes beyond ASCII, without line ends.
-      what: what is read, for the error.
-      preferred: the code page to take if its text is plausible, whatever the others give.
+      what: description of the texts, for the error message.
+      preferred: code page that wins over all others if its text is plausible.
 
     Raises:
-      UserError: no plausible reading, or several that differ.
+      UserError: there is no plausible reading, or several that differ.
     """
     data = b"\n".join(sorted(set(texts)))
     readings: dict[str, str] = {}
@@ -73,7 +73,7 @@ def detect(texts: Sequence[bytes], what: str, preferred: str = "") -> str:
     disorder = sorted((_disorder(data, page), page) for page in readings.values())
     if disorder[0][0] + MIN_MARGIN <= disorder[1][0]:
         return disorder[0][1]
-    # Words on which the readings differ.
+    # Indices of words on which the readings differ.
     lines = [text.split("\n") for text in readings]
     differing = [n for n in range(len(lines[0])) if len({text[n] for text in lines}) > 1][:SAMPLES]
     shown = [
@@ -93,7 +93,7 @@ def _disorder(data: bytes, page: str) -> float:
 
 
 def _is_plausible(text: str, page: str) -> bool:
-    """Returns whether words look written: letters of one script each, capitals first or throughout."""
+    """Returns whether words look plausible: each in one script, with capitals first or throughout."""
     previous = ""
     for character in text:
         category = unicodedata.category(character)[0]
@@ -110,7 +110,7 @@ def _is_word(word: str, page: str) -> bool:
         return True
     scripts = {_script(character) for character in word}
     if page in _EAST_ASIAN:
-        # Letters of Greek, Cyrillic and half-width forms are in these pages too, and are what other pages look like.
+        # These pages also contain Greek, Cyrillic and half-width letters, which text in other pages turns into.
         wanted = {"CJK", "HIRAGANA", "KATAKANA"} if page == "cp932" else {"HANGUL"} if page == "cp949" else {"CJK"}
         return scripts <= wanted and (page != "gb18030" or _encodes(word, "gb2312"))
     if len(scripts) > 1 or scripts & {"CJK", "HANGUL", "HIRAGANA", "KATAKANA"}:

@@ -1,4 +1,4 @@
-"""The listing of a zip or a folder: photos with species and split, rejects, and ignored files."""
+"""Listing of a zip or folder: photos with species and split, rejects, and ignored files."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ LEFT_OUT = "left out by build.ignore"
 
 
 class NoPhotosError(UserError):
-    """A zip or a folder holds no photo."""
+    """A zip or folder contains no photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A photo that is left out, and why; a row of rejects.csv."""
+    """A photo that cannot be used, and the reason; a row of rejects.csv."""
 
     member: str
     reason: str
@@ -52,17 +52,17 @@ class Listing:
 
     Attributes:
       members: photos with a species, sorted by name.
-      rejects: photos that cannot be used.
-      missing: rows of a table without a file.
-      ignored: number of files that are no photos or have no label, by suffix or by kind.
-      num_files: number of files in the collection, without folders.
-      fingerprint: hash of names, sizes and checksums; the same for the same content in any order.
-      source: where the labels come from, for a user.
+      rejects: photos that cannot be used, with the reasons.
+      missing: table rows whose file is missing.
+      ignored: number of files that are not photos or have no label, by suffix or kind.
+      num_files: number of files in the collection; folders do not count.
+      fingerprint: hash of names, sizes and checksums, independent of their order.
+      source: origin of the labels, for messages.
       taxonomy: names above each species, outermost first.
-      groups: (by what, value) of the groups that a photo belongs to, by its name.
-      group_names: what gives groups.
-      notes: what a user should know.
-      negatives: photos that show no species, sorted by name; not among `members`.
+      groups: (kind, value) of each group that a photo belongs to, by the photo's name.
+      group_names: columns and folders that the groups come from.
+      notes: notes for the user.
+      negatives: photos that show no species, sorted by name; not part of `members`.
     """
 
     members: tuple[Member, ...]
@@ -80,12 +80,12 @@ class Listing:
 
     @property
     def num_ignored(self) -> int:
-        """Returns the number of files that are no photos, or have no label."""
+        """Returns the number of files that are not photos or have no label."""
         return sum(self.ignored.values())
 
 
 class Opened(nested.Nest, Protocol):
-    """A zip or a folder whose files can be read."""
+    """An open zip or folder whose files can be read."""
 
     name: str
 
@@ -93,12 +93,12 @@ class Opened(nested.Nest, Protocol):
         """Returns the first bytes of a file."""
 
     def heads(self, entries: Sequence[Entry], num_bytes: int) -> list[bytes]:
-        """Returns the first bytes of several files."""
+        """Returns the first `num_bytes` of several files."""
 
 
 @dataclass
 class _Inventory:
-    """The files of a collection, by what they are."""
+    """The files of a collection, sorted by kind."""
 
     photos: dict[str, Entry] = field(default_factory=dict)
     tables: dict[str, Entry] = field(default_factory=dict)
@@ -111,16 +111,16 @@ class _Inventory:
 def read_collection(
     opened: Opened, entries: Sequence[Entry], config: BuildConfig, notes: Sequence[str] = ()
 ) -> Listing:
-    """Finds the photos of a collection with their species; reads its tables, and no photo.
+    """Finds the photos of a collection and their species; reads the tables but no photo.
 
     Args:
-      opened: open zip or folder that reads the files.
+      opened: open zip or folder.
       entries: all files, in the order in which they were packed.
       config: build config: the user's choices of layout and tables.
-      notes: notes for the user about the names.
+      notes: notes for the user about file names.
 
     Raises:
-      UserError: no photo in it, more than one sensible reading, or none.
+      UserError: there is no photo, no sensible reading, or more than one.
     """
     _check_options(config)
     patterns = _patterns(config.ignore)
@@ -209,10 +209,10 @@ def _patterns(listed: str) -> list[str]:
 
 
 def _take_negatives(source: str, photos: dict[str, Entry], listed: str) -> tuple[Member, ...]:
-    """Removes the photos that show no species from the others, and returns them.
+    """Removes the photos that show no species from `photos` and returns them.
 
     Raises:
-      UserError: a pattern fits no photo, or all photos are taken.
+      UserError: a pattern matches no photo, or the patterns match all photos.
     """
     for pattern in _patterns(listed):
         if not any(_fits(name, [pattern]) for name in photos):
@@ -269,7 +269,7 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], patterns: Sequence
 
 
 def is_clutter(name: str) -> bool:
-    """Returns whether a file was left by an operating system: hidden, or known by its name."""
+    """Returns whether a file was left by an operating system: a hidden file, or one with a known name."""
     parts = name.split("/")
     hidden = any(part.startswith(".") and part not in (".", "..") for part in parts)
     return hidden or not SYSTEM_FOLDERS.isdisjoint(parts) or parts[-1].lower() in ("thumbs.db", "desktop.ini")

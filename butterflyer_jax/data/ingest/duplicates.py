@@ -1,4 +1,4 @@
-"""Near-duplicates: photos that look the same, found by a perceptual hash and colours, to be kept in one split."""
+"""Near-duplicate photos, found by a perceptual hash and colours; they must share a split."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from PIL import Image
 # 16 x 16 differences between neighbours: https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html
 HASH_SIDE = 16
 NUM_BITS = HASH_SIDE**2
-# On a plain background most neighbours are equal, and most bits carry no information: fewer bits may differ there.
+# On a plain background most neighbours are equal and most bits carry no information, so fewer bits may differ.
 _MIN_DIFFERENCE = 2
-# Mean colours of 4 x 4 parts. A copy made brighter or darker by a tenth differs in less.
+# Mean colours of 4 x 4 cells. A copy that is a tenth brighter or darker differs by less than this.
 GRID_SIDE = 4
 MAX_CHROMA_DIFFERENCE = 24
 MAX_COLOUR_DIFFERENCE = 48
@@ -24,19 +24,19 @@ _WORDS = NUM_BITS // 64
 _HASH_BYTES = NUM_BITS // 8
 _COLOUR_BYTES = 3 * GRID_SIDE**2
 _SIGNATURE_BYTES = _HASH_BYTES + 2 + _COLOUR_BYTES
-# Photos compared at once: pairs of a block fit the processor's cache.
+# Photos compared at once: the pairs of a block fit into the processor's cache.
 _BLOCK = 1024
 _COLOUR_BLOCK = 1 << 14
 
 
 @dataclass(frozen=True)
 class _Signatures:
-    """Parts of `perceptual_hash`, of n photos.
+    """Arrays of the parts of `perceptual_hash` for n photos.
 
     Attributes:
       words: the difference hash, uint64 [4, n].
-      informative: bits of neighbours that differ visibly, int32 [n].
-      colours: int16 [n, 16, 3].
+      informative: number of bits whose neighbours differ visibly, int32 [n].
+      colours: mean colours of the cells, int16 [n, 16, 3].
     """
 
     words: np.ndarray
@@ -56,7 +56,7 @@ def perceptual_hash(image: Image.Image) -> str:
     Args:
       image: image of mode RGB.
     """
-    # Shrunk by a box filter first, which is quick: the hash's own filter is a wide one.
+    # Reduced by a box filter first for speed: the hash's own filter is wide.
     small = image.convert("L").resize((4 * HASH_SIDE, 4 * HASH_SIDE), Image.Resampling.BOX)
     thumbnail = np.asarray(small.resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.LANCZOS), np.int16)
     differences = np.diff(thumbnail, axis=1)
@@ -66,16 +66,16 @@ def perceptual_hash(image: Image.Image) -> str:
 
 
 def group(hashes: list[str], max_bits: int) -> np.ndarray:
-    """Numbers groups of near-duplicates: photos of the same structure and the same colours.
+    """Numbers groups of near-duplicates: photos with the same structure and the same colours.
 
     Args:
-      hashes: results of `perceptual_hash`.
-      max_bits: largest number of differing bits of near-duplicates if all 256 are informative; with fewer, less in
+      hashes: results of `perceptual_hash`, one per photo.
+      max_bits: largest number of differing bits if all 256 are informative; with fewer, less in
         proportion.
         Two near-duplicates of a third are in one group.
 
     Returns:
-      int64 [len(hashes)], equal for near-duplicates; the numbers themselves mean nothing.
+      int64 [len(hashes)], equal for near-duplicates and for photos linked by others; the values are arbitrary.
     """
     if not hashes:
         return np.zeros(0, np.int64)
@@ -87,7 +87,7 @@ def group(hashes: list[str], max_bits: int) -> np.ndarray:
 def _connect(signatures: np.ndarray, max_bits: int) -> np.ndarray:
     """Numbers the connected components of signatures, uint8 [n, `_SIGNATURE_BYTES`], by comparing every pair.
 
-    A nanosecond per pair and core: 20 s for 200,000 photos, a fifteenth of the time to decode them.
+    It takes a nanosecond per pair and core: 20 s for 200,000 photos, a fifteenth of the time to decode them.
     """
     count = len(signatures)
     hashes, informative, colours = np.split(signatures, [_HASH_BYTES, _HASH_BYTES + 2], axis=1)
@@ -99,7 +99,7 @@ def _connect(signatures: np.ndarray, max_bits: int) -> np.ndarray:
     components = np.arange(count)
     num_threads = os.cpu_count() or 1
     with ThreadPoolExecutor(num_threads) as pool:
-        # A few blocks at a time, each joined before the next: the pairs of a large cluster would not fit into memory.
+        # A few blocks at a time, merged before the next ones: the pairs of a large cluster would not fit into memory.
         for some in range(0, count, num_threads * _BLOCK):
             starts = range(some, min(count, some + num_threads * _BLOCK), _BLOCK)
             for first, second in pool.map(lambda start: _pairs(parts, start, max_bits), starts):
@@ -119,15 +119,15 @@ def _components(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray
 
 
 def _pairs(parts: _Signatures, start: int, max_bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the positions of near-duplicates (i, j), i in the block from `start` on, j > i.
+    """Returns the positions of near-duplicates (i, j), int64 [pairs] each: i in the block from `start` on, j > i.
 
-    Of a cluster just enough pairs to hold it together.
+    Only enough pairs to keep each cluster connected.
     """
     found: list[tuple[np.ndarray, np.ndarray]] = []
     rows = parts.words[:, start : start + _BLOCK]
     for other in range(start, parts.words.shape[1], _BLOCK):
         columns = parts.words[:, other : other + _BLOCK]
-        # The two middle rows of the image exclude most pairs; all rows are compared only for the rest.
+        # The two middle rows of the hash exclude most pairs; all rows are compared only for the rest.
         close = np.bitwise_count(rows[1][:, None] ^ columns[1]) <= max_bits
         i, j = np.nonzero(close)
         distance = np.zeros(len(i), np.int32)
@@ -143,12 +143,12 @@ def _pairs(parts: _Signatures, start: int, max_bits: int) -> tuple[np.ndarray, n
 
 
 def _have_same_colours(colours: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns bool [pairs]: whether colours, int16 [n, parts, 3], differ by no more than brightness and compression."""
+    """Returns bool [pairs]: whether colours, int16 [n, cells, 3], differ no more than by brightness and compression."""
     results = [np.zeros(0, bool)]
     for start in range(0, len(first), _COLOUR_BLOCK):
         pairs = slice(start, start + _COLOUR_BLOCK)
         difference = colours[first[pairs]] - colours[second[pairs]]
-        # Red and blue against green: brightness changes these less.
+        # Red and blue relative to green: brightness changes these less.
         chroma = np.abs(difference[..., ::2] - difference[..., 1:2]).max(axis=(1, 2))
         colour = np.abs(difference).max(axis=(1, 2))
         results.append((chroma <= MAX_CHROMA_DIFFERENCE) & (colour <= MAX_COLOUR_DIFFERENCE))

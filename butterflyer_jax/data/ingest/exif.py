@@ -1,4 +1,4 @@
-"""Camera and time of a photo, from its EXIF."""
+"""Camera and capture time of a photo, from its EXIF data."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import io
 
 from PIL import ExifTags, Image
 
-# EXIF lies before the pixels, in its own segment of 64 KiB at most.
+# EXIF data precedes the pixels, in a segment of at most 64 KiB.
 _HEAD_BYTES = 1 << 17
 
 
 def captured(data: bytes) -> str:
-    """Returns camera and time of a photo by its EXIF, "camera|2020-05-17T10:22:31.40"; "" without them."""
+    """Returns camera and capture time from EXIF, "camera|2020-05-17T10:22:31.40"; "" where they are missing."""
     if b"Exif" not in data[:_HEAD_BYTES]:
         return ""
     try:
@@ -23,7 +23,7 @@ def captured(data: bytes) -> str:
         time = datetime.datetime.strptime(taken, "%Y:%m:%d %H:%M:%S")
         fraction = str(details.get(ExifTags.Base.SubsecTimeOriginal) or "").strip("\0 ")
     except Exception:
-        # Damaged EXIF is no reason to refuse a photo.
+        # Damaged EXIF data is no reason to reject a photo.
         return ""
     camera = [exif.get(ExifTags.Base.Make), exif.get(ExifTags.Base.Model), details.get(ExifTags.Base.BodySerialNumber)]
     name = " ".join(str(part).strip("\0 ") for part in camera if part)

@@ -1,4 +1,4 @@
-"""Groups of photos that share a split: of one specimen, observation, site or session, of one burst of a camera."""
+"""Groups of photos that share a split: one specimen, observation, site, session or camera burst."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import PurePosixPath
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
 
-# Frames of one camera that are no further apart belong to one burst.
+# Largest gap between frames of one camera in a burst, seconds.
 BURST_SECONDS = 10
-# Numbered names with more photos than these under one stem are a film, not an observation.
+# More numbered photos than this under one stem are a film, not an observation.
 MAX_STEM_PHOTOS = 20
 MIN_GROUPS = 3
-# What may part the photos too coarsely for splits; a user can still choose it.
+# Kinds of groups that may be too coarse for splits; the user can still choose them.
 _COARSE = frozenset(
     words.listed(
         "site siteid location locationid locality plot plotid transect transectid trap trapid station stationid"
@@ -30,11 +30,11 @@ Key = tuple[str, Hashable]
 
 @dataclass
 class Groups:
-    """Photos joined into groups.
+    """Groups of photos that must share a split.
 
     Attributes:
-      names: group of each photo, named by the first content hash in it: the same in any order.
-      by: what joined them.
+      names: group of each photo, named by the smallest content hash in it, so independent of the order.
+      by: kinds of groups that were used.
       notes: what a user should know.
     """
 
@@ -47,16 +47,16 @@ def join(
     photos: Sequence[Prepared], near: Sequence[int], given: Mapping[str, Sequence[tuple[str, str]]], bursts: str,
     chosen: bool,
 ) -> Groups:  # fmt: skip
-    """Joins photos that are near-duplicates, or of one group by a table, by folders, by EXIF or by their names.
+    """Joins photos that are near-duplicates or belong to one group by a table, folders, EXIF or names.
 
-    What would part them so coarsely that most species could not be split is left out, and noted.
+    A kind of group so coarse that most species could not be split is left out, with a note.
 
     Args:
-      photos: sorted by photo_id.
+      photos: prepared photos, sorted by photo_id.
       near: number of each photo's group of near-duplicates.
-      given: (by what, value) of the groups of each photo, by photo_id.
-      bursts: build.bursts.
-      chosen: whether a user named the columns: they are never left out.
+      given: (kind, value) of each group of a photo, by photo_id.
+      bursts: value of build.bursts.
+      chosen: whether the user named the columns, which are then never left out.
     """
     kinds: dict[str, list[Key | None]] = {}
     for position, photo in enumerate(photos):
@@ -95,7 +95,7 @@ def join(
 
 
 def _components(keys: Sequence[Sequence[Key | None]]) -> list[int]:
-    """Returns for each photo the first one that it hangs together with."""
+    """Returns the first photo of each photo's connected component."""
     parents = list(range(len(keys[0])))
 
     def root(position: int) -> int:
@@ -114,7 +114,7 @@ def _components(keys: Sequence[Sequence[Key | None]]) -> list[int]:
 
 
 def _is_too_coarse(photos: Sequence[Prepared], before: Sequence[int], after: Sequence[int]) -> bool:
-    """Returns whether most species that could be split no longer can."""
+    """Returns whether most species that could be split before no longer can."""
     groups: dict[str, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
     for photo, one, other in zip(photos, before, after, strict=True):
         groups[photo.species][0].add(one)
@@ -124,7 +124,7 @@ def _is_too_coarse(photos: Sequence[Prepared], before: Sequence[int], after: Seq
 
 
 def _bursts(photos: Sequence[Prepared]) -> list[Key | None]:
-    """Returns for each photo of a burst the first frame's position."""
+    """Returns for each photo of a burst the position of the first frame; None for other photos."""
     keys: list[Key | None] = [None] * len(photos)
     shots: dict[tuple[str, str], list[tuple[datetime.datetime, int]]] = defaultdict(list)
     for position, photo in enumerate(photos):
@@ -143,7 +143,7 @@ def _bursts(photos: Sequence[Prepared]) -> list[Key | None]:
 
 
 def _stems(photos: Sequence[Prepared]) -> list[Key | None]:
-    """Returns for each photo with a numbered name its folder and the name without the number."""
+    """Returns for each photo with a numbered name its folder and the name without the number; None for others."""
     keys: list[Key | None] = []
     for photo in photos:
         path = PurePosixPath(photo.photo_id)
@@ -153,7 +153,7 @@ def _stems(photos: Sequence[Prepared]) -> list[Key | None]:
 
 
 def _offer(photos: Sequence[Prepared], components: Sequence[int], stems: Sequence[Key | None]) -> str:
-    """Returns a sentence where numbered names look like observations that are not together yet; else ""."""
+    """Returns a note where numbered names look like observations that are not grouped yet; else ""."""
     members: dict[Key, set[int]] = defaultdict(set)
     sizes = Counter(key for key in stems if key is not None)
     species: dict[str, set[Key]] = defaultdict(set)

@@ -1,4 +1,4 @@
-"""What the folders of a collection say of its photos: species, split, taxonomy, group."""
+"""Species, split, taxonomy and group of each photo, read from the folders of a collection."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from butterflyer_jax.errors import UserError
 def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) -> Folders:
     """Reads the folders of photos.
 
-    Folders that name a split, that hold masks and the like, that are mere containers, or that name circumstances
-    (sessions, years, regions) are set apart first, wherever they stand; what is left names the species.
+    Folders that name a split, hold masks and the like, are mere containers, or name circumstances
+    (sessions, years, regions) are set apart first, at any level; the remaining ones name the species.
 
     Args:
-      photos: paths in the collection.
-      layout: "leaf": the innermost folder is the species; "top": the outermost; "path": all of them in one; "name": the
-        file's name without its number; "": the one that is the only sensible one.
-      listed: folders that a list of classes names: species, whatever they look like.
+      photos: paths of photos in the collection.
+      layout: "leaf": the innermost folder is the species; "top": the outermost; "path": all of them joined; "name": the
+        file name without its number; "": the only sensible one.
+      listed: folders named in a list of classes, which count as species in any case.
 
     Returns:
-      The reading; with `problem` where there is no sensible one, or more than one.
+      The reading, with `problem` set where there is no sensible one, or more than one.
     """
     result = Folders()
     paths, masks = kinds.sort_paths(photos, bool(layout), listed)

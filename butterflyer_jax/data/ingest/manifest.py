@@ -1,4 +1,4 @@
-"""The manifest of a build: prepared photos with their splits and near-duplicates, and the data card's content."""
+"""Manifest of a build: prepared photos with splits and near-duplicates, and the content of the data card."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ SHOWN_CAUSES = 5
 
 @dataclass(frozen=True)
 class Collection:
-    """Every photo of a zip, used or rejected.
+    """All photos of a zip, used or rejected.
 
     Attributes:
-      photos: prepared photos with split and duplicate_group, sorted by photo_id.
+      photos: prepared photos with split and duplicate_group set, sorted by photo_id.
       rejects: photos that cannot be used.
       listing: listing of the zip.
       config: build config.
       zip_name: file name of the zip.
-      grouped_by: kinds of groups that keep photos in one split, beside near-duplicates.
+      grouped_by: kinds of groups, besides near-duplicates, whose photos share a split.
       notes: notes for the user about groups.
-      negatives: prepared photos that show no species, not among `photos`, sorted by photo_id.
+      negatives: prepared photos that show no species, sorted by photo_id; not part of `photos`.
     """
 
     photos: tuple[Prepared, ...]
@@ -59,7 +59,7 @@ class Collection:
 
     @property
     def species(self) -> list[str]:
-        """Names of the species that have a photo, sorted; the position is the label."""
+        """Names of the species that have a photo, sorted; a species' index is its label."""
         return sorted({photo.species for photo in self.photos})
 
     def of_split(self, split: str) -> list[Prepared]:
@@ -144,7 +144,7 @@ class Collection:
 
 
 def fingerprint(listing: Listing, config: BuildConfig) -> str:
-    """Returns a hash of everything that the records depend on: the zip's content and the config."""
+    """Returns a hash of everything the records depend on: the zip's content and the config."""
     values = json.dumps(outside.values(config), sort_keys=True)
     return sha256(f"{listing.fingerprint} {values}".encode()).hexdigest()
 
@@ -160,15 +160,15 @@ def collect(
     """Finds near-duplicates, assigns splits, and checks that no photo was lost.
 
     Args:
-      prepared: all photos that can be used, in any order.
-      rejects: members that turned out to be unusable, beside those of the listing.
+      prepared: all usable photos, in any order.
+      rejects: members that turned out to be unusable, in addition to those of the listing.
       listing: listing of the zip.
       config: build config, with the shares of the splits and the limit for near-duplicates.
       zip_name: file name of the zip.
-      min_species: fewest species, 2 to train on them, 1 to test on them.
+      min_species: smallest number of species, 2 for training, 1 for testing.
 
     Raises:
-      UserError: more than `max_reject_fraction` of the photos cannot be used, or too few species are left.
+      UserError: more than `max_reject_fraction` of the photos cannot be used, or too few species remain.
     """
     everything = sorted(prepared, key=lambda photo: photo.photo_id)
     prepared = [photo for photo in everything if photo.species]
@@ -201,7 +201,7 @@ def collect(
 
 
 def check_rejects(rejects: Sequence[Reject], listing: Listing, config: BuildConfig, margin: int = 0) -> None:
-    """Raises a UserError with causes and counts if there are more rejects than allowed plus `margin`."""
+    """Raises a UserError with causes and counts if the rejects exceed the allowed number plus `margin`."""
     bad = [*rejects, *listing.missing]
     total = len(listing.members) + len(listing.negatives) + len(listing.rejects) + len(listing.missing)
     if len(bad) <= config.max_reject_fraction * total + margin and len(bad) < total:
@@ -219,7 +219,7 @@ def check_rejects(rejects: Sequence[Reject], listing: Listing, config: BuildConf
 
 
 def check_species(listing: Listing, photos: Iterable[Member | Prepared], min_species: int = 2) -> None:
-    """Raises a UserError where there is one species and `min_species` are two, as no classifier can be trained."""
+    """Raises a UserError where there is one species and `min_species` is 2, as no classifier can be trained."""
     species = {photo.species for photo in photos}
     if len(species) != 1 or min_species == 1:
         return
@@ -241,7 +241,7 @@ def check_species(listing: Listing, photos: Iterable[Member | Prepared], min_spe
 
 
 def _check_negatives(negatives: Sequence[Prepared], photos: Sequence[Prepared]) -> None:
-    """Raises a UserError where the same photo shows a species and none."""
+    """Raises a UserError where the same photo is listed with a species and as a negative."""
     species = {photo.content_hash: photo for photo in photos}
     for negative in negatives:
         if same := species.get(negative.content_hash):
@@ -252,7 +252,7 @@ def _check_negatives(negatives: Sequence[Prepared], photos: Sequence[Prepared]) 
 
 
 def _check_groups(photos: Sequence[Prepared], by: Sequence[str]) -> None:
-    """Raises a UserError where groups are so few that nothing is left to validate or test with."""
+    """Raises a UserError where there are too few groups to leave any for validation and test."""
     if by and photos and {photo.split for photo in photos} == {"train"} and not any(p.given_split for p in photos):
         raise UserError(
             f"groups by {', '.join(by)} are too few to split: all photos would train. build.group_column chooses "
@@ -261,7 +261,7 @@ def _check_groups(photos: Sequence[Prepared], by: Sequence[str]) -> None:
 
 
 def _pixels(photos: Sequence[Prepared]) -> dict[str, list[float]]:
-    """Returns mean and standard deviation of the channels, in a range of 0 to 1; each photo counts the same."""
+    """Returns mean and standard deviation of the channels, from 0 to 1; each photo has the same weight."""
     mean = np.mean([photo.mean for photo in photos], axis=0)
     mean_square = np.mean([photo.mean_square for photo in photos], axis=0)
     std = np.sqrt(np.maximum(mean_square - mean**2, 0))

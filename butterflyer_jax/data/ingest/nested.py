@@ -1,4 +1,4 @@
-"""Zips within a zip or a folder: read where they lie, each as a folder of its own name."""
+"""Zips within a zip or folder, read in place, each as a folder of its name."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ SUFFIX = ".zip"
 
 
 class Nest(Protocol):
-    """A zip or a folder in which zips lie."""
+    """A zip or folder that contains zips."""
 
     def open_nested(self, entry: Entry) -> tuple[BinaryIO, int, str]:
-        """Returns a zip as a file, where it begins in the file that readers open, and its path in the source."""
+        """Returns a zip as a file, its offset in the file that readers open, and its path in the source."""
 
 
 @dataclass
 class Opened:
-    """The files of a collection, with those of its zips in their place.
+    """The files of a collection, with each zip replaced by its files.
 
     Attributes:
       entries: all files.
-      unopened: zips that cannot be read in place, and why.
-      notes: what a user should know.
+      unopened: zips that cannot be read in place, with the reasons.
+      notes: notes for the user.
     """
 
     entries: list[Entry]
@@ -42,16 +42,16 @@ class Opened:
 
 
 def open_zips(nest: Nest, entries: Sequence[Entry], wanted: Callable[[str], bool], encoding: str) -> Opened:
-    """Replaces the zips of a collection by what is in them; nothing is unpacked.
+    """Replaces the zips of a collection by their files; nothing is unpacked.
 
     Args:
-      nest: opens them.
+      nest: the zip or folder that opens them.
       entries: files of the collection.
-      wanted: whether a file of this name counts.
+      wanted: returns whether a file of this name counts.
       encoding: code page of names that do not state theirs.
 
     Returns:
-      The files, with those zips left in that cannot be opened, or whose files would take the names of others.
+      The files; zips that cannot be opened, or whose files would take the names of others, stay as they are.
 
     Raises:
       UserError: the code page of names is not clear.
@@ -90,7 +90,7 @@ def _list(nest: Nest, entry: Entry, encoding: str) -> tuple[list[Entry], str]:
         names, page = zip_names.member_names(infos, encoding)
     stem = posixpath.splitext(entry.name)[0]
     inside = [(name, info) for name, info in zip(names, infos, strict=True) if not name.endswith("/")]
-    # Monarch.zip may hold Monarch/0.jpg as well as 0.jpg.
+    # Monarch.zip may contain Monarch/0.jpg or 0.jpg.
     wrapped = all(name.startswith(posixpath.basename(stem) + "/") for name, _ in inside)
     folder = posixpath.dirname(stem) if wrapped else stem
     return [
@@ -100,32 +100,32 @@ def _list(nest: Nest, entry: Entry, encoding: str) -> tuple[list[Entry], str]:
 
 
 def _moved(info: zipfile.ZipInfo, start: int) -> zipfile.ZipInfo:
-    """Returns a directory entry whose offsets are those in the outer file."""
+    """Returns a directory entry with offsets in the outer file."""
     moved = copy.copy(info)
     moved.header_offset += start
     end = getattr(moved, "_end_offset", None)
     if end is not None:
-        # Of Python 3.11.4 on: the end of the member's room.
+        # Since Python 3.11.4: the end of the member's data.
         moved._end_offset = end + start  # type: ignore[attr-defined]
     return moved
 
 
 class Window(io.RawIOBase):
-    """A part of a file, as a file."""
+    """A range of a file, as a file."""
 
     def __init__(self, file: BinaryIO, start: int, num_bytes: int) -> None:
         self._file, self._start, self._num_bytes, self._position = file, start, num_bytes, 0
 
     def readable(self) -> bool:
-        """It can be read."""
+        """Returns True."""
         return True
 
     def seekable(self) -> bool:
-        """It has positions."""
+        """Returns True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves to a position, from the beginning, from here or from the end."""
+        """Moves to a position relative to the start, the current position or the end."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._num_bytes}[whence]
         if base + offset < 0:
             raise OSError("before the beginning of the file")
@@ -133,11 +133,11 @@ class Window(io.RawIOBase):
         return self._position
 
     def tell(self) -> int:
-        """Returns the position."""
+        """Returns the current position."""
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fills a buffer, as far as there is something left."""
+        """Fills a buffer with the bytes that remain; returns their number."""
         self._file.seek(self._start + self._position)
         data = self._file.read(min(len(buffer), max(0, self._num_bytes - self._position)))
         buffer[: len(data)] = data
@@ -145,7 +145,7 @@ class Window(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Closes the file too."""
+        """Also closes the underlying file."""
         if not self.closed:
             self._file.close()
         super().close()

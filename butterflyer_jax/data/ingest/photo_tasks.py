@@ -1,6 +1,6 @@
-"""Tasks that turn members of a zip into JPEGs of one size, the costly part of a build.
+"""Tasks that convert members of a zip to JPEGs of one size, the costly part of a build.
 
-A task is a JSON file that lists members; its result is a file with their JPEGs, one after another, and then an index
+A task is a JSON file that lists members; its result is a file with their JPEGs, concatenated, and then an index
 with the facts about each photo, or the reason why it cannot be used.
 """
 
@@ -30,16 +30,16 @@ from butterflyer_jax.storage import files, paths
 
 MAX_TASK_MEMBERS = 256
 MIN_TASK_MEMBERS = 16
-# Largest amount of data that a killed build repeats, per thread.
+# Amount of data per task, bytes: a killed build repeats at most this much per thread.
 MAX_TASK_BYTES = 64 << 20
 TASKS_PER_CORE = 4
 
-# Photos that take hundreds of megabytes are done one after another, whatever the number of threads.
+# Photos that need hundreds of megabytes are processed one at a time, with any number of threads.
 LARGE_BYTES = 32 << 20
 LARGE_PIXELS = 25_000_000
 _large = threading.RLock()
 
-# Step between the pixels of a photo that enter the statistics, in both directions.
+# Stride of the pixels that enter the statistics, in both directions.
 _SAMPLE_STEP = 8
 _LEVELS = np.arange(256) / 255
 _LUMA = (0.299, 0.587, 0.114)
@@ -47,22 +47,22 @@ _LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A photo whose JPEG is prepared.
+    """A photo with its prepared JPEG.
 
     Attributes:
       photo_id: the member's path in the zip.
-      species, given_split: species and split that the zip gives.
+      species, given_split: species and split given by the zip.
       content_hash: SHA-256 of the member's bytes, hexadecimal.
       perceptual_hash: see `duplicates.perceptual_hash`.
-      source_width, source_height: upright, in the zip, pixels.
-      captured: camera and time, see `exif.captured`.
-      colour_profile: what became of it, see `colour.apply_profile`.
+      source_width, source_height: size of the upright photo in the zip, pixels.
+      captured: camera and capture time, see `exif.captured`.
+      colour_profile: treatment of the colour profile, see `colour.apply_profile`.
       width, height: size of the JPEG, pixels.
-      mean, mean_square: statistics of the channels red, green and blue, in a range of 0 to 1.
-      jpegs, offset, num_bytes: the file that holds the JPEG, and where.
-      split: train, val or test, once that is settled.
-      duplicate_group: number of its group of near-duplicates, "" where it has none.
-      group: first content hash of the photos that share its split.
+      mean, mean_square: statistics of the channels red, green and blue, from 0 to 1.
+      jpegs, offset, num_bytes: file that holds the JPEG, and its range there, bytes.
+      split: train, val or test, once assigned.
+      duplicate_group: number of the group of near-duplicates, "" for none.
+      group: smallest content hash of the photos in its group.
     """
 
     photo_id: str
@@ -87,7 +87,7 @@ class Prepared:
 
     @property
     def brightness(self) -> float:
-        """Mean luma, 0 to 255."""
+        """Mean luma, from 0 to 255."""
         return 255 * sum(weight * channel for weight, channel in zip(_LUMA, self.mean, strict=True))
 
     def read(self) -> bytes:
@@ -98,7 +98,7 @@ class Prepared:
 def write_tasks(
     folder: epath.Path, raw_zip: str | os.PathLike[str], members: Sequence[Member], config: BuildConfig
 ) -> None:
-    """Divides the members into tasks, in the order of the zip, and writes these into `folder`."""
+    """Divides the members into tasks, in the order of the zip, and writes the tasks to `folder`."""
     ordered = sorted(members, key=lambda member: (member.archive, member.header_offset))
     most = max(MIN_TASK_MEMBERS, min(MAX_TASK_MEMBERS, len(ordered) // (TASKS_PER_CORE * (os.cpu_count() or 1))))
     tasks: list[list[Member]] = [[]]
@@ -122,7 +122,7 @@ def run_task(task: str) -> None:
     """Decodes, checks, scales, hashes and encodes the photos of a task; does nothing if its result exists.
 
     Raises:
-      UserError: the disk refuses.
+      UserError: the result cannot be written.
     """
     jpegs, index = _results(task)
     if files.exists(index):
@@ -139,7 +139,7 @@ def run_task(task: str) -> None:
                 rows.append({**facts, "num_bytes": photo.write(image, file, config.jpeg_quality)})
             except (DamagedMember, photo.PhotoError) as error:
                 rows.append(str(error))
-    # Written last: if it exists, the JPEGs are whole.
+    # Written last: if it exists, the JPEGs are complete.
     files.write_text(index, json.dumps(rows))
 
 
@@ -176,15 +176,15 @@ def _results(task: str) -> tuple[epath.Path, epath.Path]:
 
 
 def _prepare(reader: Reader, member: Member, config: BuildConfig) -> tuple[Image.Image, dict[str, Any]]:
-    """Returns a photo in its new size, and the fields of `Prepared` that its pixels settle.
+    """Returns a resized photo, and the fields of `Prepared` that depend on its pixels.
 
     Raises:
-      DamagedMember, PhotoError: it cannot be used.
+      DamagedMember, PhotoError: the photo cannot be used.
     """
     try:
         return _load(reader, member, config)
     except MemoryError:
-        # Once more, with no other large photo beside it.
+        # A second attempt, without another large photo at the same time.
         with _large:
             try:
                 return _load(reader, member, config)
@@ -218,7 +218,7 @@ def _one_at_a_time(large: bool) -> contextlib.AbstractContextManager[Any]:
 
 
 def _statistics(image: Image.Image) -> tuple[list[float], list[float]]:
-    """Returns the mean and the mean square of each channel, of a range of 0 to 1."""
+    """Returns the mean and the mean square of each channel, from 0 to 1."""
     size = max(1, image.width // _SAMPLE_STEP), max(1, image.height // _SAMPLE_STEP)
     histogram = np.reshape(image.resize(size, Image.Resampling.NEAREST).histogram(), (3, 256)) / (size[0] * size[1])
     return (histogram @ _LEVELS).round(5).tolist(), (histogram @ _LEVELS**2).round(5).tolist()

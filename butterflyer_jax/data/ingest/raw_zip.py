@@ -1,4 +1,4 @@
-"""Opening and listing of a raw zip or a folder of photos."""
+"""Opening and listing of a raw zip or folder of photos."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = ["Listing", "NoPhotosError", "find_images", "list_source", "member", "
 
 
 def list_source(raw: str | os.PathLike[str], config: BuildConfig | None = None) -> Listing:
-    """Returns what is in a raw zip or a folder, local or gs://; the answer on the last local zip is kept.
+    """Returns the listing of a raw zip or folder, local or gs://; that of the last local zip is cached.
 
     Raises:
-      UserError: as `open_zip` and `read_collection`.
+      UserError: see `open_zip` and `read_collection`.
     """
     config = config or BuildConfig()
     location = paths.path(raw)
@@ -56,7 +56,7 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
     """Opens a raw zip, local or gs://.
 
     Raises:
-      UserError: the file does not exist, or is no zip.
+      UserError: the file does not exist, or is not a zip.
     """
     location = paths.path(archive)
     if not files.exists(location):
@@ -67,7 +67,7 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
         opened = _OpenZip(files.open_file(location), os.fspath(location))
     except UserError:
         raise
-    # ValueError: text that is none; a file of a bucket that is too short for a zip.
+    # ValueError: undecodable text, or a bucket's file that is too short for a zip.
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
         head = files.read_range(location, 0, zip_reader.ARCHIVE_HEAD_BYTES)
         raise UserError(f"{location} is {zip_reader.why_no_zip(head)} ({error})") from error
@@ -79,7 +79,7 @@ def open_zip(archive: str | os.PathLike[str]) -> zipfile.ZipFile:
 
 
 class _OpenZip(zipfile.ZipFile):
-    """A zip that closes the file it is read from."""
+    """A zip that also closes its underlying file."""
 
     def __init__(self, file: IO[bytes], location: str) -> None:
         self._file = file
@@ -91,13 +91,13 @@ class _OpenZip(zipfile.ZipFile):
         self.filename = location
 
     def close(self) -> None:
-        """Closes the zip and its file."""
+        """Closes the zip and the underlying file."""
         super().close()
         self._file.close()
 
 
 class _Zip:
-    """An open zip whose members can be read."""
+    """An open zip, as a source of members."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -114,10 +114,10 @@ class _Zip:
         return zip_reader.read_heads(self._archive, [entry.packed for entry in entries if entry.packed], num_bytes)
 
     def open_nested(self, entry: Entry) -> tuple[BinaryIO, int, str]:
-        """Returns a zip within the zip as a file, and where it begins.
+        """Returns a zip within the zip as a file, its offset and its path.
 
         Raises:
-          UserError: it is compressed, so that its parts cannot be reached.
+          UserError: the inner zip is compressed, so its parts cannot be addressed.
         """
         info = entry.packed
         assert info is not None
@@ -129,7 +129,7 @@ class _Zip:
 
 
 class _Folder(contextlib.ExitStack):
-    """A folder whose files can be read, and the zips in it."""
+    """A folder, as a source of files and zips."""
 
     def __init__(self, location: os.PathLike[str]) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class _Folder(contextlib.ExitStack):
         self.name = os.fspath(location)
 
     def open_nested(self, entry: Entry) -> tuple[BinaryIO, int, str]:
-        """Returns a zip in the folder as a file."""
+        """Returns a zip in the folder as a file, its offset and its path."""
         return files.open_file(self._location / entry.name), 0, entry.name
 
     def read(self, entry: Entry, num_bytes: int) -> bytes:
@@ -157,10 +157,10 @@ class _Folder(contextlib.ExitStack):
 
 
 def read_listing(archive: zipfile.ZipFile, config: BuildConfig | None = None) -> Listing:
-    """Returns what is in an open zip; reads its directory and its tables, no photo.
+    """Returns the listing of an open zip; reads its directory and tables, but no photo.
 
     Raises:
-      UserError: as `read_collection`, and where the code page of its names is not clear.
+      UserError: see `read_collection`; also where the code page of the names is not clear.
     """
     config = config or BuildConfig()
     infos = archive.infolist()
@@ -175,12 +175,12 @@ def read_listing(archive: zipfile.ZipFile, config: BuildConfig | None = None) ->
 
 
 def member(name: str, species: str, split: str | None, info: zipfile.ZipInfo) -> Member:
-    """Returns a photo of a zip as `MemberReader` reads it."""
+    """Returns the `Member` of a photo in a zip."""
     return Entry(name, info.file_size, "", info).member(species, split)
 
 
 def find_images(archive: zipfile.ZipFile, infos: Mapping[str, zipfile.ZipInfo]) -> list[str]:
-    """Returns the names of the images: by their suffix, the others by their content."""
+    """Returns the names of the images, recognised by suffix, or else by content."""
     unknown = [name for name in infos if PurePosixPath(name).suffix.lower() not in image_format.SUFFIXES]
     heads = zip_reader.read_heads(archive, [infos[name] for name in unknown], image_format.HEAD_BYTES)
     others = {name for name, head in zip(unknown, heads, strict=True) if not image_format.sniff(head)}

@@ -1,4 +1,4 @@
-"""Which reading of a collection counts: its folders, its tables, or both where they agree; never a guess."""
+"""Choice between the readings of a collection: folders, tables, or both where they agree; never a guess."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from butterflyer_jax.data.ingest.tables.labels import NUMBERS, Annotations
 from butterflyer_jax.errors import UserError
 
 TABLE = "table"
-# Of `Labels.source`.
+# Values of `Labels.source`.
 FOLDERS = "folders"
 NO_ROW = "no row in the CSV"
 SHOWN_UNUSED = 3
@@ -23,18 +23,18 @@ SHOWN_UNUSED = 3
 
 @dataclass
 class Labels:
-    """What is settled on every photo: `labels`, `rejects` and `ignored` part them.
+    """The reading of a collection: each photo is in exactly one of `labels`, `rejects` and `ignored`.
 
     Attributes:
       labels: species.
-      splits: train, val or test, where the collection gives it.
-      groups: (by what, value) of the groups that a photo belongs to.
+      splits: train, val or test, where given by the collection.
+      groups: (kind, value) of each group that a photo belongs to.
       taxonomy: names above each species, outermost first.
-      rejects: why a photo cannot be used.
-      ignored: why a photo is left out without being bad.
-      source: where the labels come from, for a user.
-      group_names: what gives groups.
-      notes: what a user should know.
+      rejects: reason why a photo cannot be used.
+      ignored: reason why a good photo is left out.
+      source: origin of the labels, for messages.
+      group_names: columns and folders that the groups come from.
+      notes: notes for the user.
     """
 
     labels: dict[str, str]
@@ -52,19 +52,19 @@ def settle(
     photos: Sequence[str], folders: Folders, tables: Annotations, found: reader.Found, choice: str, split_choice: str,
     group_choice: str,
 ) -> Labels:  # fmt: skip
-    """Settles labels, splits and groups of photos.
+    """Determines labels, splits and groups of photos.
 
     Args:
-      photos: their paths.
-      folders: what the folders say.
-      tables: what the tables say.
-      found: the table files, for the names of numbered classes.
-      choice: build.layout, "" for the only sensible reading.
-      split_choice: build.split_column; "folder" for the folders alone, "none" for neither.
-      group_choice: build.group_column; "none" for no groups.
+      photos: paths of the photos.
+      folders: reading by folders.
+      tables: reading by tables.
+      found: content of the table files, for the names of numbered classes.
+      choice: value of build.layout, "" for the only sensible reading.
+      split_choice: value of build.split_column; "folder" for the folders alone, "none" for no given splits.
+      group_choice: value of build.group_column; "none" for no groups.
 
     Raises:
-      UserError: no sensible reading, or more than one.
+      UserError: there is no sensible reading, or more than one.
     """
     if choice == TABLE and not tables.labels:
         reason = _no_labels(tables) or _why_unused(tables) or "no table of the zip has labels"
@@ -84,7 +84,7 @@ def settle(
             raise UserError(_no_reading(folders, tables))
         result = _by_folders(folders, tables)
     elif len(of_tables) == 1:
-        # One label for all is what a placeholder looks like.
+        # One label for all photos looks like a placeholder.
         tables.notes.append(f"{tables.sources[0]} gives every photo one label, and is not used")
         result = _by_folders(folders, tables)
     else:
@@ -162,9 +162,9 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
     pairs = {(folders.places[photo].label, label) for photo, label in tables.labels.items() if photo in folders.places}
     by_folder, by_table = _sides(pairs)
     if all(len(labels) == 1 for labels in [*by_folder.values(), *by_table.values()]):
-        # The same classes, whatever they are called: what one does not say, the other does.
+        # The same classes under any names: each reading completes the other.
         if pairs and class_names.are_numbered(by_table) and not class_names.are_numbered(by_folder):
-            # A folder's name says more than a number.
+            # A folder's name is more informative than a number.
             tables.labels = {photo: next(iter(by_table.get(label, {label}))) for photo, label in tables.labels.items()}
             by_folder = {}
             tables.notes = [note for note in tables.notes if not note.startswith(NUMBERS)]
@@ -179,13 +179,13 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
         result.source += " and folders, which agree" if pairs else " and folders"
         return result
     if all(len(labels) == 1 for labels in by_folder.values()) and class_names.are_numbered(by_folder):
-        # Folders that are codes, several a species: specimens or observations.
+        # Folders that are codes, several per species: specimens or observations.
         for photo, place in folders.places.items():
             folders.places[photo] = dataclasses.replace(place, group=place.group or place.label)
         return _by_tables(photos, folders, tables)
     same_words = set(map(words.squeeze, folders.labels)) & set(map(words.squeeze, by_table))
     if all(len(above) == 1 for above in by_table.values()) and not same_words:
-        # Each species of the table lies in one folder: the folders are what the species belong to.
+        # Each species of the table lies in one folder: the folders are higher taxa.
         result = _by_tables(photos, folders, tables)
         for label, above in by_table.items():
             result.taxonomy.setdefault(label, (next(iter(above)),))
@@ -211,17 +211,17 @@ def _sides(pairs: Iterable[tuple[str, str]]) -> tuple[Mapping[str, set[str]], Ma
 
 
 def _splits(folders: Folders, tables: Annotations, labels: Mapping[str, str], choice: str) -> dict[str, str]:
-    """Returns the split that the collection gives each photo.
+    """Returns the split of each photo that the collection gives.
 
     Raises:
-      UserError: folders and tables give different ones.
+      UserError: folders and tables give different splits.
     """
     by_folder = {photo: split for photo, split in folders.splits.items() if photo in labels}
     by_table = {photo: split for photo, split in tables.splits.items() if photo in labels}
     if choice == "folder":
         return by_folder
     if choice or len(set(by_folder.values())) < 2:
-        # All in one folder of a split's name: the tables know more.
+        # All photos lie in one folder named like a split: the tables are more precise.
         return by_folder | by_table
     for photo, split in by_table.items():
         if by_folder.get(photo, split) != split:
@@ -233,7 +233,7 @@ def _splits(folders: Folders, tables: Annotations, labels: Mapping[str, str], ch
 
 
 def _name_folders(folders: Folders, tables: Annotations, found: reader.Found) -> str:
-    """Puts names for folders that are codes where a file of the collection names the classes; returns that file."""
+    """Replaces folders that are codes by names where a file of the collection has them; returns that file."""
     renamed, file = class_names.rename(folders.labels, found.class_lists, found.tables, found.texts)
     for photo, place in folders.places.items():
         if place.label in renamed:
@@ -260,7 +260,7 @@ def _no_labels(tables: Annotations) -> str:
 
 
 def _no_reading(folders: Folders, tables: Annotations) -> str:
-    """Returns why a collection cannot be read, and what would help."""
+    """Returns the reason why a collection cannot be read, and a remedy."""
     parts = [folders.problem + (f" ({folders.choices})" if folders.choices else "")]
     if tables.nearly:
         parts.append(_no_labels(tables))

@@ -1,7 +1,7 @@
-"""Engines that run the tasks of a build: threads of this machine, or a cluster under Apache Beam.
+"""Engines that run the tasks of a build: local threads, or a cluster under Apache Beam.
 
-A task is a file with a description; a function runs it and leaves its result in files beside it, whole or not at all.
-So an engine only hands out names, any task may run twice, and a killed build resumes where it was.
+A task is a file with a description; a function runs it and writes its result beside it, atomically.
+So an engine only distributes names, any task may run twice, and a killed build resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import Any, Protocol
 from butterflyer_jax.errors import UserError
 
 Task = Callable[[str], Any]
-# While a task waits for the network, another one computes.
+# More threads than cores: while one task waits for the network, another computes.
 REMOTE_THREADS_PER_CORE = 2
-# Tasks handed to each thread before the results of earlier ones are looked at.
+# Tasks queued per thread before the results of earlier ones are examined.
 TASKS_AHEAD = 2
 
 
 class Engine(Protocol):
-    """Runs tasks somewhere."""
+    """An engine that runs tasks."""
 
     def run(self, function: Task, tasks: Sequence[str]) -> Iterator[str]:
-        """Yields the name of each task that is done, in any order; raises what a task raised."""
+        """Yields the name of each finished task, in any order; raises the exception of a failed task."""
         ...
 
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """Threads of this machine: decoding, scaling and encoding release the interpreter's lock."""
+    """Local threads: decoding, scaling and encoding release the interpreter's lock."""
 
     threads_per_core: int = 1
 
@@ -44,7 +44,8 @@ class LocalEngine:
         try:
             pending: dict[Future[Any], str] = {}
             left = iter(tasks)
-            # A few ahead keep the threads busy; all at once could be done before a caller sees that the first failed.
+            # A few queued tasks keep the threads busy; with all queued, many would run before the caller sees a first
+            # failure.
             while True:
                 for task in itertools.islice(left, TASKS_AHEAD * threads - len(pending)):
                     pending[pool.submit(function, task)] = task
@@ -61,21 +62,21 @@ class LocalEngine:
 
 @dataclass(frozen=True)
 class BeamEngine:
-    """Apache Beam: DirectRunner, Dataflow, Flink or Spark, as the options say."""
+    """Apache Beam with DirectRunner, Dataflow, Flink or Spark, chosen by its options."""
 
     options: Any = None
     runner: Any = None
 
     def run(self, function: Task, tasks: Sequence[str]) -> Iterator[str]:
-        """See `Engine`; a task's name is yielded once all are done."""
+        """See `Engine`; the names are yielded once all tasks are finished."""
         import apache_beam as beam
 
         try:
             with beam.Pipeline(runner=self.runner, options=self.options) as pipeline:
-                # Reshuffled, or a runner would fuse all of it into one worker's work.
+                # Reshuffled: otherwise a runner fuses all tasks into one worker.
                 _ = pipeline | beam.Create(tasks) | beam.Reshuffle() | beam.Map(function)
         except Exception as error:
-            # From another process only the words arrive.
+            # Exceptions of another process arrive as text only.
             message = re.search(r"\bUserError: (.+)", str(error))
             if message is None:
                 raise

@@ -1,4 +1,4 @@
-"""The shard writer: prepared photos into TFRecord shards with an index beside each, one task per shard."""
+"""Shard writer: prepared photos to TFRecord shards, each with an index, one task per shard."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from butterflyer_jax.data.shard_format import index_name, write_index
 from butterflyer_jax.storage import files, paths
 
 SHARD_BYTES = 128 << 20
-# JPEGs read ahead of the record that is written.
+# Number of JPEGs read ahead of the record being written.
 _WINDOW = 64
-# Of a TFRecord: its length and that number's checksum before the content, the content's checksum behind it.
+# Framing of a TFRecord, bytes: the length and its checksum before the content, the content's checksum after it.
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
 
 
 def num_shards(photos: Sequence[Prepared], wanted: int) -> int:
-    """Returns the number of shards of a split: `wanted`, or enough for about 128 MiB each if that is 0."""
+    """Returns the number of shards of a split: `wanted`, or if that is 0, one per 128 MiB or so."""
     return max(1, min(len(photos), wanted or -(-sum(photo.num_bytes for photo in photos) // SHARD_BYTES)))
 
 
 def write_tasks(
     folder: epath.Path, names: Sequence[str], photos: Iterable[Prepared], labels: Mapping[str, int]
 ) -> list[int]:
-    """Writes a task for each shard of a split.
+    """Writes one task per shard of a split.
 
-    Photos are shuffled over the shards by a hash of their names, so that each shard looks like the whole.
+    Photos are shuffled over the shards by a hash of their names, so that each shard is a random sample.
 
     Args:
-      folder: folder for tasks and shards.
+      folder: folder of tasks and shards.
       names: file names of the shards.
       photos: photos of one split, in any order.
       labels: label of each species.
@@ -56,16 +56,16 @@ def write_tasks(
 
 
 def run_task(task: str) -> None:
-    """Writes the shard of a task and its index; does nothing if they exist.
+    """Writes the shard of a task and its index; does nothing if the shard exists.
 
-    A record is a `tf.train.Example` of image (JPEG), label and photo_id, as TFDS reads it.
+    A record is a `tf.train.Example` with image (JPEG), label and photo_id, in the format of TFDS.
 
     Raises:
-      UserError: the disk refuses.
+      UserError: the shard cannot be written.
     """
     if is_done(task):
         return
-    # Imported here: preparing photos, on this machine or another, does without TensorFlow.
+    # Imported here: preparing photos does not need TensorFlow.
     with console.without_stderr():
         import tensorflow as tf
 
@@ -94,16 +94,16 @@ def run_task(task: str) -> None:
                 writer.write(record)
                 height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
                 offset = end + _HEADER_BYTES + record.index(jpeg)
-                # Unsigned there: that of negatives, -1, is the largest number.
+                # Varints are unsigned: the label of negatives, -1, becomes the largest number.
                 entries.append((offset, len(jpeg), google_crc32c.value(jpeg), height, width, label % 2**32))
                 end += _HEADER_BYTES + len(record) + _FOOTER_BYTES
-        # Before the shard takes its name: where that is there, the index is too.
+        # Written before the shard gets its name: a shard that exists has an index.
         with files.whole_file(shard.with_name(index_name(shard.name))) as index, index.open("wb") as file:
             write_index(file, entries, [row[0] for row in rows])
 
 
 def is_done(task: str) -> bool:
-    """Returns whether a task's shard exists; it takes its name only when it is whole."""
+    """Returns whether a task's shard exists; it gets its name only when complete."""
     return files.exists(_shard(task))
 
 

@@ -1,4 +1,4 @@
-"""Sources of photos: a zip or a folder, on disk or in a bucket, read without a copy."""
+"""Sources of photos: a zip or folder, on disk or in a bucket, read in place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files, paths
 from butterflyer_jax.storage.errors import access
 
-# Of `Member.method`: a file of its own, not packed.
+# Value of `Member.method` for a plain file.
 PLAIN_FILE = -1
 
 
@@ -24,12 +24,12 @@ class Entry:
     """A file of a collection.
 
     Attributes:
-      name: its path there, with slashes.
-      num_bytes: its size.
-      version: changes with its content: the checksum, or the time of the last change.
-      packed: the zip's own entry; None in a folder.
-      archive: the zip in the folder that holds it, "" for none.
-      problem: why it cannot be read, "" if it can.
+      name: path in the collection, with slashes.
+      num_bytes: size of the file.
+      version: checksum or modification time, which changes with the content.
+      packed: directory entry of the zip; None in a folder.
+      archive: zip in the folder that contains the file, "" for none.
+      problem: reason why the file cannot be read, "" for none.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Entry:
     problem: str = ""
 
     def member(self, species: str, split: str | None) -> Member:
-        """Returns it as a photo that can be read later, on another machine too."""
+        """Returns the file as a photo that can be read later, also on another machine."""
         if self.packed is None:
             return Member(self.name, species, split, 0, self.num_bytes, self.num_bytes, PLAIN_FILE)
         info = self.packed
@@ -49,17 +49,17 @@ class Entry:
 
 
 class Reader(Protocol):
-    """Reads photos of a source."""
+    """Reader of the photos of a source."""
 
     def read(self, member: Member) -> bytes:
         """Returns the bytes of a photo; raises DamagedMember."""
 
 
 class FolderReader:
-    """Reads files of a folder, and of zips in it."""
+    """Reader of the photos of a folder, and of zips in it."""
 
     def __init__(self, folder: str | os.PathLike[str], members: Sequence[Member] = ()) -> None:
-        """Opens the folder for these members, which are best read in the order in which they lie."""
+        """Opens the folder for these members, which are read fastest in their stored order."""
         self._folder = paths.path(folder)
         self._zips = {
             archive: MemberReader(self._folder / archive, [member for member in members if member.archive == archive])
@@ -70,7 +70,7 @@ class FolderReader:
         """Returns the bytes of a photo.
 
         Raises:
-          DamagedMember: it is gone, another than when it was listed, or too large.
+          DamagedMember: the file was removed or changed since the listing, or is too large.
         """
         if member.archive:
             return self._zips[member.archive].read(member)
@@ -91,26 +91,26 @@ class FolderReader:
 
 
 def open_reader(source: str | os.PathLike[str], members: Sequence[Member]) -> Reader:
-    """Returns what reads these photos of a zip or a folder."""
+    """Returns the reader of these photos of a zip or folder."""
     if members and any(member.method == PLAIN_FILE or member.archive for member in members):
         return FolderReader(source, members)
     return MemberReader(source, members)
 
 
 def list_folder(folder: str | os.PathLike[str]) -> list[Entry]:
-    """Returns the files of a folder and of those below it, sorted by name; reads none of them.
+    """Returns the files below a folder, sorted by name; reads none of them.
 
-    Links are followed, but for those to a folder above.
+    Links are followed, except those to a folder above them.
 
     Raises:
-      UserError: a folder that cannot be read.
+      UserError: a folder cannot be read.
     """
     location = paths.path(folder)
     if paths.is_remote(location):
         return _list_bucket(os.fspath(location))
     root = os.fspath(location)
     entries: list[Entry] = []
-    # The real paths of each folder and of those above it: a link to one of them would never end.
+    # Real paths of each folder and its parents: following a link to one of them would never end.
     above = {str(Path(root)): frozenset([os.path.realpath(root)])}
     for top, folders, names in os.walk(root, followlinks=True, onerror=_raise_unreadable):
         inside = above.pop(str(Path(top)))

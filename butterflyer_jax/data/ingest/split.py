@@ -1,4 +1,4 @@
-"""Assignment of photos to splits by a hash of their content, the same on any machine and in any order."""
+"""Assignment of photos to splits by a hash of their content, independent of machine and order."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["SPLITS", "Candidate", "assign_splits"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """The facts that the split of a photo depends on.
+    """The properties on which the split of a photo depends.
 
     Attributes:
-      group: hash of its content, or of the first of its near-duplicates; photos of one group share a split, unless
-        the zip itself puts them apart.
-      species: the splits of each species have the wanted shares.
-      given: the split that the zip gives, or None.
+      group: hash of its content, or of the first of its near-duplicates; photos of one group share a split, unless the
+        zip itself separates them.
+      species: species of the photo; the splits are stratified by it.
+      given: split given by the zip, or None.
     """
 
     group: str
@@ -31,19 +31,19 @@ class Candidate:
 def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], salt: str) -> list[str]:
     """Returns "train", "val" or "test" for each candidate.
 
-    Splits that the zip gives are honoured, and drag copies without one along; a split that it does not give is taken
-    from what would be train. Of each species the groups are ranked by a salted hash of their content, and each split
+    Splits given by the zip are kept, and extend to copies without one; a split that the zip lacks is taken
+    from the training photos. In each species the groups are ranked by a salted hash of their content, and each split
     takes its share of the photos, rounded to whole groups, but at least one group and never the last. A species
-    with fewer groups than splits trains.
+    with fewer groups than splits goes to train.
 
     Args:
       candidates: photos in any order.
-      fractions: share of each species for "val" and "test".
-      salt: another salt, another assignment.
+      fractions: fraction of each species for "val" and "test".
+      salt: seed of the assignment.
     """
     given = {candidate.given for candidate in candidates} - {None}
     wanted = {split: share for split, share in fractions.items() if share > 0 and split not in given}
-    # Where the zip itself puts copies apart, one without a split goes to test, the same in any order.
+    # Where the zip itself separates copies, one without a split goes to test, independent of the order.
     pinned = {c.group: split for split in ("val", "test") for c in candidates if c.given == split}
     sizes = Counter(c.group for c in candidates)
     chosen: dict[str, str] = {}
@@ -52,7 +52,7 @@ def assign_splits(candidates: Sequence[Candidate], fractions: dict[str, float], 
         if candidate.given in (None, "train") and candidate.group not in pinned:
             groups_of_species[candidate.species].add(candidate.group)
 
-    # A group under two labels is ranked under the first: it still goes to one split only.
+    # A group with two labels is ranked under the first, so it still goes to one split.
     for species in sorted(groups_of_species):
         groups = sorted(groups_of_species[species] - chosen.keys(), key=lambda g: _rank(salt, g))
         num_photos = sum(sizes[group] for group in groups)
@@ -74,10 +74,10 @@ def _rank(salt: str, group: str) -> bytes:
 
 
 def _take(groups: Sequence[str], sizes: Counter[str], target: float) -> list[str]:
-    """Returns the first groups that hold about `target` photos together; a group too large for that stays."""
+    """Returns the first groups with about `target` photos in total; skips groups that are too large."""
     taken, count = [], 0
     for group in groups:
-        # Rounded: a group goes where at least half of it belongs.
+        # Rounded: a group is taken if at least half of it fits.
         if count + sizes[group] / 2 <= target:
             taken.append(group)
             count += sizes[group]

@@ -1,4 +1,4 @@
-"""Words by which data sets name their splits, their folders and the columns of their tables."""
+"""Usual names of splits, folders and table columns in data sets."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 SPLITS = ("train", "val", "test")
-# Beside the splits: photos that show no species.
+# Besides the splits: photos that show no species.
 NEGATIVES = "negatives"
-# What a folder of photos without labels is, where others are splits.
+# Value for a folder of unlabelled photos beside folders of splits.
 UNLABELLED = "unlabelled"
 
 
@@ -26,11 +26,11 @@ _SPLIT = re.compile(
     r"(?:set|split|data|dataset|images?|imgs?|photos?|photographs?|pictures?|pics|files|samples|folder|dir|crops?|daten"
     r"|bilder|fotos)?\d*"
 )
-# A folder of photos without labels, beside those of splits.
+# Names of folders of unlabelled photos beside folders of splits.
 _PREDICT = re.compile(r"(?:pred|predict|predictions?|inference)(?:set|data|images?)?")
-# "ImagesTrain" is Images and Train.
+# Splits "ImagesTrain" into Images and Train.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
-# Folders of pictures that are no photos of a species.
+# Folders of images that are not photos of a species.
 _NO_PHOTOS = set(
     listed(
         """
@@ -43,7 +43,7 @@ _NO_PHOTOS = set(
     """
     )
 )
-# The same with company: "SegmentationClass", "Masks_PNG", "images_masked", "train_masks".
+# Words that say the same within longer names: "SegmentationClass", "Masks_PNG", "images_masked", "train_masks".
 _MASKS = set(
     listed(
         """
@@ -54,7 +54,7 @@ _MASKS = set(
 )
 _BESIDE_MASKS = set(listed("class classes object objects instance instances semantic binary alpha black white bw rgba"))
 _CREATURES = frozenset(["butterfly", "butterflies", "lepidoptera", "species"])
-# Folders that hold photos and name nothing.
+# Folders of photos whose names say nothing about the content.
 _CONTAINERS = set(
     listed(
         """
@@ -83,7 +83,7 @@ _OF_NO_SPECIES = set(
     """
     )
 )
-# Folders that may hold one class more, or what somebody put aside.
+# Folders that may be one more class, or photos that were set aside.
 _UNSURE = _OF_NO_SPECIES | set(
     listed(
         """
@@ -96,7 +96,7 @@ _UNSURE = _OF_NO_SPECIES | set(
     )
 )
 _UNKNOWN = _UNLABELLED | {"unknown", "unclassified", "unidentified"}
-# DCF, the folders of a camera's card.
+# Folders on a camera's card (DCF).
 _CAMERA_CARD = re.compile(r"\d{3}[A-Za-z_]{5}|\d{3}_\d{2,5}|\d{6}__|10\d{4}_[a-z]")
 
 _MONTHS = (
@@ -174,7 +174,7 @@ _IDENTIFIER = re.compile(
     re.I,
 )
 _HASH = re.compile(r"(?=.*\d)[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,4}", re.IGNORECASE)
-# Genus and epithet; epithets are Latin, or end as if they were.
+# Genus and epithet; epithets are Latin or have Latin endings.
 _BINOMIAL = re.compile(
     r"(?:\d+[.\s_-]+)?[A-Z][a-z]{2,}[\s_](?P<epithet>[a-z][a-z-]+(?:a|ae|e|i|o|is|us|um|as|es|os|on|ns|or|er|ax|ex|ix|ys|ops))"
     r"(?:[\s_][a-z(].*)?"
@@ -182,22 +182,22 @@ _BINOMIAL = re.compile(
 
 
 def plain(text: str) -> str:
-    """Returns a label with its white space and accents in one form: TFDS keeps names one per line, stripped."""
+    """Returns a label with normalised white space and accents: TFDS stores names one per line, stripped."""
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 @lru_cache(maxsize=100_000)
 def squeeze(text: str) -> str:
-    """Returns a name in small letters and digits alone: "File Name", "file_name" and "filename" are one."""
+    """Returns a name reduced to lower-case letters and digits: "File Name", "file_name" and "filename" are the same."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(character for character in folded if character.isalnum())
 
 
 @lru_cache(maxsize=100_000)
 def split_of(text: str) -> str | None:
-    """Returns train, val or test where a folder or a value names that split, in any of its usual words.
+    """Returns train, val or test where a folder or value is a usual name of that split; None otherwise.
 
-    Beside that word others may stand that name nothing: "butterflies_train", "test images".
+    The name may contain further words without meaning: "butterflies_train", "test images".
     """
     found = _SPLIT.fullmatch(squeeze(text))
     if found:
@@ -209,10 +209,10 @@ def split_of(text: str) -> str | None:
 
 
 def split_by_word(text: str) -> tuple[str, str] | None:
-    """Returns the split that one word of a folder's name names, and the rest of the name: "my_train" is train of "my".
+    """Returns the split named by one word of a folder's name, and the rest of the name: "my_train" is train of "my".
 
-    Of itself that is no sign of a split, but beside "my_test" it is. None where no word, or more than one, names one;
-    UNLABELLED for what models are to predict.
+    Alone this does not indicate a split, but beside "my_test" it does. None where no word or more than one names a
+    split; UNLABELLED for a folder of photos to be predicted.
     """
     found = [(match.group(), match.span()) for match in _WORD.finditer(text)]
     named = [(word, span) for word, span in found if _kind_of_split(word)]
@@ -229,13 +229,13 @@ def _kind_of_split(word: str) -> str:
 
 
 def split_of_table(stem: str) -> str | None:
-    """Returns the split that a table's file name gives to its rows: train.csv, test_labels.csv, Training_set.csv."""
+    """Returns the split in a table's file name (train.csv, test_labels.csv, Training_set.csv), None for none."""
     named = {split_of(stem), *(split_of(word) for word in re.split(r"[\W_]+", stem))} - {None}
     return named.pop() if len(named) == 1 else None
 
 
 def holds_no_photos(folder: str) -> bool:
-    """Returns whether a folder's name says that its pictures are masks, thumbnails, figures and the like."""
+    """Returns whether a folder's name says that its images are masks, thumbnails, figures and the like."""
     if squeeze(folder) in _NO_PHOTOS:
         return True
     parts = [part for word in _WORD.findall(folder) if not (part := squeeze(word)).isdigit()]
@@ -246,35 +246,35 @@ def holds_no_photos(folder: str) -> bool:
 
 
 def is_container(folder: str) -> bool:
-    """Returns whether a folder's name says nothing of what its photos show."""
+    """Returns whether a folder's name says nothing about its photos."""
     return squeeze(folder) in _CONTAINERS or bool(_CAMERA_CARD.fullmatch(folder))
 
 
 def is_unlabelled(folder: str, in_test: bool) -> bool:
-    """Returns whether a folder's name says that its photos have no label; "unknown" does so in test alone."""
+    """Returns whether a folder's name says that its photos have no label; "unknown" does so only in test."""
     name = squeeze(folder)
     return name in (_UNKNOWN if in_test else _UNLABELLED) or bool(_PREDICT.fullmatch(name))
 
 
 def is_unsure(folder: str) -> bool:
-    """Returns whether a folder's name may be that of a class, or that of photos that were put aside."""
+    """Returns whether a folder's name may be that of a class or of photos that were set aside."""
     return re.sub(r"\d+$", "", squeeze(folder)) in _UNSURE
 
 
 def is_of_no_species(folder: str) -> bool:
-    """Returns whether a folder's name may be that of photos without a butterfly; `is_unsure` holds too."""
+    """Returns whether a folder's name may be that of photos without a butterfly; `is_unsure` is true as well."""
     return re.sub(r"\d+$", "", squeeze(folder)) in _OF_NO_SPECIES
 
 
 def is_rank(folder: str) -> bool:
-    """Returns whether a folder's name ends as those of orders, families, subfamilies and tribes do."""
+    """Returns whether a folder's name has the ending of an order, family, subfamily or tribe."""
     return bool(re.fullmatch(r"[A-Z][a-z]+(?:ptera|oidea|idae|inae|ini)", folder.strip()))
 
 
 def are_binomials(folders: Iterable[str]) -> bool:
-    """Returns whether names have the form of scientific names: a genus and an epithet, which are seldom the same.
+    """Returns whether names have the form of scientific names: genus and epithet, with epithets that rarely repeat.
 
-    "High quality, Low quality" have the first alone.
+    "High quality, Low quality" have the form, but repeat the second word.
     """
     found = [_BINOMIAL.fullmatch(folder.strip()) for folder in folders]
     if not all(found):
@@ -285,10 +285,10 @@ def are_binomials(folders: Iterable[str]) -> bool:
 
 @lru_cache(maxsize=100_000)
 def circumstance(folder: str) -> str | None:
-    """Returns what circumstance of a photo a folder names, where it does not name a species.
+    """Returns the kind of circumstance that a folder names, None where it may be a species.
 
     Returns:
-      "group" for a session, site, camera, specimen or day, whose photos are much alike; "time" for a year or
+      "group" for a session, site, camera, specimen or day, whose photos are similar; "time" for a year or
       month; "number" for digits alone; "other" for regions, views, sexes and stages; None for what may be a species.
     """
     name = folder.strip()
@@ -311,5 +311,5 @@ def circumstance(folder: str) -> str | None:
 
 
 def is_identifier(folder: str) -> bool:
-    """Returns whether a folder's name looks like a catalogue number: letters, then two digits or more."""
+    """Returns whether a folder's name looks like a catalogue number: letters, then at least two digits."""
     return bool(_IDENTIFIER.fullmatch(folder.strip()))

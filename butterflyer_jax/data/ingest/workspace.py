@@ -1,4 +1,4 @@
-"""The workspace of an unfinished build: finished tasks are kept, and only one build at a time works there."""
+"""Workspace of an unfinished build, which keeps finished tasks and admits one build at a time."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import find, locks, paths
 from butterflyer_jax.storage.paths import cache_dir
 
-# Format of the files in a workspace; a workspace of another format is started anew.
+# Format of the files in a workspace; a workspace of another format is discarded.
 FORMAT = 3
-# Number of rejects beyond the allowed share before a build stops early.
+# Number of rejects beyond the allowed share at which a build stops early.
 REJECT_MARGIN = 100
 
 
 @contextlib.contextmanager
 def unfinished(dataset_dir: epath.Path, distributed: bool) -> Iterator[epath.Path]:
-    """Yields the folder that a build into `dataset_dir` works in, for as long as no other build does.
+    """Yields the work folder of a build into `dataset_dir`, locked against other builds.
 
-    It lies beside the data set; where that is a bucket and no other machine takes part, in the cache.
+    It lies beside the data set; or in the cache, where that is a bucket and no other machine takes part.
 
     Raises:
       UserError: another build is running there.
@@ -45,7 +45,7 @@ def unfinished(dataset_dir: epath.Path, distributed: bool) -> Iterator[epath.Pat
 
 
 def clear(folder: epath.Path) -> None:
-    """Removes a folder, its plan first: what a kill leaves of it has none, and is not taken for an unfinished build."""
+    """Removes a folder, its plan first: a remainder without a plan does not count as an unfinished build."""
     files_lib.remove(folder / "plan.json")
     files_lib.remove(folder)
 
@@ -60,20 +60,20 @@ def prepare_photos(
 ) -> Collection:
     """Decodes every photo of a zip once, finds near-duplicates, and assigns splits.
 
-    Results that an earlier build of the same zip and config left in `folder` are kept. Memory holds one photo per
-    thread, and some kilobytes for each photo of the zip.
+    Results of an earlier build of the same zip and config in `folder` are reused. Memory holds one photo per
+    thread, and some kilobytes per photo of the zip.
 
     Raises:
-      UserError: too many photos cannot be used, fewer than `min_species` species are left, or the disk is full.
+      UserError: too many photos cannot be used, fewer than `min_species` species remain, or the disk is full.
     """
     source = paths.path(raw_zip)
     members = [*listing.members, *listing.negatives]
-    # What a prepared photo depends on: another split or another shard is no reason to begin anew.
+    # The settings that a prepared photo depends on: a change of splits or shards keeps the results.
     plan = {
         "format": FORMAT,
         "raw_zip": os.fspath(source),
         "zip_fingerprint": listing.fingerprint,
-        # A zip packed anew has the same content elsewhere.
+        # A repacked zip has the same content at other offsets.
         "places": sha256(repr(tuple(members)).encode("utf-8", "surrogatepass")).hexdigest(),
         "build": [config.image_size, config.jpeg_quality, config.max_pixels],
     }
@@ -91,7 +91,7 @@ def prepare_photos(
     rejects: list[Reject] = []
 
     def results() -> Iterator[None]:
-        """Collects the results of each task as it ends; yields once per photo."""
+        """Collects the results of each finished task; yields once per photo."""
         todo = sorted(set(tasks) - set(ready))
         for done in (ready, engine.run(photo_tasks.run_task, todo)):
             for task in done:
@@ -109,7 +109,7 @@ def prepare_photos(
 def write_records(
     folder: epath.Path, photos: Collection, names: Mapping[str, Sequence[str]], engine: Engine
 ) -> dict[str, list[int]]:
-    """Writes the shards of every split into `folder`/records; those that are there already stay.
+    """Writes the shards of every split to `folder`/records; existing ones stay.
 
     Args:
       folder: folder of the unfinished build.

@@ -1,4 +1,4 @@
-"""Paths of a zip's members as their author wrote them, whichever program packed them, under every Python alike."""
+"""Names of zip members as their author wrote them, for any packing program and Python version."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _WINDOWS = 0
 def member_names(members: Sequence[zipfile.ZipInfo], encoding: str = "") -> tuple[list[str], str]:
     """Returns the path of each member, and the code page that was detected ("" where none was needed).
 
-    A name is, in this order: UTF-8 where the zip says so; the name in the extra field 0x7075 (WinRAR, 7-Zip, Gmail);
-    UTF-8 where all names of the zip are valid UTF-8 (macOS); else in one code page for the whole zip.
+    A name is decoded by the first rule that applies: as UTF-8 where the zip says so; from extra field 0x7075 (WinRAR,
+    7-Zip, Gmail); as UTF-8 where all names of the zip are valid UTF-8 (macOS); else in one code page for the whole zip.
 
     Args:
-      members: the zip's directory.
-      encoding: code page of names that do not state theirs; "": detected over all names.
+      members: entries of the zip's directory.
+      encoding: code page of names that do not state theirs; "" to detect it from all names.
 
     Raises:
-      UserError: an unknown encoding, or several code pages give plausible names.
+      UserError: the encoding is unknown, or several code pages give plausible names.
     """
     known: dict[int, str] = {}
     unknown: dict[int, bytes] = {}
     for position, info in enumerate(members):
-        # `filename` is what the version of Python makes of it; 3.11 ignores the extra field.
+        # `filename` depends on the version of Python: 3.11 ignores the extra field.
         if info.flag_bits & _UTF8_NAME:
             known[position] = info.orig_filename.partition("\0")[0]
             continue
@@ -53,5 +53,5 @@ def member_names(members: Sequence[zipfile.ZipInfo], encoding: str = "") -> tupl
 
 
 def _with_slashes(name: str, info: zipfile.ZipInfo) -> str:
-    # Some programs on Windows leave its separators in.
+    # Some Windows programs leave backslashes in names.
     return name.replace("\\", "/") if info.create_system == _WINDOWS else name

@@ -1,4 +1,4 @@
-"""The reader of single photos in a raw zip, by their byte ranges."""
+"""Reader of single photos in a raw zip, by their byte ranges."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from butterflyer_jax.storage import files, paths
 
 # Largest unpacked size of a member: 100 megapixels without compression take 300 MB.
 MAX_MEMBER_BYTES = 320 << 20
-# Beyond it lies no file that an operating system can hold.
+# Larger than any file that an operating system supports.
 MAX_OFFSET = 1 << 62
-# Bytes read with one request: from a bucket each request takes tens of milliseconds, whatever its size.
+# Bytes read with one request: from a bucket each request takes tens of milliseconds, regardless of its size.
 BLOCK_BYTES = 8 << 20
 
-# Of the header before a member's data: signature, then what the directory says too, then the lengths of what follows.
+# Local file header of a member: signature, fields repeated from the directory, lengths of name and extra field.
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 HEADER_BYTES = _LOCAL_HEADER.size
 _LOCAL_SIGNATURE = b"PK\x03\x04"
-# Names and extra fields between header and data are shorter, or cost a second read.
+# Room for the name and extra field between header and data; longer ones cost a second read.
 _USUAL_GAP = 1024
 
 _READ_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
@@ -46,20 +46,20 @@ _ARCHIVES = (
     (257, b"ustar", "a tar archive"),
 )
 ARCHIVE_HEAD_BYTES = 512
-# Number of remote members whose first bytes are read at the same time.
+# Number of remote members whose first bytes are read in parallel.
 HEAD_THREADS = 32
 
 
 class DamagedMember(ValueError):
-    """A member that cannot be unpacked; the message is the reason that rejects.csv gives."""
+    """A member that cannot be unpacked; the message is the reason in rejects.csv."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A photo of the zip: its name there, its species, its split where the zip gives one, and where it lies.
+    """A photo of the zip: its name, species, split if the zip gives one, and location.
 
-    `header_offset`, `compressed_bytes`, `num_bytes`, `method` and `checksum` (CRC-32) are the zip's own. `archive` is
-    the path of that zip in a folder; "" where the source itself is the zip.
+    `header_offset`, `compressed_bytes`, `num_bytes`, `method` and `checksum` (CRC-32) come from the zip's directory.
+    `archive` is the path of the zip within a folder; "" where the source itself is the zip.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Member:
 
 
 def why_unreadable(info: zipfile.ZipInfo) -> str:
-    """Returns why a member cannot be unpacked, judged by the zip's directory; "" if it can."""
+    """Returns why a member cannot be unpacked according to the zip's directory; "" if it can."""
     if info.flag_bits & _ENCRYPTED or info.compress_type == _AES:
         return "encrypted"
     if info.compress_type not in _READ_METHODS:
@@ -84,7 +84,7 @@ def why_unreadable(info: zipfile.ZipInfo) -> str:
 
 
 def why_no_zip(head: bytes) -> str:
-    """Returns what a file that is no readable zip is instead, and what to do about it.
+    """Returns what an unreadable zip actually is, and a remedy.
 
     Args:
       head: the file's first `ARCHIVE_HEAD_BYTES`.
@@ -103,7 +103,7 @@ def why_no_zip(head: bytes) -> str:
 
 
 def check_not_split(infos: Sequence[zipfile.ZipInfo]) -> str:
-    """Returns what to do about a zip in several parts, of which a reader sees the last alone; "" for a whole zip."""
+    """Returns a remedy for the last part of a split zip; "" for a whole zip."""
     parts = max((info.volume for info in infos), default=0)
     if not parts:
         return ""
@@ -114,20 +114,20 @@ def check_not_split(infos: Sequence[zipfile.ZipInfo]) -> str:
 
 
 def raw_name(info: zipfile.ZipInfo) -> bytes:
-    """Returns the bytes of a member's name, as they lie in the zip."""
+    """Returns the bytes of a member's name as stored in the zip."""
     return info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8_NAME else "cp437", "surrogateescape")
 
 
 def unicode_path(info: zipfile.ZipInfo) -> str | None:
-    """Returns a member's name from the Info-ZIP Unicode path field; None without one that belongs to this name.
+    """Returns a member's name from the Info-ZIP Unicode path field; None without a valid one.
 
-    WinRAR, 7-Zip and others write it. `zipfile` reads it from Python 3.12 on only.
+    WinRAR, 7-Zip and others write this field. `zipfile` reads it since Python 3.12.
     """
     extra = info.extra
     while len(extra) >= 4:
         kind, size = struct.unpack_from("<HH", extra)
         field, extra = extra[4 : 4 + size], extra[4 + size :]
-        # A version, and the checksum of the name beside it: a program that renames may leave the field as it was.
+        # A version, and the checksum of the header's name: a program that renames a member may leave an outdated field.
         if kind == _UNICODE_PATH and len(field) > 5 and field[0] == 1:
             if struct.unpack_from("<L", field, 1)[0] == zlib.crc32(raw_name(info)):
                 with contextlib.suppress(UnicodeDecodeError):
@@ -137,14 +137,14 @@ def unicode_path(info: zipfile.ZipInfo) -> str | None:
 
 
 def data_offset(header: bytes, info: zipfile.ZipInfo) -> int:
-    """Returns where a member's data begins in the zip.
+    """Returns the offset of a member's data in the zip.
 
     Args:
-      header: the first `HEADER_BYTES` from `info.header_offset` on.
-      info: the member's entry in the directory.
+      header: the `HEADER_BYTES` bytes from `info.header_offset` on.
+      info: directory entry of the member.
 
     Raises:
-      BadZipFile: there is no member.
+      BadZipFile: there is no member at this offset.
     """
     if len(header) < HEADER_BYTES or header[:4] != _LOCAL_SIGNATURE:
         raise zipfile.BadZipFile("no member where the directory says")
@@ -156,9 +156,9 @@ def read_heads(archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo], num_b
     """Returns the first bytes of members; b"" for those that cannot be unpacked.
 
     Args:
-      archive: the zip; of one in a bucket, whose `filename` is its URL, no other part is read.
+      archive: open zip; in a bucket, where its `filename` is a URL, nothing but these ranges is read.
       infos: directory entries of the members.
-      num_bytes: number of bytes to read of each.
+      num_bytes: number of bytes to read of each member.
     """
     location = archive.filename
 
@@ -178,7 +178,7 @@ def read_heads(archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo], num_b
 
 
 def _head(block: bytes, info: zipfile.ZipInfo, num_bytes: int) -> bytes:
-    """Returns the first bytes of a member, from the part of the zip that begins with its header."""
+    """Returns the first bytes of a member, from a block of the zip that starts with the member's header."""
     if len(block) < _LOCAL_HEADER.size or block[:4] != _LOCAL_SIGNATURE or why_unreadable(info):
         return b""
     _, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(block)
@@ -193,10 +193,10 @@ def _head(block: bytes, info: zipfile.ZipInfo, num_bytes: int) -> bytes:
 
 
 class MemberReader:
-    """Reads photos of a zip by their ranges: neighbours with one request, and nothing else of the zip."""
+    """Reader of photos in a zip by byte ranges: neighbours with one request, and nothing else of the zip."""
 
     def __init__(self, archive: str | os.PathLike[str], members: Sequence[Member]) -> None:
-        """Opens the zip for these members, which are best read in the order of their offsets."""
+        """Opens the zip for these members, which are read fastest in the order of their offsets."""
         self._archive = archive
         self._members = members
         self._block = b""
@@ -206,7 +206,8 @@ class MemberReader:
         """Returns the bytes of a photo.
 
         Raises:
-          DamagedMember: its checksum does not fit, it is cut off, of an unknown method, or too large.
+          DamagedMember: the member has a wrong checksum, is truncated, has an unknown compression method, or is too
+            large.
         """
         if max(member.num_bytes, member.compressed_bytes) > MAX_MEMBER_BYTES:
             raise DamagedMember(f"too large: more than {MAX_MEMBER_BYTES >> 20} MiB")
@@ -217,7 +218,7 @@ class MemberReader:
             self._fetch(member.header_offset, self._end_of_block(member))
             packed = self._cut(member)
         if packed is None:
-            # More between header and data than is usual.
+            # An unusually long name or extra field before the data.
             self._fetch(member.header_offset, _end(member) + 2 * 0xFFFF)
             packed = self._cut(member)
         if packed is None:
@@ -232,7 +233,7 @@ class MemberReader:
         self._block, self._start = files.read_range(self._archive, start, end - start), start
 
     def _cut(self, member: Member) -> memoryview | None:
-        """Returns the packed bytes of a member, or None if they are not all in the block."""
+        """Returns the compressed bytes of a member, or None if the block does not contain all of them."""
         header = member.header_offset - self._start
         if header < 0 or header + _LOCAL_HEADER.size > len(self._block):
             return None
@@ -253,13 +254,13 @@ def _unpack(packed: memoryview, member: Member) -> bytes:
     info.compress_size, info.file_size = member.compressed_bytes, member.num_bytes
     info.compress_type, info.CRC = member.method, member.checksum
     try:
-        # What zipfile itself reads members with: it never unpacks more than the directory promised.
+        # The class that zipfile itself uses: it never unpacks more than the directory promised.
         with zipfile.ZipExtFile(io.BytesIO(packed), "r", info) as file:
             unpacked = file.read()
     except MemoryError:
         raise
     except Exception as error:
-        # Each way to pack has errors of its own for damaged data.
+        # Each compression method raises its own errors for damaged data.
         raise DamagedMember(f"damaged in the zip: {str(error) or type(error).__name__}") from error
     if len(unpacked) != member.num_bytes:
         raise DamagedMember("damaged in the zip: cut off")

@@ -1,1 +1,1 @@
-"""What the folders of a collection say of its photos."""
+"""Labels, splits and groups from the folders of a collection."""

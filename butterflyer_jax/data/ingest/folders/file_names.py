@@ -1,4 +1,4 @@
-"""Species in the names of files: Monarch_001.jpg, "Red Admiral (2).jpg"."""
+"""Species in file names, such as Monarch_001.jpg and "Red Admiral (2).jpg"."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from butterflyer_jax.data.ingest import words
 
-# What counts the photos of a species, before or after its name.
+# Counters of the photos of a species, before or after its name.
 _COUNTER = re.compile(r"^\d+(?=[\s_.-])|(?:\(\d+\)|\d+|[\s_-](?:copy|kopie))$", re.IGNORECASE)
 _EDGES = " _.-"
-# What cameras and programs call all photos.
+# Generic names that cameras and programs give to photos.
 _CAMERAS = frozenset(
     words.listed(
         """
@@ -21,12 +21,12 @@ _CAMERAS = frozenset(
     """
     )
 )
-# Share of the photos whose names must have a species that another shares.
+# Share of the photos whose names must contain a species that another photo has too.
 _MIN_SHARE = 0.9
 
 
 def label_of(photo: str) -> str:
-    """Returns a photo's file name without counters and suffix; "" where nothing is left."""
+    """Returns a photo's file name without counters and suffix; "" where nothing remains."""
     name = posixpath.splitext(posixpath.basename(photo))[0].strip(_EDGES)
     while (shorter := _COUNTER.sub("", name).strip(_EDGES)) != name:
         name = shorter
@@ -34,9 +34,9 @@ def label_of(photo: str) -> str:
 
 
 def leading_numbers(photos: Iterable[str]) -> list[str]:
-    """Returns the first three digits of file names where they seem to number the species, as in the Leeds set; else [].
+    """Returns the first three digits of file names where they seem to number species, as in Leeds Butterfly; else [].
 
-    0010001.png, 0010002.png, 0020001.png: names of seven digits or more, of which each three come more than once.
+    Such names (0010001.png, 0010002.png, 0020001.png) have seven digits or more, and each prefix occurs more than once.
     """
     stems = [posixpath.splitext(posixpath.basename(photo))[0] for photo in photos]
     if not all(re.fullmatch(r"\d{7,}", stem) for stem in stems):
@@ -46,7 +46,7 @@ def leading_numbers(photos: Iterable[str]) -> list[str]:
 
 
 def likely_labels(photos: Iterable[str]) -> list[str]:
-    """Returns the species that file names seem to have, sorted; [] where they seem to have none."""
+    """Returns the species that file names seem to contain, sorted; [] where they seem to contain none."""
     found = Counter(map(label_of, photos))
     several = {
         label: number for label, number in found.items() if number > 1 and words.squeeze(label) not in {"", *_CAMERAS}

@@ -1,4 +1,4 @@
-"""The kind of each folder: split, container, mask, circumstance, or a name that may be a species."""
+"""Kinds of folders: split, container, masks, circumstance, or a name that may be a species."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from butterflyer_jax.data.ingest.words import UNLABELLED
 def sort_paths(
     photos: Iterable[str], as_they_are: bool, listed: Collection[str] = ()
 ) -> tuple[dict[str, FolderPath], dict[str, str]]:
-    """Sorts the folders of photos by their kinds.
+    """Sorts the folders of photos by kind.
 
     Args:
-      photos: paths in the collection.
-      as_they_are: whether circumstances may be species too, as the user says.
-      listed: folders that a list of classes names.
+      photos: paths of photos in the collection.
+      as_they_are: whether circumstances may be species too, by the user's choice of layout.
+      listed: folders that are named in a list of classes.
 
     Returns:
-      The paths of photos; and those in folders of masks and the like, with that folder's name.
+      The folder path of each photo; and the photos in folders of masks and the like, with the folder's name.
     """
-    # A folder holds many photos: each is looked at once.
+    # Folders hold many photos: each folder is examined once.
     by_folder: dict[str, list[str]] = defaultdict(list)
     for photo in photos:
         by_folder[photo.rpartition("/")[0]].append(photo)
@@ -46,7 +46,7 @@ def sort_paths(
 
 
 def _drawn_labels(by_folder: Mapping[str, Sequence[str]]) -> set[str]:
-    """Returns the folders "labels" that hold masks: pictures of kinds that no photo elsewhere is of."""
+    """Returns the folders named "labels" that hold masks: lossless images, of suffixes that no photo elsewhere has."""
     inside: dict[str, set[str]] = defaultdict(set)
     outside: set[str] = set()
     for folder, photos in by_folder.items():
@@ -61,7 +61,7 @@ def _drawn_labels(by_folder: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 class _Splits:
-    """The splits that folders name: by themselves, or with their siblings, as "my_train" and "my_test" do."""
+    """Splits named by folders: by a name alone, or together with its siblings, such as "my_train" and "my_test"."""
 
     def __init__(self, paths: Iterable[tuple[str, ...]]) -> None:
         children: dict[tuple[str, ...], set[str]] = defaultdict(set)
@@ -73,7 +73,7 @@ class _Splits:
             self._by_sibling |= _by_siblings(names)
 
     def of(self, folder: str) -> str | None:
-        """Returns train, val, test, UNLABELLED or None."""
+        """Returns the split of a folder: train, val, test, UNLABELLED or None."""
         if words.is_unlabelled(folder, in_test=False):
             return UNLABELLED
         return words.split_of(folder) or self._by_sibling.get(folder)
@@ -90,7 +90,7 @@ def _by_siblings(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _beside_names(paths: Iterable[tuple[str, ...]], splits: _Splits) -> set[tuple[str, ...]]:
-    """Returns the folders that name circumstances or numbers, but lie beside others that may be species."""
+    """Returns the folders that are named like circumstances or numbers, but lie beside folders that may be species."""
     children: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for folders in set(paths):
         for level, folder in enumerate(folders):
@@ -109,7 +109,7 @@ def _sort(folders: tuple[str, ...], kept: frozenset[str], splits: _Splits, as_th
     named = {kind for kind in kinds.values() if kind and kind != UNLABELLED}
     rest = [folder for folder in folders if not kinds[folder] and not words.is_container(folder)]
     names = [folder for folder in rest if words.circumstance(folder) is None or folder in kept]
-    # Below a name, a catalogue number is a specimen's; with nothing above, it may be the species'.
+    # Below a name, a catalogue number is that of a specimen; at the top, it may stand for a species.
     certain = [
         folder
         for position, folder in enumerate(names)

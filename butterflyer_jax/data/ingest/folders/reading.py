@@ -1,4 +1,4 @@
-"""The reading of a collection by its folders, and the paths that it is made of."""
+"""Reading of a collection by its folders, and its parts."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from butterflyer_jax.data.ingest import words
 
 SHOWN = 4
-# Of build.layout.
+# Values of build.layout.
 LEAF, TOP, PATH, NAME = "leaf", "top", "path", "name"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What the folders say of one photo.
+    """Label, split, taxonomy and group of one photo, by its folders.
 
     Attributes:
       label: species.
       split: train, val, test or None.
-      taxonomy: folders above the species that all photos' paths have, outermost first.
+      taxonomy: folders above the species, at the levels that all photos have, outermost first.
       group: session, site, specimen or the like; "" for none.
     """
 
@@ -34,12 +34,12 @@ class Folders:
     """The reading of a collection by its folders.
 
     Attributes:
-      places: photos with a species.
-      rejects: the others, and why.
-      ignored: photos that are left out because of what their folder is, and what that is.
-      splits: the split that folders give to each photo, with a species or without.
-      problem: why this is no sensible reading; "" where it is one.
-      choices: options by which a user may take a reading all the same.
+      places: photos with a species, by path.
+      rejects: photos without a species, with the reasons.
+      ignored: photos that are left out because of their folder's kind, with that kind.
+      splits: split of each photo by its folders, with or without a species.
+      problem: reason why this reading is not sensible; "" where it is.
+      choices: options by which the user can still choose a reading.
       notes: what a user should know.
     """
 
@@ -59,15 +59,15 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class FolderPath:
-    """A photo's folders, sorted by what they are.
+    """The folders of a photo, sorted by kind.
 
     Attributes:
       folders: all of them, outermost first.
-      names: those that may name a species.
-      circumstances: sessions, years, regions and the like.
+      names: folders that may name a species.
+      circumstances: folders that name sessions, years, regions and the like.
       split: train, val, test or None.
-      clash: whether they name two splits.
-      unlabelled: the folder that says that there is no label; "" for none.
+      clash: whether the folders name two splits.
+      unlabelled: folder whose name says that its photos have no label; "" for none.
     """
 
     folders: tuple[str, ...]
@@ -79,18 +79,18 @@ class FolderPath:
 
     @property
     def shown(self) -> str:
-        """The path, for a user."""
+        """The path, for messages."""
         return "/".join(self.folders) + "/"
 
     @property
     def parent(self) -> tuple[str, ...]:
-        """The folders above the first that may name a species."""
+        """The folders above the first one that may name a species."""
         start = next((n for n, folder in enumerate(self.folders) if words.plain(folder) == self.names[0]), 0)
         return self.folders[:start]
 
 
 def some(names: Iterable[str], number: int = SHOWN) -> str:
-    """Returns the first of some names, and how many more there are."""
+    """Returns the first few names as text, and the number of the others."""
     ordered = sorted(dict.fromkeys(names))
     more = f" and {len(ordered) - number:,} more" if len(ordered) > number else ""
     return ", ".join(ordered[:number]) + more

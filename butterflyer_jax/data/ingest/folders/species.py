@@ -1,4 +1,4 @@
-"""The level of folders that names the species: the innermost, unless it repeats under several others."""
+"""Choice of the folder level that names the species: the innermost, unless its names repeat under several others."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from butterflyer_jax.data.ingest.folders.strays import NO_SPECIES, why_no_specie
 
 
 def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> None:
-    """Puts each photo into its place, or among the rejects; notes a problem where the species are not clear.
+    """Sets the label of each photo or rejects it; records a problem where the species are not clear.
 
     Args:
-      paths: of photos; changed.
-      layout: LEAF, TOP, PATH or NAME, as the user says; "" for the only sensible one.
-      result: takes places, rejects and problem.
+      paths: folder paths of the photos; changed in place.
+      layout: LEAF, TOP, PATH or NAME, the user's choice; "" for the only sensible one.
+      result: receives places, rejects and the problem.
     """
     if layout == NAME:
         for photo, path in paths.items():
@@ -62,7 +62,7 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
         for photo, path in paths.items()
     }
     has_names = any(words.circumstance(own[-1]) is None for own in parts.values())
-    # A number that lies below names elsewhere is none itself.
+    # A number that lies below names elsewhere is not a species.
     below = {part for photo, path in paths.items() if not parts[photo][-1].isdigit() for part in path.circumstances}
     for photo, path in paths.items():
         names, own = path.names, parts[photo]
@@ -77,7 +77,7 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
 
 
 def _levels(names: Sequence[tuple[str, ...]]) -> list[int]:
-    """Returns the levels on which folders differ: the others wrap everything; at least one level."""
+    """Returns the levels on which folders differ, at least one; the other levels wrap everything."""
     depth = min(map(len, names))
     deepest = max(map(len, names))
     differing = [level for level in range(depth) if len({path[level] for path in names}) > 1]
@@ -85,7 +85,7 @@ def _levels(names: Sequence[tuple[str, ...]]) -> list[int]:
 
 
 def _check_names(paths: dict[str, FolderPath], levels: Sequence[int], result: Folders) -> None:
-    """Notes as a problem where the folders are dates, cameras or places, and no species at all."""
+    """Records a problem where the folders are dates, cameras or places, and none is a species."""
     if len({path.names for path in paths.values()}) == 1:
         below = {" ".join(path.circumstances) for path in paths.values()}
         if len(below) > 1:
@@ -103,7 +103,7 @@ def _check_names(paths: dict[str, FolderPath], levels: Sequence[int], result: Fo
 
 
 def _choose_level(paths: dict[str, FolderPath], levels: Sequence[int], result: Folders) -> Sequence[int] | None:
-    """Returns the level that is the species, None for the innermost; notes a problem where two levels may be it."""
+    """Returns the species level, None for the innermost; records a problem where two levels are possible."""
     if len(levels) < 2:
         return levels
     uppers: dict[str, set[tuple[str, ...]]] = defaultdict(set)
@@ -131,10 +131,10 @@ def _choose_level(paths: dict[str, FolderPath], levels: Sequence[int], result: F
 
 
 def _group(path: FolderPath, below: Sequence[str], label: str) -> str:
-    """Returns the session, site or specimen that the folders name."""
+    """Returns the session, site or specimen named by the folders, "" for none."""
     parts = [folder for folder in path.circumstances if words.circumstance(folder) == "group"]
     own = [folder for folder in path.circumstances if words.circumstance(folder) in ("number", None)] + list(below)
     if own:
-        # Numbers and catalogue numbers are counted anew in each species.
+        # Numbers and catalogue numbers restart in each species.
         parts = [label, *parts, *own]
     return "/".join(parts)

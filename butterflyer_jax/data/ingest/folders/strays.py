@@ -1,4 +1,4 @@
-"""Photos that lie where no species is: without labels, beside the others, too deep, or put aside."""
+"""Stray photos: unlabelled, beside the folders of species, at another depth, or set aside."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from butterflyer_jax.data.ingest.folders.reading import NAME, FolderPath, Folder
 
 NO_SPECIES = "not in a folder of a species, as others are"
 TOO_DEEP = "its folder lies deeper than those of the species"
-# Share of the photos up to which those beside the folder of all others are strays.
+# Largest share of photos beside the folder of all others that counts as strays.
 MAX_STRAYS = 0.05
 
 
 def set_apart(paths: dict[str, FolderPath], result: Folders, layout: str) -> None:
-    """Removes photos without a species: unlabelled ones, and those whose split is not clear.
+    """Removes unlabelled photos and photos whose split is not clear.
 
     Args:
-      paths: of photos; changed.
-      result: takes their rejects and what is ignored; a problem where a folder may be a split or a species.
-      layout: the user's choice, "" for none.
+      paths: folder paths of the photos; changed in place.
+      result: receives rejects and ignored photos, and a problem where a folder may be a split or a species.
+      layout: the user's build.layout, "" for none.
     """
-    # Photos of one folder share their path: comparing thousands of equal ones takes long.
+    # Photos of one folder share their path object: comparing thousands of equal ones is slow.
     unique = {id(path): path for path in paths.values()}.values()
     named = [path for path in unique if path.names]
     train = any(path.split == "train" for path in paths.values())
@@ -48,10 +48,10 @@ def set_apart(paths: dict[str, FolderPath], result: Folders, layout: str) -> Non
 
 
 def take_all_names(paths: dict[str, FolderPath]) -> None:
-    """Lets folders such as "test" or "images" name species where they lie beside species, or where nothing else does.
+    """Treats folders such as "test" or "images" as species where they lie beside species or no other folder names one.
 
     Args:
-      paths: of photos, whose layout the user has chosen; changed.
+      paths: folder paths of photos whose layout the user has chosen; changed in place.
     """
     parents = {path.parent for path in {id(path): path for path in paths.values()}.values() if path.names}
     for photo, path in paths.items():
@@ -64,7 +64,7 @@ def take_all_names(paths: dict[str, FolderPath]) -> None:
 
 
 def _check_siblings_of_splits(named: Sequence[FolderPath], result: Folders) -> None:
-    """Notes as a problem where a folder beside those of splits holds the same species, and may be a split itself."""
+    """Records a problem where a folder beside splits holds the same species and may be a split itself."""
     species = {name for path in named if path.split and not path.clash for name in path.names}
     parents: dict[tuple[str, ...], str] = {}
     for path in named:
@@ -86,7 +86,7 @@ def _check_siblings_of_splits(named: Sequence[FolderPath], result: Folders) -> N
 
 
 def _check_test_beside_species(paths: Iterable[FolderPath], named: Sequence[FolderPath], result: Folders) -> None:
-    """Notes as a problem where photos lie in a folder "test" among those of species, and there is no other split."""
+    """Records a problem where a folder "test" lies among folders of species and there is no other split."""
     if result.problem or any(path.split for path in named):
         return
     beside = {path.parent for path in named}
@@ -101,7 +101,7 @@ def _check_test_beside_species(paths: Iterable[FolderPath], named: Sequence[Fold
 
 
 def unwrap(paths: dict[str, FolderPath]) -> None:
-    """Takes the folder that wraps all photos off the names that may be species, where others lie in it."""
+    """Removes a folder that wraps all photos from the candidate names where it has subfolders."""
     unique = {id(path): path for path in paths.values()}
     if len({path.names[:1] for path in unique.values()}) > 1 or len({path.names[1:2] for path in unique.values()}) < 3:
         return
@@ -111,7 +111,7 @@ def unwrap(paths: dict[str, FolderPath]) -> None:
 
 
 def remove_strays(paths: dict[str, FolderPath], result: Folders) -> None:
-    """Removes a few photos beside the folder that wraps all others: of a folder of its own, and no species."""
+    """Removes the few photos that lie beside the folder that wraps all others."""
     tops: dict[str, list[str]] = defaultdict(list)
     for photo, path in paths.items():
         if path.names:
@@ -130,7 +130,7 @@ def remove_strays(paths: dict[str, FolderPath], result: Folders) -> None:
 
 
 def remove_odd_depths(paths: dict[str, FolderPath], result: Folders) -> None:
-    """Removes photos whose folders are more or fewer than those of most others."""
+    """Removes photos at another folder depth than most others."""
     depths = Counter(len(path.names) for path in paths.values())
     if not depths:
         return
@@ -153,7 +153,7 @@ def remove_odd_depths(paths: dict[str, FolderPath], result: Folders) -> None:
 
 
 def why_no_species(path: FolderPath) -> str:
-    """Returns why a photo has no species where others have."""
+    """Returns the reason why a photo has no species where others have one."""
     if not path.folders:
         return NO_SPECIES
     if path.names and words.circumstance(path.names[-1]) is None:
@@ -162,7 +162,7 @@ def why_no_species(path: FolderPath) -> str:
 
 
 def check_counterparts(result: Folders) -> None:
-    """Notes as a problem where one folder has a picture for each photo of all others: masks, or copies of them."""
+    """Records a problem where one folder has an image for each photo of all others: masks, or copies."""
     stems: dict[str, set[str]] = defaultdict(set)
     for photo, place in result.places.items():
         stems[place.label].add(photo.rpartition("/")[2].rpartition(".")[0])
@@ -171,7 +171,7 @@ def check_counterparts(result: Folders) -> None:
     total = sum(map(len, stems.values()))
     for label, own in stems.items():
         others = set().union(*(found for other, found in stems.items() if other != label))
-        # Their names are all different, so that no two folders are merely numbered alike.
+        # The names are all different, so this is not a mere coincidence of numbering.
         if own == others and len(others) == total - len(own):
             result.problem = f"{label}/ holds a picture of the same name for each photo of the others, as masks do"
             result.choices = f"build.ignore=*{label}/* leaves it out, build.layout=leaf takes it as one more species"
@@ -179,7 +179,7 @@ def check_counterparts(result: Folders) -> None:
 
 
 def check_unsure(result: Folders) -> None:
-    """Notes as a problem where a folder may be a class more, or hold what was put aside: "other", "misc", "backup"."""
+    """Records a problem where a folder may be one more class or hold discarded photos: "other", "misc", "backup"."""
     unsure: dict[str, str] = {}
     for photo, place in result.places.items():
         if words.is_unsure(place.label):

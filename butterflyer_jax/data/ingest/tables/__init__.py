@@ -1,1 +1,1 @@
-"""Tables beside photos: found by their content, read in the forms that programs write them in."""
+"""Tables beside photos, found by content and read in the formats of the programs that write them."""

@@ -1,4 +1,4 @@
-"""Names of classes that are codes: which file of a collection gives each label its name."""
+"""Names for labels that are codes, taken from the files of a collection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUMBERS = words.listed(
     id classid labelid categoryid speciesid index idx classindex number class label category target
     """
 )
-# Columns that say themselves that they hold codes, or folders.
+# Columns whose names say that they hold codes, or folders.
 _CODES = words.listed(
     """
     folder foldername folderid dir directory dirname code classcode speciescode labelcode taxoncode abbreviation abbrev
@@ -26,13 +26,13 @@ _CODES = words.listed(
     """
 )
 _NAMES = ["name", "classname", "labelname", *LABEL]
-# What may stand before the numbers of classes: "class_0", "c0", "species 3".
+# Words before class numbers, as in "class_0", "c0" and "species 3".
 _COUNTED = re.compile(
     r"(?P<word>class|classes|cls|c|label|lbl|category|cat|species|sp|spec|taxon|id|idx|target|)[-_ ]?(?P<number>\d+)",
     re.I,
 )
 _CODE = re.compile(r"[A-Za-z]{0,12}[-_ ]?\d+[A-Za-z]?|[A-Z][A-Z0-9_-]{1,9}")
-# A list that names a part of the codes is none of something else from this share on.
+# Share of the codes from which an incomplete list counts as a list of these classes.
 _MIN_SHARE = 0.5
 
 
@@ -42,14 +42,14 @@ def are_codes(labels: Collection[str]) -> bool:
 
 
 def are_numbered(labels: Collection[str]) -> bool:
-    """Returns whether labels are codes with a number in each: words in capitals may be names."""
+    """Returns whether all labels are codes with a number: words in capitals alone may be names."""
     return are_codes(labels) and all(re.search(r"\d", label) for label in labels)
 
 
 def is_list(table: Table) -> bool:
-    """Returns whether a table has a number and a name for each class, and is about no photos."""
+    """Returns whether a table has a number and a name for each class, and does not name photos."""
     if len(table.columns) == 2 and table.header and table.columns[0].isdigit() and not table.columns[1].isdigit():
-        # Its first line is no header.
+        # The first line is not a header.
         table = Table(table.name, ("id", "name"), [table.columns, *table.rows])
     for number in named(table, [*_NUMBERS, *_CODES]):
         values = table.values(number)
@@ -63,12 +63,12 @@ def is_list(table: Table) -> bool:
 
 
 def folders_listed(photos: Iterable[str], lists: Mapping[str, NameList], tables: Iterable[Table]) -> set[str]:
-    """Returns the folders that are codes which a list names: those of one level, all together.
+    """Returns the folders that are codes named by a list, if the list covers a whole level.
 
     Args:
-      photos: paths.
+      photos: paths of photos.
       lists: lists of classes, by file.
-      tables: any.
+      tables: tables of the collection.
     """
     levels: dict[int, set[str]] = defaultdict(set)
     for folder in {photo.rpartition("/")[0] for photo in photos} if lists or tables else ():
@@ -90,18 +90,18 @@ def rename(
     tables: Iterable[Table],
     texts: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, str], str]:
-    """Returns the name of each label, and the file that has them; ({}, "") where no file names them.
+    """Returns the name of each label, and the file with the names; ({}, "") where no file has them.
 
-    A list in which the codes stand for other codes is followed to the names of these.
+    Where a list maps codes to other codes, these are looked up in turn.
 
     Args:
-      labels: any; those that are no codes have names in tables alone that say so.
+      labels: labels of the collection; labels that are not codes are renamed only by tables with columns for it.
       lists: lists of classes, by file.
-      tables: those that are about no photos.
-      texts: such as a README, by file: they count where nothing else names the classes.
+      tables: tables that do not name photos.
+      texts: texts such as a README, by file, used where nothing else names the classes.
 
     Raises:
-      UserError: numbers that a file does not name; two files that name them differently; a text that may name them.
+      UserError: a file lacks some of the numbers, two files name them differently, or a text is ambiguous.
     """
     tables = list(tables)
     found, file = _rename_once(labels, lists, tables)
@@ -151,7 +151,7 @@ def _rename_once(
 
 
 def _fit(labels: Collection[str], listed: NameList) -> tuple[dict[str, str], str]:
-    """Returns the names of labels by one list, or why it does not fit; ({}, "") where it is about something else."""
+    """Returns names by one list, or why it does not fit; ({}, "") where it is not about these classes."""
     numbers = _numbers(labels)
     for names in listed.maps:
         for key in (code, lambda label: str(numbers[label])) if numbers else (code,):
@@ -169,7 +169,7 @@ def _fit(labels: Collection[str], listed: NameList) -> tuple[dict[str, str], str
         return {}, ""
     names_in_order = listed.ordered
     first, last, count = min(numbers.values()), max(numbers.values()), len(names_in_order)
-    # Counted from 0 or from 1; without either end, it may be both.
+    # Counted from 0 or from 1; where both the first and last number are missing, either is possible.
     if last < count and (first == 0 or last == 0):
         return {label: names_in_order[number] for label, number in numbers.items()}, ""
     if last == count and first > 0:
@@ -180,7 +180,7 @@ def _fit(labels: Collection[str], listed: NameList) -> tuple[dict[str, str], str
 
 
 def _numbers(labels: Collection[str]) -> dict[str, int]:
-    """Returns the numbers of labels that are counted, with the same word before each; {} for others."""
+    """Returns the numbers in labels that all have the same word before a number; {} for other labels."""
     found = {label: _COUNTED.fullmatch(label) for label in labels}
     counted = {label: match for label, match in found.items() if match}
     words_before = {match["word"].casefold() for match in counted.values()}
@@ -196,7 +196,7 @@ def _are_names(names: Iterable[str]) -> bool:
 
 
 def _of_table(table: Table, labels: Collection[str]) -> dict[str, str]:
-    """Returns the names of labels in a table that has a row a class, {} for another table."""
+    """Returns the names of labels by a table with one row per class; {} for other tables."""
     rows = [table.columns, *table.rows] if table.header else table.rows
     of_codes = are_codes(labels)
     explicit = named(table, _CODES)
@@ -212,7 +212,7 @@ def _of_table(table: Table, labels: Collection[str]) -> dict[str, str]:
             continue
         others = [n for n in range(len(table.columns)) if n != column]
         has_header = table.header and code(table.columns[column]) not in wanted
-        # Without a header, two columns are a code and its name.
+        # Without a header, the two columns are a code and its name.
         names = [n for n in named(table, _NAMES) if n in others] if has_header else others if len(others) == 1 else []
         for name in names:
             found = {label: words.plain(used[code(label)][name]) for label in labels}

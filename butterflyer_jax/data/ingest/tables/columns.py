@@ -1,4 +1,4 @@
-"""Which column of a table says what: by its usual names, and by what stands in it."""
+"""Kinds of table columns, recognised by usual names and by content."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from butterflyer_jax.data.ingest import words
 
-# In order of preference; as `words.squeeze` spells them.
+# In order of preference; spelled as by `words.squeeze`.
 FILE = words.listed(
     """
     filename filenames file filepath imagefile imagefilename imagename imagepath imgname imgpath imgfile path
@@ -49,7 +49,7 @@ GROUP = words.listed(
     catalognumber materialsampleid
     """
 )
-# May name the folder of a specimen or an observation, with all photos in it.
+# Columns that may name the folder of a specimen or observation.
 FOLDER = [
     *words.listed(
         """
@@ -76,14 +76,14 @@ BLANK = frozenset(
     """
     )
 )
-# What columns of one class each say.
+# Values in one-hot columns.
 _BITS = (
     frozenset(["0", "1", "0.0", "1.0", "true", "false", ""]),
     frozenset(["yes", "no", "y", "n", ""]),
     frozenset(["x", ""]),
 )
 _YES = frozenset(["1", "1.0", "true", "yes", "y", "x"])
-# Rows among which a header may stand below a title.
+# Number of first rows in which a header may follow a title.
 TITLE_ROWS = 10
 
 
@@ -93,8 +93,8 @@ class Table:
 
     Attributes:
       name: path of its file; with the sheet in brackets for one of several.
-      columns: their names, as the file spells them; "column 1" and so on where it has no header.
-      rows: cells as text, as many as columns.
+      columns: names as spelled in the file; "column 1" and so on where it has no header.
+      rows: cells as text, one per column.
       header: whether the file has one.
     """
 
@@ -104,7 +104,7 @@ class Table:
     header: bool = True
 
     def column(self, name: str) -> int | None:
-        """Returns the position of the column that a user means: by its name in any spelling, or its number from 1."""
+        """Returns the index of a user's column, given by name in any spelling or by number from 1."""
         for spelling in (str, str.strip, words.squeeze):
             found = [n for n, column in enumerate(self.columns) if spelling(column) == spelling(name)]
             if found:
@@ -121,12 +121,12 @@ class Table:
 def make_table(
     name: str, rows: Sequence[Sequence[str]], names_photo: Mapping[str, object] | None = None
 ) -> Table | None:
-    """Returns a table of rows of which the first is the header, unless it names a photo.
+    """Returns a table of rows; the first is the header, unless it names a photo.
 
     Args:
       name: path of the file.
       rows: cells as text.
-      names_photo: the photos, by the last part of their paths; a first row with one of them is no header.
+      names_photo: photos by file name; a first row with one of them is not a header.
 
     Returns:
       None where there are no rows.
@@ -145,7 +145,7 @@ def make_table(
 
 
 def _header(rows: Sequence[Sequence[str]]) -> int:
-    """Returns the row that names columns of photos and of labels: above it a title may stand; 0 for none."""
+    """Returns the index of the row that names the columns, which may follow a title; 0 where none does."""
     for position, row in enumerate(rows[:TITLE_ROWS]):
         spelt = {words.squeeze(cell) for cell in row}
         if len(row) > 1 and not spelt.isdisjoint(FILE) and not spelt.isdisjoint(LABEL):
@@ -154,14 +154,14 @@ def _header(rows: Sequence[Sequence[str]]) -> int:
 
 
 def last_part(cell: str) -> str:
-    """Returns the file's name of a path, of a URL without its query."""
+    """Returns the file name of a path, or of a URL without its query."""
     if "://" in cell:
         cell = re.split(r"[?#]", cell)[0]
     return cell.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def named(table: Table, names: Sequence[str]) -> list[int]:
-    """Returns the columns that have one of the names, in the order of these; of nested names the last part counts."""
+    """Returns the columns with one of the names, in the order of the names; the last part of a nested name counts."""
     spelt = [words.squeeze(column) for column in table.columns]
     ends = [words.squeeze(re.split(r"[.:/]", column)[-1]) for column in table.columns]
     found = [position for name in names for position, column in enumerate(spelt) if column == name]
@@ -170,16 +170,16 @@ def named(table: Table, names: Sequence[str]) -> list[int]:
 
 
 def is_blank(cell: str) -> bool:
-    """Returns whether a cell says nothing."""
+    """Returns whether a cell is empty or says that there is no value."""
     return cell.strip().casefold() in BLANK
 
 
 def one_hot(table: Table, but: int) -> list[int]:
-    """Returns the columns of a table that has one column a class, 1 in one of them and 0 in the others; else [].
+    """Returns the columns of a one-hot table (one per class, 1 in one of them and 0 in the others); else [].
 
     Args:
-      table: any.
-      but: the column that names photos.
+      table: table of the collection.
+      but: index of the column that names photos.
     """
     found = [
         column
@@ -201,12 +201,12 @@ def _all_bits(values: Sequence[str]) -> bool:
 
 
 def is_one(cell: str) -> bool:
-    """Returns whether a cell of a column a class says yes."""
+    """Returns whether a cell of a one-hot column is 1 or says yes."""
     return cell.casefold() in _YES
 
 
 def class_of(column: str, among: Sequence[str]) -> str:
-    """Returns the class of one column of several: "label_Monarch" is Monarch where all have that word before it."""
+    """Returns the class of a one-hot column: "label_Monarch" is Monarch where all columns have this prefix."""
     heads = {re.split(r"[_.:/ -]", name, maxsplit=1)[0] for name in among}
     known = len(heads) == 1 and words.squeeze(*heads) in [*LABEL, "is"]
     if known and all(len(name) > len(*heads) + 1 for name in among):

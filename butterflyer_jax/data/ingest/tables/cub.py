@@ -1,4 +1,4 @@
-"""The tables of CUB-200 and the sets that copied its form: images.txt numbers the photos, other files say the rest.
+"""Tables of CUB-200 and data sets in its format: images.txt numbers the photos, other files have labels and splits.
 
 Source: https://www.vision.caltech.edu/datasets/cub_200_2011/
 """
@@ -16,10 +16,10 @@ COLUMNS = {"image_class_labels.txt": "label", "train_test_split.txt": "is_traini
 
 
 def join(tables: Sequence[Table]) -> list[Table]:
-    """Returns the tables, with those beside an images.txt as columns of that one.
+    """Returns the tables, with those beside an images.txt joined to it as columns.
 
     Args:
-      tables: all of a collection; those of CUB have no header.
+      tables: all tables of a collection; those of CUB have no header.
     """
     by_name = {table.name: table for table in tables}
     joined: dict[str, Table] = {}
@@ -43,5 +43,5 @@ def join(tables: Sequence[Table]) -> list[Table]:
 
 
 def _rows(table: Table) -> list[Sequence[str]]:
-    """Returns all lines: the first was taken as a header."""
+    """Returns all rows, including the first, which was read as a header."""
     return [table.columns, *table.rows] if table.header else list(table.rows)

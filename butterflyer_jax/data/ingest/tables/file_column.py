@@ -1,4 +1,4 @@
-"""The column of a table that names photos, and the photos of each row."""
+"""The column that names photos, and the photos of each row."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
 from butterflyer_jax.errors import UserError
 
-# Rows looked at to find the column that names photos.
+# Number of rows examined to find the column that names photos.
 SAMPLE_ROWS = 300
-# Share of these that must name one, in a column of an unusual name.
+# Share of these rows that must name a photo, in a column with an unusual name.
 MIN_SHARE = 0.5
-# Share of rows that name a folder in a table of folders.
+# Share of rows that must name a folder in a table of folders.
 MIN_FOLDER_SHARE = 0.9
 
 
 def find(table: Table, names: PhotoNames, options: Options) -> int | None:
-    """Returns the column that names photos, None where none does.
+    """Returns the index of the column that names photos, None for none.
 
     Raises:
-      UserError: two columns name different ones.
+      UserError: two columns name different photos.
     """
     if options.file_column:
         return table.column(options.file_column)
@@ -35,7 +35,7 @@ def find(table: Table, names: PhotoNames, options: Options) -> int | None:
     known = columns.named(table, columns.FILE)
     hits: dict[int, list[tuple[str, ...]]] = {}
     for column in range(len(table.columns)):
-        # A number may be anything: it names a photo in a column that says so.
+        # A number may be anything: it names a photo only in a column with such a name.
         cells = [row[column] for row in sample]
         is_list = len(table.columns) == 1 and len(set(cells)) == len(cells)
         if column not in known and is_numbers(table, column) and not is_list:
@@ -55,7 +55,7 @@ def find(table: Table, names: PhotoNames, options: Options) -> int | None:
     good = [column for column in known if column in hits and 2 * score(column) >= most]
     if not good:
         return min(hits, key=lambda column: (-score(column), column))
-    # A number may be a row's as well as a file's: a name is what is meant.
+    # A number may be that of a row or of a file: columns with names take precedence.
     chosen, *others = [column for column in good if not is_numbers(table, column)] or good
     for other in others:
         if any(one and two and one != two for one, two in zip(hits[chosen], hits[other], strict=True)):
@@ -67,9 +67,9 @@ def find(table: Table, names: PhotoNames, options: Options) -> int | None:
 
 
 def find_folders(table: Table, names: PhotoNames) -> int | None:
-    """Returns the column that names folders with photos, as a table of specimens does; None where none does.
+    """Returns the index of the column that names folders of photos, as in a table of specimens; None for none.
 
-    Nearly all of its cells do, and no two the same one.
+    Nearly all of its cells name a folder, each a different one.
     """
     for column in columns.named(table, columns.FOLDER):
         cells = [cell for cell in table.values(column) if cell.strip()]
@@ -85,12 +85,12 @@ def is_numbers(table: Table, column: int) -> bool:
 
 
 def match(meaning: Meaning, names: PhotoNames, split_of: Callable[[str], str | None]) -> None:
-    """Finds the photos that each row may mean; of several the one in the row's split, or beside the table.
+    """Finds the photos that each row may name; among several, the one in the row's split or beside the table.
 
     Args:
-      meaning: takes them; its splits are known.
+      meaning: receives the photos; its splits are known.
       names: the photos.
-      split_of: the split that the folders give a photo.
+      split_of: returns the split of a photo by its folders.
     """
     table = meaning.table
     cells = table.values(meaning.file_column)
@@ -114,7 +114,7 @@ def match(meaning: Meaning, names: PhotoNames, split_of: Callable[[str], str | N
 
 
 def check_width(table: Table) -> None:
-    """Raises a UserError where most rows have more cells than the header: it is not clear which column is which."""
+    """Raises a UserError where most rows have more cells than the header, so the columns are ambiguous."""
     named = len(table.columns)
     while named and not table.columns[named - 1]:
         named -= 1

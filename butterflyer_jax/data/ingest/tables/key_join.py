@@ -1,4 +1,4 @@
-"""The join of tables by a key that they share."""
+"""Join of tables by a shared key."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def join_all(
     options: Options,
     unused: dict[str, str],
 ) -> list[Meaning]:
-    """Returns the tables that name photos; those without labels take them from another one by a shared key.
+    """Returns the tables that name photos; one without labels is joined with another by a shared key.
 
     Args:
-      tables: all.
-      understood: what each says by itself, by its name.
+      tables: all tables of the collection.
+      understood: meaning of each table by itself, by the table's name.
       names: the photos.
-      split_of: the split that the folders give a photo.
-      options: what the user says.
-      unused: takes the tables that give nothing, and why.
+      split_of: returns the split of a photo by its folders.
+      options: the user's choices.
+      unused: receives the tables that are not used, with the reasons.
     """
     meanings: list[Meaning] = []
     used: set[str] = set()
@@ -64,13 +64,13 @@ def join_all(
 
 
 def join(table: Table, other: Table, file_column: int) -> Table | None:
-    """Returns a table with the columns of another added by a key that they share, None where they share none."""
+    """Returns a table joined with the columns of another by a shared key, None where they share none."""
     for mine, name in enumerate(table.columns):
         if mine == file_column or not name:
             continue
         for theirs, key in enumerate(other.columns):
             same = words.squeeze(name) == words.squeeze(key)
-            # species_id here, id there.
+            # species_id in one table is id in the other.
             if not (same or (words.squeeze(key) == "id" and words.squeeze(name).endswith("id"))):
                 continue
             values = other.values(theirs)
@@ -82,7 +82,7 @@ def join(table: Table, other: Table, file_column: int) -> Table | None:
                 continue
             added = [n for n in range(len(other.columns)) if n != theirs]
             blank = [""] * len(other.columns)
-            # What the other table calls name is the name of what the key stands for.
+            # A column "name" of the other table is the name of the key's entity.
             heads = ["species name" if words.squeeze(other.columns[n]) == "name" else other.columns[n] for n in added]
             wide = [[*row, *((rows.get(row[mine]) or blank)[n] for n in added)] for row in table.rows]
             return dataclasses.replace(table, columns=(*table.columns, *heads), rows=wide)

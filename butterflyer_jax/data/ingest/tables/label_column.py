@@ -1,4 +1,4 @@
-"""The column of a table that is the label: by its name, and by what stands in it."""
+"""Choice of the label column of a table, by name and content."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
 from butterflyer_jax.data.ingest.tables.records import SEVERAL
 from butterflyer_jax.errors import UserError
 
-# A sparse column beside a full one is a remark.
+# A sparse column beside a full one holds remarks.
 MIN_COVERAGE = 0.8
-# A label of which no row shares the value is none, from this many rows on.
+# From this many rows on, a column of all different values is not a label.
 MIN_UNIQUE_ROWS = 10
-# Share of rows up to which the values of a column without a name differ, if they are labels.
+# Largest share of distinct values in an unnamed column of labels.
 MAX_DISTINCT = 0.5
 _SAYS_LABELS = re.compile(
     r"label|class|annot|species|truth|train|test|(?:^|[\W_])(?:val|dev|gt|list|import|all)(?:$|[\W_\d])", re.IGNORECASE
@@ -26,11 +26,11 @@ _SAYS_LABELS = re.compile(
 
 
 def read(meaning: Meaning, options: Options) -> None:
-    """Finds the label of each row, and the names above the species.
+    """Finds the label of each row, and the taxa above the species.
 
     Args:
-      meaning: takes them; its photos are known.
-      options: what the user says.
+      meaning: receives the labels; its photos are known.
+      options: the user's choices.
 
     Raises:
       UserError: several columns may be the label.
@@ -49,16 +49,16 @@ def read(meaning: Meaning, options: Options) -> None:
     }
     candidates = [column for column in columns.named(table, columns.LABEL) if column not in taken]
     if "x" in spelt:
-        # A place in the picture.
+        # A position in the image.
         candidates = [c for c in candidates if spelt[c] != "y"]
     if not candidates and not table.header:
         candidates = _without_header(meaning)
     genus = next(iter(columns.named(table, ["genus"])), None)
     if sum(name in columns.RANKS for name in spelt) > 1:
-        # Of a taxonomy; the class of all butterflies is Insecta.
+        # The taxonomic rank "class": that of all butterflies is Insecta.
         candidates = [c for c in candidates if spelt[c] != "class"] or candidates
     if len(candidates) > 1:
-        # Where species vary, subspecies part them further.
+        # Where species vary, subspecies subdivide them.
         candidates = [c for c in candidates if spelt[c] != "subspecies"] or candidates
     filled = {c: sum(not columns.is_blank(table.rows[row][c]) for row in rows) for c in candidates}
     most = max(filled.values(), default=0)
@@ -86,7 +86,7 @@ def read(meaning: Meaning, options: Options) -> None:
         )
         raise UserError(f"the label may be {shown} in {table.name}: choose one with build.label_column")
     if len(rows) >= MIN_UNIQUE_ROWS and _is_unique(table, rows, readings[0][0]):
-        # Another value in each row: names of photos, or remarks.
+        # A different value in each row: names of photos, or remarks.
         return
     best = min(
         readings[0], key=lambda column: (is_numbers(table, column), _is_code(spelt[column]), readings[0].index(column))
@@ -103,7 +103,7 @@ def read(meaning: Meaning, options: Options) -> None:
 
 
 def _without_header(meaning: Meaning) -> list[int]:
-    """Returns the one column that can be the label of a table whose name says that it has labels; [] for none.
+    """Returns the only possible label column of a headerless table whose name says that it has labels; [] for none.
 
     "train.txt: images/0.jpg 3", "labels.csv: 0.jpg,Monarch", "import.csv: TRAIN,gs://bucket/0.jpg,Monarch" (AutoML).
     """
@@ -130,7 +130,7 @@ def _is_code(spelt: str) -> bool:
 
 
 def _agree(table: Table, rows: Sequence[int], one: int, other: int) -> bool:
-    """Returns whether two columns part the rows in the same way."""
+    """Returns whether two columns divide the rows into the same classes."""
     pairs = {(words.plain(table.rows[row][one]), words.plain(table.rows[row][other])) for row in rows}
     pairs = {pair for pair in pairs if not any(map(columns.is_blank, pair))}
     return bool(pairs) and len(pairs) == len({pair[0] for pair in pairs}) == len({pair[1] for pair in pairs})
@@ -158,7 +158,7 @@ def _set_label(meaning: Meaning, chosen: Sequence[int]) -> None:
         if rank in spelt and spelt.index(rank) not in (*chosen, meaning.file_column)
     ]
     single = {words.plain(row[chosen[-1]]) for row in table.rows}
-    # A spreadsheet may have made 1.0 of 1.
+    # A spreadsheet may have turned 1 into 1.0.
     floats = all(re.fullmatch(r"\d+\.0+", value) for value in single if not columns.is_blank(value))
     for row in table.rows:
         cells = [row[column].partition(".")[0] if floats else row[column] for column in chosen]
@@ -169,7 +169,7 @@ def _set_label(meaning: Meaning, chosen: Sequence[int]) -> None:
 
 
 def _are_several(cell: str, single: Collection[str]) -> bool:
-    """Returns whether a cell names several classes; a comma may stand in a name as well."""
+    """Returns whether a cell lists several classes; a comma may also be part of a name."""
     for delimiter in "|;,":
         parts = {words.plain(part) for part in cell.split(delimiter)} - {""}
         if len(parts) > 1 and (delimiter != "," or all(part in single for part in parts)):

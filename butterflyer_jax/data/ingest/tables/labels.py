@@ -1,4 +1,4 @@
-"""What all tables of a collection together say of its photos."""
+"""Labels, splits and groups of photos, from all tables of a collection together."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
 from butterflyer_jax.data.ingest.tables.records import SEVERAL
 from butterflyer_jax.errors import UserError
 
-# Rows of one label in a table of others' labels: from here on it looks like a placeholder.
+# Number of rows from which a table with a single label looks like a placeholder.
 MIN_PLACEHOLDER_ROWS = 5
 NUMBERS = "labels are numbers"
 
 
 @dataclass
 class Annotations:
-    """What tables say of photos.
+    """Labels, splits and groups that tables give to photos.
 
     Attributes:
       labels: species of each photo that has one.
       splits: train, val or test of each photo that has one.
-      groups: (column, value) of each photo's groups.
+      groups: (column, value) of each group of a photo.
       taxonomy: names above each species, outermost first.
-      conflicts: photos whose rows cannot be used, and why.
-      missing: (cell, reason) of rows without a file.
-      unlabelled: photos that are listed without a label, and where.
-      sources: the tables that give labels, with their columns.
+      conflicts: photos whose rows cannot be used, with the reasons.
+      missing: (cell, reason) of each row without a file.
+      unlabelled: photos that are listed without a label, with the table.
+      sources: tables that give labels, with their columns.
       group_names: columns that give groups.
       split_names: columns and files that give splits.
-      unused: tables that give nothing, and why.
-      nearly: sentences on tables that name photos and have no column known as a label.
-      notes: what a user should know.
+      unused: tables that are not used, with the reasons.
+      nearly: hints on tables that name photos but have no known label column.
+      notes: notes for the user.
     """
 
     labels: dict[str, str] = field(default_factory=dict)
@@ -58,16 +58,16 @@ class Annotations:
 def annotate(
     found: reader.Found, names: PhotoNames, split_of: Callable[[str], str | None], options: Options
 ) -> Annotations:
-    """Reads the meaning of every table, and joins them by the photos that they name.
+    """Interprets every table, and merges them by the photos that they name.
 
     Args:
-      found: the tables.
+      found: content of the table files.
       names: the photos.
-      split_of: the split that the folders give a photo.
-      options: what the user says.
+      split_of: returns the split of a photo by its folders.
+      options: the user's choices.
 
     Raises:
-      UserError: tables that contradict each other, a table or a column that is not there, more than one reading.
+      UserError: tables contradict each other, a chosen table or column is missing, or there is more than one reading.
     """
     result = Annotations(unused=dict(found.unread))
     tables = _chosen(found, options, result)
@@ -90,11 +90,11 @@ def annotate(
 
 
 def _chosen(found: reader.Found, options: Options, result: Annotations) -> list[Table]:
-    """Returns the tables that count, by the user's word, or all but predictions."""
+    """Returns the tables that the user chose, or all but predictions."""
     wanted = outside.listed(options.table)
     chosen, seen = [], set()
     for table in found.tables:
-        # Of a spreadsheet with several sheets, the sheet stands in brackets.
+        # For a spreadsheet with several sheets, the sheet name stands in brackets.
         file = table.name.rpartition("[")[0] if table.name.endswith("]") else table.name
         spellings = {table.name, file, PurePosixPath(file).name}
         if wanted:
@@ -104,7 +104,7 @@ def _chosen(found: reader.Found, options: Options, result: Annotations) -> list[
             else:
                 result.unused[table.name] = "build.table names another"
         elif columns.PREDICTIONS.match(PurePosixPath(file).stem):
-            result.unused[table.name] = "its name is that of predictions, whose labels are none"
+            result.unused[table.name] = "its name is that of predictions, which are not labels"
         else:
             chosen.append(table)
     missing = [name for name in wanted if name not in seen]
@@ -133,10 +133,10 @@ def _check_columns(tables: Sequence[Table], options: Options) -> None:
 
 
 def _without_placeholders(labelled: list[Meaning], options: Options, result: Annotations) -> list[Meaning]:
-    """Removes tables that give all photos one label where others do not.
+    """Removes tables with a single label for all photos where other tables have more.
 
     Raises:
-      UserError: it may be meant.
+      UserError: the single label may be intended.
     """
     labels = {one.table.name: set(_used_labels(one)) for one in labelled}
     empty = [one for one in labelled if not labels[one.table.name]]
@@ -166,7 +166,7 @@ def _used_labels(one: Meaning) -> list[str]:
 
 
 def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Annotations) -> None:
-    """Puts names for numbers where a file of the collection names the classes."""
+    """Replaces numbers by names where a file of the collection names the classes."""
     numbered = [one for one in labelled if class_names.are_codes(set(_used_labels(one)))]
     if not numbered:
         return
@@ -229,7 +229,7 @@ def _is_by_number(one: Meaning) -> bool:
 def _check_agreement(
     own: dict[str, tuple[str, str]], one: Meaning, owner: dict[str, Meaning], result: Annotations
 ) -> None:
-    """Raises a UserError where a table gives other labels than those before; other names for the same are no others."""
+    """Raises a UserError where a table contradicts earlier labels; other names of the same classes are allowed."""
     pairs = {(result.labels[photo], label) for photo, (label, _) in own.items() if photo in result.labels}
     if all(mine == theirs for mine, theirs in pairs):
         return
@@ -247,7 +247,7 @@ def _check_agreement(
 
 
 def _collect_rest(one: Meaning, result: Annotations) -> None:
-    """Takes over splits, groups, rows without files, and lists without labels."""
+    """Collects splits, groups, rows without files, and lists without labels."""
     name = one.table.name
     gave_split = False
     for row, photos in enumerate(one.photos):
@@ -258,7 +258,7 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
                 reason = "several files of that name" if photos else "no such file in the zip"
                 result.missing.append((cell, f"{name}: {reason}"))
                 for photo in photos:
-                    # A row of its own says more than one that may be another's.
+                    # A photo's own row takes precedence over one that may be another photo's.
                     if photo not in result.labels:
                         result.conflicts.setdefault(photo, f"a row of {name} may be this file or another of that name")
             continue
@@ -275,7 +275,7 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
                 result.groups[photo] += [
                     (column, value) for column, value in zip(one.group_names, one.groups[row], strict=True) if value
                 ]
-            # A list of boxes or authors says nothing of labels; one of photos alone says that there are none.
+            # A list of boxes or authors says nothing about labels; a list of photos alone says that they have none.
             if not one.labels and (len(one.table.columns) == 1 or split == "test"):
                 result.unlabelled.setdefault(photo, name)
     if gave_split:

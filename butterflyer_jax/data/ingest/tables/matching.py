@@ -1,4 +1,4 @@
-"""Which photo a cell of a table names."""
+"""Matching of table cells to photos."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import unquote
 
-# What Label Studio puts before the name of an uploaded file.
+# Prefix that Label Studio adds to the name of an uploaded file.
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
 _Key = Callable[[str], str]
 
 
 def spelt(filename: str) -> str:
-    """Returns a path of a table as paths of a collection are spelt: with slashes, without ./ and a URL's query."""
+    """Returns a table's path in the form of collection paths: with slashes, without ./ and without a URL's query."""
     path = filename.strip().replace("\\", "/")
     if "://" in path:
         path = unquote(re.split(r"[?#]", path)[0])
@@ -22,31 +22,31 @@ def spelt(filename: str) -> str:
 
 
 class PhotoNames:
-    """Finds photos by the whole or the end of their path."""
+    """Index of photos by their whole path or its end."""
 
     def __init__(self, photos: Iterable[str]) -> None:
-        # Paths as text: pathlib takes ten times as long, and there may be a million.
+        # Paths are strings: pathlib is ten times as slow, and there may be a million.
         self._parts = {photo: photo.split("/") for photo in set(photos)}
-        # {(number of parts or 0 for all, way of spelling): {end of the path: photos}}, made when first wanted.
+        # {(number of parts or 0 for all, spelling): {end of the path: photos}}, filled on first use.
         self._ends: dict[tuple[int, _Key], dict[str, list[str]]] = {}
         self._identifiers: dict[str, list[str]] | None = None
         self._folders: dict[str, list[str]] | None = None
 
     def __contains__(self, name: str) -> bool:
-        """Returns whether some photo has this file name."""
+        """Returns whether a photo has this file name."""
         return bool(self._ending(1, _exact).get(name))
 
     def find(self, filename: str, table: str = "", prefix: int = 0, identifiers: bool = True) -> list[str]:
-        """Returns the photos that a cell may mean: none, the one, or several that end alike.
+        """Returns the photos that a cell may name: none, one, or several with the same end of the path.
 
-        By path, by path beside the table, by the end of a path; then the same in letters of another case and accents of
-        another form, then without a suffix. At last, a number may be that at the beginning of file names.
+        By path, by path relative to the table, by the end of the path; then the same ignoring case and the form of
+        accents, then without the suffix. Last, a number may match the start of file names.
 
         Args:
-            filename: the cell.
-            table: path of the table, where it lies among the photos.
-            prefix: number of folders that all cells of the column begin with, and that may lie outside the collection.
-            identifiers: whether numbers at the beginning of file names count.
+            filename: text of the cell.
+            table: path of the table, if it lies among the photos.
+            prefix: number of leading folders that all cells of the column share, which may lie outside the collection.
+            identifiers: whether to match numbers at the start of file names.
         """
         path = spelt(filename)
         if not path or path.endswith("/"):
@@ -72,11 +72,11 @@ class PhotoNames:
         return self._folders.get(_fold(spelt(cell).rstrip("/").rpartition("/")[2]), [])
 
     def _spellings(self, path: str, prefix: int) -> Iterator[str]:
-        """Yields a path, then its ends where its beginning may lie outside the collection."""
+        """Yields a path, then its ends where its start may lie outside the collection."""
         parts = path.split("/")
         for start in range(prefix + 1):
             yield "/".join(parts[start:])
-        # Through a folder that wraps the collection: all of a photo's path must stand in the row then.
+        # More folders may lie outside the collection where the rest is the whole path of a photo.
         for start in range(prefix + 1, len(parts) - 1):
             end = "/".join(parts[start:])
             if end in self._parts:
@@ -104,12 +104,12 @@ class PhotoNames:
         return self._identifiers.get(_fold(cell), [])
 
     def _by_number(self, name: str) -> list[str]:
-        """Returns the photos of a number, which a spreadsheet may have robbed of its leading zeros."""
+        """Returns the photos of a number, which may have lost its leading zeros in a spreadsheet."""
         return self._ending(1, _number).get(_number(name), []) if name[0].isdigit() else []
 
 
 def common_prefix(cells: Iterable[str]) -> int:
-    """Returns how many folders at the beginning all paths of a column share."""
+    """Returns the number of leading folders that all paths of a column share."""
     folders = [spelt(cell).split("/")[:-1] for cell in cells if cell.strip()]
     if not folders:
         return 0
@@ -120,7 +120,7 @@ def common_prefix(cells: Iterable[str]) -> int:
 
 
 def narrowed(found: Sequence[str], fits: Iterable[Callable[[str], bool]]) -> list[str]:
-    """Returns those of several photos that fit, by the first test that some but not all of them pass."""
+    """Returns the photos that pass the first test which some but not all of them pass."""
     left = list(found)
     for test in fits:
         some = [photo for photo in left if test(photo)]
@@ -142,7 +142,7 @@ def _jpeg(name: str) -> str:
 
 
 def _number(name: str) -> str:
-    """Returns 1 for 0001.jpg, and for all that is no number what no cell of digits is."""
+    """Returns "1" for 0001.jpg; for other names a text that equals no number."""
     stem = posixpath.splitext(name)[0]
     return str(int(stem)) if stem.isdecimal() else name
 

@@ -1,4 +1,4 @@
-"""What one table says, and what a user says of tables."""
+"""Meaning of one table, and the user's options for tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Options:
-    """What a user says of tables: names of files and columns, "" for what is to be found."""
+    """The user's names of tables and columns; "" where they are detected."""
 
     table: str = ""
     file_column: str = ""
@@ -23,21 +23,21 @@ class Options:
 
 @dataclass
 class Meaning:
-    """One table, understood.
+    """The interpretation of one table.
 
     Attributes:
-      table: as it was read.
-      file_column: the column that names photos.
-      photos: for each row the photos that it may mean.
-      label_name: the columns of the label, as the file spells them; "" where it has none.
-      labels: for each row its label, "" for none; [] where the table has none.
-      ranks: for each row the names above the species, outermost first.
-      splits: for each row train, val, test, "" for none, or the unknown word.
+      table: table as read.
+      file_column: index of the column that names photos.
+      photos: for each row, the photos that it may name.
+      label_name: names of the label columns, as spelled in the file; "" for none.
+      labels: for each row the label, "" for none; [] where the table has no labels.
+      ranks: for each row the taxa above the species, outermost first.
+      splits: for each row train, val, test, "" for none, or an unknown word as it stands.
       groups: for each row the values of the group columns.
-      group_names: the group columns.
-      split_name: the split column, or the file's name where that names it.
-      of_folders: whether a row means all photos in a folder.
-      notes: what a user should know.
+      group_names: names of the group columns.
+      split_name: name of the split column, or the file name where that names the split.
+      of_folders: whether each row stands for all photos in a folder.
+      notes: notes for the user.
     """
 
     table: Table
@@ -55,11 +55,11 @@ class Meaning:
 
     @property
     def source(self) -> str:
-        """The table and the columns that were read, for a user."""
+        """The table and the columns that were read, for messages."""
         return f"{self.table.name} ({self.table.columns[self.file_column]}, {self.label_name})"
 
 
 def describe_columns(table: Table) -> str:
-    """Returns the first columns of a table, for a user."""
+    """Returns the names of the first columns of a table, for messages."""
     shown = ", ".join(column or "(no name)" for column in table.columns[:SHOWN_COLUMNS])
     return shown + (", …" if len(table.columns) > SHOWN_COLUMNS else "")

@@ -1,4 +1,4 @@
-"""Files that list classes: names in order, or codes (0, 001, n02276258, DANPLE) with the names that they stand for."""
+"""Files that list classes: names in order, or codes (0, 001, n02276258, DANPLE) with their names."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _QUOTES = "'\"`* "
 
 @dataclass(frozen=True)
 class NameList:
-    """What a file says of classes.
+    """The list of classes in a file.
 
     Attributes:
-      ordered: names in the order of their numbers; () where the file has none, or numbers them itself.
-      maps: names by code, in each way in which the file can be read.
+      ordered: names in the order of their numbers; () where the file has none or states the numbers.
+      maps: names by code, one dict per possible reading of the file.
     """
 
     ordered: tuple[str, ...] = ()
@@ -50,16 +50,16 @@ class NameList:
 
 
 def code(text: str) -> str:
-    """Returns a code in the form in which two spellings of it are equal: "001", "1" and "1.0" are one."""
+    """Returns the normal form of a code: "001", "1" and "1.0" are the same."""
     text = text.strip(_QUOTES)
     found = re.fullmatch(r"(\d+)(?:\.0+)?", text)
     return str(int(found[1])) if found else text.casefold()
 
 
 def parse(content: str, path: PurePosixPath) -> NameList | None:
-    """Returns the list in a text, JSON or YAML file, None where it has none.
+    """Returns the list in a text, JSON or YAML file, None for none.
 
-    Texts must be named after classes, or they may be anything.
+    The file name of a text must refer to classes, as a text may be anything.
     """
     suffix, stem = path.suffix.lower(), words.squeeze(path.stem)
     is_usual = bool(_STEMS.fullmatch(stem))
@@ -68,7 +68,7 @@ def parse(content: str, path: PurePosixPath) -> NameList | None:
         try:
             value = json.loads(content)
         except ValueError:
-            # Such as one object a line.
+            # For example one object per line.
             return None
         return _of_json(value, is_named or bool(_JSON_STEMS.fullmatch(stem)))
     if not is_named:
@@ -82,7 +82,7 @@ def parse(content: str, path: PurePosixPath) -> NameList | None:
 
 def _of_text(content: str, in_order: bool) -> NameList | None:
     if content.lstrip()[:1] in ("{", "["):
-        # As Python prints them.
+        # In Python syntax.
         with contextlib.suppress(ValueError, SyntaxError):
             return _of_json(ast.literal_eval(content.strip()), True)
     lines = content.split("\n") if "\n" in content.strip() else content.split(",")
@@ -106,7 +106,7 @@ def _of_lines(lines: Iterable[str], in_order: bool) -> NameList | None:
 
 
 def keyed(lines: Sequence[str], backward: bool = False) -> dict[str, str]:
-    """Returns the names by code of lines that all have both, {} where one has not, or two have the same code."""
+    """Returns names by code where each line has both; {} where one does not, or two have the same code."""
     found: dict[str, str] = {}
     for number, line in enumerate(lines):
         match = (_BACKWARD if backward else _FORWARD).fullmatch(line)
@@ -121,7 +121,7 @@ def keyed(lines: Sequence[str], backward: bool = False) -> dict[str, str]:
 
 
 def _by_code(pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
-    """Returns names by code; {} where a code stands for two, or names are those of files."""
+    """Returns names by code; {} where a code has two names, or the names are file names."""
     found: dict[str, str] = {}
     for key, name in pairs:
         if code(str(key)) in found or _FILE_NAME.fullmatch(str(name)):
@@ -141,7 +141,7 @@ def _of_json(value: Any, is_named: bool) -> NameList | None:
         ("names", "labels") if is_named else ()
     )
     for key in keys:
-        # Of Hugging Face's config.json and dataset_infos.json, of YOLO, and of trainers' metadata.
+        # Keys in Hugging Face's config.json and dataset_infos.json, in YOLO, and in metadata of training programs.
         for inner in _values(value, key):
             if isinstance(inner, dict) and (found := _of_map(inner)):
                 return found
@@ -161,7 +161,7 @@ def _values(value: Mapping[str, Any], key: str, depth: int = 0) -> Iterable[Any]
 
 
 def _of_map(value: Mapping[str, Any]) -> NameList | None:
-    """Returns the list in {code: name}, {name: code} or, as Keras has it, {number: [code, name]}."""
+    """Returns the list in {code: name}, {name: code} or, as in Keras, {number: [code, name]}."""
     items = list(value.items())
     if all(isinstance(name, list) and len(name) == 2 and all(map(str, name)) for _, name in items):
         return NameList(maps=(_by_code((key, pair[1]) for key, pair in items), _by_code(tuple(p) for _, p in items)))
@@ -184,7 +184,7 @@ def _of_pbtxt(content: str) -> NameList | None:
 
 
 def _of_yaml(content: str) -> NameList | None:
-    """Returns `names` of a YOLO data.yaml, in brackets or an item a line."""
+    """Returns `names` of a YOLO data.yaml, in brackets or one item per line."""
     found = re.search(r"^names\s*:[ \t]*(\[.*?\]|\{.*?\})?", content, re.MULTILINE | re.DOTALL)
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""Lists of classes within a README: lines or table rows of codes and names, under words that say what they are."""
+"""Lists of classes in a README: lines or table rows of codes and names, below a matching heading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LINE = re.compile(
 _RULE = re.compile(r"[\s|:=+-]*")
 _STEP = re.compile(r"\s*\d+[.)]\s")
 _NAME = re.compile(r"[A-Z][\w'\u2019-]*(?:\s[A-Z(][\w'\u2019)-]*)*")
-# What stands above a list of classes.
+# Words in the heading of a list of classes.
 _ABOUT = re.compile(
     r"\b(?:class(?:es)?|labels?|species|categor(?:y|ies)|folders?|director(?:y|ies)|taxa|names|codes?|butterflies|moths|"
     r"legend)\b",
@@ -27,14 +27,14 @@ _SHOWN = 3
 
 
 def names(labels: Collection[str], texts: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """Returns the names of classes by the one list in a text that has exactly these, and the text's file.
+    """Returns the names by the only list in a text that has exactly these classes, and the file of the text.
 
     Args:
-      labels: codes.
-      texts: by file.
+      labels: codes of the classes.
+      texts: texts by file.
 
     Raises:
-      UserError: a list that may be one of classes, or of something else; two that differ.
+      UserError: a list may be one of classes or of something else, or two lists differ.
     """
     wanted = {code(label): label for label in labels}
     found: list[tuple[str, dict[str, str], bool]] = []
@@ -44,7 +44,7 @@ def names(labels: Collection[str], texts: Mapping[str, str]) -> tuple[dict[str, 
             by_label = {wanted[key]: name for key, name in block.items()}
             if len(by_label) == len(wanted) and len(set(by_label.values())) == len(by_label) > 1:
                 above = [line for line in lines[:start] if line.strip() and not _RULE.fullmatch(line)][-1:]
-                # A text of hardly anything else, in a form that steps of a guide do not have, with names in capitals.
+                # A text with little else, in a form unlike the steps of a guide, with capitalised names.
                 mostly = 2 * len(block) > sum(bool(line.strip()) for line in lines)
                 alone = (
                     mostly and not any(map(_STEP.match, lines[start:])) and all(map(_NAME.fullmatch, block.values()))
@@ -64,7 +64,7 @@ def names(labels: Collection[str], texts: Mapping[str, str]) -> tuple[dict[str, 
 
 
 def _blocks(lines: Sequence[str], wanted: Collection[str]) -> list[tuple[int, dict[str, str]]]:
-    """Returns where lists of the codes begin, and the names by code in each."""
+    """Returns the first line of each list of the codes, and its names by code."""
     blocks: list[tuple[int, dict[str, str]]] = []
     block: dict[str, str] = {}
     for number, line in enumerate([*lines, "end"]):

@@ -1,4 +1,4 @@
-"""The tables of a collection: which of its files are some, and what stands in them."""
+"""Reader of the tables of a collection, recognised by their content."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JSON_SUFFIXES = JSON_LINES | {".json"}
 PROSE_SUFFIXES = frozenset([".md", ".markdown", ".rst"])
 SUFFIXES = TEXT_SUFFIXES | JSON_SUFFIXES | PROSE_SUFFIXES | {".xlsx", ".xlsm", ".yaml", ".yml", ".names", ".pbtxt"}
 MAX_PROSE_BYTES = 1 << 20
-# Tables of programs, by their suffix: named, and not read.
+# Table formats that are reported but not read, by suffix.
 UNREAD = {
     ".xls": "an old Excel file", ".xlsb": "a binary Excel file", ".ods": "an OpenDocument spreadsheet",
     ".numbers": "a Numbers spreadsheet", ".parquet": "a Parquet file", ".feather": "a Feather file",
@@ -30,12 +30,12 @@ UNREAD = {
     ".pickle": "a pickle", ".xml": "an XML file",
 }  # fmt: skip
 MAX_HEADER_BYTES = 64 << 10
-# A table of a million photos takes half of it.
+# A table of a million photos takes half of this.
 MAX_TABLE_BYTES = 128 << 20
-# A table may be of a larger collection than the zip, within reason.
+# A table may cover a larger collection than the zip, by at most this factor.
 ROWS_PER_PHOTO = 10
 MAX_SAMPLE = 50
-# Of `Found.unread`: a text of something else.
+# Value in `Found.unread` for a text of another kind.
 NO_TABLE = "no table"
 _PROSE = re.compile(r"licen[cs]e|copying|changelog|notice|citation", re.IGNORECASE)
 _README = re.compile(r"(?:metadata_)?readme.*|.*\.(?:md|markdown|rst)", re.IGNORECASE)
@@ -43,14 +43,14 @@ _README = re.compile(r"(?:metadata_)?readme.*|.*\.(?:md|markdown|rst)", re.IGNOR
 
 @dataclass
 class Found:
-    """What the table files of a collection hold.
+    """Content of the table files of a collection.
 
     Attributes:
-      tables: with two columns or more, and lists of photos with one.
+      tables: tables with two or more columns, and lists of photos with one.
       class_lists: lists of classes, by file.
-      texts: what is to be read by people, such as a README, by file.
-      unread: files that hold neither, and why.
-      annotations: files that are about one photo each.
+      texts: texts for people, such as a README, by file.
+      unread: files that are neither, with the reasons.
+      annotations: files that annotate one photo each.
     """
 
     tables: list[Table] = field(default_factory=list)
@@ -66,14 +66,14 @@ def read_tables(
     """Reads every file that may be a table.
 
     Args:
-      sizes: of each file, by its path, bytes.
-      read: returns the first bytes of a file, as many as asked for.
-      photos: of the collection.
-      paths: of the photos; a text with the name of one is about that one alone.
-      encoding: code page of tables that do not state theirs; "": detected.
+      sizes: size of each file by path, bytes.
+      read: returns the first bytes of a file, given its path and their number.
+      photos: photos of the collection.
+      paths: paths of the photos; a text named like one of them annotates that photo.
+      encoding: code page of tables that do not state theirs; "" to detect it.
 
     Raises:
-      UserError: a table with the columns of labels that cannot be read.
+      UserError: a table with label columns cannot be read.
     """
     found = Found()
     paths = list(paths)
@@ -90,7 +90,7 @@ def read_tables(
             continue
         if _README.fullmatch(path.name):
             with contextlib.suppress(Exception):
-                # Each way to pack has errors of its own for damaged data; what is no text says nothing.
+                # Each compression method raises its own errors for damaged data; a file that is no text is skipped.
                 found.texts[name] = text.decode(read(name, MAX_PROSE_BYTES), name, encoding)
             continue
         if name in pairs or path.suffix.lower() not in SUFFIXES:
@@ -100,7 +100,7 @@ def read_tables(
         except UserError:
             raise
         except Exception as error:
-            # Each way to pack has errors of its own for damaged data, and so have CSV, JSON and spreadsheets.
+            # Each compression method raises its own errors for damaged data, and so do CSV, JSON and spreadsheets.
             reason = " ".join(str(error).split()) or type(error).__name__
             if path.suffix.lower() in (".csv", ".tsv", ".xlsx", ".jsonl"):
                 raise UserError(f"cannot read {name}: {reason}; mend it, or leave it out with build.ignore") from error
@@ -138,7 +138,7 @@ def _read(
         elif suffix in TEXT_SUFFIXES:
             rows = text.parse(content, spaces=suffix != ".tsv")
             if _lists_photos([[line] for line in content.splitlines()[:MAX_SAMPLE]], name, photos, 0.5):
-                # A path may hold what would cut its line elsewhere.
+                # A path may contain a delimiter that would split the line elsewhere.
                 rows = [["column 1"], *([line.strip()] for line in content.splitlines() if line.strip())]
             table = columns.make_table(name, rows, _Names(photos))
             used = table and (len(table.columns) > 1 or _lists_photos(table.rows, name, photos))
@@ -151,7 +151,7 @@ def _read(
 
 
 class _Names(Mapping[str, object]):
-    """The file names of photos, for cells with a suffix alone: a number may be a label as well."""
+    """File names of photos, matched only by cells with a suffix: a number may also be a label."""
 
     def __init__(self, photos: PhotoNames) -> None:
         self._photos = photos
@@ -180,7 +180,7 @@ def _mentions_photos(content: str, photos: PhotoNames) -> bool:
 
 
 def check_rows(tables: Iterable[Table], num_photos: int) -> None:
-    """Raises a UserError where a table with a column of labels and one of files is far larger than the collection."""
+    """Raises a UserError where a table with columns of labels and files is far larger than the collection."""
     most = ROWS_PER_PHOTO * num_photos + 1000
     for table in tables:
         if len(table.rows) > most and columns.named(table, columns.FILE) and columns.named(table, columns.LABEL):

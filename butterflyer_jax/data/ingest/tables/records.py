@@ -12,16 +12,16 @@ from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables.columns import FILE, LABEL, Table, last_part, make_table, named
 
 MAX_SAMPLE = 50
-# Of objects within objects, in which tables are looked for.
+# Depth of nested objects that are searched for tables.
 MAX_DEPTH = 4
 SEVERAL = "\0several"
 
 
 def from_json_lines(text: str, name: str, names_photo: Any) -> list[Table]:
-    """Returns the table of a file with one JSON object a line.
+    """Returns the table of a file with one JSON object per line.
 
     Raises:
-      ValueError: a line is no JSON.
+      ValueError: a line is not JSON.
     """
     return _of_objects([json.loads(line) for line in text.splitlines() if line.strip()], name)
 
@@ -29,16 +29,16 @@ def from_json_lines(text: str, name: str, names_photo: Any) -> list[Table]:
 def from_json(text: str, name: str, names_photo: Any) -> list[Table]:
     """Returns the tables in a JSON file.
 
-    Known are COCO, Label Studio, lists of objects or of rows (anywhere in the file), maps of photos to labels or
-    objects, maps of labels or of splits to photos, what pandas writes, and JSON lines.
+    Supported: COCO, Label Studio, lists of objects or rows (anywhere in the file), maps of photos to labels or
+    objects, maps of labels or splits to photos, the formats of pandas, and JSON lines.
 
     Args:
-      text: the file's.
-      name: its path.
-      names_photo: holds the file names of photos.
+      text: content of the file.
+      name: path of the file.
+      names_photo: container of the file names of photos.
 
     Raises:
-      ValueError: no JSON.
+      ValueError: the text is not JSON.
     """
     try:
         value = json.loads(text)
@@ -112,7 +112,7 @@ def _in_list(value: list[Any], name: str) -> list[Table]:
 
 
 def expand(table: Table) -> Table:
-    """Returns a table with the fields of cells that are JSON objects as columns: the VGG Image Annotator saves such."""
+    """Returns a table with the fields of JSON objects in cells as columns, as saved by the VGG Image Annotator."""
     found: dict[str, list[str]] = {}
     for column in range(len(table.columns)):
         cells = [cell.strip() for cell in table.values(column)]
@@ -131,7 +131,7 @@ def expand(table: Table) -> Table:
 
 
 def _is_photo(key: str, names_photo: Any) -> bool:
-    """Returns whether a key is the name of a photo; a number may be that of a class as well."""
+    """Returns whether a key is the name of a photo; a number is not, as it may be that of a class."""
     return last_part(key) in names_photo or (not key.isdigit() and bool(names_photo.find(key, identifiers=False)))
 
 
@@ -139,14 +139,14 @@ def from_xlsx(data: bytes, name: str) -> list[tuple[str, list[list[str]]]]:
     """Returns the name and the rows of each sheet of a spreadsheet.
 
     Raises:
-      ValueError: no spreadsheet.
+      ValueError: the file is not a spreadsheet.
     """
     import openpyxl
 
     try:
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
     except Exception as error:
-        # Of zipfile, of XML, of its own.
+        # Errors of zipfile, of XML, and its own.
         raise ValueError(f"no spreadsheet: {error}") from error
     try:
         sheets = [
@@ -181,7 +181,7 @@ def _of_objects(rows: Sequence[Any], name: str) -> list[Table]:
 
 
 def _flat(row: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Returns an object without nesting: {"a": {"b": 1}} as {"a.b": 1}; a list of one counts as what is in it."""
+    """Returns a flattened object: {"a": {"b": 1}} as {"a.b": 1}; a list of one item is replaced by the item."""
     flat: dict[str, Any] = {}
     for key, value in row.items():
         name = f"{above}.{key}" if above else str(key)
@@ -200,7 +200,7 @@ def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _coco(value: Mapping[str, Any], name: str) -> list[Table]:
-    """Returns a row a picture; of several categories of one picture none is its label."""
+    """Returns one row per image; an image with several categories has no label."""
     categories = {item.get("id"): str(item.get("name", item.get("id"))) for item in value.get("categories") or []}
     labels: dict[Any, set[str]] = defaultdict(set)
     for item in value["annotations"]:
@@ -217,7 +217,7 @@ def _coco(value: Mapping[str, Any], name: str) -> list[Table]:
 
 
 def _label_studio(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the row of a task: what was annotated, and the one class that was chosen."""
+    """Returns the row of a task: its data, and the one class that was chosen."""
     chosen: set[str] = set()
     for annotation in task.get("annotations") or []:
         if annotation.get("was_cancelled"):

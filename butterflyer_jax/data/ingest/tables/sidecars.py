@@ -1,4 +1,4 @@
-"""Annotations in a file for each photo: YOLO's boxes, Pascal VOC's XML, labelme's JSON."""
+"""Annotations in one file per photo: YOLO boxes, Pascal VOC XML, labelme JSON."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.records import SEVERAL
 
 SUFFIXES = frozenset([".txt", ".xml", ".json"])
-# No annotation of one photo is larger.
+# Largest annotation of one photo, bytes.
 MAX_BYTES = 1 << 20
-# Number of files of a kind that are looked at to learn whether they are annotations at all.
+# Number of files of a kind that are examined to decide whether they are annotations.
 _SAMPLE = 20
-# A class, then a box or the corners of an outline.
+# A class, then a box or the vertices of an outline.
 _YOLO = re.compile(r"(\d+)(?:\s+-?\d*\.?\d+(?:e-?\d+)?){4,}", re.IGNORECASE)
 _VOC = re.compile(r"<object>.*?<name>\s*(.*?)\s*</name>", re.DOTALL)
 _FOLDERS = frozenset(["labels", "label", "annotations", "annotation", "xml", "xmls", "txt", "json", "jsons", "ann"])
 
 
 def pair(files: Iterable[str], photos: Iterable[str]) -> dict[str, str]:
-    """Returns the photo of each file that has its name but for the suffix, beside it or in a folder of labels.
+    """Returns the photo of each file with the same name except the suffix, beside it or in a folder of labels.
 
     Args:
-      files: paths of texts, XML and JSON.
+      files: paths of text, XML and JSON files.
       photos: paths of photos.
     """
     wanted = [file for file in files if posixpath.splitext(file)[1].lower() in SUFFIXES]
@@ -42,12 +42,12 @@ def pair(files: Iterable[str], photos: Iterable[str]) -> dict[str, str]:
 
 
 def read(pairs: Mapping[str, str], read_text: Callable[[str], str], used: set[str]) -> list[Table]:
-    """Returns a table for each kind of annotation, with the one class of each photo.
+    """Returns one table per kind of annotation, with the one class of each photo.
 
     Args:
-      pairs: photo by file, of `pair`.
-      read_text: returns the text of a file; raises for what is none, or is damaged.
-      used: takes the files that are annotations.
+      pairs: photo by file, from `pair`.
+      read_text: returns the text of a file; raises an exception if the file is no text or damaged.
+      used: receives the files that are annotations.
     """
     by_kind: dict[tuple[str, str], list[str]] = defaultdict(list)
     for file in pairs:
@@ -73,12 +73,12 @@ def _key(path: str) -> tuple[str, ...]:
 
 
 def _classes(file: str, read_text: Callable[[str], str]) -> set[str] | None:
-    """Returns the classes that an annotation names, None for a text that is none."""
+    """Returns the classes in an annotation, None for a text that is not one."""
     suffix = posixpath.splitext(file)[1].lower()
     try:
         text = read_text(file)
     except Exception:
-        # Each way to pack has errors of its own for damaged data.
+        # Each compression method raises its own errors for damaged data.
         return None
     if suffix == ".xml":
         return {html.unescape(name) for name in _VOC.findall(text)} if "<annotation" in text else None

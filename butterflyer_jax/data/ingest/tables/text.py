@@ -1,4 +1,4 @@
-"""Tables of text: csv, tsv and the like, with any delimiter, in the encodings that programs save them in."""
+"""Text tables: csv, tsv and the like, with any delimiter, in the encodings that programs use."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _DELIMITERS = ",;\t|"
-# Where none of these cuts the lines: colons would cut URLs and times.
+# Tried where none of the usual ones splits the lines: colons would split URLs and times.
 _RARE_DELIMITERS = ("::", "^", "~", "=>", "->", " - ", "=", ":")
-# Excel's own: the first line names the delimiter.
+# Excel's convention: the first line names the delimiter.
 _SEP = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _COMMENT = ("#", "//")
 _FILE = re.compile(r"\.[A-Za-z]\w{2,3}$")
 _SAMPLE_LINES = 50
-# Bytes that no text holds, in any code page.
+# Bytes that do not occur in text of any code page.
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _NON_ASCII_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
 
@@ -35,12 +35,12 @@ _NON_ASCII_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*"
 def decode(data: bytes, name: str, encoding: str = "") -> str:
     """Returns the text of a table.
 
-    It is read by its mark, else as UTF-8, else as UTF-16 where every second byte is zero, else in `encoding`, else in
-    Latin-1 as Windows extends it, else in the one code page that gives words.
+    It is decoded by its byte order mark, else as UTF-8, else as UTF-16 where every second byte is zero, else in
+    `encoding`, else in Windows' Latin-1 (cp1252), else in the only code page that gives plausible words.
 
     Raises:
-      UserError: several code pages give plausible words, or none.
-      ValueError: it is no text.
+      UserError: several code pages give plausible words, or none does.
+      ValueError: the data is not text.
     """
     for mark, name_of_mark in _MARKS:
         if data.startswith(mark):
@@ -64,13 +64,13 @@ def decode(data: bytes, name: str, encoding: str = "") -> str:
 
 
 def parse(text: str, spaces: bool = False) -> list[list[str]]:
-    """Returns the rows of a table, the header first, cells stripped; of one column where nothing cuts the lines.
+    """Returns the rows of a table, header first, cells stripped; one column where no delimiter splits the lines.
 
     Blank lines, comments before the header, and a line `sep=;` are left out.
 
     Args:
-      text: the file's.
-      spaces: whether white space may part the columns too.
+      text: content of the file.
+      spaces: whether white space may also separate the columns.
     """
     lines = io.StringIO(text, newline=None).read().split("\n")
     delimiter = ""
@@ -90,9 +90,9 @@ def parse(text: str, spaces: bool = False) -> list[list[str]]:
 
 
 def _by_rare_delimiter(lines: Sequence[str]) -> list[list[str]]:
-    """Returns rows of two columns or more, cut by a delimiter that stands in each line equally often; else [].
+    """Returns rows of two or more columns, split by a delimiter that occurs equally often in each line; else [].
 
-    Prose has colons too: the first row names known columns, or a file.
+    Prose has colons too, so the first row must name known columns or a file.
     """
     used = [line for line in lines if line.strip()]
     for delimiter in _RARE_DELIMITERS:
@@ -105,12 +105,12 @@ def _by_rare_delimiter(lines: Sequence[str]) -> list[list[str]]:
 
 
 def _is_table(rows: Sequence[Sequence[str]]) -> bool:
-    """Returns whether the first row names a known column or a file, as prose seldom does."""
+    """Returns whether the first row names a known column or a file, which prose rarely does."""
     return any(words.squeeze(cell) in KNOWN or _FILE.search(cell) for cell in rows[0])
 
 
 def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
-    """Returns rows cut by white space where all have as many columns; else by runs of it; else after a file's name."""
+    """Returns rows split by white space if all have the same length; else by runs of it; else after a file name."""
     used = [line.strip() for line in lines if line.strip()]
     cuts: tuple[Callable[[str], list[str]], ...] = (
         lambda line: next(csv.reader([line], delimiter=" ", skipinitialspace=True)),
@@ -129,12 +129,12 @@ def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
 
 
 def _one_column(lines: Sequence[str]) -> list[list[str]]:
-    """Returns a list of one column, as of photos without labels."""
+    """Returns rows of one column, such as a list of photos without labels."""
     return [[cell] for line in lines if (cell := line.strip().strip('"'))]
 
 
 def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
-    # A space before a quote would make the quote a letter.
+    # A space before a quote would make the quote an ordinary character.
     quote = "'" if lines and re.match(r"\s*'[^']*'\s*" + re.escape(delimiter), lines[0]) else '"'
     reader = csv.reader(
         (line + "\n" for line in lines), delimiter=delimiter, quotechar=quote, skipinitialspace=delimiter != " "
@@ -143,7 +143,7 @@ def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """Returns the delimiter that cuts the first lines most evenly, header included; "" where none does."""
+    """Returns the delimiter that splits the first lines most evenly, header included; "" for none."""
     best: tuple[tuple[float, ...], str] = ((0.0,), "")
     for delimiter in _DELIMITERS:
         rows = [row for row in _rows(lines[:_SAMPLE_LINES], delimiter) if any(row)]

@@ -1,4 +1,4 @@
-"""The reading of one table: which photos its rows are about, their labels, splits and groups."""
+"""Interpretation of one table: the photos of its rows, their labels, splits and groups."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _IS_SPLIT = re.compile(r"is(train|training|val|valid|validation|test|testing)(?:
 def understand(
     table: Table, names: PhotoNames, split_of: Callable[[str], str | None], options: Options
 ) -> Meaning | None:
-    """Returns what a table says, None where no column names photos.
+    """Returns the meaning of a table, None where no column names photos.
 
     Args:
-      table: any.
+      table: table of the collection.
       names: the photos.
-      split_of: the split that the folders give a photo.
-      options: what the user says.
+      split_of: returns the split of a photo by its folders.
+      options: the user's choices.
 
     Raises:
-      UserError: two readings of a table, or a column that is not there.
+      UserError: a table has two readings, or a chosen column is missing.
     """
     if not table.rows and columns.named(table, columns.FILE) and columns.named(table, columns.LABEL):
         raise UserError(f"{table.name} has the columns of a label file, but no rows")
     if not options.file_column and class_names.is_list(table):
-        # Its numbers may be those of photos too.
+        # Its numbers may also be those of photos.
         return None
     if not options.file_column and (meaning := _of_folders(table, names, options)):
         return meaning
@@ -51,9 +51,9 @@ def understand(
 
 
 def _of_folders(table: Table, names: PhotoNames, options: Options) -> Meaning | None:
-    """Returns what a table of specimens or observations says, whose rows name their folders; None for another table.
+    """Returns the meaning of a table of specimens or observations, whose rows name folders; None for other tables.
 
-    Several rows have the same label: a table with a row a class is a list of classes.
+    Several rows have the same label: a table with one row per class is a list of classes.
     """
     column = file_column.find_folders(table, names)
     if column is None:
@@ -71,7 +71,7 @@ def _of_folders(table: Table, names: PhotoNames, options: Options) -> Meaning | 
 
 
 def _name_files(table: Table, names: PhotoNames, column: int) -> bool:
-    """Returns whether most cells of a column name a file too."""
+    """Returns whether most cells of a column also name a file."""
     cells = table.values(column)
     return 2 * sum(len(names.find(cell, table.name)) == 1 for cell in cells) > len(cells)
 
@@ -120,7 +120,7 @@ def _split_column(meaning: Meaning) -> int | None:
         }:
             return column
     for column, name in enumerate(table.columns):
-        # Whatever it is called: "type" or "purpose", with train and test in all rows.
+        # Under any name, such as "type" or "purpose", with train and test in all rows.
         distinct = {value for value in table.values(column) if not columns.is_blank(value)}
         if (
             name
@@ -132,7 +132,7 @@ def _split_column(meaning: Meaning) -> int | None:
 
 
 def _split_value(cell: str, bits: str) -> str:
-    """Returns the split that a cell names; the word itself, in small letters, where it names none."""
+    """Returns the split named by a cell, or the cell's text in lower case where it names none."""
     if not bits:
         return "" if columns.is_blank(cell) else words.split_of(cell) or cell.strip().casefold()
     split = words.split_of(bits) or ""
