@@ -31,7 +31,7 @@ an environment of its own:
 
 (PyTorch is 3 GB with its CUDA libraries; DALI's CPU operators need no GPU.) FFCV has no wheel: its build needs the
 headers of OpenCV (core and imgproc) and libturbojpeg with their pkg-config files, `apt-get install libopencv-dev
-libturbojpeg0-dev` on Debian. It takes pixels only and encodes them anew, without chroma subsampling: its JPEGs are a
+libturbojpeg0-dev` on Debian. It takes pixels only and encodes them again, without chroma subsampling: its JPEGs are a
 third larger than everybody else's, and take longer to decode.
 """
 

@@ -70,7 +70,7 @@ def parser() -> cli.ArgumentParser:
         metavar="FILE.csv",
         help="two columns: a species of --input, the run's name of it or nothing",
     )
-    parser.add_argument("--species", metavar="LIST.txt", help="only these species can occur, one name a line")
+    parser.add_argument("--species", metavar="LIST.txt", help="only these species can occur, one name per line")
     parser.add_argument("--slices", metavar="FILE.csv", help="table with further columns about the photos")
     parser.add_argument("--by", nargs="+", default=(), metavar="COLUMN", help="columns of it to give the numbers by")
     return parser

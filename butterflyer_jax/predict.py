@@ -45,7 +45,7 @@ def parser() -> cli.ArgumentParser:
         "--format", choices=("table", "json", "csv"), help="output format (default: table on a terminal, else json)"
     )
     parser.add_argument("--top", type=int, default=TOP, metavar="N", help="species ranked per image (default: 5)")
-    parser.add_argument("--species", metavar="LIST.txt", help="only these species can occur, one name a line")
+    parser.add_argument("--species", metavar="LIST.txt", help="only these species can occur, one name per line")
     parser.add_argument("--flip", action="store_true", help="average over each image and its mirror image")
     parser.add_argument("--gradcam", metavar="FOLDER", help="folder for pictures of what spoke for the species")
     return parser

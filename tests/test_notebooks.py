@@ -37,7 +37,7 @@ def test_a_notebook_runs(
 
 @pytest.mark.parametrize("path", SOURCES, ids=names)
 def test_a_notebook_is_current_and_has_outputs(path: Path) -> None:
-    """scripts/make_notebooks.py makes them anew."""
+    """scripts/make_notebooks.py recreates them."""
     book, wanted = nbformat.read(path.with_suffix(".ipynb"), as_version=4), make_notebooks.cells(path.read_text())
     assert [(cell.cell_type, cell.source) for cell in book.cells] == [
         (cell.cell_type, cell.source) for cell in wanted.cells

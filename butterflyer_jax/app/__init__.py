@@ -1,1 +1,1 @@
-"""The application: names a butterfly on a photograph, and talks about it."""
+"""The application: names the butterfly in a photo, shows facts about it, and answers questions."""

@@ -1,11 +1,11 @@
-"""The application: a page that names the butterfly on a photograph, shows facts about it, and answers questions.
+"""The application: a page that names the butterfly in a photo, shows facts about it, and answers questions.
 
     butterflyer app --run runs/first
     butterflyer app --model runs/first/export/model.onnx --port 8000
 
-It listens on this machine alone. With another --host, or behind a proxy, it asks for a password: the content of
-$BUTTERFLYER_APP_PASSWORD, or of the file in $BUTTERFLYER_APP_PASSWORD_FILE. A browser asks for it with any user name; a
-program sends it as 'Authorization: Bearer PASSWORD'.
+By default it is reachable from this machine only. With another --host, or behind a proxy, it requires a password: the
+content of $BUTTERFLYER_APP_PASSWORD, or of the file in $BUTTERFLYER_APP_PASSWORD_FILE. A browser asks for it with any
+user name; a program sends it as 'Authorization: Bearer PASSWORD'.
 
 The chat answers from the knowledge base in this package. Where $BUTTERFLYER_CHAT_URL and $BUTTERFLYER_CHAT_MODEL are
 set (and the key in $BUTTERFLYER_CHAT_KEY, or in the file in $BUTTERFLYER_CHAT_KEY_FILE), any OpenAI-compatible endpoint
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PASSWORD = "BUTTERFLYER_APP_PASSWORD"
 MIN_PASSWORD = 8
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# Names as imported, of the extra `app`.
+# Import names of the packages in the extra `app`.
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "limits", "pydantic", "yaml", "Stemmer")
 
 
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("limits must be above 0 (a rate of 0 is no limit)")
 
     from butterflyer_jax.app.chat import answerers
-    from butterflyer_jax.app.feedback import FeedbackStore, KeptPhotographs
+    from butterflyer_jax.app.feedback import FeedbackStore, KeptPhotos
     from butterflyer_jax.app.identify import Identifier
     from butterflyer_jax.app.knowledge import base
     from butterflyer_jax.app.server.service import Parts, create_service, make_decoder
@@ -77,10 +77,10 @@ def main(argv: Sequence[str]) -> None:
     answerer = answerers.make_answerer(os.environ, known)
     classifier = _classifier(args.run, args.model, args.species)
     identifier, decoder = Identifier(classifier), make_decoder(classifier, settings)
-    kept = KeptPhotographs(args.keep_photographs, settings.max_kept_bytes) if args.keep_photographs else None
+    kept = KeptPhotos(args.keep_photos, settings.max_kept_bytes) if args.keep_photos else None
     feedback = FeedbackStore(args.feedback, kept)
     identifier.warm_up(settings.max_batch)
-    # What the libraries made stays: to look through it for garbage takes 150 ms each time, in which everybody waits.
+    # Freezes the libraries' objects: each garbage collection over them would stall all requests for 150 ms.
     gc.collect()
     gc.freeze()
     decoder.start()
@@ -93,28 +93,30 @@ def parser() -> cli.ArgumentParser:
     limits = Settings()
     parser = cli.ArgumentParser(prog="butterflyer app", description=__doc__)
     model = parser.add_mutually_exclusive_group(required=True)
-    model.add_argument("--run", metavar="DIR", help="run folder, made by butterflyer_jax.train, local or gs://")
-    model.add_argument("--model", metavar="EXPORT", help="what butterflyer_jax.export wrote (no heat maps)")
+    model.add_argument("--run", metavar="DIR", help="run folder of butterflyer train, local or gs://")
+    model.add_argument("--model", metavar="EXPORT", help="exported model of butterflyer export (no heat maps)")
     parser.add_argument("--host", default=LOOPBACK[0], help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=7860, help="0 for a free one (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=7860, help="port, 0 for a free one (default: %(default)s)")
     parser.add_argument(
-        "--proxy", metavar="ADDRESS", help="address of a proxy in front, whose X-Forwarded headers are trusted"
+        "--proxy", metavar="ADDRESS", help="address of a reverse proxy whose X-Forwarded headers are trusted"
     )
-    parser.add_argument("--species", metavar="LIST.txt", help="only these species can occur, one name a line")
-    parser.add_argument("--knowledge", metavar="FOLDER", help="knowledge of more species, files as in app/species")
+    parser.add_argument("--species", metavar="LIST.txt", help="list of the only possible species, one name per line")
+    parser.add_argument("--knowledge", metavar="FOLDER", help="more species files, as in app/knowledge/species")
     parser.add_argument(
-        "--feedback", default="feedback.sqlite", metavar="FILE", help="keeps what visitors say (default: %(default)s)"
+        "--feedback", default="feedback.sqlite", metavar="FILE", help="visitors' corrections (default: %(default)s)"
     )
-    parser.add_argument("--keep_photographs", metavar="FOLDER", help="keeps the pictures that visitors speak of too")
+    parser.add_argument(
+        "--keep_photos", "--keep_photographs", metavar="FOLDER", help="also keeps the photos that visitors correct"
+    )
     for name, default, unit in (
-        ("max_mib", limits.max_upload_bytes / 2**20, "of a picture file, MiB"),
-        ("max_megapixels", limits.max_pixels / 1e6, "of a picture"),
+        ("max_mib", limits.max_upload_bytes / 2**20, "largest file of a photo, MiB"),
+        ("max_megapixels", limits.max_pixels / 1e6, "largest photo, megapixels"),
     ):
         parser.add_argument(f"--{name}", type=float, default=default, help=f"{unit} (default: %(default)g)")
     parser.add_argument(
-        "--max_batch", type=int, default=limits.max_batch, help="pictures identified at once (default: %(default)s)"
+        "--max_batch", type=int, default=limits.max_batch, help="photos per batch (default: %(default)s)"
     )
-    for name, what in (("pictures", "pictures"), ("messages", "questions and words of feedback")):
+    for name, what in (("pictures", "photos"), ("messages", "questions and corrections")):
         parser.add_argument(
             f"--{name}_per_minute",
             type=int,
@@ -125,10 +127,10 @@ def parser() -> cli.ArgumentParser:
 
 
 def read_password(environment: Mapping[str, str]) -> str | None:
-    """Returns the password that the environment gives; None without one.
+    """Returns the password from the environment, None without one.
 
     Raises:
-      UserError: its file cannot be read or is empty, or it is short.
+      UserError: the password's file cannot be read or is empty, or the password is too short.
     """
     password = secret.read(environment, PASSWORD)
     if password and len(password) < MIN_PASSWORD:
@@ -157,7 +159,7 @@ def _examples(run: str | None) -> Examples | None:
 
 
 def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Settings) -> None:
-    """Answers until SIGTERM or SIGINT; requests under way then get their time to end."""
+    """Serves until SIGTERM or SIGINT; requests in progress then get time to finish."""
     import uvicorn
 
     from butterflyer_jax.app.logs import log_as_json, log_line
@@ -165,7 +167,7 @@ def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Sett
     from butterflyer_jax.app.server.forwarded import Forwarded
 
     class Server(uvicorn.Server):
-        """Shows its address, and ends in time after a signal."""
+        """Uvicorn server that prints its address and ends within a time limit after a signal."""
 
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
@@ -179,7 +181,7 @@ def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Sett
                     log_line(ready=address)
 
         def handle_exit(self, sig: int, frame: Any) -> None:
-            # Threads that wait for something, such as a language model, would hold up the end of the interpreter.
+            # Threads that wait, for example for a language model, would delay the interpreter's exit.
             last = threading.Timer(settings.shutdown_seconds, os._exit, [0])
             last.daemon = True
             last.start()
@@ -188,7 +190,7 @@ def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Sett
     def leave(*_: Any) -> NoReturn:
         sys.exit(0)
 
-    # Uvicorn ends what is under way and then raises the signal again: to have been stopped is no failure.
+    # Uvicorn finishes current requests and then raises the signal again: being stopped is not a failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
     log_as_json()
@@ -209,7 +211,7 @@ def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Sett
     try:
         Server(config).run()
     except SystemExit as error:
-        # Uvicorn's way to report that the address is taken; its own line went to the log.
+        # Uvicorn reports an address in use this way; its own message is in the log.
         if error.code:
             raise UserError(f"cannot listen on {host}:{port}: is another program there?") from error
         raise

@@ -1,10 +1,10 @@
-"""What visitors say of the names they were given, in one SQLite file; exported as labels for the builder.
+"""Store of visitors' corrections in one SQLite file, and their export as labels for the builder.
 
-    butterflyer app.feedback --file feedback.sqlite --to labels.csv [--photographs FOLDER]
+    butterflyer app.feedback --file feedback.sqlite --to labels.csv [--photos FOLDER]
 
-The CSV has the columns filename and label, as the builder takes them in a zip. A picture is known by the SHA-256 of its
-file; of one that was spoken of several times the newest word counts. With --photographs, a folder, filename is the
-place of the picture in it, whatever the visitor's file was called, and pictures that are not there are left out.
+The CSV has the columns filename and label, as the builder expects them in a zip. A photo is identified by the SHA-256
+of its file; the newest correction of a photo counts. With --photos, a folder, filename is the path of the photo in it,
+independent of the visitor's file name, and photos that are not there are left out.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ SUFFIXES = {
     "AVIF": ".avif",
 }
 
-# That another program may hold the file.
+# Longest wait for another program's lock on the file, seconds.
 BUSY_SECONDS = 5.0
 MAX_LABEL = 100
 MAX_NAME = 200
-# What a spreadsheet that opens the CSV takes for a formula.
+# Characters that start a formula in spreadsheets.
 FORMULA = ("=", "+", "-", "@")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS feedback (
@@ -58,50 +58,51 @@ CREATE TABLE IF NOT EXISTS feedback (
 
 
 class FeedbackStore:
-    """The file; safe to use from several threads.
+    """The SQLite file of corrections; thread-safe.
 
     Raises:
-      UserError: it is no file of feedback, or cannot be written.
+      UserError: the file is not a feedback file, or cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], photographs: KeptPhotographs | None = None) -> None:
-        """Opens or makes the file.
+    def __init__(self, path: str | os.PathLike[str], photos: KeptPhotos | None = None) -> None:
+        """Opens or creates the file.
 
         Args:
-          path: of the file.
-          photographs: where the pictures that visitors speak of are kept too.
+          path: path of the file.
+          photos: store for the corrected photos themselves, None for none.
         """
         self.path = Path(path)
-        self._photographs = photographs
+        self._photos = photos
         self._lock = threading.Lock()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_SECONDS)
             with self._connection:
-                # A reader, such as the export, does not hold up the page.
+                # In this mode a reader, such as the export, does not block the page.
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
             raise UserError(f"cannot keep feedback in {path}: {error}") from error
 
     @property
-    def keeps_photographs(self) -> bool:
-        """Returns whether pictures are kept beside the words."""
-        return self._photographs is not None
+    def keeps_photos(self) -> bool:
+        """Returns whether the photos themselves are kept as well."""
+        return self._photos is not None
 
     def add(self, data: bytes, filename: str, label: str, named: str, probability: float | None) -> str:
-        """Keeps one word; returns the SHA-256 of the picture's file, hexadecimal.
+        """Stores one correction; returns the SHA-256 of the photo's file, hexadecimal.
 
         Args:
-          data: the picture's file. It is not kept unless the store has a folder for it.
-          filename: as the visitor's machine called it; without its folder.
-          label: the species that the visitor says it is.
-          named: the species that the network said, empty where it said none.
-          probability: that it gave.
+          data: content of the photo's file, stored only if the store has a folder for photos.
+          filename: file name on the visitor's machine, without folders.
+          label: species according to the visitor.
+          named: species according to the network, empty for none.
+          probability: probability given by the network, from 0 to 1.
 
         Raises:
-          ValueError: it is no picture; or the label is empty, too long, holds control characters, or is a formula.
-          sqlite3.Error, OSError: it cannot be kept.
+          ValueError: the data is not an image, or the label is empty, too long, a formula, or contains control
+            characters.
+          sqlite3.Error, OSError: the correction cannot be stored.
         """
         label = " ".join(label.split())
         if not label or len(label) > MAX_LABEL or not label.isprintable():
@@ -110,8 +111,8 @@ class FeedbackStore:
             raise ValueError(f"a species does not begin with {label[0]}")
         suffix(data)
         sha256 = hashlib.sha256(data).hexdigest()
-        if self._photographs is not None:
-            self._photographs.keep(data, sha256)
+        if self._photos is not None:
+            self._photos.keep(data, sha256)
         row = (sha256, plain_name(filename), label, named, probability, time.time())
         with self._lock, self._connection:
             self._connection.execute(
@@ -122,7 +123,7 @@ class FeedbackStore:
         return sha256
 
     def labels(self) -> list[tuple[str, str, str]]:
-        """Returns (sha256, filename, label) of each picture, by the newest word on it, in the order of the first."""
+        """Returns (sha256, filename, label) of each photo by its newest correction, in the order of the first ones."""
         with self._lock:
             rows = self._connection.execute("SELECT sha256, filename, label FROM feedback ORDER BY id").fetchall()
         newest: dict[str, tuple[str, str, str]] = {}
@@ -137,36 +138,36 @@ class FeedbackStore:
 
 
 def plain_name(filename: str) -> str:
-    """Returns a visitor's file name without folders, without what no file name holds, and as no formula."""
+    """Returns a visitor's file name without folders and invalid characters, and not as a formula."""
     name = filename.replace("\\", "/").rsplit("/", 1)[-1]
     name = "".join(letter for letter in name if letter.isprintable()).strip()[-MAX_NAME:].lstrip("".join(FORMULA))
     return name or "unnamed"
 
 
 def export(
-    file: str | os.PathLike[str], to: str | os.PathLike[str], photographs: str | os.PathLike[str] | None = None
+    file: str | os.PathLike[str], to: str | os.PathLike[str], photos: str | os.PathLike[str] | None = None
 ) -> tuple[int, int]:
-    """Writes the labels as a CSV that the builder takes; returns how many, and how many pictures were left out.
+    """Writes the labels as a CSV for the builder; returns the numbers of labels and of photos left out.
 
     Args:
-      file: of a `FeedbackStore`.
-      to: the CSV; an old one is replaced.
-      photographs: folder with the pictures, found by their hashes at any depth.
+      file: file of a `FeedbackStore`.
+      to: path of the CSV; an existing one is replaced.
+      photos: folder of the photos, which are found by hash at any depth.
 
     Raises:
-      UserError: there is no such file or folder, or two pictures that were spoken of have one name.
+      UserError: the file or folder is missing, or two corrected photos have the same name.
     """
     if not Path(file).is_file():
         raise UserError(f"no feedback in {file}")
     with closing(FeedbackStore(file)) as store:
         labels = store.labels()
     rows = [(filename, label) for _, filename, label in labels]
-    if photographs is not None:
-        places = _places(Path(photographs), {sha256 for sha256, _, _ in labels})
+    if photos is not None:
+        places = _places(Path(photos), {sha256 for sha256, _, _ in labels})
         rows = [(places[sha256], label) for sha256, _, label in labels if sha256 in places]
     [(name, count)] = collections.Counter(name for name, _ in rows).most_common(1) or [("", 0)]
     if count > 1:
-        raise UserError(f"{count} pictures are called {name}: give their folder with --photographs")
+        raise UserError(f"{count} pictures are called {name}: give their folder with --photos")
     files.write_csv(to, ["filename", "label"], rows)
     return len(rows), len(labels) - len(rows)
 
@@ -187,31 +188,33 @@ def _places(folder: Path, wanted: set[str]) -> dict[str, str]:
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer app.feedback", description=__doc__)
-    parser.add_argument("--file", required=True, help="that the application keeps feedback in")
-    parser.add_argument("--to", required=True, metavar="CSV", help="labels for the builder")
-    parser.add_argument("--photographs", metavar="FOLDER", help="where the pictures are, to name them by their places")
+    parser.add_argument("--file", required=True, help="feedback file of the application")
+    parser.add_argument("--to", required=True, metavar="CSV", help="CSV of labels to write, for the builder")
+    parser.add_argument(
+        "--photos", "--photographs", metavar="FOLDER", help="folder of the photos, to name them by their paths in it"
+    )
     return parser
 
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command with its arguments."""
     args = parser().parse_args(argv)
-    written, left_out = export(args.file, args.to, args.photographs)
-    say(f"{args.to}: {written} labels" + (f"; {left_out} pictures are not in {args.photographs}" if left_out else ""))
+    written, left_out = export(args.file, args.to, args.photos)
+    say(f"{args.to}: {written} labels" + (f"; {left_out} pictures are not in {args.photos}" if left_out else ""))
 
 
-class KeptPhotographs:
-    """A folder of picture files, each under the SHA-256 of its content; safe to use from several threads."""
+class KeptPhotos:
+    """A folder of photo files, each named by the SHA-256 of its content; thread-safe."""
 
     def __init__(self, folder: str | os.PathLike[str], max_bytes: int) -> None:
-        """Opens or makes the folder.
+        """Opens or creates the folder.
 
         Args:
-          folder: of the pictures.
-          max_bytes: of all files in it; further pictures are refused.
+          folder: path of the folder.
+          max_bytes: bound on the size of all files; further photos are refused.
 
         Raises:
-          UserError: it cannot be made.
+          UserError: the folder cannot be created.
         """
         self.folder = Path(folder)
         self._max_bytes = max_bytes
@@ -220,21 +223,21 @@ class KeptPhotographs:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._bytes = sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
         except OSError as error:
-            raise UserError(f"cannot keep photographs in {folder}: {error.strerror or error}") from error
+            raise UserError(f"cannot keep photos in {folder}: {error.strerror or error}") from error
 
     def keep(self, data: bytes, sha256: str) -> None:
-        """Writes a picture under its hash alone: a visitor's name for it decides nothing.
+        """Writes a photo under its hash; the visitor's file name is not used.
 
         Raises:
-          ValueError: it is no picture.
-          OSError: it cannot be written, or the folder is full.
+          ValueError: the data is not an image.
+          OSError: the photo cannot be written, or the folder is full.
         """
         target = self.folder / f"{sha256}{suffix(data)}"
         with self._lock:
             if target.exists():
                 return
             if self._bytes + len(data) > self._max_bytes:
-                raise OSError(errno.EDQUOT, "the folder of kept photographs is full", str(self.folder))
+                raise OSError(errno.EDQUOT, "the folder of kept photos is full", str(self.folder))
             part = target.with_name(f".{target.name}")
             try:
                 part.write_bytes(data)
@@ -246,10 +249,10 @@ class KeptPhotographs:
 
 
 def suffix(data: bytes) -> str:
-    """Returns the suffix of a picture file, by its content.
+    """Returns the suffix of an image file, by its content.
 
     Raises:
-      ValueError: it is no picture.
+      ValueError: the data is not an image.
     """
     try:
         with photo.open_image(data) as image:
@@ -257,7 +260,7 @@ def suffix(data: bytes) -> str:
     except MemoryError:
         raise
     except Exception as error:
-        # A damaged file makes Pillow's readers raise whatever they trip over.
+        # Pillow's readers raise various exceptions for damaged files.
         raise ValueError("no picture") from error
 
 

@@ -1,4 +1,4 @@
-"""From pixels to names: the answers of the page and the API for a batch of decoded uploads."""
+"""Identification of a batch of decoded uploads: the answers of the page and the API."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from butterflyer_jax.inference.classifier import Classifier
 from butterflyer_jax.inference.ranking import describe, rank
 from butterflyer_jax.metrics.ranks import MIN_PROBABILITY, SPECIES
 
-# Without ranks, the probability from which a species is named.
+# Smallest probability of a named species in a run without ranks.
 SURE = MIN_PROBABILITY
 NAMED, HIGHER, UNSURE, NONE = "named", "higher", "unsure", "none"
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A decoded picture.
+    """A decoded photo.
 
     Attributes:
-      pixels: uint8 [image_size, image_size, 3], the network's input.
-      sha256: of the file, hexadecimal.
-      heat_map: whether the heat map is wanted.
+      pixels: input of the network, uint8 [image_size, image_size, 3].
+      sha256: SHA-256 of the file, hexadecimal.
+      heat_map: whether to compute the heat map.
     """
 
     pixels: np.ndarray
@@ -33,14 +33,14 @@ class Upload:
 
 
 class Identifier:
-    """Answers batches of uploads."""
+    """Identifier of batches of uploads."""
 
     def __init__(self, classifier: Classifier) -> None:
-        """Takes the network."""
+        """Takes the classifier."""
         self.classifier = classifier
 
     def warm_up(self, max_batch: int) -> None:
-        """Compiles the network for every size of a batch, so that no visitor waits for it."""
+        """Compiles the network for every batch size, so that no visitor waits for it."""
         size = 1
         while size <= max_batch:
             images = np.zeros((size, *2 * (self.classifier.image_size,), 3), np.uint8)
@@ -49,12 +49,12 @@ class Identifier:
             size *= 2
 
     def answer(self, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
-        """Returns one answer an upload, in order.
+        """Returns one answer per upload, in order.
 
         A dict of sha256, verdict (named, higher for a rank above the species, unsure, none), species, probability, top5
-        (species and probability), probabilities (by species); with ranks answer (see `ranking.describe`); and, where it
-        was wanted and is known, heat_map: values (rows from 0 to 1) and crop_fraction (the side of the central square
-        that they cover, of the short side).
+        (species and probability), probabilities (by species); with ranks, answer (see `ranking.describe`); and, where
+        requested and available, heat_map: values (rows from 0 to 1) and crop_fraction (the side of the central square
+        that they cover, as a fraction of the short side).
         """
         images = np.stack([upload.pixels for upload in uploads])
         probabilities, refused = self.classifier.classify(images)
@@ -71,7 +71,7 @@ class Identifier:
         return answers
 
     def describe(self, probabilities: np.ndarray, refused: bool) -> dict[str, Any]:
-        """Returns the answer for one photo, of its float [species] and whether it is none of the species."""
+        """Returns the answer for one photo, from float [species] probabilities and whether the photo is refused."""
         listed = self.classifier.listed
         ranked = rank(probabilities, self.classifier.species, listed=listed)
         if self.classifier.ranks is None:

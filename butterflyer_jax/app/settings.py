@@ -1,4 +1,4 @@
-"""What the service admits: sizes, rates and times."""
+"""Limits of the service: sizes, rates and times."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ class Settings:
     """Limits of the service.
 
     Attributes:
-      max_upload_bytes: of a picture file.
-      max_memory_bytes: of all uploads that are read or answered at the same time; further ones are asked to retry.
-      max_kept_bytes: of the folder of kept photographs; with more in it, feedback is refused.
-      max_pixels: of a picture; a larger one is refused before it is decoded.
-      max_batch: pictures that are identified at once.
-      max_waiting: pictures that may wait for their batch; further ones are asked to retry.
-      pictures_per_minute: that one client may ask about; 0 for no limit.
-      messages_per_minute: of the chat and of feedback, that one client may send; 0 for no limit.
-      upload_seconds: that a client may take to send a request.
-      decode_seconds: time limit for decoding one picture.
-      decode_memory_bytes: memory limit of each process that decodes pictures.
-      large_pixels: of a picture that is decoded beside the others, as it takes long.
-      max_large: large pictures that may wait at once; further ones are asked to retry.
-      answer_seconds: after which an identification is given up.
-      max_requests: requests that may be answered at once.
-      max_requests_of_one: of these, requests of one address.
-      password_seconds: delay of each check of a password from an address that guesses.
-      chat_seconds: after which a chat answer ends.
-      max_chats: answers that may be under way at once.
-      shutdown_seconds: time from a signal to the end of the service; requests under way get most of it.
+      max_upload_bytes: size of a photo's file, bytes.
+      max_memory_bytes: total size of all uploads in progress, bytes; further ones are asked to retry.
+      max_kept_bytes: size of the folder of kept photos, bytes; when it is full, feedback is refused.
+      max_pixels: size of a photo, pixels; a larger one is refused before it is decoded.
+      max_batch: photos per batch.
+      max_waiting: photos that may wait for their batch; further ones are asked to retry.
+      pictures_per_minute: photos per minute and client; 0 for no limit.
+      messages_per_minute: chat and feedback messages per minute and client; 0 for no limit.
+      upload_seconds: time limit for sending a request, seconds.
+      decode_seconds: time limit for decoding a photo, seconds.
+      decode_memory_bytes: memory limit of each decoding process, bytes.
+      large_pixels: size from which a photo is decoded in a separate lane, pixels.
+      max_large: large photos that may wait at once; further ones are asked to retry.
+      answer_seconds: time limit for an identification, seconds.
+      max_requests: concurrent requests.
+      max_requests_of_one: concurrent requests per address.
+      password_seconds: delay of each password check for an address that guesses, seconds.
+      chat_seconds: time limit for a chat answer, seconds.
+      max_chats: concurrent chat answers.
+      shutdown_seconds: time from a signal to the end of the service, seconds, most of it for requests in progress.
     """
 
     max_upload_bytes: int = 20 << 20

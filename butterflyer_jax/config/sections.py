@@ -58,7 +58,7 @@ class BuildConfig(Section):
     )
     file_column: str = option("", "column that names photos, or its number; empty: found")
     label_column: str = option("", "column of the label, or its number; empty: found")
-    split_column: str = option("", "column of the split; folder: the folders'; none: made anew; empty: found")
+    split_column: str = option("", "column of the split; folder: the folders'; none: new splits; empty: detected")
     group_column: str = option(
         "", "columns whose equal values share a split, comma-separated; none: no groups; empty: found"
     )
@@ -140,7 +140,7 @@ class ModelConfig(Section):
     pretrained_species: str = option(
         "", "CSV table with the columns source,species: what pretrained calls a species, and what the data set does"
     )
-    pretrained_allow: str = option(r"^/logits/", "regex of layers that may start anew, or be left out, of pretrained")
+    pretrained_allow: str = option(r"^/logits/", "regex of layers of pretrained that may be re-initialised or left out")
     pretrained_input: str = option(
         "auto", "what pretrained was trained on: caffe (BGR), imagenet, config (mean and std below), auto (by format)"
     )

@@ -23,8 +23,8 @@ _HEAD = b"butterflyer crc32c "
 class CheckedCache(lru_cache.LRUCache):
     """JAX's cache in a folder, bounded, with a checksum before each entry.
 
-    An entry that is not what was written is removed with one line, and compiled anew. A folder that cannot be read or
-    written costs the time to compile, and one line.
+    An entry that differs from what was written is removed, with one line, and compiled again. A folder that cannot be
+    read or written costs the time to compile, and one line.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -53,7 +53,7 @@ class CheckedCache(lru_cache.LRUCache):
         if found[:start] == _head(found[start:]):
             return found[start:]
         entry = self.path / f"{key}-cache"
-        say(f"the compiled step {entry} is damaged: removing it and compiling anew")
+        say(f"the compiled step {entry} is damaged: removing it and compiling again")
         with self._tolerating():
             entry.unlink()
         return None

@@ -166,7 +166,7 @@ def audit(
 
 
 def _refuse_edited(target: Any) -> None:
-    """Raises a UserError where a person has edited the table that would be written anew."""
+    """Raises a UserError where the table that would be overwritten was edited by hand."""
     table = target / TABLE_FILE
     if not files.exists(table):
         return

@@ -108,7 +108,7 @@ def _read(folder: str, name: str, shown: str) -> _Answers:
         )
     rows = list(csv.DictReader(io.StringIO(files.read_text(file))))
     if not rows or "known_as" not in rows[0]:
-        raise UserError(f"{file} is of an earlier version or empty: butterflyer evaluate makes it anew")
+        raise UserError(f"{file} is of an earlier version or empty: butterflyer evaluate recreates it")
     keys = [(row["split"], row["photo_id"]) for row in rows]
     if len(set(keys)) < len(keys):
         raise UserError(f"{file} names a photo twice")

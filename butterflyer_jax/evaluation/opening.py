@@ -37,7 +37,7 @@ def writable(run: runs.Run, to: str | os.PathLike[str] | None) -> epath.Path:
 def labelled_by(table: str | os.PathLike[str], build: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Returns the fields of a build config by which a table alone labels photos, wherever it lies.
 
-    Which columns it has is found anew: those that the run's config names are of another table.
+    Its columns are detected: those in the run's config belong to another table.
 
     Args:
       table: path of the table, local or gs://.

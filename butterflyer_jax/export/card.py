@@ -96,7 +96,7 @@ def refresh(run: runs.Run) -> None:
             metrics = _all_metrics(run, card["step"])
             text = to_markdown(card | {"metrics": metrics})
         except (ValueError, KeyError, TypeError):
-            # Damaged, or of an earlier version; another export writes it anew.
+            # Damaged, or of an earlier version; another export rewrites it.
             continue
         if metrics and metrics != card["metrics"]:
             files.write_text(file.with_name(file.name.removesuffix(CARD) + CARD_TEXT), text)

@@ -69,7 +69,7 @@ class ExportClassifier:
         for name, expected in checksums_of_card.items():
             if not (place / name).is_file() or checksums.checksum(place / name) != expected:
                 raise UserError(
-                    f"{place / name} is not what was exported (another checksum than in its card): copy it anew, or "
+                    f"{place / name} is not what was exported (another checksum than in its card): copy it again, or "
                     'export it again; if you changed it on purpose, remove "checksums" from the card'
                 )
         if format not in FORMATS:

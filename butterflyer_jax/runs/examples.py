@@ -83,7 +83,7 @@ def read(run: Run) -> Examples | None:
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` makes it anew") from error
+        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` recreates it") from error
 
 
 def write(run: Run, examples: Examples) -> None:

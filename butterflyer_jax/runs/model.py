@@ -69,7 +69,7 @@ class LoadedModel:
             found = Typicality.from_bytes(file.read_bytes())
         except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
             raise UserError(
-                f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` makes it anew"
+                f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` recreates it"
             ) from error
         return found if found.step == self.step else None
 
@@ -138,7 +138,7 @@ def read_calibration(run: Run, step: int) -> Calibration:
     except UserError:
         raise
     except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` makes it anew") from error
+        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` recreates it") from error
     return chosen if chosen.step == step else Calibration(step=step)
 
 
@@ -156,5 +156,5 @@ def read_ranks(run: Run, step: int) -> Ranks | None:
     except UserError:
         raise
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` makes it anew") from error
+        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` recreates it") from error
     return found if found.step == step else None

@@ -57,7 +57,7 @@ class LocalFiles:
 
     def advice(self, name: str) -> str:
         """Returns where a file that is damaged lies, and what to do."""
-        advice = "copy the data set anew, or remove the folder and build it again"
+        advice = "copy the data set again, or remove the folder and build it again"
         return f"{self._folder / name} is damaged or missing: {advice}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax.app import feedback
-from butterflyer_jax.app.feedback import FeedbackStore, KeptPhotographs
+from butterflyer_jax.app.feedback import FeedbackStore, KeptPhotos
 from butterflyer_jax.data.ingest import raw_zip
 from butterflyer_jax.errors import UserError
 from tests.conftest import Command, assert_one_line_error
@@ -41,34 +41,34 @@ def test_the_newest_word_on_each_picture_is_exported(file: Path, tmp_path: Path)
 
 
 def test_pictures_are_found_by_their_hashes(file: Path, tmp_path: Path) -> None:
-    photographs = tmp_path / "photographs"
-    (photographs / "trip").mkdir(parents=True)
-    (photographs / "trip" / "IMG_1.png").write_bytes(picture(ORANGE))
+    photos = tmp_path / "photos"
+    (photos / "trip").mkdir(parents=True)
+    (photos / "trip" / "IMG_1.png").write_bytes(picture(ORANGE))
     store = FeedbackStore(file)
     store.add(picture(ORANGE), "upload.png", "Monarch", "", None)
     store.add(picture(GREEN), "upload.png", "Brimstone", "", None)
-    with pytest.raises(UserError, match=r"2 pictures are called upload\.png: .*--photographs"):
+    with pytest.raises(UserError, match=r"2 pictures are called upload\.png: .*--photos"):
         feedback.export(file, tmp_path / "labels.csv")
     assert not (tmp_path / "labels.csv").exists()
-    assert feedback.export(file, tmp_path / "labels.csv", photographs) == (1, 1)
+    assert feedback.export(file, tmp_path / "labels.csv", photos) == (1, 1)
     assert rows(tmp_path / "labels.csv")[1:] == [["trip/IMG_1.png", "Monarch"]]
     store.close()
 
 
 def test_kept_pictures_and_their_labels_are_a_zip_for_the_builder(file: Path, tmp_path: Path) -> None:
-    photographs = tmp_path / "photographs"
-    store = FeedbackStore(file, KeptPhotographs(photographs, 10**6))
-    assert store.keeps_photographs
+    photos = tmp_path / "photos"
+    store = FeedbackStore(file, KeptPhotos(photos, 10**6))
+    assert store.keeps_photos
     for number in range(6):
         store.add(
             picture((40 * number, 0, 0), kind="JPEG"), "image.jpg", "Monarch" if number % 2 else "Viceroy", "", None
         )
     store.close()
-    assert {path.suffix for path in photographs.iterdir()} == {".jpg"}
-    feedback.export(file, photographs / "labels.csv", photographs)
+    assert {path.suffix for path in photos.iterdir()} == {".jpg"}
+    feedback.export(file, photos / "labels.csv", photos)
     raw = tmp_path / "raw.zip"
     with zipfile.ZipFile(raw, "w") as made:
-        for path in photographs.iterdir():
+        for path in photos.iterdir():
             made.write(path, path.name)
     listing = raw_zip.list_source(raw)
     assert not listing.rejects
@@ -96,17 +96,17 @@ def test_no_cell_of_the_csv_is_a_formula(file: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_no_picture_is_refused(file: Path, tmp_path: Path) -> None:
-    store = FeedbackStore(file, KeptPhotographs(tmp_path / "photographs", 10**6))
+    store = FeedbackStore(file, KeptPhotos(tmp_path / "photos", 10**6))
     with pytest.raises(ValueError, match="no picture"):
         store.add(b"<script>", "a.html", "Monarch", "", None)
-    assert list((tmp_path / "photographs").iterdir()) == []
+    assert list((tmp_path / "photos").iterdir()) == []
     store.close()
 
 
 def test_a_full_folder_refuses_new_pictures_and_knows_the_old(file: Path, tmp_path: Path) -> None:
     small, large = picture(size=(20, 20), kind="BMP"), picture(size=(60, 60), kind="BMP")
-    KeptPhotographs(tmp_path / "kept", 10**6).keep(small, "aa")
-    again = KeptPhotographs(tmp_path / "kept", len(large))
+    KeptPhotos(tmp_path / "kept", 10**6).keep(small, "aa")
+    again = KeptPhotos(tmp_path / "kept", len(large))
     again.keep(small, "aa")
     with pytest.raises(OSError, match="full"):
         again.keep(large, "bb")

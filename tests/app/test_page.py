@@ -17,7 +17,7 @@ from tests.helpers.browser import open_browser
 
 pytestmark = pytest.mark.browser
 
-# Where the pictures of the README go, when they are to be made anew.
+# Where the README's pictures are written when they are to be updated.
 PICTURES = os.environ.get("BUTTERFLYER_PICTURES")
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
@@ -26,7 +26,7 @@ WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("app")
     run = drawn_run.train(folder)
-    with start(folder, "--run", run, "--keep_photographs", folder / "kept") as service:
+    with start(folder, "--run", run, "--keep_photos", folder / "kept") as service:
         yield service
 
 
@@ -38,7 +38,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def visit(running: Running, browser: Any) -> Iterator[Any]:
-    """Opens the page anew; whatever the browser complains of fails the test, but for the picture that is none."""
+    """Opens the page again; any complaint of the browser fails the test, except that about the invalid picture."""
     contexts, complaints = [], []
 
     def open_page(viewport: dict[str, int], **options: Any) -> Any:
@@ -80,8 +80,8 @@ def ask(page: Any, question: str) -> Any:
 
 def test_a_visitor_names_asks_and_corrects(visit: Any, running: Running) -> None:
     page = visit(WIDE)
-    photograph = drawn_run.draw("Monarch", 1001, 640, 480)
-    page.set_input_files("#choose", [upload("holiday.jpg", photograph)])
+    photo = drawn_run.draw("Monarch", 1001, 640, 480)
+    page.set_input_files("#choose", [upload("holiday.jpg", photo)])
     assert identified(page) == "Monarch"
     assert "% sure" in page.locator("#sure").inner_text()
     assert page.locator("#ranking li").count() == 4
@@ -120,7 +120,7 @@ def test_a_visitor_names_asks_and_corrects(visit: Any, running: Running) -> None
     with closing(FeedbackStore(running.log.parent / "feedback.sqlite")) as store:
         assert [row[1:] for row in store.labels()] == [("holiday.jpg", "Zebra Longwing")]
     [kept] = (running.log.parent / "kept").iterdir()
-    assert kept.read_bytes() == photograph
+    assert kept.read_bytes() == photo
 
 
 def test_many_pictures_at_once_and_what_is_none(visit: Any) -> None:

@@ -53,7 +53,7 @@ def test_a_lost_connection_can_be_tried_again(page: Any) -> None:
     assert not page.locator("#again").is_visible()
 
 
-def test_another_photograph_while_an_answer_comes(page: Any, parts: Parts) -> None:
+def test_another_photo_while_an_answer_comes(page: Any, parts: Parts) -> None:
     give(page, picture(ORANGE), picture(GREEN))
     page.wait_for_selector("#strip:not(:has(.mark.waiting))")
     held: list[Any] = []
@@ -86,7 +86,7 @@ def test_feedback_is_sent_once_and_keeps_the_focus(page: Any, parts: Parts) -> N
     assert "Noted as Monarch" in page.locator("#thanks").inner_text()
 
 
-def test_an_answer_stands_beside_photographs_of_what_it_is_confused_with(page: Any) -> None:
+def test_an_answer_stands_beside_photos_of_what_it_is_confused_with(page: Any) -> None:
     assert page.locator("#list summary").inner_text() == "It knows 3 species, and no others"
     assert page.locator("#list li").all_inner_texts() == ["Monarch", "Green Unknown", "Red Admiral"]
     assert page.locator("#list img").count() == 2
@@ -98,21 +98,21 @@ def test_an_answer_stands_beside_photographs_of_what_it_is_confused_with(page: A
     page.locator("#compared .example").nth(2).click()
     assert page.locator("#enlarged p").inner_text() == "Red Admiral"
     page.keyboard.press("Escape")
-    # Nothing is named, or the run keeps no photograph of what is.
+    # Nothing is named, or the run keeps no photo of what is.
     for colour in (GREY, GREEN):
         give(page, picture(colour))
         page.wait_for_selector("#compare[hidden]", state="attached")
 
 
-def test_several_photographs_are_one_animal_where_the_visitor_says_so(page: Any) -> None:
+def test_several_photos_are_one_animal_where_the_visitor_says_so(page: Any) -> None:
     give(page, picture(ORANGE), picture(DIM), picture(GREY))
     page.wait_for_selector("#strip:not(:has(.mark.waiting))")
     assert page.locator(".mark").all_inner_texts() == ["Monarch", "Monarch", "not in my list"]
     assert not page.locator("#one-animal").is_checked()
-    page.check("text=These 3 photographs show one animal")
+    page.check("text=These 3 photos show one animal")
     # One of them looks like none of the species: that keeps it from being sure.
     page.wait_for_selector("#name:text-is('Not sure. Perhaps Monarch?')")
-    page.wait_for_selector("#sure:has-text('from 3 photographs taken as one animal. 1 of them looks like no')")
+    page.wait_for_selector("#sure:has-text('from 3 photos taken as one animal. 1 of them looks like no')")
     page.reload()
     page.wait_for_selector(".verdict.unsure")
     page.uncheck("#one-animal")
@@ -122,9 +122,9 @@ def test_several_photographs_are_one_animal_where_the_visitor_says_so(page: Any)
     give(page, picture(ORANGE))
     page.wait_for_selector(".verdict.named")
     page.locator(".thumbnail").nth(1).click()
-    page.check("text=The same animal as on the photograph before")
+    page.check("text=The same animal as in the previous photo")
     page.wait_for_selector("#name:text-is('Monarch')")
-    page.wait_for_selector("#sure:has-text('from 2 photographs')")
+    page.wait_for_selector("#sure:has-text('from 2 photos')")
 
 
 def test_a_part_is_chosen_by_dragging_and_the_part_that_is_seen_is_outlined(page: Any) -> None:
@@ -157,7 +157,7 @@ def test_a_part_is_chosen_by_dragging_and_the_part_that_is_seen_is_outlined(page
     page.wait_for_selector("#crop-whole[hidden]", state="attached")
 
 
-def large_photograph() -> bytes:
+def large_photo() -> bytes:
     """Returns a JPEG of some megabytes, as telephones make them, that lies on its side."""
     noise = np.random.default_rng(1).integers(0, 256, (1500, 2000, 3), np.uint8)
     exif = Image.Exif()
@@ -167,8 +167,8 @@ def large_photograph() -> bytes:
     return buffer.getvalue()
 
 
-def test_a_large_photograph_is_scaled_before_it_is_sent(page: Any) -> None:
-    give(page, large_photograph(), name="a.jpg")
+def test_a_large_photo_is_scaled_before_it_is_sent(page: Any) -> None:
+    give(page, large_photo(), name="a.jpg")
     page.wait_for_selector(".verdict.named")
     size = """async () => {
         const kept = await new Promise((resolve) => {
@@ -184,7 +184,7 @@ def test_a_large_photograph_is_scaled_before_it_is_sent(page: Any) -> None:
     assert page.evaluate(size) == [768, 1024]
 
 
-def test_a_reload_keeps_photographs_and_answers(page: Any) -> None:
+def test_a_reload_keeps_photos_and_answers(page: Any) -> None:
     give(page, picture(ORANGE), picture(GREEN))
     page.wait_for_selector("#strip:not(:has(.mark.waiting))")
     page.route("**/api/predict*", lambda route: route.abort())
@@ -266,7 +266,7 @@ def test_the_heat_map_lies_over_the_square_that_was_seen(page: Any, size: tuple[
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_each_photograph_shows_where_it_looked_while_that_is_wanted(page: Any) -> None:
+def test_each_photo_shows_where_it_looked_while_that_is_wanted(page: Any) -> None:
     give(page, picture(ORANGE), picture(GREEN), picture(GREY))
     page.wait_for_selector("#strip:not(:has(.mark.waiting))")
     page.check("#heat-shown")
@@ -277,10 +277,10 @@ def test_each_photograph_shows_where_it_looked_while_that_is_wanted(page: Any) -
     page.wait_for_selector("#heat:not([hidden])")
 
 
-def test_of_many_photographs_the_chosen_one_stays_in_sight(page: Any) -> None:
+def test_of_many_photos_the_chosen_one_stays_in_sight(page: Any) -> None:
     give(page, *(picture((240, n, 10)) for n in range(30)))
     page.wait_for_selector("#strip:not(:has(.mark.waiting))")
-    assert page.locator("#count").inner_text() == "30 photographs"
+    assert page.locator("#count").inner_text() == "30 photos"
     assert page.locator(".thumbnail").first.bounding_box()["height"] > 100
     assert page.locator("#photo").bounding_box()["y"] < 844
 

@@ -1,4 +1,4 @@
-"""Command lines whose jobs are kept in `golden/`; `python -m tests.cloud.jobs` writes them anew."""
+"""Command lines whose jobs are kept in `golden/`; `python -m tests.cloud.jobs` rewrites them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def no_project(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", jobs.LINES)
 def test_a_dry_run_prints_the_golden_job(name: str) -> None:
-    """`python -m tests.cloud.jobs` writes them anew."""
+    """`python -m tests.cloud.jobs` rewrites them."""
     out, err = jobs.printed([*jobs.LINES[name], "--dry-run"])
     assert out == (jobs.GOLDEN / f"{name}.json").read_text()
     assert err == (jobs.GOLDEN / f"{name}.txt").read_text()

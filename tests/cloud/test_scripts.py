@@ -47,7 +47,7 @@ def arguments_of(made: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("name", jobs.SCRIPTS)
 def test_the_scripts_are_what_the_command_prints(name: str) -> None:
-    """`python -m tests.cloud.jobs` writes them anew."""
+    """`python -m tests.cloud.jobs` rewrites them."""
     out, err = jobs.printed(jobs.SCRIPTS[name])
     assert (ROOT / name).read_text() == out
     assert not err

@@ -108,7 +108,7 @@ def test_wrong_labels_stand_first_and_the_table_corrects_them(
 
 def test_an_edited_table_is_kept(run: Path, built: Path) -> None:
     audit(run, built, name="mine")
-    # As it was written, it is written anew.
+    # As it was written, it is rewritten.
     audit(run, built, name="mine")
     table = run / "audit" / "mine" / "labels.csv"
     edited = table.read_text().replace("Brimstone/03.jpg,Brimstone", "Brimstone/03.jpg,Holly Blue")

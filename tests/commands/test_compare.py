@@ -113,7 +113,7 @@ def test_what_cannot_be_compared_is_one_line(make: Make, tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"labels differ: Blue Stripe/0.jpg is 'Blue Stripe' for a and 'Red' for g"):
         compare.compare([a, tmp_path / "g"], output=page)
     file.write_text(text.replace("known_as", "other"))
-    with pytest.raises(UserError, match="is of an earlier version or empty: butterflyer evaluate makes it anew"):
+    with pytest.raises(UserError, match="is of an earlier version or empty: butterflyer evaluate recreates it"):
         compare.compare([a, tmp_path / "g"], output=page)
     assert not page.exists()
 

@@ -48,7 +48,7 @@ def test_every_flipped_bit_is_found_and_the_entry_made_anew(tmp_path: Path, caps
         entry.write_bytes(damaged)
         assert cache.get("step") is None
         assert not entry.exists()
-        assert capsys.readouterr().err == f"the compiled step {entry} is damaged: removing it and compiling anew\n"
+        assert capsys.readouterr().err == f"the compiled step {entry} is damaged: removing it and compiling again\n"
         cache.put("step", VALUE)
         assert cache.get("step") == VALUE
     for cut in (b"", content[:10], content[:-1]):

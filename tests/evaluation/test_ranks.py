@@ -122,7 +122,7 @@ def test_ranks_that_do_not_fit_are_one_line(run: Path, tmp_path: Path) -> None:
     (run / "config.json").write_text(json.dumps(saved))
     with pytest.raises(UserError, match="lacks 1 of the run's 3 species: Red Edge"):
         evaluate(run)
-    # Another taxonomy is fitted anew.
+    # Another taxonomy is refitted.
     table.write_text("species,genus\nBlue Stripe,A\nGreen Dot,B\nRed Edge,A\n")
     evaluate(run)
     assert json.loads((run / "ranks.json").read_text())["ranks"][1]["taxa"] == ["A", "B", "A"]

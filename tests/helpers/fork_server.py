@@ -1,4 +1,4 @@
-"""Commands as processes that need not import JAX and TensorFlow anew: a third of the time of most.
+"""Commands as processes that need not import JAX and TensorFlow again: a third of the time of most.
 
 A server imports the libraries, not our package, and forks for each command. The child has its own arguments,
 environment, folder and output, and ends as any interpreter does. To be sure that a command also starts on its own,

@@ -81,7 +81,7 @@ def filled(config: Config, weights: Weights, species: tuple[str, ...] = SPECIES)
 
 
 def write_timm_file(source: Path, target: Path) -> Path:
-    """Writes a file of torchvision's names anew with timm's: dense layers before the last are convolutions there."""
+    """Rewrites a file of torchvision's names with timm's: dense layers before the last are convolutions there."""
     arrays = safetensors.numpy.load_file(source)
     channels = max(len(x) for name, x in arrays.items() if name.startswith("features") and x.ndim)
     for place, name in ((0, "pre_logits.fc1"), (3, "pre_logits.fc2"), (6, "head.fc")):

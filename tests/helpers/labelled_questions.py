@@ -21,10 +21,10 @@ SWALLOWTAIL = "Papilio cresphontes"
 
 
 class Labelled(NamedTuple):
-    """A question, the species on the photograph, and what answers it: (species, kind), or the title of a topic."""
+    """A question, the species on the photo, and what answers it: (species, kind), or the title of a topic."""
 
     text: str
-    photograph: str
+    photo: str
     answer: tuple[str, str] | str
 
 

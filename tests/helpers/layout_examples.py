@@ -133,7 +133,7 @@ TABLES = [
     Example("Paths of Windows", _flat(), {"labels.csv": _rows("path,label", "C:\\Users\\me\\set\\images\\{n}.jpg,{s}")}),
     Example("URLs", _flat(), {"labels.csv": _rows("url,label", "https://example.org/a/{n}.jpg?size=large,{s}")}),
     Example(
-        "A column a class (Roboflow)", _flat(),
+        "A column per class (Roboflow)", _flat(),
         {"_classes.csv": "\n".join(
             ["filename, " + ", ".join(SPECIES)]
             + [f"{10 * k + i}.jpg, " + ", ".join("1" if j == k else "0" for j in range(3)) for k in range(3) for i in range(2)]

@@ -27,11 +27,11 @@ DIET, HOSTS, GROWTH = "Feeding and the proboscis", "Host plants", "Metamorphosis
 
 
 class Asked(NamedTuple):
-    """A question without a photograph, unless a species is given, after `before`, and what answers it."""
+    """A question without a photo, unless a species is given, after `before`, and what answers it."""
 
     text: str
     answers: tuple[object, ...] = ()
-    photograph: str = ""
+    photo: str = ""
     before: tuple[str, ...] = ()
 
 

@@ -86,7 +86,7 @@ def test_rows_of_species_that_both_know_are_kept(theirs: str, ours: str, bias: l
     assert values["/logits/kernel"].tolist() == [known] * 4
     assert summary(rows) == "3 taken, 2 grown"
     assert sum(line.startswith("  grown") and line.endswith(note) for line in table(rows)) == 2
-    # Rows that start anew, or are left out, need permission like any other; another order does not.
+    # Rows that are re-initialised or left out need permission like any other; another order does not.
     _, rows = match(weights, OURS, "", list(ours))
     assert any(row.refused for row in rows) == ("new" in note or "left out" in note)
 

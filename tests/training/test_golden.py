@@ -1,6 +1,6 @@
 """Losses of twenty steps that no refactoring may change, kept in a file.
 
-Written anew where a change is meant: python -m tests.training.test_golden
+Rewritten where a change is meant: python -m tests.training.test_golden
 """
 
 from __future__ import annotations

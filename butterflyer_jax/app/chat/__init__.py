@@ -1,1 +1,1 @@
-"""The conversation: questions understood, answered from the knowledge base, by itself or through a language model."""
+"""Chat: interprets questions and answers them from the knowledge base, alone or through a language model."""

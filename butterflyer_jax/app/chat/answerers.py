@@ -1,4 +1,4 @@
-"""Chooses who answers: the embedded answerer, or a model where the environment names one."""
+"""Choice of the answerer: the embedded one, or a language model where the environment names one."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ URL = "BUTTERFLYER_CHAT_URL"
 MODEL = "BUTTERFLYER_CHAT_MODEL"
 KEY = "BUTTERFLYER_CHAT_KEY"
 KEY_FILE = f"{KEY}_FILE"
-# A shorter one, or one with the brackets of citations, could not be kept out of an answer.
+# A shorter key, or one with brackets like a citation, could not be redacted from answers.
 KEY_FORM = re.compile(r"[!-Z^-~]{8,}")
 
 
 def make_answerer(environ: Mapping[str, str], knowledge: Knowledge) -> Answerer:
-    """Returns the answerer for these settings: embedded, unless they name a server and a model.
+    """Returns the answerer for these settings: the embedded one, unless they name a server and a model.
 
     Args:
       environ: `os.environ`; `URL` and `MODEL`, and `KEY` or the file `KEY_FILE` for a server that needs a key.
-      knowledge: what answers come from.
+      knowledge: knowledge base for the answers.
 
     Raises:
       UserError: a setting is missing or wrong.

@@ -1,4 +1,4 @@
-"""Numbers for the sources of an answer: [1], [2] …, in the order in which they are first cited."""
+"""Citation numbers of an answer's sources: [1], [2] …, in the order of first use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _THOUGHT = re.compile(r"</?(?:think|thinking|reasoning)>\s*", re.IGNORECASE)
 _THOUGHT_BEGUN = re.compile(r"<[/a-zA-Z]{0,10}$")
 REDACTED = "(redacted)"
 _CITED = re.compile(r" ?\[\s*(\d{1,9}(?:\s*[,;]\s*\d{1,9})*)\s*\]")
-# What may be the beginning of a citation is held back.
+# A possible start of a citation, held back until it is complete.
 _BEGUN = re.compile(r" ?(\[[\d\s,;]{0,40})?$")
 _NO_CITATION = str.maketrans("[]", "()")
 
@@ -20,14 +20,14 @@ class Citations:
     """The sources of one answer.
 
     Attributes:
-      sources: those cited so far; the first is [1].
+      sources: sources cited so far; the first is [1].
     """
 
     def __init__(self) -> None:
         self.sources: list[Source] = []
 
     def cite(self, sources: Iterable[Source]) -> str:
-        """Returns what stands in the text for these sources, such as [1][3]."""
+        """Returns the citation of these sources in the text, such as [1][3]."""
         numbers = []
         for source in sources:
             if source not in self.sources:
@@ -37,13 +37,13 @@ class Citations:
 
 
 class CitationFilter:
-    """Turns the numbers of passages into those of their sources, and takes out numbers that no passage has.
+    """Replaces passage numbers by source numbers, and removes numbers without a passage.
 
-    Square brackets are then those of citations only; others become round.
+    Square brackets then mark citations only; others become round.
     """
 
     def __init__(self, passages: Sequence[Passage], citations: Citations) -> None:
-        """Takes the passages, the first of which is [1] to the model, and what numbers their sources."""
+        """Takes the passages, of which the first is [1] for the model, and the numbering of their sources."""
         self._passages, self._citations, self._held = passages, citations, ""
 
     def feed(self, text: str) -> str:
@@ -72,7 +72,7 @@ class CitationFilter:
 
 
 class ThoughtFilter:
-    """Takes out what a reasoning model writes between <think> and </think> (also <thinking>, <reasoning>)."""
+    """Removes a reasoning model's text between <think> and </think> (also <thinking>, <reasoning>)."""
 
     def __init__(self) -> None:
         self._held, self._thinks, self._begun = "", False, False
@@ -90,22 +90,22 @@ class ThoughtFilter:
         if not self._thinks:
             shown += self._held[:end]
         self._held = self._held[end:]
-        # Blank lines behind the thoughts.
+        # Blank lines after the thoughts.
         shown = shown if self._begun else shown.lstrip()
         self._begun = self._begun or bool(shown)
         return shown
 
     def finish(self) -> str:
-        """Returns what was held back; thoughts without an end are none of it."""
+        """Returns the text that was held back, without unfinished thoughts."""
         held, self._held = self._held, ""
         return "" if self._thinks else held
 
 
 class Redactor:
-    """Takes a secret out of a text, across the borders of chunks too."""
+    """Removes a secret from a streamed text, also across chunks."""
 
     def __init__(self, secret: str) -> None:
-        """Takes the secret; with an empty one every text passes."""
+        """Takes the secret; an empty one leaves every text unchanged."""
         self._secret, self._held = secret, ""
 
     def feed(self, text: str) -> str:
@@ -119,6 +119,6 @@ class Redactor:
         return text[: len(text) - held]
 
     def finish(self) -> str:
-        """Returns what was held back: no whole secret."""
+        """Returns the text that was held back, which does not contain the whole secret."""
         held, self._held = self._held, ""
         return held

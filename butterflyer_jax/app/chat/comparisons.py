@@ -1,4 +1,4 @@
-"""Answers that take facts of several species: comparisons of size, counts, and which species have a property."""
+"""Answers from facts of several species: comparisons of size, counts, and lists of species with a property."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from butterflyer_jax.app.knowledge.base import Knowledge, Source, Species
 
 LARGEST, SMALLEST = frozenset({"biggest", "largest", "widest"}), frozenset({"smallest", "tiniest"})
 SIZE = frozenset({"big", "bigger", "large", "larger", "small", "smaller", "size", "wingspan", "wider"})
-# By these a question is about the species of the base, and not about all butterflies of the world.
+# Words that refer to the species of the knowledge base, not to all butterflies of the world.
 OURS = frozenset({"know", "these", "those", "them", "your", "list", "ones", "recognise", "recognize", "identify"})
 HEADS = frozenset(["butterfly", "butterflies", "species", "ones", "one", "of", "caterpillar", "caterpillars"])
-# Stems beside which "which is the largest?" asks nothing else.
+# The only further stems allowed in a question such as "which is the largest?".
 EXTREME = frozenset({"biggest", "tiniest", "one"})
 WORLD = frozenset({"world", "earth", "planet"})
 CONTINENTS = {
@@ -29,27 +29,27 @@ COLOURS = frozenset(["black", "blue", "brown", "green", "grey", "orange", "pink"
 MARKS = frozenset(["eyespots", "spots", "stripes", "striped", "tail", "tails"])
 WINTER = frozenset({"winter", "hibern", "cold", "surviv"})
 STAGES = ("egg", "caterpillar", "chrysalis", "adult")
-# Of a fact that names a property, and what a question about it says.
+# Stems of facts that state a property, and those of questions about it.
 LISTED = (("host_plants", {"eat", "hostplant", "plant", "lay"}), ("family", {"famili", "belong", "genus", "relat"}))
 
 
 @dataclass(frozen=True)
 class Line:
-    """A sentence of an answer, or a part of one, and where it stands."""
+    """A sentence of an answer, or a part of one, with its sources."""
 
     text: str
     sources: tuple[Source, ...]
 
 
 class Comparer:
-    """Compares the species of a knowledge base."""
+    """Comparison of the species of a knowledge base."""
 
     def __init__(self, knowledge: Knowledge, reader: Reader) -> None:
         self._knowledge = knowledge
         self._reader = reader
 
     def compare(self, asked: Asked) -> list[Line]:
-        """Returns the sentences that answer a question over several species; none for another question."""
+        """Returns the sentences that answer a question about several species; none for other questions."""
         question = asked.question
         words = frozenset(question.words)
         named = [species for name in asked.about if (species := self._knowledge.find(name))]
@@ -76,7 +76,7 @@ class Comparer:
         overlap = first.wingspan_mm[0] < last.wingspan_mm[1]
         text = f"{_the(first)} is {'mostly' if overlap else 'always'} larger than {_the(last, capital=False)}."
         if first.wingspan_mm[0] <= last.wingspan_mm[0] or first.wingspan_mm[1] <= last.wingspan_mm[1]:
-            # The one has both smaller and larger animals than the other.
+            # The range of sizes of one contains that of the other.
             text = f"{_the(first)} and {_the(last, capital=False)} are about the same size."
         return [Line(text, ()), *lines]
 
@@ -98,7 +98,7 @@ class Comparer:
         return [Line(f"I know {len(species)} species: {_listed(one.name for one in species)}.", ())]
 
     def _having(self, question: Question, words: frozenset[str]) -> list[Line]:
-        """Returns the species that have the property that a question asks for."""
+        """Returns sentences on the species with the property in a question."""
         places = {place for place, names in CONTINENTS.items() if words & set(names)}
         if "south" in words:
             places.discard("North America")
@@ -108,7 +108,7 @@ class Comparer:
             return self._list("range", f"live in {_listed(sorted(places))}", lambda s: bool(places & set(s.continents)))
         stems = set(question.stems)
         if "migrat" in stems and not words & {"farthest", "furthest", "why", "how"}:
-            return self._list("life_cycle", "migrate or move north anew each year", lambda s: s.migrates)
+            return self._list("life_cycle", "migrate or move north again each year", lambda s: s.migrates)
         if stems & WINTER:
             stages = [stage for stage in STAGES if stage in words or f"{stage}s" in words]
             stages = stages or (["adult"] if words & {"butterfly", "butterflies"} else [])
@@ -148,9 +148,9 @@ class Comparer:
 
 
 def _asks_for_species(words: Sequence[str]) -> bool:
-    """Returns whether a question asks which species, as in "which of them" and "how many species"."""
+    """Returns whether a question asks for species, as in "which of them" and "how many species"."""
     plain = [word for word in words if word not in COLOURS]
-    # "Why are there so many butterflies?" asks for no list.
+    # "Why are there so many butterflies?" does not ask for a list.
     heads = [one for one, other in itertools.pairwise(plain) if other in HEADS]
     return any(one in ("which", "what", "any") or (one == "many" and "how" in plain) for one in heads)
 

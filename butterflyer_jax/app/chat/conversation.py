@@ -1,4 +1,4 @@
-"""What is said in a chat: messages, what the photograph was identified as, and the pieces of an answer."""
+"""Types of a chat: messages, the identification of the photo, and the pieces of an answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from butterflyer_jax.app.knowledge.base import Source
 
-# In characters. A message above the first is refused; of older messages the answerers see what fits the others.
+# Limits in characters: of the last message, above which it is refused, and of the older messages that answerers see.
 MAX_MESSAGE = 10_000
 MAX_CONVERSATION = 16_000
 MAX_OLD_MESSAGE = 2_000
@@ -25,7 +25,7 @@ TOO_LONG = "Your message has {count:,} characters; I read up to {limit:,}. Pleas
 
 @dataclass(frozen=True)
 class Message:
-    """What one side said; `text` is plain text."""
+    """A message of the user or the assistant; `text` is plain text."""
 
     role: Literal["user", "assistant"]
     text: str
@@ -33,13 +33,13 @@ class Message:
 
 @dataclass(frozen=True)
 class Identification:
-    """What the classifier said about the photograph that the chat is about.
+    """The classifier's answer for the photo that the chat is about.
 
     Attributes:
-      species: the most probable one, a label of the run.
-      probability: of that species, from 0 to 1.
-      named: False where the photograph may well be none of the species.
-      ranked: (species, probability), the most probable first.
+      species: most probable species, a label of the run.
+      probability: probability of that species, from 0 to 1.
+      named: whether the answer is sure; False where the photo may show none of the species.
+      ranked: (species, probability) pairs, most probable first.
     """
 
     species: str
@@ -54,8 +54,8 @@ class Piece:
 
     Attributes:
       text: plain text to append.
-      more: text that is shown on demand, after `text`.
-      sources: at the end of the answer, the sources that [1], [2] … in the text stand for.
+      more: further text, shown on demand after `text`.
+      sources: in the last piece, the sources that [1], [2] … in the text refer to.
     """
 
     text: str = ""
@@ -64,7 +64,7 @@ class Piece:
 
 
 class Answerer(Protocol):
-    """What talks with a visitor; one is shared by all conversations and keeps nothing of them."""
+    """Answers messages; one instance serves all conversations and keeps no state of them."""
 
     name: str
 
@@ -82,12 +82,12 @@ def clean(text: str) -> str:
 
 
 def label(name: str) -> str:
-    """Returns the name of a species on one line, and no longer than a name may be."""
+    """Returns the name of a species on one line, cut to the longest allowed name."""
     return " ".join(clean(name).split())[:MAX_LABEL]
 
 
 def reply_without_answering(messages: Sequence[Message]) -> str:
-    """Returns what to say to an empty or too long message; "" where the last message is one to answer."""
+    """Returns the reply to an empty or too long message; "" where the last message should be answered."""
     if not messages or messages[-1].role != "user" or not any(map(str.isalnum, messages[-1].text)):
         return EMPTY
     if len(messages[-1].text) > MAX_MESSAGE:
@@ -96,7 +96,7 @@ def reply_without_answering(messages: Sequence[Message]) -> str:
 
 
 def trimmed(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Returns the newest messages that fit the limits, cleaned, beginning with one of the user's.
+    """Returns the newest messages that fit the limits, cleaned, starting with a user message.
 
     The last message stays whole; older ones are cut.
     """

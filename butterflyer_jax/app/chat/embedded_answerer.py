@@ -1,4 +1,4 @@
-"""The answerer that needs no network: it quotes the knowledge base, in English, and names the sources."""
+"""Answerer without a network: quotes the knowledge base in English, with sources."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from butterflyer_jax.app.chat.conversation import (
     trimmed,
 )
 from butterflyer_jax.app.chat.english import lexicon
-from butterflyer_jax.app.chat.questions import BUTTERFLY, PHOTOGRAPH, Asked
+from butterflyer_jax.app.chat.questions import BUTTERFLY, PHOTO, Asked
 from butterflyer_jax.app.chat.retrieval import Found, Retriever, names_of
 from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 
 MAX_PASSAGES = 3
-# Of the other species that the photograph may show.
+# Number of other species that the photo may show and that are named.
 MIN_PROBABILITY = 0.01
 MAX_OTHERS = 2
-# A first sentence that is shorter takes the next one with it, characters.
+# A shorter first sentence is quoted together with the next, characters.
 SHORT = 70
-# A general passage up to this length is given whole, characters.
+# A general passage up to this length is quoted whole, characters.
 WHOLE = 260
 
-# Words that the name of the species is worth, in a sentence of a general passage.
+# Weight of the species' name in a sentence of a general passage, in words.
 NAMED = 1.5
 
 # Not after a single letter, as in "U.S. Fish and Wildlife Service".
 _SENTENCE = re.compile(r"(?<=[.;?!])(?<!\b[A-Z]\.)\s+(?=[A-Z0-9])")
-# A sentence that begins so says nothing without the one before it.
+# A sentence that begins so depends on the one before it.
 _DEPENDENT = re.compile(r"(It|They|These|This|That|Its|Their|He|She|Some|Others|Other|Such|There|Then|Both|From)\b")
 
 
@@ -63,7 +63,7 @@ class EmbeddedAnswerer:
     def quote(
         self, asked: Asked, found: Sequence[Found], identification: Identification | None, citations: Citations
     ) -> Iterator[Piece]:
-        """Yields the answer from passages that were found already; `citations` may hold sources that came before."""
+        """Yields the answer from given passages; `citations` may already contain sources."""
         question = asked.question
         say = lexicon().say
         if question.talk:
@@ -85,11 +85,11 @@ class EmbeddedAnswerer:
             yield Piece(sources=tuple(citations.sources))
 
     def _quoted(self, asked: Asked, passages: Sequence[Passage], citations: Citations) -> Iterator[tuple[str, str]]:
-        """Yields what is said of each passage that answers, and the rest of it."""
+        """Yields the quoted part and the rest of each passage that answers."""
         several = not asked.question.asks or (len(asked.about) > 1 and len({p.species for p in passages}) > 1)
         for passage in passages if several else passages[:1]:
             short, more = self._split(passage, asked)
-            # Not every fact names its species.
+            # Prefixed by the name, as not every fact contains it.
             name = (
                 f"{shown(passage.species, self.retriever.knowledge)}: "
                 if len(asked.about) > 1 and passage.species
@@ -98,7 +98,7 @@ class EmbeddedAnswerer:
             yield f"{name}{short} {citations.cite(passage.sources)}", more
 
     def _split(self, passage: Passage, asked: Asked) -> tuple[str, str]:
-        """Returns the sentence or two of a passage that answer, and the others."""
+        """Returns the one or two sentences of a passage that answer, and the others."""
         if passage.species is None and len(passage.text) <= WHOLE:
             return passage.text, ""
         sentences = _SENTENCE.split(passage.text)
@@ -108,11 +108,11 @@ class EmbeddedAnswerer:
         named = names_of(self.retriever.knowledge, asked.about)
 
         def held(place: int) -> float:
-            # A word counts the more, the fewer of the sentences hold it; in a general passage the species most.
+            # Words in fewer sentences have more weight; in a general passage the species has the most.
             of_species = not passage.species and any(name in sentences[place] for name in named)
             return sum(1 / counts[stem] for stem in of_each[place]) + NAMED * of_species
 
-        # The first of the best.
+        # The first of the best sentences.
         start = max(range(len(sentences)), key=lambda place: (held(place), -place))
         if held(start) == held(0):
             start = 0
@@ -125,8 +125,8 @@ class EmbeddedAnswerer:
 
     def _talk(self, talk: str, say: Mapping[str, str], identification: Identification | None) -> str:
         knowledge = self.retriever.knowledge
-        if talk == PHOTOGRAPH:
-            return _identified(identification, knowledge, say) if identification else say["no_photograph"]
+        if talk == PHOTO:
+            return _identified(identification, knowledge, say) if identification else say["no_photo"]
         if talk == "hello" and identification and identification.named:
             return say["hello"].format(about=shown(identification.species, knowledge))
         return say["hello_any" if talk == "hello" else talk]
@@ -147,19 +147,19 @@ def _cited(line: Line, citations: Citations) -> str:
 
 
 def shown(species: str, knowledge: Knowledge) -> str:
-    """Returns the name of a species or label as a visitor reads it, with the scientific name where it is known."""
+    """Returns the displayed name of a species or label, with the scientific name where known."""
     known = knowledge.find(species)
     return f"{known.name} ({known.scientific_name})" if known else label(species)
 
 
 def percent(probability: float) -> str:
-    """Returns a probability as a visitor reads it; none is quite 100%."""
+    """Returns a probability as displayed text; never 100%."""
     return "> 99%" if probability > 0.99 else f"{probability:.0%}"
 
 
 def caveat_of(asked: Asked, identification: Identification | None, knowledge: Knowledge) -> str:
-    """Returns what to say before an answer about a photograph that is unsure, or of a species that the base lacks."""
-    if not identification or not asked.of_photograph:
+    """Returns the caveat of an answer about an unsure photo, or about a species that the knowledge base lacks."""
+    if not identification or not asked.of_photo:
         return ""
     say = lexicon().say
     name, probability = shown(identification.species, knowledge), percent(identification.probability)

@@ -1,6 +1,6 @@
-"""The words of English questions: synonyms, stop words, phrases and spelling; and the chat's own sentences.
+"""English for the chat: synonyms, stop words, phrases and spelling of questions, and the chat's own sentences.
 
-They stand in `english.yaml`.
+The words and sentences are in `english.yaml`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("english.yaml")
-# A shorter word is too easily another word misspelt; in one of these a letter may be another; in a long one two may.
+# Shortest word that is corrected (shorter ones resemble too many others), and shortest one in which two letters may be
+# wrong.
 MIN_MISSPELT = 5
 MIN_CHANGED = 7
 LONG_WORD = 9
@@ -36,13 +37,13 @@ def words_of(text: str) -> list[str]:
 
 
 class Phrases:
-    """Phrases, each with meanings, that are looked up in the words of a text.
+    """Index of phrases with meanings, looked up in the words of a text.
 
-    Of those that begin at a word the longest counts; a last word ending in * stands for all that begin so.
+    The longest phrase at a word counts; a last word ending in * matches all words with this prefix.
     """
 
     def __init__(self, meanings: Mapping[str, Sequence[str]]) -> None:
-        """Takes for each meaning its phrases."""
+        """Takes the phrases of each meaning."""
         self._whole: dict[Phrase, list[str]] = {}
         self._prefixes: dict[Phrase, list[str]] = {}
         for meaning, phrases in meanings.items():
@@ -52,7 +53,7 @@ class Phrases:
         self._longest = max(map(len, (*self._whole, *self._prefixes)), default=0)
 
     def at(self, words: Sequence[str], start: int) -> tuple[int, list[str]]:
-        """Returns how many words from `start` on the longest phrase takes, and its meanings; (0, []) without one."""
+        """Returns the number of words of the longest phrase at `start`, and its meanings; (0, []) for none."""
         for length in range(min(self._longest, len(words) - start), 0, -1):
             phrase = tuple(words[start : start + length])
             if found := self._whole.get(phrase, []) + self._begun(phrase):
@@ -60,7 +61,7 @@ class Phrases:
         return 0, []
 
     def all(self, words: Sequence[str]) -> Iterator[tuple[int, int, list[str]]]:
-        """Yields start, length and meanings of the phrases of a text, which do not overlap."""
+        """Yields start, length and meanings of the non-overlapping phrases of a text."""
         start = 0
         while start < len(words):
             length, meanings = self.at(words, start)
@@ -69,7 +70,7 @@ class Phrases:
             start += length or 1
 
     def words(self) -> set[str]:
-        """Returns the words of all phrases that stand for themselves."""
+        """Returns the words of all phrases, without prefixes."""
         return {word for phrase in self._whole for word in phrase}
 
     def _begun(self, phrase: Phrase) -> list[str]:
@@ -85,17 +86,17 @@ class Lexicon:
     """The content of `english.yaml`.
 
     Attributes:
-      stop: words and phrases that say nothing of what is asked.
-      ask: question words, which say little.
-      synonyms: phrases, by the words that stand for them.
-      refers: phrases by which a question speaks of the butterfly at hand.
+      stop: words and phrases without meaning for a question.
+      ask: question words, which have little weight.
+      synonyms: phrases by the words that replace them.
+      refers: phrases that refer to the butterfly at hand.
       refers_weakly: phrases that may mean the butterfly at hand or butterflies in general.
-      home: words that are about butterflies, whatever else is said.
-      beyond: words of what hardly any fact on butterflies is about, as prices and songs.
-      photo: phrases by which it speaks of the photograph.
-      general: phrases by which it speaks of butterflies in general.
-      talk: what is said without asking for a fact: greetings and questions about the photograph.
-      say: the sentences around an answer.
+      home: words that mark a question as one about butterflies.
+      beyond: words on subjects that hardly any fact covers, such as prices and songs.
+      photo: phrases that refer to the photo.
+      general: phrases that refer to butterflies in general.
+      talk: phrases that ask for no fact, by kind: greetings and questions about the photo.
+      say: the chat's own sentences.
     """
 
     stop: Phrases
@@ -111,7 +112,7 @@ class Lexicon:
     say: Mapping[str, str]
 
     def content(self, words: Sequence[str]) -> list[str]:
-        """Returns the words that say what is asked, with synonyms as one word each."""
+        """Returns the words with meaning for a question, with synonyms replaced."""
         found: list[str] = []
         start = 0
         while start < len(words):
@@ -126,7 +127,7 @@ class Lexicon:
 
 
 def document() -> dict[str, Any]:
-    """Returns the content of `english.yaml` as it stands there: phrases in one text, or such texts by their meaning."""
+    """Returns the content of `english.yaml` unparsed: phrases in one text, or such texts by meaning."""
     import yaml
 
     content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -135,7 +136,7 @@ def document() -> dict[str, Any]:
 
 @functools.cache
 def lexicon() -> Lexicon:
-    """Returns the lexicon, read once."""
+    """Returns the lexicon, cached."""
     content = document()
 
     def one(name: str) -> Phrases:
@@ -160,18 +161,18 @@ def lexicon() -> Lexicon:
 
 
 def split(phrases: str) -> list[str]:
-    """Returns the phrases of a text, which commas separate."""
+    """Returns the comma-separated phrases of a text."""
     return [phrase.strip() for phrase in phrases.split(",") if phrase.strip()]
 
 
 class Stemmer:
-    """Stems of English words (Snowball); threads may share it."""
+    """Stemmer of English words (Snowball); thread-safe."""
 
     def __init__(self) -> None:
         import Stemmer as snowball
 
         self._stem_words: Any = snowball.Stemmer("english").stemWords
-        # It is one thread's at a time.
+        # PyStemmer's own object is not thread-safe.
         self._lock = threading.Lock()
 
     def __call__(self, words: Sequence[str]) -> list[str]:
@@ -181,7 +182,7 @@ class Stemmer:
 
 
 def edits(one: str, other: str, limit: int) -> int:
-    """Returns how many letters are more, less, changed or swapped with a neighbour; `limit` + 1 where they are more.
+    """Returns the edit distance of two words, with swaps of neighbours as one edit; `limit` + 1 where it is larger.
 
     The restricted Damerau-Levenshtein distance (optimal string alignment).
     """
@@ -201,10 +202,10 @@ def edits(one: str, other: str, limit: int) -> int:
 
 
 class Speller:
-    """Corrects words that are none of a vocabulary, where one of it is close."""
+    """Spelling corrector: replaces words outside a vocabulary by a close one."""
 
     def __init__(self, vocabulary: set[str], short: Iterable[str] = ()) -> None:
-        """Takes the folded words that are spelt right, and short ones that are corrected all the same."""
+        """Takes the folded words of the vocabulary, and short ones that count as corrections too."""
         self._vocabulary = vocabulary
         self._short = sorted(short)
         self._by_letter: dict[str, list[str]] = {}
@@ -214,15 +215,15 @@ class Speller:
         self.correct = functools.lru_cache(4096)(self._correct)
 
     def _correct(self, word: str) -> str:
-        """Returns the word of the vocabulary that a word is or is misspelt for, else the word itself."""
+        """Returns the closest word of the vocabulary, else the word itself."""
         if word in self._vocabulary or not word.isalpha():
             return word
         if len(word) < MIN_MISSPELT:
-            # "whch", "waht": but not where two of them are as close.
+            # "whch", "waht": only where a single one is closest.
             close = [other for other in self._short if len(word) > 2 and edits(word, other, 1) <= 1]
             return close[0] if len(close) == 1 else word
         limit = 2 if len(word) >= LONG_WORD else 1
-        # The first letter is seldom wrong, and a short word with another letter is mostly another word.
+        # The first letter is rarely wrong, and a short word with another letter is usually another word.
         near = [
             (edits(word, other, limit), other)
             for other in self._by_letter.get(word[0], [])

@@ -1,4 +1,4 @@
-"""What a message asks: of which species, and in which words."""
+"""Interpretation of a message: its question, its words, and its species."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from butterflyer_jax.app.chat.english import Lexicon, Speller, Stemmer, lexicon,
 from butterflyer_jax.app.chat.species_names import SpeciesNames
 from butterflyer_jax.app.knowledge.base import Knowledge
 
-# Words beyond these say nothing new, and a message may have thousands.
+# Longest part of a message that is read, in words; a message may have thousands.
 MAX_WORDS = 200
-# Messages of the user's in which the species and the question of a follow-up are looked for.
+# Number of earlier user messages that a follow-up may refer to.
 MAX_LOOK_BACK = 10
-PHOTOGRAPH = "photograph"
-# Of a question whose words are mostly unknown, in its first words.
+PHOTO = "photo"
+# Share of unknown words among the first ones from which a question counts as foreign.
 MIN_KNOWN = 0.25
 LIFESPAN = "lifespan"
-# How a text says how long a butterfly lives.
+# Pattern of a life span in a text.
 _LIVES = re.compile(r"\b(live|lives|life)\b[^.;]*\b(days|weeks|months|year|years)\b")
 _GREETINGS = ("hello", "thanks", "bye")
 BUTTERFLY = "butterfli"
-# What a question may be about in place of the whole butterfly, which one that follows it may leave out or replace.
+# Subjects other than the whole butterfly, which a follow-up question may omit or replace.
 SUBJECTS = frozenset({"egg", "caterpillar", "chrysali", "cocoon", "moth", "wing", "antenna", "milkwe"})
-# By these the butterfly at hand is compared with one that is named.
+# Words that compare the butterfly at hand with a named one.
 COMPARE = frozenset({"differ", "similar", "from", "than", "or"})
 
 
 @dataclass(frozen=True)
 class Question:
-    """A message, understood as far as words go.
+    """A message, interpreted by its words.
 
     Attributes:
-      words: all of it, folded and with spelling corrected, without the names of species.
-      stems: of the words that say what is asked, in their order, synonyms as one.
-      ask: its question words.
-      species: scientific names of the species that it names.
-      refers: it speaks of the butterfly at hand, as "it".
-      of_photo: it speaks of the photograph itself.
-      general: it speaks of butterflies in general, and not of the one at hand.
-      at_home: it is about butterflies, whatever else it says.
-      talk: the kind of greeting or the like, where it is nothing else.
-      foreign: hardly a word of it is known: it is in another language.
+      words: all words, folded and spell-checked, without the names of species.
+      stems: stems of the words with meaning, in order, with synonyms replaced.
+      ask: question words.
+      species: scientific names of the species in the message.
+      refers: whether it refers to the butterfly at hand, as by "it".
+      of_photo: whether it refers to the photo itself.
+      general: whether it is about butterflies in general and not the one at hand.
+      at_home: whether it contains words about butterflies.
+      talk: kind of greeting or small talk, where it is nothing else.
+      foreign: whether hardly any word is known, as in another language.
     """
 
     words: tuple[str, ...] = ()
@@ -59,35 +59,35 @@ class Question:
 
     @property
     def asks(self) -> bool:
-        """Whether it asks for something, and not just names or means a species."""
+        """Whether it asks something, rather than only naming or meaning a species."""
         return any(stem != BUTTERFLY for stem in self.stems)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A question in its conversation.
+    """A question in the context of its conversation.
 
     Attributes:
-      question: the last message, with the words of an earlier one where it is a follow-up.
-      about: scientific names of the species that it is about, or the label of one that the base does not have; none
-        where it is about butterflies in general.
-      of_photograph: it is about the butterfly on the photograph.
+      question: the last message, completed by the words of an earlier one if it is a follow-up.
+      about: scientific names of the species in question, or the label of one that the knowledge base lacks; empty for
+        butterflies in general.
+      of_photo: whether it is about the butterfly in the photo.
     """
 
     question: Question
     about: tuple[str, ...]
-    of_photograph: bool
+    of_photo: bool
 
 
 class Reader:
-    """Reads the messages of conversations about a knowledge base.
+    """Interpreter of the messages of a conversation.
 
     Attributes:
-      beyond: stems of which a fact has to speak to answer a question that holds them, as prices.
+      beyond: stems that a fact must contain to answer a question with them, such as prices.
     """
 
     def __init__(self, knowledge: Knowledge, vocabulary: set[str]) -> None:
-        """Takes the base, and the words of its passages and typical questions."""
+        """Takes the knowledge base, and the words of its passages and typical questions."""
         self._stem = Stemmer()
         self._knowledge = knowledge
         self._names = SpeciesNames(knowledge, self._stem)
@@ -99,14 +99,14 @@ class Reader:
         self._known_stems = frozenset(self._stem(sorted(self._known)))
 
     def stems_of(self, text: str) -> tuple[str, ...]:
-        """Returns the stems of the words of a text that say something, as those of a question."""
+        """Returns the stems of the words of a text with meaning, as for a question."""
         content = self._lexicon.content(words_of(text))
         return tuple(self._stem([*content, LIFESPAN] if _LIVES.search(text) else content))
 
     def read(self, text: str) -> Question:
-        """Returns what a message asks by itself."""
+        """Returns the interpretation of a message by itself."""
         spelt = words_of(clean(text))[:MAX_WORDS]
-        # "talking" is no misspelt "taking" where "talk" is known.
+        # "talking" is not a misspelt "taking" where "talk" is known.
         words = [
             word if stem in self._known_stems else self._speller.correct(word)
             for word, stem in zip(spelt, self._stem(spelt), strict=True)
@@ -129,7 +129,7 @@ class Reader:
             ask=tuple(word for word in content if word in self._lexicon.ask),
             species=tuple(dict.fromkeys(mention.species for mention in mentions)),
             refers=refers or any(self._lexicon.refers_weakly.all(words)),
-            of_photo=bool(of_photo) or talk == PHOTOGRAPH,
+            of_photo=bool(of_photo) or talk == PHOTO,
             general=not mentions and not refers and any(self._lexicon.general.all(spelt)),
             at_home=bool(mentions) or not self._home.isdisjoint(stems),
             talk="" if mentions else talk,
@@ -137,29 +137,29 @@ class Reader:
         )
 
     def read_earlier(self, messages: Sequence[Message]) -> list[Question]:
-        """Returns what the newest of the user's messages ask, each by itself."""
+        """Returns the interpretations of the user's newest messages, each by itself."""
         said = [message.text for message in messages if message.role == "user"][-MAX_LOOK_BACK:]
         return [self.read(text) for text in said]
 
     def in_context(self, text: str, earlier: Sequence[Question], identification: Identification | None) -> Asked:
-        """Returns what a message asks, where it is a follow-up with what was asked before.
+        """Returns the interpretation of a message in context, completed if it is a follow-up.
 
         Args:
-          text: the message.
-          earlier: of `read_earlier`.
-          identification: of the photograph, if there is one.
+          text: text of the message.
+          earlier: result of `read_earlier`.
+          identification: identification of the photo, None for none.
         """
         question = self.read(text)
         last = next((asked for asked in reversed(earlier) if asked.species or asked.general), Question())
         at_hand = last.species
-        of_photograph = identification is not None and (not at_hand or question.of_photo)
-        if identification and of_photograph:
+        of_photo = identification is not None and (not at_hand or question.of_photo)
+        if identification and of_photo:
             species = self._knowledge.find(identification.species)
             at_hand = (species.scientific_name if species else identification.species,)
         before = next((asked for asked in reversed(earlier) if asked.asks), Question())
         says_little = not question.asks and not question.talk and not question.general
         if says_little and (question.species or question.ask or _continues(question)):
-            # "And the Red Admiral?" asks the same of another; "Why?" the same again.
+            # "And the Red Admiral?" asks the same about another species; "Why?" about the same one.
             general = before.general and not question.species
             question = replace(question, stems=before.stems, ask=question.ask or before.ask, general=general)
         kept = tuple(stem for stem in before.stems if stem in SUBJECTS)
@@ -176,10 +176,10 @@ class Reader:
         compares_it = question.refers and len(question.species) == 1 and compares
         at_large = bool(question.species and not compares_it) or general
         about = dict.fromkeys((*(() if at_large else at_hand), *question.species))
-        return Asked(question, tuple(about), of_photograph and not at_large)
+        return Asked(question, tuple(about), of_photo and not at_large)
 
     def _talk(self, words: Sequence[str]) -> tuple[str, set[int]]:
-        """Returns the kind of a message that is only talk, and the places of the words that greet."""
+        """Returns the kind of a message that is only small talk, and the indices of greeting words."""
         lexicon = self._lexicon
         found = [(start, length, meanings[0]) for start, length, meanings in lexicon.talk.all(words)]
         if not found:
@@ -199,12 +199,12 @@ class Reader:
 
 
 def _continues(question: Question) -> bool:
-    """Returns whether a question says that it follows another, as "and in winter?"."""
+    """Returns whether a question is marked as a follow-up, as in "and in winter?"."""
     return question.words[:1] == ("and",) or question.words[:2] in (("what", "about"), ("how", "about"))
 
 
 def _replaces_subject(question: Question) -> bool:
-    """Returns whether a question names nothing but a subject for the question before, as "and moths?"."""
+    """Returns whether a question only names a new subject for the previous one, as in "and moths?"."""
     subjects = SUBJECTS | {BUTTERFLY}
     named = bool(question.stems) and subjects.issuperset(question.stems) and not question.species
     return named and (_continues(question) or not question.ask)

@@ -1,4 +1,4 @@
-"""Finds the passage that answers a question, by the typical questions beside each passage."""
+"""Retrieval of the passages that answer a question, by the typical questions of each passage."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from butterflyer_jax.app.chat.english import words_of
 from butterflyer_jax.app.chat.questions import BUTTERFLY, Asked, Question, Reader
 from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 
-# A fact of the species at hand and a topic answer with at least this score, and with this share of the question's
-# words, by weight; tuned on the questions of the tests.
+# Smallest scores of a fact of the species at hand and of a topic, and smallest share of the question's
+# words by weight; tuned on the questions of the tests.
 MIN_SCORE, MIN_SCORE_TOPIC = 0.75, 0.85
 MIN_COVERAGE = 0.5
-# Share of the score that is for words of the question; the rest is for words of the typical question.
+# Weight of the question's words in the score; the rest is that of the typical question's words.
 COVERAGE_SHARE = 0.65
-# What counts, beside the nearest typical question, for the share of the question's words that the passage and all its
-# typical questions hold.
+# Weight, besides the nearest typical question, of the share of the question's words in the passage and all its
+# typical questions.
 HELD_SHARE = 0.4
-# Weights of two words that follow each other, of a question word, of the word that nearly every question has, and,
-# against a word of the typical question, of one that the passage or many of its other typical questions hold.
+# Weights of a pair of consecutive words, of a question word, of the word that nearly every question has, and,
+# relative to a word of the typical question, of one in the passage or in many of its other typical questions.
 PAIR, ASK, HOME, IN_PASSAGE, IN_OTHERS = 0.3, 0.8, 0.15, 0.6, 0.8
-# Where nothing in a question is about butterflies, it has to be nearly a typical one of the species at hand.
+# Smallest score of a question without words about butterflies: it must nearly equal a typical one.
 MIN_SCORE_ELSEWHERE = 1.05
-# Of what is about the species at hand, where the question names or means it, and where it only may.
+# Bonus of facts of the species at hand, where the question refers to it, and where it only may.
 CERTAIN_BONUS, SPECIES_BONUS = 0.4, 0.12
-# Of a topic, by a typical question that names the species at hand.
+# Bonus of a topic whose typical question names the species at hand.
 NAMED_BONUS = 0.38
-# Facts of this kind say different things of each species.
+# Kinds of facts that differ between species.
 MIXED = "life_cycle"
-# Stems of the stages before the adult; facts of these kinds are of adults, unless they hold one of them.
+# Stems of the stages before the adult; facts of these kinds are about adults, unless they contain one of them.
 YOUNG, OF_ADULTS = frozenset({"egg", "caterpillar", "chrysali"}), ("wingspan", "identification")
-# What is said of butterflies may not be so of these.
+# Animals for which statements about butterflies may be wrong.
 OF_ONE_STAGE = YOUNG | {"moth", "cocoon"}
-# Off the score of such a fact of a species that holds no word of the question.
+# Penalty of such a fact without any word of the question.
 NOT_HELD = 0.6
-# Of a look-alike that the question names.
+# Bonus of a look-alike that the question names.
 LOOK_ALIKE_BONUS = 1.1
-# Of a long message the last clauses are tried by themselves.
+# Number of last clauses of a long message that are tried by themselves.
 MAX_CLAUSES = 6
 MAX_QUESTION = 14
-# Without a question, what one wants to know of a species first, and of butterflies in general.
+# Kinds of facts about a species, and topic about butterflies, that answer a message without a question.
 OVERVIEW = ("identification", "range", "host_plants", "wingspan", "flight_season")
 IN_GENERAL = "Butterflies in a few words"
 
@@ -56,14 +56,14 @@ Features = dict[str, float]
 
 @dataclass(frozen=True)
 class Found:
-    """A passage and how well it fits, from 0 to about 1."""
+    """A passage and its score, from 0 to about 1."""
 
     passage: Passage
     score: float
 
 
 class Retriever:
-    """Compares questions with the typical questions of each passage, by their weighted words and pairs of words."""
+    """Index of typical questions, compared by weighted words and pairs of words."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         """Indexes the typical questions."""
@@ -103,12 +103,12 @@ class Retriever:
         }
 
     def search(self, text: str, species: Sequence[str] = (), limit: int = 3) -> list[Found]:
-        """Returns the passages that answer a text, the best first; none where nothing in the base does.
+        """Returns the passages that answer a text, best first; none where no passage does.
 
         Args:
-          text: a question.
-          species: scientific names of what it is about, unless it names a species or speaks of butterflies in general.
-          limit: the most passages.
+          text: text of the question.
+          species: scientific names of its species, unless it names another or is about butterflies in general.
+          limit: largest number of passages.
         """
         question = self.reader.read(text)
         about = question.species or (() if question.general else tuple(species))
@@ -117,9 +117,9 @@ class Retriever:
     def look_up(
         self, messages: Sequence[Message], identification: Identification | None, limit: int
     ) -> tuple[Asked, list[Found]]:
-        """Returns what the last message asks, and the passages that answer it.
+        """Returns the interpretation of the last message, and the passages that answer it.
 
-        Where the whole message finds nothing, a clause of it may: people describe what they saw before they ask.
+        If the whole message finds nothing, its last clauses are tried: people describe what they saw before they ask.
         """
         earlier = self.reader.read_earlier(messages[:-1])
         whole = self.reader.in_context(messages[-1].text, earlier, identification)
@@ -141,7 +141,7 @@ class Retriever:
         if question.foreign:
             return []
         if about and question.refers and not question.general and not any(map(self.knowledge.find, about)):
-            # Of a species that the base lacks; what is so of others may not be so of it.
+            # A species that the knowledge base lacks: facts of other species may be wrong for it.
             return []
         if not question.asks:
             return self._overview(about, question.general, limit)
@@ -166,7 +166,7 @@ class Retriever:
             if of_species and (young or (passage.kind == MIXED and not self._holds(number, question))):
                 score -= NOT_HELD
             elif not of_species and any(name in passage.text for name in names):
-                # It speaks of the species that is asked about.
+                # The passage is about the species in question.
                 score += SPECIES_BONUS
             score += LOOK_ALIKE_BONUS * (name is not None and name <= set(question.stems))
             least = MIN_SCORE if of_species else MIN_SCORE_TOPIC
@@ -175,11 +175,11 @@ class Retriever:
         return sorted(found, key=lambda one: -one.score)[:limit]
 
     def _asked_anywhere(self, passage: Passage, question: Question) -> bool:
-        """Returns whether a typical question speaks of no butterfly either: "What makes holes in my cabbage?"."""
+        """Returns whether a typical question, as "What makes holes in my cabbage?", names no butterfly either."""
         return any(stems <= set(question.stems) for stems in self._elsewhere[_entry(passage)])
 
     def _holds(self, number: int, question: Question) -> bool:
-        """Returns whether a passage says something of what is asked, and how long it is if that is asked."""
+        """Returns whether a passage contains words of the question, and a duration if the question asks for one."""
         if "long" not in question.stems:
             return not self._words[number].isdisjoint(question.stems)
         sentences = re.split(r"[.;]", self._passages[number].text)
@@ -187,14 +187,14 @@ class Retriever:
         return any(not stems.isdisjoint(question.stems) for stems in timed)
 
     def needs_species(self, question: Question) -> bool:
-        """Returns whether a question could be answered if it named a species."""
+        """Returns whether a question could be answered for a named species."""
         asked = self._features(question)
         total = sum(asked.values())
         kinds = {_entry(passage) for passage in self._passages if passage.species is not None}
         return bool(total) and max(self._score(asked, total, kind, {}, ()) for kind in kinds) >= MIN_SCORE
 
     def _score(self, asked: Features, total: float, entry: str, held: Features, about: Sequence[str]) -> float:
-        """Returns how well the typical question that is nearest to a question fits, and the passage's words."""
+        """Returns the score of the nearest typical question and of the passage's words."""
         best = 0.0
         beyond = asked.keys() & self.reader.beyond
         stages = asked.keys() & OF_ONE_STAGE - held.keys()
@@ -203,9 +203,10 @@ class Retriever:
         specific = words.keys() - {BUTTERFLY}
         for typical, named in self._typical[entry]:
             if specific.isdisjoint(typical) or not named <= meant:
-                # Of a Monarch, where the question is about another species or about none.
+                # The entry is about one species, and the question is about another one or none.
                 continue
-            # What is so of caterpillars may not be so of butterflies, and only a fact on prices answers what it costs.
+            # A fact about caterpillars may be wrong for butterflies, and only a fact on prices answers what something
+            # costs.
             of_young = BUTTERFLY in asked and not (typical.keys() & YOUNG) <= asked.keys()
             if of_young or not beyond | stages <= typical.keys():
                 continue
@@ -219,7 +220,7 @@ class Retriever:
         return best + HELD_SHARE * share if best else 0
 
     def _features(self, question: Question) -> Features:
-        """Returns the weights of the words of a question, of its pairs of words and of its question words."""
+        """Returns the weights of a question's words, pairs of words and question words."""
         stems = question.stems[:MAX_QUESTION]
         found = {stem: self._weight(stem) for stem in stems}
         for one, other in itertools.pairwise(stems):
@@ -250,18 +251,18 @@ class Retriever:
 
 
 def _entry(passage: Passage) -> str:
-    """Returns the name of the list of typical questions that belongs to a passage."""
+    """Returns the key of a passage's typical questions."""
     return passage.title if passage.species is None else passage.kind
 
 
 def _held(words: frozenset[str], counts: Counter[str]) -> Features:
-    """Returns how much a passage holds of each stem, from those of its text and how many typical questions hold one."""
+    """Returns the weight of each stem in a passage, by its text and the number of typical questions with it."""
     held = {stem: IN_OTHERS * count / (count + 1) for stem, count in counts.items()}
     return held | {stem: max(IN_PASSAGE, held.get(stem, 0)) for stem in words}
 
 
 def names_of(knowledge: Knowledge, species: Iterable[str]) -> list[str]:
-    """Returns how the names of species begin in a text: "Painted Lad" of "Painted Lady" and "Painted Ladies"."""
+    """Returns prefixes of the species' names: "Painted Lad" for "Painted Lady" and "Painted Ladies"."""
     return [known.name.removesuffix("y") for one in species if (known := knowledge.find(one))]
 
 

@@ -1,4 +1,4 @@
-"""Finds the species that a text names, in the plural and misspelt too."""
+"""Search for species names in a text, including plurals and misspellings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MIN_EPITHET = 6
 
 @dataclass(frozen=True)
 class Mention:
-    """A species that is named in a text, and which of its words name it."""
+    """A species named in a text, and the range of words that name it."""
 
     species: str
     start: int
@@ -21,7 +21,7 @@ class Mention:
 
 
 class SpeciesNames:
-    """The names of the species of a knowledge base."""
+    """Index of the species names of a knowledge base."""
 
     def __init__(self, knowledge: Knowledge, stemmer: Stemmer) -> None:
         self._stem = stemmer
@@ -42,7 +42,7 @@ class SpeciesNames:
         self._longest = max(map(len, self._names), default=0)
 
     def find(self, words: Sequence[str]) -> list[Mention]:
-        """Returns the mentions in folded words, in their order; of names that overlap the longest counts."""
+        """Returns the mentions in folded words, in order; of overlapping names the longest counts."""
         stems = self._stem(words)
         mentions, start = [], 0
         while start < len(words):

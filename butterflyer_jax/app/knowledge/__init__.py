@@ -1,1 +1,1 @@
-"""What the application knows of species and butterflies, and its checks."""
+"""Knowledge base on species and butterflies, and its checks."""

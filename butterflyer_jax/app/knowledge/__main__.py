@@ -1,8 +1,8 @@
-"""Checks species files of the knowledge base, and prints their problems or how much they hold.
+"""Command that checks species files of the knowledge base and prints their problems, or their counts.
 
     butterflyer app.knowledge [FOLDER]
 
-A species file is named such as Danaus_plexippus.yaml; those in butterflyer_jax/app/knowledge/species are examples.
+A species file has a name such as Danaus_plexippus.yaml; see butterflyer_jax/app/knowledge/species for examples.
 """
 
 from __future__ import annotations

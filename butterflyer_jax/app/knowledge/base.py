@@ -1,4 +1,4 @@
-"""The knowledge base: facts on species and on butterflies in general, each with its sources."""
+"""Knowledge base: facts on species and on butterflies in general, with sources."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Source:
-    """Where a fact stands: the title of the page or paper, who published it, and its https address."""
+    """Source of a fact: title of the page or paper, publisher, and https address."""
 
     title: str
     publisher: str
@@ -38,7 +38,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Fact:
-    """What is known of a species; its kind is one of `KINDS`."""
+    """A fact about a species; its kind is one of `KINDS`."""
 
     kind: str
     text: str
@@ -47,7 +47,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class LookAlike:
-    """Another species that a species is taken for, and how to tell the two apart."""
+    """A similar species, and how to distinguish the two."""
 
     name: str
     scientific_name: str
@@ -57,18 +57,18 @@ class LookAlike:
 
 @dataclass(frozen=True)
 class Species:
-    """A species.
+    """A species with its names and facts.
 
     Attributes:
       scientific_name: genus and species.
-      common_names: in English; the first is shown.
+      common_names: English names; the first is displayed.
       synonyms: other scientific names, and labels of data sets.
-      facts: by kind, every one of `KINDS`.
-      look_alikes: may be none.
-      wingspan_mm: from and to.
-      continents: where it lives; empty where that is not recorded.
-      winter: stages that survive a cold winter.
-      migrates: whether it migrates.
+      facts: facts by kind, one for each of `KINDS`.
+      look_alikes: similar species, possibly none.
+      wingspan_mm: smallest and largest wingspan, millimetres.
+      continents: continents where it lives; empty where not recorded.
+      winter: life stages that survive a cold winter.
+      migrates: whether the species migrates.
     """
 
     scientific_name: str
@@ -83,13 +83,13 @@ class Species:
 
     @property
     def name(self) -> str:
-        """The common name to show."""
+        """The displayed common name."""
         return self.common_names[0]
 
 
 @dataclass(frozen=True)
 class Topic:
-    """What is known of butterflies at large."""
+    """A passage about butterflies in general."""
 
     title: str
     text: str
@@ -98,11 +98,11 @@ class Topic:
 
 @dataclass(frozen=True)
 class Passage:
-    """A fact, a look-alike or a topic, as retrieval searches them.
+    """A fact, look-alike or topic in the form that retrieval searches.
 
     Attributes:
       kind: one of `KINDS`, "look_alikes" or "topic".
-      species: scientific name; None of a topic.
+      species: scientific name; None for a topic.
     """
 
     title: str
@@ -118,8 +118,8 @@ class Knowledge:
 
     Attributes:
       species: all species.
-      topics: what is known of butterflies in general.
-      questions: typical questions by the kind of fact or the title of the topic that answers them.
+      topics: passages about butterflies in general.
+      questions: typical questions, by the kind of fact or the title of the topic that answers them.
     """
 
     species: tuple[Species, ...]
@@ -127,20 +127,20 @@ class Knowledge:
     questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def questions_of(self, passage: Passage) -> tuple[str, ...]:
-        """Returns the typical questions that a passage answers; in those of a species it is "it"."""
+        """Returns the typical questions that a passage answers; those about a species call it "it"."""
         return self.questions.get(passage.title if passage.species is None else passage.kind, ())
 
     @functools.cached_property
     def passages(self) -> tuple[Passage, ...]:
-        """One passage a fact, a look-alike and a topic."""
+        """One passage per fact, look-alike and topic."""
         found = [passage for species in self.species for passage in _passages(species)]
         return (*found, *(Passage(topic.title, topic.text, topic.sources, "topic", None) for topic in self.topics))
 
     def find(self, label: str) -> Species | None:
-        """Returns the species of a scientific name, common name or synonym; None where it is not known.
+        """Returns the species of a scientific name, common name or synonym; None for an unknown one.
 
-        Case does not matter, and underscores and hyphens are spaces. What follows genus and species is left out of
-        account, so "Heliconius erato favorinus" and "Vanessa cardui (Linnaeus, 1758)" are found.
+        Case is ignored, and underscores and hyphens count as spaces. Text after genus and species is ignored,
+        so "Heliconius erato favorinus" and "Vanessa cardui (Linnaeus, 1758)" are found.
         """
         name = key(label)
         return self._by_name.get(name) or self._by_binomial.get(" ".join(name.split()[:2]))
@@ -158,11 +158,11 @@ def load(folder: str | os.PathLike[str] | None = None, extra: str | os.PathLike[
     """Returns the knowledge base.
 
     Args:
-      folder: of species files, instead of ours, which are read once.
-      extra: folder of more species files; a species that is there already is replaced.
+      folder: folder of species files; by default those of this package, which are cached.
+      extra: folder of more species files, which replace species of the same name.
 
     Raises:
-      UserError: no such folder, a file with a problem, or a name that two species share.
+      UserError: a folder is missing, a file has a problem, or two species share a name.
     """
     base = _ours() if folder is None else _read(folder)
     if extra is None:

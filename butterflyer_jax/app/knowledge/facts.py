@@ -1,4 +1,4 @@
-"""What the page shows of a species: facts with their sources, and what is not known."""
+"""Facts about a species with their sources, as the page displays them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from butterflyer_jax.app.knowledge.base import KINDS, TITLES, Knowledge, Source
 
 
 def facts(knowledge: Knowledge, label: str) -> dict[str, Any]:
-    """Returns what is known of a label of a run.
+    """Returns the facts for a label of a run.
 
     A dict of known, label, name, scientific_name, facts (title, text, sources), look_alikes (name, scientific_name,
-    text, sources) and sources (title, publisher, url), which the numbers in the others, from 1, stand for. Of a species
-    that the knowledge base does not have, known is False and the lists are empty.
+    text, sources) and sources (title, publisher, url), to which the numbers in the other entries refer, from 1. For a
+    species that the knowledge base lacks, known is False and the lists are empty.
     """
     species = knowledge.find(label)
     if species is None:

@@ -1,4 +1,4 @@
-"""The reader of the knowledge base's YAML files: checks a folder of them, one line for each problem."""
+"""Reader of the knowledge base's YAML files, which reports one line per problem."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Documents:
-    """The content of a folder of species files and of a topics file.
+    """Content of a folder of species files and of a topics file.
 
     Attributes:
-      species: the valid species files, in the order of their names.
-      topics: the topics file; None if it is not valid.
-      problems: one line for each problem; the documents are complete only if there are none.
+      species: valid species files, sorted by file name.
+      topics: topics file; None if it is not valid.
+      problems: one line per problem; the documents are complete only if there are none.
     """
 
     species: tuple[SpeciesFile, ...]
@@ -39,10 +39,10 @@ class Documents:
 def problems(
     folder: str | os.PathLike[str] = SPECIES_FOLDER, topics: str | os.PathLike[str] = TOPICS_FILE
 ) -> list[str]:
-    """Returns one line for each problem of a folder of species files and of a topics file.
+    """Returns one line per problem of a folder of species files and of a topics file.
 
     Raises:
-      UserError: there is no such folder or file, or no species file in it.
+      UserError: the folder or file is missing, or the folder has no species file.
     """
     return read(folder, topics).problems
 
@@ -64,7 +64,7 @@ def read(folder: str | os.PathLike[str], topics: str | os.PathLike[str]) -> Docu
     for name, document in valid.items():
         if name != (right := f"{document.scientific_name.replace(' ', '_')}.yaml"):
             found.append(f"{name}: is named otherwise than its species: call it {right}")
-    # Comparisons between files need files that are valid by themselves.
+    # Files are compared only where each is valid by itself.
     if not found and of_topics is not None:
         found += shared_names((name, document.names()) for name, document in valid.items())
         found += _equal_texts([*valid.items(), (topics.name, of_topics)])
@@ -72,12 +72,12 @@ def read(folder: str | os.PathLike[str], topics: str | os.PathLike[str]) -> Docu
 
 
 def read_questions() -> QuestionsFile:
-    """Reads our typical questions."""
+    """Reads the typical questions of this package."""
     return QuestionsFile.model_validate(yaml.safe_load(QUESTIONS_FILE.read_text(encoding="utf-8")))
 
 
 def shared_names(names: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
-    """Returns a line for each name that stands twice, from (file or species, its names)."""
+    """Returns a line per duplicate name, from (file or species, its names) pairs."""
     owners: dict[str, str] = {}
     found = []
     for owner, own in names:
@@ -89,7 +89,7 @@ def shared_names(names: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
 
 
 def _model(file: Path, kind: type[ModelT], found: list[str]) -> ModelT | None:
-    """Returns a YAML file as a model; None if it is not valid, with a line for each problem added to `found`."""
+    """Returns a YAML file as a model; None if it is not valid, with one line per problem added to `found`."""
     try:
         return kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except ValidationError as error:
@@ -116,7 +116,7 @@ def _lines(error: ErrorDetails) -> list[str]:
 
 
 def _place(way: Sequence[int | str]) -> str:
-    """Returns the way to a value, with list items counted from 1 and the text ": " behind it; "" for the whole file."""
+    """Returns the path to a value followed by ": ", with list items counted from 1; "" for the whole file."""
     parts = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in way)
     return f"{parts.removeprefix('.')}: " if parts else ""
 

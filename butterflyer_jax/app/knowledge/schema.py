@@ -1,4 +1,4 @@
-"""Models of the knowledge base's YAML files; `app.knowledge.reader` reads them."""
+"""Pydantic models of the knowledge base's YAML files, which `app.knowledge.reader` reads."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ TITLES = {
 }
 KINDS = tuple(TITLES)
 
-# Characters of a text: a fact of a word or two answers nothing, and one of a page is no fact.
+# Limits of a text in characters: a word or two answer nothing, and a page is not one fact.
 FACT_LENGTH = (30, 600)
 TOPIC_LENGTH = (100, 1000)
-# Of a butterfly, from the smallest blue to Queen Alexandra's birdwing.
+# Limits of a wingspan, from the smallest blue to Queen Alexandra's birdwing.
 WINGSPAN_MM = (10, 300)
 BINOMIAL = re.compile(r"[A-Z][a-z]+ [a-z]+(-[a-z]+)?")
 _URL = TypeAdapter(AnyUrl)
@@ -78,7 +78,7 @@ class _Entry(BaseModel):
 
 
 class SourceEntry(_Entry):
-    """The page or paper where a fact stands."""
+    """The page or paper that states a fact."""
 
     title: Name
     publisher: Name
@@ -130,7 +130,7 @@ class LookAlikeEntry(FactEntry):
 
 
 class TraitsEntry(_Entry):
-    """Facts of a species that can be counted and compared; `winter` are the stages that survive a cold winter."""
+    """Comparable properties of a species; `winter` lists the stages that survive a cold winter."""
 
     continents: list[Literal["Africa", "Asia", "Australia", "Europe", "North America", "South America"]]
     winter: list[Literal["egg", "caterpillar", "chrysalis", "adult"]]
@@ -154,7 +154,7 @@ class SpeciesFile(_Entry):
         return self
 
     def names(self) -> list[str]:
-        """Returns every name that the species is found by."""
+        """Returns every name of the species."""
         return [self.scientific_name, *self.common_names, *self.synonyms]
 
     def texts(self) -> Iterator[tuple[str, FactEntry]]:
@@ -198,7 +198,7 @@ class QuestionsFile(_Entry):
 
 
 def key(name: str) -> str:
-    """Returns a name in the one form that all its spellings share: "Danaus_plexippus" as "danaus plexippus"."""
+    """Returns the normal form of a name: "danaus plexippus" for "Danaus_plexippus"."""
     return " ".join(re.sub(r"[_\-]", " ", unicodedata.normalize("NFKC", name).casefold()).split())
 
 

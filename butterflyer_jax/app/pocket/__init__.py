@@ -1,1 +1,1 @@
-"""The application as a static site: it names butterflies in the browser, without a server and without a network."""
+"""The application as a static site that names butterflies in the browser, without a server or network."""

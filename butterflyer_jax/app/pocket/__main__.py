@@ -1,10 +1,10 @@
-"""Writes the application as a static site that needs no server, and after the first visit no network.
+"""Command that writes the application as a static site, which needs no server, and no network after the first visit.
 
     butterflyer app.pocket --run runs/first --to site
     python -m http.server --directory site
 
-The browser names the butterflies itself: photographs never leave the device. The folder can be served by any host of
-static files, or lie in a bucket (--to gs://...). On a telephone the page can be installed.
+The browser names the butterflies itself: photos never leave the device. The folder can be served by any host of
+static files, or lie in a bucket (--to gs://...). The page can be installed on a phone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from butterflyer_jax import cli, extras
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer app.pocket", description=__doc__)
-    parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
-    parser.add_argument("--to", required=True, metavar="DIR", help="folder of the site, local or gs://")
-    parser.add_argument("--knowledge", metavar="FOLDER", help="knowledge of more species, files as in app/species")
+    parser.add_argument("--run", required=True, metavar="DIR", help="run folder of butterflyer train")
+    parser.add_argument("--to", required=True, metavar="DIR", help="folder for the site, local or gs://")
+    parser.add_argument("--knowledge", metavar="FOLDER", help="more species files, as in app/knowledge/species")
     return parser
 
 

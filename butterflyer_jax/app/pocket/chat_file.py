@@ -1,4 +1,4 @@
-"""What the chat of the static site answers from: the knowledge base and the words of questions, as JSON."""
+"""Data of the static site's chat: the knowledge base and the words of questions, as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from butterflyer_jax.app.knowledge.schema import BINOMIAL, key
 
 
 def content(knowledge: Knowledge) -> dict[str, Any]:
-    """Returns the content: lexicon, species, passages, questions, names and sources, numbered from 0."""
+    """Returns lexicon, species, passages, questions, names and sources, referred to by index from 0."""
     sources: dict[Source, int] = {}
 
     def numbers(of: Sequence[Source]) -> list[int]:
@@ -66,7 +66,7 @@ def _lexicon() -> dict[str, Any]:
 
 
 def _names(knowledge: Knowledge) -> dict[str, dict[str, str]]:
-    """Returns scientific names by every name of a species, and by those of two Latin words."""
+    """Returns scientific names by every name of a species, and by the two-word ones alone."""
     found: dict[str, dict[str, str]] = {"all": {}, "binomials": {}}
     for species in knowledge.species:
         for name in (species.scientific_name, *species.common_names, *species.synonyms):

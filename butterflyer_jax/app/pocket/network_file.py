@@ -1,4 +1,4 @@
-"""The network of the static site: kernels in int8, computed in float32 by the browser."""
+"""Network of the static site: int8 kernels, computed in float32 by the browser."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 
 from butterflyer_jax.export.network import Network
 
-# Smaller arrays stay in float32: they are few bytes, and each of their values counts.
+# Smaller arrays stay in float32: they take few bytes, and each value matters.
 MIN_INT8 = 4096
 LEVELS = 127
-# Shares of the widest value of a column that the levels may span; what is beyond is cut.
+# Candidate ranges of the int8 levels, as fractions of a column's largest value; larger values are clipped.
 SHARES = np.linspace(0.6, 1, 41)
 
 
@@ -24,9 +24,9 @@ class NetworkFile:
     """The files of a network.
 
     Attributes:
-      about: content of network.json: how an image becomes the input, the layers, and where each array stands.
-      data: network.bin.gz, the arrays one after another.
-      network: the network with the values that the browser computes with.
+      about: content of network.json: preprocessing, layers, and the position of each array.
+      data: content of network.bin.gz, the concatenated arrays.
+      network: network with the dequantised values that the browser uses.
     """
 
     about: dict[str, Any]
@@ -37,8 +37,8 @@ class NetworkFile:
 def make(network: Network) -> NetworkFile:
     """Returns the files of a network.
 
-    Batch normalisation is folded into the convolutions. Each column of a large array (the weights of one output) has a
-    scale of its own.
+    Batch normalisation is folded into the convolutions. Each column of a large array (the weights of one output) has
+    its own scale.
     """
     blocks = [[[name, f"{name}/kernel", f"{name}/bias"] for name in block] for block in network.blocks]
     arrays: dict[str, np.ndarray] = {}
@@ -57,7 +57,7 @@ def make(network: Network) -> NetworkFile:
         stored, scales = (array.astype("<f4"), None) if _is_small(array) else _to_int8(array)
         kept[name] = stored if scales is None else stored * scales
         places[name] = {"shape": list(array.shape), "dtype": str(stored.dtype), "start": start}
-        # Scales follow the values: four bytes are aligned only before the first int8 array.
+        # The scales follow the values: after the first int8 array, positions are no longer multiples of four.
         for part in (stored,) if scales is None else (stored, scales.astype("<f4")):
             chunks.append(part.tobytes())
             start += len(chunks[-1])
@@ -83,7 +83,7 @@ def _is_small(array: np.ndarray) -> bool:
 
 
 def _to_int8(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns values, int8, and the scale of each column, float32: that of the smallest squared error."""
+    """Returns int8 values and the float32 scale of each column with the smallest squared error."""
     columns = array.reshape(-1, array.shape[-1])
     widest = np.abs(columns).max(axis=0)
     best_error = np.full(columns.shape[1], np.inf)
@@ -102,7 +102,7 @@ def _rounded(array: np.ndarray, scales: np.ndarray) -> np.ndarray:
 
 
 def _with_arrays(network: Network, arrays: Mapping[str, np.ndarray]) -> Network:
-    """Returns a network that has these arrays, and no batch normalisation."""
+    """Returns a network with these arrays and without batch normalisation."""
     layers: dict[str, dict[str, np.ndarray]] = {}
     constants: dict[str, Any] = {}
     for path, array in arrays.items():
@@ -121,5 +121,5 @@ def _with_arrays(network: Network, arrays: Mapping[str, np.ndarray]) -> Network:
 
 
 def to_json(content: Any) -> bytes:
-    """Returns JSON in UTF-8, without spaces."""
+    """Returns compact JSON in UTF-8."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""The static site: the page of the application with a network and the knowledge base to answer from in the browser."""
+"""Static site: the application's page with a network and the knowledge base, which run in the browser."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from butterflyer_jax.metrics.ranks import SPECIES, Ranks
 from butterflyer_jax.storage import files, find, paths
 
 MAX_UPLOAD_BYTES = 64 << 20
-# Largest difference of a probability and of a typicality from the run's that int8 kernels may make.
+# Largest difference from the run's probabilities and typicalities that int8 kernels may cause.
 TOLERANCE, TOLERANCE_OF_TYPICALITY = 0.01, 0.1
 MARK = "site.json"
-# Of the page of the service; its own `service.js` and `worker.js` are others.
+# Files of the service's page; the site has its own `service.js` and `worker.js`.
 SHARED = resources.files("butterflyer_jax.app").joinpath("static")
 OWN = resources.files("butterflyer_jax.app.pocket").joinpath("static")
 LAST = ("worker.js", "index.html")
@@ -49,7 +49,7 @@ HEAD = f"""<meta http-equiv="Content-Security-Policy" content="{SECURITY}">
 MANIFEST = {
     "name": "Butterflyer",
     "short_name": "Butterflyer",
-    "description": "Names the butterfly on a photograph, on this device.",
+    "description": "Names the butterfly in a photo, on this device.",
     "start_url": "./",
     "scope": "./",
     "display": "standalone",
@@ -61,10 +61,10 @@ MANIFEST = {
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """A site that was written.
+    """A written site.
 
     Attributes:
-      path: its folder, local or gs://.
+      path: folder of the site, local or gs://.
       bytes: size of all files.
       model_bytes: size of the network.
       largest_difference: largest difference of a probability from the run's, on `images` images of the kind `of`.
@@ -82,8 +82,8 @@ def write(run_folder: str | os.PathLike[str], to: str | os.PathLike[str], knowle
     """Writes the site of a run's best checkpoint.
 
     Raises:
-      UserError: the folder holds no run or no checkpoint; `to` holds something else; or the kernels in int8 answer
-        otherwise than the run.
+      UserError: the folder contains no run or checkpoint, `to` contains other files, or the int8 kernels give other
+        answers than the run.
     """
     target = paths.path(to)
     earlier = _earlier(target)
@@ -112,7 +112,7 @@ def _compare(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -
 def _contents(
     name: str, made: network_file.NetworkFile, knowledge: Knowledge, threshold: float, ranks: Ranks | None
 ) -> dict[str, bytes]:
-    """Returns the files of the site."""
+    """Returns the files of the site by name."""
     network = made.network
     contents = {file.name: file.read_bytes() for file in SHARED.iterdir() if file.name != "page.html"}
     contents |= {file.name: file.read_bytes() for file in OWN.iterdir() if file.is_file()}
@@ -133,7 +133,7 @@ def _contents(
                 crop_fraction=network.data.eval_crop_fraction,
                 chat="embedded",
                 max_upload_bytes=MAX_UPLOAD_BYTES,
-                keeps_photographs=False,
+                keeps_photos=False,
             ).model_dump(),
             "input": {key: made.about[key] for key in ("short_side", "crop_fraction", "image_size")},
             "answers": {
@@ -149,14 +149,14 @@ def _contents(
         }
     )
     version = hashlib.sha256(b"".join(contents[file] for file in sorted(contents))).hexdigest()[:16]
-    # The worker is no file of its own cache, and the page is what its folder's name shows.
+    # The worker does not cache itself, and the page is cached under the folder's address.
     cached = ["./", *sorted(contents.keys() - {"worker.js", "index.html"})]
     contents["files.js"] = b"self.SITE = " + to_json({"version": version, "files": cached}) + b";\n"
     return contents
 
 
 def _ranks(ranks: Ranks) -> list[dict[str, Any]]:
-    """Returns the ranks that may be an answer, from the lowest on, each with its taxa; see `Ranks.answer`."""
+    """Returns the possible ranks of an answer, lowest first, each with its taxa; see `Ranks.answer`."""
     return [
         {
             "name": rank.name,
@@ -176,10 +176,10 @@ def _ranks(ranks: Ranks) -> list[dict[str, Any]]:
 
 
 def _earlier(target: Any) -> list[str]:
-    """Returns the names of the files of an earlier site in the folder.
+    """Returns the file names of an earlier site in the folder.
 
     Raises:
-      UserError: it holds something else.
+      UserError: the folder contains other files.
     """
     if not files.is_folder(target):
         return []
@@ -195,12 +195,12 @@ def _earlier(target: Any) -> list[str]:
 
 
 def _publish(contents: Mapping[str, bytes], target: Any, earlier: list[str]) -> None:
-    """Writes the files; the worker and the page, which bring a new version to visitors, come last."""
+    """Writes the files, last the worker and the page, which publish a new version to visitors."""
     order = sorted(contents, key=lambda name: (name in LAST, name))
     files.make_folder(target)
     with tempfile.TemporaryDirectory() as folder:
         for name in order:
-            # From a file, a bucket learns the kind of its content by its name.
+            # A bucket takes the content type of a file from its name.
             Path(folder, name).write_bytes(contents[name])
             files.move(Path(folder, name), target / name)
     for name in earlier:

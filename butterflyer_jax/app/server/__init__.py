@@ -1,1 +1,1 @@
-"""The web service of the application: pages, API, uploads, limits, metrics."""
+"""Web service of the application: page, API, uploads, limits, metrics."""

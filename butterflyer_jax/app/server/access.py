@@ -1,4 +1,4 @@
-"""Who may ask, and how often: password, origin, rates, and the headers that bind a browser."""
+"""Access control: password, origin, rate limits, and security headers for browsers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from butterflyer_jax.app.server.metrics import App, Receive, Scope, Send
 from butterflyer_jax.app.server.passwords import Passwords, TooManyError
 from butterflyer_jax.app.settings import Settings
 
-# Asked by what starts and watches the service, which has no password; never refused.
+# Health checks and monitoring have no password; these paths are never refused.
 OPEN = ("/health",)
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-# Everything that the page needs comes from the service itself.
+# The page loads everything from the service itself.
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' blob: data:; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -36,18 +36,18 @@ Refusal: TypeAlias = tuple[int, str, dict[str, str]]
 class Guard:
     """Middleware in front of every route.
 
-    A request from a page of another site is refused, and so is, without a password, one under another name than the
-    machine's own: a site whose name was made to point at this machine would else read what only its owner may.
+    Refuses a request from a page of another site and, without a password, one for another host name than the
+    machine's own: otherwise a site whose name resolves to this machine (DNS rebinding) could read the owner's data.
     """
 
     def __init__(self, app: App, settings: Settings, password: str | None) -> None:
-        """Takes the application, its limits, and the password; None where only this machine can ask."""
+        """Takes the application, its limits, and the password, None where only this machine has access."""
         self._app = app
         self._settings = settings
         self._passwords = Passwords(password, settings.password_seconds) if password is not None else None
         self._limiter = limits.strategies.MovingWindowRateLimiter(limits.storage.MemoryStorage())
         self._under_way: Counter[str] = Counter()
-        # The facts of a species cost as little as a message, a picture costs more.
+        # Facts about a species cost as little as a message; a photo costs more.
         self._rates = {
             "/api/predict": settings.pictures_per_minute,
             "/api/chat": settings.messages_per_minute,
@@ -55,7 +55,7 @@ class Guard:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Handles one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -97,7 +97,7 @@ class Guard:
         return None
 
     async def _refusal(self, scope: Scope, headers: Mapping[str, str], client: str) -> Refusal | None:
-        """Returns status, reason and headers where a request is refused."""
+        """Returns status, reason and headers of a refusal, None where the request is allowed."""
         host, path = headers.get("host", ""), scope["path"]
         if self._passwords is None and host.rsplit(":", 1)[0] not in LOOPBACK_NAMES and host not in LOOPBACK_NAMES:
             return 421, "this service answers on this machine alone", {}
@@ -118,7 +118,7 @@ class Guard:
 
 
 def _is_of_this_site(method: str, headers: Mapping[str, str], host: str) -> bool:
-    # No page can set this header, and it is true whatever name a proxy gives us.
+    # Pages cannot set this header, and it is correct behind any proxy.
     if site := headers.get("sec-fetch-site"):
         follows_link = method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
         return site in ("same-origin", "none") or follows_link
@@ -127,7 +127,7 @@ def _is_of_this_site(method: str, headers: Mapping[str, str], host: str) -> bool
 
 
 def network_of(host: str) -> str:
-    """Returns the name of a client: its address; of IPv6 its network, as one client has many addresses there."""
+    """Returns the key of a client: its address, or its IPv6 network, as one client has many IPv6 addresses."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Requests that come at the same time are answered in one batch."""
+"""Batching of concurrent requests."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Answer = TypeVar("Answer")
 
 
 class Full(Exception):
-    """More is waiting than is taken."""
+    """The queue is full."""
 
 
 class Batcher(Generic[Item, Answer]):
-    """Collects what is asked while a batch is computed, and computes that next.
+    """Collects the requests that arrive while a batch is computed, as the next batch.
 
-    Nothing waits for company: an item that comes alone goes alone, and under load batches grow by themselves.
+    There is no delay to fill a batch: a single item is computed alone, and batches grow under load.
 
     Attributes:
-      waiting: items that wait for their batch.
+      waiting: number of items in the queue.
     """
 
     def __init__(
@@ -31,12 +31,12 @@ class Batcher(Generic[Item, Answer]):
         max_waiting: int,
         on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
-        """Takes what answers a batch, in a thread of its own.
+        """Starts the thread that computes batches.
 
         Args:
-          answer: gives one answer an item, in order.
-          max_batch: items of a batch.
-          max_waiting: items that may wait.
+          answer: function that returns one answer per item, in order.
+          max_batch: largest number of items per batch.
+          max_waiting: largest number of items in the queue.
           on_batch: called with the size of each batch.
         """
         self._answer = answer
@@ -49,14 +49,14 @@ class Batcher(Generic[Item, Answer]):
 
     @property
     def waiting(self) -> int:
-        """Returns how many items wait."""
+        """Returns the number of items in the queue."""
         return len(self._queue)
 
     async def __call__(self, item: Item) -> Answer:
         """Returns the answer to one item.
 
         Raises:
-          Full: too many wait already.
+          Full: the queue is full.
         """
         if len(self._queue) >= self._max_waiting:
             raise Full
@@ -69,7 +69,7 @@ class Batcher(Generic[Item, Answer]):
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while self._queue:
-            # Who has gone meanwhile, by a time-out or a closed browser, costs nothing more.
+            # Requests cancelled by a timeout or a closed browser are skipped.
             self._queue = [entry for entry in self._queue if not entry[1].done()]
             batch, self._queue = self._queue[: self._max_batch], self._queue[self._max_batch :]
             if not batch:
@@ -87,5 +87,5 @@ class Batcher(Generic[Item, Answer]):
                     future.set_result(answer)
 
     def close(self) -> None:
-        """Ends the thread; call it when nothing is asked any more."""
+        """Ends the thread; to be called after the last request."""
         self._thread.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""The chat's answers, streamed as server-sent events."""
+"""Chat answers as a stream of server-sent events."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ BROKEN = "\n\n(Something went wrong here; please ask again.)"
 
 
 class Talks:
-    """Answers conversations; nothing of them is kept."""
+    """Answers conversations and stores nothing of them."""
 
     def __init__(self, answerer: Answerer, species: Sequence[str], settings: Settings, metrics: Metrics) -> None:
-        """Takes the answerer, the species that an identification may be of, the limits, and the metrics."""
+        """Takes the answerer, the species of the model, the limits, and the metrics."""
         self._answerer = answerer
         self._species = frozenset(species)
         self._settings = settings
         self._metrics = metrics
         self._under_way = 0
-        # A model may take its time over each piece; what else runs in threads must not wait for that.
+        # Separate threads: a slow language model must not block other work.
         self._threads = ThreadPoolExecutor(max(1, settings.max_chats), "chat")
 
     def answer(self, asked: Conversation) -> StreamingResponse:
         """Returns the stream of events that answers a conversation.
 
         Raises:
-          HTTPException: 422 the identification is none of this model, 503 too many are answered already.
+          HTTPException: 422 the identification is not of this model, 503 too many answers in progress.
         """
         identification = self._identification(asked.identification)
         messages = [Message(said.role, said.text) for said in asked.messages]
@@ -54,14 +54,14 @@ class Talks:
         return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
     def close(self) -> None:
-        """Ends the threads; call it when nothing is asked any more."""
+        """Ends the threads; to be called after the last request."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _identification(self, found: Identified | None) -> Identification | None:
         if found is None:
             return None
         ranked = tuple((one.species, one.probability) for one in found.top5)
-        # What is no species of the model was not said by it.
+        # Only the model's species can be in its answer.
         if not {found.species, *(name for name, _ in ranked)} <= self._species:
             raise HTTPException(422, "identification: no species of this model")
         return Identification(found.species, found.probability, found.verdict == NAMED, ranked)
@@ -79,7 +79,7 @@ class Talks:
                     yield _event({"text": LATE})
                     break
                 except Exception as error:
-                    # Of our own making: the visitor's conversation continues.
+                    # An internal error: the visitor's conversation continues.
                     log_error("chat", error)
                     yield _event({"text": BROKEN})
                     break
@@ -94,7 +94,7 @@ class Talks:
             yield _event({"done": True})
         finally:
             self._under_way -= 1
-            # Of who has left; one that is at work in its thread ends by its own time limit.
+            # The visitor has left; an answer still running in its thread ends by its own time limit.
             with contextlib.suppress(ValueError):
                 pieces.close()
 

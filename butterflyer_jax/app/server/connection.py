@@ -1,4 +1,4 @@
-"""One connection, closed where it stays idle too long, or where its place is needed by another."""
+"""A connection that is closed when idle for too long, or to make room for another."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from butterflyer_jax.app.server.access import network_of
 
-# Until the headers of a request have come whole.
+# Time limit until the complete headers of a request, seconds.
 HEADER_SECONDS = 20.0
-# Open connections of the service, and connections of one address that wait for a request. With more, the one that has
-# waited longest is closed: a browser opens it again when it needs it.
+# Limits of open connections, and of idle connections per address. Beyond them the longest idle one is closed: a browser
+# reopens it when needed.
 MAX_CONNECTIONS = 512
 MAX_IDLE = 64
 
 
 class Connection(H11Protocol):
-    """Uvicorn's connection, with limits on those that wait for a request.
+    """Uvicorn's connection with limits on idle connections.
 
     Attributes:
-      trusted: addresses of proxies, which hold the connections of many clients.
+      trusted: addresses of proxies, which have connections of many clients.
     """
 
     trusted: frozenset[str] = frozenset()
@@ -30,23 +30,23 @@ class Connection(H11Protocol):
     _idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begins to wait for the first request."""
+        """Starts the wait for the first request."""
         super().connection_made(transport)
         self._wait()
         self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Keeps waiting while there is no whole request."""
+        """Continues to wait until a request is complete."""
         super().data_received(data)
         self._wait()
 
     def on_response_complete(self) -> None:
-        """Begins to wait for the next request."""
+        """Starts the wait for the next request."""
         super().on_response_complete()
         self._idle_since = time.monotonic()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends waiting."""
+        """Ends the wait."""
         self._stop()
         super().connection_lost(exc)
 
@@ -71,13 +71,13 @@ class Connection(H11Protocol):
         return network_of(self.client[0]) if self.client else ""
 
     def _make_room(self) -> None:
-        """Closes the connection that has waited longest where there are too many."""
+        """Closes the longest idle connection where there are too many."""
         idle = [other for other in self.connections if isinstance(other, Connection) and other._is_idle]
         mine = [other for other in idle if other._address == self._address]
         crowded = len(mine) > MAX_IDLE and not (self.client and self.client[0] in self.trusted)
         if not crowded and len(self.connections) <= MAX_CONNECTIONS:
             return
         others = [other for other in (mine if crowded else idle) if other is not self]
-        # With nothing idle, every connection is answered, and the newest one goes.
+        # With no idle connection, all are being answered, and the newest one is closed.
         oldest = min(others, key=lambda other: other._idle_since, default=self)
         oldest.transport.close()

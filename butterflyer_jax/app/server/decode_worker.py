@@ -1,6 +1,6 @@
-"""The process that decodes uploads for the service, under limits of time and memory; see `decoder`.
+"""Worker process that decodes uploads under limits of time and memory; see `decoder`.
 
-It reads requests from stdin and writes responses to stdout until stdin ends. A picture that takes too long ends the
+It reads requests from stdin and writes responses to stdout until stdin ends. A photo that takes too long ends the
 process by SIGALRM.
 """
 
@@ -16,25 +16,25 @@ from typing import BinaryIO
 
 from butterflyer_jax.data import photo
 
-# Of a request: whether a large picture is decoded, and the number of bytes of its file, which follow.
+# Header of a request: whether to decode a large photo, and the number of bytes of the file that follows.
 REQUEST = struct.Struct(">?Q")
-# Of a response: one of the kinds below, and the number of bytes that follow.
+# Header of a response: one of the kinds below, and the number of bytes that follow.
 RESPONSE = struct.Struct(">cI")
 PIXELS, ERROR, LARGE = b"p", b"e", b"l"
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is made of an upload, and at what cost.
+    """Preprocessing of an upload, and its limits.
 
     Attributes:
-      short_side: side that a photograph is scaled to, pixels.
+      short_side: short side of the scaled photo, pixels.
       crop_fraction: side of the central square, as a fraction of the short side.
       image_size: side of the result, pixels.
-      max_pixels: largest picture that is decoded, pixels.
-      large_pixels: largest picture that is decoded in a request that does not ask for a large one, pixels.
-      seconds: time limit for one picture.
-      memory_bytes: memory limit of the process.
+      max_pixels: largest photo that is decoded, pixels.
+      large_pixels: largest photo that is decoded without the large flag, pixels.
+      seconds: time limit per photo, seconds.
+      memory_bytes: memory limit of the process, bytes.
     """
 
     short_side: int
@@ -46,12 +46,12 @@ class Work:
     memory_bytes: int
 
     def dumps(self) -> str:
-        """Returns it as JSON."""
+        """Returns the settings as JSON."""
         return json.dumps(asdict(self))
 
 
 def serve(work: Work, requests: BinaryIO, responses: BinaryIO) -> None:
-    """Answers requests until they end."""
+    """Answers requests until the stream ends."""
     while header := requests.read(REQUEST.size):
         large, size = REQUEST.unpack(header)
         data = requests.read(size)
@@ -63,15 +63,15 @@ def serve(work: Work, requests: BinaryIO, responses: BinaryIO) -> None:
 
 
 def decode(work: Work, data: bytes, large: bool) -> tuple[bytes, bytes]:
-    """Returns the kind and the body of the response to one picture file.
+    """Returns the kind and the body of the response to one photo file.
 
     Args:
-      work: what is made of it.
-      data: the file.
-      large: whether it is decoded if it is a large picture.
+      work: preprocessing and limits.
+      data: content of the file.
+      large: whether to decode a large photo.
 
     Returns:
-      `PIXELS` with uint8 [image_size, image_size, 3]; `ERROR` with the reason; or `LARGE` with nothing.
+      `PIXELS` with the bytes of uint8 [image_size, image_size, 3]; `ERROR` with the reason; or `LARGE` with no bytes.
     """
     try:
         if not large and _pixels(data) > work.large_pixels:
@@ -85,19 +85,19 @@ def decode(work: Work, data: bytes, large: bool) -> tuple[bytes, bytes]:
 
 
 def _pixels(data: bytes) -> int:
-    """Returns the number of pixels of a picture, from its header; 0 if the header cannot be read."""
+    """Returns the number of pixels according to the header; 0 if the header cannot be read."""
     try:
         with photo.open_image(data) as image:
             return image.width * image.height
     except MemoryError:
         raise
     except Exception:
-        # Damaged; `photo.load` finds the reason.
+        # Damaged; `photo.load` reports the reason.
         return 0
 
 
 def _set_timer(seconds: float) -> None:
-    # Windows has none; there a slow picture is only given up by the service.
+    # Windows has no SIGALRM: there only the service abandons a slow photo.
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
@@ -111,12 +111,12 @@ def _limit_memory(num_bytes: int) -> None:
 
 
 def main(work: str) -> None:
-    """Serves stdin and stdout; `work` is of `Work.dumps`."""
+    """Serves stdin and stdout; `work` is the result of `Work.dumps`."""
     # Ctrl-C in a terminal reaches the whole group; the service ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parsed = Work(**json.loads(work))
     _limit_memory(parsed.memory_bytes)
-    # What a library prints does not get between the responses.
+    # Keeps output of libraries out of the responses.
     responses = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(parsed, sys.stdin.buffer, responses)

@@ -1,4 +1,4 @@
-"""Decodes uploads in worker processes, so that no file can hold up or bring down the service."""
+"""Decoder of uploads in worker processes, so that no file can block or crash the service."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from butterflyer_jax.app.server.batching import Full
 from butterflyer_jax.app.server.decode_worker import ERROR, LARGE, REQUEST, RESPONSE, Work
 from butterflyer_jax.data.photo import PhotoError
 
-# A picture that takes longer is decoded again among the large ones.
+# A photo that takes longer, in seconds, is decoded again among the large ones.
 BRIEF_SECONDS = 1.0
-# Of a process that its own timer has ended.
+# Exit code of a process that was ended by its own timer.
 TOO_SLOW = -getattr(signal, "SIGALRM", 0)
 
 
 class _Large(Exception):
-    """The picture has many pixels, or takes long."""
+    """The photo has many pixels or takes long."""
 
 
 class _Worker:
-    """A worker process; one thread uses it, any thread may end it."""
+    """A worker process, used by one thread; any thread may end it."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Returns the process, a new one if the last one has ended."""
+        """Returns the process, a new one if the previous one has ended."""
         if self._process is None or self._process.poll() is not None:
             line = [sys.executable, "-m", "butterflyer_jax.app.server.decode_worker", self._work.dumps()]
             self._process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1)
@@ -55,7 +55,7 @@ class _Worker:
             kind, size = RESPONSE.unpack(process.stdout.read(RESPONSE.size))
             body = process.stdout.read(size)
         except Exception as error:
-            # The process has ended; half a response is none.
+            # The process has ended; an incomplete response is discarded.
             process.kill()
             code = process.wait()
             if code == TOO_SLOW and not large:
@@ -71,18 +71,18 @@ class _Worker:
     def _reason(self, code: int) -> str:
         if code == TOO_SLOW:
             return f"decoding it takes longer than {self._work.seconds:g} s"
-        # Some decoders abort where they get no memory.
+        # Some decoders abort when out of memory.
         return f"decoding it fails, or takes more than {self._work.memory_bytes >> 20} MiB of memory"
 
     def kill(self) -> None:
-        """Ends the process, whatever it does."""
+        """Kills the process."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
 
 class _Lane:
-    """Workers that decode what is given to them in order; each thread has a worker of its own."""
+    """A queue of photos with its threads, each with its own worker process."""
 
     def __init__(self, name: str, num_workers: int, max_waiting: int, work: Work) -> None:
         self._work, self._max_waiting = work, max_waiting
@@ -127,16 +127,16 @@ class _Lane:
 
 
 class Decoder:
-    """Decodes uploads; what takes long waits in a lane of its own, and nothing else waits for it."""
+    """Decoder of uploads, with a separate lane for slow photos, so that no others wait for them."""
 
     def __init__(self, work: Work, num_workers: int, max_waiting: int, max_large: int) -> None:
-        """Starts nothing yet.
+        """Starts no process yet.
 
         Args:
-          work: what is made of an upload, with its limits.
-          num_workers: processes for pictures that are not large; one more decodes the large ones.
-          max_waiting: pictures that may wait or be decoded at a time.
-          max_large: large pictures that may wait or be decoded at a time.
+          work: preprocessing and limits.
+          num_workers: number of processes for small photos; one more decodes the large ones.
+          max_waiting: largest number of photos that wait or are being decoded.
+          max_large: the same for large photos.
         """
         brief = replace(work, seconds=min(work.seconds, BRIEF_SECONDS))
         self._lane = _Lane("decode", num_workers, max_waiting, brief)
@@ -147,7 +147,7 @@ class Decoder:
 
         Raises:
           PhotoError: the picture cannot be read, or not within the limits.
-          Full: too many pictures wait already.
+          Full: too many photos are waiting.
         """
         try:
             return await self._lane.decode(data, large=False)
@@ -155,11 +155,11 @@ class Decoder:
             return await self._large.decode(data, large=True)
 
     def start(self) -> None:
-        """Starts the processes, so that no visitor waits for that."""
+        """Starts the processes in advance, so that no visitor waits for them."""
         self._lane.start()
         self._large.start()
 
     def close(self) -> None:
-        """Ends the processes, whatever they do; another call starts them again."""
+        """Kills the processes; another call starts them again."""
         self._lane.kill()
         self._large.kill()

@@ -1,4 +1,4 @@
-"""Handlers of errors: every failure is answered as JSON with an `error`."""
+"""Error handlers: every failure is answered by JSON with an `error`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 
 def add_error_answers(service: FastAPI) -> None:
-    """Makes a service answer errors of its routes, of the framework and of our own making alike."""
+    """Adds handlers for errors of routes, of the framework, and for internal errors."""
 
     @service.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
@@ -22,5 +22,5 @@ def add_error_answers(service: FastAPI) -> None:
 
     @service.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:
-        # The line of the log says where.
+        # The log line has the location.
         return JSONResponse({"error": "something went wrong here; try again"}, 500)

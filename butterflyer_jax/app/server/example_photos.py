@@ -1,4 +1,4 @@
-"""The example photos of a run as the page gets them: files named after their content, which a browser keeps."""
+"""Example photos of a run, served under names made from their content, which browsers can cache."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from butterflyer_jax.runs.examples import Examples
 
-# A name stands for one content for ever.
+# The content of a name never changes.
 CACHE_CONTROL = "private, max-age=31536000, immutable"
 
 
 class ExamplePhotos:
-    """The files, and which species they and its look-alikes belong to.
+    """The files of example photos by species, and the look-alikes of each species.
 
     Attributes:
       files: JPEGs by name.
-      names: of each species of the model the names of its files, the most typical one first.
-      look_alikes: of each species of the model those that it is confused with, the most confused one first.
+      names: file names of each species of the model, most typical first.
+      look_alikes: species that each species is confused with, most often first.
     """
 
     def __init__(self, examples: Examples | None, species: tuple[str, ...]) -> None:
-        """Takes the examples of a run, None where it has none, and the species of its model."""
+        """Takes the examples of a run, None for none, and the species of its model."""
         self.files: dict[str, bytes] = {}
         self.names: dict[str, list[str]] = {}
         self.look_alikes: dict[str, list[str]] = {}

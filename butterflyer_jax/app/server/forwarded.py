@@ -1,4 +1,4 @@
-"""Headers of a trusted proxy: the host and the scheme that its visitors asked for, and their addresses."""
+"""Headers of a trusted proxy: host and scheme of the original request, and the visitor's address."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from butterflyer_jax.app.server.metrics import App, Receive, Scope, Send
 
 
 class Forwarded:
-    """Middleware outside all others: believes X-Forwarded-Host, -Proto and -For of a proxy, and of nobody else."""
+    """Outermost middleware: applies X-Forwarded-Host, -Proto and -For of one proxy, and ignores those of others."""
 
     def __init__(self, app: App, proxy: str) -> None:
-        """Takes the application and the proxy's address."""
+        """Takes the application and the address of the proxy."""
         self._proxies = frozenset(part.strip() for part in proxy.split(","))
-        # Client and scheme.
+        # Handles client and scheme.
         self._app = cast(App, ProxyHeadersMiddleware(cast(ASGI3Application, app), proxy))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Handles one request."""
         if scope["type"] == "http" and (scope.get("client") or ("",))[0] in self._proxies:
             hosts = [value for name, value in scope["headers"] if name == b"x-forwarded-host"]
             if hosts:
-                # Of several proxies the first one wrote what the visitor asked for.
+                # With several proxies, the first value is the visitor's request.
                 host = hosts[0].split(b",")[0].strip()
                 others = [(name, value) for name, value in scope["headers"] if name != b"host"]
                 scope = {**scope, "headers": [*others, (b"host", host)]}

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the service, and a line of the log for each request."""
+"""Prometheus metrics of the service, and a log line per request."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OTHER = "other"
-# A client may call a method anything.
+# Clients may send arbitrary methods.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
-# As nginx calls it: the client left before an answer began.
+# nginx's status for a client that left before the answer.
 LEFT = 499
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """What is counted, in a registry of its own."""
+    """The metrics, in a separate registry."""
 
     def __init__(self) -> None:
         self.registry = registry = prometheus_client.CollectorRegistry()
@@ -38,43 +38,43 @@ class Metrics:
         )
         self.under_way = prometheus_client.Gauge("butterflyer_requests_under_way", "Requests now.", registry=registry)
         self.batches = prometheus_client.Histogram(
-            "butterflyer_batch_size", "Pictures identified at once.", buckets=BATCHES, registry=registry
+            "butterflyer_batch_size", "Photos identified per batch.", buckets=BATCHES, registry=registry
         )
         self.pictures = prometheus_client.Counter(
-            "butterflyer_pictures", "Pictures, by what came of them.", ["verdict"], registry=registry
+            "butterflyer_pictures", "Photos by outcome.", ["verdict"], registry=registry
         )
         self.waiting = prometheus_client.Gauge(
-            "butterflyer_pictures_waiting", "Pictures that wait for their batch.", registry=registry
+            "butterflyer_pictures_waiting", "Photos that wait for their batch.", registry=registry
         )
         self.chats = prometheus_client.Counter(
-            "butterflyer_chat_answers", "Answers of the chat.", ["answerer"], registry=registry
+            "butterflyer_chat_answers", "Chat answers.", ["answerer"], registry=registry
         )
-        self.feedback = prometheus_client.Counter("butterflyer_feedback", "Words of visitors kept.", registry=registry)
+        self.feedback = prometheus_client.Counter("butterflyer_feedback", "Corrections stored.", registry=registry)
 
     def text(self) -> bytes:
-        """Returns all of it in Prometheus's format."""
+        """Returns all metrics in the Prometheus text format."""
         return prometheus_client.generate_latest(self.registry)
 
 
 class Watch:
-    """Middleware that counts, times and logs each request: no pictures, names, texts or keys.
+    """Middleware that counts, times and logs each request, without photos, names, texts or keys.
 
-    HEAD is asked of the application as GET; the server leaves the body out.
+    HEAD is passed to the application as GET; the server omits the body.
     """
 
     def __init__(self, app: App, metrics: Metrics, log: Callable[[str], None] | None = None) -> None:
-        """Takes the application, what counts, and what prints a line; by default to stderr."""
+        """Takes the application, the metrics, and the function that prints a line, by default to stderr."""
         self._app = app
         self._metrics = metrics
         self._log = log or to_stderr
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Handles one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         method = scope["method"] if scope["method"] in METHODS else OTHER
-        # A copy: the server reads the method in its own.
+        # A copy: the server still needs the original method.
         scope = {**scope, "method": "GET"} if method == "HEAD" else scope
         status, num_bytes = LEFT, 0
         start = time.perf_counter()
@@ -112,5 +112,5 @@ class Watch:
 
 
 def _route(scope: Scope) -> str:
-    """Returns the pattern that the path matched: a path may hold anything, and any number of them."""
+    """Returns the route pattern of the path, as paths themselves are unbounded in number."""
     return getattr(scope.get("route"), "path", None) or OTHER

@@ -1,4 +1,4 @@
-"""The check of the password, slow for an address that guesses, and its cookie, which spares a visitor that wait."""
+"""Password check, delayed for addresses that guess, and a cookie that spares visitors the delay."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ import limits.storage
 import limits.strategies
 
 COOKIE = "butterflyer"
-# Wrong passwords of an address that are answered at once, and those that may wait to be checked at a time.
+# Wrong passwords per address before the delay, and largest number of delayed checks at a time.
 ATTEMPTS = limits.RateLimitItemPerMinute(20)
 MAX_WAITING = 8
 
 
 class TooManyError(Exception):
-    """Too many passwords of this address wait to be checked already."""
+    """Too many passwords of this address are waiting to be checked."""
 
 
 class Passwords:
-    """Checks the password that a request brings.
+    """Checks the password of a request.
 
-    After 20 wrong ones in a minute each check of that address takes `delay`, and few may wait: who guesses comes no
-    further, while others behind the same address (a school) still get in. A visitor who has given the password once
-    has a cookie, and never waits.
+    After 20 wrong ones in a minute each check for that address takes `delay`, and few may wait: guessing gets no
+    further, while others behind the same address (a school) still get in. A visitor who has logged in
+    has a cookie and never waits.
     """
 
     def __init__(self, password: str, delay: float) -> None:
-        """Takes the password, and the delay in seconds of each check of an address that guesses."""
+        """Takes the password, and the delay of each check for an address that guesses, seconds."""
         self._password = password.encode("utf-8", "surrogateescape")
         self._delay = delay
         self._limiter = limits.strategies.MovingWindowRateLimiter(limits.storage.MemoryStorage())
         self._waiting: Counter[str] = Counter()
-        # As long as the service runs; it says nothing of the password.
+        # Valid while the service runs; independent of the password.
         self._token = secrets.token_urlsafe(32)
 
     async def admits(self, headers: Mapping[str, str], client: str) -> bool:
-        """Returns whether a request brings the password or the cookie.
+        """Returns whether a request has the password or the cookie.
 
         Raises:
-          TooManyError: too many passwords of this address wait to be checked.
+          TooManyError: too many passwords of this address are waiting to be checked.
         """
         if self._has_cookie(headers.get("cookie", "")):
             return True
@@ -61,8 +61,8 @@ class Passwords:
         return right
 
     def set_cookie(self, headers: Mapping[str, str], scheme: str) -> list[tuple[bytes, bytes]]:
-        """Returns the response header that gives an admitted browser the cookie; none where it has it."""
-        # A program that sends the password as a bearer keeps no cookies.
+        """Returns the response header that sets the cookie in an admitted browser; [] where it is set."""
+        # A program with a bearer token keeps no cookies.
         if self._has_cookie(headers.get("cookie", "")) or not headers.get("authorization", "").startswith("Basic"):
             return []
         secure = "; Secure" if scheme == "https" else ""
@@ -88,9 +88,9 @@ class Passwords:
 
 
 def is_right(header: str, password: bytes) -> bool:
-    """Returns whether a header brings the password, as a browser's Basic (any name) or a program's Bearer."""
+    """Returns whether a header has the password, as Basic with any user name or as Bearer."""
     scheme, _, value = header.partition(" ")
-    # The bytes that came: headers are read as latin-1.
+    # Restores the original bytes: headers are decoded as Latin-1.
     given = value.strip().encode("latin-1")
     if scheme.lower() == "basic":
         try:

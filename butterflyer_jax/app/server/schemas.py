@@ -1,4 +1,4 @@
-"""Requests and responses of the API, as /openapi.json documents them."""
+"""Requests and responses of the API, as documented in /openapi.json."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ Picture: TypeAlias = Annotated[UploadFile, File(description="JPEG, PNG, WebP, BM
 
 
 class Failure(BaseModel):
-    """Why there is no answer."""
+    """The reason for a failure."""
 
     error: str
 
 
 class Health(BaseModel):
-    """That the service answers."""
+    """The state of the service."""
 
     status: Literal["ok"]
     version: str
 
 
 class About(BaseModel):
-    """What the service can do: a name is given where the first species has at least the probability `threshold`.
+    """Properties of the service. A species is named if its probability is at least `threshold`.
 
-    A name is sure from the probability `sure` on. The model sees the central square of a picture, of `crop_fraction` of
-    its short side.
-    `examples`: of each species names of photos for `/api/examples/`, the most typical one first. `look_alikes`: of each
-    species those that the model confuses it with. Both are empty where the run keeps no photos.
+    A name counts as sure from the probability `sure` on. The model sees the central square of a photo, of
+    `crop_fraction` of its short side. `examples` has the names of each species' photos for `/api/examples/`, most
+    typical first; `look_alikes` has for each species those that the model confuses it with. Both are empty where the
+    run has no example photos.
     """
 
     model: str
@@ -43,7 +43,7 @@ class About(BaseModel):
     crop_fraction: float
     chat: str
     max_upload_bytes: int
-    keeps_photographs: bool
+    keeps_photos: bool
     examples: dict[str, list[str]] = {}
     look_alikes: dict[str, list[str]] = {}
 
@@ -56,14 +56,14 @@ class Ranked(BaseModel):
 
 
 class HeatMap(BaseModel):
-    """Where the network looked: rows of 0 to 1, over the central square of `crop_fraction` of the short side."""
+    """Heat map: rows of values from 0 to 1, over the central square of `crop_fraction` of the short side."""
 
     values: list[list[float]]
     crop_fraction: float
 
 
 class RankedAnswer(BaseModel):
-    """The lowest rank that is sure enough, such as a genus or a family; `text` says it in words."""
+    """The lowest sufficiently sure rank, such as a genus or family; `text` has it in words."""
 
     rank: str | None
     name: str | None
@@ -72,7 +72,7 @@ class RankedAnswer(BaseModel):
 
 
 class Prediction(Ranked):
-    """The most probable species of a picture, and the others."""
+    """The most probable species in a photo, and the others."""
 
     sha256: str
     verdict: Literal["named", "higher", "unsure", "none"]
@@ -83,7 +83,7 @@ class Prediction(Ranked):
 
 
 class SourceOf(BaseModel):
-    """Where a fact stands."""
+    """Source of a fact."""
 
     title: str
     publisher: str
@@ -91,7 +91,7 @@ class SourceOf(BaseModel):
 
 
 class Fact(BaseModel):
-    """One fact; `sources` are places in the list of sources, from 1."""
+    """One fact; `sources` are numbers in the list of sources, from 1."""
 
     kind: str
     title: str
@@ -100,7 +100,7 @@ class Fact(BaseModel):
 
 
 class LookAlike(BaseModel):
-    """A species that looks alike, and how to distinguish it; `sources` are numbered as those of a fact."""
+    """A similar species, and how to distinguish it; `sources` are numbers in the list of sources, from 1."""
 
     name: str
     scientific_name: str
@@ -109,7 +109,7 @@ class LookAlike(BaseModel):
 
 
 class SpeciesFacts(BaseModel):
-    """What is known of a species; where `known` is false, nothing."""
+    """Facts about a species; empty where `known` is false."""
 
     known: bool
     label: str
@@ -121,7 +121,7 @@ class SpeciesFacts(BaseModel):
 
 
 class Kept(BaseModel):
-    """The picture that feedback was kept of, by its file's SHA-256."""
+    """The photo of a stored correction, by the SHA-256 of its file."""
 
     sha256: str
 
@@ -134,21 +134,21 @@ class Said(BaseModel):
 
 
 class Identified(Ranked):
-    """What `/api/predict` answered."""
+    """The answer of `/api/predict`."""
 
     verdict: Literal["named", "higher", "unsure", "none"]
     top5: list[Ranked] = Field(default=[], max_length=5)
 
 
 class Conversation(BaseModel):
-    """What a browser sends: the messages so far, the newest last, and what the picture was identified as."""
+    """A chat request: the messages so far, newest last, and the identification of the photo."""
 
     messages: list[Said] = Field(max_length=MAX_MESSAGES)
     identification: Identified | None = None
 
 
 class Event(BaseModel):
-    """The data of one event: a piece of text, more of it to unfold, the sources of [1], [2] …, or the end."""
+    """Data of one event: a piece of text, further text to unfold, the sources of [1], [2] …, or the end."""
 
     text: str | None = None
     more: str | None = None
@@ -171,19 +171,19 @@ class Bearer(HTTPBearer):
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Returns the error responses of a route, as FastAPI's `responses` takes them."""
+    """Returns the error responses of a route for FastAPI's `responses`."""
     return {status: {"model": Failure} for status in statuses}
 
 
 def failures_of_file(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Returns the same for a route whose responses are no JSON: FastAPI would give these errors its content type."""
+    """Returns the same for a route with non-JSON responses, whose content type FastAPI would use for errors."""
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}
     return {status: {"description": "Failure", "content": content} for status in statuses}
 
 
 def event_stream() -> dict[str, Any]:
-    """Returns the response of the chat for FastAPI's `openapi_extra`: it has no word for the events of a stream."""
+    """Returns the chat's response for FastAPI's `openapi_extra`, as FastAPI cannot describe event streams."""
     schema = Event.model_json_schema(ref_template="#/components/schemas/{model}")
     del schema["$defs"]
-    description = "Server-sent events; each is a line `data: ` with JSON, and an empty line."
+    description = "Server-sent events, each a line `data: ` with JSON and an empty line."
     return {"responses": {"200": {"description": description, "content": {"text/event-stream": {"schema": schema}}}}}

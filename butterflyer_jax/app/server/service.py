@@ -1,4 +1,4 @@
-"""The routes of the page and of its API."""
+"""Routes of the page and of its API."""
 
 from __future__ import annotations
 
@@ -71,24 +71,24 @@ STATIC = {
 
 
 class JpegResponse(Response):
-    """A JPEG."""
+    """A JPEG response."""
 
     media_type = "image/jpeg"
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a service is made of.
+    """Components of a service.
 
     Attributes:
-      decoder: reads pictures.
-      identifier: names butterflies.
-      knowledge: what is known of them.
-      answerer: talks about them.
-      feedback: keeps what visitors say.
-      settings: limits.
-      password: password of the page; None where only this machine can ask.
-      examples: photos of the species; None where the run keeps none.
+      decoder: decoder of uploads.
+      identifier: identifier of species.
+      knowledge: knowledge base.
+      answerer: answerer of the chat.
+      feedback: store of visitors' corrections.
+      settings: limits of the service.
+      password: password of the page; None where only this machine has access.
+      examples: example photos of the species; None where the run has none.
     """
 
     decoder: Decoder
@@ -102,7 +102,7 @@ class Parts:
 
 
 def work_of(classifier: Classifier, settings: Settings) -> Work:
-    """Returns what a decoder makes of uploads for a network."""
+    """Returns the preprocessing of uploads for a classifier."""
     return Work(
         short_side=classifier.short_side,
         crop_fraction=classifier.crop_fraction,
@@ -115,7 +115,7 @@ def work_of(classifier: Classifier, settings: Settings) -> Work:
 
 
 def make_decoder(classifier: Classifier, settings: Settings) -> Decoder:
-    """Returns the decoder of uploads for a network."""
+    """Returns the decoder of uploads for a classifier."""
     num_workers = max(2, os.cpu_count() or 1)
     return Decoder(work_of(classifier, settings), num_workers, settings.max_waiting, settings.max_large)
 
@@ -139,7 +139,7 @@ def create_service(parts: Parts) -> FastAPI:
         batcher.close()
         talks.close()
 
-    # No page of documentation: it would load its scripts from another site.
+    # No documentation page: it would load scripts from another site.
     service = FastAPI(
         title="Butterflyer",
         version=importlib.metadata.version("butterflyer-jax"),
@@ -169,7 +169,7 @@ def create_service(parts: Parts) -> FastAPI:
 
     @service.get("/health")
     async def health() -> schemas.Health:
-        """Says that the service can answer: it listens only once the network is compiled."""
+        """Reports that the service is ready: it listens only once the network is compiled."""
         return schemas.Health(status="ok", version=service.version)
 
     @reading.get("/metrics", response_class=PlainTextResponse)
@@ -192,7 +192,7 @@ def create_service(parts: Parts) -> FastAPI:
             crop_fraction=classifier.crop_fraction,
             chat=parts.answerer.name,
             max_upload_bytes=settings.max_upload_bytes,
-            keeps_photographs=parts.feedback.keeps_photographs,
+            keeps_photos=parts.feedback.keeps_photos,
             examples=photos.names,
             look_alikes=photos.look_alikes,
         )
@@ -234,7 +234,7 @@ def create_service(parts: Parts) -> FastAPI:
         responses=schemas.failures(404, 422),
     )
     async def species(label: str) -> dict[str, Any]:
-        """What the knowledge base says of a species of the model, each fact with its sources."""
+        """Facts of the knowledge base about a species of the model, with sources."""
         if label not in classifier.species:
             raise HTTPException(404, "no species of this model")
         return facts(parts.knowledge, label)
@@ -265,7 +265,7 @@ def create_service(parts: Parts) -> FastAPI:
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
         except (sqlite3.Error, OSError) as error:
-            # The disk is full, the file is read-only or held by another program.
+            # The disk is full, or the file is read-only or locked by another program.
             log_error("feedback", error)
             raise HTTPException(503, "feedback cannot be kept now; try again later", {"retry-after": "60"}) from error
         metrics.feedback.inc()

@@ -1,4 +1,4 @@
-"""Bodies of requests, read into memory alone and within limits of size, memory and time."""
+"""Reading of request bodies into memory, within limits of size, memory and time."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Take: TypeAlias = Callable[[int], None]
 
 MAX_FIELDS = 8
 MAX_FIELD_BYTES = 4096
-# What a form takes beside its file.
+# Allowance for a form's other content besides its file, bytes.
 FORM_BYTES = 16 << 10
 
 
 class Room:
-    """The memory that the bodies of all requests may take together."""
+    """Memory budget shared by the bodies of all requests."""
 
     def __init__(self, num_bytes: int) -> None:
         self.free = num_bytes
 
     @contextlib.contextmanager
     def of_request(self) -> Iterator[Take]:
-        """Yields the function that takes bytes for a request; they are given back when it has been answered."""
+        """Yields a function that reserves bytes for a request; they are released after the answer."""
         taken = 0
 
         def take(num_bytes: int) -> None:
@@ -48,9 +48,9 @@ class Room:
 
 
 class BoundedRequest(Request):
-    """A request whose body is refused when it is too large, comes too slowly, or finds no memory.
+    """A request whose body is rejected if it is too large, too slow, or exceeds the memory budget.
 
-    Its errors: 400 no form that can be read, 408 too slow, 413 too large, 503 no memory for it.
+    Errors: 400 unreadable form, 408 too slow, 413 too large, 503 no memory.
     """
 
     def __init__(self, request: Request, max_bytes: int, seconds: float, take: Take) -> None:
@@ -65,7 +65,7 @@ class BoundedRequest(Request):
         return self._body
 
     def form(self, **_: Any) -> Any:
-        """Returns the multipart form, which is kept in memory; an awaitable."""
+        """Returns an awaitable of the multipart form, which is kept in memory."""
         return self._read_form()
 
     async def _read_form(self) -> FormData:
@@ -73,7 +73,7 @@ class BoundedRequest(Request):
             raise HTTPException(400, "send multipart/form-data with a field file")
         body = self._bounded(self._max_bytes + FORM_BYTES)
         parser = MultiPartParser(self.headers, body, max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
-        # Otherwise an upload of more than a megabyte passes through a file on the disk.
+        # Otherwise an upload of more than a megabyte is spooled to disk.
         parser.spool_max_size = self._max_bytes + FORM_BYTES
         async with self._in_time():
             try:
@@ -108,17 +108,17 @@ class BoundedRequest(Request):
         except TimeoutError as error:
             raise HTTPException(408, f"the upload took longer than {self._seconds:.0f} s") from error
         except ClientDisconnect as error:
-            # Nobody reads the answer; it is for the log.
+            # No client reads the answer; it is for the log.
             raise HTTPException(LEFT) from error
 
 
 def bounded_route(room: Room, max_bytes: int, seconds: float) -> type[APIRoute]:
-    """Returns a class of FastAPI routes that read their requests within these limits.
+    """Returns a FastAPI route class that reads requests within these limits.
 
     Args:
-      room: the memory that bodies share.
-      max_bytes: limit of a body, and of the file in a form.
-      seconds: time limit for sending a body.
+      room: shared memory budget.
+      max_bytes: size limit of a body, and of the file in a form, bytes.
+      seconds: time limit for receiving a body, seconds.
     """
 
     class BoundedRoute(APIRoute):

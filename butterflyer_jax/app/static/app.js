@@ -1,4 +1,4 @@
-// Starts the parts of the page: photographs, facts, the chat, and the log of sightings.
+// Starts the parts of the page: photos, facts, the chat, and the log of sightings.
 import { startChat } from "./chat.js";
 import { startCompare } from "./compare.js";
 import { showFacts } from "./facts.js";
@@ -14,7 +14,7 @@ const about = await getJson("api/about").catch((error) => {
 });
 
 element("about").textContent = `The network is ${about.model}.`;
-element("kept").hidden = !about.keeps_photographs;
+element("kept").hidden = !about.keeps_photos;
 
 const chat = startChat(about);
 const compare = startCompare(about);

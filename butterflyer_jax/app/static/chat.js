@@ -57,7 +57,7 @@ export function startChat(about) {
     busy = true;
     element("send").disabled = true;
     box.value = "";
-    // Another photograph may begin another conversation meanwhile.
+    // Another photo may begin another conversation meanwhile.
     const conversation = messages;
     conversation.push({ role: "user", text: question });
     add("user").text(question);
@@ -124,11 +124,11 @@ export function startChat(about) {
   }
 
   return {
-    // Another photograph begins another conversation: what "it" means is then the new one.
+    // Another photo begins another conversation: what "it" means is then the new one.
     about(next) {
       if (next?.species !== identified?.species && messages.length) {
         messages = [];
-        talk.append(make("p", { class: "divider" }, next ? `About ${plain(next.species)}` : "Another photograph"));
+        talk.append(make("p", { class: "divider" }, next ? `About ${plain(next.species)}` : "Another photo"));
       }
       identified = next && {
         species: next.species,
@@ -138,10 +138,10 @@ export function startChat(about) {
       };
       const known = next && next.verdict !== "none";
       element("context").textContent = !next
-        ? "About butterflies in general, or give a photograph and ask about that one."
+        ? "About butterflies in general, or add a photo and ask about that one."
         : known
-          ? `About the ${plain(next.species)} on your photograph, or butterflies in general.`
-          : "About butterflies in general: what is on your photograph is not sure.";
+          ? `About the ${plain(next.species)} in your photo, or butterflies in general.`
+          : "About butterflies in general: what is in your photo is not sure.";
       suggest(known ? ABOUT_IT : AT_LARGE);
     },
   };

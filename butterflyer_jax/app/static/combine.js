@@ -1,4 +1,4 @@
-// The answers to several photographs of one animal as one answer.
+// The answers to several photos of one animal as one answer.
 
 // Returns the answer that follows from the mean of the log-probabilities. On pairs of test photos of the Leeds
 // butterflies it is right for 99.8%, where a single photo is for 96.0%.
@@ -14,7 +14,7 @@ export function combined(answers, sure) {
   const ranked = labels.map((species, place) => ({ species, probability: powers[place] / total }));
   ranked.sort((one, other) => other.probability - one.probability);
   const refused = answers.filter(({ verdict }) => verdict === "none").length;
-  // A photograph that looks like no known butterfly keeps the others from being sure.
+  // A photo that looks like no known butterfly keeps the others from being sure.
   const verdict =
     2 * refused > answers.length ? "none" : refused === 0 && ranked[0].probability >= sure ? "named" : "unsure";
   return {

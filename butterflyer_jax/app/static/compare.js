@@ -1,4 +1,4 @@
-// Photographs of the species, where the run keeps some: of all that the model knows, and of an answer beside those
+// Photos of the species, where the run keeps some: of all that the model knows, and of an answer beside those
 // that it is confused with.
 import { element, make, plain } from "./common.js";
 
@@ -21,7 +21,7 @@ export function startCompare({ species, examples, look_alikes: lookAlikes }) {
   function pictures(label) {
     const names = examples[label] ?? [];
     return names.map((name, place) => {
-      const alt = `${plain(label)}, photograph ${place + 1} of ${names.length}`;
+      const alt = `${plain(label)}, photo ${place + 1} of ${names.length}`;
       const image = make("img", { src: `api/examples/${name}`, alt, loading: "lazy" });
       const button = make("button", { type: "button", class: "example", "aria-label": `Enlarge ${alt}` }, image);
       button.addEventListener("click", () => enlarge(image, label));

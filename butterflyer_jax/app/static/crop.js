@@ -1,4 +1,4 @@
-// The part of a photograph that the network sees: its central square, or a square that a visitor drags over it.
+// The part of a photo that the network sees: its central square, or a square that a visitor drags over it.
 import { element } from "./common.js";
 
 // Of the shorter side: smaller squares are no butterfly that could be named.
@@ -7,7 +7,7 @@ const SMALLEST = 0.08;
 const TOUCHED = 0.5;
 const STEP = 0.03;
 
-// The square that the network sees, in pixels of the photograph: `crop` (left and top as shares of width and height,
+// The square that the network sees, in pixels of the photo: `crop` (left and top as shares of width and height,
 // side as a share of the shorter one; null: the whole), of which it takes the central part of `fraction`.
 export function seen(width, height, crop, fraction) {
   const shorter = Math.min(width, height);
@@ -18,7 +18,7 @@ export function seen(width, height, crop, fraction) {
   return { left: whole.left + margin, top: whole.top + margin, side: fraction * whole.side };
 }
 
-// Lays an element over a square of the photograph.
+// Lays an element over a square of the photo.
 export function place(over, { left, top, side }, width, height) {
   const shares = { left: left / width, top: top / height, width: side / width, height: side / height };
   for (const [name, share] of Object.entries(shares)) over.style[name] = `${100 * share}%`;

@@ -1,4 +1,4 @@
-// When and where a photograph was taken, from the EXIF of a JPEG.
+// When and where a photo was taken, from the EXIF of a JPEG.
 const DATE = 0x9003;
 const EXIF = 0x8769;
 const GPS = 0x8825;

@@ -1,4 +1,4 @@
-// Which part of a photograph the network sees, and where in it it looked.
+// Which part of a photo the network sees, and where in it it looked.
 import { place, seen } from "./crop.js";
 import { element } from "./common.js";
 

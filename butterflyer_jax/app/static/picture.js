@@ -1,4 +1,4 @@
-// A photograph of the visitor's: sent, kept on the device, and its answer.
+// A photo of the visitor's: sent, kept on the device, and its answer.
 import { make, plain, postForm } from "./common.js";
 import { scaled } from "./scale.js";
 import * as store from "./store.js";
@@ -10,7 +10,7 @@ export class Picture {
   constructor(file, onChosen, record = null) {
     this.id = record?.id ?? `${Date.now()}-${Math.random()}`;
     this.time = record?.time ?? Date.now();
-    // Photographs of one animal have one group.
+    // Photos of one animal have one group.
     this.group = record?.group ?? this.id;
     this.crop = record?.crop ?? null;
     this.file = file;
@@ -19,7 +19,7 @@ export class Picture {
     this.mark = make("span", { class: "mark" });
     this.forget();
     this.answer = record?.answer ?? null;
-    // That of all photographs of the animal.
+    // That of all photos of the animal.
     this.shownAnswer = this.answer;
     this.said = record?.said ?? null;
     if (this.answer) this.label();
@@ -46,7 +46,7 @@ export class Picture {
     this.mark.classList.remove("waiting");
   }
 
-  // What is kept, and sent where no part of it was chosen: the photograph, scaled once.
+  // What is kept, and sent where no part of it was chosen: the photo, scaled once.
   async small() {
     this.sent ??= await scaled(this.file);
     return this.sent;
@@ -54,7 +54,7 @@ export class Picture {
 
   keep() {
     const { id, time, answer, said, group, crop } = this;
-    return store.put("photographs", { id, time, answer, said, group, crop, name: this.file.name, blob: this.sent ?? this.file });
+    return store.put(store.PHOTOS, { id, time, answer, said, group, crop, name: this.file.name, blob: this.sent ?? this.file });
   }
 
   async ask(query = "", onProgress) {
@@ -79,7 +79,7 @@ export class Picture {
     } catch (error) {
       this.error = error;
       this.mark.textContent = error.again ? "no answer" : "not read";
-      if (!error.again) store.remove("photographs", this.id);
+      if (!error.again) store.remove(store.PHOTOS, this.id);
     }
     this.mark.classList.remove("waiting");
   }

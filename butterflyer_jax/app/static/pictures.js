@@ -1,4 +1,4 @@
-// Photographs: taken in, identified a few at a time, and shown.
+// Photos: taken in, identified a few at a time, and shown.
 import { combined } from "./combine.js";
 import { element, make, percent, plain } from "./common.js";
 import { startCrop } from "./crop.js";
@@ -8,7 +8,7 @@ import { Picture } from "./picture.js";
 import * as store from "./store.js";
 
 const AT_ONCE = 4;
-// Photographs that stay on the device.
+// Photos that stay on the device.
 const KEPT = 30;
 
 const KINDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC and AVIF are read; save another kind as JPEG.";
@@ -49,7 +49,7 @@ export function startPictures(about, onShown) {
     take([new File([await response.blob()], "example.jpg", { type: "image/jpeg" })]);
   });
   element("forget").addEventListener("click", async () => {
-    await store.clear("photographs");
+    await store.clear(store.PHOTOS);
     location.reload();
   });
   // Uploads that wait for a network are retried when there is one.
@@ -64,8 +64,8 @@ export function startPictures(about, onShown) {
   restore();
 
   async function restore() {
-    const kept = (await store.all("photographs")).sort((one, other) => one.time - other.time);
-    for (const old of kept.slice(0, -KEPT)) store.remove("photographs", old.id);
+    const kept = (await store.all(store.PHOTOS)).sort((one, other) => one.time - other.time);
+    for (const old of kept.slice(0, -KEPT)) store.remove(store.PHOTOS, old.id);
     for (const record of kept.slice(-KEPT)) {
       const picture = new Picture(new File([record.blob], record.name, { type: record.blob.type }), show, record);
       pictures.push(picture);
@@ -102,7 +102,7 @@ export function startPictures(about, onShown) {
   function count() {
     const done = pictures.filter((picture) => picture.answer || picture.error).length;
     element("kept-here").hidden = pictures.length === 0;
-    const all = pictures.length === 1 ? "1 photograph" : `${pictures.length} photographs`;
+    const all = pictures.length === 1 ? "1 photo" : `${pictures.length} photos`;
     element("count").textContent = done < pictures.length ? `${done} of ${all}` : all;
   }
 
@@ -156,10 +156,10 @@ export function startPictures(about, onShown) {
     element("one-animal").checked = joined.length > 1;
     element("one-animal-text").textContent =
       joined.length > 1
-        ? `These ${joined.length} photographs show one animal`
+        ? `These ${joined.length} photos show one animal`
         : others.length > 2 || picture.givenWith?.length > 1
-          ? `These ${others.length} photographs show one animal`
-          : "The same animal as on the photograph before";
+          ? `These ${others.length} photos show one animal`
+          : "The same animal as in the previous photo";
   }
 
   function combine(picture) {
@@ -257,7 +257,7 @@ function showProgress({ answer, error, progress }) {
 }
 
 function words(answer, error) {
-  const from = answer?.count ? `, from ${answer.count} photographs taken as one animal` : "";
+  const from = answer?.count ? `, from ${answer.count} photos taken as one animal` : "";
   if (error?.offline) return ["No answer", "No connection. It is asked again when the network is back."];
   if (error?.again) return ["No answer", `${error.message}.`];
   if (error?.message.includes("no image format")) {

@@ -1,6 +1,6 @@
 import { seen } from "./crop.js";
 
-// Photographs are scaled before they are sent: over a telephone's line a few megabytes take minutes.
+// Photos are scaled before they are sent: over a telephone's line a few megabytes take minutes.
 const LONGER_SIDE = 1024;
 const SMALL_BYTES = 400_000;
 const QUALITY = 0.9;

@@ -26,8 +26,8 @@ export async function startSightings(about, current) {
     element("log-place").checked = false;
     element("log-place").disabled = !known;
     element("log-place-text").textContent = known
-      ? `Keep the place in the photograph (${taken.latitude}, ${taken.longitude})`
-      : "The photograph has no place";
+      ? `Keep the place in the photo (${taken.latitude}, ${taken.longitude})`
+      : "The photo has no place";
     element("log-form").dataset.place = known ? JSON.stringify([taken.latitude, taken.longitude]) : "";
     element("log-species").focus();
   });

@@ -1,6 +1,8 @@
-// What stays on this device, in IndexedDB: photographs with their answers, and the log of sightings.
+// What stays on this device, in IndexedDB: photos with their answers, and the log of sightings.
 const NAME = "butterflyer";
-const STORES = ["photographs", "sightings"];
+// The first version named it so: photos that visitors stored stay readable.
+export const PHOTOS = "photographs";
+const STORES = [PHOTOS, "sightings"];
 
 let opened = null;
 

@@ -242,7 +242,7 @@ def _name_folders(folders: Folders, tables: Annotations, found: reader.Found) ->
     if not renamed and len(folders.labels) > 1 and class_names.are_numbered(folders.labels):
         numbers = all(label.isdigit() for label in folders.labels)
         folders.notes.append(
-            f"{NUMBERS}: a file classes.txt with one name a line would name them"
+            f"{NUMBERS}: a file classes.txt with one name per line would name them"
             if numbers
             else f"labels are codes ({some(folders.labels, 3)}): lines such as '{min(folders.labels)} NAME' in a file "
             "classes.txt would name them"

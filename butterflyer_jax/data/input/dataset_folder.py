@@ -101,7 +101,7 @@ def photo_ids(folder: epath.Path, split: str, photos: Photos, species: Sequence[
 def divide(
     folder: epath.Path, photos: Mapping[str, Photos], species: Sequence[str], config: DataConfig
 ) -> dict[str, Photos]:
-    """Returns the splits of a fold of a cross-validation: all photos, divided anew; groups stay whole.
+    """Returns the splits of a fold of a cross-validation: all photos, divided again; groups stay whole.
 
     Args:
       folder: folder of the data set.
@@ -133,7 +133,7 @@ def _damage_reported(folder: epath.Path) -> Iterator[None]:
             raise
         raise UserError(
             f"{folder} is damaged, or was not built by this version of butterflyer_jax: {error}; "
-            "copy the data set anew, or remove that folder and build it again"
+            "copy the data set again, or remove that folder and build it again"
         ) from error
 
 

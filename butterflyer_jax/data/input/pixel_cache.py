@@ -32,7 +32,7 @@ class CheckedFile:
     """A file of decoded photos, followed by a CRC-32C of each, little-endian uint32.
 
     A photo is compared with its checksum when this process reads it for the first time; one that differs is decoded
-    anew. The file is read by position and not mapped: its pages would count as this process's memory.
+    again. The file is read by position and not mapped: its pages would count as this process's memory.
     """
 
     def __init__(self, photos: Photos, path: Path) -> None:
@@ -43,7 +43,7 @@ class CheckedFile:
         checksums = open_files.read_at(self._descriptor, 4 * len(photos), photos.decoded_bytes)
         self._checksum = np.frombuffer(checksums, _CHECKSUM)
         self._is_whole = np.zeros(len(photos), np.bool_)
-        # Pixels of damaged photos, decoded anew.
+        # Pixels of damaged photos, decoded again.
         self._anew: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
 
@@ -69,7 +69,7 @@ class CheckedFile:
     def _decode(self, number: int) -> np.ndarray:
         with self._lock:
             if not self._anew:
-                say(f"data: {self._path} is damaged, at photo {number} first: decoding what is damaged anew")
+                say(f"data: {self._path} is damaged, at photo {number} first: decoding the damaged photos again")
             if number not in self._anew:
                 with contextlib.closing(Reader(self._photos)) as reader:
                     pixels = decoded(reader.jpeg(number)).reshape(-1)

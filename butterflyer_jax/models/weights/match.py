@@ -57,7 +57,7 @@ def match(
     Args:
       weights: what the source holds.
       ours: shapes by path, such as {"/fc1/kernel": (25088, 4096)}.
-      allow: regex of the paths that may start anew, or be left over.
+      allow: regex of paths that may be re-initialised or left over.
       species: names of our logits, None where they are not known.
       renamed: our name of a species by the source's, where the two differ.
 
@@ -196,8 +196,8 @@ def check(weights: Weights, rows: Sequence[Row], allow: str) -> None:
     )
     wanted = "|".join(filter(None, [allow, f"^/({'|'.join(layers)})"]))
     raise UserError(
-        f"{weights.origin} does not fit the network: {'; '.join(named[:NAMED])}{more}. To train these anew, or leave "
-        f"them out: --config.model.pretrained_allow='{wanted}'"
+        f"{weights.origin} does not fit the network: {'; '.join(named[:NAMED])}{more}. To re-initialise or omit "
+        f"these: --config.model.pretrained_allow='{wanted}'"
     )
 
 

@@ -58,21 +58,21 @@ def test_small_talk(text: str, key: str) -> None:
     assert ask(embedded(), text).text == SAY[key]
 
 
-def test_a_greeting_speaks_of_the_photograph() -> None:
+def test_a_greeting_speaks_of_the_photo() -> None:
     assert "Monarch (Danaus plexippus)" in ask(embedded(), "Hello!").text
     assert ask(embedded(), "Hello!", identification=None).text == SAY["hello_any"]
     assert quotes(ask(embedded(), "Hi there, what does it eat?").text, "Monarch", "host_plants")
 
 
-def test_what_the_photograph_shows() -> None:
+def test_what_the_photo_shows() -> None:
     answer = ask(embedded(), "What is this?")
     assert "Monarch (Danaus plexippus) (97%)" in answer.text
     assert "Red Admiral (Vanessa atalanta) (2%)" in answer.text
-    assert ask(embedded(), "What is this?", identification=None).text == SAY["no_photograph"]
+    assert ask(embedded(), "What is this?", identification=None).text == SAY["no_photo"]
 
 
-def test_an_unsure_identification_is_said_first_and_only_of_the_photograph() -> None:
-    caveat = "I am not sure what the photograph shows"
+def test_an_unsure_identification_is_said_first_and_only_of_the_photo() -> None:
+    caveat = "I am not sure what the photo shows"
     for text in ("What is this?", "What does it eat?"):
         answer = ask(embedded(), text, identification=UNSURE).text
         assert answer.startswith(caveat), answer
@@ -90,7 +90,7 @@ def test_a_species_that_the_base_lacks() -> None:
     assert ask(embedded(), "How long do butterflies live?", identification=UNKNOWN).sources
 
 
-def test_without_a_photograph_it_asks_which_butterfly() -> None:
+def test_without_a_photo_it_asks_which_butterfly() -> None:
     assert ask(embedded(), "What does it eat?", identification=None).text == SAY["which"]
 
 

@@ -14,8 +14,8 @@ def outcome(asked: Asked) -> str:
     """Returns right, beside or refused; of a question that the base cannot answer, declined or invented."""
     messages = [Message("user", text) for text in (*asked.before, asked.text)]
     identification = None
-    if asked.photograph:
-        identification = Identification(asked.photograph, 0.95, True, ((asked.photograph, 0.95),))
+    if asked.photo:
+        identification = Identification(asked.photo, 0.95, True, ((asked.photo, 0.95),))
     question, found = retriever().look_up(messages, identification, 1)
     given: object = None
     if embedded().comparer.compare(question):

@@ -22,13 +22,13 @@ def recall(questions: Sequence[Labelled], rank: int) -> float:
     """Returns the share of questions whose answer is among the first `rank` passages."""
     hits = 0
     for labelled in questions:
-        found = retriever().search(labelled.text, [labelled.photograph], rank)
+        found = retriever().search(labelled.text, [labelled.photo], rank)
         hits += any(answers(one.passage, labelled) for one in found)
     return hits / len(questions)
 
 
 def false_answers(questions: Sequence[str]) -> float:
-    """Returns the share of questions, with and without a photograph, that find something though nothing answers."""
+    """Returns the share of questions, with and without a photo, that find something though nothing answers."""
     asked = [(text, about) for text in questions for about in ((), (MONARCH,))]
     talk = {text for text in questions if retriever().reader.read(text).talk}
     found = [text for text, about in asked if text not in talk and retriever().search(text, about)]
@@ -64,12 +64,12 @@ def test_nothing_is_found_where_nothing_answers() -> None:
         ("what does the buckeey eat", "Junonia coenia"),
     ],
 )
-def test_a_named_species_counts_more_than_the_photograph(text: str, species: str) -> None:
+def test_a_named_species_counts_more_than_the_photo(text: str, species: str) -> None:
     best = retriever().search(text, ["Heliconius erato"], 1)[0].passage
     assert (best.species, best.kind) == (species, "host_plants")
 
 
-def test_butterflies_at_large_are_not_the_photograph() -> None:
+def test_butterflies_at_large_are_not_the_photo() -> None:
     assert retriever().search("What do caterpillars eat?", [MONARCH], 1)[0].passage.title == "Host plants"
     assert retriever().search("What does the caterpillar eat?", [MONARCH], 1)[0].passage.species == MONARCH
 

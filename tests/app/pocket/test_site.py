@@ -195,9 +195,9 @@ def test_it_talks_as_the_service_does(page: Any) -> None:
     for number, asked in enumerate((*TUNED, *FOLLOWED)):
         texts = (*asked.before, asked.text)
         found = None
-        if asked.photograph:
-            top = ((asked.photograph, 0.95), ("Monarch", 0.04))
-            found = Identification(asked.photograph, 0.95, number % 2 == 0, top)
+        if asked.photo:
+            top = ((asked.photo, 0.95), ("Monarch", 0.04))
+            found = Identification(asked.photo, 0.95, number % 2 == 0, top)
         pieces = list(embedded().answer([Message("user", text) for text in texts], found))
         expected.append(
             [

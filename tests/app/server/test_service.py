@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from butterflyer_jax.app.feedback import FeedbackStore, KeptPhotographs
+from butterflyer_jax.app.feedback import FeedbackStore, KeptPhotos
 from butterflyer_jax.app.identify import Identifier
 from butterflyer_jax.app.knowledge import base
 from butterflyer_jax.app.server.service import create_service
@@ -270,11 +270,11 @@ def test_feedback_is_kept(ask: Any, tmp_path: Path) -> None:
 def test_feedback_that_cannot_be_kept_is_said_so(
     tmp_path: Path, kept: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    photographs = KeptPhotographs(tmp_path / "kept", 10**6) if kept else None
-    store = FeedbackStore(tmp_path / "f.sqlite", photographs)
+    photos = KeptPhotos(tmp_path / "kept", 10**6) if kept else None
+    store = FeedbackStore(tmp_path / "f.sqlite", photos)
     with closing(sqlite3.connect(tmp_path / "f.sqlite")) as other:
-        if photographs:
-            photographs.folder.rmdir()
+        if photos:
+            photos.folder.rmdir()
         else:
             other.execute("DROP TABLE feedback")
     with TestClient(create_service(make_parts(tmp_path, feedback=store)), base_url=HERE) as client:

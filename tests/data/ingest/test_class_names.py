@@ -137,7 +137,7 @@ def test_what_names_no_classes_leaves_the_numbers(tmp_path: Path, files: Files) 
     photos = tree("{s}/{n}.jpg", ("1", "2", "3"))
     listing = listing_of(tmp_path, photos | files)
     assert labels(listing) == {name: name.split("/")[0] for name in photos}
-    assert "labels are numbers: a file classes.txt with one name a line would name them" in listing.notes
+    assert "labels are numbers: a file classes.txt with one name per line would name them" in listing.notes
 
 
 def test_names_of_as_many_words_each_are_whole(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def rendered(name: str, examples: list[Example]) -> str:
 
 
 def current(text: str) -> str:
-    """Returns the guide with its generated parts made anew."""
+    """Returns the guide with its generated parts updated."""
     for name, examples in (("layouts", FOLDERS), ("tables", TABLES)):
         begin, end = BEGIN.format(name), END.format(name)
         before, _, rest = text.partition(begin)

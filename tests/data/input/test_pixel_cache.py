@@ -170,7 +170,7 @@ def test_a_flipped_bit_is_reported(copy: Path) -> None:
     content = bytearray((copy / name).read_bytes())
     content[content.index(Reader(open_photos(copy)).jpeg(3)) + 500] ^= 1
     (copy / name).write_bytes(content)
-    with pytest.raises(UserError, match=f"{name} is damaged or missing: copy the data set anew"):
+    with pytest.raises(UserError, match=f"{name} is damaged or missing: copy the data set again"):
         pixel_cache.in_memory(open_photos(copy), 2, "train")
 
 
@@ -185,7 +185,7 @@ def test_a_shard_that_is_gone_is_reported(copy: Path) -> None:
     [name] = shard_names(copy)
     photos = open_photos(copy)
     (copy / name).unlink()
-    with pytest.raises(UserError, match=f"{name} is damaged or missing: copy the data set anew"):
+    with pytest.raises(UserError, match=f"{name} is damaged or missing: copy the data set again"):
         Reader(photos).jpeg(0)
 
 

@@ -223,7 +223,7 @@ def test_a_label_changed_in_an_index_and_a_shard_that_is_gone(dataset: Path, tmp
     shard.unlink()
     with (
         contextlib.closing(open_records(copy, tiny_config())) as data,
-        pytest.raises(UserError, match=rf"^{shard} is damaged or missing: copy the data set anew, or remove"),
+        pytest.raises(UserError, match=rf"^{shard} is damaged or missing: copy the data set again, or remove"),
     ):
         next(data.train_batches(0))
 

@@ -1,7 +1,7 @@
 // Quotes the knowledge base in answer to a question, and names the sources; see app/chat/embedded_answerer.py.
 import { Comparer } from "./comparisons.js";
 import { Lexicon } from "./english.js";
-import { BUTTERFLY, PHOTOGRAPH, asks, clean } from "./questions.js";
+import { BUTTERFLY, PHOTO, asks, clean } from "./questions.js";
 import { Retriever, namesOf } from "./retrieval.js";
 
 const MAX_PASSAGES = 3;
@@ -134,7 +134,7 @@ class Answerer {
   }
 
   talk(kind, identification) {
-    if (kind === PHOTOGRAPH) return identification ? this.identified(identification) : this.say.no_photograph;
+    if (kind === PHOTO) return identification ? this.identified(identification) : this.say.no_photo;
     if (kind === "hello" && identification?.named) {
       return fill(this.say.hello, { about: this.shown(identification.species) });
     }
@@ -159,7 +159,7 @@ class Answerer {
   }
 
   caveat(asked, identification) {
-    if (!identification || !asked.ofPhotograph) return "";
+    if (!identification || !asked.ofPhoto) return "";
     const name = this.shown(identification.species);
     const probability = percent(identification.probability);
     const unsure = identification.named ? "" : fill(this.say.not_sure, { species: name, probability });

@@ -83,7 +83,7 @@ export class Comparer {
     }
     const stems = new Set(question.stems);
     if (stems.has("migrat") && !any(words, ["farthest", "furthest", "why", "how"])) {
-      return this.list("life_cycle", "migrate or move north anew each year", (one) => one.migrates);
+      return this.list("life_cycle", "migrate or move north again each year", (one) => one.migrates);
     }
     if (any(stems, WINTER)) {
       let stages = STAGES.filter((stage) => words.has(stage) || words.has(`${stage}s`));

@@ -1,6 +1,6 @@
 // What the page says where nothing leaves the device.
 const PRIVATE =
-  "You can also drop or paste them here. Photographs are named on this device and never leave it. They stay in this " +
+  "You can also drop or paste them here. Photos are named on this device and never leave it. They stay in this " +
   "browser until you remove them.";
 
 const text = document.querySelector("#drop p");

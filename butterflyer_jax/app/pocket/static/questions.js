@@ -4,7 +4,7 @@ import { Speller, stems, wordsOf } from "./english.js";
 const MIN_EPITHET = 6;
 const MAX_WORDS = 200;
 const MAX_LOOK_BACK = 10;
-export const PHOTOGRAPH = "photograph";
+export const PHOTO = "photo";
 const MIN_KNOWN = 0.25;
 const GREETINGS = ["hello", "thanks", "bye"];
 export const BUTTERFLY = "butterfli";
@@ -130,7 +130,7 @@ export class Reader {
       ask: content.filter((word) => lexicon.ask.has(word)),
       species: [...new Set(mentions.map((mention) => mention.species))],
       refers: refers || lexicon.refers_weakly.all(words).length > 0,
-      ofPhoto: ofPhoto.size > 0 || talk === PHOTOGRAPH,
+      ofPhoto: ofPhoto.size > 0 || talk === PHOTO,
       general: !mentions.length && !refers && lexicon.general.all(spelt).length > 0,
       atHome: mentions.length > 0 || found.some((one) => this.home.has(one)),
       talk: mentions.length ? "" : talk,
@@ -147,8 +147,8 @@ export class Reader {
     let question = this.read(text);
     const last = earlier.findLast((asked) => asked.species.length || asked.general) ?? EMPTY;
     let atHand = last.species;
-    const ofPhotograph = identification !== null && (!atHand.length || question.ofPhoto);
-    if (identification && ofPhotograph) {
+    const ofPhoto = identification !== null && (!atHand.length || question.ofPhoto);
+    if (identification && ofPhoto) {
       const species = this.knowledge.find(identification.species);
       atHand = [species ? species.scientific_name : identification.species];
     }
@@ -174,7 +174,7 @@ export class Reader {
     const comparesIt = question.refers && question.species.length === 1 && compares;
     const atLarge = (question.species.length > 0 && !comparesIt) || general;
     const about = [...new Set([...(atLarge ? [] : atHand), ...question.species])];
-    return { question, about, ofPhotograph: ofPhotograph && !atLarge };
+    return { question, about, ofPhoto: ofPhoto && !atLarge };
   }
 
   // Returns the kind of a message that is only talk, and the places of the words that greet.

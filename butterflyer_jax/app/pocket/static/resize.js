@@ -1,4 +1,4 @@
-// Photographs are scaled as the service scales them: by a convolution, first down the columns and then along the rows,
+// Photos are scaled as the service scales them: by a convolution, first down the columns and then along the rows,
 // in 8 bits between the two, with weights in fixed point.
 
 const KERNELS = {

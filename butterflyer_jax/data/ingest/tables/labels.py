@@ -193,7 +193,7 @@ def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Anno
                 f"names of the numbers, or build.table={others} leaves it out"
             )
     if len(numbers) > 1:
-        result.notes.append(f"{NUMBERS}: a file classes.txt with one name a line would name them")
+        result.notes.append(f"{NUMBERS}: a file classes.txt with one name per line would name them")
 
 
 def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> None:
