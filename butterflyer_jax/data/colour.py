@@ -49,7 +49,7 @@ def to_srgb(image: Image.Image) -> tuple[Image.Image, str]:
     if image.mode == "RGBA":
         background = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(background, image)
-    return apply_profile(image if image.mode in ("L", "CMYK") else image.convert("RGB"), icc)
+    return apply_profile(image if image.mode in ("L", "CMYK") else _rgb(image), icc)
 
 
 def profile(image: Image.Image) -> bytes:
@@ -113,7 +113,7 @@ def apply_profile(image: Image.Image, icc: bytes) -> tuple[Image.Image, str]:
       fit, which is ignored.
     """
     if not icc:
-        return image.convert("RGB"), ""
+        return _rgb(image), ""
     try:
         space = _colour_space(icc)
         if image.mode == "RGB" and space == "GRAY":
@@ -123,8 +123,13 @@ def apply_profile(image: Image.Image, icc: bytes) -> tuple[Image.Image, str]:
             image = image.convert("RGB")
         transform = _transform(icc, image.mode)
     except ProfileError:
-        return image.convert("RGB"), BROKEN
-    return (image.convert("RGB"), "") if transform is None else (_apply(image, transform), CONVERTED)
+        return _rgb(image), BROKEN
+    return (_rgb(image), "") if transform is None else (_apply(image, transform), CONVERTED)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Returns an image in mode RGB, the same one if it is: `convert` copies."""
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def to_8_bits(image: Image.Image) -> Image.Image:

@@ -102,7 +102,7 @@ def decode_scaled(data: bytes, image: Image.Image, target: tuple[int, int]) -> I
     try:
         pixels = simplejpeg.decode_jpeg(
             data,
-            "RGB" if in_rgb else "CMYK",
+            "RGBX" if in_rgb else "CMYK",
             fastdct=False,
             fastupsample=False,
             min_width=math.ceil(width) if in_rgb else 1,
@@ -117,4 +117,4 @@ def decode_scaled(data: bytes, image: Image.Image, target: tuple[int, int]) -> I
         return None
     # The decoder rounds the size up, and the last pixels hang over the edge. Without this box the image is shrunk by
     # that fraction of a pixel, which costs 1 to 4 dB.
-    return resize.resample(pixels.tobytes(), (pixels.shape[1], pixels.shape[0]), target, (width, height))
+    return resize.resample_pixels(pixels, target, (width, height))

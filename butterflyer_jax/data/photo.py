@@ -51,10 +51,12 @@ class Source:
     Attributes:
       size: width and height of the upright image, pixels.
       profile: what became of its colour profile, see `colour.apply_profile`.
+      exif: its EXIF, empty where it has none or a damaged one.
     """
 
     size: tuple[int, int]
     profile: str
+    exif: Image.Exif
 
 
 def load(
@@ -95,13 +97,14 @@ def load(
             else:
                 # Converted when small: a colour profile changes every pixel by itself.
                 scaled, outcome = colour.apply_profile(fast, colour.profile(image))
-    turn = _turn(image)
+    exif = _exif(image)
+    turn = _turn(exif)
     if turn is None:
-        return scaled, Source(image.size, outcome)
+        return scaled, Source(image.size, outcome, exif)
     # Turned when small: the filter is the same in both directions.
     turned = scaled.transpose(turn)
     sideways = turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
-    return turned, Source(image.size[::-1] if sideways else image.size, outcome)
+    return turned, Source(image.size[::-1] if sideways else image.size, outcome, exif)
 
 
 def open_image(data: bytes) -> Image.Image:
@@ -165,7 +168,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     Raises:
       PhotoError: its pixels are numbers of an unknown range.
     """
-    turn = _turn(image)
+    turn = _turn(_exif(image))
     with _as_photo_errors():
         rgb, _ = colour.to_srgb(image)
     return rgb.transpose(turn) if turn is not None else rgb
@@ -177,7 +180,7 @@ def resize_short_side(image: Image.Image, image_size: int, max_pixels: int) -> I
     Raises:
       PhotoError: it is so long and thin that the result would have more than `max_pixels`.
     """
-    return resize.resample(image.tobytes(), image.size, _target_size(image.size, image_size, max_pixels), image.size)
+    return resize.resample(image, _target_size(image.size, image_size, max_pixels), image.size)
 
 
 def central_crop(
@@ -267,11 +270,17 @@ def _decode(image: Image.Image, target: tuple[int, int], max_pixels: int) -> tup
         reduced.info = image.info
         image, box = reduced, (box[0] / factor, box[1] / factor)
     rgb, outcome = colour.to_srgb(image)
-    return resize.resample(rgb.tobytes(), rgb.size, target, box), outcome
+    return resize.resample(rgb, target, box), outcome
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    # Damaged EXIF is no reason to refuse a picture.
+def _exif(image: Image.Image) -> Image.Exif:
+    # Damaged EXIF is no reason to refuse a photo.
     with contextlib.suppress(Exception):
-        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return image.getexif()
+    return Image.Exif()
+
+
+def _turn(exif: Image.Exif) -> Image.Transpose | None:
+    with contextlib.suppress(Exception):
+        return TURNS.get(exif.get(ExifTags.Base.Orientation, 1))
     return None

@@ -45,6 +45,26 @@ def test_pillow_scales_as_cykooz_does(
     assert difference.max() <= 2 and difference.mean() < 0.5
 
 
+@pytest.mark.parametrize("size", [(64, 56), (3000, 2100)])
+@pytest.mark.parametrize("shrunk", [1.0, 0.97])
+def test_images_are_scaled_as_their_pixels(
+    size: tuple[int, int], shrunk: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the second size Pillow keeps the rows in several blocks."""
+    with Image.open(io.BytesIO(make_photo(0))) as photo_of_64_pixels:
+        image = photo_of_64_pixels.resize(size)
+    box = (size[0] * shrunk, size[1] * shrunk)
+    expected = resize.resize(image.tobytes(), size, (40, 30), "lanczos", box)
+    assert resize.resample(image, (40, 30), box).tobytes() == expected
+    pixels = np.dstack([np.asarray(image), np.full(size[::-1], 7, np.uint8)])
+    scaled = resize.resample_pixels(pixels, (40, 30), box)
+    assert (scaled.mode, scaled.tobytes()) == ("RGB", expected)
+    assert resize.resample_pixels(pixels, size, size).tobytes() == image.tobytes()
+    monkeypatch.setattr(resize, "cykooz_resizer", None)
+    by_pillow = np.frombuffer(resize.resample_pixels(pixels, (40, 30), box).tobytes(), np.uint8)
+    assert np.abs(by_pillow.astype(int) - np.frombuffer(expected, np.uint8)).max() <= 2
+
+
 @pytest.mark.usefixtures("without_cykooz")
 def test_a_photo_is_decoded_without_cykooz() -> None:
     image, _ = photo.load(make_photo(1, 300, 200), 48, 10**6)

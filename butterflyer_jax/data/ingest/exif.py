@@ -1,30 +1,24 @@
-"""Camera and capture time of a photo, from its EXIF data."""
+"""Camera and time of a photo, from its EXIF."""
 
 from __future__ import annotations
 
 import datetime
-import io
 
 from PIL import ExifTags, Image
 
-# EXIF data precedes the pixels, in a segment of at most 64 KiB.
-_HEAD_BYTES = 1 << 17
 
-
-def captured(data: bytes) -> str:
-    """Returns camera and capture time from EXIF, "camera|2020-05-17T10:22:31.40"; "" where they are missing."""
-    if b"Exif" not in data[:_HEAD_BYTES]:
+def captured(exif: Image.Exif) -> str:
+    """Returns camera and capture time, "camera|2020-05-17T10:22:31.40"; "" where one is missing."""
+    if not exif:
         return ""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            exif = image.getexif()
-            details = exif.get_ifd(ExifTags.IFD.Exif)
+        details = exif.get_ifd(ExifTags.IFD.Exif)
         taken = str(details.get(ExifTags.Base.DateTimeOriginal) or "").strip("\0 ")
         time = datetime.datetime.strptime(taken, "%Y:%m:%d %H:%M:%S")
         fraction = str(details.get(ExifTags.Base.SubsecTimeOriginal) or "").strip("\0 ")
+        parts = [exif.get(ExifTags.Base.Make), exif.get(ExifTags.Base.Model)]
     except Exception:
         # Damaged EXIF data is no reason to reject a photo.
         return ""
-    camera = [exif.get(ExifTags.Base.Make), exif.get(ExifTags.Base.Model), details.get(ExifTags.Base.BodySerialNumber)]
-    name = " ".join(str(part).strip("\0 ") for part in camera if part)
+    name = " ".join(str(part).strip("\0 ") for part in (*parts, details.get(ExifTags.Base.BodySerialNumber)) if part)
     return f"{name}|{time.isoformat()}.{fraction if fraction.isdigit() else 0}" if name else ""

@@ -205,7 +205,7 @@ def _load(reader: Reader, member: Member, config: BuildConfig) -> tuple[Image.Im
         "source_width": source.size[0],
         "source_height": source.size[1],
         "colour_profile": source.profile,
-        "captured": exif.captured(data),
+        "captured": exif.captured(source.exif),
         "width": image.width,
         "height": image.height,
         "mean": mean,

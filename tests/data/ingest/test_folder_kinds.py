@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import UserError
-from butterflyer_jax.data.ingest import manifest
 from tests.data.ingest.test_layouts import SPECIES, labels, listing_of, tree
 
 
@@ -63,16 +62,6 @@ def test_species_that_sound_like_circumstances_stay(tmp_path: Path, species: tup
         assert [reject.reason[:8] for reject in listing.rejects] == ["in Sony/"] * 6
         return
     assert labels(listing_of(tmp_path, files)) == {name: name.split("/")[0] for name in files}
-
-
-def test_species_by_the_first_digits_of_names_are_pointed_out(tmp_path: Path) -> None:
-    """Leeds as it comes."""
-    names = [f"{k:03}{i:04}.png" for k in (1, 2, 3) for i in range(4)]
-    for folder in ("images", "leedsbutterfly/images"):
-        with pytest.raises(UserError, match=r"begin with 001, 002, 003, which may number the species.*labels\.csv"):
-            manifest.check_species(
-                listing := listing_of(tmp_path, {f"{folder}/{name}": b"x" for name in names}), listing.members
-            )
 
 
 def test_folders_without_a_value_for_a_name_are_asked_about(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data import build
+from butterflyer_jax.data import build, photo
 from butterflyer_jax.data.ingest import exif
 from tests.conftest import SPECIES, encode, make_photo, make_zip
 
@@ -53,8 +53,8 @@ def built(tmp_path: Path, files: dict[str, bytes], config: BuildConfig = SMALL) 
 
 def straddling(split_of: dict[str, str], observation_of: dict[str, str]) -> int:
     splits = defaultdict(set)
-    for photo, split in split_of.items():
-        splits[observation_of[photo]].add(split)
+    for name, split in split_of.items():
+        splits[observation_of[name]].add(split)
     return sum(len(found) > 1 for found in splits.values())
 
 
@@ -115,6 +115,12 @@ def test_folders_of_sessions(tmp_path: Path) -> None:
 
 def test_camera_and_time() -> None:
     data = stamped(make_photo(1), "2020:05:17 10:22:31")
-    assert exif.captured(data) == "Nikon D750|2020-05-17T10:22:31.0"
-    for other in (make_photo(1), b"", data[:60], stamped(make_photo(1), "0000:00:00 00:00:00")):
-        assert exif.captured(other) == ""
+    assert captured(data) == "Nikon D750|2020-05-17T10:22:31.0"
+    start = data.index(b"Exif")
+    damaged = data[: start + 14] + b"\xff" * 20 + data[start + 34 :]
+    for other in (make_photo(1), damaged, stamped(make_photo(1), "0000:00:00 00:00:00")):
+        assert captured(other) == ""
+
+
+def captured(data: bytes) -> str:
+    return exif.captured(photo.load(data, 32, 10**6)[1].exif)

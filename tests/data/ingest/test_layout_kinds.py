@@ -9,7 +9,7 @@ import pytest
 
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data.ingest import manifest, raw_zip
+from butterflyer_jax.data.ingest import raw_zip
 from tests.conftest import make_zip
 from tests.data.ingest.test_layouts import FLAT, SPECIES, Files, labels, listing_of, rows, tree
 
@@ -263,29 +263,6 @@ def test_folders_name_the_numbers_of_a_table(tmp_path: Path) -> None:
     listing = listing_of(tmp_path, files | {"l.csv": rows("filename,label", "{n}.jpg,{k}", count=4)})
     assert labels(listing) == {name: name.split("/")[0] for name in files}
     assert not listing.notes
-
-
-@pytest.mark.parametrize("pattern", ["{s}_{n:03}.jpg", "images/{s} ({n}).jpg", "{n}-{s}.jpg", "my set/{s}{n}.jpg"])
-def test_species_in_file_names(tmp_path: Path, pattern: str) -> None:
-    files = {pattern.format(s=s.replace(" ", "_"), n=10 * k + i): b"x" for k, s in enumerate(SPECIES) for i in range(6)}
-    with pytest.raises(UserError, match=r"file names may.*Monarch, Peacock, Red Admiral \(build\.layout=name takes"):
-        manifest.check_species(listing := listing_of(tmp_path, files), listing.members)
-    listing = listing_of(tmp_path, files, layout="name")
-    assert labels(listing) == {name: next(s for s in SPECIES if s.replace(" ", "_") in name) for name in files}
-
-
-@pytest.mark.parametrize("pattern", ["IMG_{n}.jpg", "{n}.jpg", "DSC_{n}.jpg", "{s}.jpg"])
-def test_file_names_without_species(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(UserError, match=r"the photos lie in no folder.*add a labels\.csv"):
-        listing_of(tmp_path, tree(pattern))
-
-
-def test_splits_stay_where_file_names_have_the_species(tmp_path: Path) -> None:
-    files = tree("train/{s}_{n}.jpg") | tree("test/{s}_9{n}.jpg", count=1) | {"test/7.jpg": b"x"}
-    listing = listing_of(tmp_path, files, layout="name")
-    assert splits_of(listing) == {"train": "train", "test": "test"}
-    assert set(labels(listing).values()) == set(SPECIES)
-    assert [r.reason for r in listing.rejects] == ["its file name has no species, only numbers"]
 
 
 def test_a_row_of_its_own_outweighs_one_that_may_be_another_files(tmp_path: Path) -> None:

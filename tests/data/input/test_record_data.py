@@ -7,7 +7,6 @@ import dataclasses
 import io
 import itertools
 import shutil
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,7 @@ from PIL import Image
 from butterflyer_jax import Config, UserError
 from butterflyer_jax.config import AugmentConfig, DataConfig
 from butterflyer_jax.data import photo, protocol
-from butterflyer_jax.data.input import loader
 from butterflyer_jax.data.input.fake import FakeData
-from butterflyer_jax.data.input.loader import in_background
 from butterflyer_jax.data.input.position import Batch, Position, batches_from
 from tests.conftest import SPECIES
 
@@ -251,41 +248,6 @@ def test_epochs_follow_each_other_from_any_step() -> None:
 
     seen = [tuple(batch["x"]) for batch in itertools.islice(batches_from(epoch, 3, 4), 5)]
     assert seen == [(1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
-
-
-def test_what_a_thread_makes_comes_in_order_and_its_errors_too() -> None:
-    def items():  # noqa: ANN202
-        yield from range(5)
-        raise UserError("no more")
-
-    seen = []
-    with pytest.raises(UserError, match="no more"):
-        for item in in_background(items(), 2):
-            seen.append(item)
-    assert seen == [0, 1, 2, 3, 4]
-    assert list(in_background(iter(()), 2)) == []
-
-
-def test_a_thread_ends_with_its_reader_and_waits_for_no_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader, "JOIN_SECONDS", 0.01)
-    made, bucket = [], threading.Event()
-
-    def items():  # noqa: ANN202
-        for number in range(100):
-            made.append(number)
-            if number == 4:
-                bucket.wait()
-            yield number
-
-    ready = in_background(items(), 2)
-    assert next(ready) == 0
-    ready.close()
-    assert len(made) <= 5
-    [thread] = [thread for thread in threading.enumerate() if thread.name == "butterflyer-input"] or [None]
-    bucket.set()
-    if thread:
-        thread.join()
-    assert len(made) <= 5
 
 
 def test_fake_data_has_the_face_of_records(dataset: Path) -> None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.folders import circumstances
 from butterflyer_jax.data.ingest.folders.reading import FolderPath
 from butterflyer_jax.data.ingest.words import UNLABELLED
 
@@ -98,7 +99,9 @@ def _beside_names(paths: Iterable[tuple[str, ...]], splits: _Splits) -> set[tupl
                 children[folders[:level]].add(folder)
     found = set()
     for parent, names in children.items():
-        certain = {name for name in names if words.circumstance(name) is None and not words.is_identifier(name)}
+        certain = {
+            name for name in names if circumstances.kind_of(name) is None and not circumstances.is_identifier(name)
+        }
         if certain:
             found |= {(*parent, name) for name in names - certain}
     return found
@@ -108,12 +111,12 @@ def _sort(folders: tuple[str, ...], kept: frozenset[str], splits: _Splits, as_th
     kinds = {folder: splits.of(folder) for folder in folders}
     named = {kind for kind in kinds.values() if kind and kind != UNLABELLED}
     rest = [folder for folder in folders if not kinds[folder] and not words.is_container(folder)]
-    names = [folder for folder in rest if words.circumstance(folder) is None or folder in kept]
+    names = [folder for folder in rest if circumstances.kind_of(folder) is None or folder in kept]
     # Below a name, a catalogue number is that of a specimen; at the top, it may stand for a species.
     certain = [
         folder
         for position, folder in enumerate(names)
-        if position == 0 or folder in kept or not words.is_identifier(folder)
+        if position == 0 or folder in kept or not circumstances.is_identifier(folder)
     ]
     chosen = rest if as_they_are else certain or rest
     in_test = "test" in named

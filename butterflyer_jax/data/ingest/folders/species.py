@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.folders import file_names
+from butterflyer_jax.data.ingest.folders import circumstances, file_names
 from butterflyer_jax.data.ingest.folders.reading import LEAF, NAME, PATH, TOP, FolderPath, Folders, Place, some
 from butterflyer_jax.data.ingest.folders.strays import NO_SPECIES, why_no_species
 
@@ -61,12 +61,12 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
         photo: path.names[-1:] if chosen is None else [path.names[n] for n in chosen if n < len(path.names)]
         for photo, path in paths.items()
     }
-    has_names = any(words.circumstance(own[-1]) is None for own in parts.values())
+    has_names = any(circumstances.kind_of(own[-1]) is None for own in parts.values())
     # A number that lies below names elsewhere is not a species.
     below = {part for photo, path in paths.items() if not parts[photo][-1].isdigit() for part in path.circumstances}
     for photo, path in paths.items():
         names, own = path.names, parts[photo]
-        kind = words.circumstance(own[-1])
+        kind = circumstances.kind_of(own[-1])
         if not layout and has_names and (kind not in (None, "number") or own[-1] in below):
             result.rejects[photo] = why_no_species(path) if len(path.folders) == 1 else NO_SPECIES
             continue
@@ -94,7 +94,7 @@ def _check_names(paths: dict[str, FolderPath], levels: Sequence[int], result: Fo
             result.choices = "build.layout=leaf if they are species"
         return
     leaves = {path.names[level] for path in paths.values() for level in levels if level < len(path.names)}
-    kinds = {words.circumstance(leaf) for leaf in leaves}
+    kinds = {circumstances.kind_of(leaf) for leaf in leaves}
     if len(leaves) > 1 and not kinds & {None, "number"}:
         what = {"time": "dates", "group": "sessions, sites or specimens", "other": "places or views"}
         kinds_in_words = " or ".join(what[kind] for kind in sorted(k for k in kinds if k))
@@ -132,8 +132,8 @@ def _choose_level(paths: dict[str, FolderPath], levels: Sequence[int], result: F
 
 def _group(path: FolderPath, below: Sequence[str], label: str) -> str:
     """Returns the session, site or specimen named by the folders, "" for none."""
-    parts = [folder for folder in path.circumstances if words.circumstance(folder) == "group"]
-    own = [folder for folder in path.circumstances if words.circumstance(folder) in ("number", None)] + list(below)
+    parts = [folder for folder in path.circumstances if circumstances.kind_of(folder) == "group"]
+    own = [folder for folder in path.circumstances if circumstances.kind_of(folder) in ("number", None)] + list(below)
     if own:
         # Numbers and catalogue numbers restart in each species.
         parts = [label, *parts, *own]

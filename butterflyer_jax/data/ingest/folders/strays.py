@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.folders import circumstances
 from butterflyer_jax.data.ingest.folders.reading import NAME, FolderPath, Folders, some
 
 NO_SPECIES = "not in a folder of a species, as others are"
@@ -156,7 +157,7 @@ def why_no_species(path: FolderPath) -> str:
     """Returns the reason why a photo has no species where others have one."""
     if not path.folders:
         return NO_SPECIES
-    if path.names and words.circumstance(path.names[-1]) is None:
+    if path.names and circumstances.kind_of(path.names[-1]) is None:
         return f"in {path.shown}, which lies higher than the folders of species; build.layout=leaf takes it as one"
     return f"in {path.shown}, whose name is that of no species; build.layout=leaf takes it as one"
 
