@@ -1,6 +1,6 @@
 """Measures the application under load: requests per second, and how long they take, with many visitors at once.
 
-    python benchmarks/bench_app.py --run demo/run --picture demo/photographs/*/0001.jpg [--users 32] [--json FILE]
+    python benchmarks/bench_app.py --run demo/run --picture demo/photos/*/0001.jpg [--users 32] [--json FILE]
 
 Each visitor sends a picture, waits for the answer, and sends the next one, over a connection of its own on the loopback
 address. Two services run side by side and are loaded in turn in every round: the application as it is, which answers in
@@ -54,9 +54,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--picture", required=True, type=Path, metavar="FILE", help="that every visitor sends")
     parser.add_argument("--users", type=int, default=32, metavar="N", help="at once (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=5, metavar="S", help="of each round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: %(default)s")
     parser.add_argument("--heat_map", action="store_true", help="ask for heat maps")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
+    benchmark.add_options(parser)
     args = parser.parse_args(argv)
     if min(args.users, args.seconds, args.rounds) <= 0:
         raise UserError("--users, --seconds and --rounds must be above 0")

@@ -108,7 +108,6 @@ def main(argv: Sequence[str]) -> None:
     about = (__doc__ or "").partition("\n\nMeasured on")[0]
     parser = cli.ArgumentParser(prog="python benchmarks/bench_build.py", description=about)
     parser.add_argument("--zip", type=Path, metavar="PATH", help="measure this raw zip; default: drawn photos")
-    parser.add_argument("--photos", type=int, default=2400, metavar="N", help="drawn photos; default: %(default)s")
     parser.add_argument(
         "--long_side",
         type=int,
@@ -117,7 +116,6 @@ def main(argv: Sequence[str]) -> None:
         metavar=("LO", "HI"),
         help="long side of drawn photos, pixels; default: 600 1200",
     )
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="builds a method; default: %(default)s")
     parser.add_argument(
         "--psnr_photos", type=int, default=48, metavar="N", help="photos compared; default: %(default)s"
     )
@@ -127,14 +125,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--memory_photos", type=int, default=400, metavar="N", help="in the smaller of these; default: %(default)s"
     )
-    parser.add_argument(
-        "--work_dir",
-        type=Path,
-        default=Path(tempfile.gettempdir()) / "bench_build",
-        metavar="DIR",
-        help="where drawn photos stay for the next run; default: %(default)s",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
+    benchmark.add_options(parser, "bench_build")
     args = parser.parse_args(argv)
     if min(args.photos, args.rounds, args.psnr_photos, args.memory_photos) < 1:
         raise UserError("--photos, --rounds, --psnr_photos and --memory_photos must be at least 1")
@@ -152,7 +143,7 @@ def main(argv: Sequence[str]) -> None:
         print(flush=True)
         rows += _compare_memory(args.work_dir, args.memory_photos)
     if args.json:
-        settings = {"zip": raw_zip.name, "photographs": len(build_methods.photo_names(raw_zip)), "rounds": args.rounds}
+        settings = {"zip": raw_zip.name, "photos": len(build_methods.photo_names(raw_zip)), "rounds": args.rounds}
         benchmark.write_json(args.json, rows, machine, **settings)
 
 

@@ -102,11 +102,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--input", type=Path, metavar="PATH", help="a raw zip or a built data set; default: drawn photos"
     )
-    parser.add_argument("--photos", type=int, default=2400, metavar="N", help="drawn photos; default: %(default)s")
     parser.add_argument(
         "--methods", nargs="+", choices=METHODS, default=[*METHODS], metavar="NAME", help=f"of {', '.join(METHODS)}"
     )
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: %(default)s")
     parser.add_argument("--batch_size", type=int, default=128, metavar="N", help="default: %(default)s")
     parser.add_argument(
         "--batches", type=int, default=40, metavar="N", help="measured at least, a round; default: %(default)s"
@@ -114,14 +112,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--seconds", type=float, default=5, metavar="S", help="measured at least, a round; default: %(default)s"
     )
-    parser.add_argument(
-        "--work_dir",
-        type=Path,
-        default=Path(tempfile.gettempdir()) / "bench_input",
-        metavar="DIR",
-        help="where drawn photos and what is built from them stay for the next run; default: %(default)s",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
+    benchmark.add_options(parser, "bench_input")
     args = parser.parse_args(argv)
     if min(args.photos, args.rounds, args.batch_size, args.batches) < 1 or args.seconds < 0:
         raise UserError("--photos, --rounds, --batch_size and --batches must be at least 1, --seconds at least 0")
@@ -158,7 +149,7 @@ def main(argv: Sequence[str]) -> None:
                 say(f"round {round_number + 1}/{args.rounds}  {method.title}: {speeds}")
     rows = _show(methods, measured, args.rounds)
     if args.json:
-        settings = {"photographs": len(photos), "rounds": args.rounds, "batch_size": args.batch_size}
+        settings = {"photos": len(photos), "rounds": args.rounds, "batch_size": args.batch_size}
         benchmark.write_json(args.json, rows, machine, batches=args.batches, seconds=args.seconds, **settings)
 
 

@@ -53,7 +53,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import benchmark
@@ -107,10 +106,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--image_size", type=int, metavar="N", help="side of the images, pixels; a multiple of 32")
     parser.add_argument("--batch_size", type=int, metavar="N", help="photos per step")
     parser.add_argument("--steps", type=int, metavar="N", help="measured a round")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: %(default)s")
     parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME", help=f"of {', '.join(METHODS)}")
     parser.add_argument("--cpu", action="store_true", help="measure three tasks on a CPU, one after another")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
+    benchmark.add_options(parser)
     args = parser.parse_args(argv)
     if args.cpu:
         if args.variant != "vgg16" or args.width or args.image_size or args.batch_size or args.json:

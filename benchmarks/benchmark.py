@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib.metadata
 import json
@@ -12,6 +13,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,6 +34,21 @@ class Row:
     unit: str
     value: float
     ratio_to_ours: float | None = None
+
+
+def add_options(parser: argparse.ArgumentParser, work_dir: str = "") -> None:
+    """Adds --rounds and --json to a parser; with the name of a work folder also --photos and --work_dir."""
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds per method; default: %(default)s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the figures and the machine, as JSON")
+    if work_dir:
+        parser.add_argument("--photos", type=int, default=2400, metavar="N", help="drawn photos; default: %(default)s")
+        parser.add_argument(
+            "--work_dir",
+            type=Path,
+            default=Path(tempfile.gettempdir()) / work_dir,
+            metavar="DIR",
+            help="folder that keeps the drawn photos and their builds for later runs; default: %(default)s",
+        )
 
 
 class Worker:

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from butterflyer_jax.storage import files as files_lib
-from butterflyer_jax.synthetic import SPECIES, draw_photograph
+from butterflyer_jax.synthetic import SPECIES, draw_photo
 
 SHORT_SIDE = 256
 QUALITY = 95
@@ -247,7 +247,7 @@ def _draw(number: int, long_side: tuple[int, int]) -> Iterator[tuple[str, bytes]
     def size(side: float) -> tuple[int, int]:
         return round(side * min(1, aspect)), round(side * min(1, 1 / aspect))
 
-    picture = draw_photograph(species, rng, *size(min(MAX_DRAWN_SIDE, long_side[1])))
+    picture = draw_photo(species, rng, *size(min(MAX_DRAWN_SIDE, long_side[1])))
     for copy in range(SIZES_PER_DRAWING):
         buffer = io.BytesIO()
         scaled = picture.resize(size(rng.uniform(*long_side)), Image.Resampling.LANCZOS)

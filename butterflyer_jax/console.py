@@ -225,7 +225,7 @@ class RunSummary:
     """What a run starts with.
 
     Attributes:
-      photographs: train, val and test photos.
+      photos: train, val and test photos.
       num_species: species.
       dataset: where the photos are.
       run: its folder.
@@ -237,7 +237,7 @@ class RunSummary:
       total_steps: steps in all.
     """
 
-    photographs: tuple[int, int, int]
+    photos: tuple[int, int, int]
     num_species: int
     dataset: str
     run: str
@@ -250,13 +250,13 @@ class RunSummary:
 
     def show(self, more: Sequence[tuple[str, str]] = ()) -> None:
         """Shows it, with `more` rows (label, value), such as the memory of a device."""
-        train, val, test = self.photographs
-        photographs = f"{train} train, {val} val, {test} test photos of {self.num_species} species"
+        train, val, test = self.photos
+        photos = f"{train} train, {val} val, {test} test photos of {self.num_species} species"
         steps, plan = f"{self.total_steps}", f"{self.total_steps} steps"
         if self.start_step:
             steps = plan = f"resuming from step {self.start_step} of {self.total_steps}"
         rows = [
-            ("data", photographs),
+            ("data", photos),
             ("", self.dataset),
             ("model", f"{self.variant}, {self.num_parameters:,} parameters"),
             ("devices", self.devices),
@@ -266,7 +266,7 @@ class RunSummary:
             ("run", self.run),
         ]
         lines = [
-            f"data: {photographs} in {self.dataset}",
+            f"data: {photos} in {self.dataset}",
             f"run: {self.run}, {self.variant} with {self.num_parameters:,} parameters in {self.precision} "
             f"on {self.devices}, {plan}",
             *(f"{label}: {value}" for label, value in more),

@@ -104,7 +104,7 @@ def train(
         images_per_second=result.images_per_second,
         seconds=time.perf_counter() - began,
         steps=result.steps,
-        num_test_images=summary.photographs[2],
+        num_test_images=summary.photos[2],
         stopped=result.stopped,
     )
     if result.stopped == signal.SIGINT.name:

@@ -22,7 +22,7 @@ card = data.card
 {name: card[name] for name in ("members", "photos", "rejects", "ignored", "splits")}
 
 # %% [markdown]
-# ## Photographs of each species
+# ## Photos of each species
 
 # %%
 names = list(card["species"])
@@ -33,11 +33,11 @@ for split in card["splits"]:
     axes.barh(names, counts, left=left, label=split)
     left += counts
 axes.invert_yaxis()
-axes.set_xlabel("photographs")
+axes.set_xlabel("photos")
 _ = axes.legend(ncols=3, bbox_to_anchor=(0, 1), loc="lower left")
 
 # %% [markdown]
-# ## Samples: one photograph of each species
+# ## Samples: one photo of each species
 
 # %%
 labels = data.labels("train")
@@ -52,7 +52,7 @@ for place, image, name in zip(axes.flat, data.images("train", first), data.speci
 # %% [markdown]
 # ## Sizes and colour
 #
-# Of the stored photographs, every tenth of the training split.
+# Of the stored photos, every tenth of the training split.
 
 # %%
 images = data.images("train", range(0, data.num_images("train"), 10))
@@ -69,12 +69,12 @@ _ = axes[1].set_xlabel("mean of a channel")
 # %%
 totals = np.array([sum(row[split] for split in card["splits"]) for row in card["species"].values()])
 print("near-duplicates:", card["near_duplicates"])
-print(f"photographs of the commonest and of the rarest species: {totals.max()} and {totals.min()}")
+print(f"photos of the commonest and of the rarest species: {totals.max()} and {totals.min()}")
 
 # %% [markdown]
 # ## What augmentation does
 #
-# Training photographs as the network sees them.
+# Training photos as the network sees them.
 
 # %%
 batch = next(iter(data.augmented()))

@@ -76,7 +76,7 @@ figure, axes = plt.subplots(2, 4, figsize=(8, 4.4))
 for place in axes.flat:
     place.axis("off")
 for column, (number, look) in enumerate(zip(chosen, run.look(data.jpegs(SPLIT, chosen)))):
-    axes[0, column].imshow(look.photograph)
+    axes[0, column].imshow(look.photo)
     axes[0, column].set_title(run.species[scored.labels[number]], fontsize=7)
     axes[1, column].imshow(look.picture())
     axes[1, column].set_title(f"answer: {look.answer['species']}", fontsize=7)
@@ -84,7 +84,7 @@ for column, (number, look) in enumerate(zip(chosen, run.look(data.jpegs(SPLIT, c
 # %% [markdown]
 # ## A map of its answers
 #
-# The two directions in which the logits of all photographs differ most.
+# The two directions in which the logits of all photos differ most.
 
 # %%
 centred = scored.logits - scored.logits.mean(axis=0)

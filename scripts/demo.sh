@@ -25,8 +25,8 @@ step "evaluate on photos that the training never saw"
 butterflyer evaluate --run demo/run --split test
 
 step "name the butterfly on one photo"
-python -m zipfile -e demo/raw/butterflies.zip demo/photographs
-butterflyer predict --run demo/run "demo/photographs/butterflies/Pennant Swordtail/0001.jpg"
+python -m zipfile -e demo/raw/butterflies.zip demo/photos
+butterflyer predict --run demo/run "demo/photos/butterflies/Pennant Swordtail/0001.jpg"
 
 echo
 echo "demo done in $SECONDS s: the run is in demo/run, its metrics in demo/run/eval/test/metrics.json"

@@ -53,7 +53,7 @@ class HeatPictures:
         # With the folder's name, often the species; other characters than letters, digits, points and hyphens are
         # special to some system or shell.
         plain = re.sub(r"[^\w.-]+", "_", f"{path.parent.name}_{path.stem}")[-MAX_LETTERS:].strip("._-")
-        stem = free = plain or "photograph"
+        stem = free = plain or "photo"
         number = 1
         # Some file systems ignore case.
         while free.casefold() in self._taken:

@@ -31,14 +31,14 @@ class Look:
 
     Attributes:
       answer: answer as `Predictor.predict` returns it.
-      photograph: uint8 [side, side, 3], the part of the image that the network sees, in the size that a data set
+      photo: uint8 [side, side, 3], the part of the image that the network sees, in the size that a data set
         keeps; None for an image that cannot be read.
       heat_map: float32 [map_side, map_side] from 0 to 1, how much each place supports the answer's species (Grad-CAM);
         None for an image that cannot be read.
     """
 
     answer: dict[str, Any]
-    photograph: np.ndarray | None = None
+    photo: np.ndarray | None = None
     heat_map: np.ndarray | None = None
 
     def picture(self) -> np.ndarray:
@@ -47,9 +47,9 @@ class Look:
         Raises:
           ValueError: the image could not be read.
         """
-        if self.photograph is None or self.heat_map is None:
+        if self.photo is None or self.heat_map is None:
             raise ValueError(f"no picture of an image that cannot be read: {self.answer['error']}")
-        return drawing.with_heat(self.photograph, self.heat_map)
+        return drawing.with_heat(self.photo, self.heat_map)
 
 
 class Predictor:

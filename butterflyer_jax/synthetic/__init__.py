@@ -9,8 +9,8 @@ free of any licence.
 """
 
 from butterflyer_jax.synthetic.files import write_contact_sheet, write_zip
-from butterflyer_jax.synthetic.photograph import draw_photograph
+from butterflyer_jax.synthetic.photo import draw_photo
 from butterflyer_jax.synthetic.random_species import random_species
 from butterflyer_jax.synthetic.species import SPECIES, Species
 
-__all__ = ["SPECIES", "Species", "random_species", "draw_photograph", "write_zip", "write_contact_sheet"]
+__all__ = ["SPECIES", "Species", "random_species", "draw_photo", "write_zip", "write_contact_sheet"]

@@ -39,9 +39,9 @@ def main(argv: Sequence[str]) -> None:
         where = f"cannot write {error.filename}" if error.filename else "cannot write"
         raise UserError(f"{where}: {error.strerror or error}") from error
     num_species = args.species or len(SPECIES)
-    photographs, megabytes = num_species * args.photos, path.stat().st_size / 1e6
+    photos, megabytes = num_species * args.photos, path.stat().st_size / 1e6
     seconds = time.perf_counter() - start
-    print(f"wrote {path}: {photographs} photos, {num_species} species, {megabytes:.1f} MB, {seconds:.0f} s")
+    print(f"wrote {path}: {photos} photos, {num_species} species, {megabytes:.1f} MB, {seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files
-from butterflyer_jax.synthetic.photograph import draw_photograph
+from butterflyer_jax.synthetic.photo import draw_photo
 from butterflyer_jax.synthetic.random_species import random_species
 from butterflyer_jax.synthetic.species import SPECIES, Species
 
@@ -63,10 +63,10 @@ def write_zip(
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
     ):
-        photographs = pool.map(lambda member: _photograph_jpeg(drawn[member[0]], [seed, *member], long_side), members)
-        for (species, photo), photograph in zip(members, photographs, strict=True):
+        jpegs = pool.map(lambda member: _photo_jpeg(drawn[member[0]], [seed, *member], long_side), members)
+        for (species, photo), jpeg in zip(members, jpegs, strict=True):
             name = f"butterflies/{drawn[species].name}/{photo + 1:04d}.jpg"
-            archive.writestr(zipfile.ZipInfo(name, (2024, 6, 1, 12, 0, 0)), photograph)
+            archive.writestr(zipfile.ZipInfo(name, (2024, 6, 1, 12, 0, 0)), jpeg)
     return path
 
 
@@ -93,18 +93,18 @@ def write_contact_sheet(path: str | os.PathLike[str], columns: int = 5, seed: in
         for column in range(columns):
             rng = np.random.default_rng([seed, row, column])
             # Drawn at twice the size: the thumbnails come out crisp.
-            photograph = draw_photograph(species, rng, 2 * width, 2 * height).reduce(2)
-            sheet.paste(photograph, ((column + 1) * (width + gap), top))
+            photo = draw_photo(species, rng, 2 * width, 2 * height).reduce(2)
+            sheet.paste(photo, ((column + 1) * (width + gap), top))
     with _whole_file(path) as file:
         sheet.save(file, kind, quality=90)
     return path
 
 
-def _photograph_jpeg(species: Species, seed: Sequence[int], long_side: int) -> bytes:
+def _photo_jpeg(species: Species, seed: Sequence[int], long_side: int) -> bytes:
     rng = np.random.default_rng(seed)
     wide, high = ASPECTS[rng.integers(len(ASPECTS))]
     scale = long_side * rng.uniform(0.9, 1) / max(wide, high)
-    picture, buffer = draw_photograph(species, rng, round(wide * scale), round(high * scale)), io.BytesIO()
+    picture, buffer = draw_photo(species, rng, round(wide * scale), round(high * scale)), io.BytesIO()
     picture.save(buffer, "JPEG", quality=int(rng.integers(80, 95)))
     return buffer.getvalue()
 

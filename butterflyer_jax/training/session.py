@@ -125,7 +125,7 @@ class RunSession(Session):
         """Returns the summary that the console and the trackers show when the run starts."""
         train, val, test = (self.data.num_photos(split) for split in ("train", "val", "test"))
         return RunSummary(
-            photographs=(train, val, test),
+            photos=(train, val, test),
             num_species=len(self.data.species),
             dataset=self.dataset,
             run=os.fspath(self.run.folder),

@@ -43,7 +43,7 @@ def test_it_measures_every_method_and_tells_the_machine(tmp_path: Path) -> None:
     assert figures["machine"]["cpu"]
     assert figures["machine"]["cores"] >= 1
     assert {"numpy", "pillow", "tensorflow-datasets"} <= figures["machine"]["libraries"].keys()
-    assert figures["settings"]["photographs"] == 24
+    assert figures["settings"]["photos"] == 24
     # Records and logs are deleted; the drawn photos stay for the next run.
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["drawn_24_64_96.zip"]
 

@@ -62,7 +62,7 @@ def test_it_measures_every_method_and_tells_the_machine(dataset: Path, tmp_path:
     assert figures["machine"]["cores"] >= 1
     assert {"numpy", "pillow", "tensorflow-datasets"} <= figures["machine"]["libraries"].keys()
     assert figures["settings"]["batch_size"] == 8
-    assert figures["settings"]["photographs"] == 36
+    assert figures["settings"]["photos"] == 36
     # Logs and the formats of the others are deleted; what ours keeps stays for the next run.
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["cache"]
 

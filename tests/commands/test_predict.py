@@ -206,7 +206,7 @@ def test_heat_maps_are_those_of_the_answers_species(trained_run: Path) -> None:
     heat_maps = gradcam.make_heat_maps(runs.load_model(run).model, run.config)
     for look, heat_map, image in zip(looks, predictor.heat_maps(images), images, strict=True):
         if image == b"hello":
-            assert look.heat_map is heat_map is look.photograph is None
+            assert look.heat_map is heat_map is look.photo is None
             with pytest.raises(ValueError, match="cannot be read: not decodable"):
                 look.picture()
             continue
@@ -218,8 +218,8 @@ def test_heat_maps_are_those_of_the_answers_species(trained_run: Path) -> None:
         np.testing.assert_array_equal(look.heat_map, heat_map)
         assert look.heat_map.dtype == np.float32 and 0 <= look.heat_map.min() <= look.heat_map.max() <= 1
         # 90% of the short side that the builder keeps; the network's input is smaller.
-        assert look.photograph.shape == look.picture().shape == (43, 43, 3)
-        assert not np.array_equal(look.photograph, look.picture())
+        assert look.photo.shape == look.picture().shape == (43, 43, 3)
+        assert not np.array_equal(look.photo, look.picture())
 
 
 def test_each_image_is_read_once_for_both(trained_run: Path) -> None:

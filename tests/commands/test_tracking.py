@@ -82,7 +82,7 @@ def test_wandb_holds_the_resolved_config(tracked: Tracked) -> None:
     assert {name: file.config[name] for name in saved} == saved
     assert "jax" in file.config["made_by"]["versions"]
     assert file.config["start"]["num_species"] == 3
-    assert file.config["start"]["photographs"] == [36, 12, 12]
+    assert file.config["start"]["photos"] == [36, 12, 12]
 
 
 def test_wandb_holds_pictures_and_the_best_scores(tracked: Tracked) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from butterflyer_jax.synthetic.photograph import draw_photograph
+from butterflyer_jax.synthetic.photo import draw_photo
 from butterflyer_jax.synthetic.species import SPECIES
 from tests.conftest import ROOT
 
@@ -26,7 +26,7 @@ PHOTOS_PER_SPECIES = 48
 def draw(name: str, number: int, width: int = 200, height: int = 150) -> bytes:
     """Returns a JPEG of a drawn butterfly, by a value of NAMES or a name of its own; each number another picture."""
     [species] = [species for species in SPECIES if NAMES.get(species.name, species.name) == name]
-    image = draw_photograph(species, np.random.default_rng([7, SPECIES.index(species), number]), width, height)
+    image = draw_photo(species, np.random.default_rng([7, SPECIES.index(species), number]), width, height)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()

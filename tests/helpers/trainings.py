@@ -31,7 +31,7 @@ def small_config(**changes: Any) -> Config:
     return dataclasses.replace(config, **changes)
 
 
-def make_batch(config: Config, seed: int) -> dict[str, np.ndarray]:
+def make_batch(config: Config, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     size = config.data.image_size
     return {

@@ -34,7 +34,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image.Image]:
+def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image.Image]:
     """Photos of a small zip by member name, none converted."""
     path = synthetic.write_zip(tmp_path_factory.mktemp("zip") / "b.zip", PHOTOS_PER_SPECIES, long_side=LONG_SIDE)
     with zipfile.ZipFile(path) as archive:
@@ -45,11 +45,11 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image.Ima
 
 
 @pytest.fixture(scope="module")
-def mean_colours(photographs: dict[str, Image.Image]) -> tuple[np.ndarray, np.ndarray]:
+def mean_colours(photos: dict[str, Image.Image]) -> tuple[np.ndarray, np.ndarray]:
     """Mean RGB, float (photos, 3), and species index, int (photos,)."""
     names = [species.name for species in synthetic.SPECIES]
-    means = np.array([np.asarray(picture, np.float64).mean((0, 1)) for picture in photographs.values()])
-    return means, np.array([names.index(member.split("/")[1]) for member in photographs])
+    means = np.array([np.asarray(picture, np.float64).mean((0, 1)) for picture in photos.values()])
+    return means, np.array([names.index(member.split("/")[1]) for member in photos])
 
 
 def split(means: np.ndarray, species: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -77,16 +77,16 @@ def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first != other
 
 
-def test_more_photos_keep_the_first_ones(tmp_path: Path, photographs: dict[str, Image.Image]) -> None:
+def test_more_photos_keep_the_first_ones(tmp_path: Path, photos: dict[str, Image.Image]) -> None:
     """A photo depends on seed, species and number alone, not on how many are drawn or in which order."""
     with zipfile.ZipFile(synthetic.write_zip(tmp_path / "b.zip", 1, long_side=LONG_SIDE)) as archive:
         for name in archive.namelist():
             with Image.open(io.BytesIO(archive.read(name))) as picture:
-                assert np.array_equal(picture, photographs[name])
+                assert np.array_equal(picture, photos[name])
 
 
-def test_layout(photographs: dict[str, Image.Image]) -> None:
-    assert list(photographs) == [
+def test_layout(photos: dict[str, Image.Image]) -> None:
+    assert list(photos) == [
         f"butterflies/{species.name}/{number:04d}.jpg"
         for species in synthetic.SPECIES
         for number in range(1, PHOTOS_PER_SPECIES + 1)
@@ -98,20 +98,20 @@ def test_members_are_stored_uncompressed(tmp_path: Path) -> None:
         assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_STORED}
 
 
-def test_photos_are_rgb_jpegs_of_varying_shape(photographs: dict[str, Image.Image]) -> None:
-    assert {(picture.format, picture.mode) for picture in photographs.values()} == {("JPEG", "RGB")}
-    long_sides = {max(picture.size) for picture in photographs.values()}
+def test_photos_are_rgb_jpegs_of_varying_shape(photos: dict[str, Image.Image]) -> None:
+    assert {(picture.format, picture.mode) for picture in photos.values()} == {("JPEG", "RGB")}
+    long_sides = {max(picture.size) for picture in photos.values()}
     assert round(0.9 * LONG_SIDE) <= min(long_sides) < max(long_sides) <= LONG_SIDE
-    assert {np.sign(picture.width - picture.height) for picture in photographs.values()} == {-1, 0, 1}
+    assert {np.sign(picture.width - picture.height) for picture in photos.values()} == {-1, 0, 1}
 
 
-def test_photos_of_a_species_differ(photographs: dict[str, Image.Image]) -> None:
+def test_photos_of_a_species_differ(photos: dict[str, Image.Image]) -> None:
     """Any two photos of a species differ clearly, not by their noise alone."""
     for species in synthetic.SPECIES:
         small = np.array(
             [
                 np.asarray(picture.resize((8, 8), Image.Resampling.BOX), np.float64).ravel()
-                for member, picture in photographs.items()
+                for member, picture in photos.items()
                 if species.name in member
             ]
         )
@@ -123,7 +123,7 @@ def test_the_species_shape_the_picture() -> None:
     """With chance and palette alike, wings and markings alone change the picture."""
     recoloured = [replace(species, morphs=("amber",)) for species in synthetic.SPECIES]
     pictures = [
-        np.asarray(synthetic.draw_photograph(species, np.random.default_rng(5), 96, 72), np.float64)
+        np.asarray(synthetic.draw_photo(species, np.random.default_rng(5), 96, 72), np.float64)
         for species in recoloured
     ]
     differences = [np.abs(one - other).mean() for one, other in combinations(pictures, 2)]
@@ -131,7 +131,7 @@ def test_the_species_shape_the_picture() -> None:
 
 
 def test_draw_photo_size_and_mode() -> None:
-    picture = synthetic.draw_photograph(synthetic.SPECIES[0], np.random.default_rng(0), 90, 61)
+    picture = synthetic.draw_photo(synthetic.SPECIES[0], np.random.default_rng(0), 90, 61)
     assert (picture.size, picture.mode) == ((90, 61), "RGB")
 
 
@@ -159,7 +159,7 @@ def test_senseless_arguments_are_refused(tmp_path: Path, wrong: dict[str, int]) 
 def test_failed_write_leaves_nothing_and_keeps_the_old_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "b.zip"
     target.write_bytes(b"old")
-    draw, drawn = files.draw_photograph, []
+    draw, drawn = files.draw_photo, []
 
     def fail_late(*arguments: object) -> Image.Image:
         drawn.append(arguments)
@@ -167,7 +167,7 @@ def test_failed_write_leaves_nothing_and_keeps_the_old_zip(tmp_path: Path, monke
             raise OSError("disk full")
         return draw(*arguments)
 
-    monkeypatch.setattr(files, "draw_photograph", fail_late)
+    monkeypatch.setattr(files, "draw_photo", fail_late)
     with pytest.raises(OSError, match="disk full"):
         synthetic.write_zip(target, 1, long_side=LONG_SIDE)
     assert files_below(tmp_path) == [target]
@@ -176,13 +176,13 @@ def test_failed_write_leaves_nothing_and_keeps_the_old_zip(tmp_path: Path, monke
 
 def test_target_has_its_name_only_when_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target, seen = tmp_path / "b.zip", []
-    draw = files.draw_photograph
+    draw = files.draw_photo
 
     def look(*arguments: object) -> Image.Image:
         seen.append(target.exists())
         return draw(*arguments)
 
-    monkeypatch.setattr(files, "draw_photograph", look)
+    monkeypatch.setattr(files, "draw_photo", look)
     synthetic.write_zip(target, 1, long_side=LONG_SIDE)
     assert seen == [False] * len(synthetic.SPECIES)
     assert files_below(tmp_path) == [target]

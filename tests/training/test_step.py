@@ -25,6 +25,7 @@ from butterflyer_jax.preprocessing import images as images_lib
 from butterflyer_jax.training import optimizer, step
 from butterflyer_jax.training import state as state_lib
 from tests.conftest import on_devices
+from tests.helpers.trainings import make_batch
 
 NUM_CLASSES = 5
 NUM_STEPS = 5
@@ -51,16 +52,6 @@ def tiny_config(**changes: object) -> Config:
         ),
         **changes,
     )
-
-
-def make_batch(config: Config, seed: int = 0) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    size = config.data.image_size
-    return {
-        "image": rng.integers(0, 256, (config.batch_size, size, size, 3), np.uint8),
-        "label": rng.integers(0, NUM_CLASSES, config.batch_size, np.int32),
-        "index": np.arange(config.batch_size, dtype=np.int32),
-    }
 
 
 def make_windowed_batch(config: Config, seed: int = 0) -> dict[str, np.ndarray]:

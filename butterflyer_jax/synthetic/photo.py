@@ -15,7 +15,7 @@ from butterflyer_jax.synthetic.species import Species
 SUPERSAMPLING = 2
 
 
-def draw_photograph(species: Species, rng: np.random.Generator, width: int, height: int) -> Image.Image:
+def draw_photo(species: Species, rng: np.random.Generator, width: int, height: int) -> Image.Image:
     """Draws a butterfly in its surroundings; pose, light and scene are drawn from `rng`.
 
     RGB, `width` by `height` pixels. The same state of `rng` gives the same image.
