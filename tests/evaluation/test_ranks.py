@@ -112,7 +112,7 @@ def test_predict_prints_ranks(run: Path, tmp_path: Path, capsys: pytest.CaptureF
 
 def test_ranks_that_do_not_fit_are_one_line(run: Path, tmp_path: Path) -> None:
     (run / "ranks.json").write_text("{}")
-    with pytest.raises(UserError, match=r"ranks.json is damaged: .*; remove it, and `butterflyer evaluate` makes it"):
+    with pytest.raises(UserError, match=r"ranks.json is damaged: .*; remove it, and `butterflyer evaluate` recreates"):
         Predictor.load(run)
     (run / "ranks.json").unlink()
     saved = json.loads((run / "config.json").read_text())
