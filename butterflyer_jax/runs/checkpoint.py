@@ -292,6 +292,12 @@ class Checkpointer:
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits for saves, and frees the threads."""
-        self.wait()
-        self._manager.close()
+        """Waits for saves, and frees the threads.
+
+        Raises:
+          UserError: a save could not be written.
+        """
+        with self._writing():
+            self._manager.wait_until_finished()
+            # Which waits for the thread that writes the description of each checkpoint.
+            self._manager.close()

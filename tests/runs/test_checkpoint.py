@@ -100,6 +100,20 @@ def test_every_save_is_made_however_close(tmp_path: Path) -> None:
     assert sorted(int(path.name) for path in tmp_path.iterdir()) == list(range(1, 9))
 
 
+def test_what_fails_at_the_end_is_an_error_of_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orbax describes each checkpoint from a thread that is waited for when all is closed."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    checkpointer = Checkpointer(tmp_path)
+    checkpointer.save(1, trees(1), {})
+    checkpointer.wait()
+    monkeypatch.setattr(checkpointer._manager, "close", fail)
+    with pytest.raises(UserError, match=r"cannot write a checkpoint to .*: No space left on device"):
+        checkpointer.close()
+
+
 def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
