@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,25 +111,33 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, dataset: Path, tiny_co
     return run
 
 
-def pytest_configure() -> None:
-    # As in a terminal, also where a shell that runs this in the background has them ignored.
-    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, handler)
-    # Commands compile the same small networks over and over: they share what XLA made, in this session alone.
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="butterflyer-tests-"))
+def pytest_configure(config: pytest.Config) -> None:
+    folder = os.environ.get("BUTTERFLYER_TESTS_SHARED")
+    if folder is None:
+        # Of this session alone: its workers and their processes share it.
+        folder = os.environ["BUTTERFLYER_TESTS_SHARED"] = tempfile.mkdtemp(prefix="butterflyer-tests-")
+        config.add_cleanup(functools.partial(shutil.rmtree, folder, ignore_errors=True))
+    # Not that of whoever runs the tests.
+    os.environ.setdefault("BUTTERFLYER_CACHE", f"{folder}/cache")
+    # Commands compile the same small networks over and over: they share what XLA made.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{folder}/xla")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     # LLVM's later passes cost a fifth of the time of all tests of networks, and gain these small ones nothing.
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
-    # Imports jax, which reads these variables.
-    from tests.helpers import shape_checks
-
-    shape_checks.install()
+    # A shell ignores Ctrl-C for what it runs in the background, and processes of the tests would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Where no bytecode may lie beside the sources, each process would compile JAX and TensorFlow for six seconds.
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = f"{folder}/bytecode"
+        sys.dont_write_bytecode = False
 
 
 def on_devices(count: int) -> dict[str, str]:
     """Returns the environment of a process that takes the CPU for `count` devices."""
-    return {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"}
+    # Without any of LLVM's passes: programs of several devices are long, and run for few steps.
+    flags = f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={count}"
+    return {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {flags}"}
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -179,12 +189,16 @@ def command(tmp_path: Path, request: pytest.FixtureRequest) -> Command:
     ) -> subprocess.CompletedProcess[str]:
         module, words = f"butterflyer_jax.{name}", [*map(str, arguments)]
         environment = {**os.environ, "BUTTERFLYER_CACHE": str(tmp_path / "cache"), **(env or {})}
+        if "STORAGE_EMULATOR_HOST" in environment:
+            module, words = "tests.helpers.quick_retries", [module, *words]
         if not alone and not prefix:
             server: ForkServer = request.getfixturevalue("fork_server")
             if server.can_run(environment):
                 return server.run(module, words, environment, cwd, timeout)
         line = [sys.executable, "-m", module, *words]
         if prefix:
+            # Python 3.11 would keep a file of bytecode that is cut at a limit.
+            environment["PYTHONDONTWRITEBYTECODE"] = "1"
             line = ["bash", "-c", f'{prefix}; exec "$@"', "bash", *line]
         return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
 

@@ -21,39 +21,38 @@ def main(argv):
         {work}
     finally:
         print("cleaned up", flush=True)
-signals.GRACE_SECONDS = 0.5
+signals.GRACE_SECONDS = {grace}
 cli.run(main)
 """
 # Native code that lets other threads run, but no handler of Python.
-NATIVE = "import ctypes; ctypes.CDLL(None).usleep(50_000_000)"
+NATIVE = "import ctypes; ctypes.CDLL(None).usleep(500_000_000)"
 
 
-def stopped(work: str, number: signal.Signals) -> tuple[int, str, str]:
-    code = COMMAND.format(work=work)
+def stopped(work: str, number: signal.Signals, grace: float = 60) -> tuple[int, str, str]:
+    code = COMMAND.format(work=work, grace=grace)
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     process.send_signal(number)
-    out, err = process.communicate(timeout=40)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_cleans_up_and_ends_with_its_code(number: signal.Signals) -> None:
-    assert stopped("time.sleep(50)", number) == (128 + number, "cleaned up\n", f"stopped by {number.name}\n")
+    assert stopped("time.sleep(500)", number) == (128 + number, "cleaned up\n", f"stopped by {number.name}\n")
 
 
 def test_a_signal_within_a_callback_ends_the_command_too() -> None:
     # Python lets no exception pass out of a finaliser.
-    work = 'A = type("A", (), {"__del__": lambda self: [time.sleep(0.05) for _ in range(1000)]}); A(); time.sleep(50)'
+    work = 'A = type("A", (), {"__del__": lambda self: [time.sleep(0.05) for _ in range(9999)]}); A(); time.sleep(500)'
     assert stopped(work, signal.SIGTERM) == (143, "cleaned up\n", "stopped by SIGTERM\n")
 
 
 def interrupted(work: str, times: int) -> tuple[int, str, float]:
     """Returns the exit code, stderr, and the seconds until the end after the last of some Ctrl-C."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND.format(work=work)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    code = COMMAND.format(work=work, grace=0.5)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None and process.stdout.readline() == "begun\n"
         assert times == 1 or process.stdout.readline() == "ready\n"
@@ -62,7 +61,7 @@ def interrupted(work: str, times: int) -> tuple[int, str, float]:
             assert process.stderr is not None and process.stderr.readline() == "noticed\n"
             process.send_signal(signal.SIGINT)
         start = time.monotonic()
-        _, err = process.communicate(timeout=40)
+        _, err = process.communicate(timeout=300)
         return process.returncode, err, time.monotonic() - start
     finally:
         process.kill()
@@ -93,5 +92,5 @@ def test_ctrl_c_is_answered_within_native_code_and_the_second_ends_it() -> None:
 
 def test_native_code_does_not_hold_up_the_end() -> None:
     # usleep itself returns on a signal: a loop of it stands for a compilation.
-    code, _, _ = stopped(f"{NATIVE}; time.sleep(0)", signal.SIGTERM)
+    code, _, _ = stopped(f"{NATIVE}; time.sleep(0)", signal.SIGTERM, grace=0.5)
     assert code == 143

@@ -189,11 +189,11 @@ def run_batch(folder: Path, notice: bool, **variables: str) -> tuple[int, str]:
     }
     process = subprocess.Popen(["bash", str(script)], env=environment, cwd="/")
     if notice:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not (folder / "started").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGUSR1)
-    code = process.wait(20)
+    code = process.wait(120)
     asked = folder / "scontrol"
     return code, asked.read_text() if asked.exists() else ""
 

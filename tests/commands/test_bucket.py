@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from butterflyer_jax.data import photo
 from tests.commands.test_train import KILL_WHILE_SAVING, KILL_WITHIN_AN_EPOCH, final_arrays, records
 from tests.conftest import ROOT, SPECIES, TINY_CONFIG, Command, assert_one_line_error, make_photo
 from tests.helpers import gcs_server
+from tests.helpers.fork_server import ForkServer
 
 pytestmark = pytest.mark.gcs
 
@@ -39,40 +39,21 @@ def healthy(server: gcs_server.Gcs) -> Iterator[None]:
     server.fault = gcs_server.no_fault
 
 
-@pytest.fixture(scope="module", autouse=True)
-def unreachable(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    """A training that tries for half a minute to reach a bucket, beside the other tests."""
-    line = ["--config", tiny_config, "--input", "fake", "--output", "gs://butterflies/runs/x"]
-    cache = str(tmp_path_factory.mktemp("unreachable"))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "butterflyer_jax.train", *map(str, line)],
-        cwd=ROOT,
-        env={**os.environ, **gcs_server.environment(1), "BUTTERFLYER_CACHE": cache},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    yield process
-    process.kill()
-    process.wait()
-
-
 def test_from_a_raw_zip_to_an_exported_network_on_a_shaky_network(
-    server: gcs_server.Gcs, command: Command, tiny_config: Path, trained_run: Path, tmp_path: Path
+    server: gcs_server.Gcs,
+    command: Command,
+    fork_server: ForkServer,
+    tiny_config: Path,
+    trained_run: Path,
+    tmp_path: Path,
 ) -> None:
     """Killed within an epoch and while saving; in the end everything is as if it had run undisturbed on a disk."""
     server.fault = gcs_server.now_and_then
     environment = server.environment
-    line = [str(Path(sys.executable).parent / "tfds"), "build", "butterflyer_jax/data/butterflies"]
-    line += ["--data_dir", "gs://butterflies/data", "--config", json.dumps(BUILD)]
-    built = subprocess.run(
-        line,
-        cwd=ROOT,
-        env={**os.environ, **environment, "BUTTERFLYER_CACHE": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
+    tfds = ("tensorflow_datasets.scripts.cli.main", "build", "butterflyer_jax/data/butterflies")
+    line = (*tfds, "--data_dir", "gs://butterflies/data", "--config", json.dumps(BUILD))
+    own = {**os.environ, **environment, "BUTTERFLYER_CACHE": str(tmp_path / "cache")}
+    built = fork_server.run("tests.helpers.quick_retries", line, own, ROOT, SECONDS)
     assert built.returncode == 0, built.stderr
     assert not [name for name in server.names("butterflies/data") if "incomplete" in name]
 
@@ -169,9 +150,9 @@ def test_what_a_bucket_refuses_is_one_line(server: gcs_server.Gcs, command: Comm
     assert not server.names("butterflies/runs/x")
 
 
-def test_a_network_that_is_gone_is_one_line(unreachable: subprocess.Popen[str]) -> None:
-    stdout, stderr = unreachable.communicate(timeout=SECONDS)
-    result = subprocess.CompletedProcess(unreachable.args, unreachable.returncode, stdout, stderr)
+def test_a_network_that_is_gone_is_one_line(command: Command, tiny_config: Path) -> None:
+    line = ("train", "--config", tiny_config, "--input", "fake", "--output", "gs://butterflies/runs/x")
+    result = command(*line, env=gcs_server.environment(1), timeout=SECONDS)
     assert_one_line_error(result, "cannot reach gs://butterflies/runs/x", "check the network")
 
 

