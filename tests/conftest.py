@@ -145,9 +145,37 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+# Files that take longest, these first: one that begins last keeps one worker busy while the other has nothing to do.
+LONGEST = (
+    "commands/test_train.py",
+    "distributed/test_sharding.py",
+    "commands/test_processes.py",
+    "app/test_page.py",
+    "commands/test_stopping.py",
+    "commands/test_app.py",
+    "training/test_recipes.py",
+    "commands/test_bucket.py",
+    "commands/test_pretrained.py",
+    "commands/test_errors.py",
+    "export/test_export.py",
+    "export/test_formats.py",
+    "training/test_pretrained.py",
+    "training/test_step.py",
+    "training/test_golden.py",
+    "training/test_distill.py",
+    "data/test_damage.py",
+)
+RANKS = {str(ROOT / "tests" / name): rank for rank, name in enumerate(LONGEST)}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Files that take longest first, or one worker would end long after the other.
-    items.sort(key=lambda item: (item.path.parent.name != "commands", item.path.parent != ROOT / "tests"))
+    items.sort(
+        key=lambda item: (
+            RANKS.get(str(item.path), len(RANKS)),
+            item.path.parent.name != "commands",
+            item.path.parent != ROOT / "tests",
+        )
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)
