@@ -15,6 +15,7 @@ from typing import Protocol
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import layout, nested, readings, words
+from butterflyer_jax.data.ingest.folders import masks
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.source import Entry
 from butterflyer_jax.data.ingest.tables import class_names, outside, reader, sidecars
@@ -180,6 +181,12 @@ def read_collection(
     for name in [name for name, label in labels.labels.items() if not label]:
         labels.rejects[name] = "the name of its folder is blank"
         del labels.labels[name]
+    if labels.source.startswith(readings.FOLDERS) and not config.layout:
+        masks.check(
+            labels.labels,
+            lambda name: photos[name].num_bytes,
+            lambda name: opened.heads([photos[name]], masks.MAX_BYTES)[0],
+        )
     ignored.update(labels.ignored.values())
     members = tuple(photos[name].member(labels.labels[name], labels.splits.get(name)) for name in sorted(labels.labels))
     return Listing(

@@ -25,8 +25,7 @@ def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) 
       The reading, with `problem` set where there is no sensible one, or more than one.
     """
     result = Folders()
-    paths, masks = kinds.sort_paths(photos, bool(layout), listed)
-    result.ignored = {photo: f"in {mask}/" for photo, mask in masks.items()}
+    paths, result.ignored = kinds.sort_paths(photos, bool(layout), listed)
     if not paths:
         result.problem = "all pictures lie in folders that hold no photos: " + some(result.ignored.values())
         return result

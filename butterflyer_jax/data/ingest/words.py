@@ -52,6 +52,12 @@ _MASKS = set(
     """
     )
 )
+# The same at the end of a file's name, after that of its photo: "0001_mask.png" beside "0001.jpg".
+_MASK_OF = re.compile(
+    r"(?P<photo>.+?)[\s_.-]+(?:mask|masks|masked|seg|segmentation|segmented|trimap|matte|alpha|annotated|annotation|"
+    r"bbox|gt|groundtruth|silhouette|saliency|heatmap|depth|thumb|thumbnail|preview)\d?",
+    re.IGNORECASE,
+)
 _BESIDE_MASKS = set(listed("class classes object objects instance instances semantic binary alpha black white bw rgba"))
 _CREATURES = frozenset(["butterfly", "butterflies", "lepidoptera", "species"])
 # Folders of photos whose names say nothing about the content.
@@ -168,6 +174,12 @@ def holds_no_photos(folder: str) -> bool:
     return len(rest) < len(parts) and all(
         part in _CONTAINERS - _CREATURES or part in _BESIDE_MASKS or _SPLIT.fullmatch(part) for part in rest
     )
+
+
+def without_mask_word(stem: str) -> str:
+    """Returns the name of the photo that a mask or thumbnail of this name would belong to; the name itself for none."""
+    found = _MASK_OF.fullmatch(stem)
+    return found["photo"] if found else stem
 
 
 def is_container(folder: str) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from butterflyer_jax import UserError
+from tests.conftest import encode, make_photo
 from tests.data.ingest.test_layouts import SPECIES, labels, listing_of, tree
 
 
@@ -35,12 +39,68 @@ def test_pictures_of_the_same_names_as_all_photos_are_asked_about(tmp_path: Path
     assert "alpha" in labels(listing_of(tmp_path, files, layout="leaf")).values()
 
 
+def flat(kind: str, seed: int) -> bytes:
+    """An image of a disc: black and white, with soft edges, as a palette of classes, or as grey levels of a photo."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:120, :160]
+    distance = np.hypot(y - rng.integers(40, 80), x - rng.integers(50, 110)) - rng.integers(20, 35)
+    if kind == "binary":
+        return encode(Image.fromarray((distance < 0).astype(np.uint8) * 255), "PNG")
+    if kind == "matte":
+        return encode(Image.fromarray((128 - 60 * distance).clip(0, 255).astype(np.uint8)), "JPEG")
+    if kind == "classes":
+        return encode(Image.fromarray((distance < 0) + (distance < -9).astype(np.uint8)).convert("P"), "GIF")
+    return encode(Image.fromarray((128 + 2 * distance).clip(0, 255).astype(np.uint8)), "PNG")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("binary", "s{}.png"), ("matte", "s{}.jpg"), ("classes", "s{}.gif")])
+def test_a_folder_of_masks_is_asked_about_by_its_pixels(tmp_path: Path, kind: str, name: str) -> None:
+    """Neither the folder's name nor those of its files give them away."""
+    files = {file: make_photo(n, 900, 700) for n, file in enumerate(tree("{s}/{n}.jpg"))}
+    files |= {f"alpha/{name.format(n)}": flat(kind, n) for n in range(7)}
+    with pytest.raises(UserError, match=r"alpha/ \(photos: 7\) may be a class .* masks.*build\.ignore=alpha/\* leaves"):
+        listing_of(tmp_path, files)
+    assert set(labels(listing_of(tmp_path, files, ignore="alpha/*")).values()) == set(SPECIES)
+    assert set(labels(listing_of(tmp_path, files, layout="leaf")).values()) == {*SPECIES, "alpha"}
+
+
+def test_species_of_grey_photos_or_silhouettes_stay(tmp_path: Path) -> None:
+    photos = {file: make_photo(n, 900, 700) for n, file in enumerate(tree("{s}/{n}.jpg"))}
+    for files in (
+        photos | {f"Grey/{n}.png": flat("grey", n) for n in range(7)},
+        # One silhouette among photos, and a set of nothing else.
+        photos | {"Monarch/s.png": flat("binary", 0)},
+        {file: flat("binary", n) for n, file in enumerate(photos)},
+    ):
+        assert labels(listing_of(tmp_path, files)) == {name: name.split("/")[0] for name in files}
+
+
+@pytest.mark.parametrize("mask", ["{n}_mask.png", "{n}-segmentation.png", "{n}_thumb.jpg", "{n}.gt.png"])
+def test_masks_beside_their_photos_are_no_photos(tmp_path: Path, mask: str) -> None:
+    listing = listing_of(tmp_path, tree("{s}/{n}.jpg") | tree("{s}/" + mask))
+    assert labels(listing) == {name: name.split("/")[0] for name in tree("{s}/{n}.jpg")}
+    assert listing.ignored == {"mask or thumbnail beside its photo": 18}
+    # Without a photo of that name it is one itself.
+    assert len(labels(listing_of(tmp_path, tree("{s}/" + mask)))) == 18
+
+
+def test_what_is_advised_fits_folders_with_brackets(tmp_path: Path) -> None:
+    files = tree("set [1], a/{s}/{i}.jpg") | tree("set [1], a/Other 2/{n}.jpg")
+    with pytest.raises(UserError, match=r"build\.ignore=.+ leaves it out") as caught:
+        listing_of(tmp_path, files)
+    advised = re.search(r"build\.ignore=(.+?) leaves it out", str(caught.value))
+    assert advised
+    assert set(labels(listing_of(tmp_path, files, ignore=advised[1])).values()) == set(SPECIES)
+
+
 @pytest.mark.parametrize(
     "two",
     [
         ("Germany", "France"), ("California", "Texas"), ("Canon EOS 80D", "iPhone 12"), ("Summer 2020", "Summer 2021"),
         ("2019_season", "Yr2020"), ("2019", "2020-21"), ("Session 2020-06-01", "Session 2020-06-02"), ("Q1", "Q2"),
-        ("Region North", "Region South"), ("observer_anna", "observer_ben"), ("GBIF", "iNaturalist"),
+        ("Region North", "Region South"),
+        ("drive-download-20200101T000000Z-001", "drive-download-20200101T000000Z-002"),
+        ("observer_anna", "observer_ben"), ("GBIF", "iNaturalist"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("pattern", ["{two}/{{s}}/{x}{{i}}.jpg", "{{s}}/{two}/{x}{{i}}.jpg"])

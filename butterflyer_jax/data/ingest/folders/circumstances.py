@@ -64,7 +64,9 @@ _SESSION = (
 _COUNTED = re.compile(rf"(?:{_SESSION})[\s_.#-]*(?:\d+[a-z]?|[a-z])", re.IGNORECASE)
 _REGION = re.compile(
     r"(?:region|area|zone|country|state|province|folder|dir|set|group|grp|month|year|season|collection)[\s_.#-]*\w{1,3}"
-    r"|(?:region|country|state|province)[\s_.#-]\w+|q[1-4]",
+    r"|(?:region|country|state|province)[\s_.#-]\w+|q[1-4]"
+    # Parts of a download from Google Drive or Takeout.
+    r"|(?:drive-download|takeout)-[\dTZ-]+",
     re.I,
 )
 _DAY = re.compile(

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.folders import circumstances
+from butterflyer_jax.data.ingest.folders import circumstances, masks
 from butterflyer_jax.data.ingest.folders.reading import FolderPath
 from butterflyer_jax.data.ingest.words import UNLABELLED
 
@@ -22,7 +22,7 @@ def sort_paths(
       listed: folders that are named in a list of classes.
 
     Returns:
-      The folder path of each photo; and the photos in folders of masks and the like, with the folder's name.
+      The folder path of each photo; and what is ignored, such as masks, with the reason.
     """
     # Folders hold many photos: each folder is examined once.
     by_folder: dict[str, list[str]] = defaultdict(list)
@@ -33,17 +33,20 @@ def sort_paths(
     certain = _beside_names(parts.values(), splits)
     drawn = _drawn_labels(by_folder)
     paths: dict[str, FolderPath] = {}
-    masks: dict[str, str] = {}
+    ignored: dict[str, str] = {}
     for folder, inside in by_folder.items():
         mask = next((name for name in parts[folder] if words.holds_no_photos(name) or name in drawn), "")
         if mask:
-            masks |= dict.fromkeys(inside, mask)
+            ignored |= dict.fromkeys(inside, f"in {mask}/")
         else:
+            beside = masks.beside_photos(inside)
+            ignored |= dict.fromkeys(beside, "mask or thumbnail beside its photo")
+            inside = [name for name in inside if name not in beside]
             kept = frozenset(
                 name for n, name in enumerate(parts[folder]) if name in listed or parts[folder][: n + 1] in certain
             )
             paths |= dict.fromkeys(inside, _sort(parts[folder], kept, splits, as_they_are))
-    return paths, masks
+    return paths, ignored
 
 
 def _drawn_labels(by_folder: Mapping[str, Sequence[str]]) -> set[str]:

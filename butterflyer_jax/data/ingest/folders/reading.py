@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -94,3 +95,8 @@ def some(names: Iterable[str], number: int = SHOWN) -> str:
     ordered = sorted(dict.fromkeys(names))
     more = f" and {len(ordered) - number:,} more" if len(ordered) > number else ""
     return ", ".join(ordered[:number]) + more
+
+
+def pattern(folder: str) -> str:
+    """Returns the pattern of build.ignore that fits the files below a folder; commas and brackets mean more there."""
+    return re.sub(r"[][*?,]", "?", folder) + "/*"

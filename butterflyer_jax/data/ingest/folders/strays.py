@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.folders import circumstances
-from butterflyer_jax.data.ingest.folders.reading import NAME, FolderPath, Folders, some
+from butterflyer_jax.data.ingest.folders.reading import NAME, FolderPath, Folders, pattern, some
 
 NO_SPECIES = "not in a folder of a species, as others are"
 TOO_DEEP = "its folder lies deeper than those of the species"
@@ -82,7 +82,7 @@ def _check_siblings_of_splits(named: Sequence[FolderPath], result: Folders) -> N
                     f"{folder}/ lies beside the split {beside}/ and holds the same folders, but its name is that of no "
                     "split"
                 )
-                result.choices = f"rename it to train, val or test, or leave it out with build.ignore={folder}/*"
+                result.choices = f"rename it to train, val or test, or leave it out with build.ignore={pattern(folder)}"
                 return
 
 
@@ -97,7 +97,9 @@ def _check_test_beside_species(paths: Iterable[FolderPath], named: Sequence[Fold
                 f"{path.shown} lies among the folders of species ({some((p.names[0] for p in named), 3)}), and may be "
                 "one, or hold photos without labels"
             )
-            result.choices = f"build.layout=leaf takes it as a species, build.ignore={path.shown}* leaves it out"
+            result.choices = (
+                f"build.layout=leaf takes it as a species, build.ignore={pattern(path.shown[:-1])} leaves it out"
+            )
             return
 
 
@@ -175,7 +177,9 @@ def check_counterparts(result: Folders) -> None:
         # The names are all different, so this is not a mere coincidence of numbering.
         if own == others and len(others) == total - len(own):
             result.problem = f"{label}/ holds a picture of the same name for each photo of the others, as masks do"
-            result.choices = f"build.ignore=*{label}/* leaves it out, build.layout=leaf takes it as one more species"
+            result.choices = (
+                f"build.ignore=*{pattern(label)} leaves it out, build.layout=leaf takes it as one more species"
+            )
             return
 
 
@@ -185,7 +189,7 @@ def check_unsure(result: Folders) -> None:
     for photo, place in result.places.items():
         if words.is_unsure(place.label):
             start = photo.find(place.label)
-            unsure.setdefault(place.label, f"{photo[: start + len(place.label)] if start >= 0 else '*'}/*")
+            unsure.setdefault(place.label, pattern(photo[: start + len(place.label)]) if start >= 0 else "*/*")
     if not unsure or result.problem:
         return
     photos = sum(place.label in unsure for place in result.places.values())
@@ -195,5 +199,5 @@ def check_unsure(result: Folders) -> None:
     )
     left_out = ",".join(sorted(unsure.values()))
     result.choices = f"build.ignore={left_out} leaves it out, build.layout=leaf takes each innermost folder as a class"
-    if of_none := ",".join(sorted(pattern for label, pattern in unsure.items() if words.is_of_no_species(label))):
+    if of_none := ",".join(sorted(own for label, own in unsure.items() if words.is_of_no_species(label))):
         result.choices += f", build.negatives={of_none} takes it as photos that show no species"
