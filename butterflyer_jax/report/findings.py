@@ -112,7 +112,7 @@ def _spellings(species: Iterable[str]) -> list[Finding]:
     alike: dict[str, list[str]] = defaultdict(list)
     for name in sorted(species):
         # "Monarch (1)" and "Monarch - Copy" are what file managers make of a second Monarch.
-        plain = re.sub(r"(?i)\s*(\(\d+\)|-?\s*copy(\s*\(\d+\))?)$", "", name)
+        plain = re.sub(r"(?i)\s*(\(\d+\)|-?\s*(copy|kopie|copie|copia|kopia|cópia)(\s*\(?\d+\)?)?)$", "", name)
         alike["".join(letter for letter in plain.casefold() if letter.isalnum())].append(name)
     variants = [" = ".join(names) for names in alike.values() if len(names) > 1]
     if not variants:

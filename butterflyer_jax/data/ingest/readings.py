@@ -269,6 +269,9 @@ def _no_reading(folders: Folders, tables: Annotations) -> str:
         parts.append(
             f"{len(tables.missing):,} rows like {cell}: {reason}; write the folder into the rows, as train/{cell}"
         )
+    elif tables.conflicts:
+        photo, reason = min(tables.conflicts.items())
+        parts.append(f"{len(tables.conflicts):,} photos like {photo}: {reason}")
     elif unused := _why_unused(tables):
         parts.append(unused)
     if not folders.choices and not tables.nearly:

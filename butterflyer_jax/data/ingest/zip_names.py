@@ -49,9 +49,9 @@ def member_names(members: Sequence[zipfile.ZipInfo], encoding: str = "") -> tupl
             words = {part for raw in unknown.values() for part in re.split(rb"[/\\]", raw) if not part.isascii()}
             page = code_pages.detect(sorted(words), "file names in the zip")
             known |= {position: raw.decode(page) for position, raw in unknown.items()}
-    return [_with_slashes(known[position], info) for position, info in enumerate(members)], page
-
-
-def _with_slashes(name: str, info: zipfile.ZipInfo) -> str:
-    # Some Windows programs leave backslashes in names.
-    return name.replace("\\", "/") if info.create_system == _WINDOWS else name
+    # Some Windows programs leave backslashes in names, some of them under another system's number.
+    no_slash = not any("/" in name for name in known.values())
+    ordered = ((known[position], info) for position, info in enumerate(members))
+    return [
+        name.replace("\\", "/") if no_slash or info.create_system == _WINDOWS else name for name, info in ordered
+    ], page

@@ -156,3 +156,48 @@ def test_what_may_be_something_else_is_refused(tmp_path: Path, name: str, table:
     files = FLAT if name != "labels.csv" else tree("a/{n}.jpg") | tree("test/{n}.jpg") | tree("train/{n}.jpg")
     with pytest.raises(UserError, match=message):
         manifest.check_species(listing := listing_of(tmp_path, files | {name: table}), listing.members)
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("label,path", "{s},images/{n}.jpg"), ("id,label,path", "{n},{s},/kaggle/input/x/images/{n}.jpg"),
+        ("label;file", "{s};C:\\x\\images\\{n}.jpg"),
+        ("annotation_id,choice,image", "{n},{s},/data/upload/1/ab12cd34-{n}.jpg"),
+        ("arquivo,espécie", "{n}.jpg,{s}"), ("plik,gatunek", "{n}.jpg,{s}"),
+        ("bestandsnaam,soort", "{n}.jpg,{s}"), ("image,label,label_text", "{n}.jpg,{k},{s}"),
+        ("image,label,wing,who", "{n}.jpg,{k},{s},Ann {i}"),
+    ],
+)  # fmt: skip
+def test_columns_in_any_order_and_language(tmp_path: Path, head: str, row: str) -> None:
+    assert labels(listing_of(tmp_path, FLAT | {"l.csv": rows(head, row)})) == TRUTH
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (rows("file,label,verified_label", "{n}.jpg,{s},{s}").replace("Monarch,Monarch", "Monarch,Peacock", 1),
+         r"the label may be label or verified_label in l\.csv, which differ in 1 of 18 rows \(Monarch, Peacock\)"),
+        (rows("file,label", '"{n}.jpg","{s}"')[:-4], r"cannot read l\.csv: row 19 opens a quoted cell that never ends"),
+        (rows("file,label", "{n}.jpg,{s}") + "\n" + lines("{n}.jpg,Moth"),
+         r"18 photos like images/0\.jpg: two different rows in l\.csv"),
+        (rows("Bild;Art;Aufteilung", "{n}.jpg;{s};Training").replace("Training", "Test", 3),
+         r"build\.label_column says which is \(Art\)"),
+    ],
+)  # fmt: skip
+def test_doubtful_labels_are_refused_by_their_cause(tmp_path: Path, table: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        listing_of(tmp_path, FLAT | {"l.csv": table})
+
+
+def test_the_column_that_is_chosen_outweighs_another(tmp_path: Path) -> None:
+    table = rows("file,label,verified_label,predicted", "{n}.jpg,{s},{s},{s}")
+    doubtful = table.replace("0.jpg,Monarch,Monarch", "0.jpg,Monarch,Peacock", 1)
+    assert labels(listing_of(tmp_path, FLAT | {"l.csv": doubtful}, label_column="label")) == TRUTH
+    guessed = table.replace("Monarch,Monarch,Monarch", "Monarch,Monarch,Peacock", 1)
+    assert labels(listing_of(tmp_path, FLAT | {"l.csv": guessed})) == TRUTH
+
+
+def test_backslashes_part_folders_where_nothing_else_does(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, {name.replace("/", "\\"): b"x" for name in tree("set/{s}/{n}.jpg")})
+    assert labels(listing) == {name: name.split("/")[1] for name in tree("set/{s}/{n}.jpg")}

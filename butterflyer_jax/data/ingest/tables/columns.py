@@ -13,6 +13,7 @@ FILE = words.listed(
     """
     filename filenames file filepath imagefile imagefilename imagename imagepath imgname imgpath imgfile path
     photoid photograph photo photofile photoname picture image images img imageid imgid fname name relativepath
+    dateiname datei bestand bestandsnaam plik arquivo nomearquivo
     mediafilename localpath url imageurl photourl identifier gbifid observationid occurrenceid catalognumber
     specimenid sampleid uuid id member sourceref
     """
@@ -24,7 +25,10 @@ LABEL = words.listed(
     commonname vernacularname englishname groundtruth truelabel choice tag annotation butterfly classid labelid
     categoryid speciesid targetid taxonid y butterflyname butterflyspecies sp specie taxa gt truth displayname
     determination identification identifiedas determinedas artname espece espèce especie wissenschaftlichername
-    nomscientifique nombrecientifico latein specieslabel classlabel gtlabel truelabels trueclass primarylabel
+    nomscientifique nombrecientifico nombrecientífico nomescientifico nomecientífico espécie gatunek soort
+    wetenschappelijkenaam deutschername trivialname nomcommun nomvernaculaire nombrecomun nombrecomún labeltext
+    labelstring labelstr classtext categorytext speciestext latein specieslabel
+    classlabel gtlabel truelabels trueclass primarylabel
     speciescommon genusspecies identifiedspecies taxonscientificname taxonspeciesname butterflytype insect organism cls
     subspecies
     """

@@ -20,6 +20,9 @@ MIN_COVERAGE = 0.8
 MIN_UNIQUE_ROWS = 10
 # Largest share of distinct values in an unnamed column of labels.
 MAX_DISTINCT = 0.5
+# Share of the rows in which two columns agree, if both are the label.
+MIN_SAME = 0.5
+_GUESS = re.compile(r"pred|guess|suggest|auto|model|computer|top.?\d|second|previous|old|original|was", re.IGNORECASE)
 _SAYS_LABELS = re.compile(
     r"label|class|annot|species|truth|train|test|(?:^|[\W_])(?:val|dev|gt|list|import|all)(?:$|[\W_\d])", re.IGNORECASE
 )
@@ -88,6 +91,9 @@ def read(meaning: Meaning, options: Options) -> None:
     if len(rows) >= MIN_UNIQUE_ROWS and _is_unique(table, rows, readings[0][0]):
         # A different value in each row: names of photos, or remarks.
         return
+    _check_second_opinions(meaning, rows, readings[0], taken)
+    if all(is_numbers(table, column) for column in readings[0]):
+        readings[0] += _names_of_numbers(table, rows, readings[0][0], taken)
     best = min(
         readings[0], key=lambda column: (is_numbers(table, column), _is_code(spelt[column]), readings[0].index(column))
     )
@@ -100,6 +106,45 @@ def read(meaning: Meaning, options: Options) -> None:
         _set_label(meaning, [genus, best])
     else:
         _set_label(meaning, [best])
+
+
+def _names_of_numbers(table: Table, rows: Sequence[int], numbers: int, taken: Collection[int]) -> list[int]:
+    """Returns the first column of names that stand for the numbers of a label, one to one, whatever it is called."""
+    for column, name in enumerate(table.columns):
+        values = {table.rows[row][column] for row in rows}
+        if (
+            column not in (numbers, *taken)
+            and name
+            and words.squeeze(name) not in (*columns.FILE, *columns.RANKS)
+            and len(values) <= MAX_DISTINCT * len(rows)
+            and not any(re.fullmatch(r"[\W\d]*", value) for value in values)
+            and _agree(table, rows, numbers, column)
+        ):
+            return [column]
+    return []
+
+
+def _check_second_opinions(
+    meaning: Meaning, rows: Sequence[int], chosen: Sequence[int], taken: Collection[int]
+) -> None:
+    """Raises a UserError where another column has the values of the label, and in some rows another one.
+
+    "label, verified_label" or "species, expert_2": either may be right. Guesses are none.
+    """
+    table, label = meaning.table, chosen[0]
+    own = {words.plain(table.rows[row][label]) for row in rows}
+    for column, name in enumerate(table.columns):
+        if column in (*chosen, *taken) or not name or _GUESS.search(name):
+            continue
+        pairs = [(words.plain(table.rows[row][label]), words.plain(table.rows[row][column])) for row in rows]
+        pairs = [pair for pair in pairs if not any(map(columns.is_blank, pair))]
+        same = sum(one == other for one, other in pairs)
+        if len({other for _, other in pairs} & own) > 1 and len(pairs) > same >= MIN_SAME * len(pairs):
+            one, other = next(pair for pair in pairs if pair[0] != pair[1])
+            raise UserError(
+                f"the label may be {table.columns[label]} or {name} in {table.name}, which differ in "
+                f"{len(pairs) - same} of {len(pairs)} rows ({one}, {other}): choose one with build.label_column"
+            )
 
 
 def _without_header(meaning: Meaning) -> list[int]:

@@ -283,15 +283,18 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
     result.group_names += [f"{column} in {name}" for column in one.group_names]
     if one.labels or class_names.is_list(one.table):
         return
+    known = {one.table.columns[one.file_column], one.split_name, *one.group_names}
+    others = [column for column in one.table.columns if column and column not in known]
     if not (one.group_names or gave_split):
         if len(one.table.columns) == 1:
             result.unused[name] = "a list of photos without labels"
             return
         result.unused[name] = f"no column is known as a label: {meaning.describe_columns(one.table)}"
-        matched = Counter(bool(photos) for photos in one.photos)
-        others = [c for n, c in enumerate(one.table.columns) if n != one.file_column and c]
-        result.nearly.append(
-            f"{name} names {matched[True]} photos in its column {one.table.columns[one.file_column]}, and none of "
-            f"its other columns is known as the label: build.label_column says which is "
-            f"({', '.join(others[: meaning.SHOWN_COLUMNS])})"
-        )
+    elif not others:
+        return
+    matched = Counter(bool(photos) for photos in one.photos)
+    result.nearly.append(
+        f"{name} names {matched[True]} photos in its column {one.table.columns[one.file_column]}, and none of "
+        f"its other columns is known as the label: build.label_column says which is "
+        f"({', '.join(others[: meaning.SHOWN_COLUMNS])})"
+    )

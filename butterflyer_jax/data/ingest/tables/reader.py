@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest.tables import columns, cub, name_lists, records, sidecars, text
 from butterflyer_jax.data.ingest.tables.columns import Table
-from butterflyer_jax.data.ingest.tables.matching import PhotoNames
+from butterflyer_jax.data.ingest.tables.matching import PhotoNames, spelt
 from butterflyer_jax.errors import UserError
 
 TEXT_SUFFIXES = frozenset([".csv", ".tsv", ".tab", ".txt", ".psv", ".dat", ".lst", ".list", ".text", ""])
@@ -137,7 +137,7 @@ def _read(
             tables = records.from_json(content, name, photos)
         elif suffix in TEXT_SUFFIXES:
             rows = text.parse(content, spaces=suffix != ".tsv")
-            if _lists_photos([[line] for line in content.splitlines()[:MAX_SAMPLE]], name, photos, 0.5):
+            if _are_whole_paths(content.splitlines()[:MAX_SAMPLE], name, photos):
                 # A path may contain a delimiter that would split the line elsewhere.
                 rows = [["column 1"], *([line.strip()] for line in content.splitlines() if line.strip())]
             table = columns.make_table(name, rows, _Names(photos))
@@ -169,9 +169,19 @@ class _Names(Mapping[str, object]):
         return 0
 
 
-def _lists_photos(rows: Sequence[Sequence[str]], name: str, photos: PhotoNames, share: float = 0) -> bool:
-    found = [bool(photos.find(row[0], name, identifiers=False)) for row in rows[:MAX_SAMPLE] if row[0].strip()]
-    return sum(found) > share * len(found)
+def _lists_photos(rows: Sequence[Sequence[str]], name: str, photos: PhotoNames) -> bool:
+    return any(photos.find(row[0], name, identifiers=False) for row in rows[:MAX_SAMPLE])
+
+
+def _are_whole_paths(lines: Iterable[str], name: str, photos: PhotoNames) -> bool:
+    """Returns whether most lines are paths of photos from their first letter on: "1,Monarch,/data/1.jpg" is none."""
+    used = [line for line in lines if line.strip()]
+    whole = 0
+    for line in used:
+        end = spelt(line).casefold()
+        found = [photo.casefold() for photo in photos.find(line, name, identifiers=False)]
+        whole += any(photo.endswith(end) or photo.rpartition(".")[0].endswith(end) for photo in found)
+    return 2 * whole > len(used)
 
 
 def _mentions_photos(content: str, photos: PhotoNames) -> bool:

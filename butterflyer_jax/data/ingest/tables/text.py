@@ -27,6 +27,8 @@ _SEP = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _COMMENT = ("#", "//")
 _FILE = re.compile(r"\.[A-Za-z]\w{2,3}$")
 _SAMPLE_LINES = 50
+# A last line that is a row of its own, unless a quote is open.
+_END = "\0"
 # Bytes that do not occur in text of any code page.
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _NON_ASCII_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
@@ -86,7 +88,10 @@ def parse(text: str, spaces: bool = False) -> list[list[str]]:
         delimiter = _delimiter(body)
     if not delimiter:
         return _by_rare_delimiter(body) or (_by_spaces(body) if spaces else []) or _one_column(body)
-    return [row for row in _rows(body, delimiter) if any(row)]
+    rows = _rows([*body, _END], delimiter)
+    if rows[-1] != [_END]:
+        raise ValueError(f"row {len(rows)} opens a quoted cell that never ends, as in an incomplete copy")
+    return [row for row in rows[:-1] if any(row)]
 
 
 def _by_rare_delimiter(lines: Sequence[str]) -> list[list[str]]:
