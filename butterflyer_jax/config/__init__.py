@@ -1,13 +1,11 @@
 """The config of a run: its fields with units and ranges, and the search space of a sweep."""
 
+from butterflyer_jax.config.data_sections import AugmentConfig, BuildConfig, DataConfig
 from butterflyer_jax.config.schema import Config, describe, flatten
 from butterflyer_jax.config.sections import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    AugmentConfig,
-    BuildConfig,
     CheckpointConfig,
-    DataConfig,
     DistillConfig,
     ExamplesConfig,
     ExportConfig,

@@ -1,22 +1,22 @@
 """The configuration of a run: typed, documented and validated dataclasses.
 
 A config file defines `get_config() -> Config`; `cli.load_config` reads it and applies overrides such as
-`optim.learning_rate=0.1`. What a field means, and in which unit, stands beside it.
+`optim.learning_rate=0.1`. Its meaning, unit and range stand beside each field.
 """
 
 # No `from __future__ import annotations`: overrides are parsed by the real types of the fields.
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
-from butterflyer_jax.config import limits
+from butterflyer_jax.config import fields
+from butterflyer_jax.config.data_sections import AugmentConfig, BuildConfig, DataConfig
+from butterflyer_jax.config.fields import POSITIVE, Section, option
 from butterflyer_jax.config.sections import (
-    AugmentConfig,
-    BuildConfig,
     CheckpointConfig,
-    DataConfig,
     DistillConfig,
     ExamplesConfig,
     ExportConfig,
@@ -26,10 +26,8 @@ from butterflyer_jax.config.sections import (
     ProfileConfig,
     RanksConfig,
     RefusalConfig,
-    Section,
     StopConfig,
     TrackingConfig,
-    option,
 )
 from butterflyer_jax.errors import UserError
 
@@ -38,18 +36,23 @@ from butterflyer_jax.errors import UserError
 class Config(Section):
     """A run of training."""
 
-    seed: int = option(0, "of initial weights, shuffling, augmentation and dropout")
+    seed: int = option(0, "seed of initial weights, shuffling, augmentation and dropout", within=(0, 2**31 - 1))
     batch_size: int = option(
-        128, "photos per step, over all devices; 0: as many as fit, at most a tenth of the training photos"
+        128,
+        "photos per step, over all devices; 0: as many as fit, at most a tenth of the training photos",
+        within=(0, 2**31),
     )
-    gradient_accumulation: int = option(1, "parts of a batch that are computed one after another, for one update")
-    num_epochs: int = option(100, "passes over the training photos")
+    gradient_accumulation: int = option(
+        1, "parts of a batch that are computed one after another for one update", within=POSITIVE
+    )
+    num_epochs: int = option(100, "passes over the training photos", within=POSITIVE)
     precision: str = option(
         "auto",
-        "of the computation: float32, bfloat16, float16 (with a loss scale), auto (a CPU: float32, else bfloat16)",
+        "dtype of the computation: float32, bfloat16, float16 (with a loss scale), auto (CPU: float32, else bfloat16)",
+        one_of=("auto", "float32", "bfloat16", "float16"),
     )
     deterministic: bool = option(False, "only GPU kernels that give the same bits in each run; slower")
-    log_every_steps: int = option(10, "steps between lines of metrics.jsonl")
+    log_every_steps: int = option(10, "steps between lines of metrics.jsonl", within=POSITIVE)
     compilation_cache: bool = option(True, "keep compiled steps in $BUTTERFLYER_CACHE/xla for later runs")
     build: BuildConfig = field(default_factory=BuildConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -79,8 +82,8 @@ class Config(Section):
           UserError: a field has a wrong type or a value out of its range; the message names the field.
         """
         flat = flatten(self)
-        for name, (value, field_type) in flat.items():
-            if problem := limits.problem(name, value, field_type):
+        for name, value, item in _items(self):
+            if problem := fields.problem(item, value):
                 raise UserError(f"config field {name} = {value!r} {problem}")
         for name in ("model.pretrained_allow", "optim.freeze"):
             try:
@@ -155,29 +158,31 @@ class Config(Section):
         return config.validate()
 
 
-def flatten(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Returns `{"optim.learning_rate": (value, type), …}` of a dataclass, sections opened."""
-    flat: dict[str, tuple[Any, Any]] = {}
+def flatten(config: Section) -> dict[str, tuple[Any, Any]]:
+    """Returns `{"optim.learning_rate": (value, type), …}` of a config, sections opened."""
+    return {name: (value, item.type) for name, value, item in _items(config)}
+
+
+def describe(section: type[Section] = Config, prefix: str = "") -> list[tuple[str, str, str]]:
+    """Returns (name, default, meaning with unit and range) of every field, sections opened.
+
+    Args:
+      section: class of the fields.
+      prefix: text before the names, such as "build.".
+    """
+    return [(name, repr(item.default), fields.documentation(item)) for name, _, item in _items(section(), prefix)]
+
+
+def _items(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:
+    """Yields name, value and dataclass field of every field, sections opened."""
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
-        if _is_section(item.type):
-            if not isinstance(value, item.type):
-                raise UserError(f"config field {prefix}{item.name} must be a {item.type.__name__}, not {value!r}")
-            flat |= flatten(value, f"{prefix}{item.name}.")
+        if not _is_section(item.type):
+            yield prefix + item.name, value, item
+        elif isinstance(value, item.type):
+            yield from _items(value, f"{prefix}{item.name}.")
         else:
-            flat[prefix + item.name] = (value, item.type)
-    return flat
-
-
-def describe(config_type: type[Any] = Config, prefix: str = "") -> list[tuple[str, str, str]]:
-    """Returns (name, default, documentation) of every field, sections opened."""
-    rows: list[tuple[str, str, str]] = []
-    for item in dataclasses.fields(config_type):
-        if _is_section(item.type):
-            rows += describe(item.type, f"{prefix}{item.name}.")
-        else:
-            rows.append((prefix + item.name, repr(item.default), item.metadata["doc"]))
-    return rows
+            raise UserError(f"config field {prefix}{item.name} must be a {item.type.__name__}, not {value!r}")
 
 
 def _is_section(field_type: Any) -> TypeGuard[type]:

@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from butterflyer_jax import extras
-from butterflyer_jax.config.limits import CHOICES
+from butterflyer_jax.config import ExportConfig
+from butterflyer_jax.config.fields import choices
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.places import CARD, CARD_TEXT, FOLDER, SPECIES, SUFFIXES, companion
 from butterflyer_jax.storage import files as files_lib
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from butterflyer_jax import runs
 
-FORMATS = tuple(name for name in CHOICES["export.format"] if name != "none")
+FORMATS = tuple(name for name in choices(ExportConfig, "format") if name != "none")
 # Formats in int8, whose ranges are chosen on training photos.
 CALIBRATED = ("litert_int8",)
 

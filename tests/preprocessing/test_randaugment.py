@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from butterflyer_jax.config.limits import CHOICES
+from butterflyer_jax.config import AugmentConfig
+from butterflyer_jax.config.fields import choices
 from butterflyer_jax.preprocessing.randaugment import LARGEST, OPERATIONS, PRESETS, apply_operations, draw_amounts
 
 FILL = (0.25, 0.5, 0.75)
@@ -124,7 +125,7 @@ def test_draws_of_a_preset(name: str) -> None:
 
 
 def test_presets_are_those_of_the_config_and_grow() -> None:
-    assert ("none", *PRESETS) == CHOICES["augment.strength"]
+    assert ("none", *PRESETS) == choices(AugmentConfig, "strength")
     images = np.repeat(np.float32(photo(32))[None] / 255, 128, axis=0)
     keys = jax.random.split(jax.random.key(1), len(images))
     change = [
