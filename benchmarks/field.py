@@ -1,46 +1,29 @@
-"""What a run's answers are worth away from its own test photos: refusal by kind of image, and other photos.
+"""What answers are worth away from a run's own test photos: refusal by kind of image, other photos, other species.
 
-    python benchmarks/field.py --run DIR [--other SRC --species_map TABLE.csv] [--json FILE]
+    python benchmarks/field.py --run DIR... [--left_out DIR... --input SRC] [--other SRC --species_map TABLE.csv]
 
-Prints, of a run whose typicality is fitted: accuracy and false refusals on its own test photos, as they are and half
-as bright; and the share that is refused of images that show none of its species, with the AUROC of the score. The kinds
-are crops of pictures that scikit-image carries (natural scenes, textures, text), corners of val and test photos, and
-noise and blank images. With --other, photos of another data set: named rightly where the run knows the species, refused
-where it does not.
+Prints, of runs whose typicality is fitted, such as the same config with several seeds: accuracy and false refusals on
+their own test photos, as they are, half as bright, and small on a drawn ground; and the share that is refused of images
+that show none of their species, with the AUROC of the score. The kinds are crops of pictures that scikit-image and
+scikit-learn carry (scenes, textures, text), corners of val and test photos, and noise and blank images. Figures are
+means over the runs, with the smallest and the largest; of one run, with Wilson's 95% interval.
 
-Measured on configs/cpu.py on the Leeds Butterfly data set (582 train, 125 test photos), one run each with seed 0 on two
-cores of an AMD EPYC, jax 0.10.2. Refused, with the AUROC of the score, and by the highest probability alone:
-
-    own test top-1 96.0%, 91.0 to 98.3%
-    own test photos                 6.4%                     3.2%
-    the same, half as bright        4.0%                     8.0%
-    natural and texture, 120       95.0%   98.3%            25.8%   88.5%
-    background, 500                94.2%   98.1%            39.6%   87.5%
-    noise and blank, 100          100.0%  100.0%            22.0%   89.8%
-
-    with data.negatives=0.2: own test top-1 96.8%, 92.1 to 98.7%
-    own test photos                 8.0%                     9.6%
-    the same, half as bright       10.4%                    34.4%
-    natural and texture, 120       97.5%   98.7%            95.8%   97.4%
-    background, 500                98.8%   99.1%            97.6%   98.9%
-    noise and blank, 100          100.0%  100.0%           100.0%  100.0%
-
-Heliconius collection, museum photos: 28.9% (25.9 to 32.0%) of 859 H. erato, one of the ten species, are named rightly;
-74.1% of 845 photos of another species of the genus are refused, by the probability alone 34.6%. With two of the ten
-species left out of training, 41.6% of their 137 photos are refused, by the probability alone 24.1%.
+With --left_out, runs that were trained without some species of --input (build.ignore='*/Monarch/*'), and how many of
+the photos of these are refused. With --other, photos of another data set: named rightly where a run knows the species,
+refused where it does not.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
+from shifts import pasted
 
 from butterflyer_jax import cli, runs
 from butterflyer_jax.api.data import open_data
@@ -51,37 +34,29 @@ from butterflyer_jax.inference.classifier import TrainedClassifier
 from butterflyer_jax.metrics.classification import wilson
 from butterflyer_jax.models.features import make_features
 
-PICTURES = (
-    "astronaut",
-    "coffee",
-    "chelsea",
-    "rocket",
-    "brick",
-    "grass",
-    "gravel",
-    "immunohistochemistry",
-    "page",
-    "coins",
-)
+SCENES = ("astronaut", "coffee", "chelsea", "rocket", "brick", "grass", "gravel", "immunohistochemistry", "coins")
+TEXT = ("page", "text")
 CROPS = 12
 NOISE = 100
 
 
-def natural(rng: np.random.Generator) -> list[Image.Image]:
-    """Returns square crops of the pictures that scikit-image carries."""
+def crops(rng: np.random.Generator) -> tuple[list[Image.Image], list[Image.Image]]:
+    """Returns square crops of the pictures that scikit-image and scikit-learn carry: scenes and textures, and text."""
     try:
         import skimage.data
+        from sklearn.datasets import load_sample_images
     except ImportError as error:
-        raise UserError("this benchmark needs scikit-image: uv pip install scikit-image") from error
-    crops = []
-    for name in PICTURES:
-        picture = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
-        for _ in range(CROPS):
-            side = int(min(picture.size) * rng.uniform(0.4, 1))
-            left = int(rng.integers(0, picture.width - side + 1))
-            top = int(rng.integers(0, picture.height - side + 1))
-            crops.append(picture.crop((left, top, left + side, top + side)))
-    return crops
+        raise UserError("this benchmark needs uv pip install scikit-image scikit-learn") from error
+    kinds: tuple[list[Image.Image], ...] = ([], [])
+    for kind, names, more in ((kinds[0], SCENES, load_sample_images().images), (kinds[1], TEXT, [])):
+        for pixels in (*(getattr(skimage.data, name)() for name in names), *more):
+            picture = Image.fromarray(pixels).convert("RGB")
+            for _ in range(CROPS):
+                side = int(min(picture.size) * rng.uniform(0.4, 1))
+                left = int(rng.integers(0, picture.width - side + 1))
+                top = int(rng.integers(0, picture.height - side + 1))
+                kind.append(picture.crop((left, top, left + side, top + side)))
+    return kinds[0], kinds[1]
 
 
 def corners(photos: Sequence[Image.Image], rng: np.random.Generator) -> list[Image.Image]:
@@ -106,25 +81,14 @@ def auroc(typical: np.ndarray, others: np.ndarray) -> float:
     return float((others[:, None] > typical).mean() + 0.5 * (others[:, None] == typical).mean())
 
 
-def main(argv: Sequence[str]) -> None:
-    """The command."""
-    parser = cli.ArgumentParser(prog="python benchmarks/field.py", description=__doc__)
-    parser.add_argument("--run", required=True, metavar="DIR", help="run folder")
-    parser.add_argument("--other", metavar="SRC", help="other photos: a raw zip, a folder or a built data set")
-    parser.add_argument("--species_map", metavar="FILE.csv", help="species of --other and the run's names of them")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
-    args = parser.parse_args(argv)
-    own = evaluate(args.run)
-    loaded = runs.load_model(runs.read(args.run))
-    typicality = loaded.typicality()
+def measure(folder: str) -> dict[str, Any]:
+    """Returns the figures of a run: its own test, and each kind of image."""
+    own = evaluate(folder)
+    loaded = runs.load_model(runs.read(folder))
+    typicality, config = loaded.typicality(), loaded.config
     if typicality is None:
-        raise UserError(f"{args.run} has no typicality: it needs 20 val photos, and refusal.typicality=true")
-    classifier, of_batch, config = (
-        TrainedClassifier.load(args.run),
-        make_features(loaded.model, loaded.config),
-        loaded.config,
-    )
-    rng = np.random.default_rng(0)
+        raise UserError(f"{folder} has no typicality: it needs 20 val photos, and refusal.typicality=true")
+    classifier, of_batch = TrainedClassifier.load(folder), make_features(loaded.model, config)
     with open_data(loaded.run.dataset, config) as data:
         val, test = (
             [Image.open(io.BytesIO(jpeg)).convert("RGB") for jpeg in data.jpegs(split)] for split in ("val", "test")
@@ -140,46 +104,95 @@ def main(argv: Sequence[str]) -> None:
         )
         return typicality.score(features, logits), highest
 
+    rng = np.random.default_rng(0)
+    scenes, text = crops(rng)
+    squares = [ImageOps.fit(one, (min(one.size),) * 2) for one in test]
     kinds = {
         "own test photos": test,
         "the same, half as bright": [ImageEnhance.Brightness(one).enhance(0.5) for one in test],
-        "natural and texture": natural(rng),
+        "the same, small": [pasted(one, rng) for one in squares],
+        "scenes and textures": scenes,
         # Not of training photos: corners of these are among the negatives that typicality is fitted on.
         "background": corners([*val, *test] * 2, rng),
+        "text": text,
         "noise and blank": noise(rng),
     }
     typical, sure = scores(test)
-    figures: dict[str, Any] = {"own": {name: own[name] for name in ("count", "top1", "intervals")}, "kinds": {}}
-    print(f"{'images':<28}{'count':>6}{'refused':>9}{'95%':>16}{'AUROC':>8}{'by probability':>16}{'AUROC':>8}")
+    found: dict[str, Any] = {"top1": own["top1"], "kinds": {}}
     for name, images in kinds.items():
         score, highest = scores(images)
-        refused, by_probability = int((score > typicality.limit).sum()), float((highest < classifier.threshold).mean())
-        low, high = wilson(refused, len(images))
-        row = {
+        found["kinds"][name] = {
             "count": len(images),
-            "refused": refused / len(images),
+            "refused": float((score > typicality.limit).mean()),
             "auroc": auroc(typical, score),
-            "refused_by_probability": by_probability,
+            "refused_by_probability": float((highest < classifier.threshold).mean()),
             "auroc_by_probability": auroc(-sure, -highest),
         }
-        figures["kinds"][name] = row
+    return found
+
+
+def unknown_refused(folder: str, source: str, species_map: str | None, name: str) -> dict[str, Any]:
+    """Returns the answers of a run for other photos: top1 of known species, and refused ones of unknown species."""
+    other = evaluate(folder, dataset=source, species_table=species_map, name=name)
+    unknown = other["refusal"]["unknown"]
+    if not unknown["count"]:
+        raise UserError(f"{folder} knows all species of {source}")
+    return {"top1": other.get("top1"), "count": unknown["count"], "refused": unknown["refused"] / unknown["count"]}
+
+
+def spread(shares: Sequence[float], count: int) -> str:
+    """Returns a mean, and Wilson's interval of one run or the range over several."""
+    mean = float(np.mean(shares))
+    low, high = wilson(round(mean * count), count) if len(shares) == 1 else (min(shares), max(shares))
+    return f"{mean:>7.1%}{f'{low:.1%} to {high:.1%}':>18}"
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    parser = cli.ArgumentParser(prog="python benchmarks/field.py", description=__doc__)
+    parser.add_argument(
+        "--run", required=True, nargs="+", metavar="DIR", help="run folders, as a rule of several seeds"
+    )
+    parser.add_argument("--left_out", nargs="+", default=(), metavar="DIR", help="runs without some species of --input")
+    parser.add_argument("--input", metavar="SRC", help="photos of all species: a raw zip, a folder or a built data set")
+    parser.add_argument("--other", metavar="SRC", help="other photos: a raw zip, a folder or a built data set")
+    parser.add_argument("--species_map", metavar="FILE.csv", help="species of --other and the run's names of them")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
+    args = parser.parse_args(argv)
+    if bool(args.left_out) != bool(args.input):
+        raise UserError("--left_out and --input go together: the runs, and the photos with all species")
+    figures: dict[str, Any] = {"runs": [measure(folder) for folder in args.run]}
+    print(f"{'images':<28}{'count':>6}{'refused':>9}{'':>16}{'AUROC':>8}{'by probability':>16}{'AUROC':>8}")
+    for name, first in figures["runs"][0]["kinds"].items():
+        rows = [of_run["kinds"][name] for of_run in figures["runs"]]
+        refused = spread([row["refused"] for row in rows], first["count"])
+        means = {key: float(np.mean([row[key] for row in rows])) for key in first}
         print(
-            f"{name:<28}{len(images):>6}{row['refused']:>9.1%}{f'{low:.0%} to {high:.0%}':>16}{row['auroc']:>8.1%}"
-            f"{by_probability:>16.1%}{row['auroc_by_probability']:>8.1%}"
+            f"{name:<28}{first['count']:>6}{refused}{means['auroc']:>8.1%}"
+            f"{means['refused_by_probability']:>16.1%}{means['auroc_by_probability']:>8.1%}"
         )
+    own = [of_run["top1"] for of_run in figures["runs"]]
+    print(f"top-1 of own test photos {spread(own, figures['runs'][0]['kinds']['own test photos']['count']).strip()}")
+    if args.left_out:
+        left = [unknown_refused(folder, args.input, None, "left_out") for folder in args.left_out]
+        for folder, row in zip(args.left_out, left, strict=True):
+            refusal = evaluate(folder)["refusal"]["known"]
+            row["own_refused"] = refusal["refused"] / refusal["count"]
+            print(
+                f"left out of {folder}: {spread([row['refused']], row['count']).strip()} of {row['count']} refused, "
+                f"of own test photos {row['own_refused']:.1%}"
+            )
+        mean, own_mean = (float(np.mean([row[key] for row in left])) for key in ("refused", "own_refused"))
+        print(f"left out, mean of {len(left)} runs: {mean:.1%} refused, of own test photos {own_mean:.1%}")
+        figures["left_out"] = left
     if args.other:
-        other = evaluate(args.run, dataset=args.other, species_table=args.species_map, name="other")
-        figures["other"] = {name: other.get(name) for name in ("count", "top1", "intervals", "refusal")}
-        unknown = other["refusal"]["unknown"]
-        share = unknown["refused"] / unknown["count"] if unknown["count"] else 0.0
-        print(
-            f"other photos: top-1 {other.get('top1', 0):.1%} of {other['count']} of known species; "
-            f"refused {share:.1%} of {unknown['count']} of unknown species"
-        )
+        figures["other"] = other = [unknown_refused(run, args.other, args.species_map, "other") for run in args.run]
+        right = spread([row["top1"] for row in other], 1) if other[0]["top1"] is not None else "none"
+        refused = spread([row["refused"] for row in other], other[0]["count"])
+        print(f"other photos: top-1 of known species {right.strip()}; of unknown ones refused {refused.strip()}")
     if args.json:
         Path(args.json).write_text(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent.parent))
     cli.run(main)

@@ -132,16 +132,15 @@ def _table_writer(species: Sequence[str], ranks: Ranks | None, top: int) -> Call
             return
         first, *others = answer[f"top{top}"]
         given = answer.get("answer", {"rank": SPECIES})
-        named, probability = first["species"], first["probability"]
-        if answer["none_of_these"]:
-            named, others = NONE_OF_THESE, [first]
-        elif given["rank"] is None:
-            named, others = NOT_SURE, [first]
+        named, probability = first["species"], f"{first['probability']:.1%}"
+        if answer["none_of_these"] or given["rank"] is None:
+            # The probability is the species', not that of there being none.
+            named, probability, others = NONE_OF_THESE if answer["none_of_these"] else NOT_SURE, "", [first]
         elif given["rank"] != SPECIES:
-            named, probability, others = f"{given['rank']} {given['name']}", given["probability"], [first]
+            named, probability, others = f"{given['rank']} {given['name']}", f"{given['probability']:.1%}", [first]
         second = f"{others[0]['species']} {others[0]['probability']:.1%}" if others else ""
         heat_map = f"  {answer['gradcam']}" if "gradcam" in answer else ""
-        print(f"{named:<{width}}  {probability:>6.1%}  {second:<{width + 8}}  {image}{heat_map}", flush=True)
+        print(f"{named:<{width}}  {probability:>6}  {second:<{width + 8}}  {image}{heat_map}", flush=True)
 
     return write
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.fft as fft
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 SIDE = 160
 # Side of the part of a photo without a species that is taken, as a share of its short side.
@@ -14,14 +14,15 @@ PARTS = (0.6, 1.0)
 def draw_negative(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Returns a square RGB image that shows no species, made from a photo.
 
-    It is of one of five kinds: a corner of the photo, its tiles shuffled, the photo heavily blurred, noise with the
-    photo's spectrum (its Fourier phases are random), or shapes and noise.
+    It is of one of six kinds: a corner of the photo, twice as often as any other kind, its tiles shuffled, the photo
+    heavily blurred, noise with the photo's spectrum (its Fourier phases are random), shapes and noise, or a page of
+    text.
 
     Args:
       photo: photo of a species.
       rng: generator that draws the kind and its parameters.
     """
-    kinds = (_corner, _shuffled, _blurred, _random_phases, _shapes)
+    kinds = (_corner, _corner, _shuffled, _blurred, _random_phases, _shapes, _page)
     return kinds[int(rng.integers(len(kinds)))](photo.convert("RGB"), rng)
 
 
@@ -91,6 +92,32 @@ def _shapes(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
         noise = rng.normal(0, rng.uniform(5, 60), (SIDE, SIDE, 3))
         image = Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
     return image
+
+
+def _page(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Draws lines of random letters, dark on light paper or light on dark, unevenly lit, at times turned or blurred."""
+    size, left, top = int(rng.integers(7, 22)), int(rng.integers(-20, 20)), int(rng.integers(-8, 20))
+    ink = Image.new("L", (SIDE, SIDE), 0)
+    draw = ImageDraw.Draw(ink)
+    while top < SIDE:
+        # Now and then a heading.
+        height = size if rng.random() < 0.9 else round(1.6 * size)
+        words = ("".join(chr(int(x)) for x in rng.integers(97, 123, rng.integers(2, 10))) for _ in range(14))
+        draw.text((left, top), " ".join(words), fill=255, font=ImageFont.load_default(height))
+        top += round(height * rng.uniform(1.2, 1.9))
+    if rng.random() < 0.5:
+        ink = ink.rotate(float(rng.uniform(-8, 8)), resample=Image.Resampling.BILINEAR)
+    if rng.random() < 0.5:
+        ink = ink.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 1))))
+    paper, letters = rng.uniform(150, 255) * rng.uniform(0.85, 1, 3), rng.uniform(0, 90, 3)
+    if rng.random() < 0.2:
+        paper, letters = letters, paper
+    covered = np.asarray(ink, np.float64)[:, :, None] / 255
+    light = np.linspace(1, 1 - rng.uniform(0, 0.5), SIDE)[:: int(rng.choice([-1, 1]))]
+    pixels = (paper * (1 - covered) + letters * covered) * (
+        light[:, None, None] if rng.random() < 0.5 else light[:, None]
+    )
+    return Image.fromarray(np.rint(pixels).astype(np.uint8))
 
 
 def _colour(rng: np.random.Generator) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ python -m butterflyer_jax.export.keras NETWORK.json NETWORK.npz TARGET.keras
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -158,8 +159,9 @@ def _score(
     series = rest * (1 - rest * (0.5 - rest / 3))
     surprise = ops.where(rest < SERIES_BELOW, series, ops.log(1 + rest))
     doubt = ops.log(ops.maximum(surprise, SMALLEST_DOUBT))
-    parts = (nearest, ops.maximum(logit, layers.floor), doubt)
-    return sum(share * part for share, part in zip(layers.shares, parts, strict=True)), constants
+    logit = ops.maximum(logit, layers.floor)
+    sums = (a * nearest + b * logit + c * doubt + d for a, b, c, d in layers.sums)
+    return functools.reduce(ops.maximum, sums), constants
 
 
 def main(about: str, arrays: str, target: str) -> None:

@@ -158,8 +158,11 @@ def _score(add: Add, constant: Constant, layers: TypicalityLayers, features: lis
     surprise = op("Where", "surprise", small, op("Mul", "series", rest, series), logarithm)
     doubt = op("Log", "doubt", op("Max", "positive_surprise", surprise, number("smallest_doubt", SMALLEST_DOUBT)))
     terms = [op("Log", "log", distance), logit, doubt]
-    parts = [
-        op("Mul", f"part{place}", term, number(f"share{place}", share))
-        for place, (term, share) in enumerate(zip(terms, layers.shares, strict=True))
-    ]
-    add("Sum", parts, TYPICALITY)
+    sums = []
+    for row, (*weights, shift) in enumerate(layers.sums):
+        parts = [
+            op("Mul", f"part{row}_{place}", term, number(f"weight{row}_{place}", weight))
+            for place, (term, weight) in enumerate(zip(terms, weights, strict=True))
+        ]
+        sums.append(op("Sum", f"sum{row}", *parts, number(f"shift{row}", shift)))
+    add("Max", sums, TYPICALITY)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Integer
 
+from butterflyer_jax.metrics.ranks import MIN_PROBABILITY
+
 FILE = "calibration.json"
 # Share of the correctly classified validation images that the threshold must not reject.
 KEPT = 0.98
@@ -59,7 +61,8 @@ def fit(
 
     The temperature minimises the cross-entropy, regularised by one further image of uniform doubt, which bounds it if
     no image is misclassified. The threshold keeps 98% of the correctly classified images: an image with less
-    confidence than nearly all of them is probably out of distribution.
+    confidence than nearly all of them is probably out of distribution. It is at most `ranks.MIN_PROBABILITY`: what
+    is sure enough for a name is not refused for doubt.
 
     Args:
       logits: float [count, species], logits of validation images.
@@ -81,7 +84,7 @@ def fit(
     probabilities = softmax(logits / temperature)
     right_ones = probabilities.argmax(axis=1) == labels
     sure = probabilities.max(axis=1)[right_ones]
-    threshold = float(np.quantile(sure, 1 - KEPT)) if len(sure) else 0.0
+    threshold = min(float(np.quantile(sure, 1 - KEPT)), MIN_PROBABILITY) if len(sure) else 0.0
     return Calibration(round(temperature, 6), round(threshold, 6), step, len(labels))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ class TypicalityLayers:
       classes, class_offsets: float32 [num_features, num_classes] and [num_classes], the linear terms of each class.
       head, head_offset: float32 [num_features, 1] and [1], of the logit.
       floor: smallest logit.
-      shares: weights of the distance's logarithm, of the logit and of doubt in the score.
+      sums: for each sum its weights of the distance's logarithm, of the logit and of doubt, and its offset.
       limit: score above which an image is none of the species.
     """
 
@@ -44,7 +45,7 @@ class TypicalityLayers:
     head: np.ndarray
     head_offset: np.ndarray
     floor: float
-    shares: tuple[float, float, float]
+    sums: tuple[tuple[float, float, float, float], ...]
     limit: float
 
 
@@ -55,7 +56,7 @@ def to_layers(typicality: Typicality) -> TypicalityLayers:
     weights = 1 / typicality.variances.astype(np.float64) - rest
     # P times each mean.
     inverse = rest * means + (means @ basis.T * weights) @ basis
-    distance, logit, doubt = (1 / float(scale) for scale in typicality.scales)
+    rows = np.concatenate([typicality.weights, typicality.offsets[:, None]], axis=1).tolist()
     return TypicalityLayers(
         (1 / std).astype(np.float32),
         (-typicality.mean / std).astype(np.float32),
@@ -67,7 +68,7 @@ def to_layers(typicality: Typicality) -> TypicalityLayers:
         typicality.head[:-1, None].astype(np.float32),
         typicality.head[-1:].astype(np.float32),
         float(typicality.floor),
-        (distance, logit, doubt),
+        tuple((distance, logit, doubt, offset) for distance, logit, doubt, offset in rows),
         float(typicality.limit),
     )
 
@@ -90,8 +91,8 @@ def score(xp: Any, layers: TypicalityLayers, features: Any, logits: Any) -> Any:
     distance = square + xp.min(xp.matmul(x, layers.classes) + layers.class_offsets, axis=-1)
     nearest = xp.log(xp.maximum(distance, SMALLEST_DISTANCE))
     logit = (xp.matmul(xp.clip(x, -CLIP, CLIP), layers.head) + layers.head_offset)[:, 0]
-    parts = (nearest, xp.maximum(logit, layers.floor), _doubt(xp, logits))
-    return sum(share * part for share, part in zip(layers.shares, parts, strict=True))
+    logit, doubt = xp.maximum(logit, layers.floor), _doubt(xp, logits)
+    return functools.reduce(xp.maximum, (a * nearest + b * logit + c * doubt + d for a, b, c, d in layers.sums))
 
 
 def _doubt(xp: Any, logits: Any) -> Any:

@@ -107,6 +107,8 @@ def test_predict_prints_ranks(run: Path, tmp_path: Path, capsys: pytest.CaptureF
         elif name == "species":
             assert last.startswith(found["species"]) and answer["name"] == found["species"]
         else:
+            # No probability stands beside it: the network's is that of the species.
+            assert last.removeprefix("not sure").lstrip().startswith(f"{found['species']} ")
             assert last.startswith("not sure") and answer["text"] == f"not sure, perhaps a {found['species']}"
 
 

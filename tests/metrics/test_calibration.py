@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from butterflyer_jax.metrics.calibration import among_listed
+from butterflyer_jax.metrics.calibration import among_listed, fit
+from butterflyer_jax.metrics.ranks import MIN_PROBABILITY
 
 PROBABILITIES = np.array([[0.6, 0.3, 0.1], [0.97, 0.02, 0.01], [1.0, 0.0, 0.0]], np.float32)
 
@@ -22,3 +24,12 @@ def test_what_is_refused_stays_so_and_no_list_changes_nothing() -> None:
     assert among_listed(PROBABILITIES, refused, np.array([True, False, False]))[1].tolist() == [True, False, False]
     same, still = among_listed(PROBABILITIES, refused, None)
     assert same is PROBABILITIES and still is refused
+
+
+@pytest.mark.parametrize(("gap", "expected"), [(20.0, MIN_PROBABILITY), (0.5, 0.62)])
+def test_what_is_sure_enough_for_a_name_is_not_refused_for_doubt(gap: float, expected: float) -> None:
+    """Of a network that is nearly certain of all val photos, 98% are above 99%: no reason to refuse one with 81%."""
+    right = np.repeat([True, False], [60, 0 if gap > 1 else 38])
+    logits = np.where(right, gap, -gap)[:, None] * np.array([[1, 0]])
+    threshold = fit(logits, np.zeros(len(right), int), 1).threshold
+    assert threshold == pytest.approx(expected, abs=0.02)

@@ -51,6 +51,19 @@ def test_what_lies_elsewhere_is_refused_though_no_negative_lay_there(fitted: Typ
     assert fitted.refuses(np.random.default_rng(6).normal(8, 4, (200, NUM_FEATURES)), sure).mean() > 0.95
 
 
+def test_what_looks_unlike_negatives_is_refused_by_distance_and_doubt_alone(fitted: Typicality) -> None:
+    """A species that is left out: no negative is like it, so that in one sum with the head it would pass."""
+    # Away from the negatives, with the doubt of held-out images.
+    towards = fitted.head[:-1] / np.linalg.norm(fitted.head[:-1])
+    elsewhere = drawn(300, 5)[0] - 9 * towards
+    found = {}
+    for name, rows in (("both", [0, 1]), ("one", [1])):
+        of_rows = dataclasses.replace(fitted, weights=fitted.weights[rows], offsets=fitted.offsets[rows])
+        limit = np.quantile(of_rows.score(drawn(4000, 3)[0], drawn_logits(4000, 21)), 0.95)
+        found[name] = (of_rows.score(elsewhere, drawn_logits(300, 23)) > limit).mean()
+    assert found["both"] > found["one"] + 0.2
+
+
 def test_of_equally_typical_images_the_one_that_the_network_doubts_has_the_larger_score(fitted: Typicality) -> None:
     features = np.tile(drawn(1, 5)[0], (4, 1))
     gaps = np.array([8.0, 4.0, 1.0, 0.0])
@@ -82,15 +95,16 @@ def test_it_is_written_and_read(fitted: Typicality) -> None:
         Typicality.from_bytes(b"nothing of the kind")
 
 
-def test_a_file_of_two_scores_reads_as_it_did(fitted: Typicality) -> None:
+@pytest.mark.parametrize(("scales", "weights"), [([2, 3], [0.125, 1 / 3, 0]), ([2, 4, 5], [0.5, 0.25, 0.2])])
+def test_a_file_of_one_sum_reads_as_it_did(fitted: Typicality, scales: list[float], weights: list[float]) -> None:
     values = dataclasses.asdict(fitted)
+    del values["weights"], values["offsets"]
     buffer = io.BytesIO()
-    np.savez(buffer, **values | {"scales": np.array([2.0, 3.0], np.float32)})
+    np.savez(buffer, **values | {"scales": np.array(scales, np.float32)})
     earlier = Typicality.from_bytes(buffer.getvalue())
-    only_distance, only_head = (
-        dataclasses.replace(fitted, scales=np.array(scales, np.float32))
-        for scales in ([1, np.inf, np.inf], [np.inf, 1, np.inf])
-    )
     answer = drawn(50, 8)[0], drawn_logits(50, 8)
-    expected = 0.25 * only_distance.score(*answer) / 2 + only_head.score(*answer) / 3
-    np.testing.assert_allclose(earlier.score(*answer), expected, rtol=1e-12)
+    parts = [
+        dataclasses.replace(fitted, weights=np.eye(3)[[place]], offsets=np.zeros(1)).score(*answer)
+        for place in range(3)
+    ]
+    np.testing.assert_allclose(earlier.score(*answer), weights @ np.array(parts), rtol=1e-12)

@@ -90,7 +90,7 @@ const CLIP = 8;
 const SMALLEST_DISTANCE = 1e-12;
 const SMALLEST_DOUBT = 1e-6;
 
-function score({ rest, floor, shares }, values, features, logits) {
+function score({ rest, floor, sums }, values, features, logits) {
   const x = Float64Array.from(features, (feature, place) => feature * values.scale[place] + values.offset[place]);
   const along = product(x, values.basis, values.weights.length);
   let square = 0;
@@ -100,8 +100,8 @@ function score({ rest, floor, shares }, values, features, logits) {
   const nearest = Math.min(...linear.map((value, place) => value + values.class_offsets[place]));
   let logit = values.head_offset[0];
   x.forEach((value, place) => (logit += Math.max(-CLIP, Math.min(CLIP, value)) * values.head[place]));
-  const parts = [Math.log(Math.max(square + nearest, SMALLEST_DISTANCE)), Math.max(logit, floor), doubt(logits)];
-  return parts.reduce((total, part, place) => total + shares[place] * part, 0);
+  const parts = [Math.log(Math.max(square + nearest, SMALLEST_DISTANCE)), Math.max(logit, floor), doubt(logits), 1];
+  return Math.max(...sums.map((row) => row.reduce((total, weight, place) => total + weight * parts[place], 0)));
 }
 
 function doubt(logits) {
