@@ -232,18 +232,29 @@ def test_the_drawn_example_can_be_tried(page: Any) -> None:
 
 def test_markdown_of_a_model_is_shown_and_its_html_is_not_read(page: Any) -> None:
     text = "**Bold** and *thin*\n\n- one <img src=x onerror=alert(1)>\n- two\n\n[a](javascript:alert(1))"
-    body = (
-        f'data: {json.dumps({"text": text})}\n\ndata: {json.dumps({"more": "The rest."})}\n\ndata: {{"done": true}}\n\n'
-    )
+    events: list[dict[str, Any]] = [
+        {"text": text},
+        {"more": "The rest."},
+        {"suggestions": ["Do <b>moths</b> bite?", "Do they sting?"]},
+        {"done": True},
+    ]
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
     page.route("**/api/chat", lambda route: route.fulfill(body=body, headers={"content-type": "text/event-stream"}))
     page.fill("#message", "a")
     page.press("#message", "Enter")
     page.wait_for_selector(".words.rendered li")
     assert page.locator(".bubble.assistant strong").inner_text() == "Bold"
     assert page.locator(".bubble.assistant li").count() == 2
-    assert page.locator(".bubble.assistant :is(img, a)").count() == 0
+    assert page.locator(".bubble.assistant :is(img, a, b)").count() == 0
     page.click(".folded summary")
     assert page.locator(".folded p").inner_text() == "The rest."
+    # The questions that may be meant come next with the keyboard, and one that is chosen is asked.
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Do <b>moths</b> bite?"
+    with page.expect_request("**/api/chat") as request:
+        page.keyboard.press("Enter")
+    assert request.value.post_data_json["messages"][-1] == {"role": "user", "text": "Do <b>moths</b> bite?"}
+    page.wait_for_function("document.querySelectorAll('.bubble.assistant .meant').length === 2")
 
 
 @pytest.mark.parametrize(("size", "orientation"), [((900, 60), 1), ((900, 60), 6), ((48, 60), 6)])

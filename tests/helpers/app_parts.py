@@ -76,6 +76,7 @@ class Echo:
         self.asked.append((messages, identification))
         yield Piece("You said ")
         yield Piece(f"{messages[-1].text} [1]")
+        yield Piece(suggestions=("And then?",))
         yield Piece(sources=(base.Source("A book", "A house", "https://example.org/book"),))
 
 

@@ -55,11 +55,13 @@ class Piece:
     Attributes:
       text: plain text to append.
       more: further text, shown on demand after `text`.
+      suggestions: questions that the visitor may mean, each answered by the knowledge base.
       sources: in the last piece, the sources that [1], [2] … in the text refer to.
     """
 
     text: str = ""
     more: str = ""
+    suggestions: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
 
 

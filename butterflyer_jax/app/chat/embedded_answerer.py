@@ -20,6 +20,7 @@ from butterflyer_jax.app.chat.conversation import (
 from butterflyer_jax.app.chat.english import lexicon
 from butterflyer_jax.app.chat.questions import BUTTERFLY, PHOTO, Asked
 from butterflyer_jax.app.chat.retrieval import Found, Retriever, names_of
+from butterflyer_jax.app.chat.suggestions import Suggester
 from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 
 MAX_PASSAGES = 3
@@ -31,6 +32,8 @@ SHORT = 70
 # A general passage up to this length is quoted whole, characters.
 WHOLE = 260
 
+# Stem of questions for a difference.
+DIFFER = "differ"
 # Weight of the species' name in a sentence of a general passage, in words.
 NAMED = 1.5
 
@@ -49,6 +52,7 @@ class EmbeddedAnswerer:
         """Takes the retriever of passages."""
         self.retriever = retriever
         self.comparer = Comparer(retriever.knowledge, retriever.reader)
+        self._suggester = Suggester(retriever)
 
     def answer(
         self, messages: Sequence[Message], identification: Identification | None
@@ -71,6 +75,7 @@ class EmbeddedAnswerer:
             return
         parts: list[tuple[str, str]] = []
         compared = self.comparer.compare(asked)
+        suggestions = () if compared else self._suggester.suggest(asked, found)
         if compared:
             parts += [(_cited(line, citations), "") for line in compared]
         elif found:
@@ -78,9 +83,11 @@ class EmbeddedAnswerer:
             parts += self._quoted(asked, [one.passage for one in found], citations)
         else:
             parts.append((caveat_of(asked, identification, self.retriever.knowledge), ""))
-            parts.append((self._unknown(asked, say), ""))
+            parts.append((say["unclear"] if suggestions else self._unknown(asked, say), ""))
         for number, (text, more) in enumerate((text, more) for text, more in parts if text):
             yield Piece(f"\n\n{text}" if number else text, more=more)
+        if suggestions:
+            yield Piece(suggestions=suggestions)
         if citations.sources:
             yield Piece(sources=tuple(citations.sources))
 
@@ -99,7 +106,9 @@ class EmbeddedAnswerer:
 
     def _split(self, passage: Passage, asked: Asked) -> tuple[str, str]:
         """Returns the one or two sentences of a passage that answer, and the others."""
-        if passage.species is None and len(passage.text) <= WHOLE:
+        differs = DIFFER in asked.question.stems
+        if passage.species is None and (differs or len(passage.text) <= WHOLE):
+            # A difference takes the sentences on both.
             return passage.text, ""
         sentences = _SENTENCE.split(passage.text)
         stems = set(asked.question.stems) - {BUTTERFLY}

@@ -18,6 +18,11 @@ from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 # words by weight; tuned on the questions of the tests.
 MIN_SCORE, MIN_SCORE_TOPIC = 0.75, 0.85
 MIN_COVERAGE = 0.5
+# Smallest sum of the score of a topic that comes first and of its lead over the next passage, and largest lead that
+# counts; tuned on odd questions and on typical questions that were left out one by one.
+MIN_WITH_LEAD, MAX_LEAD = 1.15, 0.3
+# Smallest share of the question's words in a passage that may be suggested.
+MIN_COVERAGE_NEAR = 0.2
 # Weight of the question's words in the score; the rest is that of the typical question's words.
 COVERAGE_SHARE = 0.65
 # Weight, besides the nearest typical question, of the share of the question's words in the passage and all its
@@ -30,8 +35,8 @@ PAIR, ASK, HOME, IN_PASSAGE, IN_OTHERS = 0.3, 0.8, 0.15, 0.6, 0.8
 MIN_SCORE_ELSEWHERE = 1.05
 # Bonus of facts of the species at hand, where the question refers to it, and where it only may.
 CERTAIN_BONUS, SPECIES_BONUS = 0.4, 0.12
-# Bonus of a topic whose typical question names the species at hand.
-NAMED_BONUS = 0.38
+# Bonus of a topic whose typical question names the species at hand, and of a question that equals a typical one.
+NAMED_BONUS, EXACT_BONUS = 0.38, 0.1
 # Kinds of facts that differ between species.
 MIXED = "life_cycle"
 # Stems of the stages before the adult; facts of these kinds are about adults, unless they contain one of them.
@@ -56,10 +61,19 @@ Features = dict[str, float]
 
 @dataclass(frozen=True)
 class Found:
-    """A passage and its score, from 0 to about 1."""
+    """A passage and its score.
+
+    Attributes:
+      passage: the passage.
+      score: from 0 to about 1.
+      typical: index of the nearest of its typical questions.
+      enough: whether the score suffices for an answer.
+    """
 
     passage: Passage
     score: float
+    typical: int = 0
+    enough: bool = True
 
 
 class Retriever:
@@ -147,6 +161,11 @@ class Retriever:
             return self._overview(about, question.general, limit)
         if len(about) > 1 and ("differ" in question.stems or "from" in question.words):
             return self._comparison(about, limit)
+        near = self.nearest(question, about)
+        return [found for found in near if found.enough][:limit] if _leads(near) else []
+
+    def nearest(self, question: Question, about: Sequence[str]) -> list[Found]:
+        """Returns the passages related to a question, the best first; they may not answer it."""
         asked = self._features(question)
         total = sum(asked.values())
         certain = bool(question.species) or (question.refers and not question.general)
@@ -158,7 +177,7 @@ class Retriever:
             of_species = passage.species is not None
             if not total or (of_species and passage.species not in about):
                 continue
-            score = self._score(asked, total, _entry(passage), self._held[number], about)
+            score, coverage, typical = self._score(asked, total, _entry(passage), self._held[number], about)
             if not of_species and not at_home and not self._asked_anywhere(passage, question):
                 continue
             name = self._look_alikes.get(number)
@@ -168,11 +187,13 @@ class Retriever:
             elif not of_species and any(name in passage.text for name in names):
                 # The passage is about the species in question.
                 score += SPECIES_BONUS
-            score += LOOK_ALIKE_BONUS * (name is not None and name <= set(question.stems))
-            least = MIN_SCORE if of_species else MIN_SCORE_TOPIC
-            if score >= (least if at_home else MIN_SCORE_ELSEWHERE):
-                found.append(Found(passage, score + bonus * of_species))
-        return sorted(found, key=lambda one: -one.score)[:limit]
+            named = name is not None and name <= set(question.stems)
+            score += LOOK_ALIKE_BONUS * named
+            least = (MIN_SCORE if of_species else MIN_SCORE_TOPIC) if at_home else MIN_SCORE_ELSEWHERE
+            if score > 0:
+                enough = score >= least and (named or coverage >= MIN_COVERAGE)
+                found.append(Found(passage, score + bonus * of_species, typical, enough))
+        return sorted(found, key=lambda one: -one.score)
 
     def _asked_anywhere(self, passage: Passage, question: Question) -> bool:
         """Returns whether a typical question, as "What makes holes in my cabbage?", names no butterfly either."""
@@ -191,17 +212,24 @@ class Retriever:
         asked = self._features(question)
         total = sum(asked.values())
         kinds = {_entry(passage) for passage in self._passages if passage.species is not None}
-        return bool(total) and max(self._score(asked, total, kind, {}, ()) for kind in kinds) >= MIN_SCORE
+        scores = [self._score(asked, total, kind, {}, ()) for kind in kinds]
+        return bool(total) and any(one >= MIN_SCORE and held >= MIN_COVERAGE for one, held, _ in scores)
 
-    def _score(self, asked: Features, total: float, entry: str, held: Features, about: Sequence[str]) -> float:
-        """Returns the score of the nearest typical question and of the passage's words."""
-        best = 0.0
+    def _score(
+        self, asked: Features, total: float, entry: str, held: Features, about: Sequence[str]
+    ) -> tuple[float, float, int]:
+        """Returns the score of the nearest typical question and of the passage's words.
+
+        Returns:
+          the score, the share of the question's words in both, and the index of that typical question.
+        """
+        best, held_most, place = 0.0, 0.0, 0
         beyond = asked.keys() & self.reader.beyond
         stages = asked.keys() & OF_ONE_STAGE - held.keys()
         meant = set(about)
         words = {feature: weight for feature, weight in asked.items() if feature[0] != "?" and " " not in feature}
         specific = words.keys() - {BUTTERFLY}
-        for typical, named in self._typical[entry]:
+        for number, (typical, named) in enumerate(self._typical[entry]):
             if specific.isdisjoint(typical) or not named <= meant:
                 # The entry is about one species, and the question is about another one or none.
                 continue
@@ -213,11 +241,15 @@ class Retriever:
             both = sum(weight for feature, weight in asked.items() if feature in typical)
             more = sum(weight * held.get(feature, 0) for feature, weight in asked.items() if feature not in typical)
             coverage = (both + more) / total
-            if coverage >= MIN_COVERAGE and both:
+            if coverage >= MIN_COVERAGE_NEAR and both:
                 share = sum(weight for feature, weight in typical.items() if feature in asked) / sum(typical.values())
-                best = max(best, COVERAGE_SHARE * coverage + (1 - COVERAGE_SHARE) * share + NAMED_BONUS * bool(named))
+                score = COVERAGE_SHARE * coverage + (1 - COVERAGE_SHARE) * share + NAMED_BONUS * bool(named)
+                score += EXACT_BONUS * (asked.keys() == typical.keys())
+                # A typical question with enough of the question's words comes before one without.
+                if (coverage >= MIN_COVERAGE, score) > (held_most >= MIN_COVERAGE, best):
+                    best, held_most, place = score, coverage, number
         share = sum(weight * held.get(word, 0) for word, weight in words.items()) / sum(words.values()) if words else 0
-        return best + HELD_SHARE * share if best else 0
+        return (best + HELD_SHARE * share if best else 0.0), held_most, place
 
     def _features(self, question: Question) -> Features:
         """Returns the weights of a question's words, pairs of words and question words."""
@@ -248,6 +280,14 @@ class Retriever:
             if passage.kind == "look_alikes" and any(other in passage.title for other in others[passage.species or ""])
         ]
         return [Found(p, 1.0) for p in pairs or [p for p in of_each if p.kind == "identification"]][:limit]
+
+
+def _leads(near: Sequence[Found]) -> bool:
+    """Returns whether the first passage is of a species, or scores high or much higher than the next."""
+    if not near or near[0].passage.species is not None:
+        return bool(near)
+    lead = near[0].score - near[1].score if len(near) > 1 else MAX_LEAD
+    return near[0].score + min(lead, MAX_LEAD) >= MIN_WITH_LEAD
 
 
 def _entry(passage: Passage) -> str:

@@ -89,6 +89,8 @@ class Talks:
                     yield _event({"text": piece.text})
                 if piece.more:
                     yield _event({"more": piece.more})
+                if piece.suggestions:
+                    yield _event({"suggestions": piece.suggestions})
                 if piece.sources:
                     yield _event({"sources": [asdict(source) for source in piece.sources]})
             yield _event({"done": True})

@@ -148,10 +148,11 @@ class Conversation(BaseModel):
 
 
 class Event(BaseModel):
-    """Data of one event: a piece of text, further text to unfold, the sources of [1], [2] …, or the end."""
+    """Data of one event: text, further text to unfold, questions to ask, sources of [1], [2] …, or the end."""
 
     text: str | None = None
     more: str | None = None
+    suggestions: list[str] | None = None
     sources: list[SourceOf] | None = None
     done: bool | None = None
 

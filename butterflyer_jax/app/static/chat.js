@@ -34,12 +34,15 @@ export function startChat(about) {
   });
 
   function suggest(questions) {
-    const chips = questions.map((question) => {
+    element("suggestions").replaceChildren(...chips(questions));
+  }
+
+  function chips(questions) {
+    return questions.map((question) => {
       const chip = make("button", { type: "button", class: "chip" }, question);
       chip.addEventListener("click", () => ask(question));
       return chip;
     });
-    element("suggestions").replaceChildren(...chips);
   }
 
   async function ask(text) {
@@ -67,6 +70,7 @@ export function startChat(about) {
       await postStream("api/chat", asked, (event) => {
         if (event.text) answer.text(event.text);
         if (event.more) answer.more(event.more);
+        if (event.suggestions) answer.suggestions(event.suggestions);
         if (event.sources) answer.sources(event.sources);
       });
       conversation.push({ role: "assistant", text: answer.value() });
@@ -104,6 +108,11 @@ export function startChat(about) {
       },
       more(folded) {
         bubble.append(make("details", { class: "folded" }, make("summary", {}, "More on this"), make("p", {}, folded)));
+        follow();
+      },
+      suggestions(questions) {
+        const label = make("p", {}, "Did you mean:");
+        bubble.append(make("div", { class: "chips meant", role: "group", "aria-label": "Did you mean" }, label, ...chips(questions)));
         follow();
       },
       sources(given) {

@@ -205,7 +205,7 @@ def test_only_emoji_is_nothing_asked() -> None:
         # Short words misspelt; a place; plants by their kind.
         ("whch butterfly is the smalest you no", "Among the smallest is"),
         ("is the red admiral common here in scotland", "in Europe"),
-        ("best shrub for butterflies", "Plant native flowers"),
+        ("best shrub for butterflies", "Good shrubs for butterflies"),
         ("how long does the cabbage white stay in its chrysalis", "one to two weeks in the chrysalis"),
         # Neither is larger: each has animals that are larger than those of the other.
         ("which is bigger, the painted lady or the red admiral", "are about the same size"),

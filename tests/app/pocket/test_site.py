@@ -203,6 +203,7 @@ def test_it_talks_as_the_service_does(page: Any) -> None:
             [
                 "".join(piece.text for piece in pieces),
                 [piece.more for piece in pieces if piece.more],
+                [list(piece.suggestions) for piece in pieces if piece.suggestions],
                 [source.url for piece in pieces for source in piece.sources],
             ]
         )
@@ -214,9 +215,10 @@ def test_it_talks_as_the_service_does(page: Any) -> None:
         }
         messages = [{"role": "user", "text": text} for text in texts]
         conversations.append({"messages": messages, "identification": identification})
-    for events, (text, more, urls) in zip(page.evaluate(TALK, conversations), expected, strict=True):
+    for events, (text, more, suggestions, urls) in zip(page.evaluate(TALK, conversations), expected, strict=True):
         assert "".join(event.get("text", "") for event in events) == text
         assert [event["more"] for event in events if "more" in event] == more
+        assert [event["suggestions"] for event in events if "suggestions" in event] == suggestions
         assert [source["url"] for event in events for source in event.get("sources", [])] == urls
         assert events[-1] == {"done": True}
 

@@ -47,8 +47,9 @@ def test_a_question_is_answered_in_pieces_with_sources(ask: Any) -> None:
         )
     )
     assert [event.get("text") for event in received[:2]] == ["You said ", "Grüße 🦋 [1]"]
-    assert received[2]["sources"] == [{"title": "A book", "publisher": "A house", "url": "https://example.org/book"}]
-    assert received[3] == {"done": True}
+    assert received[2] == {"suggestions": ["And then?"]}
+    assert received[3]["sources"] == [{"title": "A book", "publisher": "A house", "url": "https://example.org/book"}]
+    assert received[4] == {"done": True}
     [(_, identification)] = echo.asked
     assert identification is not None
     assert (identification.species, identification.named) == ("Monarch", True)

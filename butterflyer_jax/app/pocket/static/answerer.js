@@ -3,6 +3,7 @@ import { Comparer } from "./comparisons.js";
 import { Lexicon } from "./english.js";
 import { BUTTERFLY, PHOTO, asks, clean } from "./questions.js";
 import { Retriever, namesOf } from "./retrieval.js";
+import { Suggester } from "./suggestions.js";
 
 const MAX_PASSAGES = 3;
 const MIN_PROBABILITY = 0.01;
@@ -15,6 +16,7 @@ const MAX_OLD_MESSAGE = 2_000;
 const MAX_MESSAGES = 30;
 const MAX_LABEL = 80;
 const NAMED = 1.5;
+const DIFFER = "differ";
 const SENTENCE = /(?<=[.;?!])(?<!\b[A-Z]\.)\s+(?=[A-Z0-9])/;
 const DEPENDENT = /^(It|They|These|This|That|Its|Their|He|She|Some|Others|Other|Such|There|Then|Both|From)\b/;
 
@@ -74,6 +76,7 @@ class Answerer {
     this.say = lexicon.say;
     this.retriever = new Retriever(knowledge, lexicon);
     this.comparer = new Comparer(knowledge, this.retriever.reader);
+    this.suggester = new Suggester(this.retriever);
   }
 
   answer(messages, identification) {
@@ -84,17 +87,19 @@ class Answerer {
     if (question.talk) return [{ text: this.talk(question.talk, identification) }, { done: true }];
     const citations = new Citations(this.knowledge.sources);
     const compared = this.comparer.compare(asked);
+    const suggestions = compared.length ? [] : this.suggester.suggest(asked, found);
     let parts;
     if (compared.length) {
       parts = compared.map(({ text, sources }) => [`${text} ${citations.cite(sources)}`.trimEnd(), ""]);
     } else {
       parts = [[this.caveat(asked, identification), ""]];
       if (found.length) parts.push(...this.quoted(asked, found.map((one) => one.passage), citations));
-      else parts.push([this.unknown(asked), ""]);
+      else parts.push([suggestions.length ? this.say.unclear : this.unknown(asked), ""]);
     }
     const events = parts
       .filter(([text]) => text)
       .map(([text, more], number) => ({ text: number ? `\n\n${text}` : text, ...(more && { more }) }));
+    if (suggestions.length) events.push({ suggestions });
     if (citations.cited.length) events.push({ sources: citations.sources() });
     return [...events, { done: true }];
   }
@@ -111,7 +116,8 @@ class Answerer {
 
   // Returns the sentence or two of a passage that answer, and the others.
   split(passage, asked) {
-    if (passage.species === null && passage.text.length <= WHOLE) return [passage.text, ""];
+    const differs = asked.question.stems.includes(DIFFER);
+    if (passage.species === null && (differs || passage.text.length <= WHOLE)) return [passage.text, ""];
     const sentences = passage.text.split(SENTENCE);
     const stems = new Set(asked.question.stems.filter((stem) => stem !== BUTTERFLY));
     const ofEach = sentences.map(

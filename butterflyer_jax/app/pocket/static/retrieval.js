@@ -3,12 +3,13 @@ import { BUTTERFLY, Reader, asks } from "./questions.js";
 import { wordsOf } from "./english.js";
 
 const [MIN_SCORE, MIN_SCORE_TOPIC] = [0.75, 0.85];
-const MIN_COVERAGE = 0.5;
+const [MIN_COVERAGE, MIN_COVERAGE_NEAR] = [0.5, 0.2];
+const [MIN_WITH_LEAD, MAX_LEAD] = [1.15, 0.3];
 const COVERAGE_SHARE = 0.65;
 const HELD_SHARE = 0.4;
 const [PAIR, ASK, HOME, IN_PASSAGE, IN_OTHERS] = [0.3, 0.8, 0.15, 0.6, 0.8];
 const MIN_SCORE_ELSEWHERE = 1.05;
-const [CERTAIN_BONUS, SPECIES_BONUS, NAMED_BONUS] = [0.4, 0.12, 0.38];
+const [CERTAIN_BONUS, SPECIES_BONUS, NAMED_BONUS, EXACT_BONUS] = [0.4, 0.12, 0.38, 0.1];
 const MIXED = "life_cycle";
 const YOUNG = ["egg", "caterpillar", "chrysali"];
 const OF_ONE_STAGE = [...YOUNG, "moth", "cocoon"];
@@ -23,7 +24,14 @@ const IN_GENERAL = "Butterflies in a few words";
 
 const entryOf = (passage) => (passage.species === null ? passage.title : passage.kind);
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
-const best = (found, limit) => found.sort((one, other) => other.score - one.score).slice(0, limit);
+const sorted = (found) => found.sort((one, other) => other.score - one.score);
+
+// Returns whether the first passage, if it is a topic, fits well or much better than the others.
+function leads([first, next]) {
+  if (!first || first.passage.species !== null) return Boolean(first);
+  const lead = next ? first.score - next.score : MAX_LEAD;
+  return first.score + Math.min(lead, MAX_LEAD) >= MIN_WITH_LEAD;
+}
 
 // Returns how much a passage holds of each stem, from those of its text and how many typical questions hold one.
 function heldBy(words, questions) {
@@ -77,6 +85,12 @@ export class Retriever {
     );
   }
 
+  // Returns the passages that answer a text by itself.
+  search(text, limit) {
+    const question = this.reader.read(text);
+    return this.find(question, question.species, limit);
+  }
+
   // Returns what the last message asks, and the passages that answer it.
   lookUp(messages, identification, limit) {
     const earlier = this.reader.readEarlier(messages.slice(0, -1));
@@ -106,6 +120,12 @@ export class Retriever {
     if (about.length > 1 && (question.stems.includes("differ") || question.words.includes("from"))) {
       return this.comparison(about, limit);
     }
+    const near = this.nearest(question, about);
+    return leads(near) ? near.filter(({ enough }) => enough).slice(0, limit) : [];
+  }
+
+  // Returns the passages that have to do with a question, the best first, though they may not answer it.
+  nearest(question, about) {
     const asked = this.features(question);
     const total = sum([...asked.values()]);
     const certain = question.species.length > 0 || (question.refers && !question.general);
@@ -116,7 +136,7 @@ export class Retriever {
     this.passages.forEach((passage, number) => {
       const ofSpecies = passage.species !== null;
       if (!total || (ofSpecies && !about.includes(passage.species))) return;
-      let score = this.score(asked, total, entryOf(passage), this.held[number], about);
+      let [score, coverage, typical] = this.score(asked, total, entryOf(passage), this.held[number], about);
       if (!ofSpecies && !atHome && !this.askedAnywhere(passage, question)) return;
       const name = this.lookAlikes[number];
       const asksOfYoung = YOUNG.some((stem) => question.stems.includes(stem) && !this.words[number].has(stem));
@@ -126,13 +146,13 @@ export class Retriever {
       } else if (!ofSpecies && names.some((one) => passage.text.includes(one))) {
         score += SPECIES_BONUS;
       }
-      if (name?.every((stem) => question.stems.includes(stem))) score += LOOK_ALIKE_BONUS;
-      const least = ofSpecies ? MIN_SCORE : MIN_SCORE_TOPIC;
-      if (score >= (atHome ? least : MIN_SCORE_ELSEWHERE)) {
-        found.push({ passage, score: score + (ofSpecies ? bonus : 0) });
-      }
+      const named = Boolean(name?.every((stem) => question.stems.includes(stem)));
+      if (named) score += LOOK_ALIKE_BONUS;
+      const ofKind = ofSpecies ? MIN_SCORE : MIN_SCORE_TOPIC;
+      const enough = score >= (atHome ? ofKind : MIN_SCORE_ELSEWHERE) && (named || coverage >= MIN_COVERAGE);
+      if (score > 0) found.push({ passage, score: score + (ofSpecies ? bonus : 0), typical, enough });
     });
-    return best(found, limit);
+    return sorted(found);
   }
 
   // Returns whether a typical question speaks of no butterfly either: "What makes holes in my cabbage?".
@@ -152,37 +172,45 @@ export class Retriever {
     const total = sum([...asked.values()]);
     if (!total) return false;
     const kinds = new Set(this.passages.filter((passage) => passage.species !== null).map(entryOf));
-    return Math.max(...[...kinds].map((kind) => this.score(asked, total, kind, new Map(), []))) >= MIN_SCORE;
+    return [...kinds].some((kind) => {
+      const [score, coverage] = this.score(asked, total, kind, new Map(), []);
+      return score >= MIN_SCORE && coverage >= MIN_COVERAGE;
+    });
   }
 
+  // Returns how well the nearest typical question and the passage's words fit, the share of the question's words that
+  // are held, and the place of that typical question.
   score(asked, total, entry, held, about) {
-    let highest = 0;
+    let [highest, heldMost, place] = [0, 0, 0];
     const needed = [...asked.keys()].filter(
       (feature) => this.reader.beyond.has(feature) || (OF_ONE_STAGE.includes(feature) && !held.has(feature)),
     );
     const words = [...asked].filter(([feature]) => feature[0] !== "?" && !feature.includes(" "));
     const specific = words.map(([word]) => word).filter((word) => word !== BUTTERFLY);
-    for (const [typical, named] of this.typical.get(entry)) {
+    for (const [number, [typical, named]] of this.typical.get(entry).entries()) {
       if (!specific.some((word) => typical.has(word))) continue;
       if (!named.every((species) => about.includes(species))) continue;
       const ofYoung = asked.has(BUTTERFLY) && YOUNG.some((stem) => typical.has(stem) && !asked.has(stem));
       if (ofYoung || needed.some((stem) => !typical.has(stem))) continue;
-      let both = 0;
-      let more = 0;
+      let [both, more, common] = [0, 0, 0];
       for (const [feature, weight] of asked) {
-        if (typical.has(feature)) both += weight;
+        if (typical.has(feature)) [both, common] = [both + weight, common + 1];
         else more += weight * (held.get(feature) ?? 0);
       }
       const coverage = (both + more) / total;
-      if (coverage < MIN_COVERAGE || !both) continue;
+      if (coverage < MIN_COVERAGE_NEAR || !both) continue;
       const shared = sum([...typical].filter(([feature]) => asked.has(feature)).map(([, weight]) => weight));
       const share = shared / sum([...typical.values()]);
-      const bonus = named.length ? NAMED_BONUS : 0;
-      highest = Math.max(highest, COVERAGE_SHARE * coverage + (1 - COVERAGE_SHARE) * share + bonus);
+      const exact = common === asked.size && common === typical.size;
+      const bonus = (named.length ? NAMED_BONUS : 0) + (exact ? EXACT_BONUS : 0);
+      const score = COVERAGE_SHARE * coverage + (1 - COVERAGE_SHARE) * share + bonus;
+      // One that holds enough of the question before one that does not.
+      const better = Number(coverage >= MIN_COVERAGE) - Number(heldMost >= MIN_COVERAGE) || score - highest;
+      if (better > 0) [highest, heldMost, place] = [score, coverage, number];
     }
     const all = sum(words.map(([, weight]) => weight));
     const share = all ? sum(words.map(([word, weight]) => weight * (held.get(word) ?? 0))) / all : 0;
-    return highest ? highest + HELD_SHARE * share : 0;
+    return [highest ? highest + HELD_SHARE * share : 0, heldMost, place];
   }
 
   // Returns the weights of the words of a question, of its pairs of words and of its question words.
@@ -209,7 +237,7 @@ export class Retriever {
     const found = this.passages
       .filter((passage) => about.includes(passage.species) && OVERVIEW.includes(passage.kind))
       .map((passage) => ({ passage, score: OVERVIEW.length - OVERVIEW.indexOf(passage.kind) }));
-    return best(found, limit);
+    return sorted(found).slice(0, limit);
   }
 
   comparison(about, limit) {
