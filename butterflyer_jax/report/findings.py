@@ -14,6 +14,9 @@ MAX_NAMES = 12
 MAX_IMBALANCE = 20
 MAX_REJECT_SHARE = 0.01
 MAX_ENLARGED_SHARE = 0.1
+_COPY = re.compile(
+    r"\s*(\(\d+\)|[\s_-]+(copy|kopie|copie|copia|kopia|cópia)(\s*\(?\d+\)?)?|\(.*conflict.*\))$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def _spellings(species: Iterable[str]) -> list[Finding]:
     alike: dict[str, list[str]] = defaultdict(list)
     for name in sorted(species):
         # "Monarch (1)" and "Monarch - Copy" are what file managers make of a second Monarch.
-        plain = re.sub(r"(?i)\s*(\(\d+\)|-?\s*(copy|kopie|copie|copia|kopia|cópia)(\s*\(?\d+\)?)?)$", "", name)
+        plain = _COPY.sub("", name)
         alike["".join(letter for letter in plain.casefold() if letter.isalnum())].append(name)
     variants = [" = ".join(names) for names in alike.values() if len(names) > 1]
     if not variants:

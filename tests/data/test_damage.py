@@ -14,7 +14,7 @@ from PIL import Image
 
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data.ingest import collection, raw_zip, runners, workspace, zip_names
+from butterflyer_jax.data.ingest import clutter, raw_zip, runners, workspace, zip_names
 from butterflyer_jax.data.ingest.manifest import Collection
 from butterflyer_jax.storage import paths
 from tests.conftest import encode, make_photo
@@ -131,7 +131,7 @@ def check_photos(path: Path, photos: Collection) -> None:
         # As the listing reads them: a changed byte may change a name, and of two equal ones the last counts.
         names, _ = zip_names.member_names(raw.infolist())
         inside = {name: info for name, info in zip(names, raw.infolist(), strict=True) if not name.endswith("/")}
-        pictures_in = [name for name in raw_zip.find_images(raw, inside) if not collection.is_clutter(name)]
+        pictures_in = [name for name in raw_zip.find_images(raw, inside) if not clutter.is_clutter(name)]
     assert len(photos.photos) + len(photos.rejects) == len(pictures_in)
     assert {photo.photo_id for photo in photos.photos} <= set(pictures_in)
     assert len({photo.photo_id for photo in photos.photos}) == len(photos.photos)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import image_format
-from butterflyer_jax.data.ingest import layout, nested, readings, words
+from butterflyer_jax.data.ingest import clutter, layout, nested, readings, words
 from butterflyer_jax.data.ingest.folders import masks
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.source import Entry
@@ -26,11 +26,8 @@ from butterflyer_jax.data.ingest.zip_reader import Member, why_unreadable
 from butterflyer_jax.errors import UserError
 
 ARCHIVE_SUFFIXES = {".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".gz", ".bz2", ".xz", ".zst", ".zipx"}
-# Of macOS, Windows, Linux, and network storage.
-SYSTEM_FOLDERS = frozenset(
-    ["__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "#recycle", "#snapshot", "@eaDir"]
-)
 HIDDEN = "hidden"
+OF_PAGE = "saved with a web page"
 REPLACED = "replaced by a later file of the same name"
 LEFT_OUT = "left out by build.ignore"
 
@@ -126,7 +123,7 @@ def read_collection(
     _check_options(config)
     patterns = _patterns(config.ignore)
     inside = nested.open_zips(
-        opened, entries, lambda name: not (_fits(name, patterns) or is_clutter(name)), config.name_encoding
+        opened, entries, lambda name: not (_fits(name, patterns) or clutter.is_clutter(name)), config.name_encoding
     )
     entries, notes = inside.entries, [*notes, *inside.notes]
     inventory = _take_inventory(opened, entries, patterns)
@@ -243,11 +240,14 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], patterns: Sequence
         if entry.name in latest:
             result.ignored[REPLACED] += 1
         latest[entry.name] = entry
+    pages = clutter.page_folders(latest)
     for name, entry in latest.items():
         suffix = posixpath.splitext(name)[1].lower()
         if _fits(name, patterns):
             result.ignored[LEFT_OUT] += 1
-        elif is_clutter(name):
+        elif pages and posixpath.dirname(name) in pages:
+            result.ignored[OF_PAGE] += 1
+        elif clutter.is_clutter(name):
             result.ignored[HIDDEN] += 1
         elif suffix in image_format.SUFFIXES:
             images.append(entry)
@@ -273,13 +273,6 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], patterns: Sequence
         else:
             result.photos[entry.name] = entry
     return result
-
-
-def is_clutter(name: str) -> bool:
-    """Returns whether a file was left by an operating system: a hidden file, or one with a known name."""
-    parts = name.split("/")
-    hidden = any(part.startswith(".") and part not in (".", "..") for part in parts)
-    return hidden or not SYSTEM_FOLDERS.isdisjoint(parts) or parts[-1].lower() in ("thumbs.db", "desktop.ini")
 
 
 def _unusable(entry: Entry) -> str:

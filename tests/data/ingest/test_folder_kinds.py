@@ -134,3 +134,17 @@ def test_photos_beside_the_wrapped_species_name_no_other(tmp_path: Path) -> None
     listing = listing_of(tmp_path, files)
     assert set(labels(listing).values()) == set(SPECIES)
     assert [reject.member for reject in listing.rejects] == ["set/cover.jpg"]
+
+
+def test_what_programs_leave_beside_photos_is_no_species(tmp_path: Path) -> None:
+    left = {"page.html": b"<html>", "page_files/logo.png": b"x", "~$labels.xlsx": b"x", "Monarch/ehthumbs.db": b"x"}
+    listing = listing_of(tmp_path, tree("{s}/{n}.jpg") | left)
+    assert set(labels(listing).values()) == set(SPECIES)
+    assert listing.ignored == {"saved with a web page": 1, "hidden": 2, ".html": 1}
+    # A folder of that name alone holds photos.
+    assert "page_files" in labels(listing_of(tmp_path, tree("{s}/{n}.jpg") | {"page_files/0.png": b"x"})).values()
+
+
+def test_no_layout_is_advised_where_it_does_not_help(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, tree("train/{n}.jpg", count=1) | tree("test/{s}/t{n}.jpg"))
+    assert {reject.reason for reject in listing.rejects} == {"in train/, without a folder of a species"}

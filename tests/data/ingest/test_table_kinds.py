@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import UserError
+from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data.ingest import manifest
 from tests.data.ingest.test_layouts import FLAT, SPECIES, Files, labels, listing_of, rows, tree
 
@@ -178,6 +179,10 @@ def test_columns_in_any_order_and_language(tmp_path: Path, head: str, row: str) 
     [
         (rows("file,label,verified_label", "{n}.jpg,{s},{s}").replace("Monarch,Monarch", "Monarch,Peacock", 1),
          r"the label may be label or verified_label in l\.csv, which differ in 1 of 18 rows \(Monarch, Peacock\)"),
+        (rows("file,label,label_corrected", "{n}.jpg,{s},").replace("0.jpg,Monarch,", "0.jpg,Monarch,Peacock", 1),
+         r"differ in 1 of 1 rows .*build\.label_column=label takes the first; to take both, write label_corrected"),
+        (rows("file,label", "{n}.jpg,").replace("0.jpg,", "0.jpg,Monarch", 1).replace("10.jpg,", "10.jpg,Peacock"),
+         r"16 like images/1\.jpg: empty label in l\.csv"),
         (rows("file,label", '"{n}.jpg","{s}"')[:-4], r"cannot read l\.csv: row 19 opens a quoted cell that never ends"),
         (rows("file,label", "{n}.jpg,{s}") + "\n" + lines("{n}.jpg,Moth"),
          r"18 photos like images/0\.jpg: two different rows in l\.csv"),
@@ -187,7 +192,9 @@ def test_columns_in_any_order_and_language(tmp_path: Path, head: str, row: str) 
 )  # fmt: skip
 def test_doubtful_labels_are_refused_by_their_cause(tmp_path: Path, table: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        listing_of(tmp_path, FLAT | {"l.csv": table})
+        manifest.check_rejects(
+            (listing := listing_of(tmp_path, FLAT | {"l.csv": table})).rejects, listing, BuildConfig()
+        )
 
 
 def test_the_column_that_is_chosen_outweighs_another(tmp_path: Path) -> None:
@@ -201,3 +208,8 @@ def test_the_column_that_is_chosen_outweighs_another(tmp_path: Path) -> None:
 def test_backslashes_part_folders_where_nothing_else_does(tmp_path: Path) -> None:
     listing = listing_of(tmp_path, {name.replace("/", "\\"): b"x" for name in tree("set/{s}/{n}.jpg")})
     assert labels(listing) == {name: name.split("/")[1] for name in tree("set/{s}/{n}.jpg")}
+
+
+def test_a_file_of_photos_in_yaml_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"labels\.yaml: a YAML file with photos is not read: save it as CSV"):
+        listing_of(tmp_path, FLAT | {"labels.yaml": lines("{n}.jpg: {s}")})

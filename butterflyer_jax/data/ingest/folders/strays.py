@@ -161,6 +161,8 @@ def why_no_species(path: FolderPath) -> str:
         return NO_SPECIES
     if path.names and circumstances.kind_of(path.names[-1]) is None:
         return f"in {path.shown}, which lies higher than the folders of species; build.layout=leaf takes it as one"
+    if path.split:
+        return f"in {path.shown}, without a folder of a species"
     return f"in {path.shown}, whose name is that of no species; build.layout=leaf takes it as one"
 
 

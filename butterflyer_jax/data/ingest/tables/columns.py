@@ -13,7 +13,7 @@ FILE = words.listed(
     """
     filename filenames file filepath imagefile imagefilename imagename imagepath imgname imgpath imgfile path
     photoid photograph photo photofile photoname picture image images img imageid imgid fname name relativepath
-    dateiname datei bestand bestandsnaam plik arquivo nomearquivo
+    dateiname datei bestand bestandsnaam plik arquivo nomearquivo photono photonumber imageno imagenumber fotonr bildnr
     mediafilename localpath url imageurl photourl identifier gbifid observationid occurrenceid catalognumber
     specimenid sampleid uuid id member sourceref
     """
@@ -175,7 +175,7 @@ def named(table: Table, names: Sequence[str]) -> list[int]:
 
 def is_blank(cell: str) -> bool:
     """Returns whether a cell is empty or says that there is no value."""
-    return cell.strip().casefold() in BLANK
+    return not cell.strip() or cell.strip().casefold() in BLANK
 
 
 def one_hot(table: Table, but: int) -> list[int]:

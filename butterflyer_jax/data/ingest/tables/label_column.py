@@ -23,6 +23,7 @@ MAX_DISTINCT = 0.5
 # Share of the rows in which two columns agree, if both are the label.
 MIN_SAME = 0.5
 _GUESS = re.compile(r"pred|guess|suggest|auto|model|computer|top.?\d|second|previous|old|original|was", re.IGNORECASE)
+_CORRECTION = re.compile(r"correct|verif|final|expert|true|review|revis|fixed", re.IGNORECASE)
 _SAYS_LABELS = re.compile(
     r"label|class|annot|species|truth|train|test|(?:^|[\W_])(?:val|dev|gt|list|import|all)(?:$|[\W_\d])", re.IGNORECASE
 )
@@ -88,7 +89,7 @@ def read(meaning: Meaning, options: Options) -> None:
             f"{table.columns[reading[0]]} ({_first_values(table, rows, reading[0])})" for reading in readings[:3]
         )
         raise UserError(f"the label may be {shown} in {table.name}: choose one with build.label_column")
-    if len(rows) >= MIN_UNIQUE_ROWS and _is_unique(table, rows, readings[0][0]):
+    if _is_unique(table, rows, readings[0][0]):
         # A different value in each row: names of photos, or remarks.
         return
     _check_second_opinions(meaning, rows, readings[0], taken)
@@ -139,11 +140,19 @@ def _check_second_opinions(
         pairs = [(words.plain(table.rows[row][label]), words.plain(table.rows[row][column])) for row in rows]
         pairs = [pair for pair in pairs if not any(map(columns.is_blank, pair))]
         same = sum(one == other for one, other in pairs)
-        if len({other for _, other in pairs} & own) > 1 and len(pairs) > same >= MIN_SAME * len(pairs):
+        common = {other for _, other in pairs} & own
+        corrects = bool(common) and bool(_CORRECTION.search(name))
+        if len(pairs) > same and (corrects or (len(common) > 1 and same >= MIN_SAME * len(pairs))):
             one, other = next(pair for pair in pairs if pair[0] != pair[1])
+            sparse = len(pairs) < MIN_COVERAGE * len(rows)
             raise UserError(
                 f"the label may be {table.columns[label]} or {name} in {table.name}, which differ in "
-                f"{len(pairs) - same} of {len(pairs)} rows ({one}, {other}): choose one with build.label_column"
+                f"{len(pairs) - same} of {len(pairs)} rows ({one}, {other}): "
+                + (
+                    f"build.label_column={table.columns[label]} takes the first; to take both, write {name} into it"
+                    if sparse
+                    else "choose one with build.label_column"
+                )
             )
 
 
@@ -167,7 +176,7 @@ def _without_header(meaning: Meaning) -> list[int]:
 
 def _is_unique(table: Table, rows: Sequence[int], column: int) -> bool:
     values = [value for row in rows if not columns.is_blank(value := table.rows[row][column])]
-    return len(set(values)) == len(values)
+    return len(set(values)) == len(values) >= MIN_UNIQUE_ROWS
 
 
 def _is_code(spelt: str) -> bool:

@@ -146,6 +146,8 @@ def _read(
     found.tables += tables
     if not tables and name not in found.class_lists:
         found.unread[name] = NO_TABLE
+        if suffix in (".yaml", ".yml") and _mentions_photos(content, photos):
+            found.unread[name] = "a YAML file with photos is not read: save it as CSV"
         if suffix in TEXT_SUFFIXES and _mentions_photos(content, photos):
             found.unread[name] = "its lines name photos, but no delimiter (comma, semicolon, tab, |) cuts them"
 
