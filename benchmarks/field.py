@@ -11,6 +11,10 @@ means over the runs, with the smallest and the largest; of one run, with Wilson'
 With --left_out, runs that were trained without some species of --input (build.ignore='*/Monarch/*'), and how many of
 the photos of these are refused. With --other, photos of another data set: named rightly where a run knows the species,
 refused where it does not.
+
+configs/field.py on the Leeds Butterfly data set, seeds 0 to 2: own test photos 6.7% refused, half as bright 3.5%,
+scenes and textures 94.2%, text 97.2%, background 95.8%, noise and blank 100%; of two species left out, three pairs,
+44.6%. See docs/guides/field-photographs.md.
 """
 
 from __future__ import annotations
