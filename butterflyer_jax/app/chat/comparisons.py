@@ -55,7 +55,9 @@ class Comparer:
         named = [species for name in asked.about if (species := self._knowledge.find(name))]
         if len(named) > 1 and words & (SIZE | LARGEST | SMALLEST):
             return self._sizes(named)
-        if question.species or question.of_photo or not self._knowledge.species:
+        # No trait of a species is about prices or songs.
+        other_matters = not self._reader.beyond.isdisjoint(question.stems)
+        if question.species or question.of_photo or other_matters or not self._knowledge.species:
             return []
         ours = bool(words & OURS) or "species" in words
         if words & (LARGEST | SMALLEST) and not words & WORLD and (ours or not set(question.stems) - EXTREME):

@@ -46,7 +46,8 @@ export class Comparer {
     const named = about.map((name) => this.knowledge.find(name)).filter(Boolean);
     const extreme = any(words, [...LARGEST, ...SMALLEST]);
     if (named.length > 1 && (any(words, SIZE) || extreme)) return sizes(named);
-    if (question.species.length || question.ofPhoto || !this.knowledge.species.length) return [];
+    const otherMatters = question.stems.some((stem) => this.reader.beyond.has(stem));
+    if (question.species.length || question.ofPhoto || otherMatters || !this.knowledge.species.length) return [];
     const ours = any(words, OURS) || words.has("species");
     const plainly = question.stems.every((stem) => EXTREME.includes(stem));
     if (extreme && !any(words, WORLD) && (ours || plainly)) {
