@@ -6,10 +6,14 @@ import * as store from "./store.js";
 // How often a service that is busy is asked.
 const TRIES = 20;
 
+// Milliseconds, larger for each further photo: photos that were given at once keep their order.
+let latest = 0;
+const nextTime = () => (latest = Math.max(latest + 1, Date.now()));
+
 export class Picture {
   constructor(file, onChosen, record = null) {
     this.id = record?.id ?? `${Date.now()}-${Math.random()}`;
-    this.time = record?.time ?? Date.now();
+    this.time = record?.time ?? nextTime();
     // Photos of one animal have one group.
     this.group = record?.group ?? this.id;
     this.crop = record?.crop ?? null;
