@@ -9,6 +9,11 @@ A JSON object has image, species, probability, none_of_these (whether the image 
 an image that cannot be read, image and error. Where genera or families are known it also has answer: the lowest rank
 that is sure enough, its name and probability, and the answer in words. With --gradcam it also has gradcam, the path of
 the picture of what spoke for the species.
+
+Of an image the network sees the central square. With --search it looks at some 70 parts, the whole and squares in
+grids of four sizes, and answers for the most typical one: for butterflies that are small or not in the middle. An
+object then has box: left, top, right and bottom of that part, pixels. It takes the network 70 times as long. The run or
+export needs a typicality.
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ from butterflyer_jax.inference.ranking import NONE_OF_THESE, TOP
 from butterflyer_jax.metrics.ranks import SPECIES, Ranks
 
 NOT_SURE = "not sure"
+BOX = ("xmin", "ymin", "xmax", "ymax")
 
 
 def parser() -> cli.ArgumentParser:
@@ -47,6 +53,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument("--top", type=int, default=TOP, metavar="N", help="species ranked per image (default: 5)")
     parser.add_argument("--species", metavar="LIST.txt", help="only these species can occur, one name per line")
     parser.add_argument("--flip", action="store_true", help="average over each image and its mirror image")
+    parser.add_argument("--search", action="store_true", help="answer for the most typical of some 70 parts; slow")
     parser.add_argument("--gradcam", metavar="FOLDER", help="folder for pictures of what spoke for the species")
     return parser
 
@@ -74,12 +81,14 @@ def main(argv: Sequence[str]) -> None:
         case "table":
             write = _table_writer(predictor.species, predictor.classifier.ranks, top)
         case "csv":
-            write = _csv_writer(top, predictor.classifier.ranks is not None, ["gradcam"] if pictures else [])
+            write = _csv_writer(
+                top, predictor.classifier.ranks is not None, args.search, ["gradcam"] if pictures else []
+            )
         case _:
             write = _write_json
     start = time.perf_counter()
     count = failed = 0
-    for image, answer in _answers(predictor, inputs.pictures(args.images), top, args.flip, pictures):
+    for image, answer in _answers(predictor, inputs.pictures(args.images), top, args.flip, args.search, pictures):
         count += 1
         failed += "error" in answer
         write(image, answer)
@@ -100,15 +109,16 @@ def _answers(
     images: Iterable[inputs.Picture],
     top: int,
     flip: bool,
+    search: bool,
     pictures: HeatPictures | None,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the name of each image and its answer, with the path of the picture that was written, if any."""
     asked, read = itertools.tee(images)
     if pictures is None:
-        for image, answer in zip(asked, predictor.stream(read, top, flip), strict=True):
+        for image, answer in zip(asked, predictor.stream(read, top, flip, search), strict=True):
             yield image.name, answer
         return
-    for image, look in zip(asked, predictor.look(read, top, flip), strict=True):
+    for image, look in zip(asked, predictor.look(read, top, flip, search), strict=True):
         written = {} if "error" in look.answer else {"gradcam": pictures.write(image.name, look.picture())}
         yield image.name, look.answer | written
 
@@ -139,8 +149,9 @@ def _table_writer(species: Sequence[str], ranks: Ranks | None, top: int) -> Call
         elif given["rank"] != SPECIES:
             named, probability, others = f"{given['rank']} {given['name']}", f"{given['probability']:.1%}", [first]
         second = f"{others[0]['species']} {others[0]['probability']:.1%}" if others else ""
+        part = f"  {answer['box']}" if "box" in answer else ""
         heat_map = f"  {answer['gradcam']}" if "gradcam" in answer else ""
-        print(f"{named:<{width}}  {probability:>6}  {second:<{width + 8}}  {image}{heat_map}", flush=True)
+        print(f"{named:<{width}}  {probability:>6}  {second:<{width + 8}}  {image}{part}{heat_map}", flush=True)
 
     return write
 
@@ -149,12 +160,13 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-def _csv_writer(top: int, ranked: bool, last: Sequence[str]) -> Callable[[str, dict[str, Any]], None]:
+def _csv_writer(top: int, ranked: bool, search: bool, last: Sequence[str]) -> Callable[[str, dict[str, Any]], None]:
     """Prints the header, `last` before the error; returns what prints a line."""
     of_answer = ("rank", "name", "name_probability") if ranked else ()
+    of_box = BOX if search else ()
     writer = csv.writer(sys.stdout, lineterminator="\n")
     more = [f"{name}_{place}" for place in range(2, top + 1) for name in ("species", "probability")]
-    first = ("image", "species", "probability", "none_of_these", *of_answer)
+    first = ("image", "species", "probability", "none_of_these", *of_answer, *of_box)
     writer.writerow([*first, *more, *last, "error"])
 
     def write(image: str, answer: dict[str, Any]) -> None:
@@ -166,7 +178,9 @@ def _csv_writer(top: int, ranked: bool, last: Sequence[str]) -> Callable[[str, d
             others += [""] * (len(more) - len(others))
             unknown = str(answer["none_of_these"]).lower()
             named = [answer["species"], answer["probability"], unknown]
-            writer.writerow([image, *named, *given, *others, *(answer[name] for name in last), ""])
+            writer.writerow(
+                [image, *named, *given, *answer.get("box", ()), *others, *(answer[name] for name in last), ""]
+            )
         sys.stdout.flush()
 
     return write

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from butterflyer_jax.evaluation.eval_step import Scored
     from butterflyer_jax.export import Written
-    from butterflyer_jax.inference.predictor import Look, Predictor, Source
+    from butterflyer_jax.inference.predictor import Look, Predictor
+    from butterflyer_jax.inference.views import Source
 
 
 class Run:

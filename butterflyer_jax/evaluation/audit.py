@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -20,7 +21,7 @@ from butterflyer_jax.data import photo, photo_lists
 from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import eval_step
+from butterflyer_jax.evaluation import eval_step, feature_cache
 from butterflyer_jax.evaluation.opening import find_data, folder_name, open_once, writable
 from butterflyer_jax.metrics import linear_probe
 from butterflyer_jax.models.features import num_features
@@ -178,16 +179,25 @@ def _refuse_edited(target: Any) -> None:
 
 
 def _read(loaded: runs.LoadedModel, data: Data, folder: str, splits: list[str]) -> _Photos:
-    parts = [eval_step.score(loaded, data, split, with_features=True) for split in splits]
+    network = feature_cache.network(loaded)
     kept = num_features(loaded.config.model, NUM_BLOCKS)
-    features = [part.features[:, :kept] for part in parts if part.features is not None]
+
+    def make(split: str) -> dict[str, np.ndarray]:
+        found = eval_step.score(loaded, data, split, with_features=True).features
+        assert found is not None
+        return {"features": found[:, :kept]}
+
+    features = [
+        feature_cache.keep("audit", data, [split, kept, network], functools.partial(make, split))["features"]
+        for split in splits
+    ]
     names = [data.photo_ids(split) for split in splits]
     if not all(names):
         raise UserError(f"an audit needs the names of the photos, and the lists in {folder} are gone or of others")
     return _Photos(
         list(itertools.chain(*names)),
         [(split, number) for split, of_split in zip(splits, names, strict=True) for number in range(len(of_split))],
-        np.concatenate([part.labels for part in parts]),
+        np.concatenate([data.labels(split) for split in splits]),
         np.concatenate(features),
         photo_lists.groups(folder),
     )

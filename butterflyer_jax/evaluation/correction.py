@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import examples, ranks, refusal
+from butterflyer_jax.evaluation import examples, feature_cache, ranks, refusal
 from butterflyer_jax.evaluation.evaluate import calibrate
 from butterflyer_jax.evaluation.opening import find_data, open_once
 from butterflyer_jax.evaluation.overlap import hash_of
@@ -108,7 +109,7 @@ class Correction:
             checkpointer.save(old.step, {"variables": variables}, {}, scores)
         loaded = runs.load_model(run)
         with contextlib.closing(open_once(loaded, self._folder)) as data:
-            calibrated, typical = calibrate(loaded, data), refusal.fit(loaded, data)
+            calibrated, typical = calibrate(loaded, data), refusal.fit(loaded, data, reuse=True)
             ranks.fit(loaded, data, self._folder, calibrated, typical)
             examples.choose(loaded, data)
 
@@ -143,9 +144,10 @@ def fit(
             raise UserError(f"{os.fspath(source)} is the run's own data set: give the corrected photos alone")
         mapped = species_map.label_map(other.species, loaded.run.species, table)
         splits = [split for split in SPLITS if other.num_photos(split)]
-        seen = [_see(loaded, other, split) for split in splits]
-        inputs = np.concatenate([of_split for of_split, _ in seen])
-        labels = mapped[np.concatenate([of_split for _, of_split in seen])]
+        see = _make_see(loaded)
+        seen = [see(other, split) for split in splits]
+        inputs = np.concatenate([of_split.inputs for of_split in seen])
+        labels = mapped[np.concatenate([of_split.labels for of_split in seen])]
         groups_of = _groups(own, other, splits, loaded.config.build.near_duplicate_bits)
         judging = np.isin(groups_of["other"], np.concatenate([groups_of["val"], groups_of["test"]]))
         unknown = labels == species_map.UNKNOWN
@@ -159,8 +161,8 @@ def fit(
             raise UserError(f"no correction is left of {os.fspath(source)}: {said}")
         corrections, groups = Images(inputs[chosen], labels[chosen]), groups_of["other"][chosen]
         kept = ~np.isin(groups_of["train"], groups)
-        train = Images(*_see(loaded, own, "train"))[kept]
-        judges = {split: Images(*_see(loaded, own, split)) for split in ("val", "test") if own.num_photos(split)}
+        train = see(own, "train")[kept]
+        judges = {split: see(own, split) for split in ("val", "test") if own.num_photos(split)}
     layer = Layer(*(np.asarray(loaded.variables.params[LAST_LAYER][name]) for name in ("kernel", "bias")))
     val = judges.get("val", train[np.zeros(len(train.labels), bool)])
     found = refit(layer, train, corrections, groups, val, loaded.config.optim.label_smoothing)
@@ -188,34 +190,49 @@ def _row(title: str, images: Images, layer: Layer, logits: np.ndarray | None) ->
     return Row(title, len(images.labels), share(layer.logits(images.inputs)), after)
 
 
-def _see(loaded: runs.LoadedModel, data: Data, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what the last layer sees of a split, float32 [count, width], and its labels, int32 [count]."""
-    model: Any = loaded.model
+def _make_see(loaded: runs.LoadedModel) -> Callable[[Data, str], Images]:
+    """Returns the function (data set, split) -> the split as the last layer sees it.
 
+    What a run with the same layers below saw before comes from the cache.
+    """
+    model: Any = loaded.model
+    network = feature_cache.network(loaded)
+
+    @functools.partial(jax.jit, out_shardings=sharding.replicated(loaded.mesh))
     def answer(variables: Any, batch: dict[str, jax.Array]) -> jax.Array:
         return last_layer_inputs(model, variables, images_lib.eval_images(batch, loaded.config))
 
-    jitted = jax.jit(answer, out_shardings=sharding.replicated(loaded.mesh))
-    inputs, labels = [], []
-    with contextlib.closing(data.eval_batches(split)) as batches:
-        for batch in sharding.prefetch(batches, loaded.mesh):
-            real = np.asarray(batch["mask"]) > 0
-            inputs.append(np.asarray(jitted(loaded.variables, batch))[real])
-            labels.append(np.asarray(batch["label"])[real])
-    return np.concatenate(inputs), np.concatenate(labels)
+    def make(data: Data, split: str) -> dict[str, np.ndarray]:
+        inputs = []
+        with contextlib.closing(data.eval_batches(split)) as batches:
+            for batch in sharding.prefetch(batches, loaded.mesh):
+                real = np.asarray(batch["mask"]) > 0
+                inputs.append(np.asarray(answer(loaded.variables, batch))[real])
+        return {"inputs": np.concatenate(inputs)}
+
+    def see(data: Data, split: str) -> Images:
+        kept = feature_cache.keep("last_layer", data, [split, network], lambda: make(data, split))
+        return Images(kept["inputs"], data.labels(split))
+
+    return see
 
 
 def _groups(own: Data, other: Data, splits: list[str], max_bits: int) -> dict[str, np.ndarray]:
     """Returns the group of near-duplicates of each photo, by split of the run's data, and of the "other" ones."""
-    parts = {split: [hash_of(jpeg) for jpeg in _jpegs(own, split)] for split in SPLITS}
-    parts["other"] = [hash_of(jpeg) for split in splits for jpeg in _jpegs(other, split)]
+    parts = {split: _hashes(own, split) for split in SPLITS}
+    parts["other"] = [one for split in splits for one in _hashes(other, split)]
     groups = duplicates.group([one for part in parts.values() for one in part], max_bits)
     ends = np.cumsum([len(part) for part in parts.values()])
     return dict(zip(parts, np.split(groups, ends[:-1]), strict=True))
 
 
-def _jpegs(data: Data, split: str) -> Any:
-    return data.jpegs(split, range(data.num_photos(split)))
+def _hashes(data: Data, split: str) -> list[str]:
+    def make() -> dict[str, np.ndarray]:
+        jpegs = data.jpegs(split, range(data.num_photos(split)))
+        return {"hashes": np.array([hash_of(jpeg) for jpeg in jpegs], "U")}
+
+    found: list[str] = feature_cache.keep("hashes", data, [split, duplicates.METHOD], make)["hashes"].tolist()
+    return found
 
 
 def refuse_occupied(output: str | os.PathLike[str]) -> None:

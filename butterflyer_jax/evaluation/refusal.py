@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import itertools
+import json
 import time
 from collections.abc import Iterable, Iterator
 
@@ -12,10 +14,12 @@ from PIL import Image
 
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
+from butterflyer_jax.data import negatives as negatives_lib
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.ingest.words import NEGATIVES
 from butterflyer_jax.data.negatives import draw_negative, draw_shift
 from butterflyer_jax.data.protocol import Data
+from butterflyer_jax.evaluation import feature_cache
 from butterflyer_jax.metrics import typicality
 from butterflyer_jax.metrics.typicality import Typicality
 from butterflyer_jax.models.features import make_features
@@ -30,13 +34,14 @@ MIN_VAL = 20
 BATCH = 64
 
 
-def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Typicality | None:
+def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True, reuse: bool = False) -> Typicality | None:
     """Returns the typicality of a checkpoint; fits it and writes `typicality.npz` where there is none yet.
 
     Args:
       loaded: the model of a run; the run folder gets the file.
       data: the run's open data set.
       keep: whether to write the file.
+      reuse: whether features of training photos and negatives come from the cache, and go there; see `feature_cache`.
 
     Returns:
       None where the config switches it off, or there are fewer than 20 val photos.
@@ -47,21 +52,22 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Typicality |
     if known := loaded.typicality():
         return known
     start = time.perf_counter()
-    rng = np.random.default_rng([config.seed, loaded.step])
-    labels = data.labels("train")
-    train = rng.permutation(len(labels))[:MAX_TRAIN]
-    photos = list(read_photos(data, "train", train))
-    # Each in its own light and in two others, so that a change of light alone is nothing new.
-    _, features = look(loaded, itertools.chain(photos, (draw_shift(one, rng) for _ in range(2) for one in photos)))
-    of_user = rng.permutation(data.num_photos(NEGATIVES))[:MAX_TRAIN]
-    drawn = (draw_negative(photos[n % len(photos)], rng) for n in range(NUM_NEGATIVES))
-    _, negatives = look(loaded, itertools.chain(drawn, read_photos(data, NEGATIVES, of_user) if len(of_user) else ()))
+    seed = [config.seed, loaded.step]
+    if reuse:
+        # How negatives are drawn may change within a version.
+        drawing = inspect.getsource(negatives_lib)
+        depends_on = [seed, MAX_TRAIN, NUM_NEGATIVES, drawing, feature_cache.network(loaded)]
+        seen = feature_cache.keep("typicality", data, depends_on, lambda: _see_training(loaded, data, seed))
+    else:
+        seen = _see_training(loaded, data, seed)
+    rng = np.random.default_rng()
+    rng.bit_generator.state = json.loads(str(seen["random_state"]))
     val = list(read_photos(data, "val", rng.permutation(data.num_photos("val"))[:MAX_VAL]))
     logits, held_out = look(loaded, itertools.chain(val, (draw_shift(one, rng) for _ in range(3) for one in val)))
     found = typicality.fit(
-        features,
-        np.tile(labels[train], 3),
-        negatives,
+        seen["features"],
+        seen["labels"],
+        seen["negatives"],
         held_out,
         logits,
         num_held_out=len(val),
@@ -73,6 +79,25 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Typicality |
     share = config.refusal.false_refusals
     say(f"typicality: fitted to refuse at most {share:.0%} of known species, {time.perf_counter() - start:.0f} s")
     return found
+
+
+def _see_training(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict[str, np.ndarray]:
+    """Returns features and labels of training photos, features of negatives, and the state of the random numbers."""
+    rng = np.random.default_rng(seed)
+    labels = data.labels("train")
+    train = rng.permutation(len(labels))[:MAX_TRAIN]
+    photos = list(read_photos(data, "train", train))
+    # Each in its own light and in two others, so that a change of light alone is nothing new.
+    _, features = look(loaded, itertools.chain(photos, (draw_shift(one, rng) for _ in range(2) for one in photos)))
+    of_user = rng.permutation(data.num_photos(NEGATIVES))[:MAX_TRAIN]
+    drawn = (draw_negative(photos[n % len(photos)], rng) for n in range(NUM_NEGATIVES))
+    _, negatives = look(loaded, itertools.chain(drawn, read_photos(data, NEGATIVES, of_user) if len(of_user) else ()))
+    return {
+        "features": features,
+        "labels": np.tile(labels[train], 3),
+        "negatives": negatives,
+        "random_state": np.array(json.dumps(rng.bit_generator.state)),
+    }
 
 
 def read_photos(data: Data, split: str, numbers: np.ndarray) -> Iterator[Image.Image]:

@@ -61,6 +61,7 @@ class ExportClassifier:
             # Cards of earlier versions have none.
             typicality = card.get("typicality")
             self._limit = None if typicality is None else float(typicality["limit"])
+            self.has_typicality = self._limit is not None
             format = card["format"]
             checksums_of_card = dict(card.get("checksums") or {})
             model = ModelConfig(**card["model"])
@@ -94,17 +95,25 @@ class ExportClassifier:
         probability is below the threshold. With a list of species the probabilities are those of listed species alone;
         see `calibration.among_listed`.
         """
-        # TensorFlow announces its processor options at the first operation.
-        with contextlib.nullcontext() if self._has_answered else console.without_stderr():
-            answered = self._answer(padded(images))
-            outputs = {name: np.asarray(array)[: len(images)] for name, array in answered.items()}
-        self._has_answered = True
+        outputs = self._outputs(images)
         probabilities = outputs[PROBABILITIES]
         if self._limit is None:
             refused = probabilities.max(axis=1) < self.threshold
         else:
             refused = outputs[TYPICALITY] > self._limit
         return among_listed(probabilities, refused, self.listed)
+
+    def excess(self, images: np.ndarray) -> np.ndarray | None:
+        """Returns how far the typicality of images lies above the limit of the card, float64 [batch]; None without."""
+        return None if self._limit is None else self._outputs(images)[TYPICALITY].astype(np.float64) - self._limit
+
+    def _outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        # TensorFlow announces its processor options at the first operation.
+        with contextlib.nullcontext() if self._has_answered else console.without_stderr():
+            answered = self._answer(padded(images))
+            outputs = {name: np.asarray(array)[: len(images)] for name, array in answered.items()}
+        self._has_answered = True
+        return outputs
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Returns None: exports have no heat maps."""

@@ -31,6 +31,7 @@ class Classifier(Protocol):
       crop_fraction: side of the central square that the network sees, as a share of the short side.
       image_size: side of the network's input, pixels.
       max_pixels: size above which an image is refused, pixels.
+      has_typicality: whether images are refused by their typicality.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Classifier(Protocol):
     crop_fraction: float
     image_size: int
     max_pixels: int
+    has_typicality: bool
 
     def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the probabilities of images, and which of them are none of the species.
@@ -52,6 +54,16 @@ class Classifier(Protocol):
 
         Returns:
           float32 [batch, species], and bool [batch].
+        """
+
+    def excess(self, images: np.ndarray) -> np.ndarray | None:
+        """Returns how far the typicality of images lies above the limit of refusal, smaller for more typical ones.
+
+        Args:
+          images: uint8 [batch, image_size, image_size, 3].
+
+        Returns:
+          float64 [batch]; None of a network without a typicality.
         """
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
@@ -73,6 +85,7 @@ class TrainedClassifier:
       short_side: length to which the short side of an image is scaled first, pixels.
       crop_fraction: side of the central square that the network sees, as a share of the short side.
       max_pixels: size above which an image is refused, pixels.
+      has_typicality: whether images are refused by their typicality.
     """
 
     def __init__(self, loaded: LoadedModel, calibration: Calibration, listed: np.ndarray | None = None) -> None:
@@ -101,6 +114,7 @@ class TrainedClassifier:
         self.max_pixels: int = run.config.build.max_pixels
         self._variables = variables
         self._typicality = typicality = loaded.typicality()
+        self.has_typicality = typicality is not None
 
         @functools.partial(jax.jit, compiler_options=compiler.options())
         def answer(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array | None]:
@@ -164,6 +178,14 @@ class TrainedClassifier:
         else:
             refused = self._typicality.refuses(np.asarray(features)[:count], np.asarray(logits)[:count])
         return among_listed(probabilities, refused, self.listed)
+
+    def excess(self, images: np.ndarray) -> np.ndarray | None:
+        """Returns how far the typicality of images lies above the limit; see `Classifier.excess`."""
+        if self._typicality is None:
+            return None
+        _, logits, features = self._answer(self._variables, padded(images))
+        score = self._typicality.score(np.asarray(features)[: len(images)], np.asarray(logits)[: len(images)])
+        return score - float(self._typicality.limit)
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Returns the Grad-CAM heat maps of these labels, float32 [batch, side, side] from 0 to 1."""

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeGuard, TypeVar, cast, overload
+from functools import partial
+from typing import Any, cast, overload
 
 import numpy as np
-from PIL import Image
 
 from butterflyer_jax.data import photo
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.inference import inputs as inputs_lib
+from butterflyer_jax.inference import search as search_lib
+from butterflyer_jax.inference import views as views_lib
 from butterflyer_jax.inference.classifier import Classifier, TrainedClassifier
 from butterflyer_jax.inference.ranking import TOP, describe, rank
+from butterflyer_jax.inference.views import Source, View
 from butterflyer_jax.report import drawing
 
-T = TypeVar("T")
-Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | inputs_lib.Picture
-
 MAX_BATCH = 32
+# Images that are searched together: each has 60 parts and more.
+SEARCH_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,17 @@ class Predictor:
         return cls(TrainedClassifier.load(run_folder, species_list=species_list))
 
     @overload
-    def predict(self, images: Source, top: int = TOP, flip: bool = False) -> dict[str, Any]: ...  # type: ignore[overload-overlap]
+    def predict(  # type: ignore[overload-overlap]
+        self, images: Source, top: int = TOP, flip: bool = False, search: bool = False
+    ) -> dict[str, Any]: ...
 
     @overload
-    def predict(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> list[dict[str, Any]]: ...
+    def predict(
+        self, images: Iterable[Source], top: int = TOP, flip: bool = False, search: bool = False
+    ) -> list[dict[str, Any]]: ...
 
     def predict(
-        self, images: Source | Iterable[Source], top: int = TOP, flip: bool = False
+        self, images: Source | Iterable[Source], top: int = TOP, flip: bool = False, search: bool = False
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Names the species on one image or on many.
 
@@ -97,38 +100,52 @@ class Predictor:
             arrays [height, width, 3].
           top: number of species that an answer ranks.
           flip: whether to average over the image and its mirror image.
+          search: whether to look at about 70 parts of the image, and answer for the most typical one; see `search`.
 
         Returns:
           One answer for one image, a list in order for several. An answer is a dict of species, probability,
           none_of_these (see `TrainedClassifier.classify`), top<n> (species and probability) and probabilities (by
-          species); with ranks also answer (see `ranking.describe`). Of an image that cannot be read, error alone.
-        """
-        if _is_one(images):
-            [answer] = self.stream([images], top, flip)
-            return answer
-        return list(self.stream(cast("Iterable[Source]", images), top, flip))
+          species); with ranks also answer (see `ranking.describe`); with `search` also box, the part that is answered
+          for: left, top, right, bottom in pixels of the upright image. Of an image that cannot be read, error alone.
 
-    def stream(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> Iterator[dict[str, Any]]:
+        Raises:
+          UserError: `search` of a network without a typicality.
+        """
+        if views_lib.is_one(images):
+            [answer] = self.stream([images], top, flip, search)
+            return answer
+        return list(self.stream(cast("Iterable[Source]", images), top, flip, search))
+
+    def stream(
+        self, images: Iterable[Source], top: int = TOP, flip: bool = False, search: bool = False
+    ) -> Iterator[dict[str, Any]]:
         """Yields what `predict` returns, batch by batch.
 
         Args:
-          images, top, flip: the same as in `predict`.
-        """
-        for inputs in _in_batches(self._load, images):
-            yield from self._answer(inputs, top, flip)
+          images, top, flip, search: the same as in `predict`.
 
-    def look(self, images: Iterable[Source], top: int = TOP, flip: bool = False) -> Iterator[Look]:
+        Raises:
+          UserError: `search` of a network without a typicality.
+        """
+        for views in self._views(images, search):
+            yield from self._answer(views, top, flip)
+
+    def look(
+        self, images: Iterable[Source], top: int = TOP, flip: bool = False, search: bool = False
+    ) -> Iterator[Look]:
         """Yields answers with heat maps of their first species; each image is read once for both.
 
         Args:
-          images, top, flip: the same as in `predict`; the heat map is always that of the image without its mirror.
+          images, top, flip, search: the same as in `predict`; the heat map is always that of the image without its
+            mirror.
+
+        Raises:
+          UserError: `search` of a network without a typicality.
         """
-        for opened in _in_batches(self._open, images):
-            inputs = [x if isinstance(x, str) else self._see(x) for x in opened]
-            answers = list(self._answer(inputs, top, flip))
-            maps = self._look(inputs, answers)
-            for image, answer, heat_map in zip(opened, answers, maps, strict=True):
-                yield Look(answer) if isinstance(image, str) else Look(answer, self._see_large(image), heat_map)
+        for views in self._views(images, search):
+            answers = list(self._answer(views, top, flip))
+            for view, answer, heat_map in zip(views, answers, self._heat_maps(views, answers), strict=True):
+                yield Look(answer) if isinstance(view, str) else Look(answer, view.shown(), heat_map)
 
     def heat_maps(self, images: Iterable[Source]) -> list[np.ndarray | None]:
         """Returns the Grad-CAM heat map of the first species on each image, float32 [side, side] from 0 to 1, in order.
@@ -141,30 +158,48 @@ class Predictor:
         """
         return [look.heat_map for look in self.look(images)]
 
-    def _open(self, source: Source) -> Image.Image | str:
-        """Returns an upright image of the size that the builder keeps, or the reason why it cannot be read."""
+    def _views(self, images: Iterable[Source], search: bool) -> Iterator[list[View | str]]:
+        """Yields what the network sees of each image, or the reason why it cannot be read, batch by batch."""
+        if not search:
+            yield from views_lib.in_batches(partial(views_lib.or_reason, self._see), images, MAX_BATCH)
+            return
+        if not self.classifier.has_typicality:
+            raise UserError(
+                f"{self.classifier.name} has no typicality, by which a search chooses: it is fitted when training "
+                "ends, if there are 20 val photos or more"
+            )
+        for cut in views_lib.in_batches(partial(views_lib.or_reason, self._cut), images, SEARCH_BATCH):
+            found = [parts for parts in cut if not isinstance(parts, str)]
+            chosen = iter(search_lib.choose_all(self.classifier.excess, found))
+            yield [x if isinstance(x, str) else self._part(x, next(chosen)) for x in cut]
+
+    def _see(self, source: Source) -> View:
+        """Returns the central square of an image, as a view."""
+        classifier = self.classifier
+        image, _ = views_lib.to_image(views_lib.read(source), classifier.short_side, classifier.max_pixels)
+        fraction = classifier.crop_fraction
+        pixels = photo.central_crop(image, fraction, classifier.image_size)
+        return View(pixels, lambda: photo.central_crop(image, fraction, max(1, round(min(image.size) * fraction))))
+
+    def _cut(self, source: Source) -> search_lib.Parts:
+        """Returns the parts of an image that a search looks at."""
+        classifier = self.classifier
+        content = views_lib.read(source)
+        small, size = views_lib.to_image(content, classifier.short_side, classifier.max_pixels)
+        centre = photo.central_crop(small, classifier.crop_fraction, classifier.image_size)
         try:
-            return _to_image(source, self.classifier.short_side, self.classifier.max_pixels)
-        except OSError as error:
-            return error.strerror or str(error)
-        except (photo.PhotoError, UserError) as error:
-            return str(error)
+            large, _ = views_lib.to_image(content, search_lib.ENLARGED * classifier.short_side, classifier.max_pixels)
+        except photo.PhotoError:
+            # Too long and thin to be enlarged.
+            large = small
+        return search_lib.cut(large, centre, size, classifier.crop_fraction, classifier.image_size)
 
-    def _see(self, image: Image.Image) -> np.ndarray:
-        """Returns the network's input, uint8 [image_size, image_size, 3]."""
-        return photo.central_crop(image, self.classifier.crop_fraction, self.classifier.image_size)
+    @staticmethod
+    def _part(parts: search_lib.Parts, number: int) -> View:
+        return View(parts.pixels[number], partial(parts.shown, number), parts.boxes[number])
 
-    def _see_large(self, image: Image.Image) -> np.ndarray:
-        """Returns the part that the network sees in its original size."""
-        fraction = self.classifier.crop_fraction
-        return photo.central_crop(image, fraction, max(1, round(min(image.size) * fraction)))
-
-    def _load(self, source: Source) -> np.ndarray | str:
-        image = self._open(source)
-        return image if isinstance(image, str) else self._see(image)
-
-    def _answer(self, inputs: Sequence[np.ndarray | str], top: int, flip: bool) -> Iterator[dict[str, Any]]:
-        pixels = [x for x in inputs if not isinstance(x, str)]
+    def _answer(self, views: Sequence[View | str], top: int, flip: bool) -> Iterator[dict[str, Any]]:
+        pixels = [view.pixels for view in views if not isinstance(view, str)]
         rows: Iterator[tuple[np.ndarray, np.ndarray]] = iter(())
         if pixels:
             probabilities, refused = self.classifier.classify(np.stack(pixels))
@@ -172,13 +207,15 @@ class Predictor:
                 mirrored, _ = self.classifier.classify(np.stack(pixels)[:, :, ::-1])
                 probabilities = (probabilities + mirrored) / 2
             rows = zip(probabilities, refused, strict=True)
-        for x in inputs:
-            yield {"error": x} if isinstance(x, str) else self._describe(*next(rows), top)
+        for view in views:
+            if isinstance(view, str):
+                yield {"error": view}
+            else:
+                answer = self._describe(*next(rows), top)
+                yield answer if view.box is None else answer | {"box": list(view.box)}
 
-    def _look(
-        self, inputs: Sequence[np.ndarray | str], answers: Sequence[dict[str, Any]]
-    ) -> Iterator[np.ndarray | None]:
-        pixels = [x for x in inputs if not isinstance(x, str)]
+    def _heat_maps(self, views: Sequence[View | str], answers: Sequence[dict[str, Any]]) -> Iterator[np.ndarray | None]:
+        pixels = [view.pixels for view in views if not isinstance(view, str)]
         labels = [self.species.index(answer["species"]) for answer in answers if "species" in answer]
         maps: Iterator[np.ndarray] = iter(())
         if pixels:
@@ -186,8 +223,8 @@ class Predictor:
             if found is None:
                 raise UserError(f"{self.classifier.name} is an export, which has no heat maps: take the run")
             maps = iter(found)
-        for x in inputs:
-            yield None if isinstance(x, str) else next(maps)
+        for view in views:
+            yield None if isinstance(view, str) else next(maps)
 
     def _describe(self, probabilities: np.ndarray, refused: np.ndarray, top: int) -> dict[str, Any]:
         listed = self.classifier.listed
@@ -196,32 +233,3 @@ class Predictor:
             return answer
         [of_ranks] = self.classifier.ranks.answer(probabilities[None], np.array([refused]), listed)
         return answer | {"answer": describe(of_ranks, bool(refused))}
-
-
-def _is_one(images: Source | Iterable[Source]) -> TypeGuard[Source]:
-    """Returns whether this is an image rather than several; an array of four dimensions is several."""
-    if isinstance(images, np.ndarray):
-        return images.ndim != 4
-    return isinstance(images, str | os.PathLike | bytes | Image.Image | inputs_lib.Picture)
-
-
-def _in_batches(load: Callable[[Source], T], images: Iterable[Source]) -> Iterator[list[T]]:
-    """Yields the results of `load` for the images, batch by batch, each batch in threads."""
-    rest = iter(images)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
-        while chunk := list(itertools.islice(rest, MAX_BATCH)):
-            yield list(pool.map(load, chunk))
-
-
-def _to_image(source: Source, image_size: int, max_pixels: int) -> Image.Image:
-    """Returns an upright RGB image, scaled as the builder scales it."""
-    if isinstance(source, np.ndarray):
-        if source.dtype != np.uint8 or source.ndim != 3:
-            raise photo.PhotoError(f"an array must be uint8 [height, width, 3], not {source.dtype} {source.shape}")
-        source = Image.fromarray(source)
-    if isinstance(source, Image.Image):
-        return photo.resize_short_side(photo.upright_rgb(source), image_size, max_pixels)
-    if not isinstance(source, bytes | inputs_lib.Picture):
-        source = inputs_lib.Picture(os.fspath(source))
-    data = source if isinstance(source, bytes) else source.read()
-    return photo.load(data, image_size, max_pixels)[0]

@@ -12,7 +12,9 @@ import pytest
 import butterflyer_jax as bj
 from butterflyer_jax import correct, train
 from butterflyer_jax.config import Config
+from butterflyer_jax.data.input.record_data import RecordData
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.evaluation import feature_cache
 from tests.conftest import SPECIES, folder_members, make_photo, make_zip
 
 
@@ -61,6 +63,8 @@ def test_a_corrected_run_is_a_run_of_its_own(
     for name in old.keys() - {"logits"}:
         jax.tree.map(np.testing.assert_array_equal, old[name], new[name])
     assert (old["logits"]["kernel"] != new["logits"]["kernel"]).any()
+    # So a correction of the corrected run finds what this one kept.
+    assert feature_cache.network(before._loaded) == feature_cache.network(after._loaded)
     photos = sorted((corrections / SPECIES[2]).iterdir())
     right = [sum(answer["species"] == SPECIES[2] for answer in run.predict(photos)) for run in (before, after)]
     assert right[1] > right[0]
@@ -71,6 +75,21 @@ def test_a_corrected_run_is_a_run_of_its_own(
         run_command(trained_run, corrections, tmp_path / "new", "--yes")
     with pytest.raises(UserError, match="holds a corrected run"):
         train.train(after.config, after.dataset, tmp_path / "new")
+
+
+def test_the_next_correction_looks_at_no_photo_again(
+    trained_run: Path, corrections: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from butterflyer_jax.evaluation import correction
+
+    first = correction.fit(trained_run, corrections)
+
+    def never(*_: object) -> None:
+        raise AssertionError("a photo was looked at again")
+
+    monkeypatch.setattr(RecordData, "eval_batches", never)
+    monkeypatch.setattr(RecordData, "jpegs", never)
+    assert correction.fit(trained_run, corrections).rows == first.rows
 
 
 def test_photos_that_judge_teach_nothing(trained_run: Path, raw_zip: Path, tmp_path: Path) -> None:

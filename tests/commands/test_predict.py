@@ -183,7 +183,7 @@ def test_a_library_user_sees_our_lines_alone(trained_run: Path, photos: Path) ->
 def test_a_mirrored_picture_counts_as_much(trained_run: Path) -> None:
     predictor = Predictor.load(trained_run)
     pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
-    seen = predictor._load(pixels)
+    seen = predictor._see(pixels).pixels
     wanted = predictor.classifier.probabilities(np.stack([seen, seen[:, ::-1]])).mean(axis=0)
     [answer] = predictor.predict([pixels], flip=True)
     np.testing.assert_allclose(list(answer["probabilities"].values()), wanted, atol=2e-6)
@@ -210,7 +210,7 @@ def test_heat_maps_are_those_of_the_answers_species(trained_run: Path) -> None:
             with pytest.raises(ValueError, match="cannot be read: not decodable"):
                 look.picture()
             continue
-        seen = predictor._load(image)
+        seen = predictor._see(image).pixels
         [wanted] = heat_maps(
             predictor.classifier._variables, seen[None], [predictor.species.index(look.answer["species"])]
         )

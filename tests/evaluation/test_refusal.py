@@ -42,3 +42,29 @@ def test_negatives_of_the_user_are_fitted_beside_drawn_ones(
     assert (len(without), len(with_them)) == (20, 32)
     # Twelve times the same photo.
     np.testing.assert_allclose(with_them[20:], np.broadcast_to(with_them[20], (12, with_them.shape[1])), rtol=1e-5)
+
+
+def test_features_from_the_cache_give_the_same_typicality(
+    trained_run: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(refusal, "MIN_VAL", 5)
+    monkeypatch.setattr(refusal, "NUM_NEGATIVES", 20)
+    loaded = runs.load_model(runs.read(trained_run))
+    look, looked = refusal.look, []
+
+    def look_and_count(*arguments: Any) -> Any:
+        logits, features = look(*arguments)
+        looked.append(len(features))
+        return logits, features
+
+    monkeypatch.setattr(refusal, "look", look_and_count)
+    found = []
+    with contextlib.closing(dataset_lib.open_data(str(dataset), loaded.config)) as data:
+        for reuse in (False, True, True):
+            fitted = refusal.fit(loaded, data, keep=False, reuse=reuse)
+            assert fitted
+            found.append(fitted.to_bytes())
+    assert found[0] == found[1] == found[2]
+    # Training photos in three lights, negatives, val photos in four; the last time these alone.
+    assert looked == [36 * 3, 20, 12 * 4] * 2 + [12 * 4]

@@ -39,6 +39,10 @@ def test_an_export_refuses_what_its_run_refuses(run: Path, exported: Path) -> No
     np.testing.assert_allclose(theirs, ours, atol=1e-5)
     assert refused.tolist() == expected.tolist()
     assert {*refused.tolist()} == {True, False}
+    # What a search chooses by.
+    of_run, of_export = (one.excess(images()) for one in (Predictor.load(run).classifier, ExportClassifier(exported)))
+    np.testing.assert_allclose(of_export, of_run, atol=1e-3)
+    assert (of_run > 0).tolist() == expected.tolist()
 
 
 def test_the_score_in_the_graph_is_that_of_the_run(run: Path, exported: Path) -> None:
