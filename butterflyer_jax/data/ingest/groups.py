@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import posixpath
 import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
@@ -146,9 +147,10 @@ def _stems(photos: Sequence[Prepared]) -> list[Key | None]:
     """Returns for each photo with a numbered name its folder and the name without the number; None for others."""
     keys: list[Key | None] = []
     for photo in photos:
-        path = PurePosixPath(photo.photo_id)
-        found = _NUMBERED.fullmatch(path.stem)
-        keys.append(("names", (str(path.parent), found[1])) if found and found[1] else None)
+        # As text: pathlib takes ten times as long.
+        folder, name = posixpath.split(photo.photo_id)
+        found = _NUMBERED.fullmatch(posixpath.splitext(name)[0])
+        keys.append(("names", (folder, found[1])) if found and found[1] else None)
     return keys
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import operator
 import os
 import threading
 from collections.abc import Sequence
@@ -109,11 +110,13 @@ def write_tasks(
             num_bytes = 0
         tasks[-1].append(member)
         num_bytes += member.compressed_bytes
+    # `astuple` copies each value deeply.
+    fields = operator.attrgetter(*(field.name for field in dataclasses.fields(Member)))
     for number, task in enumerate(tasks):
         content = {
             "raw_zip": os.fspath(raw_zip),
             "config": dataclasses.asdict(config),
-            "members": [dataclasses.astuple(member) for member in task],
+            "members": [fields(member) for member in task],
         }
         files.write_text(folder / f"{number:05}.task.json", json.dumps(content))
 
