@@ -27,16 +27,24 @@ What was tried for VGG16 on one H100 (224 pixels, batch 256, bfloat16; jax 0.10 
   44    the floor with cuDNN's convolutions: convolutions and dense layers alone take 35
 
 What was tried on 2 CPU cores (Zen 5, float32, jax 0.10.2) and stayed: convolutions leave XLA's library of one thread
-(`distributed.compiler`), 64 channels and more by Winograd (`models.winograd`), parts of a batch without a loop
-(`training.step.accumulate`). What did not help:
+(`distributed.compiler`), 64 channels and more by Winograd (`models.winograd`), the first layer by four pixels at once
+(`models.few_channels`), batch normalisation, ReLU and pool in few passes (`models.batch_norm`), parts of a batch
+without a loop (`training.step.accumulate`). What did not help:
 
   fast math, vectors of 512 bits, scheduler presets, oneDNN flags, fusion emitters off, huge pages, two virtual devices,
   jaxlib 0.12
   im2col, sums of nine products, Winograd F(2x2), Winograd for 32 channels and fewer
+  for the gradient by kernels of few channels: im2col in whole (twice the time of XLA's transposed convolution) and by
+    four images (6.2 instead of 8.3 ms for 16 -> 16 channels, but 8.8 instead of 6.2 for 16 -> 32)
+  a convolution within `lax.cond` or a loop: 40 times slower; `lax.optimization_barrier`: gone before XLA fuses
+  max-pool as one reduction of values and places: 10% slower; XLA's pass tree_reduction_rewriter off: a third of the
+    time of a long sum, which the sums of `models.batch_norm` take a tenth of, and sums of 300,000 numbers in a row
   Winograd's transforms as matrix products with Kronecker products: twice the time of sums, and longer to compile
   Winograd computed again in the backward pass: no less memory, 8% slower
   freed memory kept by mallopt (no mmap, no trim, one arena): 106 instead of 115 ms a step of VGG16/4 at 64 pixels, and
-  1,194 instead of 928 MiB of resident memory after 200 steps; M_TOP_PAD: no fewer page faults
+  1,194 instead of 928 MiB of resident memory after 200 steps; M_TOP_PAD: no fewer page faults; mallopt after JAX has
+  started: none fewer either, as the step's thread has an arena of its own. Not tried: one arena from the start and
+  malloc_trim once the step is compiled, which alone gives back 260 MiB of 720
 
 Not tried, for want of a GPU since: a Pallas kernel that fuses the gradients of ReLU, bias and pool (1.7 ms of the first
 layer, which reads the activation where a bit would do), and fp8 convolutions.

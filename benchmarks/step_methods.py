@@ -69,7 +69,7 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
 
     Args:
       task: what is trained.
-      plain: parts taken out: "pool", "channels", and on CPUs "compiler", "winograd".
+      plain: parts taken out: "pool", "channels", and on CPUs "compiler", "winograd" or all "formulations" for them.
       augmented: with the default augmentation; the peers have none.
       parts: of gradient accumulation.
     """
@@ -85,6 +85,8 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
 
     if "compiler" in plain:
         compiler.options = lambda: None
+    if "formulations" in plain:
+        sharding.on_one_cpu = lambda mesh: False
     if "winograd" in plain:
         winograd.is_faster = lambda *shapes: False
     if "pool" in plain:
@@ -262,7 +264,7 @@ class Method:
 
 
 KERAS_VARIANTS = ("vgg16", "vgg19")
-CPU_PARTS = ("compiler", "winograd")
+CPU_PARTS = ("compiler", "formulations")
 METHODS = {
     "ours": Method("butterflyer_jax", ours),
     "ours_augmented": Method("butterflyer_jax, default augmentation", lambda task: ours(task, augmented=True)),

@@ -7,9 +7,9 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
-from butterflyer_jax.models import winograd
+from butterflyer_jax.models import few_channels, winograd
 
 # Tensor cores take the channels of 16-bit convolutions by eight.
 CHANNEL_MULTIPLE = 8
@@ -78,16 +78,20 @@ def conv_on_cpu(
     """
     if winograd.is_faster(lhs.shape, rhs.shape[-1], lhs.dtype):
         return winograd.conv(lhs, rhs)
+    if few_channels.is_faster(lhs.shape, rhs.shape[-1], lhs.dtype):
+        return few_channels.conv(lhs, rhs)
     return conv_padding_channels(lhs, rhs, *args, **kwargs)
 
 
 @jax.custom_vjp
 def _max_pool_even(x: jax.Array) -> jax.Array:
-    return _max_and_argmax(x)[0]
+    return max_and_argmax(x)[0]
 
 
-def _max_and_argmax(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns the maxima [b, h/2, w/2, c] and the row-major number of the first corner that holds each, uint8."""
+def max_and_argmax(
+    x: Float[jax.Array, "batch height width channels"],
+) -> tuple[Float[jax.Array, "batch _ _ channels"], UInt8[jax.Array, "batch _ _ channels"]]:
+    """Returns the maximum of each 2x2 window, and the row-major number of the first corner that holds it."""
     b, h, w, c = x.shape
     corners = x.reshape(b, h // 2, 2, w // 2, 2, c)
     top_left, top_right = corners[:, :, 0, :, 0], corners[:, :, 0, :, 1]
@@ -101,12 +105,15 @@ def _max_and_argmax(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return maxima, argmax
 
 
-def _max_pool_backward(argmax: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
+def spread(
+    argmax: UInt8[jax.Array, "batch height width channels"], gradient: Float[jax.Array, "batch height width channels"]
+) -> Float[jax.Array, "batch _ _ channels"]:
+    """Returns [batch, 2 * height, 2 * width, channels]: each gradient in its corner of the window, else zeros."""
     b, h, w, c = gradient.shape
     # One broadcast comparison, not four stacked corners: concatenating them is a pass over memory of its own.
     corner = jnp.arange(4, dtype=jnp.uint8).reshape(1, 1, 2, 1, 2, 1)
-    spread = argmax[:, :, None, :, None, :] == corner
-    return (jnp.where(spread, gradient[:, :, None, :, None, :], 0).reshape(b, 2 * h, 2 * w, c),)
+    taken = argmax[:, :, None, :, None, :] == corner
+    return jnp.where(taken, gradient[:, :, None, :, None, :], 0).reshape(b, 2 * h, 2 * w, c)
 
 
-_max_pool_even.defvjp(_max_and_argmax, _max_pool_backward)
+_max_pool_even.defvjp(max_and_argmax, lambda argmax, gradient: (spread(argmax, gradient),))

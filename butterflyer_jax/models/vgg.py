@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Float32
 
 from butterflyer_jax.config import ModelConfig
+from butterflyer_jax.models.batch_norm import BatchNormRelu
 from butterflyer_jax.models.layers import conv_on_cpu, conv_padding_channels, max_pool
 
 # Convolutions in each of the five blocks; a block ends with a 2x2 max-pool.
@@ -37,8 +38,9 @@ class VGG(nn.Module):
       width_multiplier: factor on every layer's width.
       dropout: share of activations dropped in the head.
       remat: "none", or "blocks": a block keeps its result alone for the gradient, and is computed again for it.
-      for_cpu: compute convolutions in the formulation that is fastest on a CPU (`models.winograd`): the same to
-        rounding, but a longer program, unsuitable for exported files.
+      for_cpu: compute convolutions and, in training, batch normalisation in the formulation that is fastest on one CPU
+        (`layers.conv_on_cpu`, `models.batch_norm`): the same to rounding, but a longer program, unsuitable for exported
+        files.
       dtype: dtype of the computation; parameters and logits are float32.
     """
 
@@ -86,7 +88,8 @@ class VGG(nn.Module):
         )
 
     def _block(self, x: jax.Array, block: int, train: bool) -> jax.Array:
-        for layer in range(1, 1 + VARIANTS[self.variant][block - 1]):
+        depth = VARIANTS[self.variant][block - 1]
+        for layer in range(1, 1 + depth):
             x = nn.Conv(
                 scaled(WIDTHS[block - 1], self.width_multiplier),
                 kernel_size=(3, 3),
@@ -97,6 +100,10 @@ class VGG(nn.Module):
                 dtype=self.dtype,
                 name=f"block{block}_conv{layer}",
             )(x)
+            if self.batch_norm and train and self.for_cpu and self.dtype == jnp.float32:
+                name = f"block{block}_bn{layer}"
+                x = BatchNormRelu(self.batch_norm_momentum, pool=layer == depth, name=name)(x)
+                continue
             if self.batch_norm:
                 x = nn.BatchNorm(
                     use_running_average=not train,
@@ -105,7 +112,9 @@ class VGG(nn.Module):
                     name=f"block{block}_bn{layer}",
                 )(x)
             x = nn.relu(x)
-        return max_pool(x)
+            if layer == depth:
+                x = max_pool(x)
+        return x
 
 
 def create_model(config: ModelConfig, num_classes: int, dtype: Any = jnp.float32, *, for_cpu: bool = False) -> VGG:

@@ -41,6 +41,8 @@ WINDOW = TILE + 2
 MIN_CHANNELS = 64
 # With fewer tiles the transform of the kernel does: at 512 channels it takes as long as 16 tiles.
 MIN_TILES = 32
+# Pixels of all tiles per pixel of the image: 6x6, of four tiles, gains a third; 5x5, of as many, nothing.
+MAX_PADDED = 2
 
 # Where the polynomials of Toom and Cook are evaluated, beside infinity. Symmetric pairs keep the matrices sparse; those
 # of the paper, 0, 1, -1, 2 and -2, make rounding errors four times as large (Barabasz et al. 2020, arXiv:1803.10986).
@@ -71,9 +73,10 @@ def is_faster(image_shape: Sequence[int], features: int, dtype: Any) -> bool:
       dtype: dtype of the computation; 16 bits are too few for the transforms.
     """
     batch, height, width, channels = image_shape
-    whole = height % TILE == 0 and width % TILE == 0
-    tiles = batch * (height // TILE) * (width // TILE)
-    return dtype == jnp.float32 and whole and min(channels, features) >= MIN_CHANNELS and tiles >= MIN_TILES
+    rows, columns = _tiles(height), _tiles(width)
+    filled = rows * columns * TILE**2 <= MAX_PADDED * height * width
+    many = min(channels, features) >= MIN_CHANNELS and batch * rows * columns >= MIN_TILES
+    return dtype == jnp.float32 and filled and many
 
 
 @jax.custom_vjp
@@ -83,7 +86,7 @@ def conv(
     """Returns the 3x3 convolution of stride 1 with zeros around the image ("SAME").
 
     Args:
-      images: float32 [batch, height, width, channels], height and width multiples of 4.
+      images: float32 [batch, height, width, channels]; its last tiles are filled up with zeros.
       kernel: float32 [3, 3, channels, features].
 
     Returns:
@@ -111,6 +114,15 @@ def _backward(saved: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[
 conv.defvjp(_forward, _backward)
 
 
+def _tiles(side: int) -> int:
+    return -(-side // TILE)
+
+
+def _missing(side: int) -> int:
+    """Returns how many pixels the last tile lacks."""
+    return -side % TILE
+
+
 def _combine(matrix: np.ndarray, parts: Sequence[jax.Array]) -> jax.Array:
     """Returns the sums of `parts` that the rows of a matrix weigh, stacked in front."""
     rows = []
@@ -136,16 +148,17 @@ def _transform_products(products: jax.Array) -> jax.Array:
 def _transform_images(images: jax.Array) -> jax.Array:
     """Returns B^T d B of the tiles, which overlap by two, [6, 6, tiles, channels]."""
     _, height, width, channels = images.shape
-    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    rows = _combine(INPUT_TRANSFORM, [padded[:, i : i + height - TILE + 1 : TILE] for i in range(WINDOW)])
-    columns = [rows[:, :, :, j : j + width - TILE + 1 : TILE] for j in range(WINDOW)]
+    padded = jnp.pad(images, ((0, 0), (1, 1 + _missing(height)), (1, 1 + _missing(width)), (0, 0)))
+    rows = _combine(INPUT_TRANSFORM, [padded[:, i : i + height : TILE] for i in range(WINDOW)])
+    columns = [rows[:, :, :, j : j + width : TILE] for j in range(WINDOW)]
     return _combine(INPUT_TRANSFORM, columns).swapaxes(0, 1).reshape(WINDOW, WINDOW, -1, channels)
 
 
 def _transform_gradient(gradient: jax.Array) -> jax.Array:
     """Returns A dY A^T of the tiles, [6, 6, tiles, features]."""
     batch, height, width, features = gradient.shape
-    tiles = gradient.reshape(batch, height // TILE, TILE, width // TILE, TILE, features)
+    padded = jnp.pad(gradient, ((0, 0), (0, _missing(height)), (0, _missing(width)), (0, 0)))
+    tiles = padded.reshape(batch, _tiles(height), TILE, _tiles(width), TILE, features)
     rows = _combine(OUTPUT_TRANSFORM.T, [tiles[:, :, i] for i in range(TILE)])
     transformed = _combine(OUTPUT_TRANSFORM.T, [rows[:, :, :, :, j] for j in range(TILE)])
     return transformed.swapaxes(0, 1).reshape(WINDOW, WINDOW, -1, features)
@@ -154,7 +167,7 @@ def _transform_gradient(gradient: jax.Array) -> jax.Array:
 def _inverse_transform(products: jax.Array, image_shape: Sequence[int]) -> jax.Array:
     """Returns A^T m A of products [6, 6, tiles, features], put together to images."""
     batch, height, width, _ = image_shape
-    products = products.reshape(WINDOW, WINDOW, batch, height // TILE, width // TILE, -1)
+    products = products.reshape(WINDOW, WINDOW, batch, _tiles(height), _tiles(width), -1)
     rows = jnp.moveaxis(_combine(OUTPUT_TRANSFORM, list(products)), 0, 3)
     pixels = jnp.moveaxis(_combine(OUTPUT_TRANSFORM, list(rows)), 0, 4)
-    return pixels.reshape(batch, height, width, -1)
+    return pixels.reshape(batch, TILE * _tiles(height), TILE * _tiles(width), -1)[:, :height, :width]

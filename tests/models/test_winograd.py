@@ -40,7 +40,7 @@ def reference(x: np.ndarray, kernel: np.ndarray, gradient: np.ndarray) -> tuple[
 
 
 @pytest.mark.parametrize(
-    ("shape", "features"), [((2, 16, 16, 64), 64), ((4, 8, 12, 64), 96), ((8, 4, 4, 128), 128), ((1, 4, 4, 3), 5)]
+    ("shape", "features"), [((2, 16, 16, 64), 64), ((4, 8, 12, 64), 96), ((8, 4, 4, 128), 128), ((3, 6, 7, 3), 5)]
 )
 def test_it_equals_the_convolution_and_its_gradients(shape: tuple[int, ...], features: int) -> None:
     keys = jax.random.split(jax.random.key(0), 3)
@@ -60,11 +60,13 @@ def test_it_equals_the_convolution_and_its_gradients(shape: tuple[int, ...], fea
         ((8, 16, 16, 64), 128, jnp.float32, True),
         ((8, 16, 16, 32), 64, jnp.float32, False),
         ((8, 16, 16, 64), 32, jnp.float32, False),
-        ((8, 14, 16, 64), 64, jnp.float32, False),
+        ((8, 14, 16, 64), 64, jnp.float32, True),
+        ((8, 6, 6, 64), 64, jnp.float32, True),
+        ((16, 5, 5, 64), 64, jnp.float32, False),
         ((1, 16, 16, 64), 64, jnp.float32, False),
         ((8, 16, 16, 64), 64, jnp.bfloat16, False),
     ],
-    ids=["64", "wider", "few channels", "few features", "14 pixels", "few tiles", "16 bits"],
+    ids=["64", "wider", "few channels", "few features", "14 pixels", "6 pixels", "5 pixels", "few tiles", "16 bits"],
 )
 def test_the_rule(shape: tuple[int, ...], features: int, dtype: jnp.dtype, taken: bool) -> None:
     assert winograd.is_faster(shape, features, dtype) is taken
