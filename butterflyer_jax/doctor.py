@@ -133,9 +133,10 @@ def main(argv: Sequence[str]) -> None:
     for label, value in rows:
         print(f"{label:<12} {value}")
     print("\nextras")
+    width = max(map(len, extras.PURPOSES.values()))
     for part in others:
         state = "installed" if not part.missing else f"missing {', '.join(part.missing)}"
-        print(f"  {part.name:<11} {extras.PURPOSES[part.name]:<45} {state}")
+        print(f"  {part.name:<11} {extras.PURPOSES[part.name]:<{width}}  {state}")
         if part.missing:
             print(f"  {'':<11} {extras.install_command(part.name)}")
     if core.missing or not starts:

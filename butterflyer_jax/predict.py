@@ -98,7 +98,7 @@ def main(argv: Sequence[str]) -> None:
     seconds = time.perf_counter() - start
     if not count:
         raise UserError("no pictures on stdin")
-    say(f"{count} images in {seconds:.1f} s, {count / seconds:,.1f} images/s")
+    say(f"{count} {'image' if count == 1 else 'images'} in {seconds:.1f} s, {count / seconds:,.1f} images/s")
     if failed:
         print(f"error: {failed} of {count} images could not be read", file=sys.stderr)
         sys.exit(1)
@@ -138,7 +138,9 @@ def _table_writer(species: Sequence[str], ranks: Ranks | None, top: int) -> Call
         image = _printable(image)
         if "error" in answer:
             reason = _printable(answer["error"])
-            print(f"{'not read':<{width}}  {'':>6}  {'':<{width + 8}}  {image}: {reason}", flush=True)
+            # Most reasons name the file themselves.
+            shown = reason if image in reason else f"{image}: {reason}"
+            print(f"{'not read':<{width}}  {'':>6}  {'':<{width + 8}}  {shown}", flush=True)
             return
         first, *others = answer[f"top{top}"]
         given = answer.get("answer", {"rank": SPECIES})

@@ -172,22 +172,26 @@ def parser() -> cli.ArgumentParser:
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="run folder; made, or resumed")
     parser.add_argument("--gpu", type=int, metavar="N", help="take the first N local accelerators (default: all)")
-    parser.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 of several listens (see README)")
+    parser.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="where process 0 listens, if a run has several processes"
+    )
     parser.add_argument("--num_processes", type=int, metavar="N", help="processes of this run, over all hosts")
     parser.add_argument("--process_id", type=int, metavar="I", help="which of them this is, from 0")
     parser.add_argument(
         "--find_lr", action="store_true", help="only look for a learning rate: 100 steps, a plot in the run folder"
     )
     parser.add_argument(
-        "--sanity", action="store_true", help="only see whether one batch can be learned; a plot in the run folder"
+        "--sanity", action="store_true", help="only check whether one batch can be learned; a plot in the run folder"
     )
     parser.add_argument(
-        "--replay", action="store_true", help="only do a step again after which the network was not finite"
+        "--replay",
+        action="store_true",
+        help="only repeat the step whose loss or gradient was not finite, and name the layer",
     )
     parser.add_argument(
         "--change",
         action="store_true",
-        help="train on with a changed learning rate, augmentation and so on",
+        help="resume with a changed learning rate, augmentation and so on",
     )
     parser.add_argument("--extend", action="store_true", help="train the run for more epochs than it was made for")
     parser.add_argument(

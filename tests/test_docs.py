@@ -130,10 +130,14 @@ def test_the_python_of_the_readme_runs(
     shutil.copy(raw_zip, tmp_path / "demo" / "raw" / "butterflies.zip")
     # In place of the config of that name, whose training takes a minute.
     shutil.copy(tiny_config, tmp_path / "demo.py")
-    (tmp_path / "photo.jpg").write_bytes(make_photo(1))
+    [code] = blocks(README, "python")
+    # What the shell commands above it leave behind.
+    [photo] = re.findall(r'"(demo/photographs/.+\.jpg)"', code)
+    assert any(photo in words for words in command_lines(README))
+    (tmp_path / photo).parent.mkdir(parents=True)
+    (tmp_path / photo).write_bytes(make_photo(1))
     monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    [code] = blocks(README, "python")
     assert len(code.strip().splitlines()) <= 10
     exec(compile(code.replace('"demo"', '"demo.py"'), "README.md", "exec"), {})
     top1, species = capsys.readouterr().out.splitlines()[-2:]

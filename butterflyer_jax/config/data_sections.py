@@ -77,7 +77,7 @@ class DataConfig(Section):
     )
     shuffle_window: int = option(20_000, "photos that are shuffled together, in whole shards", within=POSITIVE)
     class_balance: float = option(
-        0.0, "what is drawn as often in an epoch, 0: photos, 1: species, or between", within=SHARE
+        0.0, "what an epoch draws equally often: 0: photos, 1: species, or between", within=SHARE
     )
     negatives: float = option(
         0.0, "share of a batch whose photos turn into images of no species, drawn from them; 0: off", within=(0.0, 0.9)

@@ -87,7 +87,7 @@ class OptimConfig(Section):
     weight_decay: float = option(5e-4, "decay of kernels; biases and normalisation are left alone", within=(0.0, 1e3))
     label_smoothing: float = option(0.0, "probability spread evenly over all species", within=(0.0, 0.99))
     class_balance: float = option(
-        0.0, "what counts the same in the training loss, 0: photos, 1: species, or between", within=SHARE
+        0.0, "what counts equally in the training loss: 0: photos, 1: species, or between", within=SHARE
     )
     negatives_weight: float = option(
         0.5,
@@ -107,7 +107,7 @@ class OptimConfig(Section):
     )
     ema_decay: float = option(0.9999, "share of the average that a step of ema keeps", within=SHARE)
     swa_start_epoch: float = option(
-        0.0, "epoch after which swa averages the weights of each epoch's end", within=(0.0, 1e6)
+        0.0, "epoch after which swa averages the weights at the end of each epoch", within=(0.0, 1e6)
     )
 
 
@@ -125,7 +125,7 @@ class ParallelConfig(Section):
 class ProfileConfig(Section):
     """A window of steps whose trace goes to `profile/` in the run folder, for TensorBoard or Perfetto."""
 
-    start_step: int = option(10, "steps that are done before", within=(0, 2**31))
+    start_step: int = option(10, "steps before the trace starts", within=(0, 2**31))
     num_steps: int = option(0, "length of the window, steps; 0: no trace", within=(0, 10_000))
 
 
@@ -152,7 +152,9 @@ class CheckpointConfig(Section):
 class StopConfig(Section):
     """What ends a run before its last epoch."""
 
-    patience: int = option(0, "epochs without a better checkpoint.metric; 0: no end", within=(0, 2**31))
+    patience: int = option(
+        0, "epochs without a better checkpoint.metric after which the run stops; 0: off", within=(0, 2**31)
+    )
     target: float = option(0.0, "value of checkpoint.metric that is good enough; 0: none is", within=(0.0, 1e9))
     max_minutes: float = option(
         0.0, "wall-clock time of a process, minutes; the same command resumes; 0: no limit", within=(0.0, 1e9)
@@ -172,7 +174,7 @@ class TrackingConfig(Section):
     wandb_entity: str = option("", "user or team at W&B; empty: the one that the key belongs to")
     wandb_name: str = option("", "name of the run at W&B; empty: that of the run folder")
     wandb_tags: str = option("", "tags of the run at W&B, between commas")
-    wandb_artifact: bool = option(False, "give the best checkpoint to W&B at the end")
+    wandb_artifact: bool = option(False, "upload the best checkpoint to W&B at the end")
     tensorboard: bool = option(False, "event files for TensorBoard in the run folder's tensorboard/")
 
     @property

@@ -35,7 +35,7 @@ def training_charts(records: Sequence[Mapping[str, Any]]) -> list[Chart]:
         charts.append(_single("learning_rate", "Learning rate", "thousandths", thousandths, caption))
     if speed:
         ordered = sorted(record["images_per_second"] for record in speed)
-        caption = f"{ordered[len(ordered) // 2]:,.0f} in the median, over the windows between two logged lines."
+        caption = f"{ordered[len(ordered) // 2]:,.0f} in the median, from one logged line to the next."
         charts.append(_single("images_per_second", "Speed", "images per second", speed, caption))
     return charts
 

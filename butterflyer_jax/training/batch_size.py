@@ -101,7 +101,7 @@ def largest(needed: Callable[[int], int], limit: int, unit: int, most: int) -> i
     fits, bytes_at_fits = unit, needed(unit)
     if bytes_at_fits > limit:
         raise UserError(
-            f"batch_size=0: not even {unit} photos fit: {size_text(bytes_at_fits)} a device are needed, "
+            f"batch_size=0: not even {unit} photos fit: {size_text(bytes_at_fits)} per device are needed, "
             f"{size_text(limit)} are there. Set model.remat=blocks or parallel.fsdp=true, or a smaller network"
         )
     too_large = most // unit * unit + unit

@@ -124,7 +124,7 @@ def memory_limit(mesh: Mesh) -> int:
 def check_fits(memory: Memory, config: Config) -> None:
     """Raises a UserError if a step needs more memory than the device has; the message names what to change."""
     if memory.needed > memory.limit:
-        raise UserError(f"a train step does not fit: it needs {memory} a device. {_advice(config)}")
+        raise UserError(f"a train step does not fit: it needs {memory} per device. {_advice(config)}")
 
 
 def _advice(config: Config) -> str:

@@ -297,5 +297,5 @@ def _compile(session: Session, start_step: int) -> tuple[dict[int, Any], list[tu
     largest = compiled[config.data.image_size]
     compilation.check_fits(largest.memory, config)
     seconds = sum(one.seconds for one in compiled.values())
-    rows = [("step", f"compiled in {seconds:.1f} s"), ("memory", f"a device {largest.memory}")]
+    rows = [("step", f"compiled in {seconds:.1f} s"), ("memory", f"per device {largest.memory}")]
     return {size: one.call for size, one in compiled.items()}, rows

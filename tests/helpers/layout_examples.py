@@ -32,16 +32,19 @@ class Example:
         return {**dict.fromkeys([*self.photos, *self.unlabelled], b"x"), **self.tables}
 
     def lines(self) -> list[str]:
-        """Returns five lines that show it: two photos and the table's first lines."""
+        """Returns lines that show it: some photos, and the first lines of each table."""
         photos = [*self.photos]
         count = (2 if self.tables else 4) - bool(self.unlabelled)
         # From the first to the last, to show every kind of folder.
         chosen = [photos[n * (len(photos) - 1) // max(1, count - 1)] for n in range(count)]
         shown = [*dict.fromkeys(chosen), *self.unlabelled[:1]]
-        for name, text in list(self.tables.items())[:1]:
-            head = text.splitlines()[: max(1, 5 - len(shown))]
+        if len(shown) < len(photos) + len(self.unlabelled):
+            shown.append("…")
+        for name, text in self.tables.items():
+            lines = text.splitlines()
+            head = lines if len(lines) <= 4 else [*lines[: 3 if len(self.tables) == 1 else 2], "…"]
             shown += [f"{name}: {head[0]}", *(" " * (len(name) + 2) + line for line in head[1:])]
-        return [line if len(line) <= 100 else line[:99] + "…" for line in shown[:5]]
+        return [line if len(line) <= 100 else line[:99] + "…" for line in shown]
 
 
 def _tree(pattern: str, split: str | None = None, count: int = 2) -> Labels:
@@ -107,7 +110,7 @@ TABLES = [
     Example("Other usual names", _flat(), {"data.csv": _rows("image_id;species", "{n};{s}")}),
     Example("A column of splits", _flat("test"), {"labels.csv": _rows("file,class,subset", "{n}.jpg,{s},testing")}),
     Example(
-        "A table a split",
+        "A table per split",
         _flat("train", "images/{n}.jpg") | _flat("val", "images/v{n}.jpg"),
         {
             "train.csv": _rows("filename,label", "{n}.jpg,{s}"),
@@ -176,7 +179,7 @@ TABLES = [
     ),
     Example("Without a header, in a file named after labels", _flat("train"), {"train.txt": _rows("", "images/{n}.jpg,{s}").strip()}),
     Example(
-        "Specimens: a row a folder", _tree("A{n}/dorsal.jpg") | _tree("A{n}/ventral.jpg"),
+        "Specimens: a row per folder", _tree("A{n}/dorsal.jpg") | _tree("A{n}/ventral.jpg"),
         {"specimens.csv": _rows("specimen_id,species", "A{n},{s}")},
     ),
     Example("The lists that this library writes", _flat("train"), {"train.csv": _rows("photo_id,label", "images/{n}.jpg,{s}")}),
