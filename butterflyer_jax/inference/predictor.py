@@ -106,13 +106,17 @@ class Predictor:
           One answer for one image, a list in order for several. An answer is a dict of species, probability,
           none_of_these (see `TrainedClassifier.classify`), top<n> (species and probability) and probabilities (by
           species); with ranks also answer (see `ranking.describe`); with `search` also box, the part that is answered
-          for: left, top, right, bottom in pixels of the upright image. Of an image that cannot be read, error alone.
+          for: left, top, right, bottom in pixels of the upright image. Of several images, one that cannot be read has
+          error alone, and the others are named.
 
         Raises:
-          UserError: `search` of a network without a typicality.
+          UserError: the one image cannot be read, or `search` of a network without a typicality.
         """
         if views_lib.is_one(images):
             [answer] = self.stream([images], top, flip, search)
+            if "error" in answer:
+                name = os.fspath(images) if isinstance(images, str | os.PathLike) else "the image"
+                raise UserError(answer["error"] if name in answer["error"] else f"{name}: {answer['error']}")
             return answer
         return list(self.stream(cast("Iterable[Source]", images), top, flip, search))
 

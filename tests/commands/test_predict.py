@@ -171,7 +171,12 @@ def test_one_image_gives_one_answer(trained_run: Path, photos: Path) -> None:
     for one in (path, str(path), path.read_bytes(), Image.open(path)):
         assert predictor.predict(one) == listed
     assert predictor.predict(np.stack([pixels, pixels])) == [predictor.predict(pixels)] * 2
-    assert set(predictor.predict(b"hello")) == {"error"}
+    assert set(predictor.predict([b"hello"])[0]) == {"error"}
+    missing = str(photos / "missing.jpg")
+    for unreadable, name in ((b"hello", "the image"), (missing, missing), (photos, str(photos))):
+        with pytest.raises(UserError) as raised:
+            predictor.predict(unreadable)
+        assert str(raised.value).count(name) == 1
 
 
 def test_a_library_user_sees_our_lines_alone(trained_run: Path, photos: Path) -> None:
