@@ -226,6 +226,9 @@ def _plot(
             textcoords="offset points",
         )
     axes.set(xlabel=label, ylabel="training loss", xscale="log" if logarithmic else "linear")
+    # 0.001 in place of a power of ten, which would need the fonts of formulas.
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     # Where training diverges the loss has no useful scale: show the range below that.
     axes.set_ylim(0, 1.5 * max(losses[: 1 + int(np.argmin(losses))]))
     axes.spines[["top", "right"]].set_visible(False)
