@@ -1,11 +1,12 @@
-"""Network of the static site: int8 kernels, computed in float32 by the browser."""
+"""Network of the static site: int8 kernels where these are near enough, computed in float32 by the browser."""
 
 from __future__ import annotations
 
 import dataclasses
 import gzip
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,15 @@ class NetworkFile:
     network: Network
 
 
-def make(network: Network) -> NetworkFile:
+def make(network: Network, min_int8: int = MIN_INT8) -> NetworkFile:
     """Returns the files of a network.
 
     Batch normalisation is folded into the convolutions. Each column of a large array (the weights of one output) has
     its own scale.
+
+    Args:
+      network: network of a run.
+      min_int8: arrays of fewer values stay in float32.
     """
     blocks = [[[name, f"{name}/kernel", f"{name}/bias"] for name in block] for block in network.blocks]
     arrays: dict[str, np.ndarray] = {}
@@ -53,8 +58,9 @@ def make(network: Network) -> NetworkFile:
         if isinstance(value, np.ndarray):
             arrays[f"typicality/{name}"] = value
     chunks, places, kept, start = [], {}, {}, 0
-    for name, array in sorted(arrays.items(), key=lambda item: _is_small(item[1]), reverse=True):
-        stored, scales = (array.astype("<f4"), None) if _is_small(array) else _to_int8(array)
+    in_float32 = {name for name, array in arrays.items() if array.ndim < 2 or array.size < min_int8}
+    for name, array in sorted(arrays.items(), key=lambda item: item[0] in in_float32, reverse=True):
+        stored, scales = (array.astype("<f4"), None) if name in in_float32 else _to_int8(array)
         kept[name] = stored if scales is None else stored * scales
         places[name] = {"shape": list(array.shape), "dtype": str(stored.dtype), "start": start}
         # The scales follow the values: after the first int8 array, positions are no longer multiples of four.
@@ -78,8 +84,17 @@ def make(network: Network) -> NetworkFile:
     return NetworkFile(about, gzip.compress(b"".join(chunks), mtime=0), _with_arrays(network, kept))
 
 
-def _is_small(array: np.ndarray) -> bool:
-    return array.ndim < 2 or array.size < MIN_INT8
+def make_closest(network: Network) -> Iterator[NetworkFile]:
+    """Yields the files of a network, each closer to it and larger than the one before.
+
+    The first has all large kernels in int8. Then the smallest of them, which stand in the first layers and whose errors
+    all others pass on, stay in float32 one size after another, until all do.
+    """
+    made = make(network)
+    yield made
+    places = made.about["arrays"].values()
+    for size in sorted({math.prod(place["shape"]) for place in places if place["dtype"] == "int8"}):
+        yield make(network, size + 1)
 
 
 def _to_int8(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
