@@ -77,21 +77,19 @@ def stage_speeds(dataset: str | os.PathLike[str], config: Config, num_batches: i
     crop_left = dataclasses.replace(config, data=dataclasses.replace(config.data, crop="device"))
     with open_session(crop_left, dataset) as session:
         assert isinstance(session.data, RecordData)
-        work = "decode the part" if session.data.mode in ("jpeg", "encoded") else "copy the part"
+        work = "decode the crop" if session.data.mode in ("jpeg", "encoded") else "copy the crop"
         with contextlib.closing(session.data.train_batches(0)) as batches:
             yield measure(work, batches, labels)
     with open_session(config, dataset) as session:
         assert isinstance(session.data, RecordData)
         if not session.data.crop_on_device:
             with contextlib.closing(session.data.train_batches(0)) as batches:
-                yield measure("scale it on the host", batches, labels)
+                yield measure("scale on the host", batches, labels)
         with session.batches() as on_device:
             augment = make_augment(session.config)
             augmented = (augment(batch, 0) for batch in on_device)
             kind = session.mesh.devices.flat[0].device_kind
-            yield measure(
-                f"augment it on {session.mesh.size} {kind}", augmented, lambda x: len(jax.block_until_ready(x))
-            )
+            yield measure(f"augment on {session.mesh.size} {kind}", augmented, lambda x: len(jax.block_until_ready(x)))
 
 
 def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.PathLike[str]) -> int:
@@ -159,9 +157,9 @@ def main(argv: Sequence[str]) -> None:
     if args.grid:
         print(f"wrote {args.grid}: {write_grid(dataset, config, args.grid)} photos of the first batch")
     if args.benchmark:
-        print(f"{'stage, with those before it':<36}{'images/s':>10}{'a CPU-second':>14}")
+        print(f"{'stage, with those before it':<36}{'images/s':>10}{'per CPU second':>16}")
         for row in stage_speeds(dataset, config, args.batches):
-            print(f"{row.stage:<36}{row.images_per_second:>10,.0f}{row.images_per_cpu_second:>14,.0f}", flush=True)
+            print(f"{row.stage:<36}{row.images_per_second:>10,.0f}{row.images_per_cpu_second:>16,.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -231,7 +231,9 @@ def main(argv: Sequence[str]) -> None:
     accuracy = f"best val top1 {run.val['top1']:.1%} at step {run.best_step}" if run.val else "no val split"
     minutes, seconds = divmod(round(run.seconds), 60)
     word = f"stopped at step {run.steps}, {run.stopped}" if run.stopped else "done"
-    print(f"{word}: {accuracy}, {run.images_per_second:,.0f} images/s, {minutes} min {seconds} s in all")
+    # A run that was done before took no step.
+    speed = f", {run.images_per_second:,.0f} images/s" if run.images_per_second else ""
+    print(f"{word}: {accuracy}{speed}, {minutes} min {seconds} s in all")
     if run.stopped in EXIT_CODES:
         print(f"next: the same command resumes from step {run.steps}")
         sys.exit(EXIT_CODES[run.stopped])

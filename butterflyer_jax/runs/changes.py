@@ -72,7 +72,7 @@ def check(folder: Any, saved: dict[str, Any], wanted: dict[str, Any], allowed: A
       allowed: differences that are allowed beside the fields of `ANY_TIME`.
 
     Raises:
-      UserError: a refused field differs; the message shows it, the option that allows it, and the rule.
+      UserError: a refused field differs; the message shows it, and the option that allows it or the rule.
     """
     differences = _differences(_without(saved, ANY_TIME), _without(wanted, ANY_TIME))
     of_change = {f"{section}.{name}" for section, names in FROM_CHECKPOINT.items() for name in names}
@@ -91,10 +91,10 @@ def check(folder: Any, saved: dict[str, Any], wanted: dict[str, Any], allowed: A
             options.append("")
     if refused:
         needed = " ".join(dict.fromkeys(options))
-        way = f", or add {needed} to train on from the last checkpoint" if "" not in options else ""
+        # Where an option helps, the whole rule would hide it.
+        way = f". {rule()}" if "" in options else f", or add {needed} to train on from the last checkpoint"
         raise UserError(
-            f"{folder} holds a run of another config: {'; '.join(refused)}. "
-            f"Take another --output, or the same config{way}. {rule()}"
+            f"{folder} holds a run of another config: {'; '.join(refused)}. Take another --output, or the same config{way}"
         )
     return list(differences.values())
 

@@ -24,12 +24,12 @@ def test_stages_are_timed_and_a_batch_is_drawn(
     assert result.returncode == 0, result.stderr
     wrote, header, *rows = result.stdout.splitlines()
     assert wrote == f"wrote {picture}: 8 photos of the first batch"
-    assert header.split()[-3:] == ["images/s", "a", "CPU-second"]
+    assert header.split()[-3:] == ["per", "CPU", "second"]
     assert [row.rsplit(maxsplit=2)[0].strip() for row in rows] == [
         "read JPEGs",
-        "decode the part",
-        "scale it on the host",
-        "augment it on 1 cpu",
+        "decode the crop",
+        "scale on the host",
+        "augment on 1 cpu",
     ]
     assert all(float(number.replace(",", "")) > 0 for row in rows for number in row.rsplit(maxsplit=2)[1:])
     # Eight photos beside each other, each 96 pixels wide at least.
