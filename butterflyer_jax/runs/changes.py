@@ -94,7 +94,8 @@ def check(folder: Any, saved: dict[str, Any], wanted: dict[str, Any], allowed: A
         # Where an option helps, the whole rule would hide it.
         way = f". {rule()}" if "" in options else f", or add {needed} to train on from the last checkpoint"
         raise UserError(
-            f"{folder} holds a run of another config: {'; '.join(refused)}. Take another --output, or the same config{way}"
+            f"{folder} holds a run of another config: {'; '.join(refused)}. "
+            f"Take another --output, or the same config{way}"
         )
     return list(differences.values())
 
