@@ -70,7 +70,7 @@ def fit(
     found = ranks.fit(probabilities[kept], scored.labels[kept], species, taxa, config.precision, loaded.step)
     if keep:
         files.write_text(file, found.to_json())
-    say(f"ranks: species, {', '.join(taxa)}; each answer is the lowest that is right {config.precision:.0%} of the time")
+    say(f"ranks: species, {', '.join(taxa)}; answered by the lowest that is right {config.precision:.0%} of the time")
     return found
 
 
