@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +15,6 @@ from tests.helpers.browser import open_browser
 
 pytestmark = pytest.mark.browser
 
-# Where the README's pictures are written when they are to be updated.
-PICTURES = os.environ.get("BUTTERFLYER_PICTURES")
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -103,10 +99,6 @@ def test_a_visitor_names_asks_and_corrects(visit: Any, running: Running) -> None
     assert "mm" in answer.inner_text()
     assert answer.locator("sup a").count() >= 1
     assert "English" in ask(page, "Wie groß ist die Spannweite?").inner_text()
-    if PICTURES:
-        page.click("#facts-more summary")
-        page.evaluate("document.getElementById('talk').scrollTo({top: 0}); document.activeElement.blur()")
-        page.screenshot(path=Path(PICTURES) / "app.jpg", type="jpeg", quality=75, full_page=True)
     answer = ask(page, "<img src=x onerror=alert(1)> Who won the world cup?")
     assert "I do not know" in answer.inner_text()
     assert answer.locator(".sources").count() == 0
@@ -178,5 +170,3 @@ def test_a_telephone_shows_it_without_scrolling_sideways(visit: Any, scheme: str
     page.wait_for_selector("#facts:not([hidden])")
     ask(page, "Where and when does it fly?")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    if PICTURES:
-        page.screenshot(path=Path(PICTURES) / f"app_phone_{scheme}.jpg", type="jpeg", quality=75, full_page=True)
