@@ -13,7 +13,7 @@ const about = await getJson("api/about").catch((error) => {
   throw error;
 });
 
-element("about").textContent = `The network is ${about.model}.`;
+element("about").textContent = `Network: ${about.model}`;
 element("kept").hidden = !about.keeps_photos;
 
 const chat = startChat(about);

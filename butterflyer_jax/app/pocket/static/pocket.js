@@ -15,5 +15,5 @@ const ready = document.createElement("p");
 ready.id = "offline";
 document.querySelector("footer").append(ready);
 navigator.serviceWorker?.ready.then(() => {
-  ready.textContent = "This page is kept on this device and works without a network.";
+  ready.textContent = "This page is kept on this device and works without an Internet connection.";
 });
