@@ -132,7 +132,7 @@ def test_the_python_of_the_readme_runs(
     shutil.copy(tiny_config, tmp_path / "demo.py")
     [code] = blocks(README, "python")
     # What the shell commands above it leave behind.
-    [photo] = re.findall(r'"(demo/photographs/.+\.jpg)"', code)
+    [photo] = re.findall(r'"(demo/photos/.+\.jpg)"', code)
     assert any(photo in words for words in command_lines(README))
     (tmp_path / photo).parent.mkdir(parents=True)
     (tmp_path / photo).write_bytes(make_photo(1))
