@@ -58,7 +58,7 @@ def make_batch(target: Path) -> None:
 def make_data_card(target: Path) -> None:
     """The top of the demo's data card."""
     [card] = DATA.glob("butterflies/*/*/data_card.html")
-    _photograph_page(card, target, 2, ["species", "samples"], height=1112)
+    _photograph_page(card, target, 2, ["species", "samples"], height=1390)
 
 
 def make_report(target: Path) -> None:
@@ -83,7 +83,6 @@ def make_app(target: Path) -> None:
         photo = {"name": "holiday.jpg", "mimeType": "image/jpeg", "buffer": drawn_run.draw("Monarch", 1001, 640, 480)}
         page.set_input_files("#choose", [photo])
         page.wait_for_selector("#facts:not([hidden])")
-        page.click("#facts-more summary")
         for number, question in enumerate(("What do its caterpillars eat?", "And how big does it get?")):
             page.fill("#message", question)
             page.press("#message", "Enter")
@@ -91,13 +90,14 @@ def make_app(target: Path) -> None:
             page.wait_for_selector("#send:enabled")
         # Without the button that leads to the questions from further up.
         page.evaluate("document.getElementById('talk').scrollTo({top: 0}); document.activeElement.blur()")
-        page.add_style_tag(content="#to-chat { display: none !important; }")
+        page.evaluate("document.getElementById('to-chat').remove()")
         _photograph(page, target)
 
 
 def _photograph_page(source: Path, target: Path, first: int, names: Sequence[str], height: int | None = None) -> None:
     with open_browser() as browser:
-        page = browser.new_page(viewport={"width": 880, "height": 800})
+        # As on a screen of two columns, smaller.
+        page = browser.new_page(viewport={"width": 1100, "height": 800}, device_scale_factor=0.8)
         page.goto(source.as_uri())
         page.evaluate(HIDE, [first, list(names)])
         page.wait_for_function("Array.from(document.images).every((image) => image.complete)")
