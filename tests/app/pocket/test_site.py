@@ -260,7 +260,7 @@ def test_kernels_stay_in_float32_until_the_answers_are_near_enough() -> None:
     network = make_network(**KINDS["vgg11, maps of 2x2"])
     tried = list(network_file.make_closest(network))
     sizes = [len(made.data) for made in tried]
-    assert len(sizes) > 3 and sizes == sorted(set(sizes))
+    assert len(sizes) >= 3 and sizes == sorted(set(sizes))
     assert tried[0].data == network_file.make(network).data
     compared = (network, tried[0].network, tried[-1].network)
     ours, first, last = (reference.answers(one, noise(network))["probabilities"] for one in compared)
