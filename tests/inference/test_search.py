@@ -114,7 +114,7 @@ def test_many_parts_go_through_the_network_in_few_shapes() -> None:
     images = [scene(), b"no image", make_photo(1), scene(square=None), *[scene(60, 40)] * 3]
     answers = Predictor(network).predict(images, search=True)
     assert [sorted({"error", "box"} & set(answer)) for answer in answers] == [["box"], ["error"], *[["box"]] * 5]
-    assert answers == [Predictor(Redness()).predict(image, search=True) for image in images]
+    assert answers == [Predictor(Redness()).predict([image], search=True)[0] for image in images]
     assert max(network.batches) == search.BATCH
 
 
