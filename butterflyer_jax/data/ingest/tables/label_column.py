@@ -137,6 +137,9 @@ def _check_second_opinions(
     for column, name in enumerate(table.columns):
         if column in (*chosen, *taken) or not name or _GUESS.search(name):
             continue
+        if name == "given" and {"suspect", "proposed"} <= set(table.columns):
+            # A table of `butterflyer audit`: the labels before they were corrected.
+            continue
         pairs = [(words.plain(table.rows[row][label]), words.plain(table.rows[row][column])) for row in rows]
         pairs = [pair for pair in pairs if not any(map(columns.is_blank, pair))]
         same = sum(one == other for one, other in pairs)
