@@ -124,13 +124,18 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     # LLVM's later passes cost a fifth of the time of all tests of networks, and gain these small ones nothing.
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
-    # A shell ignores Ctrl-C for what it runs in the background, and processes of the tests would inherit that.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # As in a terminal, also where a shell that runs this in the background, or nohup, has them ignored.
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     # Where no bytecode may lie beside the sources, each process would compile JAX and TensorFlow for six seconds.
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = f"{folder}/bytecode"
         sys.dont_write_bytecode = False
+    # Imports jax, which reads these variables.
+    from tests.helpers import shape_checks
+
+    shape_checks.install()
 
 
 def on_devices(count: int) -> dict[str, str]:

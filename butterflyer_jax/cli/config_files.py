@@ -93,7 +93,7 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
     for override in overrides:
         name, equals, _ = override.partition("=")
         if name not in names:
-            raise UserError(f"unknown config field {name}{_field_hint(name)}")
+            raise UserError(f"unknown config field {name}{_field_hint(name, in_file=False)}")
         if not equals:
             raise UserError(f"config field {name} needs a value: --config.{name}=VALUE")
 
@@ -124,15 +124,18 @@ def _explain_config_error(path: str, trace: str) -> str:
     lines = re.findall(rf'File "{re.escape(path)}", line (\d+)', trace)
     reason = trace.strip().splitlines()[-1]
     if unknown := re.search(r"unexpected keyword argument '(\w+)'", reason):
-        reason = f"unknown config field {unknown[1]}{_field_hint(unknown[1])}"
+        reason = f"unknown config field {unknown[1]}{_field_hint(unknown[1], in_file=True)}"
     return f"cannot read config {path}{f', line {lines[-1]}' if lines else ''}: {reason}"
 
 
-def _field_hint(name: str) -> str:
+def _field_hint(name: str, in_file: bool) -> str:
     names = [field for field, _, _ in describe()]
     by_last = {field.rpartition(".")[2]: field for field in names}
     close = difflib.get_close_matches(name, [*names, *by_last], n=1)
-    return f"; did you mean {close[0]}?" if close else "; --help lists the fields"
+    if not close:
+        return "; --help lists the fields"
+    # In a file the section is the class around the field.
+    return f"; did you mean {close[0] if in_file else by_last.get(close[0], close[0])}?"
 
 
 def split_overrides(arguments: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from butterflyer_jax import extras
 from butterflyer_jax.config import DistillConfig
 from butterflyer_jax.console import progress
 from butterflyer_jax.errors import UserError
@@ -36,12 +37,9 @@ class Teacher:
           UserError: no such file, it is no network of images, onnxruntime is missing, or the config has to choose
             among several outputs.
         """
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise UserError(
-                "config field distill.teacher needs onnxruntime: pip install 'butterflyer-jax[export]'"
-            ) from error
+        extras.require("export", "onnxruntime", purpose="config field distill.teacher")
+        import onnxruntime
+
         name = config.teacher
         self.file = download.cached_file(name, CACHE) if paths.is_remote(name) else Path(paths.path(name))
         if not self.file.is_file():

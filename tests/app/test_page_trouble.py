@@ -94,7 +94,7 @@ def test_an_answer_stands_beside_photos_of_what_it_is_confused_with(page: Any) -
     page.wait_for_selector("#compare:not([hidden])")
     assert page.locator("#compared h4").all_inner_texts() == ["Monarch", "Red Admiral"]
     assert "confused with Red Admiral" in page.locator("#compare-note").inner_text()
-    page.wait_for_function("[...document.querySelectorAll('#compared img')].every((image) => image.naturalWidth > 0)")
+    page.locator("#compared img").evaluate_all("(images) => Promise.all(images.map((image) => image.decode()))")
     page.locator("#compared .example").nth(2).click()
     assert page.locator("#enlarged p").inner_text() == "Red Admiral"
     page.keyboard.press("Escape")
@@ -254,7 +254,7 @@ def test_markdown_of_a_model_is_shown_and_its_html_is_not_read(page: Any) -> Non
     with page.expect_request("**/api/chat") as request:
         page.keyboard.press("Enter")
     assert request.value.post_data_json["messages"][-1] == {"role": "user", "text": "Do <b>moths</b> bite?"}
-    page.wait_for_function("document.querySelectorAll('.bubble.assistant .meant').length === 2")
+    page.locator(".bubble.assistant .meant").nth(1).wait_for()
 
 
 @pytest.mark.parametrize(("size", "orientation"), [((900, 60), 1), ((900, 60), 6), ((48, 60), 6)])

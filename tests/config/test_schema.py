@@ -60,6 +60,7 @@ def test_json_round_trip() -> None:
     ("overrides", "message"),
     [
         (["optim.learning_rat=1"], "unknown config field optim.learning_rat; did you mean optim.learning_rate?"),
+        (["max_reject_fraction=1"], "field max_reject_fraction; did you mean build.max_reject_fraction?"),
         (["zzz=1"], "unknown config field zzz; --help"),
         (["batch_size=many"], "batch_size"),
         (["batch_size=1.5"], "batch_size"),

@@ -163,12 +163,14 @@ class Reader:
             general = before.general and not question.species
             question = replace(question, stems=before.stems, ask=question.ask or before.ask, general=general)
         kept = tuple(stem for stem in before.stems if stem in SUBJECTS)
+        is_first = not earlier and question.asks and any(self._lexicon.refers_weakly.all(question.words))
+        is_general = last.general or is_first
         if _replaces_subject(question) and before.asks:
             # "And moths?" after "How long do butterflies live?"
             rest = tuple(stem for stem in before.stems if stem not in (*kept, BUTTERFLY))
             question = replace(question, stems=(*question.stems, *rest), ask=before.ask, general=True, at_home=True)
-        elif last.general and not question.species and not identification and (question.refers or _continues(question)):
-            # "Do they bite?" after a question about butterflies in general, or about caterpillars.
+        elif is_general and not question.species and not identification and (question.refers or _continues(question)):
+            # "Do they bite?" first of all, or after a question about butterflies in general, or about caterpillars.
             new = kept if SUBJECTS.isdisjoint(question.stems) and question.asks else ()
             question = replace(question, stems=(*new, *question.stems), general=True, at_home=True)
         general = question.general and not question.species

@@ -94,6 +94,11 @@ def test_without_a_photo_it_asks_which_butterfly() -> None:
     assert ask(embedded(), "What does it eat?", identification=None).text == SAY["which"]
 
 
+def test_without_a_photo_they_are_butterflies() -> None:
+    assert "an hour" in ask(embedded(), "how fast can they fly", identification=None).text
+    assert ask(embedded(), "do they speak english", identification=None).text == SAY["unknown"]
+
+
 def test_follow_ups() -> None:
     answer = ask(embedded(), "What does it eat?", "and what about the red admiral?")
     assert quotes(answer.text, "Red Admiral", "host_plants")

@@ -162,10 +162,12 @@ export class Reader {
     }
     const kept = before.stems.filter((stem) => SUBJECTS.includes(stem));
     const follows = question.refers || continues(question);
+    const isFirst = !earlier.length && asks(question) && this.lexicon.refers_weakly.all(question.words).length > 0;
+    const isGeneral = last.general || isFirst;
     if (replacesSubject(question) && asks(before)) {
       const rest = before.stems.filter((stem) => !kept.includes(stem) && stem !== BUTTERFLY);
       question = { ...question, stems: [...question.stems, ...rest], ask: before.ask, general: true, atHome: true };
-    } else if (last.general && !question.species.length && !identification && follows) {
+    } else if (isGeneral && !question.species.length && !identification && follows) {
       const added = asks(question) && !question.stems.some((stem) => SUBJECTS.includes(stem)) ? kept : [];
       question = { ...question, stems: [...added, ...question.stems], general: true, atHome: true };
     }
