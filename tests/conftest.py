@@ -117,7 +117,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # Of this session alone: its workers and their processes share it.
         folder = os.environ["BUTTERFLYER_TESTS_SHARED"] = tempfile.mkdtemp(prefix="butterflyer-tests-")
         config.add_cleanup(functools.partial(shutil.rmtree, folder, ignore_errors=True))
-    # Not that of whoever runs the tests.
+    # Not the cache of the user who runs the tests.
     os.environ.setdefault("BUTTERFLYER_CACHE", f"{folder}/cache")
     # Commands compile the same small networks over and over: they share what XLA made.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{folder}/xla")

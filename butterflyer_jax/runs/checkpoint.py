@@ -256,8 +256,7 @@ class Checkpointer:
 
     def restore_position(self, step: int) -> dict[str, Any]:
         """Returns the saved position in the data."""
-        result: dict[str, Any] = self._restore(step, {"position": ocp.args.JsonRestore()})["position"]
-        return result
+        return dict(self._restore(step, {"position": ocp.args.JsonRestore()})["position"])
 
     def _restore(self, step: int, items: dict[str, Any]) -> Any:
         try:

@@ -95,8 +95,11 @@ def test_every_parameter_by_config_and_beam_by_flag(tmp_path: Path, raw_zip: Pat
     shards = {path.name: path.read_bytes() for path in Path(here).glob("*.tfrecord-*")}
     assert shards == {path.name: path.read_bytes() for path in folder.glob("*.tfrecord-*")}
 
+    # A version that had no such field yet built it without.
+    del card["build"]["negatives"]
+    (folder / "data_card.json").write_text(json.dumps(card))
     other = json.dumps(parameters | {"image_size": 64})
-    assert_refused(tfds_build(tmp_path, "--config", other), "was built with image_size=32")
+    assert_refused(tfds_build(tmp_path, "--config", other), "was built with image_size=32: take another name")
 
 
 def test_parameters_that_are_none(tmp_path: Path, raw_zip: Path, tfds_build: Build) -> None:

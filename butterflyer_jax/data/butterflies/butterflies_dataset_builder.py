@@ -186,9 +186,9 @@ class Builder(FileReaderBuilder):
         """Raises a UserError if the data set in a folder is not the requested one."""
         card = json.loads((dataset_dir / "data_card.json").read_text())
         wanted = outside.values(self.builder_config.build)
-        differences = [
-            f"{name}={card['build'].get(name)!r}" for name in wanted if card["build"].get(name) != wanted[name]
-        ]
+        # The card of an earlier version lacks fields that were added since.
+        built = outside.values(BuildConfig()) | card["build"]
+        differences = [f"{name}={built[name]!r}" for name in wanted if built[name] != wanted[name]]
         if differences:
             raise UserError(f"{dataset_dir} was built with {', '.join(differences)}: take another name, or remove it")
         source = self._source(download_config.manual_dir)
