@@ -24,9 +24,6 @@ MIN_BAR = 12
 REDRAW_SECONDS = 0.1
 
 
-_quiet = False
-
-
 class _ToStderr(logging.Handler):
     """Writes messages as plain lines to whatever `sys.stderr` is; a terminal that is gone stops nothing."""
 
@@ -35,7 +32,7 @@ class _ToStderr(logging.Handler):
             print(record.getMessage(), file=sys.stderr, flush=True)
 
 
-# Silenced in a notebook by `logging.getLogger("butterflyer_jax").setLevel(logging.WARNING)`.
+# `logging.getLogger("butterflyer_jax").setLevel(logging.WARNING)` silences lines and bars, in a notebook for instance.
 _logger = logging.getLogger("butterflyer_jax")
 _logger.setLevel(logging.INFO)
 _logger.propagate = False
@@ -44,18 +41,17 @@ _logger.addHandler(_ToStderr())
 
 def be_quiet() -> None:
     """Shows nothing any more: of many processes the main one reports for all."""
-    global _quiet
-    _quiet = True
+    _logger.disabled = True
 
 
 def _on_terminal() -> bool:
-    return sys.stderr.isatty() and not _quiet
+    return sys.stderr.isatty() and _logger.isEnabledFor(logging.INFO)
 
 
 def say(line: str) -> None:
-    """Prints one line of progress to stderr; stdout is for results."""
-    if not _quiet:
-        _logger.info("%s", line)
+    """Logs one line of progress, which goes to stderr; stdout is for results."""
+    # As of the caller, for handlers that show the place in the code.
+    _logger.info("%s", line, stacklevel=2)
 
 
 def progress(items: Iterable[T], total: int, description: str) -> Iterator[T]:
@@ -78,26 +74,6 @@ def progress(items: Iterable[T], total: int, description: str) -> Iterator[T]:
         yield item
         if done % every == 0 or done == total:
             say(f"{description}: {done} of {total}")
-
-
-def show_start(rows: Sequence[tuple[str, str]], lines: Sequence[str]) -> None:
-    """Says on stderr what a run begins with: a panel of (label, value) rows on a terminal, `lines` elsewhere."""
-    if not sys.stderr.isatty():
-        for line in lines:
-            say(line)
-        return
-    import rich.box
-    import rich.console
-    import rich.panel
-    import rich.table
-    import rich.text
-
-    table = rich.table.Table.grid(padding=(0, 2))
-    for label, value in rows:
-        # As text: a path may hold what rich takes for markup.
-        table.add_row(rich.text.Text(label, "dim"), rich.text.Text(value, overflow="fold"))
-    panel = rich.panel.Panel(table, box=rich.box.ROUNDED, border_style="dim", expand=False)
-    rich.console.Console(stderr=True).print(panel)
 
 
 class TrainingDisplay:
@@ -265,10 +241,27 @@ class RunSummary:
             ("steps", steps),
             ("run", self.run),
         ]
-        lines = [
-            f"data: {photos} in {self.dataset}",
-            f"run: {self.run}, {self.variant} with {self.num_parameters:,} parameters in {self.precision} "
-            f"on {self.devices}, {plan}",
-            *(f"{label}: {value}" for label, value in more),
-        ]
-        show_start(rows, lines)
+        if sys.stderr.isatty():
+            _show_panel(rows)
+            return
+        say(f"data: {photos} in {self.dataset}")
+        network = f"{self.variant} with {self.num_parameters:,} parameters in {self.precision} on {self.devices}"
+        say(f"run: {self.run}, {network}, {plan}")
+        for label, value in more:
+            say(f"{label}: {value}")
+
+
+def _show_panel(rows: Sequence[tuple[str, str]]) -> None:
+    """Draws (label, value) rows in a box on the terminal."""
+    import rich.box
+    import rich.console
+    import rich.panel
+    import rich.table
+    import rich.text
+
+    table = rich.table.Table.grid(padding=(0, 2))
+    for label, value in rows:
+        # As text: a path may hold what rich takes for markup.
+        table.add_row(rich.text.Text(label, "dim"), rich.text.Text(value, overflow="fold"))
+    panel = rich.panel.Panel(table, box=rich.box.ROUNDED, border_style="dim", expand=False)
+    rich.console.Console(stderr=True).print(panel)

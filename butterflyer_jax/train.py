@@ -11,20 +11,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 import os
 import shlex
 import signal
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from butterflyer_jax import cli
 from butterflyer_jax.cli import make_callable
 from butterflyer_jax.cloud import secret
 from butterflyer_jax.config import Config, TrackingConfig
-from butterflyer_jax.console import TrainingDisplay, say
+from butterflyer_jax.console import RunSummary, TrainingDisplay, say
 from butterflyer_jax.distributed import processes
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.training.preemption import EXIT_CODES, Interrupted, Preemption
@@ -32,6 +31,7 @@ from butterflyer_jax.training.preemption import EXIT_CODES, Interrupted, Preempt
 if TYPE_CHECKING:
     from butterflyer_jax.api.run import TrainedRun
     from butterflyer_jax.runs.changes import Allowed
+    from butterflyer_jax.tracking import Trackers
     from butterflyer_jax.training.session import RunSession
 
 
@@ -65,7 +65,6 @@ def train(
     preemption = Preemption(config.stop.max_minutes)
     is_main = processes.prepare(config, place)
     # Imported here, not above: `--help` and a wrong path should answer at once.
-    from butterflyer_jax import runs, tracking
     from butterflyer_jax.api.run import TrainedRun
     from butterflyer_jax.distributed import sharding
     from butterflyer_jax.runs.changes import Allowed
@@ -75,14 +74,10 @@ def train(
     if num_devices is not None:
         sharding.require_accelerators(num_devices)
     with open_run(config, input, output, num_devices, allowed or Allowed()) as session, contextlib.ExitStack() as stack:
-        summary, config, start_step = session.summary(), session.config, session.start_step
+        summary, config = session.summary(), session.config
         summary.show(session.compilation)
-        about = {**config.to_dict(), "start": dataclasses.asdict(summary), "made_by": runs.made_by(session.run)}
-        # A finished run has nothing more to report.
-        to = TrackingConfig() if session.is_finished else config.tracking
-        folder = session.mirror.folder
-        tracker = stack.enter_context(tracking.open_trackers(folder, to, about, start_step, say, writes=is_main))
-        display = stack.enter_context(TrainingDisplay(session.total_steps, start_step, config.num_epochs))
+        tracker = stack.enter_context(_open_trackers(session, summary, is_main))
+        display = stack.enter_context(TrainingDisplay(session.total_steps, session.start_step, config.num_epochs))
         stack.enter_context(compilation.memory_reported(config))
         gallery = validation_images.open_gallery(
             session.setup.model.apply, session.data.species, tracker, config, session.mesh
@@ -93,10 +88,9 @@ def train(
         scores = session.checkpointer.metrics(best_step)
         # A process that was asked to stop ends soon: the resumed run does what follows.
         if result.stopped not in EXIT_CODES:
-            _finish(session)
-            if config.tracking.wandb_artifact:
-                files = runs.model_files(session.run, best_step, folder)
-                tracker.keep_model(tracking.Model(best_step, scores, files))
+            from butterflyer_jax.training.finish import finish
+
+            finish(session, tracker, best_step, scores)
     run = TrainedRun(
         output,
         best_step=best_step,
@@ -112,50 +106,14 @@ def train(
     return run
 
 
-def _finish(session: RunSession) -> None:
-    """Calibrates a run's best checkpoint, chooses example photos and exports it, where that is not done yet."""
-    import jax
+def _open_trackers(session: RunSession, summary: RunSummary, is_main: bool) -> Trackers:
+    """Opens the trackers of a run; one that is finished has nothing more to report."""
+    from butterflyer_jax import runs, tracking
 
-    from butterflyer_jax import runs
-    from butterflyer_jax.data.dataset import FAKE
-    from butterflyer_jax.evaluation import examples, ranks, refusal
-    from butterflyer_jax.evaluation.evaluate import calibrate
-    from butterflyer_jax.export.exporter import default_path, export
-    from butterflyer_jax.export.places import CARD, companion
-
-    run, chosen = session.run, session.config.export.format
-    if jax.process_count() > 1:
-        # Each process holds a part of the checkpoint, and none is alone to write. Evaluation calibrates it.
-        if chosen != "none":
-            say(f"export: none, of several processes; butterflyer export --run {run.folder} makes one")
-        return
-    # Loaded once, for both.
-    loaded = runs.load_model(run)
-    if run.dataset != FAKE:
-        calibrated, typical = calibrate(loaded, session.data), refusal.fit(loaded, session.data)
-        ranks.fit(loaded, session.data, session.dataset, calibrated, typical)
-        examples.choose(loaded, session.data)
-    if chosen == "none":
-        return
-    target = default_path(run, chosen)
-    if _exported_step(companion(target, CARD)) == loaded.step:
-        return
-    start = time.perf_counter()
-    try:
-        written = export(loaded, chosen, target, data=session.data)
-    except UserError as error:
-        # The run itself is whole.
-        say(f"export: none, {error}")
-        return
-    say(f"export: {written.summary}, {time.perf_counter() - start:.0f} s")
-
-
-def _exported_step(card: Any) -> int | None:
-    try:
-        result: int | None = json.loads(card.read_text())["step"]
-        return result
-    except (OSError, ValueError, KeyError):
-        return None
+    config = session.config
+    about = {**config.to_dict(), "start": dataclasses.asdict(summary), "made_by": runs.made_by(session.run)}
+    to = TrackingConfig() if session.is_finished else config.tracking
+    return tracking.open_trackers(session.mirror.folder, to, about, session.start_step, say, writes=is_main)
 
 
 def parser() -> cli.ArgumentParser:
@@ -228,6 +186,13 @@ def main(argv: Sequence[str]) -> None:
         run = interrupted.run
     if place and place.process_id:
         return
+    _print(run)
+    if run.stopped in EXIT_CODES:
+        sys.exit(EXIT_CODES[run.stopped])
+
+
+def _print(run: TrainedRun) -> None:
+    """Prints how the training ended, and what to do next."""
     accuracy = f"best val top1 {run.val['top1']:.1%} at step {run.best_step}" if run.val else "no val split"
     minutes, seconds = divmod(round(run.seconds), 60)
     word = f"stopped at step {run.steps}, {run.stopped}" if run.stopped else "done"
@@ -236,8 +201,7 @@ def main(argv: Sequence[str]) -> None:
     print(f"{word}: {accuracy}{speed}, {minutes} min {seconds} s in all")
     if run.stopped in EXIT_CODES:
         print(f"next: the same command resumes from step {run.steps}")
-        sys.exit(EXIT_CODES[run.stopped])
-    if run.num_test_images:
+    elif run.num_test_images:
         print(f"next: butterflyer evaluate --run {shlex.quote(run.folder)}")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 
 import pytest
 
+from butterflyer_jax import console
 from tests.conftest import ROOT
 from tests.helpers.terminal import Seen, on_terminal
 
@@ -111,3 +113,21 @@ print("seen", file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.stderr == "seen\n"
+
+
+def test_lines_are_records_of_their_caller_and_can_be_silenced(capsys: pytest.CaptureFixture[str]) -> None:
+    logger, records = logging.getLogger("butterflyer_jax"), []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logger.addHandler(handler)
+    try:
+        console.say("100% of it")
+        logger.setLevel(logging.WARNING)
+        console.say("more")
+        assert list(console.progress([1, 2], 2, "work")) == [1, 2]
+    finally:
+        logger.setLevel(logging.INFO)
+        logger.removeHandler(handler)
+    assert [record.getMessage() for record in records] == ["100% of it"]
+    assert records[0].pathname == __file__
+    assert capsys.readouterr().err == "100% of it\n"

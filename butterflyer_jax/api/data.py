@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int32, UInt8
 from PIL import Image
 
 from butterflyer_jax.config import Config
@@ -65,7 +66,7 @@ class DataSet:
         """Returns the number of images in a split: train, val or test; 0 where there is no such split."""
         return self.source.num_photos(split)
 
-    def images(self, split: str, numbers: Iterable[int] | None = None) -> list[np.ndarray]:
+    def images(self, split: str, numbers: Iterable[int] | None = None) -> list[UInt8[np.ndarray, "_ _ 3"]]:
         """Returns stored images, uint8 [height, width, 3].
 
         Args:
@@ -87,11 +88,9 @@ class DataSet:
             raise UserError(f"split {split} has no image {wrong[0]}: it has {count}")
         return list(self.source.jpegs(split, wanted))
 
-    def labels(self, split: str) -> np.ndarray:
+    def labels(self, split: str) -> Int32[np.ndarray, " num_images"]:
         """Returns the labels of a split in its order, int32 [num_images]."""
-        with contextlib.closing(self.source.eval_batches(split)) as batches:
-            parts = [batch["label"][np.asarray(batch["mask"]) > 0] for batch in batches]
-        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+        return self.source.labels(split)
 
     def photo_ids(self, split: str) -> list[str]:
         """Returns the paths of the photos of a split in the source, in its order."""

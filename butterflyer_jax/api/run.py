@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from jaxtyping import Float32
+
 from butterflyer_jax import runs
 from butterflyer_jax.config import Config
 from butterflyer_jax.tracking.jsonl import read_records
 from butterflyer_jax.tracking.trackers import METRICS_FILE
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from butterflyer_jax.evaluation.eval_step import Scored
     from butterflyer_jax.export import Written
     from butterflyer_jax.inference.predictor import Look, Predictor
@@ -120,7 +121,7 @@ class Run:
         """Returns one answer per image with its heat map, as `bj.Predictor.look`; `.picture()` draws both."""
         return list(self.predictor.look(images, **options))
 
-    def heat_maps(self, images: Iterable[Source]) -> list[np.ndarray | None]:
+    def heat_maps(self, images: Iterable[Source]) -> list[Float32[np.ndarray, "side side"] | None]:
         """Returns one heat map per image, float32 [side, side] from 0 to 1; None for an image that cannot be read."""
         return self.predictor.heat_maps(images)
 

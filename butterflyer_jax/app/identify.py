@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from butterflyer_jax.inference.classifier import Classifier
 from butterflyer_jax.inference.ranking import describe, rank
@@ -27,7 +28,7 @@ class Upload:
       heat_map: whether to compute the heat map.
     """
 
-    pixels: np.ndarray
+    pixels: UInt8[np.ndarray, "side side 3"]
     sha256: str
     heat_map: bool = False
 
@@ -70,7 +71,7 @@ class Identifier:
                 answers[number]["heat_map"] = {"values": values, "crop_fraction": self.classifier.crop_fraction}
         return answers
 
-    def describe(self, probabilities: np.ndarray, refused: bool) -> dict[str, Any]:
+    def describe(self, probabilities: Float[np.ndarray, " num_species"], refused: bool) -> dict[str, Any]:
         """Returns the answer for one photo, from float [species] probabilities and whether the photo is refused."""
         listed = self.classifier.listed
         ranked = rank(probabilities, self.classifier.species, listed=listed)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, Shaped
 
 
 def assign(
@@ -48,7 +48,7 @@ def assign(
 
 def splits(
     photo_ids: Sequence[str], labels: Sequence[str], groups: Mapping[str, str], num_folds: int, fold: int
-) -> np.ndarray:
+) -> Shaped[np.ndarray, " count"]:
     """Returns the split of each photo, str [count]: the fold itself is test, the next one val, all others train.
 
     Args:

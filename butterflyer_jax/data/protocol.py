@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
+from jaxtyping import Int32
 
 # Label of a negative, an image of a training batch that shows no species.
 NEGATIVE_LABEL = -1
@@ -39,7 +40,7 @@ class Data(Protocol):
     def num_photos(self, split: str) -> int:
         """Returns the number of photos in a split, or of the user's `negatives`; 0 where there are none."""
 
-    def labels(self, split: str) -> np.ndarray:
+    def labels(self, split: str) -> Int32[np.ndarray, " num_photos"]:
         """Returns the labels of a split, int32 [num_photos], in the order of `eval_batches`."""
 
     def photo_ids(self, split: str) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import IO
 
 import numpy as np
+from jaxtyping import Shaped
 
 # The photos that share a split: near-duplicates, bursts, observations.
 GROUPS_FILE = "groups.csv"
@@ -43,7 +44,7 @@ def write_index(file: IO[bytes], entries: Sequence[tuple[int, ...]], photo_ids: 
     np.save(file, np.frombuffer(json.dumps(photo_ids).encode(), np.uint8))
 
 
-def read_index(content: bytes, length: int) -> tuple[np.ndarray, list[str]]:
+def read_index(content: bytes, length: int) -> tuple[Shaped[np.ndarray, " {length}"], list[str]]:
     """Returns the entries of a shard's index, `INDEX` [length], and its photo_ids.
 
     No photo_ids where an earlier version wrote the index.

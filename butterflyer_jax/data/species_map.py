@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Bool, Int64
 
 from butterflyer_jax import cli
 from butterflyer_jax.errors import UserError
@@ -31,7 +32,9 @@ def read_table(path: str | os.PathLike[str]) -> dict[str, str]:
     return {theirs.strip(): ours.strip() for theirs, ours in rows}
 
 
-def read_list(path: str | os.PathLike[str], ours: Sequence[str], table: Mapping[str, str] | None = None) -> np.ndarray:
+def read_list(
+    path: str | os.PathLike[str], ours: Sequence[str], table: Mapping[str, str] | None = None
+) -> Bool[np.ndarray, " num_species"]:
     """Reads a list of species, such as those of a place.
 
     A line is a name, in the spellings that `label_map` matches; or it has two columns as in `read_table`, a name and
@@ -90,7 +93,9 @@ def _rows(text: str) -> list[list[str]]:
     return [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
 
 
-def label_map(theirs: Sequence[str], ours: Sequence[str], table: Mapping[str, str] | None = None) -> np.ndarray:
+def label_map(
+    theirs: Sequence[str], ours: Sequence[str], table: Mapping[str, str] | None = None
+) -> Int64[np.ndarray, " num_theirs"]:
     """Returns the run's label of each species of other data, `UNKNOWN` where the run does not know it.
 
     Names match in any case, with `_` for a space, and without doubled spaces. The table takes precedence over names.

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Shaped
 
 from butterflyer_jax.config import Config, ParallelConfig
 from butterflyer_jax.errors import UserError
@@ -161,7 +162,9 @@ def check(config: Config, mesh: Mesh) -> None:
         raise UserError("config field parallel.model_devices splits the dense layers: it needs model.head = fc")
 
 
-def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+def put_batch(
+    batch: Mapping[str, Shaped[np.ndarray, "share ..."]], mesh: Mesh
+) -> dict[str, Shaped[jax.Array, "batch ..."]]:
     """Moves this process's part of a batch to its devices, split along the first axis."""
     sharding = by_batch(mesh)
     return {name: jax.make_array_from_process_local_data(sharding, array) for name, array in batch.items()}

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Int32
 
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
@@ -55,8 +56,8 @@ class _Photos:
 
     names: list[str]
     places: list[tuple[str, int]]
-    labels: np.ndarray
-    features: np.ndarray
+    labels: Int32[np.ndarray, " count"]
+    features: Float32[np.ndarray, "count num_features"]
     groups: dict[str, str]
 
 
@@ -70,12 +71,12 @@ class _Answers:
       judged: bool [count], whether the label has photos in other folds, without which nothing can be said.
     """
 
-    probabilities: np.ndarray
-    margins: np.ndarray
-    judged: np.ndarray
+    probabilities: Float[np.ndarray, "count num_classes"]
+    margins: Float[np.ndarray, " count"]
+    judged: Bool[np.ndarray, " count"]
 
     @property
-    def suspect(self) -> np.ndarray:
+    def suspect(self) -> Bool[np.ndarray, " count"]:
         """Whether the answer is another species than the label, bool [count]."""
         return self.judged & (self.margins < 0)
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Float32, Int32
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.data.protocol import Data
@@ -35,10 +36,10 @@ class Scored:
       features: float32 [count, num_features], see `models.features`; None if not requested.
     """
 
-    labels: np.ndarray
-    logits: np.ndarray
+    labels: Int32[np.ndarray, " count"]
+    logits: Float32[np.ndarray, "count num_species"]
     metrics: dict[str, Any]
-    features: np.ndarray | None = None
+    features: Float32[np.ndarray, "count num_features"] | None = None
 
 
 def score(loaded: LoadedModel, data: Data, split: str, with_features: bool = False) -> Scored:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float32, Int64
 
 from butterflyer_jax.data.species_map import UNKNOWN
 from butterflyer_jax.metrics import calibration
@@ -33,15 +34,15 @@ class Predictions:
       answers: answer at the lowest rank that is sure enough; None where the run has no ranks.
     """
 
-    labels: np.ndarray
-    logits: np.ndarray
-    refused: np.ndarray
+    labels: Int64[np.ndarray, " count"]
+    logits: Float32[np.ndarray, "count num_classes"]
+    refused: Bool[np.ndarray, " count"]
     photo_ids: list[str]
     names: list[str]
     places: list[tuple[str, int]]
     answers: list[Answer] | None = None
 
-    def among(self, listed: np.ndarray, calibrated: Calibration) -> Predictions:
+    def among(self, listed: Bool[np.ndarray, " num_classes"], calibrated: Calibration) -> Predictions:
         """Returns the answers where only listed species, bool [num_classes], can occur.
 
         The other species have no probability, and their photos are of species that the run does not know.

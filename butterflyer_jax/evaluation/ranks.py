@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
@@ -75,13 +76,18 @@ def fit(
 
 
 def answer(
-    found: Ranks, scored: Predictions, calibrated: Calibration, listed: np.ndarray | None = None
+    found: Ranks,
+    scored: Predictions,
+    calibrated: Calibration,
+    listed: Bool[np.ndarray, " num_species"] | None = None,
 ) -> list[Answer]:
     """Returns the answers to the photos of an evaluation, each at the lowest rank that is sure enough."""
     return found.answer(calibration.softmax(scored.logits / calibrated.temperature), scored.refused, listed)
 
 
-def metrics(found: Ranks, scored: Predictions, known: np.ndarray, data: Data, dataset: str) -> dict[str, Any]:
+def metrics(
+    found: Ranks, scored: Predictions, known: Bool[np.ndarray, " count"], data: Data, dataset: str
+) -> dict[str, Any]:
     """Returns how many photos get an answer of each rank, and how many of these answers are right.
 
     Args:

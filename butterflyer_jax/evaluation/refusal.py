@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from jaxtyping import Float32, Integer
 from PIL import Image
 
 from butterflyer_jax import runs
@@ -100,13 +101,15 @@ def _see_training(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict
     }
 
 
-def read_photos(data: Data, split: str, numbers: np.ndarray) -> Iterator[Image.Image]:
+def read_photos(data: Data, split: str, numbers: Integer[np.ndarray, " count"]) -> Iterator[Image.Image]:
     """Yields stored photos of a split, by their places in the order of `Data.eval_batches`."""
     for jpeg in data.jpegs(split, numbers.tolist()):
         yield Image.open(io.BytesIO(jpeg)).convert("RGB")
 
 
-def look(loaded: runs.LoadedModel, photos: Iterable[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
+def look(
+    loaded: runs.LoadedModel, photos: Iterable[Image.Image]
+) -> tuple[Float32[np.ndarray, "count num_classes"], Float32[np.ndarray, "count num_features"]]:
     """Returns what the model makes of photos: logits float32 [count, num_classes], features [count, num_features]."""
     config = loaded.config
     features_of = make_features(loaded.model, config)

@@ -24,9 +24,8 @@ OUTSIDE = "normalise yourself: divide by 255, take `mean` off, divide by `std`, 
 
 
 def describe(
-    run: runs.Run,
+    loaded: runs.LoadedModel,
     network: Network,
-    step: int,
     format: str,
     path: Path,
     name: str,
@@ -36,17 +35,16 @@ def describe(
     """Returns the content of the card.
 
     Args:
-      run: run that was exported.
+      loaded: model that was exported.
       network: network that was written.
-      step: training step of the checkpoint.
       format: format of the export.
       path: current path of the export.
       name: final name of the export.
       writer: module of the format.
       checked: result of the comparison with the run.
     """
-    side = network.image_size
-    calibration, ranks = runs.read_calibration(run, step), runs.read_ranks(run, step)
+    run, step, side = loaded.run, loaded.step, network.image_size
+    calibration, ranks = loaded.calibration(), loaded.ranks()
     files_of = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     # Sizes, bytes, and CRC-32C; "." stands for a single file, which may be renamed.
     sums = {file.relative_to(path).as_posix(): checksums.checksum(file) for file in files_of if file.name != SPECIES}

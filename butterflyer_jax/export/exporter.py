@@ -103,7 +103,7 @@ def export(
         species = "".join(f"{name}\n" for name in network.species)
         companion(path, SPECIES).write_text(species, encoding="utf-8")
         checked = verify.check(opened, network, writer, path, python, data)
-        about = card.describe(opened, network, loaded.step, format, path, target.name, writer, checked)
+        about = card.describe(loaded, network, format, path, target.name, writer, checked)
         card.write(about, companion(path, CARD), companion(path, CARD_TEXT))
         _publish(folder, target)
     return Written(os.fspath(target), about)

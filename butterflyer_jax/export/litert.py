@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.network import Network
@@ -41,7 +42,7 @@ def write(network: Network, path: Path) -> None:
     path.write_bytes(convert(network))
 
 
-def convert(network: Network, calibration: np.ndarray | None = None) -> bytes:
+def convert(network: Network, calibration: UInt8[np.ndarray, "count side side 3"] | None = None) -> bytes:
     """Returns the content of the `.tflite` file.
 
     Args:

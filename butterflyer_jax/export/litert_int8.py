@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from butterflyer_jax.export import litert
 from butterflyer_jax.export.network import Network
@@ -19,7 +20,7 @@ HAS_TYPICALITY = False
 TOLERANCE = 0.1
 
 
-def write(network: Network, path: Path, calibration: np.ndarray) -> None:
+def write(network: Network, path: Path, calibration: UInt8[np.ndarray, "count side side 3"]) -> None:
     """Writes the network, as `litert.write`; weights and activations are int8, and the input and the outputs are not.
 
     Args:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 
 from butterflyer_jax.config import DataConfig, ModelConfig
 from butterflyer_jax.metrics.typicality_layers import TypicalityLayers
@@ -68,12 +69,14 @@ class Network:
         """Size of all arrays, bytes."""
         return sum(array.nbytes for layer in self.layers.values() for array in layer.values())
 
-    def scale_and_offset(self) -> tuple[np.ndarray, np.ndarray]:
+    def scale_and_offset(self) -> tuple[Float32[np.ndarray, 3], Float32[np.ndarray, 3]]:
         """Returns scale and offset, float32 [3] each: `pixels * scale + offset` normalises pixels from 0 to 255."""
         mean, std = np.array(self.model.mean), np.array(self.model.std)
         return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
-    def convolution(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def convolution(
+        self, name: str
+    ) -> tuple[Float32[np.ndarray, "3 3 inputs outputs"], Float32[np.ndarray, " outputs"]]:
         """Returns kernel [3, 3, in, out] and bias [out] of a convolution, with its batch normalisation folded in."""
         layer, norm = self.layers[name], self.layers.get(name.replace("conv", "bn"))
         if norm is None:
@@ -81,7 +84,9 @@ class Network:
         factor = norm["scale"] / np.sqrt(norm["var"] + EPSILON)
         return layer["kernel"] * factor, norm["bias"] - norm["mean"] * factor
 
-    def dense_channels_first(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def dense_channels_first(
+        self, name: str
+    ) -> tuple[Float32[np.ndarray, "inputs outputs"], Float32[np.ndarray, " outputs"]]:
         """Returns kernel [in, out] and bias [out] of a dense layer for maps that are flattened channels first."""
         kernel, bias = self.layers[name]["kernel"], self.layers[name]["bias"]
         if name == "fc1":

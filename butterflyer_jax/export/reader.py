@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float32, Float64, Integer, UInt8
 
 from butterflyer_jax import console
 from butterflyer_jax.config import BuildConfig, DataConfig, ModelConfig
@@ -88,7 +89,9 @@ class ExportClassifier:
         else:
             self._answer = _read(writer.READ, place)
 
-    def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classify(
+        self, images: UInt8[np.ndarray, "batch side side 3"]
+    ) -> tuple[Float32[np.ndarray, "batch num_species"], Bool[np.ndarray, " batch"]]:
         """Returns probabilities, float32 [batch, species], and bool [batch], which images are none of the species.
 
         These are images whose typicality is above the limit of the card; of an export without it, those whose highest
@@ -103,7 +106,7 @@ class ExportClassifier:
             refused = outputs[TYPICALITY] > self._limit
         return among_listed(probabilities, refused, self.listed)
 
-    def excess(self, images: np.ndarray) -> np.ndarray | None:
+    def excess(self, images: UInt8[np.ndarray, "batch side side 3"]) -> Float64[np.ndarray, " batch"] | None:
         """Returns how far the typicality of images lies above the limit of the card, float64 [batch]; None without."""
         return None if self._limit is None else self._outputs(images)[TYPICALITY].astype(np.float64) - self._limit
 
@@ -115,7 +118,7 @@ class ExportClassifier:
         self._has_answered = True
         return outputs
 
-    def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> None:
+    def heat_maps(self, images: UInt8[np.ndarray, "batch side side 3"], labels: Integer[np.ndarray, " batch"]) -> None:
         """Returns None: exports have no heat maps."""
 
 

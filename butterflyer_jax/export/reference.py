@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import UInt8
 
 from butterflyer_jax import runs
 from butterflyer_jax.export.network import EPSILON, PROBABILITIES, TYPICALITY, Network
@@ -86,6 +87,6 @@ def make_answers(network: Network) -> Callable[[np.ndarray], dict[str, np.ndarra
     return answers
 
 
-def answers(network: Network, images: np.ndarray) -> dict[str, np.ndarray]:
+def answers(network: Network, images: UInt8[np.ndarray, "batch side side 3"]) -> dict[str, np.ndarray]:
     """Returns the outputs by name, of uint8 [batch, image_size, image_size, 3]; see `make_function`."""
     return make_answers(network)(images)

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from butterflyer_jax import runs
@@ -97,7 +98,7 @@ class Samples:
       files: contents of the image files that they were decoded from.
     """
 
-    images: np.ndarray
+    images: UInt8[np.ndarray, "count side side 3"]
     of: str
     files: Sequence[bytes]
 
@@ -160,24 +161,24 @@ def _check_files(theirs: Mapping[str, Any], ours: np.ndarray, species: Sequence[
 
 def choose_samples(run: runs.Run, data: Any = None) -> Samples:
     """Returns images of the run's data set as evaluation sees them; noise if the data set is missing or fake."""
-    if found := _photographs(run, data, SPLITS, MAX_PHOTOS):
+    if found := _photos(run, data, SPLITS, MAX_PHOTOS):
         return found
     drawn = _noise_files(run.config.build.image_size)
     return Samples(np.stack(list(_inputs(drawn, run.config))), "pictures of noise", drawn)
 
 
-def choose_calibration(run: runs.Run, data: Any = None) -> np.ndarray:
+def choose_calibration(run: runs.Run, data: Any = None) -> UInt8[np.ndarray, "count side side 3"]:
     """Returns training images as evaluation sees them, uint8 [count, image_size, image_size, 3].
 
     Raises:
       UserError: the data set is missing or fake.
     """
-    if found := _photographs(run, data, ("train",), MAX_CALIBRATION):
+    if found := _photos(run, data, ("train",), MAX_CALIBRATION):
         return found.images
     raise UserError(f"int8 is calibrated on training photos, and {run.dataset} has none here: take format litert")
 
 
-def _photographs(run: runs.Run, data: Any, splits: Sequence[str], most: int) -> Samples | None:
+def _photos(run: runs.Run, data: Any, splits: Sequence[str], most: int) -> Samples | None:
     """Returns images of the first of the splits that has some; None if the data set is missing or fake."""
     config = run.config
     with contextlib.ExitStack() as stack:

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Bool, Float32, Float64, Integer, Shaped, UInt8
 
 from butterflyer_jax.data import species_map
 from butterflyer_jax.metrics.calibration import Calibration, among_listed
@@ -39,14 +39,16 @@ class Classifier(Protocol):
     calibration: Calibration
     threshold: float
     ranks: Ranks | None
-    listed: np.ndarray | None
+    listed: Bool[np.ndarray, " num_species"] | None
     short_side: int
     crop_fraction: float
     image_size: int
     max_pixels: int
     has_typicality: bool
 
-    def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classify(
+        self, images: UInt8[np.ndarray, "batch side side 3"]
+    ) -> tuple[Float32[np.ndarray, "batch num_species"], Bool[np.ndarray, " batch"]]:
         """Returns the probabilities of images, and which of them are none of the species.
 
         Args:
@@ -56,7 +58,7 @@ class Classifier(Protocol):
           float32 [batch, species], and bool [batch].
         """
 
-    def excess(self, images: np.ndarray) -> np.ndarray | None:
+    def excess(self, images: UInt8[np.ndarray, "batch side side 3"]) -> Float64[np.ndarray, " batch"] | None:
         """Returns how far the typicality of images lies above the limit of refusal, smaller for more typical ones.
 
         Args:
@@ -66,26 +68,18 @@ class Classifier(Protocol):
           float64 [batch]; None of a network without a typicality.
         """
 
-    def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+    def heat_maps(
+        self, images: UInt8[np.ndarray, "batch side side 3"], labels: Integer[np.ndarray, " batch"]
+    ) -> Float32[np.ndarray, "batch map_side map_side"] | None:
         """Returns heat maps of these labels, float32 [batch, side, side] from 0 to 1; None if there are none."""
 
 
 class TrainedClassifier:
-    """The network of a run.
+    """The network of a run; it has the attributes of a `Classifier`.
 
     Attributes:
       name: name of the run, with the checkpoint's step.
-      species: names of the species, in the order of the probabilities.
-      calibration: temperature of the probabilities, and reject threshold.
-      ranks: ranks above the species, with the thresholds of an answer; None where no taxonomy is known.
-      threshold: probability of the first species below which an image is rejected.
-      listed: bool [species], species that can occur; None for all of them.
       config: config of the run.
-      image_size: side of the network's input, pixels.
-      short_side: length to which the short side of an image is scaled first, pixels.
-      crop_fraction: side of the central square that the network sees, as a share of the short side.
-      max_pixels: size above which an image is refused, pixels.
-      has_typicality: whether images are refused by their typicality.
     """
 
     def __init__(self, loaded: LoadedModel, calibration: Calibration, listed: np.ndarray | None = None) -> None:
@@ -153,11 +147,13 @@ class TrainedClassifier:
         loaded = runs.load_model(run)
         return cls(loaded, loaded.calibration() if calibrated else Calibration(step=loaded.step), listed)
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
+    def probabilities(self, images: UInt8[np.ndarray, "batch side side 3"]) -> Float32[np.ndarray, "batch num_species"]:
         """Returns float32 [batch, species] of uint8 [batch, image_size, image_size, 3]."""
         return self.classify(images)[0]
 
-    def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classify(
+        self, images: UInt8[np.ndarray, "batch side side 3"]
+    ) -> tuple[Float32[np.ndarray, "batch num_species"], Bool[np.ndarray, " batch"]]:
         """Returns the probabilities of images, and which of them are none of the species.
 
         An image is none of them where it is less typical than nearly all val photos; in a run without a typicality,
@@ -179,7 +175,7 @@ class TrainedClassifier:
             refused = self._typicality.refuses(np.asarray(features)[:count], np.asarray(logits)[:count])
         return among_listed(probabilities, refused, self.listed)
 
-    def excess(self, images: np.ndarray) -> np.ndarray | None:
+    def excess(self, images: UInt8[np.ndarray, "batch side side 3"]) -> Float64[np.ndarray, " batch"] | None:
         """Returns how far the typicality of images lies above the limit; see `Classifier.excess`."""
         if self._typicality is None:
             return None
@@ -187,7 +183,9 @@ class TrainedClassifier:
         score = self._typicality.score(np.asarray(features)[: len(images)], np.asarray(logits)[: len(images)])
         return score - float(self._typicality.limit)
 
-    def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def heat_maps(
+        self, images: UInt8[np.ndarray, "batch side side 3"], labels: Integer[np.ndarray, " batch"]
+    ) -> Float32[np.ndarray, "batch map_side map_side"]:
         """Returns the Grad-CAM heat maps of these labels, float32 [batch, side, side] from 0 to 1."""
         return self._heat_maps(self._variables, padded(images), padded(labels))[: len(images)]
 

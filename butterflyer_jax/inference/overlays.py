@@ -8,6 +8,7 @@ import re
 from pathlib import PurePosixPath
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from butterflyer_jax.storage import files
@@ -32,7 +33,7 @@ class HeatPictures:
         files.make_folder(self._folder)
         self._taken: set[str] = set()
 
-    def write(self, name: str, pixels: np.ndarray) -> str:
+    def write(self, name: str, pixels: UInt8[np.ndarray, "height width 3"]) -> str:
         """Writes an overlay as a JPEG; returns its path, which is unique within this writer.
 
         Args:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, cast, overload
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 
 from butterflyer_jax.data import photo
 from butterflyer_jax.errors import UserError
@@ -37,10 +38,10 @@ class Look:
     """
 
     answer: dict[str, Any]
-    photo: np.ndarray | None = None
-    heat_map: np.ndarray | None = None
+    photo: UInt8[np.ndarray, "side side 3"] | None = None
+    heat_map: Float32[np.ndarray, "map_side map_side"] | None = None
 
-    def picture(self) -> np.ndarray:
+    def picture(self) -> UInt8[np.ndarray, "side side 3"]:
         """Returns the image with the heat map over it, uint8 [side, side, 3].
 
         Raises:
@@ -151,7 +152,7 @@ class Predictor:
             for view, answer, heat_map in zip(views, answers, self._heat_maps(views, answers), strict=True):
                 yield Look(answer) if isinstance(view, str) else Look(answer, view.shown(), heat_map)
 
-    def heat_maps(self, images: Iterable[Source]) -> list[np.ndarray | None]:
+    def heat_maps(self, images: Iterable[Source]) -> list[Float32[np.ndarray, "side side"] | None]:
         """Returns the Grad-CAM heat map of the first species on each image, float32 [side, side] from 0 to 1, in order.
 
         Args:

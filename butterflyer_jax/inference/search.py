@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from butterflyer_jax.data import photo
@@ -38,18 +39,24 @@ class Parts:
       places: where they lie in that.
     """
 
-    pixels: np.ndarray
+    pixels: UInt8[np.ndarray, "count image_size image_size 3"]
     boxes: Sequence[Box]
     image: Image.Image
     places: Sequence[Box]
 
-    def shown(self, number: int) -> np.ndarray:
+    def shown(self, number: int) -> UInt8[np.ndarray, "side side 3"]:
         """Returns a part in the size in which it was cut, uint8 [side, side, 3]."""
         square = _squared(self.image.crop(self.places[number]))
         return np.asarray(square)
 
 
-def cut(image: Image.Image, centre: np.ndarray, size: tuple[int, int], crop_fraction: float, image_size: int) -> Parts:
+def cut(
+    image: Image.Image,
+    centre: UInt8[np.ndarray, "{image_size} {image_size} 3"],
+    size: tuple[int, int],
+    crop_fraction: float,
+    image_size: int,
+) -> Parts:
     """Returns the parts of an image: the central square, the whole, and squares in a grid at several scales.
 
     Args:
@@ -69,7 +76,7 @@ def cut(image: Image.Image, centre: np.ndarray, size: tuple[int, int], crop_frac
     return Parts(np.stack(pixels), boxes, image, places)
 
 
-def choose(excess: np.ndarray) -> int:
+def choose(excess: Float[np.ndarray, " count"]) -> int:
     """Returns the number of the part that is answered for: the most typical one.
 
     The central square stays where no part but it is typical enough, see `MARGIN`.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from butterflyer_jax.data import photo
@@ -31,7 +32,7 @@ class View:
       box: where it lies in the image, pixels; None for the central square of an image that was not searched.
     """
 
-    pixels: np.ndarray
+    pixels: UInt8[np.ndarray, "side side 3"]
     shown: Callable[[], np.ndarray]
     box: Box | None = None
 

@@ -30,9 +30,9 @@ class Reliability:
       error: expected calibration error, the mean distance of confidence and accuracy over the images.
     """
 
-    confidence: np.ndarray
-    accuracy: np.ndarray
-    count: np.ndarray
+    confidence: Float64[np.ndarray, " bins"]
+    accuracy: Float64[np.ndarray, " bins"]
+    count: Int64[np.ndarray, " bins"]
     error: float
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32, Integer
 from scipy.optimize import minimize
 
 from butterflyer_jax.metrics.calibration import softmax
@@ -26,8 +27,8 @@ class Images:
       labels: int [count].
     """
 
-    inputs: np.ndarray
-    labels: np.ndarray
+    inputs: Float32[np.ndarray, "count width"]
+    labels: Integer[np.ndarray, " count"]
 
     def __getitem__(self, chosen: np.ndarray) -> Images:
         return Images(self.inputs[chosen], self.labels[chosen])
@@ -42,10 +43,10 @@ class Layer:
       bias: float32 [num_classes].
     """
 
-    kernel: np.ndarray
-    bias: np.ndarray
+    kernel: Float32[np.ndarray, "width num_classes"]
+    bias: Float32[np.ndarray, " num_classes"]
 
-    def logits(self, inputs: np.ndarray) -> np.ndarray:
+    def logits(self, inputs: Float32[np.ndarray, "count width"]) -> Float32[np.ndarray, "count num_classes"]:
         """Returns logits, float32 [count, num_classes], of inputs, float32 [count, width]."""
         result: np.ndarray = inputs @ self.kernel + self.bias
         return result
@@ -62,11 +63,16 @@ class Refitted:
     """
 
     layer: Layer
-    out_of_fold: np.ndarray | None
+    out_of_fold: Float32[np.ndarray, "corrections num_classes"] | None
 
 
 def refit(
-    layer: Layer, train: Images, corrections: Images, groups: np.ndarray, val: Images, label_smoothing: float = 0.0
+    layer: Layer,
+    train: Images,
+    corrections: Images,
+    groups: Integer[np.ndarray, " corrections"],
+    val: Images,
+    label_smoothing: float = 0.0,
 ) -> Refitted:
     """Fits a layer on training images and corrections together.
 

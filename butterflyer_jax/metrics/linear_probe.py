@@ -78,12 +78,19 @@ def margins(
     return result
 
 
-def with_bias(features: np.ndarray) -> np.ndarray:
+def with_bias(
+    features: Float32[np.ndarray, "count num_features"],
+) -> Float32[np.ndarray, "count num_features+1"]:
     """Returns features with a last one that is 1, float32 [count, num_features + 1]."""
     return np.concatenate([features, np.ones((len(features), 1), np.float32)], axis=1)
 
 
-def fit(inputs: np.ndarray, labels: np.ndarray, num_classes: int, penalty: float = PENALTY) -> np.ndarray:
+def fit(
+    inputs: Float32[np.ndarray, "count num_inputs"],
+    labels: Integer[np.ndarray, " count"],
+    num_classes: int,
+    penalty: float = PENALTY,
+) -> Float32[np.ndarray, "num_inputs {num_classes}"]:
     """Returns the weights and biases of a multinomial logistic regression, float32 [num_features + 1, num_classes].
 
     Args:

@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Integer
+from jaxtyping import Bool, Float, Float32, Float64, Integer
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
@@ -51,24 +51,24 @@ class Typicality:
       rest: float32 [], shrunk variance along all other directions.
       head: float32 [num_features + 1], weights and bias of the linear head.
       floor: float32 [], lower bound of the head's logit: far from the negatives is not yet typical.
-      weights: float32 [num_sums, 3], of the parts in each sum.
+      weights: float32 [num_sums, 3], of the parts in each sum; float64 in the one sum of an earlier version.
       offsets: float32 [num_sums], added to each sum.
       limit: float32 [], score above which an image is none of the species.
       step: int64 [], training step of the checkpoint.
     """
 
-    mean: np.ndarray
-    std: np.ndarray
-    class_means: np.ndarray
-    basis: np.ndarray
-    variances: np.ndarray
-    rest: np.ndarray
-    head: np.ndarray
-    floor: np.ndarray
-    weights: np.ndarray
-    offsets: np.ndarray
-    limit: np.ndarray
-    step: np.ndarray
+    mean: Float32[np.ndarray, " num_features"]
+    std: Float32[np.ndarray, " num_features"]
+    class_means: Float32[np.ndarray, "num_classes num_features"]
+    basis: Float32[np.ndarray, "rank num_features"]
+    variances: Float32[np.ndarray, " rank"]
+    rest: Float32[np.ndarray, ""]
+    head: Float32[np.ndarray, " num_features+1"]
+    floor: Float32[np.ndarray, ""]
+    weights: Float[np.ndarray, "num_sums 3"]
+    offsets: Float32[np.ndarray, " num_sums"]
+    limit: Float32[np.ndarray, ""]
+    step: Integer[np.ndarray, ""]
 
     def score(
         self, features: Float[np.ndarray, "count num_features"], logits: Float[np.ndarray, "count num_classes"]

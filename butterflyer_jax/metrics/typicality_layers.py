@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from butterflyer_jax.metrics.typicality import CLIP, SMALLEST_DOUBT, Typicality
 
@@ -35,15 +36,15 @@ class TypicalityLayers:
       limit: score above which an image is none of the species.
     """
 
-    scale: np.ndarray
-    offset: np.ndarray
+    scale: Float32[np.ndarray, " num_features"]
+    offset: Float32[np.ndarray, " num_features"]
     rest: float
-    basis: np.ndarray
-    weights: np.ndarray
-    classes: np.ndarray
-    class_offsets: np.ndarray
-    head: np.ndarray
-    head_offset: np.ndarray
+    basis: Float32[np.ndarray, "num_features rank"]
+    weights: Float32[np.ndarray, " rank"]
+    classes: Float32[np.ndarray, "num_features num_classes"]
+    class_offsets: Float32[np.ndarray, " num_classes"]
+    head: Float32[np.ndarray, "num_features 1"]
+    head_offset: Float32[np.ndarray, 1]
     floor: float
     sums: tuple[tuple[float, float, float, float], ...]
     limit: float

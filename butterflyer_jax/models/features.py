@@ -51,7 +51,9 @@ def apply_with_features(
     return logits, jnp.concatenate(found, axis=-1)
 
 
-def last_layer_inputs(model: Any, variables: Variables, x: jax.Array) -> jax.Array:
+def last_layer_inputs(
+    model: Any, variables: Variables, x: Float[jax.Array, "batch height width 3"]
+) -> Float32[jax.Array, "batch width_of_head"]:
     """Returns what the last layer sees of normalised images, float32 [batch, width].
 
     Args:

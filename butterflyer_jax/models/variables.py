@@ -9,6 +9,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
+from jaxtyping import Key
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.distributed import sharding
@@ -55,6 +56,6 @@ def by_path(variables: Variables) -> dict[str, Any]:
     return {"/" + jax.tree_util.keystr(path[1:], simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
-def stream_key(seed: int, stream: int) -> jax.Array:
+def stream_key(seed: int, stream: int) -> Key[jax.Array, ""]:
     """Returns the PRNG key of one of the streams of random numbers that share the seed."""
     return jax.random.fold_in(jax.random.key(seed), stream)

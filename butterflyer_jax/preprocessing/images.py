@@ -27,7 +27,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def train_images(
-    batch: Mapping[str, jax.Array], keys: Key[jax.Array, " batch"], config: Config
+    batch: Mapping[str, Shaped[jax.Array, "batch ..."]], keys: Key[jax.Array, " batch"], config: Config
 ) -> tuple[Float32[jax.Array, "batch side side 3"], Float32[jax.Array, " batch"] | None]:
     """Makes the network's input from a training batch.
 
@@ -49,13 +49,15 @@ def train_images(
     return mix(x, _stream(keys, MIX_STREAM), config.augment)
 
 
-def eval_images(batch: Mapping[str, jax.Array], config: Config) -> Float32[jax.Array, "batch side side 3"]:
+def eval_images(
+    batch: Mapping[str, Shaped[jax.Array, "batch ..."]], config: Config
+) -> Float32[jax.Array, "batch side side 3"]:
     """Makes the network's input from an evaluation batch: float32 [batch, image_size, image_size, 3], normalised."""
     return normalise(scaled_images(batch, config.data.image_size), config.model)
 
 
 def scaled_images(
-    batch: Mapping[str, jax.Array], image_size: int
+    batch: Mapping[str, Shaped[jax.Array, "batch ..."]], image_size: int
 ) -> Float32[jax.Array, "batch {image_size} {image_size} 3"]:
     """Returns the images at the network's size, float32 [batch, image_size, image_size, 3] from 0 to 1.
 

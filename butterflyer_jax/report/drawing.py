@@ -28,7 +28,11 @@ GRID = (225, 225, 225)
 HEAT = 0.5
 
 
-def grid(pixels: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str], caption_lines: int = 1) -> Image:
+def grid(
+    pixels: Sequence[UInt8[np.ndarray, "side side 3"]] | UInt8[np.ndarray, "count side side 3"],
+    captions: Sequence[str],
+    caption_lines: int = 1,
+) -> Image:
     """Returns an image with a grid of photos, each above its caption.
 
     Args:

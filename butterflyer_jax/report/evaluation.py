@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Integer
 
 from butterflyer_jax.config import describe
 from butterflyer_jax.metrics import classification
@@ -12,9 +15,6 @@ from butterflyer_jax.report import evaluation_charts, matrix
 from butterflyer_jax.report.evaluation_pictures import Gallery, HeatMaps, View
 from butterflyer_jax.report.findings import Finding, counted, share
 from butterflyer_jax.report.page import make_environment
-
-if TYPE_CHECKING:
-    import numpy as np
 
 OPEN_SPECIES = 30
 MAX_SPECIES = 300
@@ -52,9 +52,9 @@ class Evaluation:
     split: str
     species: Sequence[str]
     metrics: Mapping[str, Any]
-    labels: np.ndarray
-    raw_probabilities: np.ndarray
-    probabilities: np.ndarray
+    labels: Integer[np.ndarray, " count"]
+    raw_probabilities: Float[np.ndarray, "count num_species"]
+    probabilities: Float[np.ndarray, "count num_species"]
     photo_ids: Sequence[str]
     threshold: float
     temperature: float
@@ -163,7 +163,7 @@ def _findings(evaluation: Evaluation) -> list[Finding]:
                 "One photo more or less changes their numbers much; look at the intervals above.",
             )
         )
-    worse = _told_worse(evaluation.metrics)
+    worse = _worse_slices(evaluation.metrics)
     if worse:
         found.append(
             Finding(
@@ -183,7 +183,7 @@ def _findings(evaluation: Evaluation) -> list[Finding]:
     return found
 
 
-def _told_worse(metrics: Mapping[str, Any]) -> list[str]:
+def _worse_slices(metrics: Mapping[str, Any]) -> list[str]:
     low = metrics["intervals"]["top1"][0]
     return [
         f"{column} {value} ({row['top1']:.0%} of {row['count']:,})"

@@ -6,13 +6,12 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Integer, UInt8
 
 from butterflyer_jax.metrics.classification import worst_confusions
 from butterflyer_jax.report.drawing import with_heat
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SIDE = 176
 QUALITY = 76
@@ -101,7 +100,7 @@ class Gallery:
         self._named = probabilities.argmax(axis=1)
         self._sure = probabilities.max(axis=1)
 
-    def confusions(self, confusion: np.ndarray) -> list[Confusion]:
+    def confusions(self, confusion: Integer[np.ndarray, "num_species num_species"]) -> list[Confusion]:
         """Returns the most frequent confusions of two species."""
         found = []
         for true, named, count in worst_confusions(confusion, MAX_CONFUSIONS):
@@ -161,7 +160,7 @@ class Gallery:
         return self._uris[number]
 
 
-def to_uri(pixels: np.ndarray) -> str:
+def to_uri(pixels: UInt8[np.ndarray, "height width 3"]) -> str:
     """Returns an image as a data URI for an img element."""
     from PIL import Image
 

@@ -14,7 +14,7 @@ from butterflyer_jax.runs.folder import (
     remember_dataset,
     saved_batch_size,
 )
-from butterflyer_jax.runs.model import LoadedModel, load_model, model_files, read_calibration, read_ranks
+from butterflyer_jax.runs.model import LoadedModel, load_model, model_files
 
 __all__ = [
     "CHECKPOINTS",
@@ -29,8 +29,6 @@ __all__ = [
     "model_files",
     "open_or_create",
     "read",
-    "read_calibration",
-    "read_ranks",
     "refuse_other_folders",
     "remember_dataset",
     "saved_batch_size",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -25,8 +24,6 @@ from butterflyer_jax.runs import checksums
 from butterflyer_jax.storage import paths
 from butterflyer_jax.storage.errors import access, describe, words_of
 
-# Beside the folder of checkpoints: damaged checkpoints, kept for a later rescue.
-DAMAGED = "damaged_checkpoints"
 # Orbax finds the files that processes wrote by a pattern with the folder's name in it.
 _PATTERN_CHARACTERS = "[]*?"
 
@@ -42,19 +39,6 @@ def check_name(folder: str | os.PathLike[str]) -> None:
         raise UserError(
             f"{name} has {' '.join(bad)} in its name, which checkpoints cannot be read from: take another --output"
         )
-
-
-def _free_place(folder: Path, name: str) -> Path:
-    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    return next(folder / free for free in names if not (folder / free).exists())
-
-
-def _move_aside(folder: Path, aside: Path, damage: str) -> None:
-    target = _free_place(aside, folder.name)
-    say(f"the checkpoint {folder} is damaged ({damage}): moving it to {target}")
-    with access(target, "write"):
-        target.parent.mkdir(exist_ok=True)
-        folder.replace(target)
 
 
 def _is_for_users(record: logging.LogRecord) -> bool:
@@ -152,14 +136,14 @@ class Checkpointer:
         """
         if self._local is None:
             return
-        aside = self._local.parent / DAMAGED
+        aside = self._local.parent / checksums.DAMAGED
         none_is_whole = False
         if jax.process_index() == 0:
             folders = [path for path in self._local.glob("*") if path.name.isdecimal()]
             for folder in folders:
                 if folder.name != str(int(folder.name)):
                     # Orbax takes 008 for step 8, and does not find a folder 8.
-                    _move_aside(folder, aside, f"its name is not {int(folder.name)}")
+                    checksums.move_aside(folder, aside, f"its name is not {int(folder.name)}")
             steps = sorted((int(path.name) for path in folders if path.exists()), reverse=True)
             for step in steps:
                 folder = self._local / str(step)
@@ -167,7 +151,7 @@ class Checkpointer:
                 if damage is None:
                     self._verified = step
                     break
-                _move_aside(folder, aside, damage)
+                checksums.move_aside(folder, aside, damage)
             else:
                 none_is_whole = bool(steps)
         # No process may open what the main process is about to move.

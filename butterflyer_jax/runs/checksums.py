@@ -1,15 +1,20 @@
-"""Checksums of the files of a checkpoint or an export, written before it has its name, compared before use."""
+"""Checksums of the files of a checkpoint or an export, compared before use; a damaged checkpoint is moved aside."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 import google_crc32c
 
+from butterflyer_jax.console import say
 from butterflyer_jax.storage import files, find
+from butterflyer_jax.storage.errors import access
 
 FILE = "checksums.json"
+# Beside the folder of checkpoints: damaged checkpoints, kept for a later rescue.
+DAMAGED = "damaged_checkpoints"
 # Orbax writes the time into it as the last thing.
 _METADATA = "_CHECKPOINT_METADATA"
 _CHUNK_BYTES = 1 << 22
@@ -70,3 +75,21 @@ def checksum(path: Path) -> list[int]:
             crc.update(chunk)
             num_bytes += len(chunk)
     return [num_bytes, int.from_bytes(crc.digest(), "big")]
+
+
+def move_aside(checkpoint: Path, aside: Path, damage: str) -> None:
+    """Moves a damaged local checkpoint to a free name in the folder `aside`, with a line.
+
+    Raises:
+      UserError: it cannot be moved.
+    """
+    target = _free_place(aside, checkpoint.name)
+    say(f"the checkpoint {checkpoint} is damaged ({damage}): moving it to {target}")
+    with access(target, "write"):
+        target.parent.mkdir(exist_ok=True)
+        checkpoint.replace(target)
+
+
+def _free_place(folder: Path, name: str) -> Path:
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(folder / free for free in names if not (folder / free).exists())

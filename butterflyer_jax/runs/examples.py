@@ -8,8 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from butterflyer_jax.errors import UserError
-from butterflyer_jax.runs.folder import Run
+from butterflyer_jax.runs.folder import Run, read_fitted
 from butterflyer_jax.storage import files
 
 FILE = "examples.zip"
@@ -75,15 +74,9 @@ def read(run: Run) -> Examples | None:
     Raises:
       UserError: their file is damaged.
     """
-    file = run.folder / FILE
-    if not run.config.examples.photos_per_species or not files.exists(file):
+    if not run.config.examples.photos_per_species:
         return None
-    try:
-        return Examples.from_bytes(files.read_bytes(file))
-    except UserError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` recreates it") from error
+    return read_fitted(run.folder / FILE, Examples.from_bytes)
 
 
 def write(run: Run, examples: Examples) -> None:

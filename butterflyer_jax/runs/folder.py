@@ -8,9 +8,11 @@ import json
 import os
 import platform
 import subprocess
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from etils import epath
@@ -23,6 +25,8 @@ from butterflyer_jax.runs import changes
 from butterflyer_jax.runs.checkpoint import check_name
 from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import find, paths
+
+T = TypeVar("T")
 
 CONFIG_FILE = "config.json"
 CHECKPOINTS = "checkpoints"
@@ -196,6 +200,21 @@ def read(folder: str | os.PathLike[str]) -> Run:
         saved["fingerprint"],
         (saved.get("corrected") or {}).get("photos", 0),
     )
+
+
+def read_fitted(file: epath.Path, parse: Callable[[bytes], T]) -> T | None:
+    """Returns the content of a file that an evaluation can make again, None where there is none.
+
+    Raises:
+      UserError: the file cannot be read, or is damaged.
+    """
+    if not files_lib.exists(file):
+        return None
+    data = files_lib.read_bytes(file)
+    try:
+        return parse(data)
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError, zipfile.BadZipFile) as error:
+        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` recreates it") from error
 
 
 def made_by(run: Run) -> dict[str, Any]:

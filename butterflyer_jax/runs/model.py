@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from butterflyer_jax.metrics.typicality import Typicality
 from butterflyer_jax.models import VGG, create_model
 from butterflyer_jax.models import variables as variables_lib
 from butterflyer_jax.runs.checkpoint import Checkpointer
-from butterflyer_jax.runs.folder import CHECKPOINTS, CONFIG_FILE, Run
+from butterflyer_jax.runs.folder import CHECKPOINTS, CONFIG_FILE, Run, read_fitted
 from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import paths
 
@@ -53,29 +52,25 @@ class LoadedModel:
         return self.run.config
 
     def calibration(self) -> Calibration:
-        """Returns the calibration of this checkpoint; see `read_calibration`."""
-        return read_calibration(self.run, self.step)
-
-    def typicality(self) -> Typicality | None:
-        """Returns the typicality that was fitted for this checkpoint, None where there is none.
+        """Returns the calibration of this checkpoint; by default temperature 1 and threshold 0.
 
         Raises:
-          UserError: its file is damaged.
+          UserError: its file is damaged, as in `typicality` and `ranks`.
         """
-        file = self.run.folder / typicality.FILE
-        if not self.run.config.refusal.typicality or not file.exists():
+        found = read_fitted(self.run.folder / calibration.FILE, lambda data: Calibration.from_json(data.decode()))
+        return found if found and found.step == self.step else Calibration(step=self.step)
+
+    def typicality(self) -> Typicality | None:
+        """Returns the typicality that was fitted for this checkpoint, None where there is none."""
+        if not self.run.config.refusal.typicality:
             return None
-        try:
-            found = Typicality.from_bytes(file.read_bytes())
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-            raise UserError(
-                f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` recreates it"
-            ) from error
-        return found if found.step == self.step else None
+        found = read_fitted(self.run.folder / typicality.FILE, Typicality.from_bytes)
+        return found if found and found.step == self.step else None
 
     def ranks(self) -> Ranks | None:
-        """Returns the ranks of this checkpoint; see `read_ranks`."""
-        return read_ranks(self.run, self.step)
+        """Returns the ranks that were fitted for this checkpoint, None where there are none."""
+        found = read_fitted(self.run.folder / ranks.FILE, lambda data: Ranks.from_json(data.decode()))
+        return found if found and found.step == self.step else None
 
 
 def load_model(run: Run) -> LoadedModel:
@@ -122,39 +117,3 @@ def model_files(run: Run, best_step: int, local: Path) -> dict[str, Path]:
         for path in files
         if not any(path.is_relative_to(one) for one in left_out)
     }
-
-
-def read_calibration(run: Run, step: int) -> Calibration:
-    """Returns the calibration of a step's checkpoint; by default temperature 1 and threshold 0.
-
-    Raises:
-      UserError: the file is damaged.
-    """
-    file = run.folder / calibration.FILE
-    if not files_lib.exists(file):
-        return Calibration(step=step)
-    try:
-        chosen = Calibration.from_json(files_lib.read_bytes(file).decode())
-    except UserError:
-        raise
-    except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` recreates it") from error
-    return chosen if chosen.step == step else Calibration(step=step)
-
-
-def read_ranks(run: Run, step: int) -> Ranks | None:
-    """Returns the ranks that were fitted for a step's checkpoint, None where there are none.
-
-    Raises:
-      UserError: the file is damaged.
-    """
-    file = run.folder / ranks.FILE
-    if not files_lib.exists(file):
-        return None
-    try:
-        found = Ranks.from_json(files_lib.read_bytes(file).decode())
-    except UserError:
-        raise
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UserError(f"{file} is damaged: {error}; remove it, and `butterflyer evaluate` recreates it") from error
-    return found if found.step == step else None

@@ -59,7 +59,7 @@ def describe(error: Exception, name: str, verb: str = "read", what: str = "", ad
     if "://" in name:
         return describe_remote(error, name, verb)
     if verb == "write":
-        words = next((words for words in REFUSALS if any(words in str(one) for one in _chain(error))), None)
+        words = next((words for words in REFUSALS if any(words in str(one) for one in chain(error))), None)
         place = f"{what} to {name}" if what else name
         return UserError(f"cannot write {place}: {words}; {advice or REFUSALS[words]}") if words else None
     if isinstance(error, FileNotFoundError):
@@ -74,7 +74,7 @@ def describe_remote(error: Exception, url: str, verb: str = "read") -> UserError
     """Returns the UserError for an error of a bucket or web server; None where the user cannot fix it."""
     from butterflyer_jax.storage import bucket
 
-    for one in _chain(error):
+    for one in chain(error):
         is_missing = isinstance(one, FileNotFoundError) or "bucket does not exist" in str(one)
         if is_missing and bucket.is_missing(url):
             return UserError(f"no such bucket: {'/'.join(url.split('/')[:3])}")
@@ -102,6 +102,17 @@ def words_of(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def chain(error: BaseException) -> Iterator[Exception]:
+    """Yields an error and those that it was raised from, in this order."""
+    seen: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in seen:
+        seen.append(following)
+        if isinstance(following, Exception):
+            yield following
+        following = following.__cause__ or following.__context__
+
+
 def _describe_answer(error: Exception, url: str, verb: str) -> UserError | None:
     # The only google.auth error about the network.
     is_of_credentials = type(error).__module__.startswith("google.auth") and type(error).__name__ != "TransportError"
@@ -120,14 +131,6 @@ def _describe_answer(error: Exception, url: str, verb: str) -> UserError | None:
     if isinstance(error, ValueError | OSError) or _status(error):
         return UserError(f"cannot {verb} {url}: {words_of(error)}")
     return None
-
-
-def _chain(error: Exception) -> Iterator[Exception]:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, Exception):
-            yield seen
-        seen = seen.__cause__ or seen.__context__
 
 
 def _is_forbidden(error: BaseException) -> bool:

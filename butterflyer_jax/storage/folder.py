@@ -19,10 +19,6 @@ class Files(Protocol):
     def waited_seconds(self) -> float:
         """Time that `open` has waited for files to arrive, seconds."""
 
-    @property
-    def copied_bytes(self) -> int:
-        """Amount copied over the network, bytes."""
-
     def prefetch(self, names: Sequence[str]) -> None:
         """Announces the files that will be opened, in this order."""
 
@@ -40,7 +36,6 @@ class LocalFiles:
     """Files of a local folder."""
 
     waited_seconds = 0.0
-    copied_bytes = 0
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = Path(folder)

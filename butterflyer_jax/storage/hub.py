@@ -15,7 +15,7 @@ from typing import Any
 
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage.errors import access
+from butterflyer_jax.storage.errors import access, chain, words_of
 
 SCHEME = "hf://"
 _ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s/]+))?(/(?P<file>[^@\s]+))?")
@@ -108,7 +108,7 @@ def _endpoint() -> str:
 def _explained(error: Exception, source: HubFile) -> UserError:
     from huggingface_hub import errors
 
-    causes = _causes(error)
+    causes = list(chain(error))
 
     def has(*kinds: Any) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
@@ -130,7 +130,7 @@ def _explained(error: Exception, source: HubFile) -> UserError:
         return UserError(f"{source} is no address of the Hub: write hf://OWNER/NAME[@REVISION][/FILE]")
     if status:
         return UserError(f"{_endpoint()} answers {status} for {source}: retry later, or set HF_ENDPOINT to a mirror")
-    reason = _first_line(next((cause for cause in reversed(causes) if str(cause)), error))
+    reason = words_of(next((cause for cause in reversed(causes) if str(cause)), error)).rstrip(".")
     if has(errors.FileMetadataError):
         return UserError(f"{_endpoint()} is not a Hub: {reason}")
     if "Consistency check failed" in str(error):
@@ -140,19 +140,5 @@ def _explained(error: Exception, source: HubFile) -> UserError:
     )
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """Returns an error and the errors that it was raised from, in this order."""
-    found: list[BaseException] = []
-    next_one: BaseException | None = error
-    while next_one is not None and next_one not in found:
-        found.append(next_one)
-        next_one = next_one.__cause__ or next_one.__context__
-    return found
-
-
 def _status(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 # The polar table of a wing: fine enough that its steps stay well below a pixel at the margin.
 DEGREES = np.linspace(-120, 120, 2401)
@@ -27,7 +28,7 @@ class Points(NamedTuple):
     cell_width: np.ndarray
     margin: np.ndarray
 
-    def off_centre(self, shift: float = 0.0) -> np.ndarray:
+    def off_centre(self, shift: float = 0.0) -> Float[np.ndarray, " points"]:
         """Distance in cells from the middle line of the cell, -0.5 to 0.5."""
         return self.cell + shift - np.floor(self.cell + shift) - 0.5
 
@@ -39,7 +40,7 @@ class Marking(NamedTuple):
     coverage: Callable[[Points], np.ndarray]
 
 
-def inside(depth: np.ndarray, softness: float = 0.014) -> np.ndarray:
+def inside(depth: Float[np.ndarray, " points"], softness: float = 0.014) -> Float[np.ndarray, " points"]:
     """Coverage at the given depth inside an edge: 0 outside, 1 inside, a soft step between."""
     return np.clip(depth / softness + 0.5, 0, 1)
 
@@ -128,7 +129,7 @@ class Wing:
         """How far neighbouring veins diverge, in radians."""
         return math.radians(self.outline[-1][0] - self.outline[0][0]) / self.cells
 
-    def profile(self) -> np.ndarray:
+    def profile(self) -> Float[np.ndarray, "3 2401"]:
         """In each of DEGREES: margin without notches and tail, margin with them, cell; float32 (3, 2401)."""
         degrees, distances = np.array(self.outline).T
         window = np.hanning(round(20 * self.smoothing))

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from butterflyer_jax.console import say
-from butterflyer_jax.tracking.tracker import Model, Pictures
+from butterflyer_jax.tracking.tracker import Tracker
 
 
-class JsonlTracker:
-    """Appends records to a file."""
+class JsonlTracker(Tracker):
+    """Appends records to a file; images and the model lie elsewhere in the run folder."""
 
     def __init__(self, path: str | os.PathLike[str], start_step: int) -> None:
         """Opens the file for a run that starts or resumes at `start_step`.
@@ -29,12 +29,6 @@ class JsonlTracker:
         """Writes a record as one line, at once."""
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
-
-    def show(self, pictures: Pictures) -> None:
-        """Does nothing: the file holds numbers."""
-
-    def keep_model(self, model: Model) -> None:
-        """Does nothing: the checkpoint lies beside the file."""
 
     def close(self, failed: bool = False) -> None:
         """Closes the file."""

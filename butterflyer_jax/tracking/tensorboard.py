@@ -16,14 +16,14 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import text as text_summary
 
 from butterflyer_jax.report import drawing
-from butterflyer_jax.tracking.tracker import Model, Pictures, numbers_by_name
+from butterflyer_jax.tracking.tracker import Pictures, Tracker, numbers_by_name
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class TensorboardTracker:
-    """Tracker that writes one event file per session of the run."""
+class TensorboardTracker(Tracker):
+    """Tracker that writes one event file per session of the run; event files hold no models."""
 
     def __init__(self, folder: Path, about: Mapping[str, Any], start_step: int) -> None:
         """Opens a file for a run that starts or resumes at `start_step`.
@@ -52,9 +52,6 @@ class TensorboardTracker:
             grid = drawing.grid(pixels, captions, caption_lines=2)
             values.append(Summary.Value(tag="val/samples", image=_encode(grid, "JPEG")))
         self._write(pictures.step, summary=Summary(value=values))
-
-    def keep_model(self, model: Model) -> None:
-        """Does nothing: event files hold no models."""
 
     def close(self, failed: bool = False) -> None:
         """Closes the file."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+from jaxtyping import Integer, UInt8
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Sample:
       predicted: most probable species; probability: its probability.
     """
 
-    pixels: np.ndarray
+    pixels: UInt8[np.ndarray, "side side 3"]
     species: str
     predicted: str
     probability: float
@@ -44,7 +45,7 @@ class Pictures:
 
     step: int
     species: Sequence[str]
-    confusion: np.ndarray
+    confusion: Integer[np.ndarray, "num_classes num_classes"]
     samples: Sequence[Sample]
 
 
@@ -63,8 +64,8 @@ class Model:
     files: Mapping[str, Path]
 
 
-class Tracker(Protocol):
-    """Receiver of a run's metrics, images and model."""
+class Tracker:
+    """Receiver of a run's metrics, images and model; this one keeps nothing of them."""
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Logs a record of numbers; it has at least `step`, `epoch` and `split`."""

@@ -18,7 +18,7 @@ METRICS_FILE = "metrics.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
 
 
-class Trackers:
+class Trackers(Tracker):
     """Forwards to each of its trackers, in order; a context manager that closes them."""
 
     def __init__(self, trackers: Sequence[Tracker] = ()) -> None:
@@ -53,7 +53,7 @@ class Trackers:
         self.close(failed=kind is not None)
 
 
-class Optional:
+class Optional(Tracker):
     """A tracker that may fail: the first error is logged in one line, and the tracker is not used any more."""
 
     def __init__(self, name: str, open_tracker: Callable[[], Tracker], say: Callable[[str], None]) -> None:
@@ -65,8 +65,8 @@ class Optional:
           say: logs a line.
         """
         self._name, self._say = name, say
-        self._tracker: Tracker = Trackers()
-        self._left_behind: Tracker = Trackers()
+        self._tracker = Tracker()
+        self._left_behind = Tracker()
         self._try(lambda: setattr(self, "_tracker", open_tracker()))
 
     def log(self, record: Mapping[str, Any]) -> None:
@@ -91,7 +91,7 @@ class Optional:
         try:
             call()
         except Exception as error:
-            self._left_behind, self._tracker = self._tracker, Trackers()
+            self._left_behind, self._tracker = self._tracker, Tracker()
             self._say(f"{self._name}: {in_one_line(error)}; the run continues without it")
 
 

@@ -22,7 +22,7 @@ import wandb
 
 from butterflyer_jax.config import TrackingConfig
 from butterflyer_jax.report import drawing
-from butterflyer_jax.tracking.tracker import Model, Pictures, in_one_line, numbers_by_name
+from butterflyer_jax.tracking.tracker import Model, Pictures, Tracker, in_one_line, numbers_by_name
 
 ID_FILE = "wandb.json"
 # Longest waits for the network: at the start, at the end, and at the end with a model to upload, seconds.
@@ -34,7 +34,7 @@ FLUSH_SECONDS = 1.0
 _REFUSED = re.compile(r"filestream: fatal error: .*?failed to upload: (4\d\d [A-Za-z ]+?) url=")
 
 
-class WandbTracker:
+class WandbTracker(Tracker):
     """Tracker of a run at W&B; resuming the run folder resumes the same W&B run."""
 
     def __init__(

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import simplejpeg
+from jaxtyping import Float32, Integer, UInt8
 
 from butterflyer_jax import runs
 from butterflyer_jax.config import Config, OptimConfig
@@ -62,9 +63,9 @@ class Examples:
       directions: float32 [n, at most 128], principal components of the teacher's outputs.
     """
 
-    images: np.ndarray
-    logits: np.ndarray
-    directions: np.ndarray
+    images: UInt8[np.ndarray, "n side side 3"]
+    logits: Float32[np.ndarray, "n num_classes"]
+    directions: Float32[np.ndarray, "n num_directions"]
 
 
 def settle(
@@ -109,7 +110,9 @@ def learn(config: Config, data: Data, start_values: Mapping[str, np.ndarray]) ->
     return values
 
 
-def targets(outputs: np.ndarray, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+def targets(
+    outputs: Float32[np.ndarray, "n d"], labels: Integer[np.ndarray, " n"], num_classes: int
+) -> tuple[Float32[np.ndarray, "n {num_classes}"], Float32[np.ndarray, "n num_directions"]]:
     """Returns the targets that a teacher's outputs give: the logits of a linear probe, and the main directions.
 
     Args:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool
 
 INITIAL = 2.0**15
 SMALLEST = 1.0
@@ -34,7 +35,7 @@ class LossScale(flax.struct.PyTreeNode):
         """Returns the scale of a new run."""
         return cls(jnp.float32(INITIAL), jnp.int32(0))
 
-    def update(self, finite: jax.Array) -> LossScale:
+    def update(self, finite: Bool[jax.Array, ""]) -> LossScale:
         """Returns the scale after a step: twice after 2,000 steps without an overflow, half after an overflow.
 
         Args:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
+from jaxtyping import Key
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.errors import UserError
@@ -101,7 +102,7 @@ def first_broken(
     apply_fn: Callable[..., Any],
     variables: variables_lib.Variables,
     batch: Mapping[str, jax.Array],
-    keys: Any,
+    keys: Key[jax.Array, " batch"],
     config: Config,
 ) -> str | None:
     """Returns the first place, in the order of computation, where a forward pass is not finite, or None.

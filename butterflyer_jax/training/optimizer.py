@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Int32, Integer
 
 from butterflyer_jax.config import OptimConfig
 from butterflyer_jax.errors import UserError
@@ -63,7 +64,7 @@ def make_optimizer(config: OptimConfig) -> optax.GradientTransformationExtraArgs
     return optax.GradientTransformationExtraArgs(_at_rate(config, 0.0).init, update)
 
 
-def update_count(opt_state: Any) -> jax.Array:
+def update_count(opt_state: Any) -> Int32[jax.Array, ""]:
     """Returns the number of updates done, int32 []; updates that an overflow undid do not count."""
 
     def counts(node: Any) -> bool:
@@ -151,12 +152,12 @@ def without_gradient(params: Any, config: OptimConfig) -> Any:
     return jax.tree.map(lambda held, x: jax.lax.stop_gradient(x) if held else x, frozen, params)
 
 
-def hold_frozen(tree: Any, config: OptimConfig, step: jax.Array, steps_per_epoch: int) -> Any:
+def hold_frozen(tree: Any, config: OptimConfig, step: Integer[jax.Array, ""], steps_per_epoch: int) -> Any:
     """Returns gradients or updates, set to zero for parameters that are frozen at this step."""
     return keep_frozen(tree, jax.tree.map(jnp.zeros_like, tree), config, step, steps_per_epoch)
 
 
-def keep_frozen(new: Any, old: Any, config: OptimConfig, step: jax.Array, steps_per_epoch: int) -> Any:
+def keep_frozen(new: Any, old: Any, config: OptimConfig, step: Integer[jax.Array, ""], steps_per_epoch: int) -> Any:
     """Returns `new`, with the values of `old` for layers that are frozen at this step.
 
     Args:
@@ -193,7 +194,7 @@ def _place(name: str) -> tuple[bool, str]:
     return not name.startswith("block"), name
 
 
-def average(config: OptimConfig, averaged: Any, new: Any, step: jax.Array, steps_per_epoch: int) -> Any:
+def average(config: OptimConfig, averaged: Any, new: Any, step: Integer[jax.Array, ""], steps_per_epoch: int) -> Any:
     """Returns the averaged weights after a step.
 
     ema: exponential moving average, whose decay grows with (1 + step) / (10 + step) to `ema_decay`, so that the first

@@ -6,14 +6,13 @@ import contextlib
 import dataclasses
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 import optax
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from butterflyer_jax import runs
@@ -22,11 +21,11 @@ from butterflyer_jax.console import RunSummary, say
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
-from butterflyer_jax.errors import UserError
 from butterflyer_jax.runs.changes import NOTHING, Allowed
 from butterflyer_jax.runs.checkpoint import Checkpointer
+from butterflyer_jax.runs.sole_writer import sole_writer
 from butterflyer_jax.runs.sync import Mirror
-from butterflyer_jax.storage import locks, paths
+from butterflyer_jax.storage import paths
 from butterflyer_jax.training import batch_size, compilation, distill, nonfinite, pretrained
 from butterflyer_jax.training import state as state_lib
 from butterflyer_jax.training.early_stopping import EarlyStopping
@@ -219,7 +218,7 @@ def open_run(
             )
         if nonfinite.broke_after_last_checkpoint(paths.path(output)):
             allowed = dataclasses.replace(allowed, change=True)
-        check_lock = stack.enter_context(_sole_writer(output))
+        check_lock = stack.enter_context(sole_writer(output))
         run = runs.open_or_create(output, session.config, data.species, session.dataset, data.fingerprint, allowed)
         mirror = stack.enter_context(contextlib.closing(Mirror(run.folder, jax.process_index() == 0, check_lock)))
         # Metrics of the steps before a checkpoint reach the bucket before the checkpoint.
@@ -244,38 +243,6 @@ def open_run(
             compilation=rows,
             peak_flops=measure_peak_flops(session.setup.dtype),
         )
-
-
-@contextlib.contextmanager
-def _sole_writer(output: str | os.PathLike[str]) -> Iterator[Callable[[], None]]:
-    """Holds the lock of a run folder in the main process, for which the others wait; yields what checks it.
-
-    Raises:
-      UserError: another training holds it; in all processes.
-    """
-    busy = f"another training is writing to {os.fspath(output)}: wait until it has ended, or take another --output"
-    waiting, held, refused = range(3)
-
-    def share(state: int) -> int:
-        return int(multihost_utils.broadcast_one_to_all(np.int32(state)))
-
-    if jax.process_index():
-        # Again and again, as a collective operation that waits for minutes is taken for a broken one.
-        while (state := share(waiting)) == waiting:
-            pass
-        if state == refused:
-            raise UserError(busy)
-        yield lambda: None
-        return
-    with contextlib.ExitStack() as stack:
-        try:
-            lock = locks.hold(paths.path(output) / ".lock", busy, meanwhile=lambda: share(waiting))
-            check = stack.enter_context(lock)
-        except BaseException:
-            share(refused)
-            raise
-        share(held)
-        yield check
 
 
 def _compile(session: Session, start_step: int) -> tuple[dict[int, Any], list[tuple[str, str]]]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
-from jaxtyping import Integer, Key
+from jaxtyping import Float, Integer, Key
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.data.protocol import NEGATIVE_LABEL
@@ -55,7 +55,9 @@ class TrainStep:
         return TrainStep(program, self._schedule, self._mesh)
 
 
-def photo_keys(seed: int, epoch: jax.Array | int, index: Integer[jax.Array, " batch"]) -> Key[jax.Array, " batch"]:
+def photo_keys(
+    seed: int, epoch: Integer[jax.Array, ""] | int, index: Integer[jax.Array, " batch"]
+) -> Key[jax.Array, " batch"]:
     """Returns the augmentation PRNG keys [batch] of images with these indices, int32 [batch]."""
     epoch_key = jax.random.fold_in(stream_key(seed, AUGMENT_STREAM), epoch)
     return jax.vmap(lambda place: jax.random.fold_in(epoch_key, place))(index)
@@ -81,7 +83,7 @@ def make_train_step(
     config: Config,
     mesh: Mesh,
     steps_per_epoch: int,
-    class_weights: np.ndarray | None = None,
+    class_weights: Float[np.ndarray, " num_classes"] | None = None,
 ) -> TrainStep:
     """Returns the jitted step `(state, batch) -> (state, metrics)`; it donates the memory of the old state.
 

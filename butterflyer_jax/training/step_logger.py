@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 import psutil
+from jaxtyping import Float32
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import TrainingDisplay
@@ -60,7 +61,7 @@ class StepLog:
         """Starts a new window for images_per_second and data_wait; the time since the last one is dropped."""
         self._window_start, self._window_steps, self._window_wait = time.perf_counter(), 0, 0.0
 
-    def add(self, step: int, metrics: dict[str, jax.Array], waited: float) -> None:
+    def add(self, step: int, metrics: dict[str, Float32[jax.Array, ""]], waited: float) -> None:
         """Keeps the metrics of a step just started, and logs those of the previous step.
 
         Args:

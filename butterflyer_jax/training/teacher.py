@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from butterflyer_jax import extras
 from butterflyer_jax.config import DistillConfig
@@ -85,7 +86,7 @@ class Teacher:
             raise UserError(f"{self._name} has several outputs: set distill.output to one of {', '.join(names)}")
         return chosen or names[0]
 
-    def outputs(self, images: Iterable[np.ndarray], count: int) -> np.ndarray:
+    def outputs(self, images: Iterable[np.ndarray], count: int) -> Float32[np.ndarray, "{count} d"]:
         """Returns the network's outputs for images.
 
         Args:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Integer
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.distributed import compiler, sharding
@@ -20,31 +21,23 @@ MAX_SHOWS = 20
 PHOTOS = 16
 
 
-class Gallery(Protocol):
-    """Interface between the training loop and the validation images."""
+class Gallery:
+    """Interface between the training loop and the validation images; this one is for trackers that take no pictures."""
 
     def watch(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterable[Mapping[str, np.ndarray]]:
-        """Yields the batches of an evaluation, and keeps some of their images."""
+        """Returns the batches of an evaluation; a gallery keeps some of their images."""
+        return batches
 
-    def show(self, step: int, epoch: int, variables: Variables, confusion: jax.Array) -> None:
+    def show(
+        self, step: int, epoch: int, variables: Variables, confusion: Integer[jax.Array, "num_species num_species"]
+    ) -> None:
         """Sends the evaluation of the state after `step` steps to the trackers, where it is due."""
 
 
-class NoGallery:
-    """Gallery for runs whose trackers take no pictures."""
-
-    def watch(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterable[Mapping[str, np.ndarray]]:
-        """Returns the batches unchanged."""
-        return batches
-
-    def show(self, step: int, epoch: int, variables: Variables, confusion: jax.Array) -> None:
-        """Does nothing."""
+NO_GALLERY = Gallery()
 
 
-NO_GALLERY = NoGallery()
-
-
-class ValGallery:
+class ValGallery(Gallery):
     """Shows the same images of the first batch of val each time, so that epochs can be compared.
 
     All processes compute, as arrays sharded over many hosts require; each sends to its own trackers.
@@ -77,7 +70,9 @@ class ValGallery:
                 self._chosen = _choose(batch, self._mesh)
             yield batch
 
-    def show(self, step: int, epoch: int, variables: Variables, confusion: jax.Array) -> None:
+    def show(
+        self, step: int, epoch: int, variables: Variables, confusion: Integer[jax.Array, "num_species num_species"]
+    ) -> None:
         """Sends the confusion matrix and the images, in at most `MAX_SHOWS` epochs and the last."""
         if epoch % self._every and epoch != self._config.num_epochs:
             return

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 import jax
 from beartype import beartype
 from jaxtyping import AbstractArray, install_import_hook
 
-ROOMS = ("metrics", "preprocessing", "report")
+PACKAGE = Path(__file__).parent.parent.parent / "butterflyer_jax"
+
+
+def modules() -> list[str]:
+    """Returns the modules whose signatures state shapes, in all rooms."""
+    files = [path for path in PACKAGE.rglob("*.py") if "\nfrom jaxtyping import " in path.read_text(encoding="utf-8")]
+    return [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in files]
 
 
 def install() -> None:
-    """Checks the packages of `ROOMS`, which must not be imported yet."""
-    install_import_hook([f"butterflyer_jax.{room}" for room in ROOMS], "tests.helpers.shape_checks.check")
+    """Checks the functions of these modules, which must not be imported yet."""
+    install_import_hook(modules(), "tests.helpers.shape_checks.check")
 
 
 def check(function: Callable[..., Any]) -> Callable[..., Any]:

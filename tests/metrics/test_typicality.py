@@ -104,7 +104,7 @@ def test_a_file_of_one_sum_reads_as_it_did(fitted: Typicality, scales: list[floa
     earlier = Typicality.from_bytes(buffer.getvalue())
     answer = drawn(50, 8)[0], drawn_logits(50, 8)
     parts = [
-        dataclasses.replace(fitted, weights=np.eye(3)[[place]], offsets=np.zeros(1)).score(*answer)
+        dataclasses.replace(fitted, weights=np.eye(3)[[place]], offsets=np.zeros(1, np.float32)).score(*answer)
         for place in range(3)
     ]
     np.testing.assert_allclose(earlier.score(*answer), weights @ np.array(parts), rtol=1e-12)

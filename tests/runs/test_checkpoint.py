@@ -12,7 +12,8 @@ import pytest
 from butterflyer_jax import UserError
 from butterflyer_jax.config import CheckpointConfig
 from butterflyer_jax.distributed.sharding import make_mesh, replicated
-from butterflyer_jax.runs.checkpoint import DAMAGED, Checkpointer
+from butterflyer_jax.runs.checkpoint import Checkpointer
+from butterflyer_jax.runs.checksums import DAMAGED
 
 
 def trees(value: float) -> dict:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import UInt8
 
 from butterflyer_jax.app.server.batching import Full
 from butterflyer_jax.app.server.decode_worker import ERROR, LARGE, REQUEST, RESPONSE, Work
@@ -40,7 +41,7 @@ class _Worker:
             self._process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1)
         return self._process
 
-    def decode(self, data: bytes, large: bool) -> np.ndarray:
+    def decode(self, data: bytes, large: bool) -> UInt8[np.ndarray, "side side 3"]:
         """Returns uint8 [image_size, image_size, 3].
 
         Raises:

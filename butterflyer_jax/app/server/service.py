@@ -39,34 +39,13 @@ from butterflyer_jax.inference.classifier import Classifier
 if TYPE_CHECKING:
     from butterflyer_jax.runs.examples import Examples
 
-STATIC = {
-    "": ("page.html", "text/html; charset=utf-8"),
-    "app.css": ("app.css", "text/css; charset=utf-8"),
-    **{
-        f"{name}.js": (f"{name}.js", "text/javascript; charset=utf-8")
-        for name in (
-            "app",
-            "chat",
-            "combine",
-            "common",
-            "compare",
-            "crop",
-            "exif",
-            "facts",
-            "feedback",
-            "looked",
-            "markdown",
-            "picture",
-            "pictures",
-            "scale",
-            "service",
-            "sightings",
-            "store",
-            "worker",
-        )
-    },
-    "icon.svg": ("icon.svg", "image/svg+xml"),
-    "example.jpg": ("example.jpg", "image/jpeg"),
+# Content types of the files of the page, by suffix: those of the system may be others.
+KINDS = {
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "jpg": "image/jpeg",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
 }
 
 
@@ -152,16 +131,15 @@ def create_service(parts: Parts) -> FastAPI:
     service.add_middleware(Guard, settings=settings, password=parts.password)
     service.add_middleware(Watch, metrics=metrics)
 
-    def add_static(route: str, name: str, kind: str) -> None:
-        content = resources.files("butterflyer_jax.app").joinpath("static", name).read_bytes()
-
+    def add_static(name: str, content: bytes) -> None:
         async def get() -> Response:
-            return Response(content, media_type=kind)
+            return Response(content, media_type=KINDS[name.rpartition(".")[2]])
 
-        service.add_api_route(f"/{route}", get, methods=["GET"], include_in_schema=False)
+        route = "/" if name == "page.html" else f"/{name}"
+        service.add_api_route(route, get, methods=["GET"], include_in_schema=False)
 
-    for route, (name, kind) in STATIC.items():
-        add_static(route, name, kind)
+    for file in resources.files("butterflyer_jax.app").joinpath("static").iterdir():
+        add_static(file.name, file.read_bytes())
 
     reading = APIRouter()
     uploading = APIRouter(route_class=bounded_route(room, settings.max_upload_bytes, settings.upload_seconds))

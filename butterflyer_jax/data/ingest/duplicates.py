@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Integer
 from PIL import Image
 
 # 16 x 16 differences between neighbours: https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html
@@ -65,7 +66,7 @@ def perceptual_hash(image: Image.Image) -> str:
     return (np.packbits(differences > 0).tobytes() + informative.to_bytes(2, "big") + colours.tobytes()).hex()
 
 
-def group(hashes: list[str], max_bits: int) -> np.ndarray:
+def group(hashes: list[str], max_bits: int) -> Integer[np.ndarray, " count"]:
     """Numbers groups of near-duplicates: photos with the same structure and the same colours.
 
     Args:
@@ -75,7 +76,7 @@ def group(hashes: list[str], max_bits: int) -> np.ndarray:
         Two near-duplicates of a third are in one group.
 
     Returns:
-      int64 [len(hashes)], equal for near-duplicates and for photos linked by others; the values are arbitrary.
+      int [len(hashes)], equal for near-duplicates and for photos linked by others; the values are arbitrary.
     """
     if not hashes:
         return np.zeros(0, np.int64)

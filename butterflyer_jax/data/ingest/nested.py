@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import posixpath
 import struct
 import zipfile
@@ -15,6 +14,7 @@ from butterflyer_jax.data.ingest import zip_names
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.source import Entry
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.storage.ranged import RangedFile
 
 SUFFIX = ".zip"
 
@@ -110,39 +110,17 @@ def _moved(info: zipfile.ZipInfo, start: int) -> zipfile.ZipInfo:
     return moved
 
 
-class Window(io.RawIOBase):
+class Window(RangedFile):
     """A range of a file, as a file."""
 
     def __init__(self, file: BinaryIO, start: int, num_bytes: int) -> None:
-        self._file, self._start, self._num_bytes, self._position = file, start, num_bytes, 0
+        super().__init__(num_bytes)
+        self._file, self._start = file, start
 
-    def readable(self) -> bool:
-        """Returns True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Returns True."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves to a position relative to the start, the current position or the end."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._num_bytes}[whence]
-        if base + offset < 0:
-            raise OSError("before the beginning of the file")
-        self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        """Returns the current position."""
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fills a buffer with the bytes that remain; returns their number."""
-        self._file.seek(self._start + self._position)
-        data = self._file.read(min(len(buffer), max(0, self._num_bytes - self._position)))
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+    def fetch(self, start: int, length: int) -> bytes:
+        """Returns `length` bytes from `start` on, counted from the beginning of the range."""
+        self._file.seek(self._start + start)
+        return self._file.read(length)
 
     def close(self) -> None:
         """Also closes the underlying file."""

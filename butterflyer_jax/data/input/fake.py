@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 
 import numpy as np
+from jaxtyping import Int32
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.data.ingest.words import NEGATIVES
@@ -38,7 +39,7 @@ class FakeData:
             return 0
         return STEPS_PER_EPOCH * self._config.batch_size if split == "train" else EVAL_PHOTOS
 
-    def labels(self, split: str) -> np.ndarray:
+    def labels(self, split: str) -> Int32[np.ndarray, " num_photos"]:
         """Returns the labels of a split, int32 [num_photos], in the order of `eval_batches`."""
         return (np.arange(self.num_photos(split)) % NUM_SPECIES).astype(np.int32)
 

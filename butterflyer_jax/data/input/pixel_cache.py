@@ -15,6 +15,7 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 import simplejpeg
+from jaxtyping import Int32, Integer, UInt8
 
 from butterflyer_jax.console import progress, say
 from butterflyer_jax.data.input.shard_reader import Photos, Reader
@@ -47,7 +48,7 @@ class CheckedFile:
         self._anew: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
 
-    def read(self, number: int, start: int, size: int) -> np.ndarray:
+    def read(self, number: int, start: int, size: int) -> UInt8[np.ndarray, " {size}"]:
         """Returns uint8 [size], the bytes of a photo from `start` on.
 
         Raises:
@@ -89,7 +90,7 @@ class Pixels:
         self._offset, _ = _places(photos)
         self._height, self._width, self._store = photos.height, photos.width, store
 
-    def rows(self, number: int, top: int, height: int) -> np.ndarray:
+    def rows(self, number: int, top: int, height: int) -> UInt8[np.ndarray, "{height} _ 3"]:
         """Returns uint8 [height, width, 3], full rows of a photo starting at `top`."""
         width = int(self._width[number])
         start, size = 3 * width * top, 3 * width * height
@@ -100,11 +101,16 @@ class Pixels:
             pixels = self._store[start : start + size]
         return pixels.reshape(height, width, 3)
 
-    def whole(self, number: int) -> np.ndarray:
+    def whole(self, number: int) -> UInt8[np.ndarray, "height width 3"]:
         """Returns a photo, uint8 [height, width, 3]."""
         return self.rows(number, 0, int(self._height[number]))
 
-    def fill(self, canvas: np.ndarray, numbers: np.ndarray, windows: np.ndarray) -> None:
+    def fill(
+        self,
+        canvas: UInt8[np.ndarray, "n side side 3"],
+        numbers: Integer[np.ndarray, " n"],
+        windows: Int32[np.ndarray, "n 4"],
+    ) -> None:
         """Copies a part of each photo to the upper left of a canvas of its own.
 
         Args:
@@ -192,7 +198,7 @@ def _places(photos: Photos) -> tuple[np.ndarray, np.ndarray]:
     return np.cumsum(sizes) - sizes, sizes
 
 
-def decoded(jpeg: bytes) -> np.ndarray:
+def decoded(jpeg: bytes) -> UInt8[np.ndarray, "height width 3"]:
     """Returns the pixels of a JPEG, uint8 [height, width, 3], bit-identical to those that `tf_decode` yields."""
     pixels: np.ndarray = simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=False, fastupsample=False)
     return pixels

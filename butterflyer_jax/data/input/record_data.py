@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from jaxtyping import Int32
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
@@ -121,7 +122,7 @@ class RecordData:
         """Returns the number of photos in a split, 0 if there is no such split."""
         return len(self._photos.get(split, ()))
 
-    def labels(self, split: str) -> np.ndarray:
+    def labels(self, split: str) -> Int32[np.ndarray, " num_photos"]:
         """Returns the labels of a split, int32 [num_photos], in the order of `eval_batches`."""
         return self._photos[split].label
 

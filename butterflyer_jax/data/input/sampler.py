@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Int64, Integer
+from jaxtyping import Bool, Int32, Int64, Integer
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.data.input import crops
@@ -46,8 +46,8 @@ class Request:
       negatives: negatives by the row whose photo they replace.
     """
 
-    photos: np.ndarray
-    windows: np.ndarray
+    photos: Integer[np.ndarray, " n"]
+    windows: Int32[np.ndarray, "n 4"]
     rest: Batch
     shards: Sequence[int]
     negatives: Mapping[int, Negative] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def training(
         this, following = following, epoch_order(photos, config, epoch + 1)
 
 
-def negative_places(config: Config, epoch: int, batch: int) -> np.ndarray:
+def negative_places(config: Config, epoch: int, batch: int) -> Bool[np.ndarray, " {config.batch_size}"]:
     """Returns which images of a global batch are negatives, bool [batch_size]; their number is the same in each."""
     places = np.zeros(config.batch_size, np.bool_)
     if count := config.num_negatives:
@@ -121,7 +121,7 @@ def _choose_negative(seed: Sequence[int], num_negatives: int) -> Negative:
     return Negative(seed, int(rng.integers(num_negatives)) if rng.random() < USER_SHARE else None)
 
 
-def with_negatives(labels: np.ndarray, is_negative: np.ndarray) -> np.ndarray:
+def with_negatives(labels: Integer[np.ndarray, " n"], is_negative: Bool[np.ndarray, " n"]) -> Int32[np.ndarray, " n"]:
     """Returns the labels, int32 [n], with -1, the label of a negative, where `is_negative`, bool [n], is True."""
     return np.where(is_negative, NEGATIVE_LABEL, labels).astype(np.int32)
 
@@ -150,7 +150,7 @@ class EpochOrder:
       starts: place in `photos` at which each group begins.
     """
 
-    photos: np.ndarray
+    photos: Int64[np.ndarray, " num_photos"]
     groups: list[list[int]]
     starts: list[int]
 

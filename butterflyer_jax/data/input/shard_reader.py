@@ -10,6 +10,7 @@ from hashlib import sha256
 
 import google_crc32c
 import numpy as np
+from jaxtyping import Integer
 
 from butterflyer_jax.data import shard_format
 from butterflyer_jax.errors import UserError
@@ -70,7 +71,7 @@ class Photos:
         result.photo_ids = _joined([(len(part), part.photo_ids) for part in parts])
         return result
 
-    def choose(self, numbers: np.ndarray) -> Photos:
+    def choose(self, numbers: Integer[np.ndarray, " n"]) -> Photos:
         """Returns some of the photos, by ascending numbers; shards in memory are held once for all."""
         result = copy.copy(self)
         result._fill(self._table[numbers], self.shard[numbers])

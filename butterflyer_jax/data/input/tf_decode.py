@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from jaxtyping import Int32, UInt8
 
 from butterflyer_jax import console, extras
 from butterflyer_jax.errors import UserError
@@ -26,7 +27,9 @@ CALLS_PER_THREAD = 4
 JpegBatch = tuple[Sequence[bytes], np.ndarray]
 
 
-def with_margin(windows: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def with_margin(
+    windows: Int32[np.ndarray, "n 4"], width: Int32[np.ndarray, " n"]
+) -> tuple[Int32[np.ndarray, "n 4"], Int32[np.ndarray, "n 4"]]:
     """Returns the windows to decode for the windows wanted, and the place of these in them.
 
     Args:
@@ -43,7 +46,9 @@ def with_margin(windows: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.
     return to_decode, within
 
 
-def decode(batches: Iterator[JpegBatch], batch_size: int, side: int, num_threads: int) -> Iterator[np.ndarray]:
+def decode(
+    batches: Iterator[JpegBatch], batch_size: int, side: int, num_threads: int
+) -> Iterator[UInt8[np.ndarray, "{batch_size} {side} {side} 3"]]:
     """Yields uint8 [batch_size, side, side, 3]: the part of each photo in the upper left, zeros beside it.
 
     Args:

@@ -1,0 +1,70 @@
+"""What follows the last step of a run: calibration, refusal, ranks, example photos, export and upload."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from butterflyer_jax import runs
+from butterflyer_jax.console import say
+from butterflyer_jax.data.dataset import FAKE
+from butterflyer_jax.errors import UserError
+from butterflyer_jax.evaluation import examples, ranks, refusal
+from butterflyer_jax.evaluation.evaluate import calibrate
+from butterflyer_jax.export.exporter import default_path, export
+from butterflyer_jax.export.places import CARD, companion
+from butterflyer_jax.tracking import Model, Tracker
+from butterflyer_jax.training.session import RunSession
+
+
+def finish(session: RunSession, tracker: Tracker, best_step: int, scores: Mapping[str, float] | None) -> None:
+    """Makes the best checkpoint ready to use, where that is not done yet.
+
+    Args:
+      session: run whose last step is done.
+      tracker: receives the model, if the config asks for its upload.
+      best_step: step of the best checkpoint.
+      scores: metrics of its evaluation; None if there was none.
+    """
+    run, config = session.run, session.config
+    if jax.process_count() == 1:
+        # Restored once, for all that follows.
+        loaded = runs.load_model(run)
+        if run.dataset != FAKE:
+            calibrated, typical = calibrate(loaded, session.data), refusal.fit(loaded, session.data)
+            ranks.fit(loaded, session.data, session.dataset, calibrated, typical)
+            examples.choose(loaded, session.data)
+        if config.export.format != "none":
+            _export(loaded, session)
+    elif config.export.format != "none":
+        # Each process holds a part of the checkpoint, and none is alone to write. Evaluation calibrates it.
+        say(f"export: none, of several processes; butterflyer export --run {run.folder} makes one")
+    if config.tracking.wandb_artifact:
+        tracker.keep_model(Model(best_step, scores, runs.model_files(run, best_step, session.mirror.folder)))
+
+
+def _export(loaded: runs.LoadedModel, session: RunSession) -> None:
+    chosen = session.config.export.format
+    target = default_path(loaded.run, chosen)
+    if _exported_step(companion(target, CARD)) == loaded.step:
+        return
+    start = time.perf_counter()
+    try:
+        written = export(loaded, chosen, target, data=session.data)
+    except UserError as error:
+        # The run itself is whole.
+        say(f"export: none, {error}")
+        return
+    say(f"export: {written.summary}, {time.perf_counter() - start:.0f} s")
+
+
+def _exported_step(card: Any) -> int | None:
+    try:
+        step: int | None = json.loads(card.read_text())["step"]
+        return step
+    except (OSError, ValueError, KeyError):
+        return None
