@@ -42,6 +42,13 @@ OTHER_SUFFIXES = {
     ".tga", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".exr", ".hdr", ".qoi", ".dds", ".dcm", ".djvu", ".bpg",
     ".flif",
 }
+# Other files that may hold photos, which are not read from them.
+PACKED = {
+    ".parquet": "Parquet files", ".arrow": "Arrow files", ".tfrecord": "TFRecord files", ".npz": "NumPy files",
+    ".npy": "NumPy files", ".h5": "HDF5 files", ".hdf5": "HDF5 files", ".mat": "MATLAB files", ".pkl": "pickles",
+    ".pickle": "pickles", ".pdf": "PDF files", ".docx": "Word documents", ".pptx": "slides", ".lmdb": "databases",
+    ".db": "databases", ".sqlite": "databases", ".mdb": "databases", ".mp4": "videos", ".mov": "videos",
+}
 # fmt: on
 SUFFIXES = READ_SUFFIXES | OTHER_SUFFIXES
 

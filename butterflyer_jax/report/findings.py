@@ -14,9 +14,13 @@ MAX_NAMES = 12
 MAX_IMBALANCE = 20
 MAX_REJECT_SHARE = 0.01
 MAX_ENLARGED_SHARE = 0.1
+# What file managers, clouds and people add to a second folder of one name; numbers count without their zeros.
 _COPY = re.compile(
-    r"\s*(\(\d+\)|[\s_-]+(copy|kopie|copie|copia|kopia|cópia)(\s*\(?\d+\)?)?|\(.*conflict.*\))$", re.IGNORECASE
+    r"(?:\s*(?:\(\d+\)|[\s_-]+(?:copy|kopie|copie|copia|kopia|cópia)(?:\s*\(?\d+\)?)?|\(.*conflict.*\)|~\d))+$"
+    r"|^(?:copy of|kopie von|copie de|copia de) |\b0+(?=\d)",
+    re.IGNORECASE,
 )
+_COUNTER = re.compile(r"(?<=[^\W\d]{4})[\s_-]?\d$")
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,13 @@ def _groups(groups: Mapping[str, Any]) -> list[Finding]:
 def _spellings(species: Iterable[str]) -> list[Finding]:
     """Finds species whose names differ in case, spaces and the like alone."""
     alike: dict[str, list[str]] = defaultdict(list)
+    # "Monarch1, Monarch2, Peacock1": where all have a number, the names may be one. "Pieris sp. 1" has no such name.
+    counted_names = all(map(_COUNTER.search, species)) and len({_COUNTER.sub("", name) for name in species}) > 1
     for name in sorted(species):
         # "Monarch (1)" and "Monarch - Copy" are what file managers make of a second Monarch.
         plain = _COPY.sub("", name)
-        alike["".join(letter for letter in plain.casefold() if letter.isalnum())].append(name)
+        plain = _COUNTER.sub("", plain) if counted_names else plain
+        alike["".join(letter for letter in plain.casefold() if letter.isalnum()) or name].append(name)
     variants = [" = ".join(names) for names in alike.values() if len(names) > 1]
     if not variants:
         return []

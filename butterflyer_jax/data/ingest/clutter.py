@@ -5,9 +5,19 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable
 
-# Of macOS, Windows, Linux, and network storage.
 SYSTEM_FOLDERS = frozenset(
-    ["__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "#recycle", "#snapshot", "@eaDir"]
+    # Of macOS, Windows, Linux, network storage, and programs that keep previews beside photos.
+    [
+        "__MACOSX",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+        "#recycle",
+        "#snapshot",
+        "@eaDir",
+        "CaptureOne",
+        "CaptureOneCache",
+    ]
 )
 SYSTEM_FILES = frozenset(["thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini", "icon\r"])
 # What browsers save beside "page.html".
@@ -19,6 +29,8 @@ def is_clutter(name: str) -> bool:
     parts = name.split("/")
     # "~$labels.xlsx" is Excel's lock of an open file.
     hidden = any(part.startswith((".", "~$")) and part not in (".", "..") for part in parts)
+    # Lightroom's previews.
+    hidden |= any(part.endswith(".lrdata") for part in parts[:-1])
     return hidden or not SYSTEM_FOLDERS.isdisjoint(parts) or parts[-1].lower() in SYSTEM_FILES
 
 

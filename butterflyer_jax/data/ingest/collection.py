@@ -26,6 +26,7 @@ from butterflyer_jax.data.ingest.zip_reader import Member, why_unreadable
 from butterflyer_jax.errors import UserError
 
 ARCHIVE_SUFFIXES = {".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".gz", ".bz2", ".xz", ".zst", ".zipx"}
+SHOWN_KINDS = 3
 HIDDEN = "hidden"
 OF_PAGE = "saved with a web page"
 REPLACED = "replaced by a later file of the same name"
@@ -139,7 +140,7 @@ def read_collection(
         )
     photos, rejects, ignored = inventory.photos, inventory.rejects, inventory.ignored
     if not photos and not rejects:
-        raise NoPhotosError(f"no photos in {opened.name}: no file in it is an image")
+        raise NoPhotosError(f"no photos in {opened.name}: no file in it is an image{_what_else(ignored)}")
     if not photos:
         return Listing((), tuple(rejects), (), dict(ignored.most_common()), len(entries), _fingerprint(entries))
     negatives = _take_negatives(opened.name, photos, config.negatives)
@@ -158,14 +159,15 @@ def read_collection(
         photos,
         config.name_encoding,
     )
-    for suffix, names_of_unread in inventory.unread.items():
+    for what, names_of_unread in inventory.unread.items():
         if not (unread := [name for name in names_of_unread if name not in found.annotations]):
             continue
         shown = unread[0] if len(unread) == 1 else f"{len(unread):,} files like {unread[0]}"
-        found.unread[shown] = f"{reader.UNREAD[suffix]} is not read: save it as CSV"
+        found.unread[shown] = f"{what} is not read: save it as CSV"
     reader.check_rows(found.tables, len(entries))
     listed = class_names.folders_listed(photos, found.class_lists, found.tables)
     folders = layout.read(photos, "" if config.layout == readings.TABLE else config.layout, listed)
+    names.set_aside(folders.ignored)
     options = Options(table_option, config.file_column, config.label_column, config.group_column, config.split_column)
     tables = table_labels.annotate(found, names, folders.splits.get, options)
     bad = {reject.member for reject in rejects}
@@ -200,6 +202,14 @@ def read_collection(
         notes=(*notes, *labels.notes),
         negatives=negatives,
     )
+
+
+def _what_else(ignored: Counter[str]) -> str:
+    """Returns what a collection without photos holds, for its error."""
+    found = ", ".join(f"{kind} ({number:,})" for kind, number in ignored.most_common(SHOWN_KINDS))
+    packed = next((what for end, what in image_format.PACKED.items() for kind in ignored if kind.startswith(end)), "")
+    advice = f"; photos within {packed} are not read: write them as image files first" if packed else ""
+    return (f", there are only {found}" if found else "") + advice
 
 
 def _check_options(config: BuildConfig) -> None:
@@ -265,8 +275,8 @@ def _take_inventory(opened: Opened, entries: Iterable[Entry], patterns: Sequence
         result.ignored[suffix or "without suffix"] += 1
         if suffix in reader.SUFFIXES | sidecars.SUFFIXES and entry.num_bytes and not _unusable(entry):
             result.tables[entry.name] = entry
-        if suffix in reader.UNREAD:
-            result.unread[suffix].append(entry.name)
+        if what := reader.why_unread(entry.name):
+            result.unread[what].append(entry.name)
     for entry in sorted(images, key=lambda entry: entry.name):
         if reason := _unusable(entry):
             result.rejects.append(Reject(entry.name, reason))

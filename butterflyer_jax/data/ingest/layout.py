@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from butterflyer_jax.data.ingest.folders import kinds, species, strays
+from butterflyer_jax.data.ingest.folders import additions, kinds, species, strays
 from butterflyer_jax.data.ingest.folders.reading import LEAF, NAME, PATH, TOP, Folders, some
 from butterflyer_jax.errors import UserError
 
@@ -42,6 +42,7 @@ def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) 
     if not layout:
         strays.check_unsure(result)
         strays.check_counterparts(result)
+        additions.check(result)
     return result
 
 

@@ -21,7 +21,7 @@ from butterflyer_jax.data.ingest.collection import Listing, Reject
 from butterflyer_jax.data.ingest.folders import file_names
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
-from butterflyer_jax.data.ingest.readings import FOLDERS
+from butterflyer_jax.data.ingest.readings import FOLDERS, UNUSED
 from butterflyer_jax.data.ingest.split import SPLITS, Candidate, assign_splits
 from butterflyer_jax.data.ingest.tables import outside
 from butterflyer_jax.data.ingest.words import NEGATIVES
@@ -234,9 +234,10 @@ def check_species(listing: Listing, photos: Iterable[Member | Prepared], min_spe
                 f"only one species in the zip, {species.pop()!r}{cause}, but their file names may name species: "
                 f"{some(labels)} (build.layout=name takes those)"
             )
+    unused = next((f"; {note}" for note in listing.notes if note.startswith(UNUSED)), "")
     raise UserError(
-        f"only one species in the zip, {species.pop()!r}{cause}, and a classifier needs two{numbers}: name folders "
-        "after the species, or add a labels.csv with the columns filename,label"
+        f"only one species in the zip, {species.pop()!r}{cause}, and a classifier needs two{numbers}{unused}: name "
+        "folders after the species, or add a labels.csv with the columns filename,label"
     )
 
 

@@ -17,6 +17,7 @@ from butterflyer_jax.errors import UserError
 TABLE = "table"
 # Values of `Labels.source`.
 FOLDERS = "folders"
+UNUSED = "tables not used"
 NO_ROW = "no row in the CSV"
 SHOWN_UNUSED = 3
 
@@ -91,6 +92,7 @@ def settle(
         result = _both(photos, folders, tables)
     if split_choice != "none":
         result.splits = _splits(folders, tables, result.labels, split_choice)
+        _check_split_species(result)
     if group_choice != "none":
         result.groups = {photo: list(tables.groups[photo]) for photo in result.labels if tables.groups.get(photo)}
         result.group_names = list(dict.fromkeys(tables.group_names))
@@ -107,7 +109,7 @@ def settle(
     if unused := {name: reason for name, reason in tables.unused.items() if reason != reader.NO_TABLE}:
         more = f"; and {len(unused) - SHOWN_UNUSED} more" if len(unused) > SHOWN_UNUSED else ""
         shown = "; ".join(f"{name} ({reason})" for name, reason in sorted(unused.items())[:SHOWN_UNUSED])
-        result.notes.append(f"tables not used: {shown}{more}")
+        result.notes.append(f"{UNUSED}: {shown}{more}")
     result.notes = [*tables.notes, *result.notes]
     return result
 
@@ -230,6 +232,21 @@ def _splits(folders: Folders, tables: Annotations, labels: Mapping[str, str], ch
                 "build.split_column=folder takes the folders', build.split_column=COLUMN a table's, none makes new ones"
             )
     return by_folder | by_table
+
+
+def _check_split_species(result: Labels) -> None:
+    """Raises a UserError where no species of a split is in train: their names are spelled otherwise, or others."""
+    species: dict[str, set[str]] = defaultdict(set)
+    for photo, split in result.splits.items():
+        species[split].add(result.labels[photo])
+    train = species.pop("train", set())
+    for split, found in species.items():
+        if len(train) > 1 and len(found) > 1 and not train & found:
+            raise UserError(
+                f"no species of the {split} split is in train, so no photo there could be named rightly: train has "
+                f"{some(train, 3)}, {split} has {some(found, 3)}; give the same species the same name, or "
+                "build.split_column=none makes new splits of all photos"
+            )
 
 
 def _name_folders(folders: Folders, tables: Annotations, found: reader.Found) -> str:

@@ -85,7 +85,7 @@ _OF_NO_SPECIES = set(
     listed(
         """
     background backgrounds negative negatives none nothing nobutterfly nobutterflies notabutterfly notbutterfly
-    nonbutterfly nonbutterflies noise
+    nonbutterfly nonbutterflies noise backgroundgoogle clutter hintergrund
     """
     )
 )
@@ -97,24 +97,37 @@ _UNSURE = _OF_NO_SPECIES | set(
     sample samples example examples demo extra extras additional newfolder untitled untitledfolder temp tmp backup
     backups bak copy kopie copies duplicate duplicates screenshot screenshots blurry blurred bad good rejected rejects
     reject excluded unused nan null na delete todelete toremove cover covers augmented augmentation augmentations aug
-    synthetic generated
+    synthetic generated clutter backgroundgoogle unsure notsure tbd
+    neuerordner ohnetitel sonstige sonstiges andere verschiedenes unbekannt unbestimmt unsortiert hintergrund
+    nouveaudossier sanstitre autre autres divers inconnu inconnus inconnue inconnues
+    nuevacarpeta otro otros otras desconocido desconocidos varios sintitulo sintítulo
+    nuovacartella altri altro sconosciuto novapasta outros desconhecido nieuwemap overig overige onbekend
     """
     )
 )
 _UNKNOWN = _UNLABELLED | {"unknown", "unclassified", "unidentified"}
+# Words beside a split: "train_mini" of iNaturalist.
+_SIZES = frozenset(listed("mini tiny small medium large big"))
 # Folders on a camera's card (DCF).
 _CAMERA_CARD = re.compile(r"\d{3}[A-Za-z_]{5}|\d{3}_\d{2,5}|\d{6}__|10\d{4}_[a-z]")
 
 # Genus and epithet; epithets are Latin or have Latin endings.
 _BINOMIAL = re.compile(
-    r"(?:\d+[.\s_-]+)?[A-Z][a-z]{2,}[\s_](?P<epithet>[a-z][a-z-]+(?:a|ae|e|i|o|is|us|um|as|es|os|on|ns|or|er|ax|ex|ix|ys|ops))"
+    r"(?:\d+[.\s_-]+)?[A-Z][a-z]{2,}[\s_](?P<epithet>[a-z][a-z-]*(?:a|ae|e|i|o|is|us|um|as|es|os|on|ns|or|er|ax|ex|ix|ys|ops))"
     r"(?:[\s_][a-z(].*)?"
 )
 
 
+# Soft hyphen, spaces and joiners of no width, marks of direction and of the byte order; not those within emoji.
+_INVISIBLE = dict.fromkeys([0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, 0xFEFF])
+
+
 def plain(text: str) -> str:
-    """Returns a label with normalised white space and accents: TFDS stores names one per line, stripped."""
-    return unicodedata.normalize("NFC", " ".join(text.split()))
+    """Returns a label with normalised white space and accents: TFDS stores names one per line, stripped.
+
+    Invisible characters, such as a mark of the byte order, are left out.
+    """
+    return unicodedata.normalize("NFC", " ".join(text.translate(_INVISIBLE).split()))
 
 
 @lru_cache(maxsize=100_000)
@@ -136,7 +149,7 @@ def split_of(text: str) -> str | None:
     parts = [part for part in map(squeeze, re.split(r"[\W_]+", text)) if part]
     named = [match.lastgroup for part in parts if (match := _SPLIT.fullmatch(part))]
     others = [part for part in parts if not _SPLIT.fullmatch(part)]
-    return named[0] if len(named) == 1 and all(part in _CONTAINERS for part in others) else None
+    return named[0] if len(named) == 1 and all(part in _CONTAINERS or part in _SIZES for part in others) else None
 
 
 def split_by_word(text: str) -> tuple[str, str] | None:
@@ -151,6 +164,15 @@ def split_by_word(text: str) -> tuple[str, str] | None:
         return None
     [(word, (start, end))] = named
     return _kind_of_split(word), squeeze(text[:start] + " " + text[end:])
+
+
+def without_split(text: str) -> str:
+    """Returns a folder's name without its word for a split: "Monarch_train" and "Monarch (train)" are Monarch."""
+    for match in _WORD.finditer(text):
+        if _kind_of_split(match.group()):
+            rest = text[: match.start()] + " " + text[match.end() :]
+            return plain(re.sub(r"\(\s*\)|\[\s*\]", "", rest)).strip(" _.-")
+    return text
 
 
 def _kind_of_split(word: str) -> str:
@@ -195,12 +217,17 @@ def is_unlabelled(folder: str, in_test: bool) -> bool:
 
 def is_unsure(folder: str) -> bool:
     """Returns whether a folder's name may be that of a class or of photos that were set aside."""
-    return re.sub(r"\d+$", "", squeeze(folder)) in _UNSURE
+    return _without_numbers(folder) in _UNSURE
 
 
 def is_of_no_species(folder: str) -> bool:
     """Returns whether a folder's name may be that of photos without a butterfly; `is_unsure` is true as well."""
-    return re.sub(r"\d+$", "", squeeze(folder)) in _OF_NO_SPECIES
+    return _without_numbers(folder) in _OF_NO_SPECIES
+
+
+def _without_numbers(folder: str) -> str:
+    """Returns a folder's name without a number before or after it: "257.clutter", "New folder (2)"."""
+    return re.sub(r"^\d+|\d+$", "", squeeze(folder))
 
 
 def is_rank(folder: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -73,6 +74,43 @@ def test_species_of_grey_photos_or_silhouettes_stay(tmp_path: Path) -> None:
         {file: flat("binary", n) for n, file in enumerate(photos)},
     ):
         assert labels(listing_of(tmp_path, files)) == {name: name.split("/")[0] for name in files}
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "bmp"])
+def test_masks_of_the_suffix_and_size_of_the_photos_are_asked_about(tmp_path: Path, suffix: str) -> None:
+    kind = {"jpg": "JPEG", "bmp": "BMP"}[suffix]
+    files = {
+        f"{name}.{suffix}": encode(Image.open(io.BytesIO(make_photo(n, 60, 40))), kind)
+        for n, name in enumerate(tree("{s}/{n}"))
+    }
+    files |= {f"alpha/{n}.{suffix}": encode(Image.open(io.BytesIO(flat("matte", n))), kind) for n in range(7)}
+    assert len(files["alpha/0." + suffix]) > len(files["Monarch/0." + suffix]) / 3
+    with pytest.raises(UserError, match=r"alpha/ \(photos: 7\) may be a class .* masks.*build\.ignore=alpha/\* leaves"):
+        listing_of(tmp_path, files)
+
+
+@pytest.mark.parametrize(("pattern", "ignored"), [("{kind}/{u}/{i}.jpg", "bits/*"), ("{u}/{kind}/{i}.jpg", "*/bits/*")])
+def test_a_tree_of_masks_beside_that_of_photos_is_asked_about(tmp_path: Path, pattern: str, ignored: str) -> None:
+    species = ("Danaus plexippus", "Vanessa atalanta", "Aglais io")
+    places = [(u, i) for u in species for i in range(3)]
+    files = {pattern.format(kind="rgb", u=u, i=i): make_photo(n, 60, 40) for n, (u, i) in enumerate(places)}
+    files |= {pattern.format(kind="bits", u=u, i=i): flat("matte", n) for n, (u, i) in enumerate(places)}
+    asked = re.escape(f"build.ignore={ignored} leaves")
+    with pytest.raises(UserError, match=rf"bits/ \(photos: 9\) may be a class .* masks: .*{asked}"):
+        listing_of(tmp_path, files)
+    assert set(labels(listing_of(tmp_path, files, ignore=ignored)).values()) == set(species)
+
+
+def test_the_same_photos_in_grey_are_asked_about(tmp_path: Path) -> None:
+    species = ("Danaus plexippus", "Vanessa atalanta", "Aglais io")
+    colour = {f"colour/{s}/{i}.jpg": make_photo(3 * k + i, 60, 40) for k, s in enumerate(species) for i in range(3)}
+    grey = {n.replace("colour", "grey"): encode(Image.open(io.BytesIO(d)).convert("L")) for n, d in colour.items()}
+    with pytest.raises(UserError, match=r"colour/ and grey/ hold the same pictures .* build\.ignore=\*grey/\* leaves"):
+        listing_of(tmp_path, colour | grey)
+    assert len(listing_of(tmp_path, colour | grey, ignore="*grey/*").members) == 9
+    assert len(listing_of(tmp_path, colour | grey, layout="leaf").members) == 18
+    others = {f"trip/{name}": make_photo(100 + n, 60, 40) for n, name in enumerate(colour)}
+    assert len(listing_of(tmp_path, colour | others).members) == 18
 
 
 @pytest.mark.parametrize("mask", ["{n}_mask.png", "{n}-segmentation.png", "{n}_thumb.jpg", "{n}.gt.png"])

@@ -32,12 +32,19 @@ _PLACES = set(
     """
     )
 )
-_VIEWS = set(
+_SEXES_AND_STAGES = set(
+    listed(
+        """
+    male female males females adult adults larva larvae pupa pupae egg eggs caterpillar caterpillars chrysalis imago
+    juvenile juveniles
+    """
+    )
+)
+_VIEWS = _SEXES_AND_STAGES | set(
     listed(
         """
     dorsal ventral lateral frontal side top bottom left right front back upper lower upperside underside recto verso
-    male female males females adult adults larva larvae pupa pupae egg eggs caterpillar caterpillars chrysalis imago
-    juvenile juveniles day night spring summer autumn fall winter indoor indoors outdoor outdoors wild captive
+    day night spring summer autumn fall winter indoor indoors outdoor outdoors wild captive
     """
     )
 )
@@ -66,7 +73,9 @@ _REGION = re.compile(
     r"(?:region|area|zone|country|state|province|folder|dir|set|group|grp|month|year|season|collection)[\s_.#-]*\w{1,3}"
     r"|(?:region|country|state|province)[\s_.#-]\w+|q[1-4]"
     # Parts of a download from Google Drive or Takeout.
-    r"|(?:drive-download|takeout)-[\dTZ-]+",
+    r"|(?:drive-download|takeout)-[\dTZ-]+|.*\bpart \d+ of \d+"
+    # The albums of years in Takeout, and copies by their size.
+    r"|(?:photos|fotos) (?:from|von|de|uit) (?:19|20)\d\d|\d{2,4}x\d{2,4}(?:px)?",
     re.I,
 )
 _DAY = re.compile(
@@ -111,6 +120,11 @@ def kind_of(folder: str) -> str | None:
     ):
         return "other"
     return None
+
+
+def is_sex_or_stage(word: str) -> bool:
+    """Returns whether a word names a sex or a stage of life."""
+    return squeeze(word) in _SEXES_AND_STAGES
 
 
 def is_identifier(folder: str) -> bool:

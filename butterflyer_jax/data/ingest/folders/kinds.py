@@ -73,14 +73,23 @@ class _Splits:
             for level, folder in enumerate(folders):
                 children[folders[:level]].add(folder)
         self._by_sibling: dict[str, str] = {}
+        self._species: dict[str, str] = {}
         for names in children.values():
-            self._by_sibling |= _by_siblings(names)
+            found = _by_siblings(names)
+            self._by_sibling |= found
+            rests = {name: words.without_split(name) for name in found}
+            if len(set(rests.values())) > 1:
+                self._species |= rests
 
     def of(self, folder: str) -> str | None:
         """Returns the split of a folder: train, val, test, UNLABELLED or None."""
         if words.is_unlabelled(folder, in_test=False):
             return UNLABELLED
         return words.split_of(folder) or self._by_sibling.get(folder)
+
+    def species(self, folder: str) -> str:
+        """Returns the species in the name of a folder that also names a split: "Monarch_train"; "" for none."""
+        return self._species.get(folder, "")
 
 
 def _by_siblings(names: Iterable[str]) -> Mapping[str, str]:
@@ -121,7 +130,7 @@ def _sort(folders: tuple[str, ...], kept: frozenset[str], splits: _Splits, as_th
         for position, folder in enumerate(names)
         if position == 0 or folder in kept or not circumstances.is_identifier(folder)
     ]
-    chosen = rest if as_they_are else certain or rest
+    chosen = rest if as_they_are else certain or rest or list(filter(None, map(splits.species, folders)))
     in_test = "test" in named
     return FolderPath(
         folders,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import statistics
 from collections import Counter, defaultdict
@@ -11,14 +12,22 @@ import numpy as np
 from PIL import Image
 
 from butterflyer_jax.data import photo
-from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest import duplicates, words
 from butterflyer_jax.data.ingest.folders.reading import pattern, some
 from butterflyer_jax.errors import UserError
 
 # Images of a folder that are decoded; all but one must be masks.
 SAMPLES = 5
-# Files of masks compress well. Folders of larger ones are not looked into: photos are not decoded twice.
+# Files of masks compress well. Larger ones are looked into where that costs little: JPEGs are decoded at an eighth of
+# their size, other formats do not compress; and not where there are many labels.
 SMALL = 1 / 3
+CHEAP = (frozenset(["jpg", "jpeg"]), frozenset(["bmp", "tif", "tiff"]))
+MAX_LABELS = 100
+# Folders that may hold masks of the same names as photos: more are sessions or observations.
+MAX_COUNTERPARTS = 8
+# Bits of the perceptual hash by which a photo and its copy in grey differ.
+MAX_BITS = 26
+MIN_SAME = 0.9
 LOSSLESS = frozenset(words.listed("png gif bmp tif tiff"))
 MAX_PIXELS = 25_000_000
 MAX_BYTES = 8 << 20
@@ -44,7 +53,7 @@ def beside_photos(photos: Iterable[str]) -> set[str]:
 
 
 def check(labels: Mapping[str, str], num_bytes: Callable[[str], int], read: Callable[[str], bytes]) -> None:
-    """Raises a UserError where the images of a label look like masks by their pixels, and those of others do not.
+    """Raises a UserError where the images of a label, or of folders within labels, look like masks by their pixels.
 
     Args:
       labels: label of each photo, given by its folder.
@@ -55,14 +64,82 @@ def check(labels: Mapping[str, str], num_bytes: Callable[[str], int], read: Call
     for name, label in labels.items():
         sizes[label][name] = num_bytes(name)
     found = _labels_of_masks(sizes, read) if len(sizes) > 1 else []
+    names = [name for label in found for name in sizes[label]]
+    folders = [*map(pattern, sorted({posixpath.dirname(name) for name in names}))]
     if not found:
-        return
-    folders = sorted({posixpath.dirname(name) for label in found for name in sizes[label]})
+        counterparts = _counterparts(sizes)
+        within = [part for part, files in counterparts.items() if _are_masks(sorted(files), read)]
+        if not within or len(within) == len(counterparts):
+            _check_other_colours(counterparts, read)
+            return
+        names = [name for part in within for name in counterparts[part]]
+        top = {name.split("/")[0] for name in names}
+        folders = [pattern(part) if part in top else "*/" + pattern(part) for part in sorted(within)]
     raise UserError(
-        f"{some(f'{folder}/' for folder in folders)} (photos: {sum(len(sizes[label]) for label in found):,}) may be a "
-        "class beside the species, or hold masks: images of black and white, or of a few flat colours; "
-        f"build.ignore={','.join(map(pattern, folders))} leaves it out, build.layout=leaf takes each innermost folder "
-        "as a class"
+        f"{some(folder.removesuffix('*') for folder in folders)} (photos: {len(names):,}) may be a class beside the "
+        "species, or hold masks: images of black and white, or of a few flat colours; "
+        f"build.ignore={','.join(folders)} leaves it out, build.layout=leaf takes each innermost folder as a class"
+    )
+
+
+def _check_other_colours(counterparts: Mapping[str, Sequence[str]], read: Callable[[str], bytes]) -> None:
+    """Raises a UserError where two folders hold the same pictures in other colours: "colour" and "greyscale".
+
+    Copies of the same colours are near-duplicates, and found as such.
+    """
+    first, *others = counterparts or [""]
+    for other in others:
+        pairs = [*zip(counterparts[first], counterparts[other], strict=False)][:SAMPLES]
+        hashes = [[_hash(read(name)) for name in pair] for pair in pairs]
+        alike = [duplicates.compare(one, two, MAX_BITS) if one and two else (False, False) for one, two in hashes]
+        if all(structure for structure, _ in alike) and not all(colours for _, colours in alike):
+            raise UserError(
+                f"{first}/ and {other}/ hold the same pictures in other colours, which would lie in different splits: "
+                f"build.ignore=*{pattern(other)} leaves the second out, build.layout=leaf takes both"
+            )
+
+
+def _hash(data: bytes) -> str:
+    with contextlib.suppress(Exception):
+        # What is damaged is rejected later, with its reason.
+        image = photo.open_image(data)
+        if image.width * image.height <= MAX_PIXELS:
+            return duplicates.perceptual_hash(image.convert("RGB"))
+    return ""
+
+
+def _counterparts(labels: Mapping[str, Iterable[str]]) -> Mapping[str, list[str]]:
+    """Returns the images below each of the few folders that hold the same names of files in several labels.
+
+    "colour/Monarch/1.jpg" and "bits/Monarch/1.jpg", or "Monarch/colour/1.jpg" and "Monarch/bits/1.jpg".
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    of_labels: Counter[str] = Counter()
+    for files in labels.values():
+        by_folder: dict[str, dict[str, str]] = defaultdict(dict)
+        for name in files:
+            folder, file = posixpath.split(name)
+            by_folder[folder][posixpath.splitext(file)[0]] = name
+        if not 1 < len(by_folder) <= MAX_COUNTERPARTS:
+            continue
+        first, *others = sorted(by_folder)
+        for other in others:
+            one, two = by_folder[first], by_folder[other]
+            differ = [pair for pair in zip(first.split("/"), other.split("/"), strict=False) if pair[0] != pair[1]]
+            same = one.keys() & two.keys()
+            if (
+                len(differ) != 1
+                or first.count("/") != other.count("/")
+                or len(same) < MIN_SAME * min(len(one), len(two))
+            ):
+                continue
+            for part, own in zip(differ[0], (one, two), strict=True):
+                found[part] += [own[stem] for stem in same]
+            of_labels.update(differ[0])
+    return (
+        {part: sorted(set(found[part])) for part in found if of_labels[part] > 1}
+        if len(found) <= MAX_COUNTERPARTS
+        else {}
     )
 
 
@@ -74,7 +151,9 @@ def _labels_of_masks(sizes: Mapping[str, Mapping[str, int]], read: Callable[[str
     masks = []
     for label, files in sizes.items():
         own_kind = suffixes[label] <= LOSSLESS and all(number_with[suffix] == 1 for suffix in suffixes[label])
-        if (own_kind or usual[label] < SMALL * median) and len(files) > 1 and _are_masks(sorted(files), read):
+        cheap = len(sizes) <= MAX_LABELS and any(suffixes[label] <= kinds for kinds in CHEAP)
+        likely = own_kind or cheap or usual[label] < SMALL * median
+        if likely and len(files) > 1 and _are_masks(sorted(files), read):
             masks.append(label)
     return masks if len(masks) < len(sizes) else []
 
@@ -94,6 +173,7 @@ def _is_mask(data: bytes) -> bool:
         image = photo.open_image(data)
         if image.width * image.height > MAX_PIXELS:
             return False
+        image.draft("RGB", (_SIDE, _SIDE))
         if image.mode in ("I", "I;16", "F"):
             return False
         small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.NEAREST)

@@ -191,7 +191,7 @@ def _numbers(labels: Collection[str]) -> dict[str, int]:
 def _are_names(names: Iterable[str]) -> bool:
     names = list(names)
     return len(set(names)) == len(names) and all(
-        re.search(r"[^\W\d_]", name) and not re.search(r"://|\.\w{3,4}$", name) for name in names
+        re.search(r"[^\W\d_]", name) and not re.search(r"^/|://|\.\w{3,4}$", name) for name in names
     )
 
 

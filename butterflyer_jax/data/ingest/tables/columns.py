@@ -29,7 +29,8 @@ LABEL = words.listed(
     wetenschappelijkenaam deutschername trivialname nomcommun nomvernaculaire nombrecomun nombrecomún labeltext
     labelstring labelstr classtext categorytext speciestext latein specieslabel
     classlabel gtlabel truelabels trueclass primarylabel
-    speciescommon genusspecies identifiedspecies taxonscientificname taxonspeciesname butterflytype insect organism cls
+    speciescommon scientific binomialname
+    genusspecies identifiedspecies taxonscientificname taxonspeciesname butterflytype insect organism cls
     subspecies
     """
 )
@@ -50,14 +51,14 @@ GROUP = words.listed(
     group groupid observationid observation obsid occurrenceid specimenid specimen individualid individual
     organismid animalid eventid event burstid burst sequenceid seqid sequence sessionid session siteid site
     locationid location locality plot plotid transect transectid trap trapid station stationid cameraid
-    catalognumber materialsampleid
+    catalognumber materialsampleid deploymentid deployment visitid visit surveyid tripid onerow
     """
 )
 # Columns that may name the folder of a specimen or observation.
 FOLDER = [
     *words.listed(
         """
-    folder foldername folderid dir directory dirname path filepath id photoid gbifid uuid identifier sampleid
+    folder foldername folderid dir directory dirname path filepath id photoid gbifid uuid identifier sampleid obs
     """
     ),
     *GROUP,
@@ -68,7 +69,13 @@ RANKS = words.listed(
     kingdom phylum class order superfamily family subfamily tribe subtribe genus subgenus
     """
 )
-EPITHETS = ("specificepithet", "epithet", "species")
+GENUS = words.listed("genus genusname gattung gattungsname genre género genero geslacht genere rodzaj gênero")
+# Epithets by their names, then columns that hold epithets where a genus stands beside them.
+EPITHETS = words.listed("specificepithet speciesepithet epithet epitheton")
+AFTER_GENUS = (
+    *EPITHETS,
+    *words.listed("species speciesname art artname espece espèce especie espécie specie soort gatunek"),
+)
 KNOWN = frozenset([*FILE, *LABEL, *SPLIT, *GROUP, *RANKS])
 PREDICTIONS = re.compile(
     r".*submissions?(?:\b|_)|.*predict(?:ions?|ed)?(?:\b|_)|.*_preds?\b|preds?\b|.*_scores?\b", re.IGNORECASE
@@ -89,6 +96,7 @@ _BITS = (
 _YES = frozenset(["1", "1.0", "true", "yes", "y", "x"])
 # Number of first rows in which a header may follow a title.
 TITLE_ROWS = 10
+_MARK = '\ufeff" '
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,12 @@ class Table:
             return int(name) - 1
         return None
 
+    def listed(self, names: str) -> list[int]:
+        """Returns the indices of a user's columns, given by one name, or by several with commas between them."""
+        whole = self.column(names.strip())
+        found = [self.column(name.strip()) for name in names.split(",")] if whole is None else [whole]
+        return [column for column in found if column is not None]
+
     def values(self, column: int) -> list[str]:
         """Returns the cells of a column."""
         return [row[column] for row in self.rows]
@@ -138,6 +152,10 @@ def make_table(
     if not rows:
         return None
     rows = rows[_header(rows) :]
+    if len(rows[0]) > 1:
+        # Of files that were joined, each begins with the header.
+        start = rows[0][0].strip(_MARK)
+        rows = [rows[0], *(row for row in rows[1:] if row[0].strip(_MARK) != start or row[1:] != rows[0][1:])]
     width = max(map(len, rows))
     padded = [[*row, *[""] * (width - len(row))] for row in rows]
     first = padded[0]
@@ -150,11 +168,17 @@ def make_table(
 
 def _header(rows: Sequence[Sequence[str]]) -> int:
     """Returns the index of the row that names the columns, which may follow a title; 0 where none does."""
-    for position, row in enumerate(rows[:TITLE_ROWS]):
-        spelt = {words.squeeze(cell) for cell in row}
-        if len(row) > 1 and not spelt.isdisjoint(FILE) and not spelt.isdisjoint(LABEL):
-            return position
-    return 0
+    heads = [
+        position
+        for position, row in enumerate(rows[:TITLE_ROWS])
+        if len(row) > 1
+        and not (spelt := {words.squeeze(cell) for cell in row}).isdisjoint(FILE)
+        and not spelt.isdisjoint(LABEL)
+    ]
+    if not heads:
+        return 0
+    # Of two rows one below the other, the second is more precise: "photo, taxon", then "file, family, species".
+    return heads[1] if heads[1:2] == [heads[0] + 1] and rows[heads[1]] != rows[heads[0]] else heads[0]
 
 
 def last_part(cell: str) -> str:
@@ -193,7 +217,8 @@ def one_hot(table: Table, but: int) -> list[int]:
         and words.split_of(re.sub(r"^is\W*", "", table.columns[column])) is None
         and _all_bits(table.values(column))
     ]
-    if len(found) < 2:
+    if len(found) < 2 or not _all_bits([value for column in found for value in table.values(column)]):
+        # Columns that say 0 and others that say no are facts about a photo.
         return []
     ones = sum(sum(is_one(row[column]) for column in found) == 1 for row in table.rows)
     return found if 2 * ones > len(table.rows) else []

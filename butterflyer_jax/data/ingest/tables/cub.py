@@ -27,7 +27,8 @@ def join(tables: Sequence[Table]) -> list[Table]:
     for table in tables:
         folder, file = posixpath.split(table.name)
         rows = _rows(table)
-        if file != IMAGES or not all(len(row) == 2 and row[0].isdigit() for row in rows):
+        # Numbers in CUB, long identifiers in NABirds.
+        if file != IMAGES or not all(len(row) == 2 for row in rows) or len({row[0] for row in rows}) != len(rows):
             continue
         names, wide = ["image_id", "filename"], [list(row) for row in rows]
         for other, column in COLUMNS.items():

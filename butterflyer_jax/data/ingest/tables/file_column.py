@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import columns, matching
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
-from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
+from butterflyer_jax.data.ingest.tables.meaning import Meaning
 from butterflyer_jax.errors import UserError
 
 # Number of rows examined to find the column that names photos.
@@ -20,14 +20,12 @@ MIN_SHARE = 0.5
 MIN_FOLDER_SHARE = 0.9
 
 
-def find(table: Table, names: PhotoNames, options: Options) -> int | None:
+def find(table: Table, names: PhotoNames) -> int | None:
     """Returns the index of the column that names photos, None for none.
 
     Raises:
       UserError: two columns name different photos.
     """
-    if options.file_column:
-        return table.column(options.file_column)
     if not table.rows:
         return None
     step = max(1, len(table.rows) // SAMPLE_ROWS)
@@ -37,7 +35,8 @@ def find(table: Table, names: PhotoNames, options: Options) -> int | None:
     for column in range(len(table.columns)):
         # A number may be anything: it names a photo only in a column with such a name.
         cells = [row[column] for row in sample]
-        is_list = len(table.columns) == 1 and len(set(cells)) == len(cells)
+        # In a list all are different, as in a table without a header whose other columns repeat.
+        is_list = len(set(cells)) == len(cells) and (len(table.columns) == 1 or not (table.header or known))
         if column not in known and is_numbers(table, column) and not is_list:
             continue
         prefix = matching.common_prefix(cells)
@@ -53,25 +52,38 @@ def find(table: Table, names: PhotoNames, options: Options) -> int | None:
 
     most = max(map(score, hits))
     good = [column for column in known if column in hits and 2 * score(column) >= most]
-    if not good:
-        return min(hits, key=lambda column: (-score(column), column))
     # A number may be that of a row or of a file: columns with names take precedence.
-    chosen, *others = [column for column in good if not is_numbers(table, column)] or good
-    for other in others:
-        if any(one and two and one != two for one, two in zip(hits[chosen], hits[other], strict=True)):
-            raise UserError(
-                f"{table.name} names photos in its columns {table.columns[chosen]} and {table.columns[other]}, "
-                "and not the same ones: choose one with build.file_column"
-            )
+    good = [column for column in good if not is_numbers(table, column)] or good
+    chosen = good[0] if good else min(hits, key=lambda column: (is_numbers(table, column), -score(column), column))
+    of_labels = columns.named(table, columns.LABEL)
+    different = [
+        column
+        for column in hits
+        if (column in good or not (column in of_labels or is_numbers(table, column)))
+        and _differ(hits[chosen], hits[column], 0 if column in good else MIN_SHARE if of_labels else 1)
+    ]
+    if different:
+        shown = [table.columns[column] for column in (chosen, *different)]
+        raise UserError(
+            f"{table.name} names photos in its columns {' and '.join(shown)}, and not the same ones: "
+            f"build.file_column={shown[0]} takes those of the first, build.file_column={','.join(shown)} takes all"
+        )
     return chosen
 
 
-def find_folders(table: Table, names: PhotoNames) -> int | None:
+def _differ(one: Sequence[tuple[str, ...]], other: Sequence[tuple[str, ...]], share: float) -> bool:
+    """Returns whether two columns name different photos in more than this share of the rows."""
+    return sum(bool(mine and theirs and mine != theirs) for mine, theirs in zip(one, other, strict=True)) > share * len(
+        one
+    )
+
+
+def find_folders(table: Table, names: PhotoNames, among: Sequence[int]) -> int | None:
     """Returns the index of the column that names folders of photos, as in a table of specimens; None for none.
 
     Nearly all of its cells name a folder, each a different one.
     """
-    for column in columns.named(table, columns.FOLDER):
+    for column in among:
         cells = [cell for cell in table.values(column) if cell.strip()]
         found = sum(bool(names.in_folder(cell)) for cell in cells)
         if len(cells) > 1 and len(set(cells)) == len(cells) and found >= MIN_FOLDER_SHARE * len(cells):

@@ -39,7 +39,7 @@ def join_all(
             continue
         if not one.labels:
             for other in others:
-                if wide := join(table, other, one.file_column):
+                if wide := join(one.table, other, one.file_column):
                     wider = understanding.understand(wide, names, split_of, options)
                     if wider and wider.labels:
                         one = wider

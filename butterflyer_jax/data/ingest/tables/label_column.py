@@ -24,6 +24,7 @@ MAX_DISTINCT = 0.5
 MIN_SAME = 0.5
 _GUESS = re.compile(r"pred|guess|suggest|auto|model|computer|top.?\d|second|previous|old|original|was", re.IGNORECASE)
 _CORRECTION = re.compile(r"correct|verif|final|expert|true|review|revis|fixed", re.IGNORECASE)
+_SAYS_SPLITS = re.compile(r"partition|split|(?:^|[\W_])folds?(?:$|[\W_\d])", re.IGNORECASE)
 _SAYS_LABELS = re.compile(
     r"label|class|annot|species|truth|train|test|(?:^|[\W_])(?:val|dev|gt|list|import|all)(?:$|[\W_\d])", re.IGNORECASE
 )
@@ -41,9 +42,8 @@ def read(meaning: Meaning, options: Options) -> None:
     """
     table = meaning.table
     if options.label_column:
-        column = table.column(options.label_column)
-        if column is not None:
-            _set_label(meaning, [column])
+        if asked := table.listed(options.label_column):
+            _set_label(meaning, asked)
         return
     rows = _rows_used(meaning)
     spelt = [words.squeeze(name) for name in table.columns]
@@ -57,7 +57,10 @@ def read(meaning: Meaning, options: Options) -> None:
         candidates = [c for c in candidates if spelt[c] != "y"]
     if not candidates and not table.header:
         candidates = _without_header(meaning)
-    genus = next(iter(columns.named(table, ["genus"])), None)
+    genus = next(iter(columns.named(table, columns.GENUS)), None)
+    if genus is not None and all(spelt[c] == "class" for c in candidates):
+        after = [c for c in columns.named(table, columns.AFTER_GENUS) if c not in (genus, *taken)]
+        candidates = [c for c in after if _are_epithets(table, rows, c)][:1] or candidates
     if sum(name in columns.RANKS for name in spelt) > 1:
         # The taxonomic rank "class": that of all butterflies is Insecta.
         candidates = [c for c in candidates if spelt[c] != "class"] or candidates
@@ -101,7 +104,7 @@ def read(meaning: Meaning, options: Options) -> None:
     if (
         genus is not None
         and genus not in taken
-        and spelt[best] in columns.EPITHETS
+        and spelt[best] in columns.AFTER_GENUS
         and _are_epithets(table, rows, best)
     ):
         _set_label(meaning, [genus, best])
@@ -165,7 +168,8 @@ def _without_header(meaning: Meaning) -> list[int]:
     "train.txt: images/0.jpg 3", "labels.csv: 0.jpg,Monarch", "import.csv: TRAIN,gs://bucket/0.jpg,Monarch" (AutoML).
     """
     table = meaning.table
-    if not _SAYS_LABELS.search(PurePosixPath(table.name).stem):
+    stem = PurePosixPath(table.name).stem
+    if not _SAYS_LABELS.search(stem) or _SAYS_SPLITS.search(stem):
         return []
     found = []
     for column in range(len(table.columns)):

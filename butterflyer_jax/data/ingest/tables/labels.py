@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import class_names, columns, key_join, meaning, outside, reader, understanding
+from butterflyer_jax.data.ingest.tables import (
+    agreement,
+    class_names,
+    columns,
+    key_join,
+    meaning,
+    outside,
+    reader,
+    understanding,
+)
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
@@ -124,8 +133,8 @@ def _check_columns(tables: Sequence[Table], options: Options) -> None:
         asked = getattr(options, option)
         if not asked or (option in ("group_column", "split_column") and asked in (meaning.NONE, "folder")):
             continue
-        for name in asked.split(",") if option == "group_column" else [asked]:
-            if all(table.column(name.strip()) is None for table in tables):
+        for name in [asked] if option == "split_column" else asked.split(","):
+            if all(table.column(asked) is None and table.column(name.strip()) is None for table in tables):
                 there = "; ".join(f"{table.name}: {meaning.describe_columns(table)}" for table in tables) or "no table"
                 raise UserError(
                     f"build.{option}={name.strip()}: no table of the zip has this column; there are {there}"
@@ -142,6 +151,9 @@ def _without_placeholders(labelled: list[Meaning], options: Options, result: Ann
     empty = [one for one in labelled if not labels[one.table.name]]
     labelled = [one for one in labelled if labels[one.table.name]]
     for one in empty:
+        if SEVERAL in one.labels:
+            example = [one.table.rows[one.labels.index(SEVERAL)][n] for n in one.table.listed(one.label_name)]
+            one.problem = f"several classes in each row of {one.label_name}" + "".join(f", like {e!r}" for e in example)
         one.labels = []
     varied = [one for one in labelled if len(labels[one.table.name]) > 1]
     if options.table or not varied:
@@ -192,13 +204,15 @@ def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Anno
                 f"the labels in {one.table.name} are numbers, those in {others} are names: add a classes.txt with the "
                 f"names of the numbers, or build.table={others} leaves it out"
             )
-    if len(numbers) > 1:
+    if len(numbers) > 1 and len(numbered) == len(labelled):
         result.notes.append(f"{NUMBERS}: a file classes.txt with one name per line would name them")
 
 
 def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> None:
     owner: dict[str, Meaning] = {}
-    for one in sorted(labelled, key=lambda one: -len(_used_labels(one))):
+    # Names before numbers, then tables of more photos.
+    order = {one.table.name: (class_names.are_numbered(used := _used_labels(one)), -len(used)) for one in labelled}
+    for one in sorted(labelled, key=lambda one: order[one.table.name]):
         own: dict[str, tuple[str, str]] = {}
         name = one.table.name
         for row, photos in enumerate(one.photos):
@@ -212,7 +226,7 @@ def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> None:
                     result.conflicts[photo] = f"two different rows in {name}"
                 elif one.ranks[row]:
                     result.taxonomy.setdefault(label, one.ranks[row])
-        _check_agreement(own, one, owner, result)
+        agreement.check(own, one, owner, result.labels)
         for photo, (label, _) in own.items():
             if photo not in result.labels:
                 result.labels[photo] = label
@@ -224,26 +238,6 @@ def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> None:
 
 def _is_by_number(one: Meaning) -> bool:
     return one.of_folders or one.table.columns[one.file_column] in one.group_names
-
-
-def _check_agreement(
-    own: dict[str, tuple[str, str]], one: Meaning, owner: dict[str, Meaning], result: Annotations
-) -> None:
-    """Raises a UserError where a table contradicts earlier labels; other names of the same classes are allowed."""
-    pairs = {(result.labels[photo], label) for photo, (label, _) in own.items() if photo in result.labels}
-    if all(mine == theirs for mine, theirs in pairs):
-        return
-    to_mine, to_theirs = dict(pairs), {label: mine for mine, label in pairs}
-    if len(to_mine) == len(to_theirs) == len(pairs) > 1:
-        for photo, (label, split) in own.items():
-            own[photo] = (to_theirs.get(label, label), split)
-        return
-    photo = next(p for p, (label, _) in own.items() if p in result.labels and result.labels[p] != label)
-    other = owner[photo].table.name
-    raise UserError(
-        f"{other} and {one.table.name} give different labels: {photo} is {result.labels[photo]!r} in the one and "
-        f"{own[photo][0]!r} in the other; build.table={other} or build.table={one.table.name} chooses"
-    )
 
 
 def _collect_rest(one: Meaning, result: Annotations) -> None:
@@ -282,6 +276,10 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
         result.split_names.append(one.split_name)
     result.group_names += [f"{column} in {name}" for column in one.group_names]
     if one.labels or class_names.is_list(one.table):
+        return
+    if one.problem:
+        result.unused[name] = one.problem
+        result.nearly.append(f"{name}: {one.problem}")
         return
     known = {one.table.columns[one.file_column], one.split_name, *one.group_names}
     others = [column for column in one.table.columns if column and column not in known]

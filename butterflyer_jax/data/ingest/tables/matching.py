@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from urllib.parse import unquote
 
 # Prefix that Label Studio adds to the name of an uploaded file.
@@ -31,6 +31,11 @@ class PhotoNames:
         self._ends: dict[tuple[int, _Key], dict[str, list[str]]] = {}
         self._identifiers: dict[str, list[str]] | None = None
         self._folders: dict[str, list[str]] | None = None
+        self._aside: Collection[str] = ()
+
+    def set_aside(self, photos: Collection[str]) -> None:
+        """Prefers all others to these images, such as masks, where a cell may name several."""
+        self._aside = photos
 
     def __contains__(self, name: str) -> bool:
         """Returns whether a photo has this file name."""
@@ -59,7 +64,7 @@ class PhotoNames:
                 for wanted, length in ((name, 0), (beside, 0), (name, depth)):
                     found = self._ending(length, key).get(_fold(wanted) if key is _stem else key(wanted))
                     if found:
-                        return found
+                        return [photo for photo in found if photo not in self._aside] or found
         return self._by_identifier(path) or self._by_number(path) if identifiers and "/" not in path else []
 
     def in_folder(self, cell: str) -> list[str]:

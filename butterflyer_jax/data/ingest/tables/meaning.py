@@ -38,6 +38,7 @@ class Meaning:
       split_name: name of the split column, or the file name where that names the split.
       of_folders: whether each row stands for all photos in a folder.
       notes: notes for the user.
+      problem: reason why its labels are not used, "" for none.
     """
 
     table: Table
@@ -52,6 +53,7 @@ class Meaning:
     split_name: str = ""
     of_folders: bool = False
     notes: list[str] = field(default_factory=list)
+    problem: str = ""
 
     @property
     def source(self) -> str:

@@ -111,7 +111,8 @@ def keyed(lines: Sequence[str], backward: bool = False) -> dict[str, str]:
     for number, line in enumerate(lines):
         match = (_BACKWARD if backward else _FORWARD).fullmatch(line)
         key, name = ("", "") if match is None else (match[2], match[1]) if backward else (match[1], match[2])
-        name = words.plain(name.strip(_QUOTES + ",;"))
+        # A tab more is one more column, of a table.
+        name = "" if "\t" in name else words.plain(name.strip(_QUOTES + ",;"))
         if number == 0 and words.squeeze(name) in _HEADS:
             continue
         if not key or not re.search(r"[^\W\d_]", name) or code(key) in found:

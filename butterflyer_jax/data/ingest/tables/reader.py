@@ -29,6 +29,12 @@ UNREAD = {
     ".rds": "an R file", ".rdata": "an R file", ".sav": "an SPSS file", ".dta": "a Stata file", ".pkl": "a pickle",
     ".pickle": "a pickle", ".xml": "an XML file",
 }  # fmt: skip
+# Documents that are reported where their name says that they list species.
+DOCUMENTS = {
+    ".pdf": "a PDF file", ".docx": "a Word document", ".doc": "a Word document", ".odt": "an OpenDocument text",
+    ".rtf": "a document", ".html": "a web page", ".htm": "a web page",
+}  # fmt: skip
+_LISTS = re.compile(r"label|class|species|list|annot|taxa|names|art(?:en)?liste", re.IGNORECASE)
 MAX_HEADER_BYTES = 64 << 10
 # A table of a million photos takes half of this.
 MAX_TABLE_BYTES = 128 << 20
@@ -152,14 +158,26 @@ def _read(
             found.unread[name] = "its lines name photos, but no delimiter (comma, semicolon, tab, |) cuts them"
 
 
+def why_unread(name: str) -> str:
+    """Returns what a file is that may be a table and is not read; "" for other files."""
+    path = PurePosixPath(name)
+    suffix = path.suffix.lower()
+    return UNREAD.get(suffix) or (DOCUMENTS.get(suffix, "") if _LISTS.search(path.stem) else "")
+
+
 class _Names(Mapping[str, object]):
-    """File names of photos, matched only by cells with a suffix: a number may also be a label."""
+    """File names of photos, with their suffix, or with letters and digits: a number may also be a label."""
 
     def __init__(self, photos: PhotoNames) -> None:
         self._photos = photos
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and "." in name and name in self._photos
+        if not isinstance(name, str):
+            return False
+        mixed = re.search(r"\d", name) and re.search(r"[^\W\d]", name)
+        return ("." in name and name in self._photos) or (
+            bool(mixed) and bool(self._photos.find(name, identifiers=False))
+        )
 
     def __getitem__(self, name: str) -> object:
         raise KeyError(name)

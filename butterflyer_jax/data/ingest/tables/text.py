@@ -27,6 +27,7 @@ _SEP = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _COMMENT = ("#", "//")
 _FILE = re.compile(r"\.[A-Za-z]\w{2,3}$")
 _SAMPLE_LINES = 50
+_IDENTIFIER = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 # A last line that is a row of its own, unless a quote is open.
 _END = "\0"
 # Bytes that do not occur in text of any code page.
@@ -86,12 +87,23 @@ def parse(text: str, spaces: bool = False) -> list[list[str]]:
     body = lines[start:]
     if not delimiter:
         delimiter = _delimiter(body)
+    if not delimiter and (bare := _without_quotes(body)):
+        return parse(bare, spaces)
     if not delimiter:
         return _by_rare_delimiter(body) or (_by_spaces(body) if spaces else []) or _one_column(body)
     rows = _rows([*body, _END], delimiter)
     if rows[-1] != [_END]:
         raise ValueError(f"row {len(rows)} opens a quoted cell that never ends, as in an incomplete copy")
     return [row for row in rows[:-1] if any(row)]
+
+
+def _without_quotes(lines: Sequence[str]) -> str:
+    """Returns a text whose lines are each quoted as one cell, without these quotes; "" for another text."""
+    used = [line for line in map(str.strip, lines) if line]
+    if not all(line[0] == line[-1] == '"' and len(line) > 1 for line in used):
+        return ""
+    bare = [line[1:-1].replace('""', '"') for line in used]
+    return "\n".join(bare) if _delimiter(bare) else ""
 
 
 def _by_rare_delimiter(lines: Sequence[str]) -> list[list[str]]:
@@ -127,10 +139,17 @@ def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
         rows = [[cell for cell in cut(line) if cell] for line in used]
         even = bool(rows) and len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
         known = all(words.squeeze(cell) in KNOWN for cell in used[0].split()) if used else False
-        numbered = all(row[0].isdigit() for row in rows)
+        numbered = all(row[0].isdigit() or _IDENTIFIER.fullmatch(row[0]) for row in rows)
+        numbered |= number == 0 and _are_photos_and_numbers(rows)
         if even and (numbered or (_is_table(rows) if number < 2 else known)):
             return rows
     return []
+
+
+def _are_photos_and_numbers(rows: Sequence[Sequence[str]]) -> bool:
+    """Returns whether rows are like "Monarch_12 1 1 2" of Oxford's pets: a photo without suffix, then numbers."""
+    named = all(re.fullmatch(r"[\w./-]*\d[\w./-]*", row[0]) and all(map(str.isdigit, row[1:])) for row in rows)
+    return named and len({row[0] for row in rows}) == len(rows)
 
 
 def _one_column(lines: Sequence[str]) -> list[list[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import class_names, columns, file_column, label_column
+from butterflyer_jax.data.ingest.tables import class_names, columns, file_column, label_column, several_photos
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import NONE, Meaning, Options
@@ -36,9 +36,9 @@ def understand(
     if not options.file_column and class_names.is_list(table):
         # Its numbers may also be those of photos.
         return None
-    if not options.file_column and (meaning := _of_folders(table, names, options)):
+    if meaning := _of_folders(table, names, options):
         return meaning
-    column = file_column.find(table, names, options)
+    table, column = _photo_column(table, names, options)
     if column is None:
         return None
     file_column.check_width(table)
@@ -50,12 +50,25 @@ def understand(
     return meaning
 
 
+def _photo_column(table: Table, names: PhotoNames, options: Options) -> tuple[Table, int | None]:
+    """Returns the column that names photos, and the table, with one photo per row where rows name several."""
+    chosen = table.listed(options.file_column)
+    if not options.file_column:
+        column = file_column.find(table, names)
+        lists = several_photos.lists_of_photos(table, names)
+        chosen = lists[:1] if lists and column in (None, *lists) else [] if column is None else [column]
+    if len(chosen) > 1 or several_photos.lists_of_photos(table, names, chosen):
+        table = several_photos.unfold(table, chosen, names)
+    return table, chosen[0] if chosen else None
+
+
 def _of_folders(table: Table, names: PhotoNames, options: Options) -> Meaning | None:
     """Returns the meaning of a table of specimens or observations, whose rows name folders; None for other tables.
 
     Several rows have the same label: a table with one row per class is a list of classes.
     """
-    column = file_column.find_folders(table, names)
+    known = table.listed(options.file_column) if options.file_column else columns.named(table, columns.FOLDER)
+    column = file_column.find_folders(table, names, known)
     if column is None:
         return None
     meaning = Meaning(table, column, [names.in_folder(cell) for cell in table.values(column)])
@@ -147,8 +160,7 @@ def _read_groups(meaning: Meaning, options: Options) -> None:
     if options.group_column == NONE:
         return
     if options.group_column:
-        asked = [table.column(name.strip()) for name in options.group_column.split(",")]
-        chosen = [column for column in asked if column is not None]
+        chosen = table.listed(options.group_column)
     else:
         label = [column for column, name in enumerate(table.columns) if name and name == meaning.label_name]
         for column in columns.named(table, columns.GROUP):

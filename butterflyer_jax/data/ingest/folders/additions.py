@@ -1,0 +1,60 @@
+"""Folders of one species that differ by a sex, a stage, a view or a date: "Monarch male", "Monarch 2020-05-01"."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.folders import circumstances
+from butterflyer_jax.data.ingest.folders.reading import Folders, some
+
+_WORDS = re.compile(r"[^\s_()\[\],]+")
+# Largest number of words in an addition: "2020 05 01".
+_MOST = 3
+
+
+def check(result: Folders) -> None:
+    """Records a problem where labels differ only by additions, and so may be one species or several classes."""
+    alike: dict[str, set[str]] = defaultdict(set)
+    for label in result.labels:
+        alike[without_additions(label)].add(label)
+    # Those that differ in spelling alone are named in the build's findings.
+    several = [labels for _, labels in sorted(alike.items()) if len(set(map(words.squeeze, labels))) > 1]
+    # Where all labels have the same base, the additions are what the classifier is to learn.
+    if result.problem or not several or len(alike) == 1:
+        return
+    more = f", and {len(several) - 1:,} more groups of folders" if len(several) > 1 else ""
+    example = min(several[0], key=len)
+    result.problem = (
+        f"the folders {some(several[0])}{more} differ only by what is no part of the name of a species, and may be one "
+        "species or several classes"
+    )
+    result.choices = (
+        "build.layout=leaf takes each as a class; for one species, put them into one folder: "
+        f"{_base(example) or example}/"
+    )
+
+
+def without_additions(label: str) -> str:
+    """Returns a label without sex, stage, view, date, session and place at its end, in lower case; never blank."""
+    return words.squeeze(_base(label)) or words.squeeze(label)
+
+
+def _base(label: str) -> str:
+    parts = _WORDS.findall(label)
+    shorter: list[str] | None = parts
+    while shorter is not None:
+        parts, shorter = shorter, _shorter(shorter)
+    return " ".join(parts)
+
+
+def _shorter(parts: list[str]) -> list[str] | None:
+    """Returns the words of a label without one addition, None where there is none."""
+    for count in range(min(_MOST, len(parts) - 1), 0, -1):
+        if circumstances.kind_of(" ".join(parts[-count:])) not in (None, "number"):
+            return parts[:-count]
+    # In front, a place or a season is a part of the name: Eastern Comma, Spring Azure.
+    if len(parts) > 1 and circumstances.is_sex_or_stage(parts[0]):
+        return parts[1:]
+    return None

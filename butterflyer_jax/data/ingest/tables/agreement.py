@@ -1,0 +1,53 @@
+"""Agreement of the labels that two tables give the same photos."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import class_names
+from butterflyer_jax.data.ingest.tables.meaning import Meaning
+from butterflyer_jax.errors import UserError
+
+
+def check(
+    own: dict[str, tuple[str, str]], one: Meaning, owner: Mapping[str, Meaning], labels: Mapping[str, str]
+) -> None:
+    """Gives the labels of one table the names of earlier ones, where both have the same classes.
+
+    That is so for numbers, and for names spelled otherwise or with authors.
+
+    Args:
+      own: (label, split) of each photo in this table; changed in place.
+      one: meaning of the table.
+      owner: table that gave each earlier label, by photo.
+      labels: earlier labels, by photo.
+
+    Raises:
+      UserError: the table contradicts them, or has other names for the same classes.
+    """
+    pairs = {(labels[photo], label) for photo, (label, _) in own.items() if photo in labels}
+    if all(mine == theirs for mine, theirs in pairs):
+        return
+    to_mine, to_theirs = dict(pairs), {label: mine for mine, label in pairs}
+    photo = next(p for p, (label, _) in own.items() if p in labels and labels[p] != label)
+    other, what = owner[photo].table.name, "give different labels"
+    if len(to_mine) == len(to_theirs) == len(pairs) > 1:
+        if class_names.are_numbered(to_theirs) or all(_are_same_name(mine, label) for mine, label in pairs):
+            for photo, (label, split) in own.items():
+                own[photo] = (to_theirs.get(label, label), split)
+            return
+        what = "name the same classes differently"
+    raise UserError(
+        f"{other} and {one.table.name} {what}: {photo} is {labels[photo]!r} in the one and "
+        f"{own[photo][0]!r} in the other; build.table={other} or build.table={one.table.name} chooses"
+    )
+
+
+def _are_same_name(one: str, other: str) -> bool:
+    """Returns whether two names differ in their spelling, or by an author: "Aglais io (Linnaeus, 1758)"."""
+    if words.squeeze(one) == words.squeeze(other):
+        return True
+    short, long = sorted((one, other), key=len)
+    return long.casefold().startswith(short.casefold()) and bool(re.match(r"\s*[(,]|\s+[A-Z&]", long[len(short) :]))

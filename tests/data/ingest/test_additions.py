@@ -1,0 +1,76 @@
+"""Folders whose names say more than a species, or none at all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax import UserError
+from butterflyer_jax.data.ingest.folders import additions
+from tests.data.ingest.test_layouts import SPECIES, labels, listing_of, tree
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{s} (male)", "{s} (female)"), ("{s}_dorsal", "{s}_ventral"), ("{s} 2020-05-01", "{s} 2021-06-02"),
+        ("{s} 2020", "{s} male 2021"), ("Female {s}", "{s}"), ("{s}, site 1", "{s}, site 2"), ("{s} larva", "{s}"),
+    ],
+)  # fmt: skip
+def test_folders_that_differ_by_additions_are_asked_about(tmp_path: Path, one: str, other: str) -> None:
+    files = tree(one + "/{i}.jpg") | tree(other + "/x{i}.jpg")
+    with pytest.raises(UserError, match=r"may be one species or several classes \(build\.layout=leaf takes each as a"):
+        listing_of(tmp_path, files)
+    chosen = labels(listing_of(tmp_path, files, layout="leaf"))
+    assert chosen == {name: name.split("/")[0] for name in files}
+
+
+@pytest.mark.parametrize(
+    "species",
+    [
+        ("Spring Azure", "Summer Azure", "Eastern Comma", "Northern Brown"), ("Monarch male", "Monarch female"),
+        ("Map", "Comma", "Wall", "Question Mark", "August Thorn", "California Sister"), ("A. io", "V. atalanta"),
+        ("Pieris sp. 1", "Pieris sp. 2", "Morpho cf. helenor", "Pieris x napi", "Colias sp."),
+    ],
+)  # fmt: skip
+def test_names_that_only_look_like_additions(tmp_path: Path, species: tuple[str, ...]) -> None:
+    files = tree("{s}/{n}.jpg", species)
+    assert set(labels(listing_of(tmp_path, files)).values()) == set(species)
+
+
+def test_additions_are_left_out_of_a_name() -> None:
+    assert additions.without_additions("Red Admiral_male (2020-05-01)") == "redadmiral"
+    assert additions.without_additions("female") == "female"
+    assert additions.without_additions("2020") == "2020"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Neuer Ordner",
+        "Nouveau dossier (2)",
+        "Sonstige",
+        "inconnu",
+        "otros",
+        "257.clutter",
+        "BACKGROUND_Google",
+        "00_other",
+    ],
+)
+def test_folders_set_aside_in_any_language_are_asked_about(tmp_path: Path, name: str) -> None:
+    files = tree("{s}/{i}.jpg") | {f"{name}/1.jpg": b"x"}
+    with pytest.raises(UserError, match=rf"{re.escape(name)}/ \(photos: 1\) may be a class .*build\.ignore="):
+        listing_of(tmp_path, files)
+    assert set(labels(listing_of(tmp_path, files, ignore=f"{name}/*")).values()) == set(SPECIES)
+
+
+def test_invisible_characters_make_no_other_species(tmp_path: Path) -> None:
+    files = tree("{s}/{i}.jpg") | {"\ufeffMonarch/99.jpg": b"x", "Pea\u00adcock\u200b/98.jpg": b"x"}
+    assert set(labels(listing_of(tmp_path, files)).values()) == set(SPECIES)
+
+
+def test_the_album_of_a_year_is_no_species(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, tree("T/{s}/{i}.jpg") | {"T/Photos from 2020/9.jpg": b"x"})
+    assert [reject.reason for reject in listing.rejects] == ["not in a folder of a species, as others are"]

@@ -1,0 +1,150 @@
+"""Tables by their rows: several photos in one, labels in two columns, two headers, two tables of the same photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax import UserError
+from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.data.ingest import manifest
+from tests.data.ingest.test_layouts import FLAT, Files, labels, listing_of, rows
+from tests.data.ingest.test_layouts import SPECIES as ENGLISH
+
+TRUTH = {name: ENGLISH[int(Path(name).stem) // 10] for name in FLAT}
+PAIRS = {f"{10 * k + i}{view}.jpg": s for k, s in enumerate(ENGLISH) for i in range(6) for view in "ab"}
+LATIN = ("Aglais io", "Hebomoia io", "Pieris rapae")
+OF_LATIN = {name: LATIN[int(Path(name).stem) // 10] for name in FLAT}
+
+
+def latin(head: str, row: str) -> str:
+    found = (
+        row.format(n=10 * k + i, s=s, g=s.split()[0], e=s.split()[1]) for k, s in enumerate(LATIN) for i in range(6)
+    )
+    return "\n".join([head, *found])
+
+
+@pytest.mark.parametrize(
+    ("table", "options"),
+    [
+        (rows("occurrenceID,species,associatedMedia", "o{n},{s},https://a.org/{n}a.jpg | https://a.org/{n}b.jpg"), {}),
+        (rows("species;photos", '{s};"{n}a.jpg; {n}b.jpg"'), {}),
+        (rows("species,pictures", '{s},"{n}a.jpg,{n}b.jpg"'), {}),
+        (rows("species,photo_1,photo_2", "{s},{n}a.jpg,{n}b.jpg"), {"file_column": "photo_1,photo_2"}),
+    ],
+)
+def test_the_photos_of_a_row_have_its_label_and_stay_together(
+    tmp_path: Path, table: str, options: dict[str, str]
+) -> None:
+    listing = listing_of(tmp_path, dict.fromkeys(PAIRS, b"x") | {"o.csv": table}, **options)
+    assert labels(listing) == PAIRS
+    assert len({str(listing.groups[name]) for name in PAIRS}) == len(PAIRS) // 2
+
+
+@pytest.mark.parametrize("columns", ["photo_1,photo_2", "dorsal,ventral", "image,image_below"])
+def test_columns_that_name_different_photos_are_asked_about(tmp_path: Path, columns: str) -> None:
+    table = rows(f"species,{columns}", "{s},{n}a.jpg,{n}b.jpg")
+    with pytest.raises(UserError, match=rf"not the same ones: .* build\.file_column={columns} takes all"):
+        listing_of(tmp_path, dict.fromkeys(PAIRS, b"x") | {"o.csv": table})
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        latin("Datei;Familie;Gattung;Art", "{n}.jpg;Nymphalidae;{g};{e}"),
+        latin("fichier,genre,espèce", "{n}.jpg,{g},{e}"),
+        latin("image,Genus name,Species", "{n}.jpg,{g},{e}"),
+        latin("file,class,order,genus,specificEpithet,infraspecificEpithet", "{n}.jpg,Insecta,Lepidoptera,{g},{e},x"),
+    ],
+)
+def test_a_genus_and_an_epithet_are_one_name(tmp_path: Path, table: str) -> None:
+    assert labels(listing_of(tmp_path, FLAT | {"l.csv": table})) == OF_LATIN
+
+
+def test_two_columns_that_are_chosen_are_one_name(tmp_path: Path) -> None:
+    files = FLAT | {"l.csv": latin("bild,oben,unten", "{n}.jpg,{g},{e}")}
+    assert labels(listing_of(tmp_path, files, label_column="oben,unten")) == OF_LATIN
+    with pytest.raises(UserError, match=r"build\.label_column=mitte: no table of the zip has this column"):
+        listing_of(tmp_path, files, label_column="oben,mitte")
+
+
+TABLE = rows("filename,label", "{n}.jpg,{s}")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        rows("photo,taxon,\nfile,family,species", "{n}.jpg,Nymphalidae,{s}"),
+        "\ufeff" + TABLE.replace("\n10.jpg", "\n\ufefffilename,label\n10.jpg"),
+        "\n".join(f'"{line}"' for line in TABLE.split("\n")),
+        TABLE.replace("1.jpg,Monarch", "1.jpg,Mon\u00adarch\u200b"),
+    ],
+    ids=["two headers", "joined files", "quoted lines", "invisible characters"],
+)
+def test_tables_that_programs_garbled(tmp_path: Path, table: str) -> None:
+    assert labels(listing_of(tmp_path, FLAT | {"l.csv": table})) == TRUTH
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        ({"a.csv": rows("image,label", "{n}.jpg,{k}"), "b.csv": rows("image,label", "{n}.jpg,{s}")}, TRUTH),
+        ({"a.csv": rows("image,species", "{n}.jpg,{s}"), "b.csv": rows("image,class", "{n}.jpg,{s}").lower()}, TRUTH),
+        (
+            {"a.csv": latin("image,species", "{n}.jpg,{s}"), "b.csv": latin("id,taxon", '{n},"{s} (L., 1758)"')},
+            OF_LATIN,
+        ),
+    ],
+    ids=["numbers", "other case", "authors"],
+)
+def test_tables_with_one_name_for_each_class_agree(tmp_path: Path, tables: Files, expected: dict[str, str]) -> None:
+    listing = listing_of(tmp_path, FLAT | tables)
+    assert labels(listing) == expected
+    assert not listing.notes
+
+
+def test_tables_with_two_names_for_each_class_are_asked_about(tmp_path: Path) -> None:
+    files = FLAT | {"a.csv": TABLE, "b.csv": latin("filename,species", "{n}.jpg,{s}")}
+    with pytest.raises(
+        UserError,
+        match=r"a\.csv and b\.csv name the same classes differently: .* build\.table=a\.csv or build\.table=b",
+    ):
+        listing_of(tmp_path, files)
+    assert labels(listing_of(tmp_path, files, table="a.csv")) == TRUTH
+    assert labels(listing_of(tmp_path, files, table="b.csv")) == OF_LATIN
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (FLAT | {"l.csv": rows("image,label", "{n}.jpg,Lepidoptera|{s}")},
+         r"l\.csv: several classes in each row of label, like 'Lepidoptera\|Monarch'"),
+        (FLAT | {"l.csv": rows("imgName,favorite,hidden,views", "{n}.jpg,no,no,1")}, r"which is \(favorite, hidden"),
+        (FLAT | {"species list.pdf": b"%PDF"}, r"species list\.pdf: a PDF file is not read: save it as CSV"),
+        ({f"Photo (File responses)/{n}": b"x" for n in FLAT} | {"a.csv": TABLE.replace(".jpg", "?")},
+         r"only one species .* tables not used: a\.csv \(.*name folders after the species, or add a labels"),
+    ],
+)  # fmt: skip
+def test_tables_that_are_there_and_not_used_are_named(tmp_path: Path, files: Files, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        manifest.check_species(listing := listing_of(tmp_path, files), listing.members)
+
+
+def test_a_chosen_column_may_name_folders(tmp_path: Path) -> None:
+    truth = {f"A-{k}{i}/{view}.jpg": s for k, s in enumerate(ENGLISH) for i in range(4) for view in "ab"}
+    table = rows("which,species", "A-{k}{i},{s}", count=4)
+    listing = listing_of(tmp_path, dict.fromkeys(truth, b"x") | {"l.csv": table}, file_column="which")
+    assert labels(listing) == truth
+
+
+@pytest.mark.parametrize("name", ["{s}", "01 {s}"])
+def test_species_of_test_that_are_none_of_train_are_asked_about(tmp_path: Path, name: str) -> None:
+    files = {f"train/{s}/{i}.jpg": b"x" for s in ENGLISH for i in range(4)}
+    files |= {
+        f"test/{name.format(s=s)}/t{i}.jpg": b"x" for s in (LATIN if name == "{s}" else ENGLISH) for i in range(2)
+    }
+    with pytest.raises(UserError, match=r"no species of the test split is in train, .*build\.split_column=none makes"):
+        listing_of(tmp_path, files)
+    assert {member.split for member in listing_of(tmp_path, files, split_column="none").members} == {None}
+    assert BuildConfig().split_column == ""
