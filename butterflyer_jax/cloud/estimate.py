@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from butterflyer_jax.cloud import machines
 from butterflyer_jax.cloud.machines import Machine
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Time and cost of the training steps alone, without startup, copying the data and evaluation.
-
-    Attributes:
-      hours: duration of the training steps.
-      usd: on-demand list price of all hosts for these hours, USD.
-    """
-
-    hours: float
-    usd: float
-
-
-def estimate(photos: int, epochs: int, images_per_second: float, machine: Machine, hosts: int) -> Estimate:
-    """Returns the time and the cost of training.
+def table(photos: int, epochs: int, images_per_second: float, machine: Machine, hosts: int, spot: bool) -> str:
+    """Returns time and cost of the training steps alone, without startup, copying the data and evaluation, as text.
 
     Args:
       photos: photos in the training split.
       epochs: passes over them.
       images_per_second: measured throughput of all hosts together.
-      machine: machine type of each host.
+      machine: machine type of each host, with its on-demand list price.
       hosts: number of hosts.
+      spot: whether spot machines are asked for, whose price is not known.
 
     Raises:
       UserError: a number is zero or negative.
@@ -39,18 +25,12 @@ def estimate(photos: int, epochs: int, images_per_second: float, machine: Machin
     if photos <= 0 or images_per_second <= 0:
         raise UserError("--photos and --images_per_second must be above 0")
     hours = photos * epochs / images_per_second / 3600
-    return Estimate(hours, hours * hosts * machine.usd_per_hour)
-
-
-def table(photos: int, epochs: int, images_per_second: float, machine: Machine, hosts: int, spot: bool) -> str:
-    """Returns the estimate as lines of text; the parameters are those of `estimate`."""
-    result = estimate(photos, epochs, images_per_second, machine, hosts)
     together = f"{hosts} x {machine.words}" if hosts > 1 else machine.words
     lines = [
         f"training   {photos:,} photos x {epochs} epochs at {images_per_second:,.0f} images/s",
         f"machines   {together}, {hosts * machine.usd_per_hour:,.2f} USD an hour",
-        f"time       {result.hours:,.2f} hours",
-        f"cost       {result.usd:,.2f} USD",
+        f"time       {hours:,.2f} hours",
+        f"cost       {hours * hosts * machine.usd_per_hour:,.2f} USD",
         f"           list prices on demand in us-central1 of {machines.price_date()}; newer ones are at "
         f"{machines.pricing_page()}",
     ]

@@ -1,21 +1,8 @@
 """Export to Keras, SavedModel, ONNX, LiteRT, StableHLO and safetensors, each read back by its runtime and compared."""
 
 from butterflyer_jax.cli import make_callable
-from butterflyer_jax.export.exporter import FORMATS, Written, default_path, export, require
-from butterflyer_jax.export.places import CARD, CARD_TEXT, FOLDER, SPECIES, SUFFIXES, companion
+from butterflyer_jax.export.exporter import FORMATS, Written, export
 
-__all__ = [
-    "CARD",
-    "CARD_TEXT",
-    "FOLDER",
-    "FORMATS",
-    "SPECIES",
-    "SUFFIXES",
-    "Written",
-    "companion",
-    "default_path",
-    "export",
-    "require",
-]
+__all__ = ["FORMATS", "Written", "export"]
 
 make_callable(__name__)

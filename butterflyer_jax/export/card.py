@@ -12,7 +12,7 @@ from typing import Any
 
 from butterflyer_jax import runs
 from butterflyer_jax.export import usage
-from butterflyer_jax.export.network import TYPICALITY, Network, numbers
+from butterflyer_jax.export.network import TYPICALITY, Network, num_parameters
 from butterflyer_jax.export.places import CARD, CARD_TEXT, FOLDER, SPECIES
 from butterflyer_jax.export.verify import Check
 from butterflyer_jax.runs import checksums
@@ -71,7 +71,7 @@ def describe(
         "threshold": calibration.threshold,
         "ranks": None if ranks is None else json.loads(ranks.to_json()),
         "model": dataclasses.asdict(network.model),
-        "parameters": numbers(network),
+        "parameters": num_parameters(network),
         "step": step,
         "dataset_fingerprint": run.fingerprint,
         "metrics": _all_metrics(run, step),

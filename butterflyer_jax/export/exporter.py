@@ -87,7 +87,7 @@ def export(
     opened = run.run if isinstance(run, runs.LoadedModel) else runs.read(run)
     target = _target(default_path(opened, format) if to is None else paths.path(to), writer)
     _refuse(target)
-    require(writer, format)
+    extras.require("export", *writer.NEEDS, purpose=f"format {format}")
 
     from butterflyer_jax.export import card, reference, verify
 
@@ -112,15 +112,6 @@ def export(
 def default_path(run: runs.Run, format: str) -> epath.Path:
     """Returns the default path of a run's export."""
     return run.folder / FOLDER / importlib.import_module(f"butterflyer_jax.export.{format}").NAME
-
-
-def require(writer: ModuleType, format: str) -> None:
-    """Checks that the packages of a format are installed.
-
-    Raises:
-      UserError: a package is missing; the message names the extra.
-    """
-    extras.require("export", *writer.NEEDS, purpose=f"format {format}")
 
 
 def _target(path: epath.Path, writer: ModuleType) -> epath.Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,16 +109,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndar
     return layers
 
 
-def numbers(network: Network) -> int:
+def num_parameters(network: Network) -> int:
     """Returns the number of trained parameters."""
-    return sum(math.prod(array.shape) for name, array in to_arrays(network).items() if not _is_statistic(name))
-
-
-def _is_statistic(name: str) -> bool:
-    return name.endswith(("/mean", "/var"))
-
-
-def convolutions(network: Network) -> Iterator[str]:
-    """Yields the names of all convolutions."""
-    for block in network.blocks:
-        yield from block
+    statistics = ("/mean", "/var")
+    return sum(math.prod(array.shape) for name, array in to_arrays(network).items() if not name.endswith(statistics))

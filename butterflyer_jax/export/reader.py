@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Integer, UInt8
 
-from butterflyer_jax import console
+from butterflyer_jax import console, extras
 from butterflyer_jax.config import BuildConfig, DataConfig, ModelConfig
 from butterflyer_jax.data import species_map
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.export.exporter import FORMATS, require
+from butterflyer_jax.export.exporter import FORMATS
 from butterflyer_jax.export.network import PROBABILITIES, TYPICALITY, Network
 from butterflyer_jax.export.places import CARD, companion
 from butterflyer_jax.inference.classifier import padded
@@ -77,7 +77,7 @@ class ExportClassifier:
         if format not in FORMATS:
             raise UserError(f"{path} is an export of another version of butterflyer_jax: unknown format {format}")
         writer = importlib.import_module(f"butterflyer_jax.export.{format}")
-        require(writer, format)
+        extras.require("export", *writer.NEEDS, purpose=f"format {format}")
         self.listed = None if species_list is None else species_map.read_list(species_list, self.species)
         if hasattr(writer, "read"):
             from butterflyer_jax.export import reference

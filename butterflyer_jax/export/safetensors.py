@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from butterflyer_jax.export.network import Network, convolutions, from_arrays
+from butterflyer_jax.export.network import Network, from_arrays
 from butterflyer_jax.models.weights import read as read_weights
 
 NAME = "model.safetensors"
@@ -116,5 +116,7 @@ def tensors(network: Network) -> dict[str, np.ndarray]:
 
 
 def _widths(network: Network) -> list[int | str]:
-    widths = {name: network.layers[name]["kernel"].shape[-1] for name in convolutions(network)}
-    return [item for block in network.blocks for item in (*(widths[name] for name in block), "M")]
+    widths: list[int | str] = []
+    for block in network.blocks:
+        widths += [*(network.layers[name]["kernel"].shape[-1] for name in block), "M"]
+    return widths

@@ -24,6 +24,7 @@ from butterflyer_jax.training.loss_scale import LossScale
 from butterflyer_jax.training.state import TrainState
 
 StepResult: TypeAlias = tuple[TrainState, dict[str, jax.Array]]
+LossFn: TypeAlias = Callable[[Any, Any, Batch, jax.Array, jax.Array], tuple[jax.Array, Any]]
 
 
 class TrainStep:
@@ -105,45 +106,7 @@ def make_train_step(
       steps_per_epoch: number of batches per epoch.
       class_weights: float32 [num_classes], weight of each image's loss by its label; None weighs all alike.
     """
-    weights = None if class_weights is None else jnp.asarray(class_weights)
-
-    # A batch has as many negatives as any other, but a part of it may not: so means are over the batch.
-    num_negatives = config.num_negatives
-    of_photos = config.batch_size / (config.batch_size - num_negatives)
-    of_negatives = config.batch_size / max(num_negatives, 1)
-
-    def losses_of(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
-        """Returns float32 [batch] by name, whose means are the losses."""
-        smoothing = config.optim.label_smoothing
-        if not num_negatives:
-            return {"loss": losses.weighted_cross_entropy(logits, labels, smoothing, weights)}
-        is_negative = labels == NEGATIVE_LABEL
-        loss = losses.weighted_cross_entropy(logits, jnp.where(is_negative, 0, labels), smoothing, weights)
-        return {
-            "loss": of_photos * jnp.where(is_negative, 0, loss),
-            "negatives_loss": of_negatives * jnp.where(is_negative, losses.uniform_divergence(logits), 0),
-        }
-
-    def loss_fn(params: Any, batch_stats: Any, batch: Batch, epoch: jax.Array, dropout_key: jax.Array) -> Any:
-        images, own_share = images_lib.train_images(batch, photo_keys(config.seed, epoch, batch["index"]), config)
-        logits, updates = apply_fn(
-            Variables(params, batch_stats).collections(),
-            images,
-            train=True,
-            mutable=["batch_stats"],
-            rngs={"dropout": dropout_key},
-        )
-        found = losses_of(logits, batch["label"])
-        if own_share is not None:
-            others = losses_of(logits, mix.swap_neighbours(batch["label"]))
-            found = {name: own_share * found[name] + (1 - own_share) * others[name] for name in found}
-        metrics = {name: value.mean() for name, value in found.items()}
-        metrics["top1"] = (logits.argmax(axis=-1) == batch["label"]).mean()
-        loss = metrics["loss"]
-        if num_negatives:
-            metrics["top1"] *= of_photos
-            loss = loss + config.optim.negatives_weight * metrics["negatives_loss"]
-        return loss, (metrics, updates.get("batch_stats", {}))
+    loss_fn = make_loss_fn(apply_fn, config, class_weights)
 
     def train_step(state: TrainState, batch: Batch, learning_rate: jax.Array) -> StepResult:
         epoch = state.step // steps_per_epoch
@@ -174,26 +137,87 @@ def make_train_step(
         gradients = optimizer.hold_frozen(gradients, config.optim, state.step, steps_per_epoch)
         metrics["gradient_norm"] = optax.global_norm(gradients)
 
-        updates, opt_state = tx.update(gradients, state.opt_state, state.variables.params, learning_rate=learning_rate)
-        updates = optimizer.hold_frozen(updates, config.optim, state.step, steps_per_epoch)
-        if state.rate_scale is not None:
-            updates = jax.tree.map(lambda x: x * state.rate_scale, updates)
-        params = optax.apply_updates(state.variables.params, updates)
-        batch_stats = optimizer.keep_frozen(
-            batch_stats, state.variables.batch_stats, config.optim, state.step, steps_per_epoch
-        )
-        variables = Variables(params, batch_stats)
-        new_state = state.replace(step=state.step + 1, variables=variables, opt_state=opt_state)
-        if state.averaged is not None:
-            averaged = optimizer.average(config.optim, state.averaged, variables, new_state.step, steps_per_epoch)
-            new_state = new_state.replace(averaged=averaged)
+        new_state = updated(state, gradients, batch_stats, learning_rate)
         if state.loss_scale is not None:
             new_state, metrics = _unless_overflow(state, state.loss_scale, new_state, metrics)
         shardings = sharding.of_tree(new_state, mesh, config.parallel)
         return jax.lax.with_sharding_constraint(new_state, shardings), metrics
 
+    def updated(state: TrainState, gradients: Any, batch_stats: Any, learning_rate: jax.Array) -> TrainState:
+        old, optim = state.variables, config.optim
+        updates, opt_state = tx.update(gradients, state.opt_state, old.params, learning_rate=learning_rate)
+        updates = optimizer.hold_frozen(updates, optim, state.step, steps_per_epoch)
+        if state.rate_scale is not None:
+            updates = jax.tree.map(lambda x: x * state.rate_scale, updates)
+        params = optax.apply_updates(old.params, updates)
+        batch_stats = optimizer.keep_frozen(batch_stats, old.batch_stats, optim, state.step, steps_per_epoch)
+        variables = Variables(params, batch_stats)
+        new_state = state.replace(step=state.step + 1, variables=variables, opt_state=opt_state)
+        if state.averaged is None:
+            return new_state
+        averaged = optimizer.average(optim, state.averaged, variables, new_state.step, steps_per_epoch)
+        return new_state.replace(averaged=averaged)
+
     program = jax.jit(train_step, donate_argnums=0, compiler_options=compiler.options())
     return TrainStep(program, schedule, mesh)
+
+
+def make_loss_fn(
+    apply_fn: Callable[..., Any], config: Config, class_weights: Float[np.ndarray, " num_classes"] | None = None
+) -> LossFn:
+    """Returns the loss that `make_train_step` describes, as a pure function.
+
+    It is `(params, batch_stats, batch, epoch, dropout_key) -> (loss, (metrics, batch_stats))`, with the loss float32
+    [], the metrics by name float32 [], and the new running statistics.
+
+    Args:
+      apply_fn: `apply` of the Flax model.
+      config: config of the run.
+      class_weights: float32 [num_classes], weight of each image's loss by its label; None weighs all alike.
+    """
+    weights = None if class_weights is None else jnp.asarray(class_weights)
+
+    # A batch has as many negatives as any other, but a part of it may not: so means are over the batch.
+    num_negatives = config.num_negatives
+    of_photos = config.batch_size / (config.batch_size - num_negatives)
+    of_negatives = config.batch_size / max(num_negatives, 1)
+
+    def losses_of(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+        """Returns float32 [batch] by name, whose means are the losses."""
+        smoothing = config.optim.label_smoothing
+        if not num_negatives:
+            return {"loss": losses.weighted_cross_entropy(logits, labels, smoothing, weights)}
+        is_negative = labels == NEGATIVE_LABEL
+        loss = losses.weighted_cross_entropy(logits, jnp.where(is_negative, 0, labels), smoothing, weights)
+        return {
+            "loss": of_photos * jnp.where(is_negative, 0, loss),
+            "negatives_loss": of_negatives * jnp.where(is_negative, losses.uniform_divergence(logits), 0),
+        }
+
+    def loss_fn(
+        params: Any, batch_stats: Any, batch: Batch, epoch: jax.Array, dropout_key: jax.Array
+    ) -> tuple[jax.Array, Any]:
+        images, own_share = images_lib.train_images(batch, photo_keys(config.seed, epoch, batch["index"]), config)
+        logits, updates = apply_fn(
+            Variables(params, batch_stats).collections(),
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": dropout_key},
+        )
+        found = losses_of(logits, batch["label"])
+        if own_share is not None:
+            others = losses_of(logits, mix.swap_neighbours(batch["label"]))
+            found = {name: own_share * found[name] + (1 - own_share) * others[name] for name in found}
+        metrics = {name: value.mean() for name, value in found.items()}
+        metrics["top1"] = (logits.argmax(axis=-1) == batch["label"]).mean()
+        loss = metrics["loss"]
+        if num_negatives:
+            metrics["top1"] *= of_photos
+            loss = loss + config.optim.negatives_weight * metrics["negatives_loss"]
+        return loss, (metrics, updates.get("batch_stats", {}))
+
+    return loss_fn
 
 
 def _parts(batch: Batch, config: Config) -> Batch:
