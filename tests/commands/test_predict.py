@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import csv
-import http.server
 import io
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +20,7 @@ from butterflyer_jax.export import export
 from butterflyer_jax.inference import gradcam, inputs
 from butterflyer_jax.inference.overlays import HeatPictures
 from tests.conftest import make_photo, make_zip
+from tests.helpers import web
 
 
 @pytest.fixture
@@ -39,15 +37,8 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def server(photos: Path) -> Iterator[str]:
     """The address at which that folder is served."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(photos)))
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{httpd.server_port}"
-    httpd.shutdown()
+    with web.serve_folder(photos) as server:
+        yield server.url
 
 
 def names(*given: object, lines: list[str] | None = None) -> list[str]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.server
 import json
 import re
 import struct
-import threading
 import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
 import fsspec
 import google_crc32c
+
+from tests.helpers import web
 
 SHAKY = "shaky://bucket/data"
 GCS = "gs://bucket/data"
@@ -68,35 +68,17 @@ class ShakyFileSystem(fsspec.AbstractFileSystem):
         return type(self).spoil(name, start or 0, self.store[path][start:end])
 
 
-class FakeGcs(http.server.ThreadingHTTPServer):
+class FakeGcs(web.Server):
     """The three requests of GCS's JSON API that reading takes, answered from `store`, or by `fault`."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.store: dict[str, bytes] = {}
         self.fault: Callable[[_Handler], bool] = lambda handler: False
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
-
-    def handle_error(self, *_: Any) -> None:
-        """Says nothing of connections that the other side closed."""
+        super().__init__(_Handler)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(web.Handler):
     server: FakeGcs
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def answer(self, data: bytes, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
 
     def refuse(self, status: int, message: str) -> bool:
         self.answer(json.dumps({"error": {"code": status, "message": message}}).encode(), status)

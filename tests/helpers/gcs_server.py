@@ -19,8 +19,8 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+from tests.helpers import web
 from tests.helpers.ports import free_port
 
 START_SECONDS = 120
@@ -125,10 +125,8 @@ def serve(bucket: str = "butterflies") -> Iterator[Gcs]:
         port = free_port()
         proxy = _Proxy(port)
         stack.callback(proxy.server_close)
-        stack.callback(proxy.shutdown)
-        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
         # Addresses that it hands out, of uploads in parts, lead through the proxy too.
-        outside = f"http://127.0.0.1:{proxy.server_address[1]}"
+        outside = proxy.url
         line = [_server._get_binary_path(), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
         line += ["-backend", "memory", "-external-url", outside, "-log-level", "error"]
         process = subprocess.Popen(list(map(str, line)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -156,27 +154,18 @@ def _call(
         return answer.read()
 
 
-class _Proxy(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
+class _Proxy(web.Server):
     gcs: Gcs
 
     def __init__(self, upstream: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = upstream
         self.lock = threading.Lock()
-
-    def handle_error(self, *_: Any) -> None:
-        """Says nothing of clients that were killed."""
+        super().__init__(_Handler)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(web.Handler):
     disable_nagle_algorithm = True
     server: _Proxy
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
     def _body(self) -> bytes:
         if "chunked" not in (self.headers.get("Transfer-Encoding") or ""):

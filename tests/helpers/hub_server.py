@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.helpers import web
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 COMMIT_HEADER = "X-Repo-Commit"
@@ -47,12 +47,7 @@ class Hub:
 def serving(hub: Hub) -> Iterator[Hub]:
     """Serves within the block."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            pass
-
+    class Handler(web.Handler):
         def do_HEAD(self) -> None:
             self._answer(False)
 
@@ -77,13 +72,8 @@ def serving(hub: Hub) -> Iterator[Hub]:
             return None
 
         def _refuse(self, status: int, code: str = "") -> None:
-            self.send_response(status)
-            if code:
-                self.send_header("X-Error-Code", code)
-            if code == "EntryNotFound":
-                self.send_header(COMMIT_HEADER, COMMIT)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            named = {COMMIT_HEADER: COMMIT} if code == "EntryNotFound" else {}
+            self.answer(b"", status, named | ({"X-Error-Code": code} if code else {}))
 
         def _send(self, data: bytes, file: str, body: bool) -> None:
             start = int(re.findall(r"bytes=(\d+)-", self.headers.get("Range") or "bytes=0-")[0])
@@ -107,14 +97,6 @@ def serving(hub: Hub) -> Iterator[Hub]:
                 return
             self.wfile.write(data[start:])
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with web.Server(Handler) as server:
+        hub.url = server.url
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

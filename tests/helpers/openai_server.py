@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, NamedTuple
+
+from tests.helpers import web
 
 ANSWER = "Its caterpillars eat milkweeds [1]. They take up poison from them [1]."
 ERRORS = {"401": 401, "404": 404, "429": 429, "500": 500}
@@ -26,7 +26,7 @@ class Request(NamedTuple):
         return self.body["messages"][0]["content"]
 
 
-class ModelServer:
+class ModelServer(web.Server):
     """Serves until it is closed. A context manager.
 
     Attributes:
@@ -44,37 +44,15 @@ class ModelServer:
         self.mode, self.answer, self.chunk = "say", ANSWER, 3
         self.requests: list[Request] = []
         self._closing = threading.Event()
-        server = self
+        super().__init__(_Handler)
+        self.url += "/v1"
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                server.requests.append(
-                    Request(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
-                )
-                server._serve(self)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    def __enter__(self) -> ModelServer:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def server_close(self) -> None:
         self._closing.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().server_close()
 
-    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+    def serve(self, handler: web.Handler) -> None:
+        """Answers the last request."""
         request = self.requests[-1]
         if self.mode == "mute":
             self._closing.wait()
@@ -116,10 +94,22 @@ class ModelServer:
         return f"data: {json.dumps(chunk)}\n\n"
 
     @staticmethod
-    def _send(handler: BaseHTTPRequestHandler, status: int, kind: str, parts: Iterable[str]) -> None:
+    def _send(handler: web.Handler, status: int, kind: str, parts: Iterable[str]) -> None:
         handler.send_response(status)
         handler.send_header("Content-Type", kind)
         handler.end_headers()
         for part in parts:
             handler.wfile.write(part.encode())
         handler.wfile.flush()
+
+
+class _Handler(web.Handler):
+    # An answer without a length ends with its connection.
+    protocol_version = "HTTP/1.0"
+    server: ModelServer
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.requests.append(Request(self.path, headers, body))
+        self.server.serve(self)

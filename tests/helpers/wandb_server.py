@@ -8,10 +8,9 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from types import TracebackType
 from typing import Any
+
+from tests.helpers import web
 
 
 @dataclass
@@ -29,7 +28,7 @@ class ServedRun:
     files: set[str] = field(default_factory=set)
 
 
-class WandbServer:
+class WandbServer(web.Server):
     """Serves until it is closed, or until a request for /stop: then it breaks every connection. A context manager.
 
     Attributes:
@@ -44,45 +43,7 @@ class WandbServer:
         self.resumed: list[str] = []
         self.lost = False
         self.refuses_rows = False
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if self.headers.get("Content-Encoding") == "gzip":
-                    body = gzip.decompress(body)
-                if server.lost or self.path == "/stop":
-                    server.lost = True
-                    # To the client, a connection that breaks.
-                    self.close_connection = True
-                    return
-                answer = json.dumps(server.answer(self.path, body)).encode()
-                self.send_response(403 if server.refuses_rows and self.path.endswith("/file_stream") else 200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            do_GET = do_PUT = do_POST
-
-            def log_message(self, *_: object) -> None:
-                """Logs nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def __enter__(self) -> WandbServer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_Handler)
 
     def answer(self, path: str, body: bytes) -> Any:
         """Returns the answer to a request."""
@@ -133,6 +94,25 @@ class WandbServer:
             "tags": [],
             "wandbConfig": '{"t": 1}',
         }
+
+
+class _Handler(web.Handler):
+    server: WandbServer
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        if self.server.lost or self.path == "/stop":
+            self.server.lost = True
+            # To the client, a connection that breaks.
+            self.close_connection = True
+            return
+        answer = json.dumps(self.server.answer(self.path, body)).encode()
+        status = 403 if self.server.refuses_rows and self.path.endswith("/file_stream") else 200
+        self.answer(answer, status, {"Content-Type": "application/json"})
+
+    do_GET = do_PUT = do_POST
 
 
 PROJECT = {"id": "project", "name": "butterflyer", "entity": {"id": "entity", "name": "people"}}

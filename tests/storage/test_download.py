@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,23 +11,20 @@ import pytest
 
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import download
+from tests.helpers import web
 from tests.helpers.fake_gcs import FakeGcs
 
 DATA = bytes(range(256)) * 20_000
 
 
-class Web(http.server.ThreadingHTTPServer):
+class Web(web.Server):
     """A plain web server of a folder, which knows no ranges; `cut` drops the end of what it sends."""
 
-    daemon_threads = True
     cut = 0
 
 
-class _Handler(http.server.SimpleHTTPRequestHandler):
+class _Handler(web.FolderHandler):
     server: Web
-
-    def log_message(self, *_: object) -> None:
-        pass
 
     def copyfile(self, source, outputfile) -> None:  # noqa: ANN001
         data = source.read()
@@ -37,21 +32,16 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Web, Path, str]]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Web, Path, str]]:
     monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "www"
     folder.mkdir()
-    server = Web(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield server, folder, f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with Web(functools.partial(_Handler, directory=str(folder))) as server:
+        yield server, folder, server.url
 
 
-def test_a_file_comes_once_and_serves_without_the_network(web: tuple[Web, Path, str], tmp_path: Path) -> None:
-    server, folder, url = web
+def test_a_file_comes_once_and_serves_without_the_network(site: tuple[Web, Path, str], tmp_path: Path) -> None:
+    server, folder, url = site
     (folder / "w.pth").write_bytes(DATA)
     first = download.cached_file(f"{url}/w.pth?download=1", "weights")
     assert first.name.endswith("-w.pth")
@@ -64,7 +54,6 @@ def test_a_file_comes_once_and_serves_without_the_network(web: tuple[Web, Path, 
     (folder / "w.pth").write_bytes(DATA[1:])
     second = download.cached_file(f"{url}/w.pth?download=1", "weights")
     assert second.read_bytes() == DATA[1:]
-    server.shutdown()
     server.server_close()
     fsspec.filesystem("http").clear_instance_cache()
     assert download.cached_file(f"{url}/w.pth?download=1", "weights") == second
@@ -72,8 +61,8 @@ def test_a_file_comes_once_and_serves_without_the_network(web: tuple[Web, Path, 
         download.cached_file(f"{url}/other.pth", "weights")
 
 
-def test_what_does_not_come_whole_leaves_nothing(web: tuple[Web, Path, str], tmp_path: Path) -> None:
-    server, folder, url = web
+def test_what_does_not_come_whole_leaves_nothing(site: tuple[Web, Path, str], tmp_path: Path) -> None:
+    server, folder, url = site
     (folder / "w.pth").write_bytes(DATA)
     server.cut = 1000
     with pytest.raises(UserError, match="cannot re"):
@@ -98,5 +87,4 @@ def test_a_file_of_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             download.cached_file("gs://bucket/models/none.pth", "weights")
     finally:
         gcsfs.GCSFileSystem.clear_instance_cache()
-        server.shutdown()
         server.server_close()

@@ -43,7 +43,6 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
     gcsfs.GCSFileSystem.clear_instance_cache()
     yield server
     gcsfs.GCSFileSystem.clear_instance_cache()
-    server.shutdown()
     server.server_close()
 
 
@@ -144,7 +143,6 @@ def test_what_is_not_there_is_named(gcs: FakeGcs) -> None:
 def test_a_network_that_is_gone(
     gcs: FakeGcs, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    gcs.shutdown()
     gcs.server_close()
     with pytest.raises(UserError, match=r"^cannot reach gs://bucket/data: Cannot connect to host 127\.0\.0\.1"):
         RemoteFolder(GCS, 0).list("a")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import functools
 import gzip
-import http.server
 import io
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,7 @@ from butterflyer_jax.data import photo
 from butterflyer_jax.export import reference
 from butterflyer_jax.metrics.ranks import Rank, Ranks
 from tests.conftest import encode, make_photo
-from tests.helpers import typical_run
+from tests.helpers import typical_run, web
 from tests.helpers.browser import open_browser
 from tests.helpers.chats import embedded
 from tests.helpers.export_networks import KINDS, make_network, noise
@@ -71,11 +68,6 @@ TALK = """async (conversations) => {
 }"""
 
 
-class _Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = typical_run.make(trained_run, tmp_path_factory.mktemp("pocket") / "run", SPECIES)
@@ -96,16 +88,14 @@ def folder(run: Path) -> Path:
 @pytest.fixture(scope="module")
 def page(folder: Path) -> Iterator[Any]:
     """The page at its second visit, when the server is gone; it must not complain."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = web.serve_folder(folder)
     complaints: list[str] = []
     with open_browser() as browser:
         opened = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
         opened.on("console", lambda message: complaints.append(message.text))
         opened.on("pageerror", lambda error: complaints.append(str(error)))
-        opened.goto(f"http://127.0.0.1:{server.server_port}/")
+        opened.goto(f"{server.url}/")
         opened.wait_for_selector("#offline:not(:empty)")
-        server.shutdown()
         server.server_close()
         opened.reload()
         opened.wait_for_selector(".chip")
