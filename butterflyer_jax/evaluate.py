@@ -114,6 +114,8 @@ def _print(metrics: dict[str, Any]) -> None:
         rows = metrics["ranks"]["known"]
         parts = [f"{row['rank']} {row['share']:.1%} ({row['right']} of {row['count']} right)" for row in rows]
         print(f"{name}: answered by {', '.join(parts)}; not sure or refused {1 - sum(r['share'] for r in rows):.1%}")
+    if metrics["boxes"]:
+        print(f"{name}: {metrics['boxes']} photos are looked at around their box, which predict does not know")
     seen = metrics["trained_on"]
     if seen and (seen["same"] or seen["near"]) and not metrics["is_own"]:
         print(f"{name}: the run was trained on {seen['same']} of these photos, and near-duplicates of {seen['near']}")

@@ -43,10 +43,17 @@ class BuildConfig(Section):
         "", "columns whose equal values share a split, comma-separated; none: no groups; empty: detected"
     )
     bursts: str = option(
-        "exif", "what shares a split beside: exif (one camera, seconds apart), name (x_001, x_002), or none"
+        "exif",
+        "what shares a split beside: exif (one camera, seconds apart), name (x_001, x_002), or none",
+        one_of=("exif", "name", "none"),
     )
     name_encoding: str = option("", "code page of file names and tables that do not state theirs; empty: detected")
     ignore: str = option("", "files to leave out, patterns such as *.zip or masks/*, comma-separated")
+    box_format: str = option(
+        "auto",
+        "numbers of a box: xyxy (two corners), xywh (corner and size), cxcywh (centre and size) or auto (detected)",
+        one_of=("auto", "xyxy", "xywh", "cxcywh"),
+    )
     negatives: str = option("", "photos that show no species, patterns such as background/*, comma-separated")
 
 
@@ -70,6 +77,11 @@ class DataConfig(Section):
         one_of=("auto", "jpeg", "cache", "raw"),
     )
     cache_gib: float = option(4.0, "most memory for photos: decoded, else (mode cache) encoded, GiB", within=(0.0, 1e6))
+    boxes: str = option(
+        "use",
+        "boxes of butterflies, where photos have some: use (train and evaluate on them), train (alone) or ignore",
+        one_of=("use", "train", "ignore"),
+    )
     crop: str = option(
         "auto",
         "what makes the crops: host, device, or auto (device for a GPU or TPU, else host)",

@@ -40,6 +40,10 @@ TURNS = {
 }
 
 
+# Those that exchange width and height.
+SIDEWAYS = (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
+
+
 class PhotoError(ValueError):
     """A photo that cannot be used; the message is the reason that rejects.csv gives."""
 
@@ -57,6 +61,11 @@ class Source:
     size: tuple[int, int]
     profile: str
     exif: Image.Exif
+
+    @property
+    def turn(self) -> Image.Transpose | None:
+        """How the stored image was turned to be upright; None where it was not."""
+        return _turn(self.exif)
 
 
 def load(
@@ -103,8 +112,7 @@ def load(
         return scaled, Source(image.size, outcome, exif)
     # Turned when small: the filter is the same in both directions.
     turned = scaled.transpose(turn)
-    sideways = turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
-    return turned, Source(image.size[::-1] if sideways else image.size, outcome, exif)
+    return turned, Source(image.size[::-1] if turn in SIDEWAYS else image.size, outcome, exif)
 
 
 def open_image(data: bytes) -> Image.Image:

@@ -61,6 +61,12 @@ class Data(Protocol):
     def jpegs(self, split: str, numbers: Iterable[int]) -> Iterator[bytes]:
         """Yields stored JPEGs of a split, by their places in the order of `eval_batches`."""
 
+    def frames(self, split: str) -> np.ndarray | None:
+        """Returns the part of each photo that stands for it in evaluation, int32 [num_photos, 4]; None: the whole.
+
+        Top, left, height and width of the surroundings of its box, pixels of the stored JPEG; zeros for the whole.
+        """
+
     def bottleneck(self) -> str:
         """Returns which stage of the input took the most time since the last call, and what to change."""
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import IO
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 
 # The photos that share a split: near-duplicates, bursts, observations.
 GROUPS_FILE = "groups.csv"
@@ -30,24 +30,35 @@ def index_name(shard: str) -> str:
     return shard.replace(".tfrecord-", ".index-") + ".npy"
 
 
-def write_index(file: IO[bytes], entries: Sequence[tuple[int, ...]], photo_ids: Sequence[str]) -> None:
+def write_index(
+    file: IO[bytes],
+    entries: Sequence[tuple[int, ...]],
+    photo_ids: Sequence[str],
+    boxes: Sequence[Sequence[float] | None] = (),
+) -> None:
     """Writes the index of a shard: an array of `INDEX`, then the photo_ids as uint8, the bytes of a JSON list.
 
-    Both arrays are in NumPy's format, one behind the other: versions that know only the first still read it.
+    Behind them stand the boxes, float32 [length, 4] with NaN for none, if any photo has one. All arrays are in NumPy's
+    format, one behind the other: versions that know only the first ones still read these.
 
     Args:
       file: open for writing.
       entries: fields of `INDEX` of each record, in the order of the shard.
       photo_ids: path of each photo in its source, in the same order.
+      boxes: left, top, right, bottom of the butterfly on each photo, from 0 to 1; None where it is not known.
     """
     np.save(file, np.array(entries, INDEX))
     np.save(file, np.frombuffer(json.dumps(photo_ids).encode(), np.uint8))
+    if any(box is not None for box in boxes):
+        np.save(file, np.array([[np.nan] * 4 if box is None else box for box in boxes], np.float32))
 
 
-def read_index(content: bytes, length: int) -> tuple[Shaped[np.ndarray, " {length}"], list[str]]:
-    """Returns the entries of a shard's index, `INDEX` [length], and its photo_ids.
+def read_index(
+    content: bytes, length: int
+) -> tuple[Shaped[np.ndarray, " {length}"], list[str], Float32[np.ndarray, "{length} 4"] | None]:
+    """Returns the entries of a shard's index, `INDEX` [length], its photo_ids, and its boxes, float32 [length, 4].
 
-    No photo_ids where an earlier version wrote the index.
+    No photo_ids where an earlier version wrote the index; no boxes where no photo has one.
 
     Args:
       content: content of the file.
@@ -63,8 +74,13 @@ def read_index(content: bytes, length: int) -> tuple[Shaped[np.ndarray, " {lengt
     if table.dtype != INDEX or table.shape != (length,):
         raise ValueError(f"it is no index of {length} photos")
     if file.tell() == len(content):
-        return table, []
+        return table, [], None
     photo_ids = json.loads(np.load(file, allow_pickle=False).tobytes())
     if not isinstance(photo_ids, list) or len(photo_ids) != length or not all(isinstance(i, str) for i in photo_ids):
         raise ValueError(f"it holds no photo_ids of {length} photos")
-    return table, photo_ids
+    if file.tell() == len(content):
+        return table, photo_ids, None
+    boxes: np.ndarray = np.load(file, allow_pickle=False)
+    if boxes.dtype != np.float32 or boxes.shape != (length, 4):
+        raise ValueError(f"it holds no boxes of {length} photos")
+    return table, photo_ids, boxes

@@ -136,6 +136,7 @@ def evaluate(
             "is_own": is_own and listed is None,
             "species_list": None if listed is None else list(itertools.compress(run.species, listed)),
             "step": loaded.step,
+            "boxes": sum(_num_boxes(data, one) for one in splits),
             "trained_on": None if seen is None else dataclasses.asdict(seen),
         }
         if columns:
@@ -151,6 +152,12 @@ def evaluate(
             loaded, data, folder, scored, metrics, calibrated, _others(run.folder, place), place
         )
     return metrics
+
+
+def _num_boxes(data: Data, split: str) -> int:
+    """Returns how many photos of a split are looked at around their box."""
+    frames = data.frames(split)
+    return 0 if frames is None else int((frames[:, 2] > 0).sum())
 
 
 def _splits(data: Data, split: str) -> list[str]:

@@ -60,7 +60,8 @@ def network(loaded: runs.LoadedModel) -> str:
     A run and one that was corrected from it have the same.
     """
     config = loaded.config
-    section = config.data.image_size, config.data.eval_crop_fraction, config.precision, asdict(config.model)
+    data = config.data.image_size, config.data.eval_crop_fraction, config.data.boxes
+    section = data, config.precision, asdict(config.model)
     digest = sha256(json.dumps([section, loaded.mesh.devices.flat[0].platform]).encode())
     collections = dict(loaded.variables.collections())
     collections["params"] = {name: layer for name, layer in collections["params"].items() if name != LAST_LAYER}

@@ -91,7 +91,9 @@ def _see_training(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict
     # Each in its own light and in two others, so that a change of light alone is nothing new.
     _, features = look(loaded, itertools.chain(photos, (draw_shift(one, rng) for _ in range(2) for one in photos)))
     of_user = rng.permutation(data.num_photos(NEGATIVES))[:MAX_TRAIN]
-    drawn = (draw_negative(photos[n % len(photos)], rng) for n in range(NUM_NEGATIVES))
+    # Of whole photos: what stands around a box is background too.
+    whole = photos if data.frames("train") is None else list(read_photos(data, "train", train, framed=False))
+    drawn = (draw_negative(whole[n % len(whole)], rng) for n in range(NUM_NEGATIVES))
     _, negatives = look(loaded, itertools.chain(drawn, read_photos(data, NEGATIVES, of_user) if len(of_user) else ()))
     return {
         "features": features,
@@ -101,10 +103,22 @@ def _see_training(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict
     }
 
 
-def read_photos(data: Data, split: str, numbers: Integer[np.ndarray, " count"]) -> Iterator[Image.Image]:
-    """Yields stored photos of a split, by their places in the order of `Data.eval_batches`."""
-    for jpeg in data.jpegs(split, numbers.tolist()):
-        yield Image.open(io.BytesIO(jpeg)).convert("RGB")
+def read_photos(
+    data: Data, split: str, numbers: Integer[np.ndarray, " count"], framed: bool = True
+) -> Iterator[Image.Image]:
+    """Yields photos of a split, by their places in the order of `Data.eval_batches`.
+
+    Args:
+      data: an open data set.
+      split: the split.
+      numbers: int [count], the places.
+      framed: whether the surroundings of its box stand for a photo, as they do in evaluation; see `Data.frames`.
+    """
+    frames = data.frames(split) if framed else None
+    for number, jpeg in zip(numbers.tolist(), data.jpegs(split, numbers.tolist()), strict=True):
+        image = Image.open(io.BytesIO(jpeg)).convert("RGB")
+        top, left, height, width = (0, 0, 0, 0) if frames is None else frames[number].tolist()
+        yield image.crop((left, top, left + width, top + height)) if height else image
 
 
 def look(

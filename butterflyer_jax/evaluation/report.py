@@ -14,6 +14,7 @@ from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.data.species_map import UNKNOWN
+from butterflyer_jax.evaluation import refusal
 from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.inference import gradcam
 from butterflyer_jax.metrics import calibration
@@ -88,8 +89,7 @@ def _make_view(run: runs.Run, data: Data, places: Sequence[tuple[str, int]]) -> 
 
     def view(number: int, side: int) -> np.ndarray:
         split, place = places[number]
-        [jpeg] = data.jpegs(split, [place])
-        image, _ = photo.load(jpeg, config.build.image_size, config.build.max_pixels)
+        [image] = refusal.read_photos(data, split, np.array([place]))
         return photo.central_crop(image, config.data.eval_crop_fraction, side)
 
     return view
@@ -144,6 +144,10 @@ def _facts(
         seconds = float(np.dot(lengths, [record["step_ms"] for record in steps])) / 1000
         time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
         facts.append(("Time in steps", f"{time} for {steps[-1]['step']:,} steps"))
+    if metrics.get("boxes"):
+        facts.append(
+            ("Boxes", f"{metrics['boxes']:,} photos are looked at around their box, which predict does not know")
+        )
     if calibrated.count:
         facts.append(
             (

@@ -137,3 +137,18 @@ def test_a_table_from_elsewhere_labels_photos_that_have_no_labels(run: Path, tmp
             evaluate.main(["--run", str(run), *source, "--labels", str(table)])
     with pytest.raises(UserError, match=r"only fields of build can be given"):
         evaluate.main([*line, "--config.data.image_size=3"])
+
+
+def test_photos_with_boxes_are_looked_at_around_these(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = {f"{SPECIES[n % 2]}/{n}.jpg": make_photo(9300 + n) for n in range(4)}
+    rows = [f"{name},10,10,40,30" for name in list(members)[:3]]
+    table = "\n".join(["filename,xmin,ymin,xmax,ymax", *rows, ""])
+    source = make_zip(tmp_path / "boxed.zip", members | {"boxes.csv": table.encode()})
+    evaluate.main(["--run", str(run), "--input", str(source), "--name", "boxed"])
+    said = "3 photos are looked at around their box, which predict does not know"
+    assert f"boxed: {said}" in capsys.readouterr().out
+    assert json.loads((run / "eval" / "boxed" / "metrics.json").read_text())["boxes"] == 3
+    assert said in (run / "eval" / "boxed" / "index.html").read_text()
+    assert "around their box" not in (run / "report" / "index.html").read_text()

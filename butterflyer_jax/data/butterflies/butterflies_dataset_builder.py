@@ -68,14 +68,14 @@ class ButterfliesConfig(tfds.core.BuilderConfig):
             raise UserError(f"name {name!r} of the builder config: it names a folder, so letters, digits, _, - and .")
         self.build = BuildConfig(**build)
         Config(build=self.build).validate()
-        values = json.dumps(dataclasses.asdict(self.build), sort_keys=True)
+        values = json.dumps(outside.values(self.build), sort_keys=True)
         self.archive, self.min_species = archive, min_species
         name = name or f"size{self.build.image_size}_{sha256(values.encode()).hexdigest()[:8]}"
         super().__init__(name=name, description=description or f"Built with {values}.")
 
 
 class Builder(FileReaderBuilder):
-    """Butterfly photos: `image` (JPEG), `label` (species) and `photo_id` (the member's path in the zip)."""
+    """Butterfly photos: `image` (JPEG), `label` (species), `photo_id` (the member's path in the zip) and `bbox`."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
@@ -90,6 +90,8 @@ class Builder(FileReaderBuilder):
                     "image": tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"),
                     "label": tfds.features.ClassLabel(),
                     "photo_id": tfds.features.Text(),
+                    # One where the source says where the butterfly is, else none.
+                    "bbox": tfds.features.Sequence(tfds.features.BBoxFeature()),
                 }
             ),
             supervised_keys=("image", "label"),

@@ -121,7 +121,7 @@ def read_collection(
     Raises:
       UserError: there is no photo, no sensible reading, or more than one.
     """
-    _check_options(config)
+    layout.check_option(config.layout)
     patterns = _patterns(config.ignore)
     inside = nested.open_zips(
         opened, entries, lambda name: not (_fits(name, patterns) or clutter.is_clutter(name)), config.name_encoding
@@ -168,10 +168,11 @@ def read_collection(
     listed = class_names.folders_listed(photos, found.class_lists, found.tables)
     folders = layout.read(photos, "" if config.layout == readings.TABLE else config.layout, listed)
     names.set_aside(folders.ignored)
-    options = Options(table_option, config.file_column, config.label_column, config.group_column, config.split_column)
+    columns = config.file_column, config.label_column, config.group_column, config.split_column
+    options = Options(table_option, *columns, config.box_format)
     tables = table_labels.annotate(found, names, folders.splits.get, options)
     bad = {reject.member for reject in rejects}
-    for facts in (tables.labels, tables.conflicts, tables.splits, tables.groups, tables.unlabelled):
+    for facts in (tables.labels, tables.conflicts, tables.splits, tables.groups, tables.unlabelled, tables.boxes):
         for name in facts.keys() & bad:
             del facts[name]
     labels = readings.settle(
@@ -187,14 +188,17 @@ def read_collection(
             lambda name: opened.heads([photos[name]], masks.MAX_BYTES)[0],
         )
     ignored.update(labels.ignored.values())
-    members = tuple(photos[name].member(labels.labels[name], labels.splits.get(name)) for name in sorted(labels.labels))
+    members = tuple(
+        photos[name].member(labels.labels[name], labels.splits.get(name), tables.boxes.get(name, ()))
+        for name in sorted(labels.labels)
+    )
     return Listing(
         members=members,
         rejects=(*rejects, *(Reject(name, reason) for name, reason in sorted(labels.rejects.items()))),
         missing=tuple(Reject(*row) for row in tables.missing) if not labels.source.startswith(readings.FOLDERS) else (),
         ignored=dict(ignored.most_common()),
         num_files=len(entries),
-        fingerprint=_fingerprint([*entries, *(outside.entry(*table) for table in tables_outside.items())]),
+        fingerprint=_fingerprint([*entries, *(outside.entry(*one) for one in tables_outside.items())], members),
         source=labels.source,
         taxonomy=labels.taxonomy,
         groups=labels.groups,
@@ -210,12 +214,6 @@ def _what_else(ignored: Counter[str]) -> str:
     packed = next((what for end, what in image_format.PACKED.items() for kind in ignored if kind.startswith(end)), "")
     advice = f"; photos within {packed} are not read: write them as image files first" if packed else ""
     return (f", there are only {found}" if found else "") + advice
-
-
-def _check_options(config: BuildConfig) -> None:
-    layout.check_option(config.layout)
-    if config.bursts not in ("exif", "name", "none"):
-        raise UserError(f"build.bursts={config.bursts}: there are exif, name and none")
 
 
 def _patterns(listed: str) -> list[str]:
@@ -292,6 +290,8 @@ def _unusable(entry: Entry) -> str:
     return reason or ("" if entry.num_bytes else "zero bytes")
 
 
-def _fingerprint(entries: Iterable[Entry]) -> str:
+def _fingerprint(entries: Iterable[Entry], members: Iterable[Member] = ()) -> str:
     lines = sorted(f"{entry.version} {entry.num_bytes} {entry.name}" for entry in entries)
+    # With boxes it is another data set than versions that do not know these make of the files.
+    lines += [f"{member.name} {member.boxes}" for member in members if member.boxes]
     return sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()

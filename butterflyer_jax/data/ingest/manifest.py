@@ -20,7 +20,7 @@ from butterflyer_jax.data.ingest import groups as groups_lib
 from butterflyer_jax.data.ingest.collection import Listing, Reject
 from butterflyer_jax.data.ingest.folders import file_names
 from butterflyer_jax.data.ingest.folders.reading import some
-from butterflyer_jax.data.ingest.photo_tasks import Prepared
+from butterflyer_jax.data.ingest.photo_tasks import OUTSIDE, Prepared
 from butterflyer_jax.data.ingest.readings import FOLDERS, UNUSED
 from butterflyer_jax.data.ingest.split import SPLITS, Candidate, assign_splits
 from butterflyer_jax.data.ingest.tables import outside
@@ -31,6 +31,8 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files
 
 SHOWN_CAUSES = 5
+# Share of boxes outside of their photo from which on they are taken for numbers of another meaning.
+MAX_BOXES_OUTSIDE = 0.05
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Collection:
             "only_in_train": [name for name, row in species.items() if row["train"] and not row["val"] + row["test"]],
             "near_duplicates": self._near_duplicates(),
             "colour_profiles": dict(Counter(photo.colour_profile for photo in self.photos if photo.colour_profile)),
+            "boxes": sum(photo.box is not None for photo in self.photos),
             "pixels": _pixels(self.of_split("train") or self.photos),
             "build": outside.values(self.config),
             "zip_fingerprint": self.listing.fingerprint,
@@ -191,8 +194,9 @@ def collect(
     )
     if config.val_fraction or config.test_fraction:
         _check_groups(photos, groups.by)
+    photos, notes_on_boxes = _settle_boxes(photos)
     collection = Collection(
-        photos, tuple(rejects), listing, config, zip_name, tuple(groups.by), tuple(groups.notes), negatives
+        photos, tuple(rejects), listing, config, zip_name, tuple(groups.by), (*groups.notes, *notes_on_boxes), negatives
     )
     check_species(listing, photos, min_species)
     if listing.num_files != len(photos) + len(negatives) + len(rejects) + listing.num_ignored:
@@ -250,6 +254,26 @@ def _check_negatives(negatives: Sequence[Prepared], photos: Sequence[Prepared]) 
                 f"{negative.photo_id} is among build.negatives, and the same photo is {same.photo_id}, of "
                 f"{same.species}: remove one of them"
             )
+
+
+def _settle_boxes(photos: tuple[Prepared, ...]) -> tuple[tuple[Prepared, ...], list[str]]:
+    """Returns the photos, without boxes where too many of these cannot be right, and notes for the user."""
+    bad = [photo for photo in photos if photo.box_problem]
+    good = sum(photo.box is not None for photo in photos)
+    if not good and not bad:
+        return photos, []
+    outside = [photo for photo in bad if photo.box_problem == OUTSIDE]
+    if len(outside) > MAX_BOXES_OUTSIDE * (good + len(bad)):
+        photos = tuple(dataclasses.replace(photo, box=None) for photo in photos)
+        return photos, [
+            f"boxes are not used: {len(outside):,} of {good + len(bad):,} lie outside of their photo, such as that of "
+            f"{outside[0].photo_id}; they may be of another format (build.box_format) or of larger photos"
+        ]
+    notes = [f"boxes: {good:,} of {len(photos):,} photos say where the butterfly is; data.boxes=ignore leaves them out"]
+    for reason, number in Counter(photo.box_problem for photo in bad).items():
+        example = next(photo.photo_id for photo in bad if photo.box_problem == reason)
+        notes.append(f"boxes not used: {number:,} like that of {example}, which {reason}")
+    return photos, notes
 
 
 def _check_groups(photos: Sequence[Prepared], by: Sequence[str]) -> None:

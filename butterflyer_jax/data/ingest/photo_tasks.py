@@ -26,6 +26,7 @@ from butterflyer_jax.data import photo
 from butterflyer_jax.data.ingest import duplicates, exif
 from butterflyer_jax.data.ingest.collection import Reject
 from butterflyer_jax.data.ingest.source import Reader, open_reader
+from butterflyer_jax.data.ingest.tables.boxes import MAX_OUTSIDE
 from butterflyer_jax.data.ingest.zip_reader import DamagedMember, Member
 from butterflyer_jax.storage import files, paths
 
@@ -44,6 +45,10 @@ _large = threading.RLock()
 _SAMPLE_STEP = 8
 _LEVELS = np.arange(256) / 255
 _LUMA = (0.299, 0.587, 0.114)
+# Of `Prepared.box_problem`.
+OUTSIDE, TURNED = "lies outside of its photo", "may be of the photo before or after it is turned, as its EXIF says"
+# Share by which width to height may differ: rounding.
+MAX_SHAPE_ERROR = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,8 @@ class Prepared:
       width, height: size of the JPEG, pixels.
       mean, mean_square: statistics of the channels red, green and blue, from 0 to 1.
       jpegs, offset, num_bytes: file that holds the JPEG, and its range there, bytes.
+      box: left, top, right, bottom of the butterfly, as shares of the upright photo; None where it is not known.
+      box_problem: reason why the box in the source is not used, "" for none.
       split: train, val or test, once assigned.
       duplicate_group: number of the group of near-duplicates, "" for none.
       group: smallest content hash of the photos in its group.
@@ -82,6 +89,8 @@ class Prepared:
     jpegs: str
     offset: int
     num_bytes: int
+    box: list[float] | None = None
+    box_problem: str = ""
     split: str = ""
     duplicate_group: str = ""
     group: str = ""
@@ -202,7 +211,10 @@ def _load(reader: Reader, member: Member, config: BuildConfig) -> tuple[Image.Im
             data, config.image_size, config.max_pixels, lambda pixels: _one_at_a_time(pixels > LARGE_PIXELS)
         )
     mean, mean_square = _statistics(image)
+    box, box_problem = _shares(member.boxes, source) if member.boxes else (None, "")
     return image, {
+        "box": box,
+        "box_problem": box_problem,
         "content_hash": sha256(data).hexdigest(),
         "perceptual_hash": duplicates.perceptual_hash(image),
         "source_width": source.size[0],
@@ -214,6 +226,41 @@ def _load(reader: Reader, member: Member, config: BuildConfig) -> tuple[Image.Im
         "mean": mean,
         "mean_square": mean_square,
     }
+
+
+def _shares(boxes: Sequence[Sequence[float]], source: photo.Source) -> tuple[list[float] | None, str]:
+    """Returns the box around those of `tables.boxes`, as shares of the upright photo; or None, and the reason."""
+    found = []
+    for box in boxes:
+        sides, problem = _share(box, source)
+        if sides is None:
+            return None, problem
+        found.append(sides)
+    lefts, tops, rights, bottoms = zip(*found, strict=True)
+    return [round(side, 6) for side in (min(lefts), min(tops), max(rights), max(bottoms))], ""
+
+
+def _share(box: Sequence[float], source: photo.Source) -> tuple[tuple[float, ...] | None, str]:
+    *sides, width, height = box
+    is_percent = width == height == 100
+    is_sized = width > 0 and not is_percent and not width == height == 1
+    same_shape = is_sized and abs(width * source.size[1] / (height * source.size[0]) - 1) <= MAX_SHAPE_ERROR
+    # Programs draw boxes on the photo as it is shown, or as it is stored; those that give percent do the first.
+    if source.turn is not None and not is_percent:
+        is_square = abs(source.size[0] / source.size[1] - 1) <= MAX_SHAPE_ERROR
+        if source.turn not in photo.SIDEWAYS or is_square or not same_shape:
+            return None, TURNED
+    if is_sized and not same_shape:
+        return None, "is of a photo of another shape"
+    if not width:
+        width, height = source.size
+    left, top, right, bottom = (side / of for side, of in zip(sides, (width, height) * 2, strict=True))
+    if min(left, top) < -MAX_OUTSIDE or max(right, bottom) > 1 + MAX_OUTSIDE:
+        return None, OUTSIDE
+    left, top, right, bottom = found = tuple(min(1.0, max(0.0, side)) for side in (left, top, right, bottom))
+    if right <= left or bottom <= top:
+        return None, "is empty"
+    return found, ""
 
 
 def _one_at_a_time(large: bool) -> contextlib.AbstractContextManager[Any]:

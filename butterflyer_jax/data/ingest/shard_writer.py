@@ -49,7 +49,7 @@ def write_tasks(
     lengths = []
     for number, name in enumerate(names):
         first, end = (len(shuffled) * n // len(names) for n in (number, number + 1))
-        rows = [(p.photo_id, labels[p.species], p.jpegs, p.offset, p.num_bytes) for p in shuffled[first:end]]
+        rows = [(p.photo_id, labels[p.species], p.jpegs, p.offset, p.num_bytes, p.box) for p in shuffled[first:end]]
         files.write_text(folder / f"{name}.task.json", json.dumps({"photos": rows}))
         lengths.append(len(rows))
     return lengths
@@ -58,7 +58,7 @@ def write_tasks(
 def run_task(task: str) -> None:
     """Writes the shard of a task and its index; does nothing if the shard exists.
 
-    A record is a `tf.train.Example` with image (JPEG), label and photo_id, in the format of TFDS.
+    A record is a `tf.train.Example` with image (JPEG), label, photo_id and bbox, if known, in the format of TFDS.
 
     Raises:
       UserError: the shard cannot be written.
@@ -80,8 +80,8 @@ def run_task(task: str) -> None:
         end = 0
         for start in range(0, len(rows), _WINDOW):
             window = rows[start : start + _WINDOW]
-            jpegs = pool.map(lambda row: files.read_range(*row[2:]), window)
-            for (photo_id, label, *_), jpeg in zip(window, jpegs, strict=True):
+            jpegs = pool.map(lambda row: files.read_range(*row[2:5]), window)
+            for (photo_id, label, *_, box), jpeg in zip(window, jpegs, strict=True):
                 features = {
                     "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[jpeg])),
                     "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
@@ -89,6 +89,10 @@ def run_task(task: str) -> None:
                         bytes_list=tf.train.BytesList(value=[photo_id.encode("utf-8", "replace")])
                     ),
                 }
+                if box:
+                    left, top, right, bottom = box
+                    # In the order of tfds.features.BBoxFeature.
+                    features["bbox"] = tf.train.Feature(float_list=tf.train.FloatList(value=[top, left, bottom, right]))
                 example = tf.train.Example(features=tf.train.Features(feature=features))
                 record = example.SerializeToString(deterministic=True)
                 writer.write(record)
@@ -99,7 +103,7 @@ def run_task(task: str) -> None:
                 end += _HEADER_BYTES + len(record) + _FOOTER_BYTES
         # Written before the shard gets its name: a shard that exists has an index.
         with files.whole_file(shard.with_name(index_name(shard.name))) as index, index.open("wb") as file:
-            write_index(file, entries, [row[0] for row in rows])
+            write_index(file, entries, [row[0] for row in rows], [row[-1] for row in rows])
 
 
 def is_done(task: str) -> bool:

@@ -39,13 +39,13 @@ class Entry:
     archive: str = ""
     problem: str = ""
 
-    def member(self, species: str, split: str | None) -> Member:
+    def member(self, species: str, split: str | None, boxes: Sequence[Sequence[float]] = ()) -> Member:
         """Returns the file as a photo that can be read later, also on another machine."""
         if self.packed is None:
-            return Member(self.name, species, split, 0, self.num_bytes, self.num_bytes, PLAIN_FILE)
+            return Member(self.name, species, split, 0, self.num_bytes, self.num_bytes, PLAIN_FILE, boxes=boxes)
         info = self.packed
         place = info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC
-        return Member(self.name, species, split, *place, self.archive)
+        return Member(self.name, species, split, *place, self.archive, boxes)
 
 
 class Reader(Protocol):

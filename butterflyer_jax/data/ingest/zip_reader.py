@@ -59,7 +59,8 @@ class Member:
     """A photo of the zip: its name, species, split if the zip gives one, and location.
 
     `header_offset`, `compressed_bytes`, `num_bytes`, `method` and `checksum` (CRC-32) come from the zip's directory.
-    `archive` is the path of the zip within a folder; "" where the source itself is the zip.
+    `archive` is the path of the zip within a folder; "" where the source itself is the zip. `boxes` are
+    places of butterflies, see `tables.boxes`.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Member:
     method: int = zipfile.ZIP_STORED
     checksum: int = 0
     archive: str = ""
+    boxes: Sequence[Sequence[float]] = ()
 
 
 def why_unreadable(info: zipfile.ZipInfo) -> str:

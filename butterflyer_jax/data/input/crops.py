@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Int32, Integer
+from jaxtyping import Float32, Int32, Integer
 
 from butterflyer_jax.config import AugmentConfig
 
@@ -13,6 +13,10 @@ from butterflyer_jax.config import AugmentConfig
 ATTEMPTS = 10
 # Number of places of an epoch for which windows are drawn at once.
 _BLOCK = 1024
+# Of the longer side of a box, what is seen beside it on each side.
+BOX_MARGIN = 0.2
+# Smallest side of what is seen around a box, as a share of the photo's short side: less has no detail.
+MIN_FRAME = 0.125
 
 
 def random_windows(
@@ -71,6 +75,42 @@ def central_windows(
     """
     side = np.maximum(1, np.rint(np.minimum(height, width) * fraction).astype(np.int32))
     return np.stack([(height - side) // 2, (width - side) // 2, side, side], axis=1).astype(np.int32)
+
+
+def frames(
+    height: Integer[np.ndarray, " n"], width: Integer[np.ndarray, " n"], boxes: Float32[np.ndarray, "n 4"]
+) -> Int32[np.ndarray, "n 4"]:
+    """Returns the part of each photo that stands for the photo: a square around its box, else the whole.
+
+    The square's side is that of the longer side of the box with `BOX_MARGIN` on both sides, and `MIN_FRAME` of the
+    photo's short side at least. It is moved into the photo, and cut where the photo is smaller.
+
+    Args:
+      height, width: int [n], sizes of the photos, pixels.
+      boxes: float32 [n, 4], left, top, right, bottom from 0 to 1, NaN for none.
+
+    Returns:
+      int32 [n, 4]: top, left, height, width, pixels.
+    """
+    known = ~np.isnan(boxes).any(axis=1)
+    left, top, right, bottom = np.where(known[:, None], boxes, [0, 0, 1, 1]).T * np.stack([width, height] * 2)
+    side = np.maximum(
+        (1 + 2 * BOX_MARGIN) * np.maximum(right - left, bottom - top), MIN_FRAME * np.minimum(height, width)
+    )
+    found = []
+    for first, last, length in ((top, bottom, height), (left, right, width)):
+        size = np.where(known, np.rint(np.minimum(side, length)), length).astype(np.int32)
+        start = np.rint((first + last - size) / 2).clip(0, length - size).astype(np.int32)
+        found.append((start, size))
+    (tops, heights), (lefts, widths) = found
+    return np.stack([tops, lefts, heights, widths], axis=1).astype(np.int32)
+
+
+def within(windows: Int32[np.ndarray, "n 4"], parts: Int32[np.ndarray, "n 4"]) -> Int32[np.ndarray, "n 4"]:
+    """Returns windows of parts of photos as windows of the photos; both are top, left, height, width."""
+    moved = windows.copy()
+    moved[:, :2] += parts[:, :2]
+    return moved
 
 
 def largest_side(height: Integer[np.ndarray, " n"], width: Integer[np.ndarray, " n"], config: AugmentConfig) -> int:

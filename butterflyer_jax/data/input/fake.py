@@ -64,6 +64,9 @@ class FakeData:
         """Raises a UserError: fake data has no JPEGs."""
         raise UserError("input fake holds no images: its pixels are noise")
 
+    def frames(self, split: str) -> None:
+        """Returns None: fake photos have no boxes."""
+
     def bottleneck(self) -> str:
         """Returns an empty text, as fake data is never the bottleneck."""
         return ""

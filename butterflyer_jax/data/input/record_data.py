@@ -173,8 +173,19 @@ class RecordData:
     def eval_batches(self, split: str) -> Generator[position_lib.Batch, None, None]:
         """Yields each photo of a split once, in a fixed order."""
         photos = self._photos[split]
-        largest = crops.central_windows(photos.height, photos.width, self._config.data.eval_crop_fraction)[:, 2].max()
+        largest = sampler.evaluation_windows(photos, self._config)[:, 2].max()
         yield from self._batches(split, sampler.evaluation(photos, self._config, self._host), int(largest), Stages())
+
+    def frames(self, split: str) -> np.ndarray | None:
+        """Returns what stands for each photo in evaluation, int32 [num_photos, 4]; None where all are looked at whole.
+
+        Top, left, height and width of the surroundings of its box, pixels of the stored JPEG; zeros for the whole.
+        """
+        photos = self._photos[split]
+        if photos.boxes is None or not sampler.uses_boxes(photos, self._config, for_training=False):
+            return None
+        known = ~np.isnan(photos.boxes).any(axis=1)
+        return np.where(known[:, None], sampler.frames(photos, self._config, for_training=False), 0).astype(np.int32)
 
     def bottleneck(self) -> str:
         """Returns the stage that made training wait since the last call, and what to change; empty if none did."""

@@ -80,6 +80,7 @@ def training(
     """
     epoch, first = divmod(start_step, steps_per_epoch)
     this, following = epoch_order(photos, config, epoch), epoch_order(photos, config, epoch + 1)
+    of_photos = frames(photos, config, for_training=True)
     while True:
         # The group after the last is the first of the next epoch.
         groups = [*this.groups, following.groups[0]]
@@ -92,8 +93,9 @@ def training(
             start = batch * config.batch_size
             index = np.arange(start, start + config.batch_size, dtype=np.int32)[host]
             numbers = this.photos[index]
-            height, width = photos.height[numbers], photos.width[numbers]
-            windows = crops.random_windows(config.seed, epoch, index, height, width, config.augment)
+            parts = of_photos[numbers]
+            windows = crops.random_windows(config.seed, epoch, index, parts[:, 2], parts[:, 3], config.augment)
+            windows = crops.within(windows, parts)
             is_negative = negative_places(config, epoch, batch)[host]
             rest = {"label": with_negatives(photos.label[numbers], is_negative), "index": index}
             negatives = {
@@ -103,6 +105,28 @@ def training(
             yield Request(numbers, windows, rest, wanted[this.group_at(start)], negatives)
         epoch, first = epoch + 1, 0
         this, following = following, epoch_order(photos, config, epoch + 1)
+
+
+def frames(photos: Photos, config: Config, for_training: bool) -> Int32[np.ndarray, "_ 4"]:
+    """Returns the part of each photo that crops are taken from, int32 [num_photos, 4]: top, left, height, width.
+
+    That is the surroundings of its box where `data.boxes` says so, else the whole photo.
+    """
+    if photos.boxes is None or not uses_boxes(photos, config, for_training):
+        start = np.zeros_like(photos.height)
+        return np.stack([start, start, photos.height, photos.width], axis=1)
+    return crops.frames(photos.height, photos.width, photos.boxes)
+
+
+def uses_boxes(photos: Photos, config: Config, for_training: bool) -> bool:
+    """Returns whether some photos have boxes that `data.boxes` lets count."""
+    return photos.boxes is not None and config.data.boxes in (("use", "train") if for_training else ("use",))
+
+
+def evaluation_windows(photos: Photos, config: Config) -> Int32[np.ndarray, "_ 4"]:
+    """Returns the square that evaluation sees of each photo, int32 [num_photos, 4]: top, left, height, width."""
+    parts = frames(photos, config, for_training=False)
+    return crops.within(crops.central_windows(parts[:, 2], parts[:, 3], config.data.eval_crop_fraction), parts)
 
 
 def negative_places(config: Config, epoch: int, batch: int) -> Bool[np.ndarray, " {config.batch_size}"]:
@@ -132,10 +156,11 @@ def evaluation(photos: Photos, config: Config, host: slice) -> Iterator[Request]
     The last batch is filled with its first photo, which the mask leaves out: every batch has one shape, on each
     host.
     """
+    all_windows = evaluation_windows(photos, config)
     for start in range(0, len(photos), config.batch_size):
         place = np.arange(start, start + config.batch_size)[host]
         numbers = np.where(place < len(photos), place, start)
-        windows = crops.central_windows(photos.height[numbers], photos.width[numbers], config.data.eval_crop_fraction)
+        windows = all_windows[numbers]
         rest = {"label": photos.label[numbers], "mask": (place < len(photos)).astype(np.float32)}
         yield Request(numbers, windows, rest, range(photos.shard[start], photos.num_shards))
 

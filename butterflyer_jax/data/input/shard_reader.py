@@ -28,11 +28,13 @@ class Photos:
       shard: int32 [num_photos], number of the shard that holds each photo.
       height, width: int32 [num_photos], pixels.
       label: int32 [num_photos].
+      boxes: float32 [num_photos, 4], left, top, right, bottom of the butterfly from 0 to 1, NaN where they are not
+        known; None where no photo has a box.
       photo_ids: path of each photo in its source; empty where an earlier version built the data set.
       num_shards: number of shards of the split.
       num_bytes: size of all JPEGs together.
       decoded_bytes: size of all pixels together, as uint8 RGB.
-      fingerprint: fingerprint of all JPEGs and labels.
+      fingerprint: fingerprint of all JPEGs, labels and boxes.
     """
 
     def __init__(self, files: Files, names: Sequence[str], lengths: Sequence[int]) -> None:
@@ -45,16 +47,17 @@ class Photos:
         indexes = [shard_format.index_name(name) for name in names]
         files.prefetch(indexes)
         read = [_read_index(files, name, length) for name, length in zip(indexes, lengths, strict=True)]
-        tables = [table for table, _ in read]
+        tables = [table for table, *_ in read]
         self.num_shards = len(tables)
         self.held: list[bytes] = []
         shard = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
-        self._fill(np.concatenate([np.empty(0, shard_format.INDEX), *tables]), shard)
-        self.photo_ids = _joined([(len(table), names) for table, names in read])
+        boxes = _joined_boxes([(len(table), boxes) for table, _, boxes in read])
+        self._fill(np.concatenate([np.empty(0, shard_format.INDEX), *tables]), shard, boxes)
+        self.photo_ids = _joined([(len(table), names) for table, names, _ in read])
 
-    def _fill(self, table: np.ndarray, shard: np.ndarray) -> None:
-        self._table, self.shard = table, shard
-        self.fingerprint = sha256(table.tobytes()).hexdigest()
+    def _fill(self, table: np.ndarray, shard: np.ndarray, boxes: np.ndarray | None) -> None:
+        self._table, self.shard, self.boxes = table, shard, boxes
+        self.fingerprint = sha256(table.tobytes() + (b"" if boxes is None else boxes.tobytes())).hexdigest()
         self.offset, self.num_jpeg_bytes, self.checksum = table["offset"], table["num_bytes"], table["checksum"]
         self.height, self.width, self.label = (table[name].astype(np.int32) for name in ("height", "width", "label"))
         self.num_bytes = int(self.num_jpeg_bytes.sum(dtype=np.int64))
@@ -67,14 +70,16 @@ class Photos:
         result.num_shards, result.held = len(result.names), []
         first = np.cumsum([0, *(part.num_shards for part in parts)], dtype=np.int32)
         shard = np.concatenate([part.shard + start for part, start in zip(parts, first, strict=False)])
-        result._fill(np.concatenate([part._table for part in parts]), shard)
+        boxes = _joined_boxes([(len(part), part.boxes) for part in parts])
+        result._fill(np.concatenate([part._table for part in parts]), shard, boxes)
         result.photo_ids = _joined([(len(part), part.photo_ids) for part in parts])
         return result
 
     def choose(self, numbers: Integer[np.ndarray, " n"]) -> Photos:
         """Returns some of the photos, by ascending numbers; shards in memory are held once for all."""
         result = copy.copy(self)
-        result._fill(self._table[numbers], self.shard[numbers])
+        boxes = None if self.boxes is None else self.boxes[numbers]
+        result._fill(self._table[numbers], self.shard[numbers], boxes)
         result.photo_ids = [self.photo_ids[number] for number in numbers] if self.photo_ids else []
         return result
 
@@ -166,7 +171,14 @@ def _joined(parts: Sequence[tuple[int, list[str]]]) -> list[str]:
     return [name for _, names in parts for name in names] if all(len(names) == n for n, names in parts) else []
 
 
-def _read_index(files: Files, name: str, length: int) -> tuple[np.ndarray, list[str]]:
+def _joined_boxes(parts: Sequence[tuple[int, np.ndarray | None]]) -> np.ndarray | None:
+    """Returns the boxes of (count, boxes) one after another, None where no part has any."""
+    if all(boxes is None for _, boxes in parts):
+        return None
+    return np.concatenate([np.full((n, 4), np.nan, np.float32) if boxes is None else boxes for n, boxes in parts])
+
+
+def _read_index(files: Files, name: str, length: int) -> tuple[np.ndarray, list[str], np.ndarray | None]:
     with files.open(name) as file:
         content = file.readall()
     try:

@@ -12,7 +12,11 @@ from collections.abc import Sequence
 from butterflyer_jax.data.ingest.tables.columns import Table
 
 IMAGES = "images.txt"
-COLUMNS = {"image_class_labels.txt": "label", "train_test_split.txt": "is_training_image"}
+COLUMNS = {
+    "image_class_labels.txt": ("label",),
+    "train_test_split.txt": ("is_training_image",),
+    "bounding_boxes.txt": ("x", "y", "w", "h"),
+}
 
 
 def join(tables: Sequence[Table]) -> list[Table]:
@@ -31,12 +35,12 @@ def join(tables: Sequence[Table]) -> list[Table]:
         if file != IMAGES or not all(len(row) == 2 for row in rows) or len({row[0] for row in rows}) != len(rows):
             continue
         names, wide = ["image_id", "filename"], [list(row) for row in rows]
-        for other, column in COLUMNS.items():
+        for other, columns in COLUMNS.items():
             beside = by_name.get(posixpath.join(folder, other))
-            values = {row[0]: row[1] for row in _rows(beside) if len(row) == 2} if beside else {}
+            values = {row[0]: row[1:] for row in _rows(beside) if len(row) == 1 + len(columns)} if beside else {}
             if beside and values.keys() >= {row[0] for row in rows}:
-                names.append(column)
-                wide = [[*row, values[row[0]]] for row in wide]
+                names += columns
+                wide = [[*row, *values[row[0]]] for row in wide]
                 used.add(beside.name)
         if len(names) > 2:
             joined[table.name] = dataclasses.replace(table, columns=tuple(names), rows=wide, header=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
@@ -18,6 +19,7 @@ SAMPLE_ROWS = 300
 MIN_SHARE = 0.5
 # Share of rows that must name a folder in a table of folders.
 MIN_FOLDER_SHARE = 0.9
+_NUMBER = re.compile(r"\d+|-?\d*\.\d+(?:[eE][-+]?\d+)?")
 
 
 def find(table: Table, names: PhotoNames) -> int | None:
@@ -92,8 +94,8 @@ def find_folders(table: Table, names: PhotoNames, among: Sequence[int]) -> int |
 
 
 def is_numbers(table: Table, column: int) -> bool:
-    """Returns whether the cells of a column are numbers."""
-    return all(value.isdigit() for value in table.values(column) if value)
+    """Returns whether the cells of a column are numbers, such as those of photos or of boxes."""
+    return all(_NUMBER.fullmatch(value) for value in table.values(column) if value)
 
 
 def match(meaning: Meaning, names: PhotoNames, split_of: Callable[[str], str | None]) -> None:

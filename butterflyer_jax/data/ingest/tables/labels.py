@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import (
     agreement,
+    boxes,
+    choice,
     class_names,
-    columns,
     key_join,
     meaning,
-    outside,
     reader,
     understanding,
 )
-from butterflyer_jax.data.ingest.tables.columns import Table
+from butterflyer_jax.data.ingest.tables.boxes import Box
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
 from butterflyer_jax.data.ingest.tables.records import SEVERAL
@@ -46,6 +45,7 @@ class Annotations:
       split_names: columns and files that give splits.
       unused: tables that are not used, with the reasons.
       nearly: hints on tables that name photos but have no known label column.
+      boxes: boxes of each photo that has some.
       notes: notes for the user.
     """
 
@@ -61,6 +61,7 @@ class Annotations:
     split_names: list[str] = field(default_factory=list)
     unused: dict[str, str] = field(default_factory=dict)
     nearly: list[str] = field(default_factory=list)
+    boxes: dict[str, list[Box]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -79,8 +80,8 @@ def annotate(
       UserError: tables contradict each other, a chosen table or column is missing, or there is more than one reading.
     """
     result = Annotations(unused=dict(found.unread))
-    tables = _chosen(found, options, result)
-    _check_columns(tables, options)
+    tables, others = choice.choose(found, options)
+    result.unused |= others
     understood = {}
     for table in tables:
         understood[table.name] = understanding.understand(table, names, split_of, options)
@@ -92,53 +93,11 @@ def annotate(
     _collect_labels(labelled, result)
     for one in meanings:
         _collect_rest(one, result)
+    result.boxes = boxes.of_photos(row for one in meanings for row in zip(one.boxes, one.photos, strict=False))
     for photo in list(result.unlabelled):
         if photo in result.labels or photo in result.conflicts:
             del result.unlabelled[photo]
     return result
-
-
-def _chosen(found: reader.Found, options: Options, result: Annotations) -> list[Table]:
-    """Returns the tables that the user chose, or all but predictions."""
-    wanted = outside.listed(options.table)
-    chosen, seen = [], set()
-    for table in found.tables:
-        # For a spreadsheet with several sheets, the sheet name stands in brackets.
-        file = table.name.rpartition("[")[0] if table.name.endswith("]") else table.name
-        spellings = {table.name, file, PurePosixPath(file).name}
-        if wanted:
-            if spellings & set(wanted):
-                chosen.append(table)
-                seen |= spellings
-            else:
-                result.unused[table.name] = "build.table names another"
-        elif columns.PREDICTIONS.match(PurePosixPath(file).stem):
-            result.unused[table.name] = "its name is that of predictions, which are not labels"
-        else:
-            chosen.append(table)
-    missing = [name for name in wanted if name not in seen]
-    if missing:
-        if reason := found.unread.get(missing[0]):
-            raise UserError(f"build.table={missing[0]} cannot be used: {reason}")
-        there = ", ".join(table.name for table in found.tables) or "none"
-        raise UserError(
-            f"build.table={missing[0]}: no such table in the zip; there are {there}; name one elsewhere by its "
-            "absolute path"
-        )
-    return chosen
-
-
-def _check_columns(tables: Sequence[Table], options: Options) -> None:
-    for option in ("file_column", "label_column", "group_column", "split_column"):
-        asked = getattr(options, option)
-        if not asked or (option in ("group_column", "split_column") and asked in (meaning.NONE, "folder")):
-            continue
-        for name in [asked] if option == "split_column" else asked.split(","):
-            if all(table.column(asked) is None and table.column(name.strip()) is None for table in tables):
-                there = "; ".join(f"{table.name}: {meaning.describe_columns(table)}" for table in tables) or "no table"
-                raise UserError(
-                    f"build.{option}={name.strip()}: no table of the zip has this column; there are {there}"
-                )
 
 
 def _without_placeholders(labelled: list[Meaning], options: Options, result: Annotations) -> list[Meaning]:
@@ -283,7 +242,7 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
         return
     known = {one.table.columns[one.file_column], one.split_name, *one.group_names}
     others = [column for column in one.table.columns if column and column not in known]
-    if not (one.group_names or gave_split):
+    if not (one.group_names or gave_split or any(one.boxes)):
         if len(one.table.columns) == 1:
             result.unused[name] = "a list of photos without labels"
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from butterflyer_jax.data.ingest.tables.boxes import Box
 from butterflyer_jax.data.ingest.tables.columns import Table
 
 SHOWN_COLUMNS = 8
@@ -19,6 +20,7 @@ class Options:
     label_column: str = ""
     group_column: str = ""
     split_column: str = ""
+    box_format: str = "auto"
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Meaning:
       groups: for each row the values of the group columns.
       group_names: names of the group columns.
       split_name: name of the split column, or the file name where that names the split.
+      boxes: for each row the box of the butterfly, None for none; [] where the table has no boxes.
       of_folders: whether each row stands for all photos in a folder.
       notes: notes for the user.
       problem: reason why its labels are not used, "" for none.
@@ -51,6 +54,7 @@ class Meaning:
     groups: list[tuple[str, ...]] = field(default_factory=list)
     group_names: tuple[str, ...] = ()
     split_name: str = ""
+    boxes: list[Box | None] = field(default_factory=list)
     of_folders: bool = False
     notes: list[str] = field(default_factory=list)
     problem: str = ""

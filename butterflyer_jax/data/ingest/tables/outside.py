@@ -34,7 +34,11 @@ def within(option: str, folder: str) -> str:
 def values(config: BuildConfig) -> dict[str, Any]:
     """Returns the fields of a build config that records depend on: a table outside by its name, not by its place."""
     names = [PurePosixPath(name).name if is_outside(name) else name for name in listed(config.table)]
-    return dataclasses.asdict(config) | ({"table": ",".join(names)} if _paths(config.table) else {})
+    found = dataclasses.asdict(config) | ({"table": ",".join(names)} if _paths(config.table) else {})
+    if config.box_format == BuildConfig.box_format:
+        # Data sets of versions without it stay what they are.
+        del found["box_format"]
+    return found
 
 
 def read(option: str) -> Mapping[str, bytes]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import boxes
 from butterflyer_jax.data.ingest.tables.columns import FILE, LABEL, Table, last_part, make_table, named
 
 MAX_SAMPLE = 50
@@ -187,11 +188,17 @@ def _flat(row: Mapping[str, Any], above: str = "") -> dict[str, Any]:
         name = f"{above}.{key}" if above else str(key)
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
+        if words.squeeze(str(key)) in ("bbox", "box") and _is_four(value):
+            value = " ".join(map(str, value))
         if isinstance(value, dict):
             flat |= _flat(value, name)
         elif not isinstance(value, list):
             flat[name] = value
     return flat
+
+
+def _is_four(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(isinstance(one, int | float) for one in value)
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -203,15 +210,24 @@ def _coco(value: Mapping[str, Any], name: str) -> list[Table]:
     """Returns one row per image; an image with several categories has no label."""
     categories = {item.get("id"): str(item.get("name", item.get("id"))) for item in value.get("categories") or []}
     labels: dict[Any, set[str]] = defaultdict(set)
+    found_boxes: dict[Any, list[boxes.Box]] = defaultdict(list)
+    sizes = {
+        image.get("id"): (_positive(image.get("width")), _positive(image.get("height"))) for image in value["images"]
+    }
     for item in value["annotations"]:
         if "category_id" in item:
             labels[item.get("image_id")].add(categories.get(item["category_id"], str(item["category_id"])))
+        if _is_four(item.get("bbox")):
+            left, top, width, height = map(float, item["bbox"])
+            unit = sizes.get(item.get("image_id"), (0.0, 0.0))
+            found_boxes[item.get("image_id")].append((left, top, left + width, top + height, *unit))
     rows = []
     for image in value["images"]:
         found = labels[image.get("id")]
         label = found.pop() if len(found) == 1 else SEVERAL if found else ""
+        name_of_file = image.get("file_name", image.get("path", image.get("id")))
         rows.append(
-            {**_flat(image), "file_name": image.get("file_name", image.get("path", image.get("id"))), "label": label}
+            {**_flat(image), "file_name": name_of_file, "label": label, **_of_box(found_boxes[image.get("id")])}
         )
     return [_table(name, rows)]
 
@@ -219,13 +235,29 @@ def _coco(value: Mapping[str, Any], name: str) -> list[Table]:
 def _label_studio(task: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the row of a task: its data, and the one class that was chosen."""
     chosen: set[str] = set()
+    found: list[boxes.Box] = []
     for annotation in task.get("annotations") or []:
         if annotation.get("was_cancelled"):
             continue
         for result in annotation.get("result") or []:
             value = result.get("value") or {}
+            sides: list[Any] = [value.get(name) for name in ("x", "y", "width", "height")]
+            if value.get("rectanglelabels") and not value.get("rotation") and _is_four(sides):
+                left, top, width, height = sides
+                # In percent.
+                found.append((left, top, left + width, top + height, 100.0, 100.0))
             for kind in ("choices", "rectanglelabels", "polygonlabels", "brushlabels", "labels", "taxonomy"):
                 for item in value.get(kind) or []:
                     chosen.add(str(item[-1] if isinstance(item, list) else item))
     label = chosen.pop() if len(chosen) == 1 else SEVERAL if chosen else ""
-    return {**_flat(task["data"]), "label": label}
+    return {**_flat(task["data"]), "label": label, **_of_box(found)}
+
+
+def _of_box(found: Sequence[boxes.Box]) -> dict[str, Any]:
+    """Returns the columns of a photo's box; none without boxes."""
+    box = boxes.union(found)
+    return {} if box is None else dict(zip(boxes.COLUMNS, boxes.cells(box), strict=True))
+
+
+def _positive(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and value > 0 else 0.0

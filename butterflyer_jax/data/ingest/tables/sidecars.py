@@ -7,9 +7,11 @@ import json
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import boxes
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.records import SEVERAL
 
@@ -19,8 +21,10 @@ MAX_BYTES = 1 << 20
 # Number of files of a kind that are examined to decide whether they are annotations.
 _SAMPLE = 20
 # A class, then a box or the vertices of an outline.
-_YOLO = re.compile(r"(\d+)(?:\s+-?\d*\.?\d+(?:e-?\d+)?){4,}", re.IGNORECASE)
+_YOLO = re.compile(r"(\d+)((?:\s+-?\d*\.?\d+(?:e-?\d+)?){4,})", re.IGNORECASE)
 _VOC = re.compile(r"<object>.*?<name>\s*(.*?)\s*</name>", re.DOTALL)
+_VOC_BOX = re.compile(r"<bndbox>(.*?)</bndbox>", re.DOTALL)
+_VOC_NUMBER = r"<{}>\s*(-?\d+(?:\.\d+)?)\s*</{}>"
 _FOLDERS = frozenset(["labels", "label", "annotations", "annotation", "xml", "xmls", "txt", "json", "jsons", "ann"])
 
 
@@ -54,15 +58,18 @@ def read(pairs: Mapping[str, str], read_text: Callable[[str], str], used: set[st
         by_kind[posixpath.dirname(file), posixpath.splitext(file)[1].lower()].append(file)
     tables = []
     for (folder, suffix), files in by_kind.items():
-        sample = [_classes(file, read_text) for file in files[:: max(1, len(files) // _SAMPLE)]]
-        if None in sample or not any(sample):
+        sample = [_read(file, read_text) for file in files[:: max(1, len(files) // _SAMPLE)]]
+        if None in sample or not any(found and found[0] for found in sample):
             continue
         used |= set(files)
         rows = []
         for file in files:
-            classes = _classes(file, read_text) or set()
-            rows.append([pairs[file], SEVERAL if len(classes) > 1 else next(iter(classes), "")])
-        tables.append(Table(posixpath.join(folder, f"*{suffix}"), ("file", "label"), rows))
+            classes, box = _read(file, read_text) or (set(), None)
+            label = SEVERAL if len(classes) > 1 else next(iter(classes), "")
+            rows.append([pairs[file], label, *boxes.cells(box)])
+        width = 2 + (len(boxes.COLUMNS) if any(any(row[2:]) for row in rows) else 0)
+        columns = ("file", "label", *boxes.COLUMNS)[:width]
+        tables.append(Table(posixpath.join(folder, f"*{suffix}"), columns, [row[:width] for row in rows]))
     return tables
 
 
@@ -72,8 +79,8 @@ def _key(path: str) -> tuple[str, ...]:
     return (*kept, posixpath.splitext(name)[0])
 
 
-def _classes(file: str, read_text: Callable[[str], str]) -> set[str] | None:
-    """Returns the classes in an annotation, None for a text that is not one."""
+def _read(file: str, read_text: Callable[[str], str]) -> tuple[set[str], boxes.Box | None] | None:
+    """Returns the classes in an annotation and the box around all of them, None for a text that is not one."""
     suffix = posixpath.splitext(file)[1].lower()
     try:
         text = read_text(file)
@@ -81,7 +88,9 @@ def _classes(file: str, read_text: Callable[[str], str]) -> set[str] | None:
         # Each compression method raises its own errors for damaged data.
         return None
     if suffix == ".xml":
-        return {html.unescape(name) for name in _VOC.findall(text)} if "<annotation" in text else None
+        if "<annotation" not in text:
+            return None
+        return {html.unescape(name) for name in _VOC.findall(text)}, _voc_box(text)
     if suffix == ".json":
         try:
             value = json.loads(text)
@@ -90,7 +99,49 @@ def _classes(file: str, read_text: Callable[[str], str]) -> set[str] | None:
         shapes = value.get("shapes") if isinstance(value, dict) else None
         if not isinstance(shapes, list):
             return None
-        return {str(shape["label"]) for shape in shapes if isinstance(shape, dict) and shape.get("label")}
+        named = [shape for shape in shapes if isinstance(shape, dict) and shape.get("label")]
+        size = _number(value.get("imageWidth")), _number(value.get("imageHeight"))
+        return {str(shape["label"]) for shape in named}, boxes.union(
+            box for shape in named if (box := _around(shape.get("points"), size))
+        )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    found = [_YOLO.fullmatch(line) for line in lines]
-    return {match[1] for match in found if match} if all(found) else None
+    found = [match for line in lines if (match := _YOLO.fullmatch(line))]
+    if len(found) < len(lines):
+        return None
+    return {match[1] for match in found}, boxes.union(
+        _yolo_box([float(n) for n in match[2].split()]) for match in found
+    )
+
+
+def _voc_box(text: str) -> boxes.Box | None:
+    def numbers(part: str, names: Sequence[str]) -> list[float]:
+        found = [re.search(_VOC_NUMBER.format(name, name), part) for name in names]
+        return [float(match[1]) for match in found if match]
+
+    size = numbers(text, ["width", "height"])
+    unit = (size[0], size[1]) if len(size) == 2 and min(size) > 0 else (0.0, 0.0)
+    found = [numbers(part, ["xmin", "ymin", "xmax", "ymax"]) for part in _VOC_BOX.findall(text)]
+    return boxes.union((four[0], four[1], four[2], four[3], *unit) for four in found if len(four) == 4)
+
+
+def _yolo_box(numbers: Sequence[float]) -> boxes.Box:
+    """Returns the box of a line behind its class: centre and size, or the corners of an outline, in shares."""
+    if len(numbers) in (4, 5):
+        x, y, width, height = numbers[:4]
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2, 1.0, 1.0
+    xs, ys = numbers[0 : len(numbers) // 2 * 2 : 2], numbers[1::2]
+    return min(xs), min(ys), max(xs), max(ys), 1.0, 1.0
+
+
+def _around(points: Any, size: tuple[float, float]) -> boxes.Box | None:
+    try:
+        xs, ys = [float(x) for x, _ in points], [float(y) for _, y in points]
+    except (TypeError, ValueError):
+        return None
+    if len(xs) < 2:
+        return None
+    return min(xs), min(ys), max(xs), max(ys), *(size if min(size) > 0 else (0.0, 0.0))
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

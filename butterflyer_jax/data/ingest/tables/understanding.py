@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import class_names, columns, file_column, label_column, several_photos
+from butterflyer_jax.data.ingest.tables import boxes, class_names, columns, file_column, label_column, several_photos
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import NONE, Meaning, Options
@@ -38,6 +38,7 @@ def understand(
         return None
     if meaning := _of_folders(table, names, options):
         return meaning
+    given = table
     table, column = _photo_column(table, names, options)
     if column is None:
         return None
@@ -47,6 +48,9 @@ def understand(
     file_column.match(meaning, names, split_of)
     label_column.read(meaning, options)
     _read_groups(meaning, options)
+    # Of a row of several photos nobody knows whose box it is.
+    meaning.boxes, note = boxes.read(table, options.box_format) if table is given else ([], "")
+    meaning.notes += [note] if note else []
     return meaning
 
 
