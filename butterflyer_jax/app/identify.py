@@ -33,6 +33,17 @@ class Upload:
     heat_map: bool = False
 
 
+@dataclass(frozen=True)
+class SearchStep:
+    """Some of the parts of a photo that is searched.
+
+    Attributes:
+      pixels: input of the network, uint8 [count, image_size, image_size, 3].
+    """
+
+    pixels: UInt8[np.ndarray, "count side side 3"]
+
+
 class Identifier:
     """Identifier of batches of uploads."""
 
@@ -49,14 +60,19 @@ class Identifier:
             self.classifier.heat_maps(images, np.zeros(size, np.int64))
             size *= 2
 
-    def answer(self, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
-        """Returns one answer per upload, in order.
+    def answer(self, items: Sequence[Upload | SearchStep]) -> list[Any]:
+        """Returns one answer per upload, and of a search's parts their `Classifier.excess`, in order.
 
-        A dict of sha256, verdict (named, higher for a rank above the species, unsure, none), species, probability, top5
-        (species and probability), probabilities (by species); with ranks, answer (see `ranking.describe`); and, where
-        requested and available, heat_map: values (rows from 0 to 1) and crop_fraction (the side of the central square
-        that they cover, as a fraction of the short side).
+        An answer is a dict of sha256, verdict (named, higher for a rank above the species, unsure, none), species,
+        probability, top5 (species and probability), probabilities (by species); with ranks, answer (see
+        `ranking.describe`); and, where requested and available, heat_map: values (rows from 0 to 1) and crop_fraction
+        (the side of the central square that they cover, as a fraction of the short side).
         """
+        uploads = [item for item in items if isinstance(item, Upload)]
+        answers = iter(self._answer(uploads) if uploads else ())
+        return [next(answers) if isinstance(x, Upload) else self.classifier.excess(x.pixels) for x in items]
+
+    def _answer(self, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
         images = np.stack([upload.pixels for upload in uploads])
         probabilities, refused = self.classifier.classify(images)
         answers = [

@@ -23,6 +23,7 @@ class Settings:
       decode_memory_bytes: memory limit of each decoding process, bytes.
       large_pixels: size from which a photo is decoded in a separate lane, pixels.
       max_large: large photos that may wait at once; further ones are asked to retry.
+      max_searches: photos that are searched or wait for it; further ones are asked to retry.
       answer_seconds: time limit for an identification, seconds.
       max_requests: concurrent requests.
       max_requests_of_one: concurrent requests per address.
@@ -45,6 +46,7 @@ class Settings:
     decode_memory_bytes: int = 1 << 30
     large_pixels: int = 16_000_000
     max_large: int = 4
+    max_searches: int = 3
     answer_seconds: float = 30.0
     max_requests: int = 384
     max_requests_of_one: int = 192

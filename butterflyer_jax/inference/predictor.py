@@ -190,14 +190,12 @@ class Predictor:
         """Returns the parts of an image that a search looks at."""
         classifier = self.classifier
         content = views_lib.read(source)
-        small, size = views_lib.to_image(content, classifier.short_side, classifier.max_pixels)
-        centre = photo.central_crop(small, classifier.crop_fraction, classifier.image_size)
-        try:
-            large, _ = views_lib.to_image(content, search_lib.ENLARGED * classifier.short_side, classifier.max_pixels)
-        except photo.PhotoError:
-            # Too long and thin to be enlarged.
-            large = small
-        return search_lib.cut(large, centre, size, classifier.crop_fraction, classifier.image_size)
+        return search_lib.read_parts(
+            lambda side: views_lib.to_image(content, side, classifier.max_pixels),
+            classifier.short_side,
+            classifier.crop_fraction,
+            classifier.image_size,
+        )
 
     @staticmethod
     def _part(parts: search_lib.Parts, number: int) -> View:

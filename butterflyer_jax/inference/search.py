@@ -50,6 +50,29 @@ class Parts:
         return np.asarray(square)
 
 
+def read_parts(
+    load: Callable[[int], tuple[Image.Image, tuple[int, int]]], short_side: int, crop_fraction: float, image_size: int
+) -> Parts:
+    """Returns the parts of an image that is read twice: as it is seen without a search, and larger.
+
+    Args:
+      load: returns the upright RGB image, scaled to a short side, and its own width and height.
+      short_side: short side of the image of which the middle is taken, pixels.
+      crop_fraction, image_size: the same as in `cut`.
+
+    Raises:
+      PhotoError: the image cannot be read.
+    """
+    small, size = load(short_side)
+    centre = photo.central_crop(small, crop_fraction, image_size)
+    try:
+        large, _ = load(ENLARGED * short_side)
+    except photo.PhotoError:
+        # Too long and thin to be enlarged.
+        large = small
+    return cut(large, centre, size, crop_fraction, image_size)
+
+
 def cut(
     image: Image.Image,
     centre: UInt8[np.ndarray, "{image_size} {image_size} 3"],

@@ -33,6 +33,7 @@ class Colours:
     threshold = 0.4
     ranks: Ranks | None = None
     listed: np.ndarray | None = None
+    has_typicality = True
     short_side = 40
     crop_fraction = 0.8
     image_size = 32
@@ -50,6 +51,10 @@ class Colours:
     def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         probabilities = self.probabilities(images)
         return probabilities, probabilities.max(axis=1) < self.threshold
+
+    def excess(self, images: np.ndarray) -> np.ndarray:
+        """The surer, the more typical."""
+        return 50 * (self.threshold - self.probabilities(images).max(axis=1))
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return np.linspace(0, 1, 49).reshape(1, 7, 7).repeat(len(images), 0) * (1 + labels[:, None, None]) / 3
@@ -110,6 +115,15 @@ def half(colour: tuple[int, int, int], other: tuple[int, int, int]) -> bytes:
     """Returns a photo that is of one colour on the left, of another on the right."""
     image = Image.new("RGB", (200, 100), colour)
     image.paste(other, (100, 0, 200, 100))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def with_square(colour: tuple[int, int, int]) -> bytes:
+    """Returns a grey photo with a small square of a colour in a corner."""
+    image = Image.new("RGB", (240, 160), GREY)
+    image.paste(colour, (5, 5, 45, 45))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -14,10 +14,15 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
-from butterflyer_jax.data import photo
+import numpy as np
+from PIL import Image
 
-# Header of a request: whether to decode a large photo, and the number of bytes of the file that follows.
-REQUEST = struct.Struct(">?Q")
+from butterflyer_jax.data import photo
+from butterflyer_jax.inference import search as search_lib
+
+# Header of a request: whether to decode a large photo, whether to cut it into parts for a search, and the number of
+# bytes of the file that follows.
+REQUEST = struct.Struct(">??Q")
 # Header of a response: one of the kinds below, and the number of bytes that follow.
 RESPONSE = struct.Struct(">cI")
 PIXELS, ERROR, LARGE = b"p", b"e", b"l"
@@ -53,35 +58,52 @@ class Work:
 def serve(work: Work, requests: BinaryIO, responses: BinaryIO) -> None:
     """Answers requests until the stream ends."""
     while header := requests.read(REQUEST.size):
-        large, size = REQUEST.unpack(header)
+        large, search, size = REQUEST.unpack(header)
         data = requests.read(size)
         _set_timer(work.seconds)
-        kind, body = decode(work, data, large)
+        kind, body = decode(work, data, large, search)
         _set_timer(0)
         responses.write(RESPONSE.pack(kind, len(body)) + body)
         responses.flush()
 
 
-def decode(work: Work, data: bytes, large: bool) -> tuple[bytes, bytes]:
+def decode(work: Work, data: bytes, large: bool, search: bool = False) -> tuple[bytes, bytes]:
     """Returns the kind and the body of the response to one photo file.
 
     Args:
       work: preprocessing and limits.
       data: content of the file.
       large: whether to decode a large photo.
+      search: whether to return all parts of it that a search looks at.
 
     Returns:
-      `PIXELS` with the bytes of uint8 [image_size, image_size, 3]; `ERROR` with the reason; or `LARGE` with no bytes.
+      `PIXELS` with the bytes of uint8 [image_size, image_size, 3], or of a search those of uint8 [count, image_size,
+      image_size, 3] and of float32 [count, 4], left, top, right and bottom as shares; `ERROR` with the reason; or
+      `LARGE` with no bytes.
     """
     try:
         if not large and _pixels(data) > work.large_pixels:
             return LARGE, b""
+        if search:
+            return PIXELS, _cut(work, data)
         image, _ = photo.load(data, work.short_side, work.max_pixels)
         return PIXELS, photo.central_crop(image, work.crop_fraction, work.image_size).tobytes()
     except photo.PhotoError as error:
         return ERROR, str(error).encode()
     except MemoryError:
         return ERROR, f"decoding it takes more than {work.memory_bytes >> 20} MiB of memory".encode()
+
+
+def _cut(work: Work, data: bytes) -> bytes:
+    """Returns the parts of a photo that a search looks at, as bytes of their pixels and places."""
+
+    def load(side: int) -> tuple[Image.Image, tuple[int, int]]:
+        image, source = photo.load(data, side, work.max_pixels)
+        return image, source.size
+
+    parts = search_lib.read_parts(load, work.short_side, work.crop_fraction, work.image_size)
+    shares = np.array(parts.places, np.float32) / np.array(parts.image.size * 2, np.float32)
+    return parts.pixels.tobytes() + shares.tobytes()
 
 
 def _pixels(data: bytes) -> int:

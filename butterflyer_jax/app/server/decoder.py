@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from butterflyer_jax.app.server.batching import Full
 from butterflyer_jax.app.server.decode_worker import ERROR, LARGE, REQUEST, RESPONSE, Work
@@ -41,8 +42,8 @@ class _Worker:
             self._process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1)
         return self._process
 
-    def decode(self, data: bytes, large: bool) -> UInt8[np.ndarray, "side side 3"]:
-        """Returns uint8 [image_size, image_size, 3].
+    def decode(self, data: bytes, large: bool, search: bool) -> bytes:
+        """Returns the bytes that `decode_worker.decode` makes of a photo.
 
         Raises:
           PhotoError: the picture cannot be read, or not within the limits.
@@ -51,7 +52,7 @@ class _Worker:
         process = self.start()
         assert process.stdin is not None and process.stdout is not None
         try:
-            process.stdin.write(REQUEST.pack(large, len(data)) + data)
+            process.stdin.write(REQUEST.pack(large, search, len(data)) + data)
             process.stdin.flush()
             kind, size = RESPONSE.unpack(process.stdout.read(RESPONSE.size))
             body = process.stdout.read(size)
@@ -66,8 +67,7 @@ class _Worker:
             raise _Large
         if kind == ERROR:
             raise PhotoError(body.decode())
-        side = self._work.image_size
-        return np.frombuffer(body, np.uint8).reshape(side, side, 3)
+        return body
 
     def _reason(self, code: int) -> str:
         if code == TOO_SLOW:
@@ -93,12 +93,12 @@ class _Lane:
         self._num_workers = num_workers
         self.under_way = 0
 
-    async def decode(self, data: bytes, large: bool) -> np.ndarray:
+    async def decode(self, data: bytes, large: bool, search: bool = False) -> bytes:
         if self.under_way >= self._max_waiting:
             raise Full
         self.under_way += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._decode, data, large)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._decode, data, large, search)
         finally:
             self.under_way -= 1
 
@@ -116,8 +116,8 @@ class _Lane:
         for worker in self._workers:
             worker.kill()
 
-    def _decode(self, data: bytes, large: bool) -> np.ndarray:
-        return self._worker().decode(data, large)
+    def _decode(self, data: bytes, large: bool, search: bool) -> bytes:
+        return self._worker().decode(data, large, search)
 
     def _worker(self) -> _Worker:
         if not hasattr(self._of_thread, "worker"):
@@ -142,8 +142,9 @@ class Decoder:
         brief = replace(work, seconds=min(work.seconds, BRIEF_SECONDS))
         self._lane = _Lane("decode", num_workers, max_waiting, brief)
         self._large = _Lane("decode large", 1, max_large, work)
+        self._shape = (work.image_size, work.image_size, 3)
 
-    async def __call__(self, data: bytes) -> np.ndarray:
+    async def __call__(self, data: bytes) -> UInt8[np.ndarray, "side side 3"]:
         """Returns the network's input, uint8 [image_size, image_size, 3].
 
         Raises:
@@ -151,9 +152,26 @@ class Decoder:
           Full: too many photos are waiting.
         """
         try:
-            return await self._lane.decode(data, large=False)
+            body = await self._lane.decode(data, large=False)
         except _Large:
-            return await self._large.decode(data, large=True)
+            body = await self._large.decode(data, large=True)
+        return np.frombuffer(body, np.uint8).reshape(self._shape)
+
+    async def cut(self, data: bytes) -> tuple[UInt8[np.ndarray, "count side side 3"], Float32[np.ndarray, "count 4"]]:
+        """Returns the parts of a photo that a search looks at, among the large photos: it takes as long as these.
+
+        Returns:
+          uint8 [count, image_size, image_size, 3], the first the central square; and float32 [count, 4], left, top,
+          right and bottom of each as shares of width and height.
+
+        Raises:
+          PhotoError, Full: the same as for a photo that is not searched.
+        """
+        body = await self._large.decode(data, large=True, search=True)
+        # Four float32 for each part.
+        count = len(body) // (math.prod(self._shape) + 16)
+        pixels = np.frombuffer(body, np.uint8, count * math.prod(self._shape)).reshape(count, *self._shape)
+        return pixels, np.frombuffer(body, np.float32, offset=pixels.nbytes).reshape(count, 4)
 
     def start(self) -> None:
         """Starts the processes in advance, so that no visitor waits for them."""

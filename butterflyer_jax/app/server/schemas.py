@@ -31,9 +31,9 @@ class About(BaseModel):
     """Properties of the service. A species is named if its probability is at least `threshold`.
 
     A name counts as sure from the probability `sure` on. The model sees the central square of a photo, of
-    `crop_fraction` of its short side. `examples` has the names of each species' photos for `/api/examples/`, most
-    typical first; `look_alikes` has for each species those that the model confuses it with. Both are empty where the
-    run has no example photos.
+    `crop_fraction` of its short side; `searches` says whether `/api/predict` can search. `examples` has the names of
+    each species' photos for `/api/examples/`, most typical first; `look_alikes` has for each species those that the
+    model confuses it with. Both are empty where the run has no example photos.
     """
 
     model: str
@@ -44,6 +44,7 @@ class About(BaseModel):
     chat: str
     max_upload_bytes: int
     keeps_photos: bool
+    searches: bool = False
     examples: dict[str, list[str]] = {}
     look_alikes: dict[str, list[str]] = {}
 
@@ -56,7 +57,10 @@ class Ranked(BaseModel):
 
 
 class HeatMap(BaseModel):
-    """Heat map: rows of values from 0 to 1, over the central square of `crop_fraction` of the short side."""
+    """Heat map: rows of values from 0 to 1, over the central square of `crop_fraction` of the short side.
+
+    Of a search, over the `part`, or the square around it.
+    """
 
     values: list[list[float]]
     crop_fraction: float
@@ -72,7 +76,10 @@ class RankedAnswer(BaseModel):
 
 
 class Prediction(Ranked):
-    """The most probable species in a photo, and the others."""
+    """The most probable species in a photo, and the others.
+
+    Of a search, `part` is what the answer is for: left, top, right and bottom, from 0 to 1.
+    """
 
     sha256: str
     verdict: Literal["named", "higher", "unsure", "none"]
@@ -80,6 +87,7 @@ class Prediction(Ranked):
     top5: list[Ranked]
     probabilities: dict[str, float]
     heat_map: HeatMap | None = None
+    part: list[float] | None = None
 
 
 class SourceOf(BaseModel):

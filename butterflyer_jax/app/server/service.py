@@ -18,7 +18,7 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from butterflyer_jax.app.chat.conversation import Answerer
 from butterflyer_jax.app.feedback import FeedbackStore
-from butterflyer_jax.app.identify import SURE, Identifier, Upload
+from butterflyer_jax.app.identify import SURE, Identifier, SearchStep, Upload
 from butterflyer_jax.app.knowledge.base import Knowledge
 from butterflyer_jax.app.knowledge.facts import facts
 from butterflyer_jax.app.logs import log_error
@@ -31,6 +31,7 @@ from butterflyer_jax.app.server.decoder import Decoder
 from butterflyer_jax.app.server.errors import add_error_answers
 from butterflyer_jax.app.server.example_photos import CACHE_CONTROL, ExamplePhotos
 from butterflyer_jax.app.server.metrics import Metrics, Watch
+from butterflyer_jax.app.server.searching import Searches
 from butterflyer_jax.app.server.uploads import Room, bounded_route
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.data.photo import PhotoError
@@ -103,10 +104,11 @@ def create_service(parts: Parts) -> FastAPI:
     """Returns the ASGI application."""
     metrics = Metrics()
     settings, classifier = parts.settings, parts.identifier.classifier
-    batcher: Batcher[Upload, dict[str, Any]] = Batcher(
+    batcher: Batcher[Upload | SearchStep, Any] = Batcher(
         parts.identifier.answer, settings.max_batch, settings.max_waiting, metrics.batches.observe
     )
     metrics.waiting.set_function(lambda: batcher.waiting)
+    searches = Searches(parts.decoder, batcher, settings.max_searches)
     photos = ExamplePhotos(parts.examples, classifier.species)
     room = Room(settings.max_memory_bytes)
     talks = Talks(parts.answerer, classifier.species, settings, metrics)
@@ -171,6 +173,7 @@ def create_service(parts: Parts) -> FastAPI:
             chat=parts.answerer.name,
             max_upload_bytes=settings.max_upload_bytes,
             keeps_photos=parts.feedback.keeps_photos,
+            searches=classifier.has_typicality,
             examples=photos.names,
             look_alikes=photos.look_alikes,
         )
@@ -188,13 +191,21 @@ def create_service(parts: Parts) -> FastAPI:
         response_model_exclude_unset=True,
         responses=schemas.failures(400, 408, 413, 422, 429, 503, 504),
     )
-    async def predict(file: schemas.Picture, heat_map: bool = False) -> Any:
-        """Names the butterfly on the picture in the field `file`; with `heat_map`, says where the network looked."""
+    async def predict(file: schemas.Picture, heat_map: bool = False, search: bool = False) -> Any:
+        """Names the butterfly on the picture in the field `file`; with `heat_map`, says where the network looked.
+
+        With `search`, looks at some 70 parts of the picture and answers for the most typical one, `part`.
+        """
+        if search and not classifier.has_typicality:
+            raise HTTPException(422, "this model cannot search: it has no typicality")
         try:
             async with asyncio.timeout(settings.answer_seconds):
                 data = await file.read()
                 sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
-                answer = await batcher(Upload(await parts.decoder(data), sha256, heat_map))
+                if search:
+                    answer = await searches(data, sha256, heat_map)
+                else:
+                    answer = await batcher(Upload(await parts.decoder(data), sha256, heat_map))
         except PhotoError as error:
             metrics.pictures.labels("unreadable").inc()
             raise HTTPException(422, str(error)) from error

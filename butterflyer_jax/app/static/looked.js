@@ -2,11 +2,17 @@
 import { place, seen } from "./crop.js";
 import { element } from "./common.js";
 
+// The square around the part that a search answers for, as shares; see the `part` of /api/predict.
+function around([left, top, right, bottom], width, height) {
+  const side = Math.max((right - left) * width, (bottom - top) * height);
+  return { left: ((left + right) * width - side) / 2, top: ((top + bottom) * height - side) / 2, side };
+}
+
 // Outlines the square that the network sees, and lays the heat map over it; where nothing is named there is none.
 export function drawLooked({ answer, crop }, fraction) {
   const photo = element("photo");
   const { naturalWidth: width, naturalHeight: height } = photo;
-  const square = seen(width, height, crop, fraction);
+  const square = answer?.part ? around(answer.part, width, height) : seen(width, height, crop, fraction);
   element("seen").hidden = !answer;
   place(element("seen"), square, width, height);
   const canvas = element("heat");

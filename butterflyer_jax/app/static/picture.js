@@ -17,6 +17,8 @@ export class Picture {
     // Photos of one animal have one group.
     this.group = record?.group ?? this.id;
     this.crop = record?.crop ?? null;
+    // Whether the service looks at many parts of it.
+    this.search = record?.search ?? false;
     this.file = file;
     this.sent = null;
     this.url = URL.createObjectURL(file);
@@ -57,14 +59,15 @@ export class Picture {
   }
 
   keep() {
-    const { id, time, answer, said, group, crop } = this;
-    return store.put(store.PHOTOS, { id, time, answer, said, group, crop, name: this.file.name, blob: this.sent ?? this.file });
+    const { id, time, answer, said, group, crop, search } = this;
+    return store.put(store.PHOTOS, { id, time, answer, said, group, crop, search, name: this.file.name, blob: this.sent ?? this.file });
   }
 
-  async ask(query = "", onProgress) {
+  async ask(options, onProgress) {
+    const query = new URLSearchParams({ ...options, ...(this.search && !this.crop && { search: true }) });
     const body = new FormData();
     body.append("file", this.crop ? await scaled(this.file, this.crop) : await this.small(), this.file.name);
-    return patiently(() => postForm(`api/predict${query}`, body, onProgress));
+    return patiently(() => postForm(`api/predict?${query}`, body, onProgress));
   }
 
   async identify(about, onProgress) {
@@ -73,7 +76,7 @@ export class Picture {
         throw new Error(`larger than ${Math.round(about.max_upload_bytes / 2 ** 20)} MiB`);
       }
       this.keep();
-      this.answer = await this.ask("", (share) => {
+      this.answer = await this.ask({}, (share) => {
         this.progress = share;
         onProgress(this);
       });

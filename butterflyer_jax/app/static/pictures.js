@@ -134,6 +134,10 @@ export function startPictures(about, onShown) {
     shown = picture;
     for (const other of pictures) other.button.setAttribute("aria-pressed", String(other === picture));
     showPicture(picture, about.crop_fraction);
+    element("search-switch").hidden = !about.searches || Boolean(picture.crop);
+    element("search-help").hidden = element("search-switch").hidden || !picture.search;
+    element("search").checked = picture.search;
+    element("search").disabled = !picture.answer && !picture.error;
     showGroup(picture);
     look();
     onShown(picture.shownAnswer);
@@ -190,14 +194,17 @@ export function startPictures(about, onShown) {
     show(shown);
   });
 
-  const crop = startCrop((chosen) => {
+  const crop = startCrop((chosen) => askAgain({ crop: chosen }));
+  element("search").addEventListener("change", (event) => askAgain({ search: event.target.checked }));
+
+  // Asks about the shown photo in another way.
+  function askAgain(change) {
     const picture = shown;
-    picture.crop = chosen;
-    picture.forget();
+    Object.assign(picture, change).forget();
     waiting.push(picture);
     show(picture);
     next();
-  });
+  }
 
   for (const name of about.species) element("all-species").append(make("option", { value: plain(name) }));
   startFeedback(about, () => shown);
@@ -208,7 +215,7 @@ export function startPictures(about, onShown) {
     const picture = shown;
     const { answer } = picture;
     if (element("heat-shown").checked && answer && answer.verdict !== "none" && answer.heat_map === undefined) {
-      const looked = await picture.ask("?heat_map=true").catch(() => null);
+      const looked = await picture.ask({ heat_map: true }).catch(() => null);
       answer.heat_map = looked?.heat_map ?? null;
     }
     if (picture === shown) drawLooked(picture, about.crop_fraction);

@@ -16,7 +16,9 @@ from butterflyer_jax.app.server.decoder import Decoder
 from butterflyer_jax.app.server.service import work_of
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.data.photo import PhotoError
-from tests.helpers.app_parts import GREEN, ORANGE, Colours, picture
+from butterflyer_jax.inference.predictor import Predictor
+from butterflyer_jax.metrics.calibration import Calibration
+from tests.helpers.app_parts import GREEN, ORANGE, Colours, picture, with_square
 from tests.helpers.bombs import nested_tiff, pixel_bomb, scan_bomb, sixteen_bit
 
 WORK = work_of(Colours(), Settings())
@@ -47,6 +49,22 @@ def test_pictures_become_the_networks_input(decoder: Decoder) -> None:
     assert orange.dtype == np.uint8
     assert np.abs(orange.astype(int) - ORANGE).max() <= 1
     assert np.abs(green.astype(int) - GREEN).max() <= 1
+
+
+def test_a_photo_is_cut_into_the_parts_that_predict_looks_at(decoder: Decoder) -> None:
+    photo = with_square(ORANGE)
+    parts, places = asyncio.run(decoder.cut(photo))
+    [whole] = pixels(decoder, photo)
+
+    class Whole(Colours):
+        calibration, max_pixels = Calibration(), 10**9
+
+    wanted = Predictor(Whole())._cut(photo)
+    np.testing.assert_array_equal(parts[0], whole)
+    np.testing.assert_array_equal(parts, wanted.pixels)
+    np.testing.assert_allclose(places * [240, 160, 240, 160], wanted.boxes, atol=0.51)
+    with pytest.raises(PhotoError, match="not decodable"):
+        asyncio.run(decoder.cut(b""))
 
 
 def test_what_is_no_picture_has_its_reason(decoder: Decoder) -> None:
