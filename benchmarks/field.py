@@ -102,7 +102,7 @@ def measure(folder: str) -> dict[str, Any]:
         crop, side = config.data.eval_crop_fraction, config.data.image_size
         pixels = np.stack([photo.central_crop(one.convert("RGB"), crop, side) for one in images])
         answers = [of_batch(loaded.variables, pixels[n : n + 50]) for n in range(0, len(pixels), 50)]
-        logits, features = (np.concatenate(x) for x in zip(*answers, strict=True))
+        logits, features, _ = (np.concatenate(x) for x in zip(*answers, strict=True))
         highest = np.concatenate(
             [classifier.probabilities(pixels[n : n + 32]).max(axis=1) for n in range(0, len(pixels), 32)]
         )

@@ -111,7 +111,7 @@ class Correction:
         with contextlib.closing(open_once(loaded, self._folder)) as data:
             calibrated, typical = calibrate(loaded, data), refusal.fit(loaded, data, reuse=True)
             ranks.fit(loaded, data, self._folder, calibrated, typical)
-            examples.choose(loaded, data)
+            examples.choose(loaded, data, reuse=True)
 
 
 def fit(
@@ -163,7 +163,7 @@ def fit(
         kept = ~np.isin(groups_of["train"], groups)
         train = see(own, "train")[kept]
         judges = {split: see(own, split) for split in ("val", "test") if own.num_photos(split)}
-    layer = Layer(*(np.asarray(loaded.variables.params[LAST_LAYER][name]) for name in ("kernel", "bias")))
+    layer = refusal.last_layer(loaded)
     val = judges.get("val", train[np.zeros(len(train.labels), bool)])
     found = refit(layer, train, corrections, groups, val, loaded.config.optim.label_smoothing)
     rows = [_row("corrections, each by a layer fitted without it", corrections, layer, found.out_of_fold)]

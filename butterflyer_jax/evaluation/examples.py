@@ -14,7 +14,7 @@ from scipy.cluster.vq import kmeans2
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
 from butterflyer_jax.data.protocol import Data
-from butterflyer_jax.evaluation import eval_step, refusal
+from butterflyer_jax.evaluation import eval_step, feature_cache, refusal
 from butterflyer_jax.metrics import calibration
 from butterflyer_jax.runs import examples
 from butterflyer_jax.runs.examples import Examples
@@ -31,12 +31,13 @@ CONFUSED = 0.01
 _SMALLEST_STD = 1e-3
 
 
-def choose(loaded: runs.LoadedModel, data: Data) -> Examples | None:
+def choose(loaded: runs.LoadedModel, data: Data, reuse: bool = False) -> Examples | None:
     """Returns the examples of a checkpoint; chooses them and writes `examples.zip` where there are none yet.
 
     Args:
       loaded: the model of a run; the run folder gets the file.
       data: the run's open data set.
+      reuse: whether features of training photos come from the cache, and go there; see `feature_cache`.
 
     Returns:
       None where the config switches them off.
@@ -53,7 +54,14 @@ def choose(loaded: runs.LoadedModel, data: Data) -> Examples | None:
     limit = max(count, min(MAX_OF_SPECIES, MAX_PHOTOS // len(data.species)))
     of_species = [rng.permutation(np.flatnonzero(labels == label))[:limit] for label in range(len(data.species))]
     numbers = np.concatenate(of_species)
-    logits, features = refusal.look(loaded, refusal.read_photos(data, "train", numbers))
+
+    def see() -> dict[str, np.ndarray]:
+        inputs, features = refusal.look_below(loaded, refusal.read_photos(data, "train", numbers))
+        return {"inputs": inputs, "features": features}
+
+    depends_on = [numbers.tolist(), feature_cache.network(loaded)] if reuse else []
+    seen = feature_cache.keep("examples", data, depends_on, see) if reuse else see()
+    logits, features = refusal.last_layer(loaded).logits(seen["inputs"]), seen["features"]
     scaled = (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), _SMALLEST_STD)
     is_right = logits.argmax(axis=1) == labels[numbers]
     photos, place = {}, 0

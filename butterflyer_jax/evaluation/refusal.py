@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import io
 import itertools
-import json
 import time
 from collections.abc import Iterable, Iterator
 
@@ -22,8 +21,9 @@ from butterflyer_jax.data.negatives import draw_negative, draw_shift
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.evaluation import feature_cache
 from butterflyer_jax.metrics import typicality
+from butterflyer_jax.metrics.last_layer import Layer
 from butterflyer_jax.metrics.typicality import Typicality
-from butterflyer_jax.models.features import make_features
+from butterflyer_jax.models.features import LAST_LAYER, make_features
 from butterflyer_jax.storage import files
 
 # Photos that the scores are fitted on, and that the limit is chosen on; more change little.
@@ -57,21 +57,17 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True, reuse: bool = F
     if reuse:
         # How negatives are drawn may change within a version.
         drawing = inspect.getsource(negatives_lib)
-        depends_on = [seed, MAX_TRAIN, NUM_NEGATIVES, drawing, feature_cache.network(loaded)]
-        seen = feature_cache.keep("typicality", data, depends_on, lambda: _see_training(loaded, data, seed))
+        depends_on = [seed, MAX_TRAIN, MAX_VAL, NUM_NEGATIVES, drawing, feature_cache.network(loaded)]
+        seen = feature_cache.keep("typicality", data, depends_on, lambda: _see(loaded, data, seed))
     else:
-        seen = _see_training(loaded, data, seed)
-    rng = np.random.default_rng()
-    rng.bit_generator.state = json.loads(str(seen["random_state"]))
-    val = list(read_photos(data, "val", rng.permutation(data.num_photos("val"))[:MAX_VAL]))
-    logits, held_out = look(loaded, itertools.chain(val, (draw_shift(one, rng) for _ in range(3) for one in val)))
+        seen = _see(loaded, data, seed)
     found = typicality.fit(
         seen["features"],
         seen["labels"],
         seen["negatives"],
-        held_out,
-        logits,
-        num_held_out=len(val),
+        seen["held_out"],
+        last_layer(loaded).logits(seen["held_out_inputs"]),
+        num_held_out=min(MAX_VAL, data.num_photos("val")),
         false_refusals=config.refusal.false_refusals,
         step=loaded.step,
     )
@@ -82,24 +78,31 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True, reuse: bool = F
     return found
 
 
-def _see_training(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict[str, np.ndarray]:
-    """Returns features and labels of training photos, features of negatives, and the state of the random numbers."""
+def _see(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict[str, np.ndarray]:
+    """Returns all that the fit takes of photos, and that does not depend on the last layer."""
     rng = np.random.default_rng(seed)
     labels = data.labels("train")
     train = rng.permutation(len(labels))[:MAX_TRAIN]
     photos = list(read_photos(data, "train", train))
     # Each in its own light and in two others, so that a change of light alone is nothing new.
-    _, features = look(loaded, itertools.chain(photos, (draw_shift(one, rng) for _ in range(2) for one in photos)))
+    _, features = look_below(
+        loaded, itertools.chain(photos, (draw_shift(one, rng) for _ in range(2) for one in photos))
+    )
     of_user = rng.permutation(data.num_photos(NEGATIVES))[:MAX_TRAIN]
     # Of whole photos: what stands around a box is background too.
     whole = photos if data.frames("train") is None else list(read_photos(data, "train", train, framed=False))
     drawn = (draw_negative(whole[n % len(whole)], rng) for n in range(NUM_NEGATIVES))
-    _, negatives = look(loaded, itertools.chain(drawn, read_photos(data, NEGATIVES, of_user) if len(of_user) else ()))
+    _, negatives = look_below(
+        loaded, itertools.chain(drawn, read_photos(data, NEGATIVES, of_user) if len(of_user) else ())
+    )
+    val = list(read_photos(data, "val", rng.permutation(data.num_photos("val"))[:MAX_VAL]))
+    inputs, held_out = look_below(loaded, itertools.chain(val, (draw_shift(one, rng) for _ in range(3) for one in val)))
     return {
         "features": features,
         "labels": np.tile(labels[train], 3),
         "negatives": negatives,
-        "random_state": np.array(json.dumps(rng.bit_generator.state)),
+        "held_out": held_out,
+        "held_out_inputs": inputs,
     }
 
 
@@ -121,18 +124,28 @@ def read_photos(
         yield image.crop((left, top, left + width, top + height)) if height else image
 
 
-def look(
+def last_layer(loaded: runs.LoadedModel) -> Layer:
+    """Returns the last layer of a model."""
+    layer = loaded.variables.params[LAST_LAYER]
+    return Layer(np.asarray(layer["kernel"]), np.asarray(layer["bias"]))
+
+
+def look_below(
     loaded: runs.LoadedModel, photos: Iterable[Image.Image]
-) -> tuple[Float32[np.ndarray, "count num_classes"], Float32[np.ndarray, "count num_features"]]:
-    """Returns what the model makes of photos: logits float32 [count, num_classes], features [count, num_features]."""
+) -> tuple[Float32[np.ndarray, "count width"], Float32[np.ndarray, "count num_features"]]:
+    """Returns what the layers below the last one make of photos.
+
+    Returns:
+      The inputs of the last layer, float32 [count, width], and features, float32 [count, num_features].
+    """
     config = loaded.config
     features_of = make_features(loaded.model, config)
     pixels = (photo.central_crop(one, config.data.eval_crop_fraction, config.data.image_size) for one in photos)
-    logits, features = [], []
+    inputs, features = [], []
     while of_batch := list(itertools.islice(pixels, BATCH)):
         batch = np.stack(of_batch)
         padded = np.pad(batch, [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)])
-        found = features_of(loaded.variables, padded)
-        logits.append(np.asarray(found[0])[: len(batch)])
-        features.append(np.asarray(found[1])[: len(batch)])
-    return np.concatenate(logits), np.concatenate(features)
+        _, of_maps, seen = features_of(loaded.variables, padded)
+        inputs.append(np.asarray(seen)[: len(batch)])
+        features.append(np.asarray(of_maps)[: len(batch)])
+    return np.concatenate(inputs), np.concatenate(features)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flax.linen as nn
@@ -61,6 +62,14 @@ def last_layer_inputs(
       variables: its variables.
       x: float32 [batch, image_size, image_size, 3].
     """
+    with _inputs_kept() as seen:
+        model.apply(variables.collections(), x, train=False)
+    return seen[0]
+
+
+@contextlib.contextmanager
+def _inputs_kept() -> Iterator[list[jax.Array]]:
+    """Yields the list that the inputs of the last layer go to."""
     seen: list[jax.Array] = []
 
     def keep(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
@@ -69,8 +78,7 @@ def last_layer_inputs(
         return call(*args, **kwargs)
 
     with nn.intercept_methods(keep):
-        model.apply(variables.collections(), x, train=False)
-    return seen[0]
+        yield seen
 
 
 def num_features(config: ModelConfig, num_blocks: int) -> int:
@@ -80,8 +88,8 @@ def num_features(config: ModelConfig, num_blocks: int) -> int:
     return 2 * sum(widths[:num_blocks])
 
 
-def make_features(model: Any, config: Config) -> Callable[[Variables, Any], tuple[jax.Array, jax.Array]]:
-    """Returns the jitted function (variables, uint8 [batch, side, side, 3]) -> (logits, features).
+def make_features(model: Any, config: Config) -> Callable[[Variables, Any], tuple[jax.Array, jax.Array, jax.Array]]:
+    """Returns the jitted function (variables, uint8 [batch, side, side, 3]) -> (logits, features, last layer's inputs).
 
     Args:
       model: a VGG.
@@ -89,8 +97,10 @@ def make_features(model: Any, config: Config) -> Callable[[Variables, Any], tupl
     """
 
     @jax.jit
-    def features(variables: Variables, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def features(variables: Variables, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         x = images_lib.normalise(images, config.model)
-        return apply_with_features(model, variables, x, config.model.batch_norm)
+        with _inputs_kept() as seen:
+            logits, found = apply_with_features(model, variables, x, config.model.batch_norm)
+        return logits, found, seen[0]
 
     return features

@@ -55,7 +55,7 @@ def test_the_score_in_the_graph_is_that_of_the_run(run: Path, exported: Path) ->
     assert typicality is not None
     from butterflyer_jax.models.features import make_features
 
-    logits, features = make_features(loaded.model, loaded.config)(loaded.variables, images())
+    logits, features, _ = make_features(loaded.model, loaded.config)(loaded.variables, images())
     expected = typicality.score(np.asarray(features), np.asarray(logits))
     np.testing.assert_allclose(score["typicality"], expected, atol=2e-3)
     card = json.loads(Path(f"{exported}.card.json").read_text())
