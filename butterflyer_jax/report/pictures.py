@@ -21,6 +21,8 @@ EXTREMES = 4
 
 THUMBNAIL_SIDE = 208
 THUMBNAIL_QUALITY = 72
+# A colour that no wing has.
+BOX_COLOUR = (255, 0, 255)
 
 
 class CardPhoto(Protocol):
@@ -61,6 +63,10 @@ class CardPhoto(Protocol):
     @property
     def duplicate_group(self) -> str:
         """Id shared by near-duplicates of one another; empty if the photo has none."""
+
+    @property
+    def box(self) -> Sequence[float] | None:
+        """Left, top, right and bottom of the butterfly, as shares of the photo; None where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +129,13 @@ class Thumbnails:
 
 
 def _make_picture(photo: CardPhoto, jpeg: bytes) -> Picture:
-    from PIL import Image
+    from PIL import Image, ImageDraw
 
     image = Image.open(io.BytesIO(jpeg), formats=["JPEG"]).convert("RGB")
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR)
+    if photo.box:
+        corners = [round(share * (side - 1)) for share, side in zip(photo.box, image.size * 2, strict=True)]
+        ImageDraw.Draw(image).rectangle(corners, outline=BOX_COLOUR, width=2)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
     uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

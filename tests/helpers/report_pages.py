@@ -26,6 +26,7 @@ class Photo:
     height: int = 48
     brightness: float = 120.0
     duplicate_group: str = ""
+    box: tuple[float, ...] | None = None
 
 
 class Jpegs:

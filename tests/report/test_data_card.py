@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import base64
+import io
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from butterflyer_jax.report.pictures import Thumbnails
 from tests.conftest import ROOT
-from tests.helpers.report_pages import Photo, make_photos, render
+from tests.helpers.report_pages import Jpegs, Photo, make_photos, render
 
 HOSTILE = [
     '<script>alert("1")</script>',
@@ -43,6 +48,19 @@ def test_every_picture_has_a_text_and_a_size() -> None:
     for image in page.all("img"):
         assert re.fullmatch(r"Species \d{4}, photo Species \d{4}/\d{3}\.jpg", image["alt"])
         assert (image["width"], image["height"]) == ("64", "48")
+
+
+def test_boxes_are_drawn_on_their_photos() -> None:
+    boxed = Photo("a.jpg", "A", box=(0.25, 0.5, 0.75, 1.0))
+    [shown, plain] = Thumbnails(Jpegs()).show([boxed, replace(boxed, photo_id="b.jpg", box=None)])
+    pixels, before = (
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(one.uri.partition(",")[2])))).astype(int)
+        for one in (shown, plain)
+    )
+    # Where red has grown: of the columns those from a quarter to three quarters, of the rows the lower half.
+    rows, columns = np.nonzero(pixels[..., 0] - before[..., 0] > 60)
+    assert (columns.min(), columns.max()) == pytest.approx((16, 48), abs=2)
+    assert (rows.min(), rows.max()) == pytest.approx((24, 47), abs=2)
 
 
 def test_the_numbers_are_there() -> None:
