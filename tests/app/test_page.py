@@ -87,6 +87,7 @@ def test_a_visitor_names_asks_and_corrects(visit: Any, running: Running) -> None
 
     page.wait_for_selector("#facts:not([hidden])")
     assert page.locator("#facts-about").inner_text() == "Danaus plexippus"
+    assert "its caterpillars" in page.locator("#suggestions").inner_text()
     page.click("#facts-more summary")
     assert "milkweed" in page.locator("#facts-more dl").inner_text().lower()
     assert page.locator("#facts-first sup a").first.get_attribute("href").startswith("https://")
@@ -134,6 +135,8 @@ def test_many_pictures_at_once_and_what_is_none(visit: Any) -> None:
     assert identified(page) == "Freckled Pardine"
     page.wait_for_selector("#facts:not([hidden])")
     assert "Nothing is known here" in page.locator("#facts").inner_text()
+    # Questions are offered only where they are answered.
+    assert "its" not in page.locator("#suggestions").inner_text()
     assert "Freckled Pardine" in ask(page, "What do its caterpillars eat?").inner_text()
     page.locator(".thumbnail").nth(1).click()
     assert identified(page) == "This looks like no butterfly I know"

@@ -29,7 +29,8 @@ from butterflyer_jax.app.chat.retrieval import Found, passages_of
 from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 from butterflyer_jax.app.logs import log_line
 
-MAX_PASSAGES = 6
+# Numbers of passages for the model: that answer by the retriever's judgement, and that are nearest where none does.
+MAX_PASSAGES, MAX_NEAR = 6, 20
 MAX_ANSWER = 4_000
 # Time limits in seconds: to connect, between two chunks, and for the whole answer.
 CONNECT_SECONDS = 5.0
@@ -119,15 +120,18 @@ class OpenAIAnswerer:
             yield Piece(sources=tuple(citations.sources))
 
     def _passages(self, asked: Asked, found: Sequence[Found]) -> list[Passage]:
-        """Returns the passages for the model: those found, every fact of the species at hand, a comparison."""
-        knowledge = self._embedded.retriever.knowledge
-        passages = [one.passage for one in found]
+        """Returns the passages for the model: those found or near, every fact of the species at hand, a comparison."""
+        retriever = self._embedded.retriever
+        knowledge = retriever.knowledge
+        foreign = asked.question.foreign
+        near = () if foreign else retriever.nearest(asked.question, asked.about)[:MAX_NEAR]
+        passages = [one.passage for one in found or near]
         if compared := self._embedded.comparer.compare(asked):
             sources = tuple(dict.fromkeys(source for line in compared for source in line.sources))
             text = " ".join(line.text for line in compared)
             passages.insert(0, Passage("Comparison of the species of the page", text, sources, "topic", None))
         passages += passages_of(knowledge, asked.about)
-        if not found:
+        if not found and not near:
             # The message is in another language, or in words unknown to retrieval.
             passages += [passage for passage in knowledge.passages if passage.species is None]
         return list(dict.fromkeys(passages))

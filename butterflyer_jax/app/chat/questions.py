@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
+from butterflyer_jax.app.chat import word_vectors
 from butterflyer_jax.app.chat.conversation import Identification, Message, clean
 from butterflyer_jax.app.chat.english import Lexicon, Speller, Stemmer, lexicon, words_of
 from butterflyer_jax.app.chat.species_names import SpeciesNames
@@ -35,6 +36,8 @@ class Question:
 
     Attributes:
       words: all words, folded and spell-checked, without the names of species.
+      said: `words`, completed by those of an earlier question if it is a follow-up.
+      names: words of the species' names.
       stems: stems of the words with meaning, in order, with synonyms replaced.
       ask: question words.
       species: scientific names of the species in the message.
@@ -47,6 +50,8 @@ class Question:
     """
 
     words: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     stems: tuple[str, ...] = ()
     ask: tuple[str, ...] = ()
     species: tuple[str, ...] = ()
@@ -86,8 +91,8 @@ class Reader:
       beyond: stems that a fact must contain to answer a question with them, such as prices.
     """
 
-    def __init__(self, knowledge: Knowledge, vocabulary: set[str]) -> None:
-        """Takes the knowledge base, and the words of its passages and typical questions."""
+    def __init__(self, knowledge: Knowledge, vocabulary: set[str], common: Set[str] = frozenset()) -> None:
+        """Takes the knowledge base, the words of its passages and typical questions, and other correct words."""
         self._stem = Stemmer()
         self._knowledge = knowledge
         self._names = SpeciesNames(knowledge, self._stem)
@@ -97,6 +102,7 @@ class Reader:
         self._known = vocabulary | _own_words(self._lexicon)
         self._speller = Speller(self._known | self._names.words, self._lexicon.ask)
         self._known_stems = frozenset(self._stem(sorted(self._known)))
+        self._common = common
 
     def stems_of(self, text: str) -> tuple[str, ...]:
         """Returns the stems of the words of a text with meaning, as for a question."""
@@ -108,7 +114,7 @@ class Reader:
         spelt = words_of(clean(text))[:MAX_WORDS]
         # "talking" is not a misspelt "taking" where "talk" is known.
         words = [
-            word if stem in self._known_stems else self._speller.correct(word)
+            word if stem in self._known_stems or word in self._common else self._speller.correct(word)
             for word, stem in zip(spelt, self._stem(spelt), strict=True)
         ]
         mentions = self._names.find(words)
@@ -125,6 +131,8 @@ class Reader:
         stems = tuple(self._stem([word for word in content if word not in self._lexicon.ask]))
         return Question(
             words=tuple(rest),
+            said=tuple(rest),
+            names=tuple(word for i, word in enumerate(words) if i in named),
             stems=stems,
             ask=tuple(word for word in content if word in self._lexicon.ask),
             species=tuple(dict.fromkeys(mention.species for mention in mentions)),
@@ -161,24 +169,34 @@ class Reader:
         if says_little and (question.species or question.ask or _continues(question)):
             # "And the Red Admiral?" asks the same about another species; "Why?" about the same one.
             general = before.general and not question.species
-            question = replace(question, stems=before.stems, ask=question.ask or before.ask, general=general)
+            said = (*question.ask, *before.said)
+            ask, at_home = question.ask or before.ask, question.at_home or before.at_home
+            question = replace(question, said=said, stems=before.stems, ask=ask, general=general, at_home=at_home)
         kept = tuple(stem for stem in before.stems if stem in SUBJECTS)
         is_first = not earlier and question.asks and any(self._lexicon.refers_weakly.all(question.words))
         is_general = last.general or is_first
         if _replaces_subject(question) and before.asks:
             # "And moths?" after "How long do butterflies live?"
             rest = tuple(stem for stem in before.stems if stem not in (*kept, BUTTERFLY))
-            question = replace(question, stems=(*question.stems, *rest), ask=before.ask, general=True, at_home=True)
+            said = (*question.said, *(word for word in before.said if not self._is_subject(word)))
+            stems = (*question.stems, *rest)
+            question = replace(question, said=said, stems=stems, ask=before.ask, general=True, at_home=True)
         elif is_general and not question.species and not identification and (question.refers or _continues(question)):
             # "Do they bite?" first of all, or after a question about butterflies in general, or about caterpillars.
             new = kept if SUBJECTS.isdisjoint(question.stems) and question.asks else ()
-            question = replace(question, stems=(*new, *question.stems), general=True, at_home=True)
+            subject = [word for word in before.said if self._is_subject(word)] if new else [word_vectors.BUTTERFLY]
+            said = (*subject, *question.said)
+            question = replace(question, said=said, stems=(*new, *question.stems), general=True, at_home=True)
         general = question.general and not question.species
         compares = not COMPARE.isdisjoint((*question.stems, *question.words))
         compares_it = question.refers and len(question.species) == 1 and compares
         at_large = bool(question.species and not compares_it) or general
         about = dict.fromkeys((*(() if at_large else at_hand), *question.species))
         return Asked(question, tuple(about), of_photo and not at_large)
+
+    def _is_subject(self, word: str) -> bool:
+        """Returns whether a word names a butterfly, a stage of one or another subject."""
+        return not {*SUBJECTS, BUTTERFLY}.isdisjoint(self._stem(self._lexicon.content([word])))
 
     def _talk(self, words: Sequence[str]) -> tuple[str, set[int]]:
         """Returns the kind of a message that is only small talk, and the indices of greeting words."""

@@ -11,7 +11,7 @@ from butterflyer_jax.app.chat.retrieval import Found, Retriever
 MAX_SUGGESTIONS = 3
 # Smallest score of a passage that is suggested, scores of a topic and of a species' fact from which an answer stands
 # alone, and smallest lead over the next passage for that.
-MIN_SCORE, CLEAR_SCORE, CLEAR_SCORE_SPECIES, CLEAR_LEAD = 0.4, 1.1, 1.35, 0.05
+MIN_SCORE, CLEAR_SCORE, CLEAR_SCORE_SPECIES, CLEAR_LEAD = 1.5, 2.9, 3.1, 0.15
 # Number of typical questions of a passage that are tried after the nearest.
 MAX_TRIED = 4
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from butterflyer_jax.app.chat import conversation, english
+import numpy as np
+
+from butterflyer_jax.app.chat import conversation, english, word_vectors
 from butterflyer_jax.app.knowledge.base import Knowledge, Source, Species
 from butterflyer_jax.app.knowledge.schema import BINOMIAL, key
 
+# Character code of the value 0 of a vector: all of them are printed and need no escape in JSON.
+ZERO = 55
+
 
 def content(knowledge: Knowledge) -> dict[str, Any]:
-    """Returns lexicon, species, passages, questions, names and sources, referred to by index from 0."""
+    """Returns lexicon, vectors of words, species, passages, questions, names and sources, which have indices from 0."""
     sources: dict[Source, int] = {}
 
     def numbers(of: Sequence[Source]) -> list[int]:
@@ -34,6 +40,7 @@ def content(knowledge: Knowledge) -> dict[str, Any]:
 
     found = {
         "lexicon": _lexicon(),
+        "vectors": _vectors(),
         "species": [entry(species) for species in knowledge.species],
         "passages": [
             {
@@ -63,6 +70,16 @@ def _lexicon() -> dict[str, Any]:
         if name != "say"
     }
     return lists | {"say": say}
+
+
+def _vectors() -> dict[str, str]:
+    """Returns the words, separated by spaces, the little-endian float32 scales as Base64, and a character per value."""
+    table = word_vectors.load()
+    return {
+        "words": " ".join(table.words),
+        "scales": base64.b64encode(table.scales.astype("<f4").tobytes()).decode(),
+        "values": (table.values + ZERO).astype(np.uint8).tobytes().decode("ascii"),
+    }
 
 
 def _names(knowledge: Knowledge) -> dict[str, dict[str, str]]:

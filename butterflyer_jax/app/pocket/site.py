@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
 import json
 import os
@@ -124,6 +125,7 @@ def _contents(
     contents["index.html"] = f"{before}{HEAD}{icon}{after}".encode()
     contents["manifest.json"] = to_json(MANIFEST)
     contents["network.json"], contents["network.bin.gz"] = to_json(made.about), made.data
+    contents["chat.json.gz"] = gzip.compress(to_json(chat_file.content(knowledge)), mtime=0)
     contents[MARK] = to_json(
         {
             "about": About(
@@ -146,7 +148,6 @@ def _contents(
                 "limit": network.typicality.limit if network.typicality else None,
             },
             "species": {label: facts(knowledge, label) for label in network.species},
-            "chat": chat_file.content(knowledge),
         }
     )
     version = hashlib.sha256(b"".join(contents[file] for file in sorted(contents))).hexdigest()[:16]

@@ -21,7 +21,7 @@ const compare = startCompare(about);
 const pictures = startPictures(about, (identified) => {
   chat.about(identified);
   compare(identified);
-  showFacts(identified);
+  showFacts(identified).then(chat.offer);
 });
 // The button that leads to the chat is needed where the chat is out of sight.
 new IntersectionObserver(([chat]) => element("to-chat").classList.toggle("unneeded", chat.isIntersecting)).observe(

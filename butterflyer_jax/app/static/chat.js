@@ -151,7 +151,11 @@ export function startChat(about) {
         : known
           ? `About the ${plain(next.species)} in your photo, or butterflies in general.`
           : "About butterflies in general: what is in your photo is not sure.";
-      suggest(known ? ABOUT_IT : AT_LARGE);
+    },
+
+    // Offers questions: about the species in the photo where facts of it are known. Nothing where that is open.
+    offer(known) {
+      if (known !== undefined) suggest(known ? ABOUT_IT : AT_LARGE);
     },
   };
 }

@@ -6,17 +6,19 @@ const FIRST = ["identification", "wingspan", "range"];
 
 let shown = null;
 
+// Shows the facts; returns whether there are any, and nothing where another photo was chosen since.
 export async function showFacts(identified) {
   const section = element("facts");
   shown = identified;
   if (!identified || identified.verdict === "none") {
     section.hidden = true;
-    return;
+    return false;
   }
   const found = await getJson(`api/species/${encodeURIComponent(identified.species)}`).catch(() => null);
-  if (shown !== identified) return;
+  if (shown !== identified) return undefined;
   section.hidden = found === null;
   if (found) fill(found);
+  return Boolean(found?.known);
 }
 
 function fill(found) {

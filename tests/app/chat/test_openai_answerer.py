@@ -160,6 +160,15 @@ def test_it_is_asked_whatever_retrieval_finds(server: ModelServer, text: str) ->
     assert fact("Monarch", "conservation") in request.system or "rest in shelter" in request.system
 
 
+def test_it_sees_the_nearest_passages_where_none_is_sure_to_answer(server: ModelServer) -> None:
+    text = "Which butterflies did Napoleon collect?"
+    near = retriever().nearest(retriever().reader.read(text), ())
+    assert retriever().search(text) == []
+    ask(answerer(server), text, identification=None)
+    assert near[0].passage.text in server.requests[0].system
+    assert near[-1].passage.text not in server.requests[0].system
+
+
 @pytest.mark.parametrize("text", ["Hello!", "What is this?", "", "🦋", "x" * (MAX_MESSAGE + 1)])
 def test_it_is_not_asked_for_small_talk(server: ModelServer, text: str) -> None:
     assert ask(answerer(server), text) == ask(embedded(), text)

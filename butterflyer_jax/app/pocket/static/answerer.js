@@ -4,6 +4,7 @@ import { Lexicon } from "./english.js";
 import { BUTTERFLY, PHOTO, asks, clean } from "./questions.js";
 import { Retriever, namesOf } from "./retrieval.js";
 import { Suggester } from "./suggestions.js";
+import { WordVectors } from "./wordVectors.js";
 
 const MAX_PASSAGES = 3;
 const MIN_PROBABILITY = 0.01;
@@ -26,7 +27,7 @@ export function makeAnswerer(content) {
   let answerer = null;
   return ({ messages, identification }) => {
     // Reading its words takes a moment, in which the page would not yet be shown.
-    answerer ??= new Answerer(knowledge, new Lexicon(content.lexicon));
+    answerer ??= new Answerer(knowledge, new Lexicon(content.lexicon), new WordVectors(content.vectors));
     const found = identification && {
       ...identification,
       named: identification.verdict === "named",
@@ -71,10 +72,10 @@ class Citations {
 }
 
 class Answerer {
-  constructor(knowledge, lexicon) {
+  constructor(knowledge, lexicon, vectors) {
     this.knowledge = knowledge;
     this.say = lexicon.say;
-    this.retriever = new Retriever(knowledge, lexicon);
+    this.retriever = new Retriever(knowledge, lexicon, vectors);
     this.comparer = new Comparer(knowledge, this.retriever.reader);
     this.suggester = new Suggester(this.retriever);
   }

@@ -1,12 +1,13 @@
 // The network: kernels come in int8 and are computed with in float32, by TensorFlow.js in WebAssembly.
 /* global tf */
 
+// Returns the response of a gzip file as one of its content.
+export const inflate = (response) => new Response(response.body.pipeThrough(new DecompressionStream("gzip")));
+
 export async function loadNetwork(base) {
   const [about, data] = await Promise.all([
     fetch(new URL("network.json", base)).then((response) => response.json()),
-    fetch(new URL("network.bin.gz", base)).then((response) =>
-      new Response(response.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer(),
-    ),
+    fetch(new URL("network.bin.gz", base)).then((response) => inflate(response).arrayBuffer()),
   ]);
   tf.wasm.setWasmPaths(base.href);
   tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);

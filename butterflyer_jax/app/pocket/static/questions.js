@@ -1,5 +1,6 @@
 // What a message asks: of which species, and in which words; see app/chat/questions.py and species_names.py.
 import { Speller, stems, wordsOf } from "./english.js";
+import { ONE } from "./wordVectors.js";
 
 const MIN_EPITHET = 6;
 const MAX_WORDS = 200;
@@ -17,7 +18,7 @@ export const clean = (text) => text.replaceAll("\r\n", "\n").replace(/[^\P{Cc}\n
 export const asks = (question) => question.stems.some((one) => one !== BUTTERFLY);
 
 const EMPTY = {
-  words: [], stems: [], ask: [], species: [], refers: false, ofPhoto: false, general: false, atHome: false, talk: "",
+  words: [], said: [], names: [], stems: [], ask: [], species: [], refers: false, ofPhoto: false, general: false, atHome: false, talk: "",
   foreign: false,
 };
 
@@ -90,9 +91,9 @@ function replacesSubject(question) {
 }
 
 export class Reader {
-  constructor(knowledge, vocabulary, lexicon) {
-    this.knowledge = knowledge;
-    this.lexicon = lexicon;
+  // Takes the words of the knowledge base, and others that are spelt rightly.
+  constructor(knowledge, vocabulary, lexicon, common) {
+    Object.assign(this, { knowledge, lexicon, common });
     this.names = new SpeciesNames(knowledge);
     this.home = new Set(stems(lexicon.home.words()));
     this.beyond = new Set(stems(lexicon.beyond.words()));
@@ -110,7 +111,8 @@ export class Reader {
     const { lexicon } = this;
     const spelt = wordsOf(clean(text)).slice(0, MAX_WORDS);
     const ofSpelt = stems(spelt);
-    const words = spelt.map((word, place) => (this.knownStems.has(ofSpelt[place]) ? word : this.speller.correct(word)));
+    const right = (word, place) => this.knownStems.has(ofSpelt[place]) || this.common.has(word);
+    const words = spelt.map((word, place) => (right(word, place) ? word : this.speller.correct(word)));
     const mentions = this.names.find(words);
     const named = places(mentions.map(({ start, length }) => [start, length]));
     let rest = words.filter((_, place) => !named.has(place));
@@ -126,6 +128,8 @@ export class Reader {
     const found = stems(content.filter((word) => !lexicon.ask.has(word)));
     return {
       words: rest,
+      said: rest,
+      names: words.filter((_, place) => named.has(place)),
       stems: found,
       ask: content.filter((word) => lexicon.ask.has(word)),
       species: [...new Set(mentions.map((mention) => mention.species))],
@@ -157,7 +161,9 @@ export class Reader {
       if (question.species.length || question.ask.length || continues(question)) {
         const general = before.general && !question.species.length;
         const ask = question.ask.length ? question.ask : before.ask;
-        question = { ...question, stems: before.stems, ask, general };
+        const said = [...question.ask, ...before.said];
+        const atHome = question.atHome || before.atHome;
+        question = { ...question, said, stems: before.stems, ask, general, atHome };
       }
     }
     const kept = before.stems.filter((stem) => SUBJECTS.includes(stem));
@@ -166,10 +172,14 @@ export class Reader {
     const isGeneral = last.general || isFirst;
     if (replacesSubject(question) && asks(before)) {
       const rest = before.stems.filter((stem) => !kept.includes(stem) && stem !== BUTTERFLY);
-      question = { ...question, stems: [...question.stems, ...rest], ask: before.ask, general: true, atHome: true };
+      const said = [...question.said, ...before.said.filter((word) => !this.isSubject(word))];
+      const found = [...question.stems, ...rest];
+      question = { ...question, said, stems: found, ask: before.ask, general: true, atHome: true };
     } else if (isGeneral && !question.species.length && !identification && follows) {
       const added = asks(question) && !question.stems.some((stem) => SUBJECTS.includes(stem)) ? kept : [];
-      question = { ...question, stems: [...added, ...question.stems], general: true, atHome: true };
+      const subject = added.length ? before.said.filter((word) => this.isSubject(word)) : [ONE];
+      const said = [...subject, ...question.said];
+      question = { ...question, said, stems: [...added, ...question.stems], general: true, atHome: true };
     }
     const general = question.general && !question.species.length;
     const compares = [...question.stems, ...question.words].some((word) => COMPARE.includes(word));
@@ -177,6 +187,11 @@ export class Reader {
     const atLarge = (question.species.length > 0 && !comparesIt) || general;
     const about = [...new Set([...(atLarge ? [] : atHand), ...question.species])];
     return { question, about, ofPhoto: ofPhoto && !atLarge };
+  }
+
+  // Returns whether a word names a butterfly, a stage of one or another subject.
+  isSubject(word) {
+    return stems(this.lexicon.content([word])).some((stem) => SUBJECTS.includes(stem) || stem === BUTTERFLY);
   }
 
   // Returns the kind of a message that is only talk, and the places of the words that greet.

@@ -1,47 +1,29 @@
 // Finds the passage that answers a question, by the typical questions beside each passage; see app/chat/retrieval.py.
 import { BUTTERFLY, Reader, asks } from "./questions.js";
 import { wordsOf } from "./english.js";
+import { Matcher, YOUNG, weightsHeld } from "./matching.js";
 
-const [MIN_SCORE, MIN_SCORE_TOPIC] = [0.75, 0.85];
-const [MIN_COVERAGE, MIN_COVERAGE_NEAR] = [0.5, 0.2];
-const [MIN_WITH_LEAD, MAX_LEAD] = [1.15, 0.3];
-const COVERAGE_SHARE = 0.65;
-const HELD_SHARE = 0.4;
-const [PAIR, ASK, HOME, IN_PASSAGE, IN_OTHERS] = [0.3, 0.8, 0.15, 0.6, 0.8];
-const MIN_SCORE_ELSEWHERE = 1.05;
-const [CERTAIN_BONUS, SPECIES_BONUS, NAMED_BONUS, EXACT_BONUS] = [0.4, 0.12, 0.38, 0.1];
+const [MIN_SCORE, MIN_WITH_LEAD] = [2.2, 2.6];
+const [LEAD_SHARE, MAX_LEAD] = [0.5, 0.6];
+const MIN_SCORE_ELSEWHERE = 2.9;
+const [CERTAIN_BONUS, SPECIES_BONUS] = [0.4, 0.12];
 const MIXED = "life_cycle";
-const YOUNG = ["egg", "caterpillar", "chrysali"];
-const OF_ONE_STAGE = [...YOUNG, "moth", "cocoon"];
 const OF_ADULTS = ["wingspan", "identification"];
-const NOT_HELD = 0.6;
+const NOT_HELD = 1.2;
 const DURATION = /\b(days|weeks|months|years|an? (day|week|month))\b/;
-const LOOK_ALIKE_BONUS = 1.1;
+const LOOK_ALIKE_BONUS = 2.0;
 const MAX_CLAUSES = 6;
-const MAX_QUESTION = 14;
 const OVERVIEW = ["identification", "range", "host_plants", "wingspan", "flight_season"];
 const IN_GENERAL = "Butterflies in a few words";
 
 const entryOf = (passage) => (passage.species === null ? passage.title : passage.kind);
-const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 const sorted = (found) => found.sort((one, other) => other.score - one.score);
 
-// Returns whether the first passage, if it is a topic, fits well or much better than the others.
+// Returns whether the first passage is of a species, or scores high or much higher than the next.
 function leads([first, next]) {
   if (!first || first.passage.species !== null) return Boolean(first);
   const lead = next ? first.score - next.score : MAX_LEAD;
-  return first.score + Math.min(lead, MAX_LEAD) >= MIN_WITH_LEAD;
-}
-
-// Returns how much a passage holds of each stem, from those of its text and how many typical questions hold one.
-function heldBy(words, questions) {
-  const counts = new Map();
-  for (const stem of questions.flatMap((question) => [...new Set(question.stems)])) {
-    counts.set(stem, (counts.get(stem) ?? 0) + 1);
-  }
-  const held = new Map([...counts].map(([stem, count]) => [stem, (IN_OTHERS * count) / (count + 1)]));
-  for (const stem of words) held.set(stem, Math.max(IN_PASSAGE, held.get(stem) ?? 0));
-  return held;
+  return first.score + LEAD_SHARE * Math.min(lead, MAX_LEAD) >= MIN_WITH_LEAD;
 }
 
 // Returns how the names of species begin in a text: "Painted Lad" of "Painted Lady" and "Painted Ladies".
@@ -50,12 +32,12 @@ export function namesOf(knowledge, about) {
 }
 
 export class Retriever {
-  constructor(knowledge, lexicon) {
+  constructor(knowledge, lexicon, vectors) {
     this.knowledge = knowledge;
     const { passages, questions } = knowledge;
     const typical = passages.map((passage) => questions[entryOf(passage)] ?? []);
     const texts = [...passages.flatMap((passage) => [passage.title, passage.text]), ...typical.flat()];
-    this.reader = new Reader(knowledge, new Set(texts.flatMap(wordsOf)), lexicon);
+    this.reader = new Reader(knowledge, new Set(texts.flatMap(wordsOf)), lexicon, vectors.places);
     this.passages = passages;
     this.words = passages.map((passage) => new Set(this.reader.stemsOf(`${passage.title} ${passage.text}`)));
     this.lookAlikes = passages.map(({ kind, title }) =>
@@ -66,17 +48,9 @@ export class Retriever {
       const entry = entryOf(passage);
       if (!entries.has(entry)) entries.set(entry, typical[number].map((question) => this.reader.read(question)));
     });
-    this.counts = new Map();
-    for (const read of entries.values()) {
-      for (const stem of new Set(read.flatMap((question) => question.stems))) {
-        this.counts.set(stem, (this.counts.get(stem) ?? 0) + 1);
-      }
-    }
-    this.held = passages.map((passage, number) => heldBy(this.words[number], entries.get(entryOf(passage))));
-    this.numEntries = entries.size;
-    this.typical = new Map(
-      [...entries].map(([entry, read]) => [entry, read.map((one) => [this.features(one), one.species])]),
-    );
+    const facts = new Set(passages.filter(({ species }) => species !== null).map(entryOf));
+    this.matcher = new Matcher(entries, facts, this.reader, vectors);
+    this.held = passages.map((passage, number) => weightsHeld(this.words[number], entries.get(entryOf(passage))));
     this.elsewhere = new Map(
       [...entries].map(([entry, read]) => [
         entry,
@@ -126,8 +100,7 @@ export class Retriever {
 
   // Returns the passages that have to do with a question, the best first, though they may not answer it.
   nearest(question, about) {
-    const asked = this.features(question);
-    const total = sum([...asked.values()]);
+    const asked = this.matcher.prepare(question);
     const certain = question.species.length > 0 || (question.refers && !question.general);
     const bonus = certain ? CERTAIN_BONUS : SPECIES_BONUS;
     const atHome = question.atHome || question.general || (about.length > 0 && certain);
@@ -135,9 +108,10 @@ export class Retriever {
     const found = [];
     this.passages.forEach((passage, number) => {
       const ofSpecies = passage.species !== null;
-      if (!total || (ofSpecies && !about.includes(passage.species))) return;
-      let [score, coverage, typical] = this.score(asked, total, entryOf(passage), this.held[number], about);
+      if (!asked.features.size || (ofSpecies && !about.includes(passage.species))) return;
       if (!ofSpecies && !atHome && !this.askedAnywhere(passage, question)) return;
+      const match = this.matcher.match(asked, entryOf(passage), this.held[number], about);
+      let { score } = match;
       const name = this.lookAlikes[number];
       const asksOfYoung = YOUNG.some((stem) => question.stems.includes(stem) && !this.words[number].has(stem));
       const young = OF_ADULTS.includes(passage.kind) && asksOfYoung;
@@ -146,11 +120,9 @@ export class Retriever {
       } else if (!ofSpecies && names.some((one) => passage.text.includes(one))) {
         score += SPECIES_BONUS;
       }
-      const named = Boolean(name?.every((stem) => question.stems.includes(stem)));
-      if (named) score += LOOK_ALIKE_BONUS;
-      const ofKind = ofSpecies ? MIN_SCORE : MIN_SCORE_TOPIC;
-      const enough = score >= (atHome ? ofKind : MIN_SCORE_ELSEWHERE) && (named || coverage >= MIN_COVERAGE);
-      if (score > 0) found.push({ passage, score: score + (ofSpecies ? bonus : 0), typical, enough });
+      if (name?.every((stem) => question.stems.includes(stem))) score += LOOK_ALIKE_BONUS;
+      const enough = score >= (atHome ? MIN_SCORE : MIN_SCORE_ELSEWHERE);
+      if (score > 0) found.push({ passage, score: score + (ofSpecies ? bonus : 0), typical: match.typical, enough });
     });
     return sorted(found);
   }
@@ -168,66 +140,9 @@ export class Retriever {
   }
 
   needsSpecies(question) {
-    const asked = this.features(question);
-    const total = sum([...asked.values()]);
-    if (!total) return false;
+    const asked = this.matcher.prepare(question);
     const kinds = new Set(this.passages.filter((passage) => passage.species !== null).map(entryOf));
-    return [...kinds].some((kind) => {
-      const [score, coverage] = this.score(asked, total, kind, new Map(), []);
-      return score >= MIN_SCORE && coverage >= MIN_COVERAGE;
-    });
-  }
-
-  // Returns how well the nearest typical question and the passage's words fit, the share of the question's words that
-  // are held, and the place of that typical question.
-  score(asked, total, entry, held, about) {
-    let [highest, heldMost, place] = [0, 0, 0];
-    const needed = [...asked.keys()].filter(
-      (feature) => this.reader.beyond.has(feature) || (OF_ONE_STAGE.includes(feature) && !held.has(feature)),
-    );
-    const words = [...asked].filter(([feature]) => feature[0] !== "?" && !feature.includes(" "));
-    const specific = words.map(([word]) => word).filter((word) => word !== BUTTERFLY);
-    for (const [number, [typical, named]] of this.typical.get(entry).entries()) {
-      if (!specific.some((word) => typical.has(word))) continue;
-      if (!named.every((species) => about.includes(species))) continue;
-      const ofYoung = asked.has(BUTTERFLY) && YOUNG.some((stem) => typical.has(stem) && !asked.has(stem));
-      if (ofYoung || needed.some((stem) => !typical.has(stem))) continue;
-      let [both, more, common] = [0, 0, 0];
-      for (const [feature, weight] of asked) {
-        if (typical.has(feature)) [both, common] = [both + weight, common + 1];
-        else more += weight * (held.get(feature) ?? 0);
-      }
-      const coverage = (both + more) / total;
-      if (coverage < MIN_COVERAGE_NEAR || !both) continue;
-      const shared = sum([...typical].filter(([feature]) => asked.has(feature)).map(([, weight]) => weight));
-      const share = shared / sum([...typical.values()]);
-      const exact = common === asked.size && common === typical.size;
-      const bonus = (named.length ? NAMED_BONUS : 0) + (exact ? EXACT_BONUS : 0);
-      const score = COVERAGE_SHARE * coverage + (1 - COVERAGE_SHARE) * share + bonus;
-      // One that holds enough of the question before one that does not.
-      const better = Number(coverage >= MIN_COVERAGE) - Number(heldMost >= MIN_COVERAGE) || score - highest;
-      if (better > 0) [highest, heldMost, place] = [score, coverage, number];
-    }
-    const all = sum(words.map(([, weight]) => weight));
-    const share = all ? sum(words.map(([word, weight]) => weight * (held.get(word) ?? 0))) / all : 0;
-    return [highest ? highest + HELD_SHARE * share : 0, heldMost, place];
-  }
-
-  // Returns the weights of the words of a question, of its pairs of words and of its question words.
-  features(question) {
-    const stems = question.stems.slice(0, MAX_QUESTION);
-    const found = new Map(stems.map((stem) => [stem, this.weight(stem)]));
-    for (let place = 1; place < stems.length; place += 1) {
-      const [one, other] = [stems[place - 1], stems[place]];
-      found.set(`${one} ${other}`, (PAIR * (this.weight(one) + this.weight(other))) / 2);
-    }
-    for (const word of question.ask) found.set(`?${word}`, ASK);
-    return found;
-  }
-
-  weight(stem) {
-    if (stem === BUTTERFLY) return HOME;
-    return Math.log(1 + this.numEntries / (1 + (this.counts.get(stem) ?? 0)));
+    return [...kinds].some((kind) => this.matcher.match(asked, kind, new Map(), []).score >= MIN_SCORE);
   }
 
   overview(about, general, limit) {

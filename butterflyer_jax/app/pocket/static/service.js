@@ -1,13 +1,13 @@
 // The page's one door to what answers: here the network and the knowledge base in the browser itself.
 import { makeAnswerer } from "./answerer.js";
 import { decode, isJpeg } from "./decode.js";
-import { loadNetwork } from "./network.js";
+import { inflate, loadNetwork } from "./network.js";
 import { toInput } from "./resize.js";
 
 const base = new URL(".", import.meta.url);
 const site = await (await fetch(new URL("site.json", base))).json();
 const network = loadNetwork(base);
-const answerer = makeAnswerer(site.chat);
+const answerer = fetch(new URL("chat.json.gz", base)).then(inflate).then(async (file) => makeAnswerer(await file.json()));
 
 // As the service answers.
 const TOP = 5;
@@ -30,7 +30,7 @@ export async function postForm(url, body) {
 }
 
 export async function postStream(url, conversation, onEvent) {
-  for (const event of answerer(conversation)) onEvent(event);
+  for (const event of (await answerer)(conversation)) onEvent(event);
 }
 
 function describe({ probabilities, typicality }) {

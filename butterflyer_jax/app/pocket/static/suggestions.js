@@ -2,7 +2,7 @@
 import { asks } from "./questions.js";
 
 const MAX_SUGGESTIONS = 3;
-const [MIN_SCORE, CLEAR_SCORE, CLEAR_SCORE_SPECIES, CLEAR_LEAD] = [0.4, 1.1, 1.35, 0.05];
+const [MIN_SCORE, CLEAR_SCORE, CLEAR_SCORE_SPECIES, CLEAR_LEAD] = [1.5, 2.9, 3.1, 0.15];
 const MAX_TRIED = 4;
 const IT = /\b([Ii])t(s?)\b/g;
 const MANY = /\b(they|them|their|these|those|ones?)\b/i;
