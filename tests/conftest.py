@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import atexit
 import io
 import os
 import shutil
@@ -103,20 +103,24 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained_run(tmp_path_factory: pytest.TempPathFactory, dataset: Path, tiny_config: Path) -> Path:
+def trained_run(
+    tmp_path_factory: pytest.TempPathFactory, dataset: Path, tiny_config: Path, fork_server: ForkServer
+) -> Path:
     """The folder of an undisturbed run of the training command: two epochs of four steps."""
     run = tmp_path_factory.mktemp("runs") / "trained"
     line = ["--config", tiny_config, "--input", dataset, "--output", run]
-    subprocess.run([sys.executable, "-m", "butterflyer_jax.train", *map(str, line)], check=True, cwd=ROOT)
+    done = fork_server.run("butterflyer_jax.train", [*map(str, line)], os.environ, ROOT, 300)
+    assert done.returncode == 0, done.stderr
     return run
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_addoption() -> None:
+    """Prepares this process: once this file is loaded, before the conftest of a folder imports JAX and our package."""
     folder = os.environ.get("BUTTERFLYER_TESTS_SHARED")
     if folder is None:
         # Of this session alone: its workers and their processes share it.
         folder = os.environ["BUTTERFLYER_TESTS_SHARED"] = tempfile.mkdtemp(prefix="butterflyer-tests-")
-        config.add_cleanup(functools.partial(shutil.rmtree, folder, ignore_errors=True))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     # Not the cache of the user who runs the tests.
     os.environ.setdefault("BUTTERFLYER_CACHE", f"{folder}/cache")
     # Commands compile the same small networks over and over: they share what XLA made.

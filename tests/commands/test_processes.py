@@ -6,8 +6,7 @@ import json
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,48 +15,53 @@ import pytest
 from tests.commands.test_train import KILL_WITHIN_AN_EPOCH, final_arrays, records
 from tests.conftest import ROOT, TINY_CONFIG, Command, assert_one_line_error, on_devices
 from tests.helpers import gcs_server
+from tests.helpers.fork_server import ForkServer
 from tests.helpers.ports import free_port
 
 NUM_PROCESSES = 2
 # A process that lost the others must not wait for minutes.
 SECONDS = 200
-
-
-def train_together(
-    cache: Path, *arguments: object, vertex: bool = False, env: Mapping[str, str] | None = None
-) -> list[subprocess.CompletedProcess[str]]:
-    """Runs the command as two processes of two devices each; ends one that outlives the other's death."""
-    port = free_port()
-    processes = []
-    for number in range(NUM_PROCESSES):
-        line = [sys.executable, "-m", *(["tests.helpers.quick_retries"] if env else []), "butterflyer_jax.train"]
-        line += map(str, arguments)
-        environment = os.environ | {
-            "BUTTERFLYER_CACHE": str(cache),
-            **on_devices(2),
-            **(env or {}),
-        }
-        if vertex:
-            pools = {"workerpool0": [f"127.0.0.1:{port}"], "workerpool1": ["127.0.0.1:1"]}
-            spec = {"cluster": pools, "task": {"type": f"workerpool{number}", "index": 0}}
-            environment["CLUSTER_SPEC"] = json.dumps(spec)
-        else:
-            line += [f"--coordinator=127.0.0.1:{port}", f"--num_processes={NUM_PROCESSES}", f"--process_id={number}"]
-        processes.append(
-            subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        )
-    results = []
-    for process in processes:
-        if any(result.returncode == -signal.SIGKILL for result in results):
-            # The machine that is left learns of it after a minute and a half.
-            process.kill()
-        out, err = process.communicate(timeout=SECONDS)
-        results.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
-    return results
+Together = Callable[..., "list[subprocess.CompletedProcess[str]]"]
 
 
 @pytest.fixture(scope="module")
-def run_of_two(dataset: Path, tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def train_together(fork_server: ForkServer) -> Together:
+    """Runs the command as two processes of two devices each; ends one that outlives the other's death."""
+
+    def run(
+        cache: Path, *arguments: object, vertex: bool = False, env: Mapping[str, str] | None = None
+    ) -> list[subprocess.CompletedProcess[str]]:
+        port = free_port()
+        processes = []
+        for number in range(NUM_PROCESSES):
+            module, line = "butterflyer_jax.train", [*map(str, arguments)]
+            environment = os.environ | {"BUTTERFLYER_CACHE": str(cache), **on_devices(2), **(env or {})}
+            if env:
+                module, line = "tests.helpers.quick_retries", [module, *line]
+            if vertex:
+                pools = {"workerpool0": [f"127.0.0.1:{port}"], "workerpool1": ["127.0.0.1:1"]}
+                spec = {"cluster": pools, "task": {"type": f"workerpool{number}", "index": 0}}
+                environment["CLUSTER_SPEC"] = json.dumps(spec)
+            else:
+                line += [f"--coordinator=127.0.0.1:{port}", f"--num_processes={NUM_PROCESSES}"]
+                line += [f"--process_id={number}"]
+            assert fork_server.can_run(environment)
+            processes.append(fork_server.start(module, line, environment, ROOT))
+        results = []
+        for process in processes:
+            if any(result.returncode == -signal.SIGKILL for result in results):
+                # The machine that is left learns of it after a minute and a half.
+                process.kill()
+            results.append(process.wait(SECONDS))
+        return results
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_of_two(
+    train_together: Together, dataset: Path, tiny_config: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The folder of an undisturbed run of two processes."""
     folder = tmp_path_factory.mktemp("processes")
     line = ("--config", tiny_config, "--input", dataset, "--output", folder / "run")
@@ -81,7 +85,7 @@ def test_two_processes_learn_what_one_does(run_of_two: Path, trained_run: Path) 
 
 
 def test_killed_and_started_again_ends_the_same(
-    run_of_two: Path, dataset: Path, tiny_config: Path, tmp_path: Path
+    run_of_two: Path, train_together: Together, dataset: Path, tiny_config: Path, tmp_path: Path
 ) -> None:
     deadly = tmp_path / "deadly.py"
     deadly.write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH)
@@ -98,7 +102,7 @@ def test_killed_and_started_again_ends_the_same(
 
 @pytest.mark.gcs
 def test_in_a_bucket_killed_and_started_again_ends_the_same(
-    run_of_two: Path, dataset: Path, tiny_config: Path, tmp_path: Path
+    run_of_two: Path, train_together: Together, dataset: Path, tiny_config: Path, tmp_path: Path
 ) -> None:
     """Each process writes its part of a checkpoint, and one the log of the steps."""
     deadly = tmp_path / "deadly.py"

@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,17 +23,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-LIBRARIES = ("jax", "flax.linen", "optax", "orbax.checkpoint", "tensorflow", "tensorflow_datasets", "gcsfs")
+LIBRARIES = (
+    *("jax", "flax.linen", "optax", "orbax.checkpoint", "tensorflow", "tensorflow_datasets", "gcsfs", "tenacity"),
+    *("scipy.cluster.vq", "scipy.optimize", "scipy.stats", "matplotlib.figure", "jinja2", "PIL.ImageDraw"),
+)
 # As `butterflyer_jax.cli` and `butterflyer_jax.storage.paths` set them before these are imported.
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_USE_LEGACY_KERAS": "1", "EPATH_USE_TF": "0"}
 # Variables that an interpreter or a library reads when it starts, which the server's have done.
 READ_AT_START = ("JAX_", "PYTHON")
+OUTPUTS = ("stdout", "stderr")
 # JAX looks for devices when they are first asked for.
 PLATFORMS = "JAX_PLATFORMS"
 
 
 def serve() -> None:
-    """Forks for each line of standard input: a module, arguments, environment, folder, and files for the output."""
+    """Forks for each line of standard input that starts a command, and waits for the one that another line names."""
     for name in LIBRARIES:
         importlib.import_module(name)
     assert threading.active_count() == 1, "a fork takes no other thread along"
@@ -40,11 +45,12 @@ def serve() -> None:
     gc.freeze()
     for line in sys.stdin:
         asked = json.loads(line)
-        process_id = os.fork()
-        if not process_id:
+        if isinstance(asked, int):
+            print(os.waitstatus_to_exitcode(os.waitpid(asked, 0)[1]), flush=True)
+        elif process_id := os.fork():
+            print(process_id, flush=True)
+        else:
             become(**asked)
-        print(process_id, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]), flush=True)
 
 
 def become(module: str, arguments: Sequence[str], env: Mapping[str, str], cwd: str, files: Sequence[str]) -> NoReturn:
@@ -78,8 +84,36 @@ def become(module: str, arguments: Sequence[str], env: Mapping[str, str], cwd: s
     os._exit(code if isinstance(code, int) else 1)
 
 
+class Forked:
+    """A command that was started. Its output lies in files until it has ended."""
+
+    def __init__(self, server: ForkServer, line: Sequence[str], folder: Path, process_id: int) -> None:
+        self._server, self._line, self._folder, self._process_id = server, line, folder, process_id
+
+    def kill(self) -> None:
+        """Ends it at once; not to be called after `wait`."""
+        os.kill(self._process_id, signal.SIGKILL)
+
+    def wait(self, timeout: float) -> subprocess.CompletedProcess[str]:
+        """Returns its exit code and output, once it has ended.
+
+        Raises:
+          subprocess.TimeoutExpired: it took longer, and was killed.
+        """
+        timer = threading.Timer(timeout, self.kill)
+        timer.start()
+        code = self._server.ask(self._process_id)
+        expired = not timer.is_alive()
+        timer.cancel()
+        out, err = ((self._folder / name).read_text() for name in OUTPUTS)
+        shutil.rmtree(self._folder)
+        if expired:
+            raise subprocess.TimeoutExpired(self._line, timeout, out, err)
+        return subprocess.CompletedProcess(self._line, code, out, err)
+
+
 class ForkServer:
-    """The server's process; one command at a time."""
+    """The server's process. Commands that were started run side by side."""
 
     def __init__(self) -> None:
         self.environment = {**os.environ, **ENVIRONMENT}
@@ -101,31 +135,26 @@ class ForkServer:
         )
         return ours == theirs
 
+    def start(self, module: str, arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> Forked:
+        """Starts a module, for which `can_run` is true."""
+        folder = Path(tempfile.mkdtemp())
+        files = [folder / name for name in OUTPUTS]
+        for file in files:
+            file.touch()
+        asked = {"module": module, "arguments": arguments, "env": dict(env), "cwd": str(cwd)}
+        process_id = self.ask(asked | {"files": list(map(str, files))})
+        return Forked(self, ["python", "-m", module, *arguments], folder, process_id)
+
     def run(
         self, module: str, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, timeout: float
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a module to its end.
+        """Runs a module to its end: see `Forked.wait`."""
+        return self.start(module, arguments, env, cwd).wait(timeout)
 
-        Raises:
-          subprocess.TimeoutExpired: it took longer, and was killed.
-        """
-        with tempfile.TemporaryDirectory() as folder:
-            files = [Path(folder) / name for name in ("stdout", "stderr")]
-            for file in files:
-                file.touch()
-            asked = {"module": module, "arguments": arguments, "env": dict(env), "cwd": str(cwd)}
-            print(json.dumps(asked | {"files": list(map(str, files))}), file=self._process.stdin, flush=True)
-            process_id = int(self._process.stdout.readline())
-            timer = threading.Timer(timeout, os.kill, (process_id, signal.SIGKILL))
-            timer.start()
-            code = int(self._process.stdout.readline())
-            expired = not timer.is_alive()
-            timer.cancel()
-            out, err = (file.read_text() for file in files)
-        line = ["python", "-m", module, *arguments]
-        if expired:
-            raise subprocess.TimeoutExpired(line, timeout, out, err)
-        return subprocess.CompletedProcess(line, code, out, err)
+    def ask(self, asked: object) -> int:
+        """Returns the server's answer to a line."""
+        print(json.dumps(asked), file=self._process.stdin, flush=True)
+        return int(self._process.stdout.readline())
 
     def close(self) -> None:
         """Ends the server."""
