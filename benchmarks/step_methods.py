@@ -114,7 +114,7 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
         {"image": images, "label": labels, "index": np.arange(task.batch_size, dtype=np.int32)}, mesh
     )
     compiled = compilation.compile_step(setup.train_step, setup.abstract_state, batch, mesh)
-    state = state_lib.create_state(setup.model, setup.tx, config, mesh)
+    state = state_lib.create_state(setup.model, setup.tx, config, setup.abstract_state)
 
     def run(steps: int) -> None:
         nonlocal state

@@ -66,7 +66,7 @@ class Session:
 
     def initial_state(self) -> TrainState:
         """Returns a new state, sharded over the mesh, with the pretrained values if there are any."""
-        state = state_lib.create_state(self.setup.model, self.setup.tx, self.config, self.mesh)
+        state = state_lib.create_state(self.setup.model, self.setup.tx, self.config, self.setup.abstract_state)
         return pretrained.insert(state, self.start_values) if self.start_values else state
 
     @contextlib.contextmanager

@@ -121,9 +121,11 @@ def abstract_batch(photo: Mapping[str, tuple[tuple[int, ...], Any]], batch_size:
     }
 
 
-def create_state(model: nn.Module, tx: optax.GradientTransformation, config: Config, mesh: Mesh) -> TrainState:
-    """Returns the initial state, created sharded: it is never whole on one device."""
-    shardings = jax.tree.map(lambda x: x.sharding, abstract_state(model, tx, config, mesh))
+def create_state(
+    model: nn.Module, tx: optax.GradientTransformation, config: Config, abstract_state: TrainState
+) -> TrainState:
+    """Returns the initial state, created sharded as `abstract_state` is: it is never whole on one device."""
+    shardings = jax.tree.map(lambda x: x.sharding, abstract_state)
     result: TrainState = jax.jit(lambda: _initial_state(model, tx, config), out_shardings=shardings)()
     return result
 

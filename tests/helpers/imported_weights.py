@@ -70,9 +70,9 @@ def config_of(source: object, **model: object) -> Config:
 
 
 def create_state(config: Config) -> state_lib.TrainState:
-    return state_lib.create_state(
-        create_model(config.model, len(SPECIES)), optax.adam(0.1), config, sharding.make_mesh(1)
-    )
+    model, tx = create_model(config.model, len(SPECIES)), optax.adam(0.1)
+    abstract_state = state_lib.abstract_state(model, tx, config, sharding.make_mesh(1))
+    return state_lib.create_state(model, tx, config, abstract_state)
 
 
 def filled(config: Config, weights: Weights, species: tuple[str, ...] = SPECIES) -> state_lib.TrainState:

@@ -48,8 +48,8 @@ def setup_on(config: Config, num_devices: int = 1) -> tuple[Setup, jax.sharding.
 
 def initial_arrays(config: Config) -> Any:
     """A new state, as numpy arrays."""
-    setup, mesh = setup_on(config)
-    return jax.tree.map(np.asarray, state_lib.create_state(setup.model, setup.tx, config, mesh))
+    setup, _ = setup_on(config)
+    return jax.tree.map(np.asarray, state_lib.create_state(setup.model, setup.tx, config, setup.abstract_state))
 
 
 def losses(config: Config, num_steps: int, num_devices: int = 1, initial: Any = None) -> list[float]:

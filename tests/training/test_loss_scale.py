@@ -29,7 +29,7 @@ def test_the_scale_halves_on_an_overflow_and_doubles_after_many_good_steps() -> 
 def test_an_overflow_leaves_the_state_but_takes_the_step() -> None:
     config = trainings.small_config(precision="float16")
     setup, mesh = trainings.setup_on(config)
-    state = state_lib.create_state(setup.model, setup.tx, config, mesh)
+    state = state_lib.create_state(setup.model, setup.tx, config, setup.abstract_state)
     # No gradient times this is a float32, let alone a float16.
     state = state.replace(loss_scale=LossScale(jnp.float32(3e38), jnp.int32(0)))
     before = jax.tree.map(np.array, state)
@@ -45,7 +45,7 @@ def test_an_overflow_leaves_the_state_but_takes_the_step() -> None:
 def test_a_broken_state_shows_once_the_scale_cannot_shrink() -> None:
     config = trainings.small_config(precision="float16")
     setup, mesh = trainings.setup_on(config)
-    state = state_lib.create_state(setup.model, setup.tx, config, mesh)
+    state = state_lib.create_state(setup.model, setup.tx, config, setup.abstract_state)
     broken = jax.tree.map(lambda x: x * jnp.nan, state.variables.params)
     state = state.replace(
         variables=state.variables.replace(params=broken), loss_scale=LossScale(jnp.float32(1), jnp.int32(0))

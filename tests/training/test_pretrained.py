@@ -180,12 +180,14 @@ def test_a_grown_run_answers_as_before_for_the_species_it_knew(trained_run: Path
     config, weights = pretrained.settle(dataclasses.replace(old.config, model=fields), tmp_path / "run")
     assert weights is not None
     more = ("Azure", SPECIES[0], SPECIES[2], "Zebra", SPECIES[1])
-    state = state_lib.create_state(create_model(config.model, 5), optax.sgd(0.1), config, sharding.make_mesh(1))
+    model, tx = create_model(config.model, len(more)), optax.sgd(0.1)
+    abstract_state = state_lib.abstract_state(model, tx, config, sharding.make_mesh(1))
+    state = state_lib.create_state(model, tx, config, abstract_state)
     values = pretrained.match(weights, state.variables, config.model, more)
     new = pretrained.insert(state, values).variables
     images = jax.random.uniform(jax.random.key(0), (4, 32, 32, 3))
     before = loaded.model.apply(loaded.variables.collections(), images, train=False)
-    after = create_model(config.model, len(more)).apply(new.collections(), images, train=False)
+    after = model.apply(new.collections(), images, train=False)
     np.testing.assert_allclose(after[:, [1, 4, 2]], before, rtol=1e-5)
 
 

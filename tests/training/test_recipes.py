@@ -24,7 +24,7 @@ RECIPES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 def train(config: Config, num_steps: int) -> tuple[list[Any], list[float]]:
     """States after each step, as numpy arrays, and losses."""
     setup, mesh = trainings.setup_on(config)
-    state = state_lib.create_state(setup.model, setup.tx, config, mesh)
+    state = state_lib.create_state(setup.model, setup.tx, config, setup.abstract_state)
     states, losses = [jax.tree.map(np.array, state)], []
     for number in range(num_steps):
         state, metrics = setup.train_step(state, sharding.put_batch(trainings.make_batch(config, number), mesh))
@@ -123,7 +123,7 @@ def test_a_plateau_scales_the_update() -> None:
     batch = sharding.put_batch(trainings.make_batch(config, 0), mesh)
     moves = []
     for scale in (1.0, 0.25):
-        state = state_lib.create_state(setup.model, setup.tx, config, mesh)
+        state = state_lib.create_state(setup.model, setup.tx, config, setup.abstract_state)
         before = np.array(state.variables.params["logits"]["kernel"])
         state, _ = setup.train_step(state_lib.with_rate_scale(state, scale, mesh), batch)
         moves.append(np.array(state.variables.params["logits"]["kernel"]) - before)

@@ -52,7 +52,7 @@ def test_a_smaller_stage_trains_on_smaller_images_and_costs_less() -> None:
     made, mesh = trainings.setup_on(config)
     assert [*made.train_steps] == [32, 64]
     assert made.training_flops(32) < 0.3 * made.training_flops(64)
-    state = state_lib.create_state(made.model, made.tx, config, mesh)
+    state = state_lib.create_state(made.model, made.tx, config, made.abstract_state)
     batch = sharding.put_batch(trainings.make_batch(config, 0), mesh)
     for size in (32, 64):
         state, metrics = made.train_steps[size](state, batch)

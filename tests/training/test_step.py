@@ -81,7 +81,7 @@ def make_training(
     mesh = sharding.make_mesh(num_devices)
     model = model or SmallNet()
     tx, schedule = optimizer.make_optimizer(config.optim), optimizer.make_schedule(config.optim, 10, 100)
-    state = state_lib.create_state(model, tx, config, mesh)
+    state = state_lib.create_state(model, tx, config, state_lib.abstract_state(model, tx, config, mesh))
     train_step = step.make_train_step(model.apply, tx, schedule, config, mesh, steps_per_epoch=4)
     return state, train_step, eval_step_lib.make_eval_step(model.apply, config, mesh), mesh
 
@@ -262,7 +262,7 @@ def test_the_state_is_restorable_from_shapes_alone() -> None:
     model = SmallNet()
     tx = optax.adamw(0.1)
     abstract = state_lib.abstract_state(model, tx, config, mesh)
-    state = state_lib.create_state(model, tx, config, mesh)
+    state = state_lib.create_state(model, tx, config, abstract)
     assert jax.tree.structure(abstract) == jax.tree.structure(state)
     for shape, array in zip(jax.tree.leaves(abstract), jax.tree.leaves(state), strict=True):
         assert (shape.shape, shape.dtype, shape.sharding) == (array.shape, array.dtype, array.sharding)
