@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Integer
-from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 FILE = "typicality.npz"
@@ -212,6 +211,9 @@ def _clipped(scaled: np.ndarray) -> np.ndarray:
 
 def _fit_head(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
     """Returns weights and bias of a logistic regression, both sides weighing the same; negatives have large logits."""
+    # It takes a quarter of a second to import, and a run that only answers fits nothing.
+    from scipy.optimize import minimize
+
     inputs = np.concatenate([positives, negatives])
     inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
     targets = np.repeat([0.0, 1.0], [len(positives), len(negatives)])

@@ -172,6 +172,8 @@ def test_one_image_gives_one_answer(trained_run: Path, photos: Path) -> None:
 
 def test_a_library_user_sees_our_lines_alone(trained_run: Path, photos: Path) -> None:
     code = f"import butterflyer_jax as bj; bj.Predictor.load({str(trained_run)!r}).predict({str(photos / 'a.jpg')!r})"
+    # A quarter of a second of imports, for what only trainings compute.
+    code += "; import sys; assert 'scipy.optimize' not in sys.modules"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
