@@ -16,6 +16,21 @@ from tests.conftest import SPECIES, TINY_CONFIG, Command
 from tests.helpers.wandb_files import KEY, NO_KEY, wandb_runs
 
 TRACKED = ["--config.tracking.wandb=offline", "--config.tracking.tensorboard=true"]
+# W&B's process writes its files once a second.
+WAIT_UNTIL_WRITTEN = """
+import contextlib, pathlib, time
+from google.protobuf.message import DecodeError
+from tests.helpers.wandb_files import wandb_runs
+def wait_until_written(step, run):
+    end = time.monotonic() + 120
+    while True:
+        # The head of the file, or the last record, may be there in part.
+        with contextlib.suppress(AssertionError, DecodeError):
+            if any(row.get("step") == step for file in wandb_runs(pathlib.Path(run)) for row in file.history):
+                return
+        assert time.monotonic() < end
+        time.sleep(0.05)
+"""
 
 
 @dataclass
@@ -172,9 +187,9 @@ def test_going_on_is_the_same_run_at_wandb_and_needs_no_tracker(
     from tests.tracking.test_tensorboard import scalars
 
     deadly = tmp_path / "deadly.py"
-    # W&B's files are written once a second.
-    deadly.write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH.replace("os.kill(", "__import__('time').sleep(3), os.kill("))
     run = tmp_path / "run"
+    kill = KILL_WITHIN_AN_EPOCH.replace("os.kill(", f"wait_until_written(5, {str(run)!r}), os.kill(")
+    deadly.write_text(TINY_CONFIG + WAIT_UNTIL_WRITTEN + kill)
     line = ["--input", dataset, "--output", run]
     killed = command("train", "--config", deadly, *line, *TRACKED, env=NO_KEY)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

@@ -14,9 +14,19 @@ from tests.helpers.wandb_files import KEY, NO_KEY, wandb_runs
 from tests.helpers.wandb_server import WandbServer
 
 SEND_EACH_SECOND = {"WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1"}
-SHORT_WAITS = """
+SHORT_START = """
 from butterflyer_jax.tracking import wandb_tracker
-wandb_tracker.INIT_SECONDS = wandb_tracker.FINISH_SECONDS = 3.0
+wandb_tracker.INIT_SECONDS = 3.0
+"""
+SHORT_END = SHORT_START.replace("INIT", "FINISH")
+# Rows are sent once a second, by W&B's process.
+WAIT_UNTIL_SENT = """
+import json, os, time, urllib.request
+def wait_until_sent(step):
+    end = time.monotonic() + 120
+    while step not in json.load(urllib.request.urlopen(os.environ["WANDB_BASE_URL"] + "/steps")):
+        assert time.monotonic() < end
+        time.sleep(0.05)
 """
 # W&B's process no longer finds the server.
 LOSE_THE_NETWORK = """
@@ -55,8 +65,8 @@ def test_online_it_resumes_with_the_same_run(
     dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
     deadly = tmp_path / "deadly.py"
-    # Rows are sent once a second.
-    deadly.write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH.replace("os.kill(", "__import__('time').sleep(4), os.kill("))
+    kill = KILL_WITHIN_AN_EPOCH.replace("os.kill(", "wait_until_sent(5), os.kill(")
+    deadly.write_text(TINY_CONFIG + WAIT_UNTIL_SENT + kill)
     run = tmp_path / "run"
     line = ["--input", dataset, "--output", run, "--config.tracking.wandb=online"]
     with WandbServer() as server:
@@ -84,7 +94,7 @@ def test_a_network_that_dies_on_the_way_does_not_stop_it(
     trained_run: Path, dataset: Path, tmp_path: Path, command: Command
 ) -> None:
     config = tmp_path / "config.py"
-    config.write_text(TINY_CONFIG + SHORT_WAITS + LOSE_THE_NETWORK)
+    config.write_text(TINY_CONFIG + SHORT_END + LOSE_THE_NETWORK)
     arguments = ["--config", config, "--input", dataset, "--output", tmp_path / "run"]
     start = time.monotonic()
     with WandbServer() as server:
@@ -103,10 +113,10 @@ def test_a_network_that_dies_on_the_way_does_not_stop_it(
     assert [row["step"] for row in wandb_files.read(path).history if "train/loss" in row] == list(range(1, 9))
 
 
-def test_rows_that_the_server_refuses_are_reported(dataset: Path, tmp_path: Path, command: Command) -> None:
-    config = tmp_path / "config.py"
-    config.write_text(TINY_CONFIG + SHORT_WAITS)
-    arguments = ["--config", config, "--input", dataset, "--output", tmp_path / "run"]
+def test_rows_that_the_server_refuses_are_reported(
+    dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
+) -> None:
+    arguments = ["--config", tiny_config, "--input", dataset, "--output", tmp_path / "run"]
     with WandbServer() as server:
         server.refuses_rows = True
         result = command("train", *arguments, "--config.tracking.wandb=online", env=online(server, tmp_path))
@@ -120,7 +130,7 @@ def test_rows_that_the_server_refuses_are_reported(dataset: Path, tmp_path: Path
 
 def test_a_dead_network_does_not_stop_it(dataset: Path, tmp_path: Path, command: Command) -> None:
     config = tmp_path / "config.py"
-    config.write_text(TINY_CONFIG + SHORT_WAITS)
+    config.write_text(TINY_CONFIG + SHORT_START)
     start = time.monotonic()
     env = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": "http://127.0.0.1:9", "HOME": str(tmp_path)}
     arguments = ["--config", config, "--input", dataset, "--output", tmp_path / "run"]
