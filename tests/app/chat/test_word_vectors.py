@@ -29,14 +29,15 @@ def test_a_text_has_a_vector_of_length_one_whatever_the_order_of_its_words() -> 
     [
         ("do butterflies sleep", "do butterflies rest at night", "do butterflies migrate"),
         ("can butterflies hear", "do butterflies notice noise", "can butterflies smell"),
-        ("what does a caterpillar eat", "food of caterpillars", "what is a caterpillar"),
+        ("how long do butterflies live", "life span of butterflies", "how do butterflies fly"),
+        ("what kills butterflies", "enemies of butterflies", "what is a butterfly"),
     ],
 )
 def test_texts_alike_in_meaning_are_nearer(one: str, alike: str, other: str) -> None:
     assert embed(one) @ embed(alike) > embed(one) @ embed(other)
 
 
-@pytest.mark.parametrize("text", ["Do butterflies eat trout?", "Is a butterfly faster than a drone?"])
+@pytest.mark.parametrize("text", ["Do butterflies like pizza?", "Is a butterfly faster than a rocket?"])
 def test_common_words_are_not_taken_for_misspelt_ones(text: str) -> None:
     assert set(retriever().reader.read(text).words) == set(words_of(text))
 
