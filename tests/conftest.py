@@ -142,6 +142,11 @@ def pytest_addoption() -> None:
     shape_checks.install()
 
 
+# Compiles in a quarter of the time, to programs that are slower and round otherwise: for tests that compile many
+# programs, and compare no numbers with those of other runs.
+QUICKLY_COMPILED = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"}
+
+
 def on_devices(count: int) -> dict[str, str]:
     """Returns the environment of a process that takes the CPU for `count` devices."""
     # Without any of LLVM's passes: programs of several devices are long, and run for few steps.

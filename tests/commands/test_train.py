@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.conftest import SPECIES, TINY_CONFIG, Command, assert_one_line_error, on_devices
+from tests.conftest import QUICKLY_COMPILED, SPECIES, TINY_CONFIG, Command, assert_one_line_error, on_devices
 
 SPEEDS = {"step_ms", "images_per_second", "images_per_second_per_device", "tflops_per_device", "mfu"}
 TIMES = {*SPEEDS, "data_wait", "host_memory_mib"}
@@ -247,7 +247,8 @@ def test_fake_data_trains_where_there_is_no_tensorflow(tiny_config: Path, tmp_pa
         f"train.main(['--config', {str(tiny_config)!r}, '--input', 'fake', '--output', {str(tmp_path / 'run')!r},\n"
         "            '--config.num_epochs=1', '--config.data.image_size=32', '--config.export.format=keras'])\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
+    env = os.environ | QUICKLY_COMPILED
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert result.returncode == 0, result.stderr
     assert "100 species in fake" in result.stderr
     needs = "format keras needs tensorflow; install it with: pip install 'butterflyer-jax[export]'"
@@ -257,14 +258,14 @@ def test_fake_data_trains_where_there_is_no_tensorflow(tiny_config: Path, tmp_pa
 def test_a_batch_size_is_found_and_kept(tiny_config: Path, tmp_path: Path, command: Command) -> None:
     line = ["--config", tiny_config, "--input", "fake", "--output", tmp_path / "run", "--config.batch_size=0"]
     trace = ["--config.num_epochs=1", "--config.profile.start_step=3", "--config.profile.num_steps=2"]
-    first = command("train", *line, *trace, "--config.deterministic=true")
+    first = command("train", *line, *trace, "--config.deterministic=true", env=QUICKLY_COMPILED)
     assert first.returncode == 0, first.stderr
     # Of 800 photos, eight a step while nothing is known, a tenth.
     assert "batch_size: 80, found for 1 device(s)" in first.stderr
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["batch_size"] == 80
     assert len(list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))) == 1
 
-    again = command("train", *line, "--config.num_epochs=1", "--config.deterministic=true")
+    again = command("train", *line, "--config.num_epochs=1", "--config.deterministic=true", env=QUICKLY_COMPILED)
     assert again.returncode == 0, again.stderr
     assert "found for" not in again.stderr
     assert "resuming from step 100 of 100" in again.stderr
