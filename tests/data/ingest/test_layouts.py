@@ -17,6 +17,7 @@ from butterflyer_jax.data.ingest import manifest, raw_zip, words
 from butterflyer_jax.data.ingest.raw_zip import Listing
 from tests.conftest import make_zip
 from tests.helpers.layout_examples import FOLDERS, SPECIES, TABLES, Example
+from tests.helpers.random_tables import TABLES_OF, one_per_row
 
 Files = dict[str, bytes | str]
 
@@ -200,7 +201,19 @@ def test_groups_of_tables_and_folders(tmp_path: Path) -> None:
     assert listing.groups["photos/0_0.jpg"] == listing.groups["photos/0_1.jpg"] != listing.groups["photos/1_0.jpg"]
 
 
-NAMES = ("Monarch", "Peacock", "Red Admiral", "Danaus plexippus", "Sp 3", "Großer Fuchs", "孔雀蛱蝶", "a", "0", "12")
+NAMES = (
+    "Monarch",
+    "Peacock",
+    "Red Admiral",
+    "Danaus plexippus",
+    "Aglais io",
+    "Sp 3",
+    "Großer Fuchs",
+    "孔雀蛱蝶",
+    "a",
+    "0",
+    "12",
+)
 FOLDER_WORDS = ("data", "images", "set", "2020", "train", "Test", "val", "Nymphalidae", "north", "obs_4", "site 2", "x")
 LABEL_HEADS = ("label", "species", "class", "scientific_name", "note", "value")
 FILE_HEADS = ("filename", "path", "image_id", "foto", "id")
@@ -209,6 +222,10 @@ LIST_LINES = (
     ("classes.csv", "{code},{label}"), ("README.md", "- {code}: {label}"), ("classes.txt", "{label}"),
     ("notes.txt", "{label}"),
 )  # fmt: skip
+
+
+# What folders of one species may have in addition.
+ADDITIONS = ([""], [""], [""], [" male", " female"], ["", "_2020-05-01"])
 
 
 @st.composite
@@ -228,10 +245,11 @@ def collections(draw: st.DrawFn) -> tuple[Files, dict[str, str]]:
     number = 0
     line = draw(st.sampled_from(LIST_LINES))
     codes: set[str] = set()
+    additions = draw(st.sampled_from(ADDITIONS)) if code == "{label}" else [""]
     for k, label in enumerate(species, start=draw(st.integers(0, 1))):
-        folder = code.format(k=k, label=label)
-        codes.add(folder)
         for _ in range(rng.randint(2, 5)):
+            folder = code.format(k=k, label=label) + rng.choice(additions)
+            codes.add(folder)
             number += 1
             folders = [*above, rng.choice(variants), *([folder] if named else []), *below]
             truth["/".join([*folders, f"IMG_{number:04}.jpg"])] = label
@@ -245,11 +263,11 @@ def collections(draw: st.DrawFn) -> tuple[Files, dict[str, str]]:
         heads = LABEL_HEADS if named or len({"x", "Nymphalidae"} & set(variants)) < 2 else LABEL_HEADS[:4]
         head = f"{draw(st.sampled_from(FILE_HEADS))},{draw(st.sampled_from(heads))}"
         spelling = draw(st.sampled_from(["{path}", "{file}", "{stem}", "C:\\set\\{path}"]))
-        lines = [
-            f"{spelling.format(path=path, file=path.split('/')[-1], stem=Path(path).stem)},{label}"
-            for path, label in truth.items()
-        ]
-        files["labels.csv"] = "\n".join([head, *lines])
+        files["labels.csv"] = draw(st.sampled_from(TABLES_OF))(head, [*truth.items()], spelling)
+        if head.split(",")[1] in LABEL_HEADS[:4] and draw(st.integers(0, 9)) == 9:
+            # Other names for the same classes.
+            others = [(path, f"{label} of old") for path, label in truth.items()]
+            files["names.csv"] = one_per_row("filename,species", others, "{path}")
     return files, truth
 
 
