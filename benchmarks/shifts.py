@@ -96,7 +96,9 @@ def main(argv: Sequence[str]) -> None:
     figures = {}
     for name, shift in SHIFTS.items():
         rng = np.random.default_rng(0)
-        pixels = np.stack([photo.central_crop(shift(one, rng), 1.0, classifier.image_size) for one in squares])
+        pixels = np.stack(
+            [photo.central_crop(shift(one, rng), classifier.crop_fraction, classifier.image_size) for one in squares]
+        )
         parts = [classifier.probabilities(pixels[n : n + BATCH]) for n in range(0, len(pixels), BATCH)]
         right = int((np.concatenate(parts).argmax(axis=1) == labels).sum())
         low, high = wilson(right, len(labels))

@@ -1,9 +1,9 @@
 """Distillation before a run starts: the network learns a teacher's outputs for random views of the training images.
 
-Teacher and network see the same views, half of them blended with another, for many steps: function matching by a
-consistent and patient teacher (Beyer et al. 2022, arXiv:2106.05237). The targets are the logits of a linear probe on
-the teacher's outputs, and the principal components of these outputs (hints, as in FitNets: Romero et al. 2015,
-arXiv:1412.6550). The result is kept in the cache; its key is the teacher, the images and the config.
+Teacher and network see the same views, half of them mixed with another by mixup or cutmix, for many steps: function
+matching by a consistent and patient teacher (Beyer et al. 2022, arXiv:2106.05237). The targets are the logits of a
+linear probe on the teacher's outputs, and the principal components of these outputs (hints, as in FitNets: Romero et
+al. 2015, arXiv:1412.6550). The result is kept in the cache; its key is the teacher, the images and the config.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import simplejpeg
 from jaxtyping import Float32, Integer, UInt8
 
 from butterflyer_jax import runs
-from butterflyer_jax.config import Config, OptimConfig
+from butterflyer_jax.config import AugmentConfig, Config, OptimConfig
 from butterflyer_jax.console import progress, say
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.input import crops
@@ -35,6 +35,7 @@ from butterflyer_jax.metrics import linear_probe
 from butterflyer_jax.models import create_model
 from butterflyer_jax.models.variables import Variables, by_path, initial_variables
 from butterflyer_jax.preprocessing import images as images_lib
+from butterflyer_jax.preprocessing.mix import mix
 from butterflyer_jax.storage import files, paths
 from butterflyer_jax.training import optimizer, pretrained
 from butterflyer_jax.training.step import photo_keys
@@ -46,9 +47,11 @@ DIRECTIONS_WEIGHT = 4.0
 TEMPERATURE = 2.0
 # Length of the standardised outputs, and the probe's penalty on it.
 OUTPUT_NORM, PROBE_PENALTY = 6.0, 3e-3
+# Shares of the two images of a mixture: any, equally likely.
+MIXTURES = AugmentConfig(mixup=1.0, cutmix=1.0)
 BATCH = 32
 WEIGHT_DECAY = 0.05
-VERSION = 2
+VERSION = 3
 CACHE = "distilled"
 LOGITS = "/logits/"
 
@@ -68,35 +71,38 @@ class Examples:
     directions: Float32[np.ndarray, "n num_directions"]
 
 
-def settle(
-    config: Config, output: str | os.PathLike[str], data: Data, start_values: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Returns the values that the run in `output` starts from; none where it has a checkpoint to be resumed from.
+def open_teacher(config: Config, output: str | os.PathLike[str]) -> Teacher | None:
+    """Returns the teacher; None where the config names none, or the run in `output` is resumed from a checkpoint.
 
     Raises:
-      UserError: under the same conditions as `learn`.
+      UserError: the teacher cannot be used, or the run has several processes.
     """
-    resumed = files.exists(paths.path(output) / runs.CONFIG_FILE) and pretrained.has_checkpoint(runs.read(output))
-    return {} if resumed else learn(config, data, start_values)
-
-
-def learn(config: Config, data: Data, start_values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the values of a network that has learned from the teacher, by path, float32.
-
-    Args:
-      config: config of the run; its distill section names the teacher.
-      data: the open data set.
-      start_values: pretrained values by path, which the network starts from.
-
-    Raises:
-      UserError: the teacher cannot be used, the data set is "fake", or the run has several processes.
-    """
+    if not config.distill.teacher:
+        return None
+    if files.exists(paths.path(output) / runs.CONFIG_FILE) and pretrained.has_checkpoint(runs.read(output)):
+        return None
     if jax.process_count() > 1:
         raise UserError(
             "config field distill.teacher works in one process: distill on one machine with --config.num_epochs=1, "
             "and start from that run by model.pretrained"
         )
-    teacher = Teacher(config.distill)
+    return Teacher(config.distill)
+
+
+def learn(
+    config: Config, data: Data, start_values: Mapping[str, np.ndarray], teacher: Teacher
+) -> dict[str, np.ndarray]:
+    """Returns the values of a network that has learned from the teacher, by path, float32.
+
+    Args:
+      config: config of the run.
+      data: the open data set.
+      start_values: pretrained values by path, which the network starts from.
+      teacher: teacher of the config's distill section.
+
+    Raises:
+      UserError: the teacher fails, or the data set is "fake".
+    """
     # Of the same extra as the teacher's onnxruntime.
     import safetensors.numpy
 
@@ -117,7 +123,7 @@ def targets(
 
     Args:
       outputs: float32 [n, d].
-      labels: int [n], label of each image, -1 for a blend of two; the probe is fitted on the others.
+      labels: int [n], label of each image, -1 for a mixture of two; the probe is fitted on the others.
       num_classes: number of classes.
 
     Returns:
@@ -153,15 +159,14 @@ def _examples(config: Config, data: Data, teacher: Teacher) -> Examples:
     rounds = [rng.permutation(num_photos) for _ in range(-(-count // num_photos))]
     chosen = np.concatenate(rounds)[:count]
     images = np.empty((count, side, side, 3), np.uint8)
-    # Every second batch is blended: then its images have no label.
-    blended = np.arange(count) // BATCH % 2 == 1
-    shares = np.where(blended, rng.random(count), 1).astype(np.float32)
+    # Every second batch is mixed: then its images have no label.
+    mixed = np.arange(count) // BATCH % 2 == 1
 
     @jax.jit
-    def finish(parts: jax.Array, keys: jax.Array, share: jax.Array) -> tuple[jax.Array, jax.Array]:
-        x = images_lib.augment(parts.astype(jnp.float32) / 255, keys, config.augment, config.model)
-        share = share[:, None, None, None]
-        x = jnp.rint((share * x + (1 - share) * x[::-1]) * 255).astype(jnp.uint8)
+    def finish(parts: jax.Array, places: jax.Array, mixes: jax.Array) -> tuple[jax.Array, jax.Array]:
+        own, others = (photo_keys(config.seed, stream, places) for stream in range(2))
+        x = images_lib.augment(parts.astype(jnp.float32) / 255, own, config.augment, config.model)
+        x = jnp.rint(jnp.where(mixes, mix(x, others, MIXTURES)[0], x) * 255).astype(jnp.uint8)
         whole = jnp.broadcast_to(jnp.array([0, 0, *x.shape[1:3]], jnp.int32), (len(x), 4))
         return x, jnp.rint(images_lib.resize_windows(x, whole, side)).astype(jnp.uint8)
 
@@ -169,14 +174,14 @@ def _examples(config: Config, data: Data, teacher: Teacher) -> Examples:
         parts = _parts(config, data, chosen, teacher.image_size)
         for start in range(0, count, BATCH):
             batch = np.stack([next(parts) for _ in range(BATCH)])
-            place = np.arange(start, start + BATCH)
-            large, small = jax.device_get(finish(batch, photo_keys(config.seed, 0, jnp.asarray(place)), shares[place]))
-            images[place] = small
+            places = np.arange(start, start + BATCH)
+            large, small = jax.device_get(finish(batch, jnp.asarray(places), mixed[start]))
+            images[places] = small
             yield from large
 
     say(f"distill: {count:,} views of {num_photos:,} training images for {config.distill.teacher}")
     outputs = teacher.outputs(views(), count)
-    labels = np.where(blended, -1, data.labels("train")[chosen])
+    labels = np.where(mixed, -1, data.labels("train")[chosen])
     return Examples(images, *targets(outputs, labels, len(data.species)))
 
 
@@ -215,6 +220,11 @@ def _train(config: Config, examples: Examples, start_values: Mapping[str, np.nda
     ) -> Any:
         grad = jax.grad(loss_fn, has_aux=True)
         [key] = photo_keys(config.seed, number, jnp.arange(1))
+        if config.augment.flip:
+            # The teacher's outputs for a mirrored view are nearly the same: each view serves as two.
+            images, *wanted = batch
+            mirrored = jax.random.bernoulli(jax.random.fold_in(key, 1), shape=(len(images), 1, 1, 1))
+            batch = (jnp.where(mirrored, images[:, :, ::-1], images), *wanted)
         gradients, (batch_stats, unexplained) = grad(variables.params, variables.batch_stats, batch, key)
         updates, opt_state = tx.update(gradients, opt_state, variables.params, learning_rate=rate)
         return Variables(optax.apply_updates(variables.params, updates), batch_stats), opt_state, unexplained

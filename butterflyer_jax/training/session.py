@@ -159,11 +159,12 @@ def open_session(
       UserError: the output is no run folder, or the input, the weights or the devices do not fit the config.
     """
     mesh = sharding.make_mesh(num_devices, config.parallel.model_devices)
-    weights = None
+    weights = teacher = None
     if output is not None:
         runs.refuse_other_folders(output)
-        # Before the data set is built, which may take long: weights that do not fit are reported at once.
+        # Before the data set is built, which may take long: what does not fit is reported at once.
         config, weights = pretrained.settle(config, output)
+        teacher = distill.open_teacher(config, output)
     dataset = dataset_lib.resolve(input, config.build)
 
     def open_data(config: Config) -> Data:
@@ -177,12 +178,11 @@ def open_session(
         setup = make_setup(config, len(data.species), data.steps_per_epoch, mesh, data.class_counts, schedule)
         start_values = {}
         if weights is not None:
-            variables = setup.abstract_state.variables
-            start_values = pretrained.match(weights, variables, config.model, data.species)
+            start_values = pretrained.match(weights, setup.abstract_state.variables, config.model, data.species)
             # Else the host would keep them through the whole training.
             del weights
-        if config.distill.teacher and output is not None:
-            start_values = distill.settle(config, output, data, start_values)
+        if teacher is not None:
+            start_values = distill.learn(config, data, start_values, teacher)
         yield Session(config=config, dataset=dataset, mesh=mesh, data=data, setup=setup, start_values=start_values)
 
 
@@ -263,6 +263,6 @@ def _compile(session: Session, start_step: int) -> tuple[dict[int, Any], list[tu
     }
     largest = compiled[config.data.image_size]
     compilation.check_fits(largest.memory, config)
-    seconds = sum(one.seconds for one in compiled.values())
-    rows = [("step", f"compiled in {seconds:.1f} s"), ("memory", f"per device {largest.memory}")]
+    rows = [("step", f"compiled in {sum(one.seconds for one in compiled.values()):.1f} s")]
+    rows.append(("memory", f"per device {largest.memory}"))
     return {size: one.call for size, one in compiled.items()}, rows

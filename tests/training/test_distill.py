@@ -102,14 +102,14 @@ def test_the_network_learns_the_teachers_outputs_once(
 ) -> None:
     monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
     config = config_of(tiny_config, write_teacher(tmp_path / "t.onnx"), steps=40, learning_rate=1e-2)
-    data = RecordData(dataset, config)
-    first = distill.learn(config, data, {})
+    data, teacher = RecordData(dataset, config), Teacher(config.distill)
+    first = distill.learn(config, data, {}, teacher)
     printed = capsys.readouterr().err
     assert "64 views of 36 training images" in printed
     now, start = _losses(printed)
     assert now < 0.8 * start
     assert first["/logits/kernel"].shape[1] == first["/logits/bias"].shape[0] == len(data.species)
-    again = distill.learn(config, data, {})
+    again = distill.learn(config, data, {}, teacher)
     assert "distill, steps" not in capsys.readouterr().err
     assert first.keys() == again.keys()
     for path, value in first.items():
@@ -117,12 +117,12 @@ def test_the_network_learns_the_teachers_outputs_once(
 
     # It starts from the values that it is given: at a rate of zero they stay.
     config.distill.learning_rate, config.distill.steps = 0.0, 1
-    kept = distill.learn(config, data, first)
+    kept = distill.learn(config, data, first, teacher)
     for path, value in first.items():
         if not path.endswith(("/mean", "/var")):
             np.testing.assert_array_equal(value, kept[path], err_msg=path)
     with pytest.raises(UserError, match="input fake holds no images"):
-        distill.learn(config, FakeData(config), {})
+        distill.learn(config, FakeData(config), {}, teacher)
     data.close()
 
 
@@ -145,3 +145,12 @@ def test_a_run_starts_from_what_the_teacher_taught(
     # A run that is resumed does not need its teacher again.
     result = command("train", *arguments, "--config.num_epochs=1")
     assert result.returncode == 0, result.stderr
+
+
+def test_a_teacher_that_is_missing_is_reported_before_the_data_set_is_built(tmp_path: Path, command: Command) -> None:
+    photos = tmp_path / "photos.zip"
+    photos.write_bytes(b"no zip either")
+    result = command("train", "--config", "distill", "--input", photos, "--output", tmp_path / "run")
+    assert result.returncode == 2
+    assert result.stderr.strip().splitlines()[-1].endswith("config field distill.teacher: no such file: teacher.onnx")
+    assert not (tmp_path / "run").exists()
