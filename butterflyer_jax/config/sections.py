@@ -56,7 +56,7 @@ class DistillConfig(Section):
     std: tuple[float, float, float] = option(IMAGENET_STD, "RGB standard deviation that its input is divided by")
     views: int = option(
         2400,
-        "random views of the training photos that it sees, half of them blended with another",
+        "random views of the training photos that it sees, half of them mixed with another",
         within=(1, 10_000_000),
     )
     steps: int = option(1200, "steps of learning its outputs, of 32 views each", within=POSITIVE)
