@@ -2,9 +2,9 @@
 
 butterflyer train --config distill --input my_butterflies.zip --output DIR --config.distill.teacher=teacher.onnx
 
-Leeds with 10 photos per species, an EfficientNet-Lite0 of ImageNet's weights as teacher, one run: test top-1 95.2% of 682
-(93.3 to 96.5%), in 27 min on 2 cores of an AMD EPYC (Zen 4) beside much other work; the same weights without a teacher
-88.1%, from scratch 80.9% (docs/guides/weights.md).
+Leeds with 10 photos per species, an EfficientNet-Lite0 of ImageNet's weights as teacher, one run: 95.2% of 682 test
+photos (93.3 to 96.5%), in 27 min on 2 cores of an AMD EPYC (Zen 4) beside much other work; the same weights without a
+teacher 88.1%, from scratch 80.9% (docs/guides/weights.md).
 """
 
 from butterflyer_jax.config import AugmentConfig, Config, DataConfig, DistillConfig, ModelConfig, OptimConfig

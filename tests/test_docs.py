@@ -113,8 +113,8 @@ def test_a_command_line_is_one_that_the_command_takes(
             arguments[arguments.index(flag) + 1] = wrong
     if "--output" in arguments and name != "launch":
         arguments[arguments.index("--output") + 1] = str(tmp_path / "output")
-    source = "--config.model.pretrained="
-    arguments = [f"{source}/nowhere.pth" if word.startswith(source) else word for word in arguments]
+    for source in ("--config.model.pretrained=", "--config.distill.teacher="):
+        arguments = [f"{source}/nowhere.pth" if word.startswith(source) else word for word in arguments]
     with pytest.raises(UserError, match=r"nowhere|this machine has|JAX sees no GPU"):
         load(name).main(arguments)
 
