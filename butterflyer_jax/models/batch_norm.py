@@ -7,7 +7,7 @@ formula is a pass over memory. Here
     the channels; more it does not unroll, and the sums of one array alone it merges into one long sum again;
   the pool comes first: the maximum of a window (with a negative scale the minimum) is the same pixel before
     normalisation and after, so a quarter of the pixels is normalised, and the gradient's sums are over that quarter;
-  the gradient is the formula of the paper's section 3, in one pass, and computed once (see `_materialise`).
+  the gradient is the formula of the paper's section 3, in one pass, and computed once (see `layers.materialise`).
 
 Processor milliseconds forward and with gradients, of Flax's `BatchNorm`, `relu` and `layers.max_pool` and of this
 (one core of Zen 5, jax 0.10.2, batch 32): 96x96x16 43 and 8, 48x48x32 14 and 3, 24x24x64 9 and 1.2, 12x12x128 6 and
@@ -25,8 +25,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float32
 
-from butterflyer_jax.models import winograd
-from butterflyer_jax.models.layers import max_and_argmax, max_pool, spread
+from butterflyer_jax.models.layers import materialise, max_and_argmax, max_pool, spread
 
 EPSILON = 1e-5
 # Rows that are added at a time.
@@ -122,7 +121,7 @@ def _forward(x: jax.Array, scale: jax.Array, bias: jax.Array, pool: bool) -> tup
     def activations(kept: jax.Array) -> jax.Array:
         return nn.relu((kept - mean) * (deviation * scale) + bias)
 
-    y = _materialise(activations, mean, kept)
+    y = materialise(activations, mean, kept)
     return (y, mean, var), (x, kept, argmax, mean, deviation, scale, bias)
 
 
@@ -148,25 +147,8 @@ def _backward(pool: bool, saved: Any, gradients: tuple[jax.Array, jax.Array, jax
         result: jax.Array = deviation * scale * centred
         return result
 
-    by_x = _materialise(by_input, mean, gradients[0], kept)
+    by_x = materialise(by_input, mean, gradients[0], kept)
     return by_x, deviation * products, by_bias
-
-
-def _materialise(function: Callable[..., jax.Array], mean: jax.Array, *arrays: jax.Array) -> jax.Array:
-    """Returns `function(*arrays)`, written to memory once.
-
-    The gradient of XLA's convolution by its kernel reads its operands transposed. XLA would compute them there once
-    more, at places far apart, rather than transpose what it has: 67 instead of 54 ms for three layers. It does not look
-    into a conditional; so this is one, on whether the mean is a number: if it is not, nor is the result.
-    """
-    # Of more channels Winograd's gradients are taken, which transpose nothing.
-    if mean.size > winograd.MIN_CHANNELS:
-        return function(*arrays)
-    shape: jax.ShapeDtypeStruct = jax.eval_shape(function, *arrays)
-    result: jax.Array = jax.lax.cond(
-        jnp.isnan(mean[0]), lambda *_: jnp.full(shape.shape, jnp.nan, shape.dtype), function, *arrays
-    )
-    return result
 
 
 _normalise.defvjp(_forward, _backward)

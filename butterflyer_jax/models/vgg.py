@@ -13,6 +13,7 @@ from jaxtyping import Float, Float32
 
 from butterflyer_jax.config import ModelConfig
 from butterflyer_jax.models.batch_norm import BatchNormRelu
+from butterflyer_jax.models.bias_relu import ConvRelu
 from butterflyer_jax.models.layers import conv_on_cpu, conv_padding_channels, max_pool
 
 # Convolutions in each of the five blocks; a block ends with a 2x2 max-pool.
@@ -38,9 +39,9 @@ class VGG(nn.Module):
       width_multiplier: factor on every layer's width.
       dropout: share of activations dropped in the head.
       remat: "none", or "blocks": a block keeps its result alone for the gradient, and is computed again for it.
-      for_cpu: compute convolutions and, in training, batch normalisation in the formulation that is fastest on one CPU
-        (`layers.conv_on_cpu`, `models.batch_norm`): the same to rounding, but a longer program, unsuitable for exported
-        files.
+      for_cpu: compute convolutions and, in training, what follows them in the formulation that is fastest on one CPU
+        (`layers.conv_on_cpu`, `models.bias_relu`, `models.batch_norm`): the same to rounding, but a longer program,
+        unsuitable for exported files.
       dtype: dtype of the computation; parameters and logits are float32.
     """
 
@@ -88,10 +89,14 @@ class VGG(nn.Module):
         )
 
     def _block(self, x: jax.Array, block: int, train: bool) -> jax.Array:
-        depth = VARIANTS[self.variant][block - 1]
+        depth, width = VARIANTS[self.variant][block - 1], scaled(WIDTHS[block - 1], self.width_multiplier)
+        in_few_passes = train and self.for_cpu and self.dtype == jnp.float32
         for layer in range(1, 1 + depth):
+            if in_few_passes and not self.batch_norm:
+                x = ConvRelu(width, pool=layer == depth, name=f"block{block}_conv{layer}")(x)
+                continue
             x = nn.Conv(
-                scaled(WIDTHS[block - 1], self.width_multiplier),
+                width,
                 kernel_size=(3, 3),
                 padding="SAME",
                 use_bias=not self.batch_norm,
@@ -100,7 +105,7 @@ class VGG(nn.Module):
                 dtype=self.dtype,
                 name=f"block{block}_conv{layer}",
             )(x)
-            if self.batch_norm and train and self.for_cpu and self.dtype == jnp.float32:
+            if self.batch_norm and in_few_passes:
                 name = f"block{block}_bn{layer}"
                 x = BatchNormRelu(self.batch_norm_momentum, pool=layer == depth, name=name)(x)
                 continue
