@@ -28,8 +28,9 @@ What was tried for VGG16 on one H100 (224 pixels, batch 256, bfloat16; jax 0.10 
 
 What was tried on 2 CPU cores (Zen 5, float32, jax 0.10.2) and stayed: convolutions leave XLA's library of one thread
 (`distributed.compiler`), 64 channels and more by Winograd (`models.winograd`), the first layer by four pixels at once
-(`models.few_channels`), batch normalisation, ReLU and pool in few passes (`models.batch_norm`), parts of a batch
-without a loop (`training.step.accumulate`). What did not help:
+(`models.few_channels`), batch normalisation or bias, ReLU and pool in few passes (`models.batch_norm`,
+`models.bias_relu`), parts of a batch without a loop (`training.step.accumulate`), and the step's working memory kept by
+the allocator (`distributed.memory`). What did not help:
 
   fast math, vectors of 512 bits, scheduler presets, oneDNN flags, fusion emitters off, huge pages, two virtual devices,
   jaxlib 0.12
@@ -41,10 +42,11 @@ without a loop (`training.step.accumulate`). What did not help:
     time of a long sum, which the sums of `models.batch_norm` take a tenth of, and sums of 300,000 numbers in a row
   Winograd's transforms as matrix products with Kronecker products: twice the time of sums, and longer to compile
   Winograd computed again in the backward pass: no less memory, 8% slower
-  freed memory kept by mallopt (no mmap, no trim, one arena): 106 instead of 115 ms a step of VGG16/4 at 64 pixels, and
-  1,194 instead of 928 MiB of resident memory after 200 steps; M_TOP_PAD: no fewer page faults; mallopt after JAX has
-  started: none fewer either, as the step's thread has an arena of its own. Not tried: one arena from the start and
-  malloc_trim once the step is compiled, which alone gives back 260 MiB of 720
+  freed memory kept by mallopt for all threads (no mmap, no trim, one arena): as few page faults,
+    but 1,194 instead of 928 MiB of resident memory after 200 steps; M_TOP_PAD: no fewer page faults; the thresholds
+    of `distributed.memory` without `run_in_caller`: none fewer either, as the step's thread has an arena of its own
+  the gradient of a pool and ReLU without `layers.materialise`: 92 instead of 94 processor ms a step of VGG16 of a
+    quarter of the width, but 104 instead of 91 MiB
 
 Not tried, for want of a GPU since: a Pallas kernel that fuses the gradients of ReLU, bias and pool (1.7 ms of the first
 layer, which reads the activation where a bit would do), and fp8 convolutions.
@@ -77,7 +79,7 @@ CPU_TASKS = (
     Task("vgg11", 0.25, 96, 32, accelerator=False, recipe="cpu"),
     Task("vgg16", 1.0, 64, 16, accelerator=False),
 )
-CPU_METHODS = ("ours", "ours_parts", "no_winograd", "default", "torch", "torch_eager")
+CPU_METHODS = ("ours", "ours_parts", "no_memory", "no_winograd", "default", "torch", "torch_eager")
 GPU_TASK = {"width": 1.0, "image_size": 224, "batch_size": 256, "steps": 50}
 CPU_TASK = {"width": 0.25, "image_size": 64, "batch_size": 32, "steps": 10}
 WARM_UP_SHARE = 5

@@ -69,7 +69,7 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
 
     Args:
       task: what is trained.
-      plain: parts taken out: "pool", "channels", and on CPUs "compiler", "winograd" or all "formulations" for them.
+      plain: parts taken out: "pool", "channels", and on CPUs "compiler", "memory", "winograd" or all "formulations".
       augmented: with the default augmentation; the peers have none.
       parts: of gradient accumulation.
     """
@@ -77,7 +77,7 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
     import jax
 
     from butterflyer_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimConfig
-    from butterflyer_jax.distributed import compiler, sharding
+    from butterflyer_jax.distributed import compiler, memory, sharding
     from butterflyer_jax.models import vgg, winograd
     from butterflyer_jax.training import compilation, profiling
     from butterflyer_jax.training import state as state_lib
@@ -107,6 +107,8 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
         model=model,
         optim=optim,
     )
+    if "memory" not in plain:
+        memory.run_in_caller()
     mesh = sharding.make_mesh(1)
     setup = make_setup(config, NUM_CLASSES, 100, mesh)
     images, labels = task.batch()
@@ -114,6 +116,8 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
         {"image": images, "label": labels, "index": np.arange(task.batch_size, dtype=np.int32)}, mesh
     )
     compiled = compilation.compile_step(setup.train_step, setup.abstract_state, batch, mesh)
+    if sharding.on_cpu(mesh) and "memory" not in plain:
+        memory.keep_blocks(compiled.memory.temporary)
     state = state_lib.create_state(setup.model, setup.tx, config, setup.abstract_state)
 
     def run(steps: int) -> None:
@@ -264,15 +268,16 @@ class Method:
 
 
 KERAS_VARIANTS = ("vgg16", "vgg19")
-CPU_PARTS = ("compiler", "formulations")
+CPU_PARTS = ("compiler", "memory", "formulations")
 METHODS = {
     "ours": Method("butterflyer_jax", ours),
     "ours_augmented": Method("butterflyer_jax, default augmentation", lambda task: ours(task, augmented=True)),
     "ours_plain_channels": Method("same, 3 input channels", lambda task: ours(task, ("channels",))),
     "flax": Method("same, nn.max_pool and 3 input channels", lambda task: ours(task, ("pool", "channels"))),
     "ours_parts": Method("same, gradient_accumulation=2", lambda task: ours(task, parts=2)),
+    "no_memory": Method("same, working memory not kept", lambda task: ours(task, ("memory",)), cpu_only=True),
     "no_winograd": Method("same, without Winograd", lambda task: ours(task, ("winograd",)), cpu_only=True),
-    "default": Method("same, and XLA's own choice", lambda task: ours(task, CPU_PARTS), cpu_only=True),
+    "default": Method("same, as XLA and Flax have it", lambda task: ours(task, CPU_PARTS), cpu_only=True),
     "torch": Method("PyTorch, torch.compile", torch_compiled, ("torch",)),
     "torch_eager": Method("PyTorch, eager", lambda task: torch_compiled(task, compiled=False), ("torch",)),
     "keras": Method("Keras on JAX", keras_on_jax, ("keras",), widths=False, variants=KERAS_VARIANTS),

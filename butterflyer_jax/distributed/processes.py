@@ -157,6 +157,9 @@ def prepare(config: Config, place: Place | None) -> bool:
     if config.deterministic and DETERMINISTIC_FLAG not in os.environ.get("XLA_FLAGS", ""):
         # Read when JAX looks for devices for the first time.
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC_FLAG}".strip()
+    from butterflyer_jax.distributed import memory
+
+    memory.run_in_caller()
     start(place)
     import jax
 

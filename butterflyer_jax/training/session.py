@@ -20,7 +20,7 @@ from butterflyer_jax.config import Config
 from butterflyer_jax.console import RunSummary, say
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data.protocol import Data
-from butterflyer_jax.distributed import sharding
+from butterflyer_jax.distributed import memory, sharding
 from butterflyer_jax.runs.changes import NOTHING, Allowed
 from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.runs.sole_writer import sole_writer
@@ -263,6 +263,8 @@ def _compile(session: Session, start_step: int) -> tuple[dict[int, Any], list[tu
     }
     largest = compiled[config.data.image_size]
     compilation.check_fits(largest.memory, config)
+    if sharding.on_cpu(session.mesh):
+        memory.keep_blocks(largest.memory.temporary)
     rows = [("step", f"compiled in {sum(one.seconds for one in compiled.values()):.1f} s")]
     rows.append(("memory", f"per device {largest.memory}"))
     return {size: one.call for size, one in compiled.items()}, rows
