@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import inspect
 import io
 import itertools
+import os
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Float32, Integer
@@ -17,7 +20,7 @@ from butterflyer_jax.console import say
 from butterflyer_jax.data import negatives as negatives_lib
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.ingest.words import NEGATIVES
-from butterflyer_jax.data.negatives import draw_negative, draw_shift
+from butterflyer_jax.data.negatives import Drawing, plan_negative, plan_shift
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.evaluation import feature_cache
 from butterflyer_jax.metrics import typicality
@@ -85,18 +88,18 @@ def _see(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict[str, np.
     train = rng.permutation(len(labels))[:MAX_TRAIN]
     photos = list(read_photos(data, "train", train))
     # Each in its own light and in two others, so that a change of light alone is nothing new.
-    _, features = look_below(
-        loaded, itertools.chain(photos, (draw_shift(one, rng) for _ in range(2) for one in photos))
-    )
+    shifted = in_threads(plan_shift(one, rng) for _ in range(2) for one in photos)
+    _, features = look_below(loaded, itertools.chain(photos, shifted))
     of_user = rng.permutation(data.num_photos(NEGATIVES))[:MAX_TRAIN]
     # Of whole photos: what stands around a box is background too.
     whole = photos if data.frames("train") is None else list(read_photos(data, "train", train, framed=False))
-    drawn = (draw_negative(whole[n % len(whole)], rng) for n in range(NUM_NEGATIVES))
+    drawn = in_threads(plan_negative(whole[n % len(whole)], rng) for n in range(NUM_NEGATIVES))
     _, negatives = look_below(
         loaded, itertools.chain(drawn, read_photos(data, NEGATIVES, of_user) if len(of_user) else ())
     )
     val = list(read_photos(data, "val", rng.permutation(data.num_photos("val"))[:MAX_VAL]))
-    inputs, held_out = look_below(loaded, itertools.chain(val, (draw_shift(one, rng) for _ in range(3) for one in val)))
+    shifted = in_threads(plan_shift(one, rng) for _ in range(3) for one in val)
+    inputs, held_out = look_below(loaded, itertools.chain(val, shifted))
     return {
         "features": features,
         "labels": np.tile(labels[train], 3),
@@ -122,6 +125,18 @@ def read_photos(
         image = Image.open(io.BytesIO(jpeg)).convert("RGB")
         top, left, height, width = (0, 0, 0, 0) if frames is None else frames[number].tolist()
         yield image.crop((left, top, left + width, top + height)) if height else image
+
+
+def in_threads(drawings: Iterable[Drawing]) -> Iterator[Image.Image]:
+    """Yields the images of drawings, in their order; several threads make them, some batches ahead."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1), "butterflyer-drawings") as pool:
+        under_way: collections.deque[Future[Image.Image]] = collections.deque()
+        for drawing in drawings:
+            under_way.append(pool.submit(drawing))
+            if len(under_way) > 2 * BATCH:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
 
 
 def last_layer(loaded: runs.LoadedModel) -> Layer:

@@ -86,6 +86,23 @@ def test_fewer_images_than_features() -> None:
     assert np.isfinite(found.score(drawn(50, 2)[0], drawn_logits(50, 1))).all()
 
 
+@pytest.mark.parametrize("count", [15, 200], ids=["fewer images than features", "more"])
+def test_the_distance_is_that_of_the_shrunk_covariance(count: int) -> None:
+    """Computed here with the inverse of the whole matrix."""
+    features, labels = drawn(count, 1)
+    found = fit_on(features, labels, features + 9, features, 0.1)
+    scaled = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-3)
+    means = np.stack([scaled[labels == label].mean(axis=0) for label in (0, 1)])
+    covariance = (scaled - means[labels]).T @ (scaled - means[labels]) / count
+    shrunk = 0.7 * covariance + 0.3 * np.trace(covariance) / NUM_FEATURES * np.eye(NUM_FEATURES)
+    others = drawn(50, 2)[0]
+    away = ((others - found.mean) / found.std)[None] - means[:, None]
+    expected = np.log(np.einsum("cnf,fg,cng->cn", away, np.linalg.inv(shrunk), away).min(axis=0))
+    # Of the distance alone.
+    alone = dataclasses.replace(found, weights=np.eye(1, 3, dtype=np.float32), offsets=np.zeros(1, np.float32))
+    np.testing.assert_allclose(alone.score(others, drawn_logits(50, 1)), expected, atol=1e-4)
+
+
 def test_it_is_written_and_read(fitted: Typicality) -> None:
     again = Typicality.from_bytes(fitted.to_bytes())
     features, logits = drawn(50, 8)[0], drawn_logits(50, 8)
