@@ -178,7 +178,8 @@ def torch_compiled(task: Task, compiled: bool = True) -> Prepared:
 def _torch_vgg(task: Task) -> Any:
     import torch
 
-    from butterflyer_jax.models.vgg import DENSE_WIDTH, VARIANTS, WIDTHS, scaled
+    from butterflyer_jax.config import VARIANTS
+    from butterflyer_jax.models.vgg import DENSE_WIDTH, WIDTHS, scaled
 
     layers: list[Any] = []
     channels, side, norm = 3, task.image_size, task.recipe == "cpu"

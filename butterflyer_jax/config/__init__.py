@@ -5,6 +5,7 @@ from butterflyer_jax.config.schema import Config, describe, flatten
 from butterflyer_jax.config.sections import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    VARIANTS,
     CheckpointConfig,
     DistillConfig,
     ExamplesConfig,
@@ -22,6 +23,7 @@ from butterflyer_jax.config.sections import (
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "VARIANTS",
     "AugmentConfig",
     "BuildConfig",
     "CheckpointConfig",

@@ -8,13 +8,20 @@ from butterflyer_jax.config.fields import POSITIVE, SHARE, Section, option
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+# Convolutions in each of the five blocks of a VGG; a block ends with a 2x2 max-pool.
+VARIANTS: dict[str, tuple[int, ...]] = {
+    "vgg11": (1, 1, 2, 2, 2),
+    "vgg13": (2, 2, 2, 2, 2),
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
 
 
 @dataclass
 class ModelConfig(Section):
     """Which VGG."""
 
-    variant: str = option("vgg16", "vgg11, vgg13, vgg16 or vgg19", one_of=("vgg11", "vgg13", "vgg16", "vgg19"))
+    variant: str = option("vgg16", "vgg11, vgg13, vgg16 or vgg19", one_of=tuple(VARIANTS))
     batch_norm: bool = option(False, "batch normalisation after every convolution")
     batch_norm_momentum: float = option(0.9, "share of the running mean and variance that a step keeps", within=SHARE)
     head: str = option(

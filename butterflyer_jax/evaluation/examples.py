@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 from PIL import Image
-from scipy.cluster.vq import kmeans2
 
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
@@ -92,6 +91,9 @@ def most_typical(features: Float[np.ndarray, "num_images num_features"], count: 
     """
     if len(features) <= count:
         return np.arange(len(features))
+    # Imported here, not above: examples are chosen once for a checkpoint, and SciPy takes time to import.
+    from scipy.cluster.vq import kmeans2
+
     centres, groups = kmeans2(features.astype(np.float64), count, minit="++", rng=np.random.default_rng(0))
     sizes = np.bincount(groups, minlength=count)
     found = []

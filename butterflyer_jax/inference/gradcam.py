@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from butterflyer_jax.config import Config
+from butterflyer_jax.config import VARIANTS, Config
 from butterflyer_jax.distributed import compiler
-from butterflyer_jax.models import VARIANTS
 from butterflyer_jax.preprocessing import images as images_lib
 
 # Least side of the maps: smaller ones are too coarse to show anything.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Integer
-from scipy.optimize import minimize
 
 from butterflyer_jax.metrics.calibration import softmax
 
@@ -99,6 +98,9 @@ def fit(
       num_classes: number of classes.
       penalty: factor of the squared weights, beside the mean cross-entropy.
     """
+    # Imported here, not above: most trainings fit no probe, and SciPy takes time to import.
+    from scipy.optimize import minimize
+
     rows = np.arange(len(labels))
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Float32
 
-from butterflyer_jax.config import Config, ModelConfig
+from butterflyer_jax.config import VARIANTS, Config, ModelConfig
 from butterflyer_jax.models.variables import Variables
-from butterflyer_jax.models.vgg import VARIANTS, WIDTHS, scaled
+from butterflyer_jax.models.vgg import WIDTHS, scaled
 from butterflyer_jax.preprocessing import images as images_lib
 
 LAST_LAYER = "logits"

@@ -11,18 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Float32
 
-from butterflyer_jax.config import ModelConfig
+from butterflyer_jax.config import VARIANTS, ModelConfig
 from butterflyer_jax.models.batch_norm import BatchNormRelu
 from butterflyer_jax.models.bias_relu import ConvRelu
 from butterflyer_jax.models.layers import conv_on_cpu, conv_padding_channels, max_pool
 
-# Convolutions in each of the five blocks; a block ends with a 2x2 max-pool.
-VARIANTS: dict[str, tuple[int, ...]] = {
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg13": (2, 2, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
 WIDTHS = (64, 128, 256, 512, 512)
 DENSE_WIDTH = 4096
 
@@ -32,7 +25,7 @@ class VGG(nn.Module):
 
     Attributes:
       num_classes: length of the logits.
-      variant: a key of `VARIANTS`.
+      variant: a key of `config.VARIANTS`.
       batch_norm: normalise after every convolution, which then has no bias.
       batch_norm_momentum: share of the running statistics that a step keeps.
       head: "fc", two hidden dense layers on the flattened maps, or "gap", the mean of each map.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -46,15 +47,18 @@ class DurationCheck:
         jax.block_until_ready(state)
         seconds = time.perf_counter() - self._began
         session = self._session
-        cost = small_cost(session.config, len(session.data.species)) / session.setup.training_flops(
-            session.config.data.image_size
-        )
-        warning = warn(seconds, session.total_steps - step, session.config, sharding.on_cpu(session.mesh), cost)
+
+        def small_share() -> float:
+            own = session.setup.training_flops(session.config.data.image_size)
+            return small_cost(session.config, len(session.data.species)) / own
+
+        on_cpu = sharding.on_cpu(session.mesh)
+        warning = warn(seconds, session.total_steps - step, session.config, on_cpu, small_share)
         if warning:
             say(warning)
 
 
-def warn(seconds: float, num_steps: int, config: Config, on_cpu: bool, small_share: float) -> str:
+def warn(seconds: float, num_steps: int, config: Config, on_cpu: bool, small_share: Callable[[], float]) -> str:
     """Returns a warning of a long run, with what to choose instead; empty where the run is short.
 
     Args:
@@ -62,7 +66,7 @@ def warn(seconds: float, num_steps: int, config: Config, on_cpu: bool, small_sha
       num_steps: number of steps left.
       config: config of the run.
       on_cpu: whether the run trains on a CPU.
-      small_share: computation of the small network, as a share of this one's.
+      small_share: returns the computation of the small network, as a share of this one's; asked on a CPU alone.
     """
     hours = seconds * num_steps / 3600
     if hours < LONG_HOURS:
@@ -72,11 +76,11 @@ def warn(seconds: float, num_steps: int, config: Config, on_cpu: bool, small_sha
     )
     if not on_cpu:
         return warning
-    if small_share < WORTHWHILE:
+    if (share := small_share()) < WORTHWHILE:
         fields = [f"--config.model.{name}={value}" for name, value in SMALL_MODEL.items()]
         fields.append(f"--config.data.image_size={SMALL_IMAGE}")
         return (
-            f"{warning}; the network of configs/cpu.py takes about {_duration(hours * small_share)}: stop, and take "
+            f"{warning}; the network of configs/cpu.py takes about {_duration(hours * share)}: stop, and take "
             f"that config or {' '.join(fields)} with another --output"
         )
     epochs = max(1, int(config.num_epochs / hours))

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from butterflyer_jax.config import ModelConfig
-from butterflyer_jax.models import VARIANTS, VGG, create_model, forward_flops
+from butterflyer_jax.config import VARIANTS, ModelConfig
+from butterflyer_jax.models import VGG, create_model, forward_flops
 
 
 def num_parameters(model: VGG, image_size: int = 224) -> int:

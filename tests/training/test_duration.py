@@ -12,7 +12,7 @@ from tests.helpers import trainings
 
 
 def test_a_short_run_is_not_warned_of() -> None:
-    assert warn(0.2, 1000, Config(), True, 0.01) == ""
+    assert warn(0.2, 1000, Config(), True, lambda: 0.01) == ""
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_short_run_is_not_warned_of() -> None:
 def test_a_long_run_is_warned_of_with_what_to_choose_instead(
     seconds: float, steps: int, on_cpu: bool, share: float, parts: tuple[str, ...]
 ) -> None:
-    warning = warn(seconds, steps, Config(), on_cpu, share)
+    warning = warn(seconds, steps, Config(), on_cpu, lambda: share)
     assert all(part in warning for part in parts)
     assert "\n" not in warning
     assert on_cpu == ("another --output" in warning)

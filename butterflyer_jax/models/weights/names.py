@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import cast
 
+from butterflyer_jax.config import VARIANTS
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.models.vgg import VARIANTS
 from butterflyer_jax.models.weights.translate import Colour
 from butterflyer_jax.storage import hub
 from butterflyer_jax.storage.hub import HubFile

@@ -11,9 +11,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from butterflyer_jax.config import IMAGENET_MEAN, IMAGENET_STD
+from butterflyer_jax.config import IMAGENET_MEAN, IMAGENET_STD, VARIANTS
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.models.vgg import VARIANTS
 
 Colour: TypeAlias = tuple[float, float, float]
 
