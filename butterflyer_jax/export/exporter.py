@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from etils import epath
 
     from butterflyer_jax import runs
+    from butterflyer_jax.export.runtime_process import RuntimeProcess
 
 FORMATS = tuple(name for name in choices(ExportConfig, "format") if name != "none")
 # Formats in int8, whose ranges are chosen on training photos.
@@ -60,6 +61,7 @@ def export(
     to: str | os.PathLike[str] | None = None,
     python: str = sys.executable,
     data: Any = None,
+    process: RuntimeProcess | None = None,
 ) -> Written:
     """Writes a run's best checkpoint for another runtime, with species names and a card beside it.
 
@@ -74,6 +76,7 @@ def export(
       python: interpreter that reads the export back; it needs NumPy, Pillow and the format's runtime, not
         this package.
       data: open data set of the run, if the caller has it.
+      process: what `start_runtime` returned, if the caller has started it before; else it is started here.
 
     Raises:
       UserError: the run, the format or the runtime does not exist; the target holds something else, or its bucket
@@ -91,9 +94,12 @@ def export(
 
     from butterflyer_jax.export import card, reference, verify
 
-    loaded = run if isinstance(run, runs.LoadedModel) else runs.load_model(opened)
-    network = reference.network_of(loaded)
-    with _room(target) as folder:
+    with contextlib.ExitStack() as stack:
+        if process is None:
+            process = stack.enter_context(contextlib.closing(start_runtime(format, python)))
+        loaded = run if isinstance(run, runs.LoadedModel) else runs.load_model(opened)
+        network = reference.network_of(loaded)
+        folder = stack.enter_context(_room(target))
         path = folder / target.name
         if format in CALIBRATED:
             writer.write(network, path, verify.choose_calibration(opened, data))
@@ -102,11 +108,23 @@ def export(
         # Read by the code that is checked.
         species = "".join(f"{name}\n" for name in network.species)
         companion(path, SPECIES).write_text(species, encoding="utf-8")
-        checked = verify.check(opened, network, writer, path, python, data)
+        checked = verify.check(opened, network, writer, path, process, data)
         about = card.describe(loaded, network, format, path, target.name, writer, checked)
         card.write(about, companion(path, CARD), companion(path, CARD_TEXT))
         _publish(folder, target)
     return Written(os.fspath(target), about)
+
+
+def start_runtime(format: str, python: str = sys.executable) -> RuntimeProcess:
+    """Starts the process that reads an export back: it imports the format's runtime while other work is done.
+
+    Args:
+      format: format of the export.
+      python: interpreter of the process.
+    """
+    from butterflyer_jax.export.runtime_process import RuntimeProcess
+
+    return RuntimeProcess(python, importlib.import_module(f"butterflyer_jax.export.{format}").RUNTIME)
 
 
 def default_path(run: runs.Run, format: str) -> epath.Path:

@@ -38,7 +38,8 @@ model = keras.models.load_model(path)
 def answer(images):
     # TensorFlow's convolutions take no empty batch.
     some = images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)
-    found = model.predict(some, verbose=0)
+    # Without the data pipeline of `model.predict`, which takes 20 times as long for a photo.
+    found = model.predict_on_batch(some)
     found = found if isinstance(found, dict) else {"probabilities": found}
     return {output: array[: len(images)] for output, array in found.items()}
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from butterflyer_jax.config import DataConfig, ModelConfig
+from butterflyer_jax.config import VARIANTS, DataConfig, ModelConfig
 from butterflyer_jax.metrics.typicality_layers import TypicalityLayers
-from butterflyer_jax.models.vgg import VARIANTS
 
 # Of Flax's batch normalisation, and PyTorch's.
 EPSILON = 1e-5

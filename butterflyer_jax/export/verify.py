@@ -1,14 +1,10 @@
-"""Verification of an export: read back by its own runtime in a process without this package, and compared."""
+"""Verification of an export: read back by its own runtime, in a process without this package, and compared."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import io
-import json
-import os
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +20,7 @@ from butterflyer_jax.data import dataset, photo
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export import reference, usage
 from butterflyer_jax.export.network import PROBABILITIES, TYPICALITY, Network
+from butterflyer_jax.export.runtime_process import RuntimeProcess
 
 MAX_PHOTOS = 32
 # Photos on which the ranges of int8 are chosen; more change little.
@@ -35,34 +32,6 @@ TOLERANCE_OF_TYPICALITY = 1e-2
 # The same for image files, which Pillow and TensorFlow scale by their own filters: some pixels differ by a level.
 TOLERANCE_OF_BYTES = 0.1
 SPLITS = ("test", "val", "train")
-_SCRIPT = """
-import importlib.metadata, json, pathlib, sys
-path, given, answers, files, blocked, runtime, outputs = sys.argv[1:]
-outputs = json.loads(outputs)
-# As on a machine where they are not installed.
-sys.modules.update(dict.fromkeys(json.loads(blocked)))
-import numpy as np
-{read}
-given = np.load(given)
-images = given["images"]
-# Batches of two sizes: of one photo, and of the rest.
-parts = [answer(part) for part in (images[:1], images[1:]) if len(part)]
-result = {{part: np.concatenate([np.asarray(one[part]) for one in parts]) for part in outputs if part in parts[0]}}
-result["of_none"] = np.asarray(probabilities(images[:0]))
-files = json.loads(files)
-result["files"] = np.concatenate([np.asarray(probabilities(pixels_of(file)[None])) for file in files])
-result["names"] = [name(file)[0] for file in files]
-if "probabilities_of_bytes" in globals():
-    result["bytes"] = np.asarray(probabilities_of_bytes([pathlib.Path(file).read_bytes() for file in files]))
-def version(name):
-    for name in (name, f"{{name}}-cpu"):
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            pass
-    return "of unknown version"
-np.savez(answers, version=version(runtime), **result)
-"""
 
 
 @dataclass(frozen=True)
@@ -103,7 +72,9 @@ class Samples:
     files: Sequence[bytes]
 
 
-def check(run: runs.Run, network: Network, writer: ModuleType, path: Path, python: str, data: Any = None) -> Check:
+def check(
+    run: runs.Run, network: Network, writer: ModuleType, path: Path, process: RuntimeProcess, data: Any = None
+) -> Check:
     """Compares an export with the network itself.
 
     Args:
@@ -111,7 +82,7 @@ def check(run: runs.Run, network: Network, writer: ModuleType, path: Path, pytho
       network: network that was written.
       writer: module of the format.
       path: path of the export.
-      python: interpreter that reads the export.
+      process: process that reads the export.
       data: open data set of the run; None opens it.
 
     Raises:
@@ -119,12 +90,12 @@ def check(run: runs.Run, network: Network, writer: ModuleType, path: Path, pytho
     """
     samples = choose_samples(run, data)
     ours = reference.answers(network, samples.images)
-    if hasattr(writer, "read") and not _has(python, writer.RUNTIME):
+    if hasattr(writer, "read") and not process.has_runtime():
         again = dataclasses.replace(network, layers=writer.read(path))
         theirs: dict[str, Any] = reference.answers(dataclasses.replace(again, typicality=None), samples.images)
         runtime = f"our own reader, without {writer.RUNTIME},"
     else:
-        theirs = _read_back(writer, usage.code(writer, network), path, samples, python)
+        theirs = process.read(usage.code(writer, network), path, samples.images, samples.files)
         runtime = f"{writer.RUNTIME} {theirs['version']}"
     typicality = None
     if TYPICALITY in ours and writer.HAS_TYPICALITY:
@@ -211,37 +182,3 @@ def _inputs(jpegs: Sequence[bytes], config: Any) -> Iterator[np.ndarray]:
     for jpeg in jpegs:
         image, _ = photo.load(jpeg, config.build.image_size, config.build.max_pixels)
         yield photo.central_crop(image, config.data.eval_crop_fraction, config.data.image_size)
-
-
-def _has(python: str, name: str) -> bool:
-    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
-    with contextlib.suppress(OSError):
-        return subprocess.run([python, "-c", code], capture_output=True).returncode == 0
-    # An interpreter that cannot start is reported when it is run next.
-    return True
-
-
-def _read_back(writer: ModuleType, code: str, path: Path, samples: Samples, python: str) -> dict[str, Any]:
-    blocked = ["butterflyer_jax", "flax", *(() if writer.RUNTIME == "jax" else ("jax", "jaxlib"))]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    # Of Keras 2; and the devices that a test invents.
-    for name in ("TF_USE_LEGACY_KERAS", "XLA_FLAGS", "PYTHONPATH"):
-        environment.pop(name, None)
-    with tempfile.TemporaryDirectory() as folder:
-        inputs, answers = Path(folder, "given.npz"), Path(folder, "answers.npz")
-        np.savez(inputs, images=samples.images)
-        files = [Path(folder, f"{number}.image") for number in range(len(samples.files))]
-        for file, content in zip(files, samples.files, strict=True):
-            file.write_bytes(content)
-        given = [str(path), str(inputs), str(answers), json.dumps([*map(str, files)]), json.dumps(blocked)]
-        given += [writer.RUNTIME, json.dumps([PROBABILITIES, TYPICALITY])]
-        line = [python, "-c", _SCRIPT.format(read=code), *given]
-        try:
-            result = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
-        except OSError as error:
-            raise UserError(f"--python {python}: {error.strerror or error}") from error
-        if result.returncode:
-            reason = (result.stderr.strip() or f"it ended with {result.returncode}").splitlines()[-1]
-            raise UserError(f"{writer.RUNTIME} cannot read what was written ({python}): {reason}")
-        with np.load(answers) as stored:
-            return {name: stored[name] for name in stored.files}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -15,8 +16,9 @@ from butterflyer_jax.data.dataset import FAKE
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import examples, ranks, refusal
 from butterflyer_jax.evaluation.evaluate import calibrate
-from butterflyer_jax.export.exporter import default_path, export
+from butterflyer_jax.export.exporter import default_path, export, start_runtime
 from butterflyer_jax.export.places import CARD, companion
+from butterflyer_jax.export.runtime_process import RuntimeProcess
 from butterflyer_jax.tracking import Model, Tracker
 from butterflyer_jax.training.session import RunSession
 
@@ -34,12 +36,18 @@ def finish(session: RunSession, tracker: Tracker, best_step: int, scores: Mappin
     if jax.process_count() == 1:
         # Restored once, for all that follows.
         loaded = runs.load_model(run)
-        if run.dataset != FAKE:
-            calibrated, typical = calibrate(loaded, session.data), refusal.fit(loaded, session.data)
-            ranks.fit(loaded, session.data, session.dataset, calibrated, typical)
-            examples.choose(loaded, session.data)
-        if config.export.format != "none":
-            _export(loaded, session)
+        export_due = _export_due(loaded, session)
+        with contextlib.ExitStack() as stack:
+            process = None
+            if export_due:
+                # Imports what reads the export back, while this process does the rest.
+                process = stack.enter_context(contextlib.closing(start_runtime(config.export.format)))
+            if run.dataset != FAKE:
+                calibrated, typical = calibrate(loaded, session.data), refusal.fit(loaded, session.data)
+                ranks.fit(loaded, session.data, session.dataset, calibrated, typical)
+                examples.choose(loaded, session.data)
+            if export_due:
+                _export(loaded, session, process)
     elif config.export.format != "none":
         # Each process holds a part of the checkpoint, and none is alone to write. Evaluation calibrates it.
         say(f"export: none, of several processes; butterflyer export --run {run.folder} makes one")
@@ -47,14 +55,16 @@ def finish(session: RunSession, tracker: Tracker, best_step: int, scores: Mappin
         tracker.keep_model(Model(best_step, scores, runs.model_files(run, best_step, session.mirror.folder)))
 
 
-def _export(loaded: runs.LoadedModel, session: RunSession) -> None:
+def _export_due(loaded: runs.LoadedModel, session: RunSession) -> bool:
     chosen = session.config.export.format
-    target = default_path(loaded.run, chosen)
-    if _exported_step(companion(target, CARD)) == loaded.step:
-        return
+    return chosen != "none" and _exported_step(companion(default_path(loaded.run, chosen), CARD)) != loaded.step
+
+
+def _export(loaded: runs.LoadedModel, session: RunSession, process: RuntimeProcess | None) -> None:
+    chosen = session.config.export.format
     start = time.perf_counter()
     try:
-        written = export(loaded, chosen, target, data=session.data)
+        written = export(loaded, chosen, default_path(loaded.run, chosen), data=session.data, process=process)
     except UserError as error:
         # The run itself is whole.
         say(f"export: none, {error}")
