@@ -21,17 +21,7 @@ from butterflyer_jax.app.knowledge import base
 from butterflyer_jax.app.server.service import create_service
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.metrics.ranks import Rank, Ranks
-from tests.helpers.app_parts import (
-    DIM,
-    GREEN,
-    GREY,
-    ORANGE,
-    SPECIES,
-    Colours,
-    make_examples,
-    make_parts,
-    picture,
-)
+from tests.helpers.app_parts import DIM, GREEN, GREY, ORANGE, SPECIES, Colours, make_examples, make_parts, picture
 from tests.helpers.chat_questions import HERE, predict, scope_of
 
 
