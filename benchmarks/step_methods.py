@@ -274,7 +274,10 @@ METHODS = {
     "ours": Method("butterflyer_jax", ours),
     "ours_augmented": Method("butterflyer_jax, default augmentation", lambda task: ours(task, augmented=True)),
     "ours_plain_channels": Method("same, 3 input channels", lambda task: ours(task, ("channels",))),
-    "flax": Method("same, nn.max_pool and 3 input channels", lambda task: ours(task, ("pool", "channels"))),
+    # On a CPU the pool is a part of formulations.
+    "flax": Method(
+        "same, nn.max_pool and 3 input channels", lambda task: ours(task, ("pool", "channels", "formulations"))
+    ),
     "ours_parts": Method("same, gradient_accumulation=2", lambda task: ours(task, parts=2)),
     "no_memory": Method("same, working memory not kept", lambda task: ours(task, ("memory",)), cpu_only=True),
     "no_winograd": Method("same, without Winograd", lambda task: ours(task, ("winograd",)), cpu_only=True),
