@@ -137,7 +137,10 @@ def large_photo() -> bytes:
     return buffer.getvalue()
 
 
-def test_a_large_photo_is_scaled_before_it_is_sent(page: Any) -> None:
+def test_a_large_photo_is_scaled_and_named_over_3g(page: Any) -> None:
+    # Bytes a second and milliseconds, as browsers imitate a slow 3G network.
+    line = {"offline": False, "latency": 300, "downloadThroughput": 200_000, "uploadThroughput": 94_000}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", line)
     give(page, large_photo(), name="a.jpg")
     page.wait_for_selector(".verdict.named")
     size = """async () => {
