@@ -67,6 +67,29 @@ def test_what_a_killed_process_left_does_not_stop_later_entries(tmp_path: Path) 
     assert cache.get("step") == VALUE
 
 
+def test_the_entry_that_was_used_longest_ago_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_cache, "MAX_BYTES", 3 * 5100)
+    earlier = compile_cache.CheckedCache(tmp_path)
+    for key in ("first", "second"):
+        earlier.put(key, VALUE)
+    cache = compile_cache.CheckedCache(tmp_path)
+    cache.put("third", VALUE)
+    assert cache.get("first") == VALUE
+    cache.put("fourth", VALUE)
+    assert {key for key in ("first", "second", "third", "fourth") if cache.get(key)} == {"first", "third", "fourth"}
+    cache.put("fifth", VALUE)
+    assert cache.get("first") is None and cache.get("fifth") == VALUE
+
+
+def test_an_entry_is_added_without_a_look_at_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = compile_cache.CheckedCache(tmp_path)
+    cache.put("step", VALUE)
+    # JAX's own cache fails here.
+    (tmp_path / "step-atime").unlink()
+    cache.put("other", VALUE)
+    assert cache.get("other") == VALUE and not capsys.readouterr().err
+
+
 def test_jax_keeps_its_programs_there(tmp_path: Path, jax_cache: None, capsys: pytest.CaptureFixture[str]) -> None:
     compile_cache.keep_in(tmp_path / "xla")
 
