@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from butterflyer_jax.config import BuildConfig, describe
-from butterflyer_jax.report import charts, findings, pictures
+from butterflyer_jax.report import charts, findings, pictures, summary
 from butterflyer_jax.report.page import make_environment
 from butterflyer_jax.report.pictures import CardPhoto
 
@@ -54,6 +54,7 @@ def render_data_card(
         .render(
             card=card,
             splits=SPLITS,
+            origin_of_splits=summary.origin_of_splits(card),
             findings=findings.find(card, photos),
             open_rows=rows[:OPEN_SPECIES],
             folded_rows=rows[OPEN_SPECIES:MAX_SPECIES],

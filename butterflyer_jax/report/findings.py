@@ -25,12 +25,16 @@ _COUNTER = re.compile(r"(?<=[^\W\d]{4})[\s_-]?\d$")
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding; `serious` if it would make the measured accuracy wrong."""
+    """One finding; `serious` if it would make the measured accuracy wrong.
+
+    `advice` follows the names on the console, which shows no `text`.
+    """
 
     title: str
     text: str
     serious: bool = False
     names: Sequence[str] = field(default_factory=tuple)
+    advice: str = ""
 
     @property
     def first_names(self) -> Sequence[str]:
@@ -41,10 +45,10 @@ class Finding:
 def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
     """Returns the findings of a data set, serious ones first."""
     findings = [
+        *_spellings(card["species"]),
         *_duplicates(card["near_duplicates"]),
         *_groups(card["groups"]),
         *_splits(card),
-        *_spellings(card["species"]),
         *_balance(card),
         *_files(card),
     ]
@@ -131,7 +135,9 @@ def _spellings(species: Iterable[str]) -> list[Finding]:
         Finding(
             counted(len(variants), "species is spelt in several ways", "species are spelt in several ways"),
             "Each spelling is a species of its own here; rename its folder or its labels if they are one:",
+            serious=True,
             names=variants,
+            advice="each spelling is a species of its own here, and copies of a folder too: rename those that are one",
         )
     ]
 

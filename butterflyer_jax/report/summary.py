@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from butterflyer_jax.report.findings import counted
@@ -26,6 +26,8 @@ def lines(card: Mapping[str, Any], folder: str) -> list[str]:
     if "labels_by" not in card:
         # Built before 0.2, when the card said less.
         return [f"built: {card['photos']:,} photos of {species} ({splits})", f"data card: {folder}/data_card.html"]
+    if origin := origin_of_splits(card):
+        splits += f"; {origin}"
     result = [
         f"built: {counted(card['photos'], 'photo', 'photos')} of {species} ({splits}); labels by {card['labels_by']}"
     ]
@@ -47,6 +49,27 @@ def lines(card: Mapping[str, Any], folder: str) -> list[str]:
         result.append("look at: " + "; ".join(remarks))
     result.append(f"data card: {folder}/data_card.html")
     return result
+
+
+def origin_of_splits(card: Mapping[str, Any]) -> str:
+    """Returns which splits the source gives, and which were made of what; "" for cards that do not say."""
+    counts: Mapping[str, int] = card["splits"]
+    origin = card.get("given_splits")
+    if not origin:
+        return ""
+    given = [split for split in counts if origin[split]]
+    made = [split for split, number in counts.items() if number and split not in given]
+    if not given:
+        return "made by a hash of the photos"
+    by = ", ".join(origin["by"][:MAX_REASONS]) + (", …" if len(origin["by"]) > MAX_REASONS else "")
+    parts = [f"{_and(given)} by {by}"]
+    if made:
+        parts.append(f"{_and(made)} made of {'train' if 'train' in given else 'the rest'} by a hash of the photos")
+    return ", ".join(parts)
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _most(counts: Mapping[str, int], number: int) -> str:
@@ -77,7 +100,8 @@ def _remarks(card: Mapping[str, Any]) -> list[str]:
     for finding in card["findings"]:
         names = finding["names"]
         shown = ", ".join(names[:REMARK_NAMES]) + (", …" if len(names) > REMARK_NAMES else "")
-        remarks.append(finding["title"] + (f" ({shown})" if names else ""))
+        advice = f": {finding['advice']}" if finding.get("advice") else ""
+        remarks.append(finding["title"] + (f" ({shown})" if names else "") + advice)
     remarks += card["notes"]
     more = len(remarks) - MAX_REMARKS
     return remarks[:MAX_REMARKS] + ([f"{more} more on the card"] if more > 0 else [])

@@ -131,16 +131,32 @@ def test_the_summary_of_a_build(tmp_path: Path, capsys: pytest.CaptureFixture[st
         # Once more where all is done: training on a cached data set shows it too.
         lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith(("preparing", "writing"))]
         assert lines == [
-            "built: 32 photos of 5 species (train 20, val 6, test 6); labels by folders",
+            "built: 32 photos of 5 species (train 20, val 6, test 6; made by a hash of the photos); labels by folders",
             "left out: rejected 1 (1 not decodable; see rejects.csv); ignored 2 (1 .txt, 1 hidden)",
             "groups: near-duplicates: none",
-            "look at: 2 species only in train (Rare One, red_edge); 1 species is spelt in several ways (Red Edge = "
-            "red_edge); 3% of the photos rejected",
+            "look at: 1 species is spelt in several ways (Red Edge = red_edge): each spelling is a species of its own "
+            "here, and copies of a folder too: rename those that are one; 2 species only in train (Rare One, red_edge); "
+            "3% of the photos rejected",
             f"data card: {folder}/data_card.html",
         ]
     card = json.loads((Path(folder) / "data_card.json").read_text())
     assert card["ignored_by"] == {".txt": 1, "hidden": 1}
-    assert card["findings"][0]["title"] == "2 species only in train"
+    assert [finding["title"] for finding in card["findings"][:2]] == [
+        "1 species is spelt in several ways",
+        "2 species only in train",
+    ]
+
+
+def test_the_summary_says_which_splits_were_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = list(folder_members(8).items())
+    files = {f"{n}.jpg": data for n, (_, data) in enumerate(photos)}
+    rows = [f"{n}.jpg,{name.partition('/')[0]},{n % 4 == 3}" for n, (name, _) in enumerate(photos)]
+    table = "\n".join(["name,label,is_valid", *rows])
+    build.build(make_zip(tmp_path / "raw.zip", files | {"labels.csv": table.encode()}), tmp_path / "out", SMALL)
+    assert (
+        "built: 24 photos of 3 species (train 15, val 6, test 3; val by is_valid in labels.csv, train and test made of "
+        "the rest by a hash of the photos); labels by labels.csv (name, label)\n"
+    ) in capsys.readouterr().err
 
 
 class ButterfliesTest(tfds.testing.DatasetBuilderTestCase):

@@ -60,6 +60,7 @@ class Listing:
       taxonomy: names above each species, outermost first.
       groups: (kind, value) of each group that a photo belongs to, by the photo's name.
       group_names: columns and folders that the groups come from.
+      split_names: columns, files and folders that given splits come from.
       notes: notes for the user.
       negatives: photos that show no species, sorted by name; not part of `members`.
     """
@@ -76,6 +77,7 @@ class Listing:
     group_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     negatives: tuple[Member, ...] = ()
+    split_names: tuple[str, ...] = ()
 
     @property
     def num_ignored(self) -> int:
@@ -205,6 +207,7 @@ def read_collection(
         group_names=tuple(labels.group_names),
         notes=(*notes, *labels.notes),
         negatives=negatives,
+        split_names=tuple(labels.split_names),
     )
 
 

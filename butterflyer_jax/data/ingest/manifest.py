@@ -86,6 +86,10 @@ class Collection:
             "reject_reasons": dict(reasons.most_common()),
             "bytes": sum(photo.num_bytes for photo in (*self.photos, *self.negatives)),
             "splits": {split: sum(row[split] for row in species.values()) for split in SPLITS},
+            "given_splits": {
+                "by": list(self.listing.split_names),
+                **{split: sum(photo.given_split == split for photo in self.photos) for split in SPLITS},
+            },
             "species": species,
             "taxonomy": {name: list(self.listing.taxonomy[name]) for name in species if name in self.listing.taxonomy},
             "labels_by": self.listing.source,

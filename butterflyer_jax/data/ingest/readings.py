@@ -35,6 +35,7 @@ class Labels:
       ignored: reason why a good photo is left out.
       source: origin of the labels, for messages.
       group_names: columns and folders that the groups come from.
+      split_names: columns, files and folders that the splits come from.
       notes: notes for the user.
     """
 
@@ -46,6 +47,7 @@ class Labels:
     ignored: dict[str, str] = field(default_factory=dict)
     source: str = ""
     group_names: list[str] = field(default_factory=list)
+    split_names: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -91,7 +93,7 @@ def settle(
     else:
         result = _both(photos, folders, tables)
     if split_choice != "none":
-        result.splits = _splits(folders, tables, result.labels, split_choice)
+        result.splits, result.split_names = _splits(folders, tables, result.labels, split_choice)
         _check_split_species(result)
     if group_choice != "none":
         result.groups = {photo: list(tables.groups[photo]) for photo in result.labels if tables.groups.get(photo)}
@@ -212,26 +214,32 @@ def _sides(pairs: Iterable[tuple[str, str]]) -> tuple[Mapping[str, set[str]], Ma
     return one, other
 
 
-def _splits(folders: Folders, tables: Annotations, labels: Mapping[str, str], choice: str) -> dict[str, str]:
-    """Returns the split of each photo that the collection gives.
+def _splits(
+    folders: Folders, tables: Annotations, labels: Mapping[str, str], choice: str
+) -> tuple[dict[str, str], list[str]]:
+    """Returns the split of each photo that the collection gives, and the tables and folders that give them.
 
     Raises:
       UserError: folders and tables give different splits.
     """
     by_folder = {photo: split for photo, split in folders.splits.items() if photo in labels}
     by_table = {photo: split for photo, split in tables.splits.items() if photo in labels}
+    names = [FOLDERS] if by_folder else []
     if choice == "folder":
-        return by_folder
+        return by_folder, names
+    if by_table:
+        alone = by_folder.keys() - by_table.keys()
+        names = [*dict.fromkeys(tables.split_names), *(names if alone else [])]
     if choice or len(set(by_folder.values())) < 2:
         # All photos lie in one folder named like a split: the tables are more precise.
-        return by_folder | by_table
+        return by_folder | by_table, names
     for photo, split in by_table.items():
         if by_folder.get(photo, split) != split:
             raise UserError(
                 f"folders and tables give different splits: {photo} is {split} by {', '.join(tables.split_names)}; "
                 "build.split_column=folder takes the folders', build.split_column=COLUMN a table's, none makes new ones"
             )
-    return by_folder | by_table
+    return by_folder | by_table, names
 
 
 def _check_split_species(result: Labels) -> None:

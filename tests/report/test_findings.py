@@ -1,0 +1,45 @@
+"""Findings that a build puts on its console."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from butterflyer_jax.report import findings, summary
+
+SPLITS = {"train": 27, "val": 0, "test": 0}
+CARD: dict[str, Any] = {
+    "photos": 40, "rejects": 9, "missing": 1, "ignored": 0, "colour_profiles": {"broken": 1}, "labels_by": "folders",
+    "reject_reasons": {}, "notes": [], "only_in_train": ["Peacock"], "splits": SPLITS, "build": {"image_size": 32},
+    "species": {"Monarch": {"train": 0, "val": 1, "test": 0}, "Peacock": {"train": 99, "val": 0, "test": 0}},
+    "near_duplicates": {"groups": 2, "across_splits": 2, "across_species": 2},
+    "groups": {"by": ["site"], "groups": 2, "photos": 9, "across_splits": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("copy", ["Monarch - Kopie", "Monarch - Copy (2)", "Monarch (1)", "Copy of Monarch", "monarch"])
+def test_copies_of_folders_are_said_first_with_what_to_do(copy: str) -> None:
+    card = CARD | {"species": CARD["species"] | {copy: {"train": 9, "val": 0, "test": 0}}}
+    card["findings"] = [dataclasses.asdict(finding) for finding in findings.find(card, [])]
+    [shown] = [line for line in summary.lines(card, "out") if line.startswith("look at: ")]
+    assert shown.startswith(f"look at: 1 species is spelt in several ways ({' = '.join(sorted(['Monarch', copy]))}): ")
+    assert "each spelling is a species of its own here" in shown and "rename those that are one" in shown
+
+
+@pytest.mark.parametrize(
+    ("splits", "given", "said"),
+    [
+        ((8, 2, 2), (0, 0, 0), "made by a hash of the photos"),
+        ((8, 2, 2), (8, 2, 2), "train, val and test by the column"),
+        ((8, 2, 2), (8, 2, 0), "train and val by the column, test made of train by a hash of the photos"),
+        ((8, 2, 2), (0, 2, 0), "val by the column, train and test made of the rest by a hash of the photos"),
+        ((10, 0, 2), (0, 0, 2), "test by the column, train made of the rest by a hash of the photos"),
+        ((12, 0, 0), (12, 0, 0), "train by the column"),
+    ],
+)
+def test_the_origin_of_each_split(splits: tuple[int, ...], given: tuple[int, ...], said: str) -> None:
+    card = CARD | {"splits": dict(zip(SPLITS, splits, strict=True))}
+    card["given_splits"] = {"by": ["the column"], **dict(zip(SPLITS, given, strict=True))}
+    assert summary.origin_of_splits(card) == said
