@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import UserError
+from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.data.ingest import manifest
 from tests.data.ingest.test_layouts import FLAT, Files, labels, listing_of, tree
 
 SPECIES = ("Danaus plexippus", "Vanessa atalanta", "Aglais io")
@@ -74,6 +76,23 @@ BIRDSNAP = {
     "species.txt": "id\tcommon\tscientific\tdir\n"
     + "\n".join(f"{k}\t{ENGLISH[k]}\t{s}\t{k}" for k, s in enumerate(SPECIES)),
 }
+WNIDS = ("n02276258", "n02277742", "n02279972")
+IMAGENET = {f"ILSVRC/Data/CLS-LOC/train/{WNIDS[k]}/{WNIDS[k]}_{n:04}.JPEG": b"x" for k, _, n in PHOTOS}
+OF_VAL = photos("ILSVRC/Data/CLS-LOC/val/ILSVRC2012_val_{n:08}.JPEG")
+MAPPING = {"LOC_synset_mapping.txt": "\n".join(f"{w} {s}" for w, s in zip(WNIDS, SPECIES, strict=True))}
+SOLUTION = {
+    "LOC_val_solution.csv": "ImageId,PredictionString\n"
+    + "\n".join(
+        f"ILSVRC2012_val_{n:08},{WNIDS[k]} 1 2 30 40 {WNIDS[k]} 3 4 5 6 " if i else f"ILSVRC2012_val_{n:08},{WNIDS[k]} 1 2 3 4 "
+        for k, i, n in PHOTOS
+    ),
+    "LOC_sample_submission.csv": lines("ILSVRC2012_test_{n:08},n02276258 1 1 2 2", "ImageId,PredictionString"),
+}  # fmt: skip
+AIRCRAFT = {
+    f"data/images_{level}_{split}.txt": lines(f"{{n:07}} {label}", among=among)
+    for level, label in (("family", "{c}"), ("variant", "{s}"))
+    for split, among in (("train", TRAIN), ("test", TEST))
+} | {"data/variants.txt": "\n".join(SPECIES), "data/images_box.txt": lines("{n:07} 1 2 30 40")}
 PREVIEWS = {"Aglais io/CaptureOne/Cache/Proxies/20.jpg": b"x", "Catalogue Previews.lrdata/0.jpg": b"x"}
 
 
@@ -98,10 +117,11 @@ PREVIEWS = {"Aglais io/CaptureOne/Cache/Proxies/20.jpg": b"x", "Catalogue Previe
         (photos("224x224/{s}/{n}.jpg") | photos("512x512/{s}/{n}.jpg"), {None: 36}),
         (photos("{s}_train/{n}.jpg", TRAIN) | photos("{s} (test)/{n}.jpg", TEST), {"train": 12, "test": 6}),
         (photos("{s}/{n}.jpg") | PREVIEWS, {None: 18}),
+        (IMAGENET | OF_VAL | MAPPING | SOLUTION, {"train": 18, "val": 18}),
     ],
     ids=[
         "NABirds", "iNaturalist 2021", "Camtrap DP", "archive of GBIF", "Birdsnap", "iCloud", "two sizes",
-        "splits in species", "previews",
+        "splits in species", "previews", "ImageNet of Kaggle",
     ],
 )  # fmt: skip
 def test_published_sets_give_their_labels_and_splits(tmp_path: Path, files: Files, splits: dict[str, int]) -> None:
@@ -110,6 +130,34 @@ def test_published_sets_give_their_labels_and_splits(tmp_path: Path, files: File
     assert not listing.rejects
     found = [member.split for member in listing.members]
     assert {split: found.count(split) for split in found} == splits
+
+
+def test_the_labels_of_fgvc_aircraft_are_words_at_one_of_its_levels(tmp_path: Path) -> None:
+    files = photos("data/images/{n:07}.jpg") | AIRCRAFT
+    family, variant = (
+        ",".join(f"data/images_{level}_{split}.txt" for split in ("test", "train")) for level in ("family", "variant")
+    )
+    with pytest.raises(UserError, match="name the same classes differently") as error:
+        listing_of(tmp_path, files)
+    assert f"build.table={family} or build.table={variant} chooses" in str(error.value)
+    listing = listing_of(tmp_path, files, table=variant)
+    assert labels(listing) == {name: species(name) for name in photos("data/images/{n:07}.jpg")}
+    assert [member.split for member in listing.members].count("test") == 6
+
+
+def test_photos_of_a_split_without_folders_have_no_species(tmp_path: Path) -> None:
+    for layout in ("", "leaf"):
+        with pytest.raises(UserError, match=r"18 like ILSVRC/.*: in ILSVRC/Data/CLS-LOC/val/, without a folder of a s"):
+            listing = listing_of(tmp_path, IMAGENET | OF_VAL | MAPPING, layout=layout)
+            manifest.check_rejects([*listing.rejects], listing, BuildConfig())
+
+
+def test_names_of_classes_make_no_groups(tmp_path: Path) -> None:
+    # Each line names all photos of a species by the beginning of their names.
+    words = "n00001740\tentity\n" + "\n".join(f"{w}\t{s}" for w, s in zip(WNIDS, SPECIES, strict=True))
+    listing = listing_of(tmp_path, IMAGENET | {"words.txt": words})
+    assert {member.species for member in listing.members} == set(SPECIES)
+    assert not listing.group_names
 
 
 def test_photos_of_a_camera_trap_stay_together(tmp_path: Path) -> None:

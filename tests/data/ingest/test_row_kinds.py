@@ -42,6 +42,29 @@ def test_the_photos_of_a_row_have_its_label_and_stay_together(
     assert len({str(listing.groups[name]) for name in PAIRS}) == len(PAIRS) // 2
 
 
+@pytest.mark.parametrize(
+    ("below", "shown"),
+    [
+        ("Total,18", "the last row is about no photo (Total, 18)"),
+        ("Gesamt: 18 Fotos,", "the last row is about no photo (Gesamt: 18 Fotos)"),
+        (",\n* all photos by us,\nSumme,3", "the last 2 rows are about no photo (* all photos by us)"),
+    ],
+)
+def test_totals_and_notes_below_a_table_are_named(tmp_path: Path, below: str, shown: str) -> None:
+    table = rows("image,species", "{n}.jpg,{s}")
+    listing = listing_of(tmp_path, FLAT | {"l.csv": f"{table}\n{below}\n"})
+    assert labels(listing) == TRUTH
+    assert listing.notes == (f"l.csv: {shown}",)
+    assert not listing.missing
+
+
+def test_rows_of_missing_photos_are_no_footer(tmp_path: Path) -> None:
+    below = "IMG_99,\nlost.jpg,\nimages/lost.png,Peacock\n"
+    listing = listing_of(tmp_path, FLAT | {"l.csv": f"{rows('image,species', '{n}.jpg,{s}')}\n{below}"})
+    assert labels(listing) == TRUTH
+    assert [row.member for row in listing.missing] == ["IMG_99", "lost.jpg", "images/lost.png"]
+
+
 @pytest.mark.parametrize("columns", ["photo_1,photo_2", "dorsal,ventral", "image,image_below"])
 def test_columns_that_name_different_photos_are_asked_about(tmp_path: Path, columns: str) -> None:
     table = rows(f"species,{columns}", "{s},{n}a.jpg,{n}b.jpg")

@@ -104,11 +104,14 @@ def _check_test_beside_species(paths: Iterable[FolderPath], named: Sequence[Fold
 
 
 def unwrap(paths: dict[str, FolderPath]) -> None:
-    """Removes a folder that wraps all photos from the candidate names where it has subfolders."""
+    """Removes the folders that wrap all photos from the candidate names where there are several subfolders below."""
     unique = {id(path): path for path in paths.values()}
-    if len({path.names[:1] for path in unique.values()}) > 1 or len({path.names[1:2] for path in unique.values()}) < 3:
+    shortest, longest = (kind((path.names for path in unique.values()), default=()) for kind in (min, max))
+    # The common beginning of the first and the last in order is that of all.
+    depth = next((n for n, pair in enumerate(zip(shortest, longest, strict=False)) if pair[0] != pair[1]), len(shortest))
+    if not depth or len({path.names[depth : depth + 1] for path in unique.values()}) < 3:
         return
-    bare = {number: dataclasses.replace(path, names=path.names[1:]) for number, path in unique.items()}
+    bare = {number: dataclasses.replace(path, names=path.names[depth:]) for number, path in unique.items()}
     for photo, path in paths.items():
         paths[photo] = bare[id(path)]
 

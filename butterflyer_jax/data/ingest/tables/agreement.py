@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import class_names
@@ -12,7 +14,11 @@ from butterflyer_jax.errors import UserError
 
 
 def check(
-    own: dict[str, tuple[str, str]], one: Meaning, owner: Mapping[str, Meaning], labels: Mapping[str, str]
+    own: dict[str, tuple[str, str]],
+    one: Meaning,
+    owner: Mapping[str, Meaning],
+    labels: Mapping[str, str],
+    tables: Iterable[str],
 ) -> None:
     """Gives the labels of one table the names of earlier ones, where both have the same classes.
 
@@ -23,6 +29,7 @@ def check(
       one: meaning of the table.
       owner: table that gave each earlier label, by photo.
       labels: earlier labels, by photo.
+      tables: names of all tables with labels, for the options in the error.
 
     Raises:
       UserError: the table contradicts them, or has other names for the same classes.
@@ -39,10 +46,30 @@ def check(
                 own[photo] = (to_theirs.get(label, label), split)
             return
         what = "name the same classes differently"
+    choices = " or ".join(f"build.table={','.join(names)}" for names in _readings(other, one.table.name, tables))
     raise UserError(
         f"{other} and {one.table.name} {what}: {photo} is {labels[photo]!r} in the one and "
-        f"{own[photo][0]!r} in the other; build.table={other} or build.table={one.table.name} chooses"
+        f"{own[photo][0]!r} in the other; {choices} chooses"
     )
+
+
+def _readings(one: str, other: str, tables: Iterable[str]) -> list[list[str]]:
+    """Returns the tables of each reading: those whose names differ by a split alone are about other photos."""
+    parts: dict[str, list[str]] = defaultdict(list)
+    for name in tables:
+        parts[_without_split(name)].append(name)
+    first, second = _without_split(one), _without_split(other)
+    if first == second:
+        return [[one], [other]]
+    # A third level beside two, as variant, family and manufacturer of FGVC-Aircraft.
+    further = [names for key, names in parts.items() if key not in (first, second) and len(names) > 1]
+    return [parts[first], parts[second], *further]
+
+
+def _without_split(name: str) -> str:
+    folder, file = posixpath.split(name)
+    found = words.split_by_word(posixpath.splitext(file)[0])
+    return posixpath.join(folder, found[1]) if found else name
 
 
 def _are_same_name(one: str, other: str) -> bool:

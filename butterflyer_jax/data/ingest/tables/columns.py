@@ -137,7 +137,10 @@ class Table:
 
 
 def make_table(
-    name: str, rows: Sequence[Sequence[str]], names_photo: Mapping[str, object] | None = None
+    name: str,
+    rows: Sequence[Sequence[str]],
+    names_photo: Mapping[str, object] | None = None,
+    no_header: bool = False,
 ) -> Table | None:
     """Returns a table of rows; the first is the header, unless it names a photo.
 
@@ -145,6 +148,7 @@ def make_table(
       name: path of the file.
       rows: cells as text.
       names_photo: photos by file name; a first row with one of them is not a header.
+      no_header: whether the first row is known not to be a header.
 
     Returns:
       None where there are no rows.
@@ -159,7 +163,7 @@ def make_table(
     width = max(map(len, rows))
     padded = [[*row, *[""] * (width - len(row))] for row in rows]
     first = padded[0]
-    if names_photo is not None and any(last_part(cell) in names_photo for cell in first if cell):
+    if no_header or (names_photo is not None and any(last_part(cell) in names_photo for cell in first if cell)):
         return Table(name, tuple(f"column {n + 1}" for n in range(width)), padded, header=False)
     if len(rows) < 2:
         return Table(name, tuple(first), [])

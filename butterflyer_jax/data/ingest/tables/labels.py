@@ -84,7 +84,10 @@ def annotate(
     result.unused |= others
     understood = {}
     for table in tables:
-        understood[table.name] = understanding.understand(table, names, split_of, options)
+        read = understanding.understand(table, names, split_of, options)
+        # Names of classes, whose codes many file names begin with: n01443537_1.JPEG of ImageNet.
+        listed = read and table.name in found.class_lists and not read.labels and not options.file_column
+        understood[table.name] = None if read and listed and any(len(photos) > 1 for photos in read.photos) else read
     meanings = key_join.join_all(tables, understood, names, split_of, options, result.unused)
     for one in meanings:
         result.notes += one.notes
@@ -185,7 +188,7 @@ def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> None:
                     result.conflicts[photo] = f"two different rows in {name}"
                 elif one.ranks[row]:
                     result.taxonomy.setdefault(label, one.ranks[row])
-        agreement.check(own, one, owner, result.labels)
+        agreement.check(own, one, owner, result.labels, order)
         for photo, (label, _) in own.items():
             if photo not in result.labels:
                 result.labels[photo] = label

@@ -146,7 +146,7 @@ def _read(
             if _are_whole_paths(content.splitlines()[:MAX_SAMPLE], name, photos):
                 # A path may contain a delimiter that would split the line elsewhere.
                 rows = [["column 1"], *([line.strip()] for line in content.splitlines() if line.strip())]
-            table = columns.make_table(name, rows, _Names(photos))
+            table = columns.make_table(name, rows, _Names(photos), _number_photos(rows, name, photos))
             used = table and (len(table.columns) > 1 or _lists_photos(table.rows, name, photos))
             tables = [records.expand(table)] if table and used else []
     found.tables += tables
@@ -191,6 +191,14 @@ class _Names(Mapping[str, object]):
 
 def _lists_photos(rows: Sequence[Sequence[str]], name: str, photos: PhotoNames) -> bool:
     return any(photos.find(row[0], name, identifiers=False) for row in rows[:MAX_SAMPLE])
+
+
+def _number_photos(rows: Sequence[Sequence[str]], name: str, photos: PhotoNames) -> bool:
+    """Returns whether rows, of which the first is no header, are numbers of photos, each with a label that repeats."""
+    if len(rows) < 2 or any(len(row) != 2 or not row[0].isdigit() for row in rows):
+        return False
+    repeat = len({row[0] for row in rows}) == len(rows) > len({row[1] for row in rows})
+    return repeat and all(photos.find(row[0], name) for row in rows[:MAX_SAMPLE])
 
 
 def _are_whole_paths(lines: Iterable[str], name: str, photos: PhotoNames) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,9 @@ MAX_SAMPLE = 50
 # Depth of nested objects that are searched for tables.
 MAX_DEPTH = 4
 SEVERAL = "\0several"
+# Boxes in a cell: each a class, which is no number, and four numbers.
+_CLASS = re.compile(r"\S*[^\W\d_]\S*")
+_BOXED = re.compile(r"(?:\S*[^\W\d_]\S*(?:\s+-?\d+(?:\.\d+)?){4}\s*)+")
 
 
 def from_json_lines(text: str, name: str, names_photo: Any) -> list[Table]:
@@ -113,10 +117,18 @@ def _in_list(value: list[Any], name: str) -> list[Table]:
 
 
 def expand(table: Table) -> Table:
-    """Returns a table with the fields of JSON objects in cells as columns, as saved by the VGG Image Annotator."""
+    """Returns a table with what several values in a cell say as columns.
+
+    These are the fields of JSON objects, as saved by the VGG Image Annotator, and the class of boxes such as
+    "n01443537 1 2 30 40", as in the solutions of Kaggle's ImageNet.
+    """
     found: dict[str, list[str]] = {}
     for column in range(len(table.columns)):
         cells = [cell.strip() for cell in table.values(column)]
+        if any(cells) and all(_BOXED.fullmatch(cell) for cell in cells if cell) and "label" not in table.columns:
+            classes = [list(dict.fromkeys(_CLASS.findall(cell))) for cell in cells]
+            found["label"] = [SEVERAL if len(of_cell) > 1 else "".join(of_cell) for of_cell in classes]
+            continue
         if not any(cells) or not all(cell.startswith("{") and cell.endswith("}") for cell in cells if cell):
             continue
         try:

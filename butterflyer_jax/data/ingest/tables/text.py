@@ -26,6 +26,8 @@ _RARE_DELIMITERS = ("::", "^", "~", "=>", "->", " - ", "=", ":")
 _SEP = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _COMMENT = ("#", "//")
 _FILE = re.compile(r"\.[A-Za-z]\w{2,3}$")
+_IMAGE = re.compile(r"\.(?:jpe?g|png|webp|tiff?|gif|bmp|hei[cf]|avif)$", re.IGNORECASE)
+_NUMBERS = re.compile(r"[-\d.e]+(?:\s+[-\d.e]+)+")
 _SAMPLE_LINES = 50
 _IDENTIFIER = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 # A last line that is a row of its own, unless a quote is open.
@@ -127,8 +129,14 @@ def _is_table(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
-    """Returns rows split by white space if all have the same length; else by runs of it; else after a file name."""
+    """Returns rows split by white space if all have the same length; else by runs of it; else after a file name.
+
+    "1025794 Boeing 737" of FGVC-Aircraft and "1.jpg Danaus plexippus" are a photo and a label even where all labels have
+    the same number of words.
+    """
     used = [line.strip() for line in lines if line.strip()]
+    if rows := _photo_and_words(used):
+        return rows
     cuts: tuple[Callable[[str], list[str]], ...] = (
         lambda line: next(csv.reader([line], delimiter=" ", skipinitialspace=True)),
         lambda line: re.split(r"\s{2,}", line),
@@ -144,6 +152,23 @@ def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
         if even and (numbered or (_is_table(rows) if number < 2 else known)):
             return rows
     return []
+
+
+def _photo_and_words(lines: Sequence[str]) -> list[list[str]]:
+    """Returns rows of two columns where each line is a photo, then a label of words; else []."""
+    rows = [line.split(maxsplit=1) for line in lines]
+    if not rows or any(len(row) != 2 for row in rows):
+        return []
+    photos, labels = {row[0] for row in rows}, {row[1] for row in rows}
+    are_photos = all(_IMAGE.search(photo) for photo in photos) or all(map(str.isdigit, photos))
+    in_words = any(" " in label for label in labels) and not any(
+        "/" in label or _NUMBERS.fullmatch(label) for label in labels
+    )
+    columns_of_words = [{label.split()[n] for label in labels if len(label.split()) > n} for n in (0, -1)]
+    splits = any(all(map(words.split_of, found)) for found in columns_of_words)
+    # A label is repeated, or else the lines are something else, such as names of classes.
+    repeat = len(photos) == len(rows) > len(labels) > 1
+    return [list(row) for row in rows] if are_photos and in_words and repeat and not splits else []
 
 
 def _are_photos_and_numbers(rows: Sequence[Sequence[str]]) -> bool:

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import boxes, class_names, columns, file_column, label_column, several_photos
+from butterflyer_jax.data.ingest.tables import (
+    boxes,
+    class_names,
+    columns,
+    file_column,
+    footer,
+    label_column,
+    several_photos,
+)
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import NONE, Meaning, Options
@@ -40,16 +48,18 @@ def understand(
         return meaning
     given = table
     table, column = _photo_column(table, names, options)
+    unfolded = table is not given
     if column is None:
         return None
     file_column.check_width(table)
-    meaning = Meaning(table, column, [])
+    table, footer_note = footer.without(table, column, lambda cell: names.find(cell, table.name))
+    meaning = Meaning(table, column, [], notes=[footer_note] if footer_note else [])
     _read_splits(meaning, options)
     file_column.match(meaning, names, split_of)
     label_column.read(meaning, options)
     _read_groups(meaning, options)
     # Of a row of several photos nobody knows whose box it is.
-    meaning.boxes, note = boxes.read(table, options.box_format) if table is given else ([], "")
+    meaning.boxes, note = boxes.read(table, options.box_format) if not unfolded else ([], "")
     meaning.notes += [note] if note else []
     return meaning
 
