@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest import given_splits, words
 from butterflyer_jax.data.ingest.folders.reading import Folders, some
 from butterflyer_jax.data.ingest.tables import class_names, reader
 from butterflyer_jax.data.ingest.tables.labels import NUMBERS, Annotations
@@ -93,8 +93,8 @@ def settle(
     else:
         result = _both(photos, folders, tables)
     if split_choice != "none":
-        result.splits, result.split_names = _splits(folders, tables, result.labels, split_choice)
-        _check_split_species(result)
+        result.splits, result.split_names = given_splits.find(folders, tables, result.labels, split_choice)
+        given_splits.check_species(result.splits, result.labels)
     if group_choice != "none":
         result.groups = {photo: list(tables.groups[photo]) for photo in result.labels if tables.groups.get(photo)}
         result.group_names = list(dict.fromkeys(tables.group_names))
@@ -212,49 +212,6 @@ def _sides(pairs: Iterable[tuple[str, str]]) -> tuple[Mapping[str, set[str]], Ma
         one[left].add(right)
         other[right].add(left)
     return one, other
-
-
-def _splits(
-    folders: Folders, tables: Annotations, labels: Mapping[str, str], choice: str
-) -> tuple[dict[str, str], list[str]]:
-    """Returns the split of each photo that the collection gives, and the tables and folders that give them.
-
-    Raises:
-      UserError: folders and tables give different splits.
-    """
-    by_folder = {photo: split for photo, split in folders.splits.items() if photo in labels}
-    by_table = {photo: split for photo, split in tables.splits.items() if photo in labels}
-    names = [FOLDERS] if by_folder else []
-    if choice == "folder":
-        return by_folder, names
-    if by_table:
-        alone = by_folder.keys() - by_table.keys()
-        names = [*dict.fromkeys(tables.split_names), *(names if alone else [])]
-    if choice or len(set(by_folder.values())) < 2:
-        # All photos lie in one folder named like a split: the tables are more precise.
-        return by_folder | by_table, names
-    for photo, split in by_table.items():
-        if by_folder.get(photo, split) != split:
-            raise UserError(
-                f"folders and tables give different splits: {photo} is {split} by {', '.join(tables.split_names)}; "
-                "build.split_column=folder takes the folders', build.split_column=COLUMN a table's, none makes new ones"
-            )
-    return by_folder | by_table, names
-
-
-def _check_split_species(result: Labels) -> None:
-    """Raises a UserError where no species of a split is in train: their names are spelled otherwise, or others."""
-    species: dict[str, set[str]] = defaultdict(set)
-    for photo, split in result.splits.items():
-        species[split].add(result.labels[photo])
-    train = species.pop("train", set())
-    for split, found in species.items():
-        if len(train) > 1 and len(found) > 1 and not train & found:
-            raise UserError(
-                f"no species of the {split} split is in train, so no photo there could be named rightly: train has "
-                f"{some(train, 3)}, {split} has {some(found, 3)}; give the same species the same name, or "
-                "build.split_column=none makes new splits of all photos"
-            )
 
 
 def _name_folders(folders: Folders, tables: Annotations, found: reader.Found) -> str:

@@ -83,7 +83,7 @@ MAPPING = {"LOC_synset_mapping.txt": "\n".join(f"{w} {s}" for w, s in zip(WNIDS,
 SOLUTION = {
     "LOC_val_solution.csv": "ImageId,PredictionString\n"
     + "\n".join(
-        f"ILSVRC2012_val_{n:08},{WNIDS[k]} 1 2 30 40 {WNIDS[k]} 3 4 5 6 " if i else f"ILSVRC2012_val_{n:08},{WNIDS[k]} 1 2 3 4 "
+        f"ILSVRC2012_val_{n:08}," + f"{WNIDS[k]} 1 2 30 40 " * (1 + i % 2)
         for k, i, n in PHOTOS
     ),
     "LOC_sample_submission.csv": lines("ILSVRC2012_test_{n:08},n02276258 1 1 2 2", "ImageId,PredictionString"),

@@ -43,7 +43,7 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
         elif numbers := file_names.leading_numbers(paths):
             result.problem += f", but their file names begin with {some(numbers)}, which may number the species"
         return
-    # In a split, what wraps the species of others is no species: ILSVRC/Data/CLS-LOC/val/1.jpg beside …/train/n01443537/.
+    # In a split, what wraps the species of others is none: ILSVRC/Data/CLS-LOC/val/1.jpg beside …/train/n01443537/.
     above = {path.names[:level] for path in paths.values() if path.split for level in range(1, len(path.names))}
     bare = [photo for photo, path in paths.items() if path.names in above and words.split_of(path.folders[-1])]
     for photo in [*nameless, *(bare if layout == LEAF else ())]:

@@ -108,7 +108,9 @@ def unwrap(paths: dict[str, FolderPath]) -> None:
     unique = {id(path): path for path in paths.values()}
     shortest, longest = (kind((path.names for path in unique.values()), default=()) for kind in (min, max))
     # The common beginning of the first and the last in order is that of all.
-    depth = next((n for n, pair in enumerate(zip(shortest, longest, strict=False)) if pair[0] != pair[1]), len(shortest))
+    depth = next(
+        (n for n, pair in enumerate(zip(shortest, longest, strict=False)) if pair[0] != pair[1]), len(shortest)
+    )
     if not depth or len({path.names[depth : depth + 1] for path in unique.values()}) < 3:
         return
     bare = {number: dataclasses.replace(path, names=path.names[depth:]) for number, path in unique.items()}

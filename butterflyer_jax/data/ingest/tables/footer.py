@@ -11,8 +11,10 @@ from butterflyer_jax.data.ingest.tables.columns import Table, is_blank
 
 _TOTALS = frozenset(
     words.listed(
-        "total totals grandtotal subtotal sum summe gesamt insgesamt gesamtsumme somme totale totaux totaal som suma razem "
-        "count anzahl average mean итого всего 合计 合計 总计"
+        """
+    total totals grandtotal subtotal sum summe gesamt insgesamt gesamtsumme somme totale totaux totaal som suma razem
+    count anzahl average mean итого всего 合计 合計 总计
+    """
     )
 )
 # Numbers of files and photos have a digit and no space: "IMG_12" and "12.jpg" are missing photos, "see page 12" is not.

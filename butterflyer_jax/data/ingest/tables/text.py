@@ -131,8 +131,8 @@ def _is_table(rows: Sequence[Sequence[str]]) -> bool:
 def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
     """Returns rows split by white space if all have the same length; else by runs of it; else after a file name.
 
-    "1025794 Boeing 737" of FGVC-Aircraft and "1.jpg Danaus plexippus" are a photo and a label even where all labels have
-    the same number of words.
+    "1025794 Boeing 737" of FGVC-Aircraft and "1.jpg Danaus plexippus" are a photo and a label even where all labels
+    have the same number of words.
     """
     used = [line.strip() for line in lines if line.strip()]
     if rows := _photo_and_words(used):
