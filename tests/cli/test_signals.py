@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tests.helpers.timing import shortest
+
 # A command that says when it is at work, and leaves a mark when it cleans up.
 COMMAND = """
 import signal, sys, time
@@ -84,10 +86,13 @@ def test_ctrl_c_ends_native_code_after_a_moment() -> None:
 
 
 def test_ctrl_c_is_answered_within_native_code_and_the_second_ends_it() -> None:
-    code, _, seconds = interrupted(NOTED.strip().format(work=BUSY), 2)
-    assert code == 130
+    def twice() -> float:
+        code, _, seconds = interrupted(NOTED.strip().format(work=BUSY), 2)
+        assert code == 130
+        return seconds
+
     # The bound of the issue; a hundredth of it on an idle machine.
-    assert seconds < 1
+    assert shortest(twice, 1) < 1
 
 
 def test_native_code_does_not_hold_up_the_end() -> None:

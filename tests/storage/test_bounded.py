@@ -85,24 +85,21 @@ def test_what_was_asked_for_waits_until_it_is_opened(tmp_path: Path, largest: li
 
 
 def test_the_least_recently_used_of_all_data_sets_goes_first(tmp_path: Path) -> None:
-    for number, data_set in enumerate(["one", "two"]):
+    copies: dict[str, Path] = {}
+    for data_set in ("one", "two"):
         ShakyFileSystem.reset()
         ShakyFileSystem.store = {f"bucket/{data_set}/{name}": content(name) for name in "ab"}
         with Staging(f"shaky://bucket/{data_set}", "ab", 10**9, tmp_path) as staged:
             for name in "ab":
                 staged.open(name)
-        for name, age in (("a", 10 + number), ("b", 20 - number)):
-            for path in tmp_path.glob(f"*/{name}.*"):
-                if path.stat().st_mtime > time.time() - 300:
-                    os.utime(path, (time.time() - age * 60,) * 2)
-    # Ages in minutes: one/a 10, two/a 11, two/b 19, one/b 20.
-    used = tmp_path.glob("*/b.*")
-    os.utime(max(used, key=lambda path: path.stat().st_mtime))
+                [copies[f"{data_set}/{name}"]] = {*tmp_path.glob(f"*/{name}.*")} - {*copies.values()}
+    now = time.time()
+    for name, minutes in (("one/a", 10), ("two/a", 11), ("two/b", 0), ("one/b", 20)):
+        os.utime(copies[name], (now - minutes * 60,) * 2)
     put("x")
     with stage(tmp_path, "x", max_bytes=3 * 950 + 1) as staged:
         staged.open("x")
-    ages = sorted(round((time.time() - path.stat().st_mtime) / 60) for path in tmp_path.glob("*/[ab].*"))
-    assert ages == [0, 10]
+    assert [name for name, path in copies.items() if path.exists()] == ["one/a", "two/b"]
 
 
 def test_a_file_beyond_the_bound_is_refused_by_name(tmp_path: Path) -> None:
@@ -193,22 +190,24 @@ def test_readers_of_the_same_and_of_other_files_at_once(tmp_path: Path, largest:
     assert max(largest) <= 3000
 
 
-# A bucket on the disk, slow enough to be killed in between.
+# A bucket on the disk, slow enough that two processes meet; one gets SIGKILL as it reads the range of a number.
 RUN = """
-import sys, time, fsspec
+import itertools, os, signal, sys, time, fsspec
 from fsspec.implementations.local import LocalFileSystem
 from butterflyer_jax.storage import copying
 from butterflyer_jax.storage.staging import Staging
-class Slow(LocalFileSystem):
-    protocol = "slow"
+class Deadly(LocalFileSystem):
+    protocol = "deadly"
+    reads = itertools.count(1)
     def cat_file(self, *arguments, **options):
+        if next(self.reads) == int(sys.argv[5]):
+            os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(0.002)
         return super().cat_file(*arguments, **options)
-fsspec.register_implementation("slow", Slow)
+fsspec.register_implementation("deadly", Deadly)
 copying.RANGE_BYTES = 1000
 names = [str(number) for number in range(20)]
-staged = Staging("slow://" + sys.argv[1], names, int(sys.argv[3]), sys.argv[2])
-print("begun", flush=True)
+staged = Staging("deadly://" + sys.argv[1], names, int(sys.argv[3]), sys.argv[2])
 for _ in range(int(sys.argv[4])):
     staged.prefetch(names)
     for name in names:
@@ -217,8 +216,8 @@ print("done", staged.copied_bytes, flush=True)
 """
 
 
-def start(source: Path, folder: Path, max_bytes: int, epochs: int = 1) -> subprocess.Popen[str]:
-    arguments = [str(source), str(folder), str(max_bytes), str(epochs)]
+def start(source: Path, folder: Path, max_bytes: int, epochs: int = 1, killed_at: int = 0) -> subprocess.Popen[str]:
+    arguments = [str(source), str(folder), str(max_bytes), str(epochs), str(killed_at)]
     return subprocess.Popen([sys.executable, "-c", RUN, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
@@ -233,11 +232,9 @@ def source(tmp_path: Path) -> Path:
 
 def test_kill_9_leaves_nothing_that_reads_as_whole(tmp_path: Path, source: Path) -> None:
     folder, parts = tmp_path / "staged", 0
-    for num_whole in (0, 3, 8):
-        process = start(source, folder, 10**6)
-        until(lambda process=process: process.stdout.readline() == "begun\n")
-        until(lambda num_whole=num_whole: len(list(folder.glob("*/*"))) > num_whole)
-        process.kill()
+    # A file has 20 ranges.
+    for killed_at in (10, 75, 110):
+        process = start(source, folder, 10**6, killed_at=killed_at)
         assert process.wait(PATIENCE) == -signal.SIGKILL
         parts += len(list(folder.glob("*/*.part")))
         for path in folder.glob("*/*"):
