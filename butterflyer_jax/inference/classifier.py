@@ -85,9 +85,11 @@ class TrainedClassifier:
     def __init__(self, loaded: LoadedModel, calibration: Calibration, listed: np.ndarray | None = None) -> None:
         """Wraps the model of a run and the calibration of its probabilities; see `load`."""
         import jax
+        import jax.numpy as jnp
 
         from butterflyer_jax.distributed import compiler
         from butterflyer_jax.inference import gradcam
+        from butterflyer_jax.metrics import typicality_layers
         from butterflyer_jax.models.features import apply_with_features
         from butterflyer_jax.preprocessing import images as images_lib
 
@@ -107,17 +109,22 @@ class TrainedClassifier:
         self.crop_fraction: float = run.config.data.eval_crop_fraction
         self.max_pixels: int = run.config.build.max_pixels
         self._variables = variables
-        self._typicality = typicality = loaded.typicality()
+        typicality = loaded.typicality()
+        self._limit = None if typicality is None else float(typicality.limit)
         self.has_typicality = typicality is not None
+        layers = None if typicality is None else typicality_layers.to_layers(typicality)
 
         @functools.partial(jax.jit, compiler_options=compiler.options())
-        def answer(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-            x, features = images_lib.normalise(images, run.config.model), None
-            if typicality is None:
+        def answer(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+            x, score = images_lib.normalise(images, run.config.model), None
+            if layers is None:
                 logits = model.apply(variables.collections(), x, train=False)
             else:
                 logits, features = apply_with_features(model, variables, x, run.config.model.batch_norm)
-            return jax.nn.softmax(logits / calibration.temperature), logits, features
+                # Here, as the features are many; else a GPU computes float32 in 19 bits.
+                with jax.default_matmul_precision("highest"):
+                    score = typicality_layers.score(jnp, layers, features, logits)
+            return jax.nn.softmax(logits / calibration.temperature), score
 
         self._answer = answer
         self._heat_maps = gradcam.make_heat_maps(model, run.config)
@@ -167,21 +174,20 @@ class TrainedClassifier:
           float32 [batch, species], and bool [batch].
         """
         count = len(images)
-        on_device, logits, features = self._answer(self._variables, padded(images))
+        on_device, score = self._answer(self._variables, padded(images))
         probabilities = np.asarray(on_device)[:count]
-        if self._typicality is None:
+        if score is None:
             refused = probabilities.max(axis=1) < self.threshold
         else:
-            refused = self._typicality.refuses(np.asarray(features)[:count], np.asarray(logits)[:count])
+            refused = np.asarray(score)[:count] > self._limit
         return among_listed(probabilities, refused, self.listed)
 
     def excess(self, images: UInt8[np.ndarray, "batch side side 3"]) -> Float64[np.ndarray, " batch"] | None:
         """Returns how far the typicality of images lies above the limit; see `Classifier.excess`."""
-        if self._typicality is None:
+        if self._limit is None:
             return None
-        _, logits, features = self._answer(self._variables, padded(images))
-        score = self._typicality.score(np.asarray(features)[: len(images)], np.asarray(logits)[: len(images)])
-        return score - float(self._typicality.limit)
+        _, score = self._answer(self._variables, padded(images))
+        return np.asarray(score, np.float64)[: len(images)] - self._limit
 
     def heat_maps(
         self, images: UInt8[np.ndarray, "batch side side 3"], labels: Integer[np.ndarray, " batch"]

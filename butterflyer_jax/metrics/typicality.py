@@ -186,13 +186,15 @@ def _of_one_sum(scales: np.ndarray) -> dict[str, np.ndarray]:
 def _parts(typicality: Typicality, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Returns the three parts, float64 [3, count]: the logarithm of the distance, the logit of the head, and doubt."""
     scaled = ((features - typicality.mean) / typicality.std).astype(np.float64)
-    distances = []
-    for class_mean in typicality.class_means:
-        residual = scaled - class_mean
-        along = residual @ typicality.basis.T
-        rest = (residual**2).sum(axis=1) - (along**2).sum(axis=1)
-        distances.append((along**2 / typicality.variances).sum(axis=1) + rest.clip(0) / typicality.rest)
-    nearest = np.log(np.maximum(np.min(distances, axis=0), 1e-12))
+    basis, means = typicality.basis.astype(np.float64), typicality.class_means.astype(np.float64)
+    # With P the inverse of the covariance, (x - m)'P(x - m) = x'Px - 2m'Px + m'Pm: two products, for any number of
+    # classes.
+    rest = 1 / np.float64(typicality.rest)
+    along, weights = scaled @ basis.T, 1 / typicality.variances.astype(np.float64) - rest
+    times_means = rest * means + (means @ basis.T * weights) @ basis
+    square = rest * (scaled**2).sum(axis=1) + (along**2) @ weights
+    from_classes = square[:, None] - 2 * scaled @ times_means.T + (means * times_means).sum(axis=1)
+    nearest = np.log(np.maximum(from_classes.min(axis=1), 1e-12))
     outlier = _clipped(scaled) @ typicality.head[:-1] + typicality.head[-1]
     return np.stack([nearest, np.maximum(outlier, typicality.floor), _doubt(logits)])
 

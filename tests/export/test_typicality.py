@@ -58,6 +58,9 @@ def test_the_score_in_the_graph_is_that_of_the_run(run: Path, exported: Path) ->
     logits, features, _ = make_features(loaded.model, loaded.config)(loaded.variables, images())
     expected = typicality.score(np.asarray(features), np.asarray(logits))
     np.testing.assert_allclose(score["typicality"], expected, atol=2e-3)
+    # The run computes it within its program, in float32.
+    excess = Predictor.load(run).classifier.excess(images())
+    np.testing.assert_allclose(excess, expected - float(typicality.limit), atol=1e-4)
     card = json.loads(Path(f"{exported}.card.json").read_text())
     assert card["typicality"]["limit"] == pytest.approx(float(typicality.limit))
     assert card["check"]["largest_difference_of_typicality"] < 1e-3
