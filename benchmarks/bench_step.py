@@ -19,9 +19,9 @@ What was tried for VGG16 on one H100 (224 pixels, batch 256, bfloat16; jax 0.10 
 
   73.4  Keras 3.15 on JAX, mixed_bfloat16
   68.8  Flax, nn.max_pool: its gradient, XLA's select-and-scatter, costs 13 ms and 6 GiB
-  57.4  PyTorch 2.11, channels_last, torch.compile
+  56.5  PyTorch 2.11, channels_last, torch.compile
   53.0  2x2 max-pool that keeps a uint8 argmax; stacking the corners in the gradient instead costs 4 ms
-  50.0  and 3 input channels padded to 8 inside the step: this library (measured again in its present form, jax 0.11.2)
+  49.4  and 3 input channels padded to 8 inside the step: this library (26 Nov 2026, jax 0.11.2)
   49.1  first layer as uint32 pixels times a matrix, the mean folded into a fourth channel: 1%, not worth its complexity
   no gain: bias and ReLU after the pool, batch 512, 16 channels, no Triton GEMM, latency hiding, no command buffers
   44    the floor with cuDNN's convolutions: convolutions and dense layers alone take 35

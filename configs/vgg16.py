@@ -1,13 +1,21 @@
-"""VGG16's convolutions from scratch, for accelerators; batch normalisation makes them train without a staged start.
+"""VGG16's convolutions from scratch, for a GPU; batch normalisation makes them train without a staged start.
 
 butterflyer train --config vgg16 --input SRC --output DIR
 
-The mean of each map goes to the last layer. With the paper's dense layers (model.head=fc) and this learning rate
-nothing is learned: Leeds stays at chance (16.8% of val after 25 epochs), and a checkpoint has 1.1 GB instead of 0.1.
+The mean of each map goes to the last layer: with the paper's dense layers and SGD nothing was learned here (Leeds
+stayed at chance, 16.8% of val after 25 epochs), and a checkpoint has 1.1 GB instead of 0.1.
 
-Machine: one H100, bfloat16, jax 0.11.2. Leeds Butterfly data set (832 photos, 10 species), a checkpoint per epoch:
-100 epochs within 65 s, 0.15 s of each in training; best val top-1 96.8%, after the last epoch 94.4%; test not run. For
-so few photos batch_size=64 learns faster: 90.4% of val after 28 epochs, where 256 has 85.6%.
+Machine: one H100, bfloat16, jax 0.11.2. Leeds Butterfly data set (832 photos, 10 species; 125 val, 125 test), four
+runs with three seeds: best val top-1 98.4, 98.4, 99.2 and 99.2%, test top-1 of these checkpoints 98.4, 99.2, 97.6 and
+99.2%. Of a run alone on the GPU, 3,450 images/s, the steps of 100 epochs take 17 s; compiling takes 32 s the first
+time, 7 s after that. Two runs side by side, compiled before and without the fit of what is refused, took 53 s in all.
+
+One run each of other recipes, best val and test: 60 epochs 97.6 and 99.2%; augment.strength=light 99.2 and 99.2%;
+SGD, batch 64, learning rate 0.05, 60 epochs 97.6 and 97.6%; AdamW, batch 32, 0.0005, 60 epochs 98.4 and 98.4%; SGD,
+batch 256, 0.05, as this config was before: 96.8% of val.
+
+The batch is small as Leeds is. For several GPUs, or 100,000 photos, try --config.batch_size=512 or more, and a higher
+learning rate (not measured).
 """
 
 from butterflyer_jax.config import CheckpointConfig, Config, ModelConfig, OptimConfig
@@ -16,10 +24,10 @@ from butterflyer_jax.config import CheckpointConfig, Config, ModelConfig, OptimC
 def get_config() -> Config:
     """Returns the config."""
     return Config(
-        batch_size=256,
+        batch_size=64,
         num_epochs=100,
-        model=ModelConfig(variant="vgg16", batch_norm=True, head="gap"),
-        optim=OptimConfig(name="sgd", learning_rate=0.05, momentum=0.9, weight_decay=5e-4, warmup_epochs=5),
+        model=ModelConfig(variant="vgg16", batch_norm=True, head="gap", dropout=0.2),
+        optim=OptimConfig(name="adamw", learning_rate=1e-3, weight_decay=0.05, warmup_epochs=5, label_smoothing=0.1),
         # Small data sets have epochs shorter than the writing of a checkpoint, large ones have hours of steps in each.
         checkpoint=CheckpointConfig(every_epochs=5, every_steps=2000),
     )
