@@ -8,6 +8,7 @@ from butterflyer_jax.config import Config, DataConfig, ModelConfig
 from butterflyer_jax.inference import gradcam
 from butterflyer_jax.models import create_model
 from butterflyer_jax.models.variables import Variables
+from tests.helpers.random_variables import random_variables
 
 
 @pytest.mark.parametrize(("size", "layer"), [(224, "block5_conv3"), (64, "block4_conv3"), (32, "block3_conv3")])
@@ -21,7 +22,7 @@ def test_maps_depend_on_the_species_that_is_asked_for_and_on_nothing_else_in_the
     config = Config(data=DataConfig(image_size=32), model=model_config)
     model = create_model(model_config, 4)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    collections = model.init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32), train=False)
+    collections = random_variables(model, jax.numpy.zeros((1, 32, 32, 3)))
     variables = Variables(collections["params"], collections.get("batch_stats", {}))
     heat_maps = gradcam.make_heat_maps(model, config)
     maps = heat_maps(variables, images, np.array([0, 3]))

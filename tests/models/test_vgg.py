@@ -11,6 +11,7 @@ import pytest
 
 from butterflyer_jax.config import VARIANTS, ModelConfig
 from butterflyer_jax.models import VGG, create_model, forward_flops
+from tests.helpers.random_variables import random_variables
 
 
 def num_parameters(model: VGG, image_size: int = 224) -> int:
@@ -56,7 +57,7 @@ def test_logits_equal_keras() -> None:
         params[name] = {"kernel": jnp.asarray(weights[0], jnp.float32), "bias": jnp.asarray(weights[1], jnp.float32)}
 
     images = rng.normal(size=(2, 64, 96, 3)).astype(np.float32)
-    logits = create_model(ModelConfig(), 10).apply({"params": params}, images, train=False)
+    logits = jax.jit(lambda p: create_model(ModelConfig(), 10).apply(p, images, train=False))({"params": params})
     expected = np.asarray(theirs(images))
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=1e-4)
@@ -64,7 +65,7 @@ def test_logits_equal_keras() -> None:
 
 def test_width_and_head() -> None:
     model = create_model(ModelConfig(variant="vgg11", width_multiplier=0.25, head="gap"), num_classes=7)
-    params = model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False)["params"]
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False))["params"]
     assert params["block1_conv1"]["kernel"].shape == (3, 3, 3, 16)
     assert params["logits"]["kernel"].shape == (128, 7)
     assert "fc1" not in params
@@ -73,11 +74,11 @@ def test_width_and_head() -> None:
 def test_dropout_and_batch_statistics_act_in_training_alone() -> None:
     model = create_model(ModelConfig(variant="vgg11", width_multiplier=0.125, batch_norm=True), num_classes=3)
     images = jax.random.normal(jax.random.key(1), (4, 32, 32, 3))
-    variables = model.init(jax.random.key(0), images, train=False)
-    np.testing.assert_array_equal(
-        model.apply(variables, images, train=False), model.apply(variables, images, train=False)
-    )
+    variables = random_variables(model, images)
+    evaluate = jax.jit(lambda: model.apply(variables, images, train=False))
+    np.testing.assert_array_equal(evaluate(), evaluate())
 
+    @jax.jit
     def train(key: int) -> tuple[jax.Array, dict]:
         return model.apply(
             variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(key)}
@@ -92,10 +93,11 @@ def test_dropout_and_batch_statistics_act_in_training_alone() -> None:
 def test_bfloat16_computes_low_and_keeps_float32_parameters_and_logits() -> None:
     model = create_model(ModelConfig(variant="vgg11", width_multiplier=0.125), num_classes=3, dtype=jnp.bfloat16)
     images = jax.random.normal(jax.random.key(1), (2, 32, 32, 3))
-    variables = model.init(jax.random.key(0), images, train=False)
-    assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
-    low = model.apply(variables, images, train=False)
-    full = create_model(ModelConfig(variant="vgg11", width_multiplier=0.125), 3).apply(variables, images, train=False)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
+    assert {x.dtype for x in jax.tree.leaves(shapes)} == {jnp.dtype(jnp.float32)}
+    variables = random_variables(model, images)
+    same = create_model(ModelConfig(variant="vgg11", width_multiplier=0.125), 3)
+    low, full = (jax.jit(lambda m=m: m.apply(variables, images, train=False))() for m in (model, same))
     assert low.dtype == jnp.float32
     assert not np.array_equal(low, full)
     np.testing.assert_allclose(low, full, rtol=0.1, atol=0.05)
@@ -119,24 +121,24 @@ def test_blocks_computed_again_give_the_same_loss_gradients_and_statistics(batch
 
     plain = create_model(config, 3)
     again = create_model(dataclasses.replace(config, remat="blocks"), 3)
-    variables = plain.init(jax.random.key(0), images, train=False)
-    assert jax.tree.structure(again.init(jax.random.key(0), images, train=True)) == jax.tree.structure(variables)
-    for ours, theirs in zip(
-        jax.tree.leaves(train(variables, again)), jax.tree.leaves(train(variables, plain)), strict=True
-    ):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-    assert temporary_bytes(train, variables, again) < temporary_bytes(train, variables, plain)
+    variables = random_variables(plain, images)
+    shapes = jax.eval_shape(lambda: again.init(jax.random.key(0), images, train=True))
+    assert jax.tree.structure(shapes) == jax.tree.structure(variables)
+    ours, theirs = (train.lower(variables, model).compile() for model in (again, plain))
+    for found, expected in zip(*(jax.tree.leaves(program(variables)) for program in (ours, theirs)), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert temporary_bytes(ours) < temporary_bytes(theirs)
 
 
-def temporary_bytes(function: Any, *arguments: Any) -> int:
-    return function.lower(*arguments).compile().memory_analysis().temp_size_in_bytes
+def temporary_bytes(program: Any) -> int:
+    return program.memory_analysis().temp_size_in_bytes
 
 
 @pytest.mark.parametrize("head", ["fc", "gap"])
 def test_counted_flops_are_those_that_xla_counts(head: str) -> None:
     model = create_model(ModelConfig(variant="vgg11", width_multiplier=0.25, head=head), num_classes=10)
     image = jnp.zeros((1, 64, 64, 3))
-    variables = model.init(jax.random.key(0), image, train=False)
+    variables = random_variables(model, image)
     compiled = jax.jit(lambda v, x: model.apply(v, x, train=False)).lower(variables, image).compile()
     flops = forward_flops(variables["params"], 64)
     assert set(flops) == set(variables["params"])
@@ -158,18 +160,19 @@ def test_vgg16_costs_what_the_literature_says() -> None:
 def test_the_gradient_is_the_slope_of_the_loss(batch_norm: bool) -> None:
     model = create_model(ModelConfig(variant="vgg13", width_multiplier=0.0625, batch_norm=batch_norm, dropout=0.0), 3)
     images = jax.random.normal(jax.random.key(1), (4, 32, 32, 3))
-    variables = model.init(jax.random.key(0), images, train=False)
+    variables = random_variables(model, images)
 
     @jax.jit
     def loss(params: Any) -> jax.Array:
         logits, _ = model.apply({**variables, "params": params}, images, train=True, mutable=["batch_stats"])
         return -jax.nn.log_softmax(logits)[:, 0].mean()
 
-    gradient = jax.grad(loss)(variables["params"])
+    # Sums in NumPy, which compiles none of them.
+    params, gradient = jax.device_get((variables["params"], jax.jit(jax.grad(loss))(variables["params"])))
     norm = sum((x**2).sum() for x in jax.tree.leaves(gradient)) ** 0.5
     # Along the gradient itself the slope is its length, and largest.
     ahead, behind = (
-        loss(jax.tree.map(lambda x, g, s=sign: x + s * 1e-3 * g / norm, variables["params"], gradient))
+        loss(jax.tree.map(lambda x, g, s=sign: x + s * np.float32(1e-3) * g / norm, params, gradient))
         for sign in (1, -1)
     )
     assert float(ahead - behind) / 2e-3 == pytest.approx(float(norm), rel=0.02)

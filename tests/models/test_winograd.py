@@ -9,6 +9,7 @@ import pytest
 
 from butterflyer_jax.config import ModelConfig
 from butterflyer_jax.models import create_model, winograd
+from tests.helpers.random_variables import random_variables
 
 # Float32 sums of 9 * 128 products alone differ from float64 by 1e-6 of the largest value.
 LARGEST_ERROR = 1e-5
@@ -76,8 +77,8 @@ def test_a_network_takes_it_only_where_it_is_asked_for() -> None:
     config = ModelConfig(variant="vgg11", batch_norm=True, width_multiplier=0.25, head="gap", dropout=0.0)
     images = jax.random.normal(jax.random.key(0), (8, 64, 64, 3))
     plain_model, model = create_model(config, 5), create_model(config, 5, for_cpu=True)
-    variables = plain_model.init(jax.random.key(1), images, train=False)
-    assert jax.tree.structure(variables) == jax.tree.structure(model.init(jax.random.key(1), images, train=False))
+    variables = random_variables(plain_model, images)
+    assert jax.tree.structure(variables) == jax.tree.structure(random_variables(model, images))
     ours, theirs = (jax.jit(lambda v, m=m: m.apply(v, images, train=False))(variables) for m in (model, plain_model))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
