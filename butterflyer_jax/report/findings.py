@@ -20,6 +20,10 @@ _COPY = re.compile(
     r"|^(?:copy of|kopie von|copie de|copia de) |\b0+(?=\d)",
     re.IGNORECASE,
 )
+# Doubt about a determination, and the authors of a scientific name: "Pieris cf. napi", "Pieris napi (Linnaeus, 1758)".
+_DOUBT = re.compile(r"\b(?:cf|aff|prob)\b\.?|\?", re.IGNORECASE)
+_AUTHOR = re.compile(r"([A-Z][a-z-]+[\s_]+[a-z-]+(?:[\s_]+[a-z-]{3,})?)[\s,_]+\(?[A-Z].*")
+_TRINOMIAL = re.compile(r"([A-Z][a-z-]+[\s_][a-z-]+)[\s_]+(?:(?:ssp|subsp|var|f|form)\.?[\s_]+)?([a-z-]+)")
 _COUNTER = re.compile(r"(?<=[^\W\d]{4})[\s_-]?\d$")
 
 
@@ -46,6 +50,7 @@ def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
     """Returns the findings of a data set, serious ones first."""
     findings = [
         *_spellings(card["species"]),
+        *_subspecies(card["species"]),
         *_duplicates(card["near_duplicates"]),
         *_groups(card["groups"]),
         *_splits(card),
@@ -125,7 +130,9 @@ def _spellings(species: Iterable[str]) -> list[Finding]:
     counted_names = all(map(_COUNTER.search, species)) and len({_COUNTER.sub("", name) for name in species}) > 1
     for name in sorted(species):
         # "Monarch (1)" and "Monarch - Copy" are what file managers make of a second Monarch.
-        plain = _COPY.sub("", name)
+        plain = _DOUBT.sub(" ", _COPY.sub("", name))
+        if found := _AUTHOR.fullmatch(plain):
+            plain = found[1]
         plain = _COUNTER.sub("", plain) if counted_names else plain
         alike["".join(letter for letter in plain.casefold() if letter.isalnum()) or name].append(name)
     variants = [" = ".join(names) for names in alike.values() if len(names) > 1]
@@ -138,6 +145,25 @@ def _spellings(species: Iterable[str]) -> list[Finding]:
             serious=True,
             names=variants,
             advice="each spelling is a species of its own here, and copies of a folder too: rename those that are one",
+        )
+    ]
+
+
+def _subspecies(species: Iterable[str]) -> list[Finding]:
+    """Finds species that stand beside their own subspecies or forms: "Danaus plexippus megippe"."""
+    known = set(species)
+    pairs = [
+        f"{name} in {found[1]}"
+        for name in sorted(known)
+        if (found := _TRINOMIAL.fullmatch(name)) and found[1] in known and found[2] not in ("x", "sp")
+    ]
+    if not pairs:
+        return []
+    return [
+        Finding(
+            counted(len(pairs), "subspecies beside its species", "subspecies beside their species"),
+            "Each is a class of its own here, though the one includes the other; give them one name if they are one:",
+            names=pairs,
         )
     ]
 

@@ -42,6 +42,7 @@ def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) 
     if not layout:
         strays.check_unsure(result)
         strays.check_counterparts(result)
+        strays.check_single(result)
         additions.check(result)
     return result
 

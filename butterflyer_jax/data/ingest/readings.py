@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import given_splits, words
-from butterflyer_jax.data.ingest.folders.reading import Folders, some
+from butterflyer_jax.data.ingest.folders.reading import Folders, pattern, some
 from butterflyer_jax.data.ingest.tables import class_names, reader
 from butterflyer_jax.data.ingest.tables.labels import NUMBERS, Annotations
 from butterflyer_jax.errors import UserError
@@ -20,6 +20,8 @@ FOLDERS = "folders"
 UNUSED = "tables not used"
 NO_ROW = "no row in the CSV"
 SHOWN_UNUSED = 3
+# Number of photos that are named in an option.
+SHOWN_PHOTOS = 5
 
 
 @dataclass
@@ -92,6 +94,8 @@ def settle(
         result = _by_folders(folders, tables)
     else:
         result = _both(photos, folders, tables)
+    if not choice and result.source != FOLDERS:
+        _check_unsure(result)
     if split_choice != "none":
         result.splits, result.split_names = given_splits.find(folders, tables, result.labels, split_choice)
         given_splits.check_species(result.splits, result.labels)
@@ -114,6 +118,24 @@ def settle(
         result.notes.append(f"{UNUSED}: {shown}{more}")
     result.notes = [*tables.notes, *result.notes]
     return result
+
+
+def _check_unsure(result: Labels) -> None:
+    """Raises a UserError where a table has labels such as "unknown", which may be a class or no species at all."""
+    unsure: dict[str, list[str]] = defaultdict(list)
+    for photo, label in sorted(result.labels.items()):
+        if words.is_unsure(label):
+            unsure[label].append(photo)
+    if not unsure:
+        return
+    names = [photo for photos in unsure.values() for photo in photos]
+    listed = ",".join(pattern(name)[:-2] for name in names) if len(names) <= SHOWN_PHOTOS else "PATTERN"
+    raise UserError(
+        f"the label {some(map(repr, unsure))} in {result.source} (photos: {len(names):,}, such as {min(names)}) may be "
+        "a class beside the species, or say that there is none: build.layout=table takes it as a class, "
+        f"build.ignore={listed} leaves these photos out, build.negatives={listed} takes them as photos that show no "
+        "species"
+    )
 
 
 def _by_folders(folders: Folders, tables: Annotations) -> Labels:

@@ -50,8 +50,7 @@ def member_names(members: Sequence[zipfile.ZipInfo], encoding: str = "") -> tupl
             page = code_pages.detect(sorted(words), "file names in the zip")
             known |= {position: raw.decode(page) for position, raw in unknown.items()}
     # Some Windows programs leave backslashes in names, some of them under another system's number.
-    no_slash = not any("/" in name for name in known.values())
     ordered = ((known[position], info) for position, info in enumerate(members))
     return [
-        name.replace("\\", "/") if no_slash or info.create_system == _WINDOWS else name for name, info in ordered
+        name.replace("\\", "/") if "/" not in name or info.create_system == _WINDOWS else name for name, info in ordered
     ], page

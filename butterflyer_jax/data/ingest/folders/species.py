@@ -35,7 +35,7 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
             if folders != {"/"}
             else "the photos lie in no folder, so none names their species"
         )
-        if len(folders) > 1:
+        if len(folders) > 1 and not all(words.split_of(paths[photo].folders[-1]) for photo in nameless):
             result.choices = "build.layout=leaf if they do"
         if labels := file_names.likely_labels(paths):
             result.problem += f", but their file names may: {some(labels)}"

@@ -10,6 +10,8 @@ from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.folders import circumstances
 from butterflyer_jax.data.ingest.folders.reading import NAME, FolderPath, Folders, pattern, some
 
+# Number of folders of one photo each from which on they look like no species.
+MIN_SINGLE = 5
 NO_SPECIES = "not in a folder of a species, as others are"
 TOO_DEEP = "its folder lies deeper than those of the species"
 # Largest share of photos beside the folder of all others that counts as strays.
@@ -169,6 +171,14 @@ def why_no_species(path: FolderPath) -> str:
     if path.split:
         return f"in {path.shown}, without a folder of a species"
     return f"in {path.shown}, whose name is that of no species; build.layout=leaf takes it as one"
+
+
+def check_single(result: Folders) -> None:
+    """Records a problem where each folder holds one photo: 123/medium.jpg, 124/medium.jpg."""
+    labels = result.labels
+    if not result.problem and len(labels) == len(result.places) >= MIN_SINGLE:
+        result.problem = f"each folder holds one photo, so {some(labels)} may number photos and be no species"
+        result.choices = "build.layout=leaf if they are species"
 
 
 def check_counterparts(result: Folders) -> None:

@@ -15,7 +15,7 @@ from butterflyer_jax.errors import UserError
 
 _NUMBERS = words.listed(
     """
-    id classid labelid categoryid speciesid index idx classindex number class label category target
+    id classid labelid categoryid speciesid taxonid targetid index idx classindex number class label category target
     """
 )
 # Columns whose names say that they hold codes, or folders.
@@ -31,7 +31,8 @@ _COUNTED = re.compile(
     r"(?P<word>class|classes|cls|c|label|lbl|category|cat|species|sp|spec|taxon|id|idx|target|)[-_ ]?(?P<number>\d+)",
     re.I,
 )
-_CODE = re.compile(r"[A-Za-z]{0,12}[-_ ]?\d+[A-Za-z]?|[A-Z][A-Z0-9_-]{1,9}")
+# The last ones are of Open Images: /m/0gj37.
+_CODE = re.compile(r"[A-Za-z]{0,12}[-_ ]?\d+[A-Za-z]?|[A-Z][A-Z0-9_-]{1,9}|/[a-z]/\w+")
 # Share of the codes from which an incomplete list counts as a list of these classes.
 _MIN_SHARE = 0.5
 

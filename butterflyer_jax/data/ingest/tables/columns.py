@@ -20,7 +20,7 @@ FILE = words.listed(
 )
 LABEL = words.listed(
     """
-    label labels labelname classname species speciesname class category categoryname target targetname
+    label labels labelname classname species speciesname class category categories categoryname target targetname
     scientificname acceptedscientificname verbatimscientificname taxonname taxon acceptedname latinname binomial
     commonname vernacularname englishname groundtruth truelabel choice tag annotation butterfly classid labelid
     categoryid speciesid targetid taxonid y butterflyname butterflyspecies sp specie taxa gt truth displayname

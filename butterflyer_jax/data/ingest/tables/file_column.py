@@ -17,6 +17,8 @@ from butterflyer_jax.errors import UserError
 SAMPLE_ROWS = 300
 # Share of these rows that must name a photo, in a column with an unusual name.
 MIN_SHARE = 0.5
+# Share of the numbers in a column with an unusual name that must each name a photo of their own.
+MIN_NUMBERS_SHARE = 0.9
 # Share of rows that must name a folder in a table of folders.
 MIN_FOLDER_SHARE = 0.9
 _NUMBER = re.compile(r"\d+|-?\d*\.\d+(?:[eE][-+]?\d+)?")
@@ -47,7 +49,7 @@ def find(table: Table, names: PhotoNames) -> int | None:
         if matched and (column in known or matched >= MIN_SHARE * len(cells)):
             hits[column] = found
     if not hits:
-        return None
+        return _numbers_of_photos(table, names)
 
     def score(column: int) -> int:
         return len({photos for photos in hits[column] if photos})
@@ -71,6 +73,22 @@ def find(table: Table, names: PhotoNames) -> int | None:
             f"build.file_column={shown[0]} takes those of the first, build.file_column={','.join(shown)} takes all"
         )
     return chosen
+
+
+def _numbers_of_photos(table: Table, names: PhotoNames) -> int | None:
+    """Returns the only column of numbers, under any name, whose cells are those of photos and no numbers of rows."""
+    found = []
+    for column in range(len(table.columns)) if len(table.rows) > 1 else ():
+        cells = table.values(column)
+        if len(set(cells)) < len(cells) or not all(map(str.isdigit, cells)):
+            continue
+        numbers = sorted(map(int, cells))
+        if numbers[0] < 2 and numbers[-1] - numbers[0] < len(numbers):
+            continue
+        matched = {photos[0] for cell in cells if len(photos := names.find(cell, table.name)) == 1}
+        if len(matched) >= MIN_NUMBERS_SHARE * len(cells) and 2 * len(matched) >= len(names):
+            found.append(column)
+    return found[0] if len(found) == 1 else None
 
 
 def _differ(one: Sequence[tuple[str, ...]], other: Sequence[tuple[str, ...]], share: float) -> bool:

@@ -6,10 +6,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import class_names, columns, meaning, understanding
+from butterflyer_jax.data.ingest.tables import class_names, columns, file_column, meaning, understanding
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
+
+# Photos of iNaturalist's open data have observations, and these have taxa.
+MAX_JOINED = 2
 
 
 def join_all(
@@ -20,7 +23,7 @@ def join_all(
     options: Options,
     unused: dict[str, str],
 ) -> list[Meaning]:
-    """Returns the tables that name photos; one without labels is joined with another by a shared key.
+    """Returns the tables that name photos; one without labels is joined with others by shared keys, at most two.
 
     Args:
       tables: all tables of the collection.
@@ -35,17 +38,25 @@ def join_all(
     others = [table for table in tables if understood[table.name] is None]
     for table in tables:
         one = understood[table.name]
-        if one is None:
+        column = (
+            one.file_column if one else file_column.find_folders(table, names, columns.named(table, columns.FOLDER))
+        )
+        if column is None:
             continue
-        if not one.labels:
-            for other in others:
-                if wide := join(one.table, other, one.file_column):
-                    wider = understanding.understand(wide, names, split_of, options)
-                    if wider and wider.labels:
-                        one = wider
-                        used.add(other.name)
-                        break
-        meanings.append(one)
+        if not (one and one.labels):
+            wide, joined = one.table if one else table, list[str]()
+            rest = [other for other in others if other is not table]
+            while len(joined) < MAX_JOINED and (pair := _widened(wide, rest, column)):
+                wide, other = pair
+                joined.append(other.name)
+                rest.remove(other)
+                wider = understanding.understand(wide, names, split_of, options)
+                if wider and wider.labels:
+                    one = wider
+                    used |= {table.name, *joined}
+                    break
+        if one:
+            meanings.append(one)
     for table in others:
         if table.name in used or class_names.is_list(table):
             continue
@@ -61,6 +72,12 @@ def join_all(
         else:
             unused[table.name] = f"its columns {meaning.describe_columns(table)} name no files of the zip"
     return meanings
+
+
+def _widened(table: Table, others: Sequence[Table], file_column: int) -> tuple[Table, Table] | None:
+    """Returns a table joined with the first of others that shares a key, preferably one with labels; and that one."""
+    found = [(wide, other) for other in others if (wide := join(table, other, file_column))]
+    return min(found, key=lambda pair: not columns.named(pair[1], columns.LABEL), default=None)
 
 
 def join(table: Table, other: Table, file_column: int) -> Table | None:

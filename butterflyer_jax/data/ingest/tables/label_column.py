@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import columns
+from butterflyer_jax.data.ingest.tables.cells import SEVERAL
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.file_column import is_numbers
 from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
-from butterflyer_jax.data.ingest.tables.records import SEVERAL
 from butterflyer_jax.errors import UserError
 
 # A sparse column beside a full one holds remarks.
@@ -51,7 +51,12 @@ def read(meaning: Meaning, options: Options) -> None:
         meaning.file_column,
         *(n for n, name in enumerate(table.columns) if name and name in (meaning.split_name, *meaning.group_names)),
     }
-    candidates = [column for column in columns.named(table, columns.LABEL) if column not in taken]
+    # What is still JSON is no name.
+    candidates = [
+        column
+        for column in columns.named(table, columns.LABEL)
+        if column not in taken and not any(value.startswith(("[{", '{"')) for value in table.values(column))
+    ]
     if "x" in spelt:
         # A position in the image.
         candidates = [c for c in candidates if spelt[c] != "y"]
@@ -175,7 +180,8 @@ def _without_header(meaning: Meaning) -> list[int]:
     for column in range(len(table.columns)):
         values = [value for value in table.values(column) if not columns.is_blank(value)]
         distinct = set(values)
-        if column == meaning.file_column or not values or all(map(words.split_of, distinct)):
+        is_split = table.columns[column] == meaning.split_name or all(map(words.split_of, distinct))
+        if column == meaning.file_column or not values or is_split:
             continue
         found += [column] if 1 < len(distinct) <= MAX_DISTINCT * len(values) else []
     return found if len(found) == 1 else []

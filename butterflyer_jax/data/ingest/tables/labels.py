@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,9 +18,9 @@ from butterflyer_jax.data.ingest.tables import (
     understanding,
 )
 from butterflyer_jax.data.ingest.tables.boxes import Box
+from butterflyer_jax.data.ingest.tables.cells import SEVERAL
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Meaning, Options
-from butterflyer_jax.data.ingest.tables.records import SEVERAL
 from butterflyer_jax.errors import UserError
 
 # Number of rows from which a table with a single label looks like a placeholder.
@@ -245,7 +245,7 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
         result.nearly.append(f"{name}: {one.problem}")
         return
     known = {one.table.columns[one.file_column], one.split_name, *one.group_names}
-    others = [column for column in one.table.columns if column and column not in known]
+    others = _likely_first(one, [column for column in one.table.columns if column and column not in known])
     if not (one.group_names or gave_split or any(one.boxes)):
         if len(one.table.columns) == 1:
             result.unused[name] = "a list of photos without labels"
@@ -253,9 +253,20 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
         result.unused[name] = f"no column is known as a label: {meaning.describe_columns(one.table)}"
     elif not others:
         return
-    matched = Counter(bool(photos) for photos in one.photos)
+    matched = {photo for photos in one.photos for photo in photos}
     result.nearly.append(
-        f"{name} names {matched[True]} photos in its column {one.table.columns[one.file_column]}, and none of "
+        f"{name} names {len(matched)} photos in its column {one.table.columns[one.file_column]}, and none of "
         f"its other columns is known as the label: build.label_column says which is "
         f"({', '.join(others[: meaning.SHOWN_COLUMNS])})"
     )
+
+
+def _likely_first(one: Meaning, names: Sequence[str]) -> list[str]:
+    """Returns columns with those first that may be labels: words, several in all, which repeat."""
+
+    def is_unlikely(name: str) -> bool:
+        values = set(one.table.values(one.table.columns.index(name)))
+        words_in = any(any(map(str.isalpha, value)) and not value.startswith(("{", "[")) for value in values)
+        return not (words_in and 1 < len(values) < len(one.table.rows))
+
+    return sorted(names, key=is_unlikely)

@@ -10,6 +10,8 @@ from urllib.parse import unquote
 
 # Prefix that Label Studio adds to the name of an uploaded file.
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
+# Where the last part of a URL is a size, the one before numbers the photo: photos/123/medium.jpg of iNaturalist.
+_SIZE = re.compile(r"(?:original|large|medium|small|square|thumb)\.\w{3,4}", re.IGNORECASE)
 _Key = Callable[[str], str]
 
 
@@ -36,6 +38,10 @@ class PhotoNames:
     def set_aside(self, photos: Collection[str]) -> None:
         """Prefers all others to these images, such as masks, where a cell may name several."""
         self._aside = photos
+
+    def __len__(self) -> int:
+        """Returns the number of photos."""
+        return len(self._parts)
 
     def __contains__(self, name: str) -> bool:
         """Returns whether a photo has this file name."""
@@ -86,6 +92,8 @@ class PhotoNames:
             end = "/".join(parts[start:])
             if end in self._parts:
                 yield end
+        if len(parts) > 1 and parts[-2].isdigit() and _SIZE.fullmatch(parts[-1]):
+            yield parts[-2]
         if _UPLOAD.match(parts[-1]):
             yield _UPLOAD.sub("", parts[-1], count=1)
 

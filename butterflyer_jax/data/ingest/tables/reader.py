@@ -9,16 +9,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from butterflyer_jax.data.ingest.tables import columns, cub, name_lists, records, sidecars, text
+from butterflyer_jax.data.ingest.tables import cells, columns, cub, name_lists, records, sidecars, text
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames, spelt
 from butterflyer_jax.errors import UserError
 
 TEXT_SUFFIXES = frozenset([".csv", ".tsv", ".tab", ".txt", ".psv", ".dat", ".lst", ".list", ".text", ""])
 JSON_LINES = frozenset([".jsonl", ".ndjson", ".jsonlines", ".manifest"])
-JSON_SUFFIXES = JSON_LINES | {".json"}
+# The last are those of Edge Impulse: info.labels.
+JSON_SUFFIXES = JSON_LINES | {".json", ".labels"}
 PROSE_SUFFIXES = frozenset([".md", ".markdown", ".rst"])
-SUFFIXES = TEXT_SUFFIXES | JSON_SUFFIXES | PROSE_SUFFIXES | {".xlsx", ".xlsm", ".yaml", ".yml", ".names", ".pbtxt"}
+SUFFIXES = (
+    TEXT_SUFFIXES | JSON_SUFFIXES | PROSE_SUFFIXES | {".xlsx", ".xlsm", ".yaml", ".yml", ".names", ".pbtxt", ".xml"}
+)
 MAX_PROSE_BYTES = 1 << 20
 # Table formats that are reported but not read, by suffix.
 UNREAD = {
@@ -112,7 +115,8 @@ def read_tables(
                 raise UserError(f"cannot read {name}: {reason}; mend it, or leave it out with build.ignore") from error
             found.unread[name] = reason
     found.tables = cub.join(found.tables)
-    if other := sorted(pairs.keys() - found.annotations):
+    # "1.jpg.json" may be anything that a program says about 1.jpg, as Takeout does.
+    if other := [name for name in sorted(pairs.keys() - found.annotations) if not sidecars.names_a_photo(name)]:
         found.unread[other[0] if len(other) == 1 else f"{len(other):,} files like {other[0]}"] = (
             "about one photo each, in no form that is known (YOLO, Pascal VOC, labelme)"
         )
@@ -139,7 +143,10 @@ def _read(
             found.class_lists[name] = listed
         if suffix in JSON_LINES:
             tables = records.from_json_lines(content, name, photos)
-        elif suffix == ".json":
+        elif suffix == ".xml":
+            tables = records.from_cvat(content, name)
+            found.annotations |= {name} if tables else set()
+        elif suffix in JSON_SUFFIXES:
             tables = records.from_json(content, name, photos)
         elif suffix in TEXT_SUFFIXES:
             rows = text.parse(content, spaces=suffix != ".tsv")
@@ -148,7 +155,7 @@ def _read(
                 rows = [["column 1"], *([line.strip()] for line in content.splitlines() if line.strip())]
             table = columns.make_table(name, rows, _Names(photos), _number_photos(rows, name, photos))
             used = table and (len(table.columns) > 1 or _lists_photos(table.rows, name, photos))
-            tables = [records.expand(table)] if table and used else []
+            tables = [cells.expand(table)] if table and used else []
     found.tables += tables
     if not tables and name not in found.class_lists:
         found.unread[name] = NO_TABLE
@@ -197,7 +204,9 @@ def _number_photos(rows: Sequence[Sequence[str]], name: str, photos: PhotoNames)
     """Returns whether rows, of which the first is no header, are numbers of photos, each with a label that repeats."""
     if len(rows) < 2 or any(len(row) != 2 or not row[0].isdigit() for row in rows):
         return False
-    repeat = len({row[0] for row in rows}) == len(rows) > len({row[1] for row in rows})
+    labels = {row[1] for row in rows}
+    # 1 and -1 say whether a photo shows one class, in a list per class of Pascal VOC.
+    repeat = len({row[0] for row in rows}) == len(rows) > len(labels) and "-1" not in labels
     return repeat and all(photos.find(row[0], name) for row in rows[:MAX_SAMPLE])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
@@ -10,16 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import boxes
+from butterflyer_jax.data.ingest.tables import boxes, cells
 from butterflyer_jax.data.ingest.tables.columns import FILE, LABEL, Table, last_part, make_table, named
 
 MAX_SAMPLE = 50
+_ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
+_CVAT_IMAGE = re.compile(r"<image\s([^>]*?)(?:/>|>(.*?)</image>)", re.DOTALL)
+_CVAT_LABEL = re.compile(r'<(?:tag|box|polygon|polyline|points|mask|ellipse|cuboid)\s[^>]*?\blabel="([^"]*)"')
+_CVAT_BOX = re.compile(r"<box\s([^>]*)")
+_CVAT_SIDES = ("xtl", "ytl", "xbr", "ybr")
 # Depth of nested objects that are searched for tables.
 MAX_DEPTH = 4
-SEVERAL = "\0several"
-# Boxes in a cell: each a class, which is no number, and four numbers.
-_CLASS = re.compile(r"\S*[^\W\d_]\S*")
-_BOXED = re.compile(r"(?:\S*[^\W\d_]\S*(?:\s+-?\d+(?:\.\d+)?){4}\s*)+")
 
 
 def from_json_lines(text: str, name: str, names_photo: Any) -> list[Table]:
@@ -65,7 +67,8 @@ def _tables_in(value: Any, name: str, names_photo: Any, depth: int) -> list[Tabl
     sample = keys[:MAX_SAMPLE]
     if 2 * sum(_is_photo(key, names_photo) for key in sample) > len(sample):
         rows = [
-            {"file": key, **(_flat(item) if isinstance(item, dict) else {"label": item})} for key, item in value.items()
+            {"file": key, **(cells.flat(item) if isinstance(item, dict) else {"label": item})}
+            for key, item in value.items()
         ]
         return [_table(name, rows)]
     if _is_of_columns(value):
@@ -81,10 +84,10 @@ def _tables_in(value: Any, name: str, names_photo: Any, depth: int) -> list[Tabl
         return [_table(name, rows)] if known or what == "split" else []
     if all(isinstance(column, dict) for column in value.values()) and _same_keys(value.values()):
         # pandas: {column: {row: cell}}, or {row: {column: cell}} as of the VGG Image Annotator.
-        by_row = _table(name, [_flat(row) for row in value.values()])
+        by_row = _table(name, [cells.flat(row) for row in value.values()])
         if any(words.squeeze(column) in FILE for column in by_row.columns) and named(by_row, LABEL):
             return [by_row]
-        rows = [{column: cells[row] for column, cells in value.items()} for row in next(iter(value.values()))]
+        rows = [{column: of_row[row] for column, of_row in value.items()} for row in next(iter(value.values()))]
         if named(_table(name, rows), LABEL):
             return [_table(name, rows)]
     found: list[Table] = []
@@ -108,7 +111,7 @@ def _in_list(value: list[Any], name: str) -> list[Table]:
     if all(isinstance(row, list) and len(row) > 1 and not any(isinstance(cell, (list, dict)) for cell in row)
            for row in value):  # fmt: skip
         # [[photo, label], …], with a header or without; StyleGAN's dataset.json has them under "labels".
-        rows = [[_cell(cell) for cell in row] for row in value]
+        rows = [[cells.text_of(cell) for cell in row] for row in value]
         if name.endswith("[labels]") and all(len(row) == 2 for row in rows):
             rows = [["file", "label"], *rows]
         table = make_table(name, rows)
@@ -116,31 +119,23 @@ def _in_list(value: list[Any], name: str) -> list[Table]:
     return _of_objects(value, name)
 
 
-def expand(table: Table) -> Table:
-    """Returns a table with what several values in a cell say as columns.
+def from_cvat(text: str, name: str) -> list[Table]:
+    """Returns the table in an XML file of CVAT ("CVAT for images"): the class of the tags or shapes of each image.
 
-    These are the fields of JSON objects, as saved by the VGG Image Annotator, and the class of boxes such as
-    "n01443537 1 2 30 40", as in the solutions of Kaggle's ImageNet.
+    Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/
     """
-    found: dict[str, list[str]] = {}
-    for column in range(len(table.columns)):
-        cells = [cell.strip() for cell in table.values(column)]
-        if any(cells) and all(_BOXED.fullmatch(cell) for cell in cells if cell) and "label" not in table.columns:
-            classes = [list(dict.fromkeys(_CLASS.findall(cell))) for cell in cells]
-            found["label"] = [SEVERAL if len(of_cell) > 1 else "".join(of_cell) for of_cell in classes]
-            continue
-        if not any(cells) or not all(cell.startswith("{") and cell.endswith("}") for cell in cells if cell):
-            continue
-        try:
-            objects = [_flat(json.loads(cell)) if cell else {} for cell in cells]
-        except ValueError:
-            continue
-        for key in dict.fromkeys(key for item in objects for key in item if key not in table.columns):
-            found.setdefault(key, [_cell(item.get(key)) for item in objects])
-    if not found:
-        return table
-    rows = [[*row, *more] for row, more in zip(table.rows, zip(*found.values(), strict=True), strict=True)]
-    return Table(table.name, (*table.columns, *found), rows, table.header)
+    rows = []
+    for head, inner in _CVAT_IMAGE.findall(text):
+        attributes = {key: html.unescape(value) for key, value in _ATTRIBUTE.findall(head)}
+        size = [float(attributes.get(key, 0)) for key in ("width", "height")]
+        found = []
+        for shape in _CVAT_BOX.findall(inner):
+            sides = {key: float(value) for key, value in _ATTRIBUTE.findall(shape) if key in _CVAT_SIDES}
+            if len(sides) == len(_CVAT_SIDES):
+                found.append((*(sides[key] for key in _CVAT_SIDES), size[0], size[1]))
+        label = cells.one_of(map(html.unescape, _CVAT_LABEL.findall(inner)))
+        rows.append({"file": attributes.get("name", ""), "label": label, **_of_box(found)})
+    return [_table(name, rows)] if rows else []
 
 
 def _is_photo(key: str, names_photo: Any) -> bool:
@@ -163,21 +158,16 @@ def from_xlsx(data: bytes, name: str) -> list[tuple[str, list[list[str]]]]:
         raise ValueError(f"no spreadsheet: {error}") from error
     try:
         sheets = [
-            (sheet.title, [row for cells in sheet.iter_rows(values_only=True) if any(row := [*map(_cell, cells)])])
+            (
+                sheet.title,
+                [row for values in sheet.iter_rows(values_only=True) if any(row := [*map(cells.text_of, values)])],
+            )
             for sheet in book.worksheets
         ]
     finally:
         book.close()
     used = [(title, rows) for title, rows in sheets if rows]
     return [(name if len(used) == 1 else f"{name}[{title}]", rows) for title, rows in used]
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
 
 
 def _is_list(value: Any) -> bool:
@@ -190,32 +180,14 @@ def _same_keys(columns: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def _of_objects(rows: Sequence[Any], name: str) -> list[Table]:
-    return [_table(name, [_flat(row) for row in rows])] if rows and all(isinstance(row, dict) for row in rows) else []
-
-
-def _flat(row: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Returns a flattened object: {"a": {"b": 1}} as {"a.b": 1}; a list of one item is replaced by the item."""
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        name = f"{above}.{key}" if above else str(key)
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        if words.squeeze(str(key)) in ("bbox", "box") and _is_four(value):
-            value = " ".join(map(str, value))
-        if isinstance(value, dict):
-            flat |= _flat(value, name)
-        elif not isinstance(value, list):
-            flat[name] = value
-    return flat
-
-
-def _is_four(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(isinstance(one, int | float) for one in value)
+    return (
+        [_table(name, [cells.flat(row) for row in rows])] if rows and all(isinstance(row, dict) for row in rows) else []
+    )
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    return Table(name, tuple(columns), [[_cell(row.get(column)) for column in columns] for row in rows])
+    return Table(name, tuple(columns), [[cells.text_of(row.get(column)) for column in columns] for row in rows])
 
 
 def _coco(value: Mapping[str, Any], name: str) -> list[Table]:
@@ -229,24 +201,24 @@ def _coco(value: Mapping[str, Any], name: str) -> list[Table]:
     for item in value["annotations"]:
         if "category_id" in item:
             labels[item.get("image_id")].add(categories.get(item["category_id"], str(item["category_id"])))
-        if _is_four(item.get("bbox")):
+        if cells.is_four(item.get("bbox")):
             left, top, width, height = map(float, item["bbox"])
             unit = sizes.get(item.get("image_id"), (0.0, 0.0))
             found_boxes[item.get("image_id")].append((left, top, left + width, top + height, *unit))
     rows = []
     for image in value["images"]:
         found = labels[image.get("id")]
-        label = found.pop() if len(found) == 1 else SEVERAL if found else ""
+        label = found.pop() if len(found) == 1 else cells.SEVERAL if found else ""
         name_of_file = image.get("file_name", image.get("path", image.get("id")))
         rows.append(
-            {**_flat(image), "file_name": name_of_file, "label": label, **_of_box(found_boxes[image.get("id")])}
+            {**cells.flat(image), "file_name": name_of_file, "label": label, **_of_box(found_boxes[image.get("id")])}
         )
     return [_table(name, rows)]
 
 
 def _label_studio(task: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the row of a task: its data, and the one class that was chosen."""
-    chosen: set[str] = set()
+    chosen: list[str] = []
     found: list[boxes.Box] = []
     for annotation in task.get("annotations") or []:
         if annotation.get("was_cancelled"):
@@ -254,15 +226,12 @@ def _label_studio(task: Mapping[str, Any]) -> dict[str, Any]:
         for result in annotation.get("result") or []:
             value = result.get("value") or {}
             sides: list[Any] = [value.get(name) for name in ("x", "y", "width", "height")]
-            if value.get("rectanglelabels") and not value.get("rotation") and _is_four(sides):
+            if value.get("rectanglelabels") and not value.get("rotation") and cells.is_four(sides):
                 left, top, width, height = sides
                 # In percent.
                 found.append((left, top, left + width, top + height, 100.0, 100.0))
-            for kind in ("choices", "rectanglelabels", "polygonlabels", "brushlabels", "labels", "taxonomy"):
-                for item in value.get(kind) or []:
-                    chosen.add(str(item[-1] if isinstance(item, list) else item))
-    label = chosen.pop() if len(chosen) == 1 else SEVERAL if chosen else ""
-    return {**_flat(task["data"]), "label": label, **_of_box(found)}
+            chosen += cells.chosen_classes(value)
+    return {**cells.flat(task["data"]), "label": cells.one_of(chosen), **_of_box(found)}
 
 
 def _of_box(found: Sequence[boxes.Box]) -> dict[str, Any]:

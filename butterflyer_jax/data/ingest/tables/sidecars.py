@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import boxes
+from butterflyer_jax.data.ingest.tables.cells import SEVERAL
 from butterflyer_jax.data.ingest.tables.columns import Table
-from butterflyer_jax.data.ingest.tables.records import SEVERAL
 
 SUFFIXES = frozenset([".txt", ".xml", ".json"])
 # Largest annotation of one photo, bytes.
@@ -25,7 +26,9 @@ _YOLO = re.compile(r"(\d+)((?:\s+-?\d*\.?\d+(?:e-?\d+)?){4,})", re.IGNORECASE)
 _VOC = re.compile(r"<object>.*?<name>\s*(.*?)\s*</name>", re.DOTALL)
 _VOC_BOX = re.compile(r"<bndbox>(.*?)</bndbox>", re.DOTALL)
 _VOC_NUMBER = r"<{}>\s*(-?\d+(?:\.\d+)?)\s*</{}>"
-_FOLDERS = frozenset(["labels", "label", "annotations", "annotation", "xml", "xmls", "txt", "json", "jsons", "ann"])
+_FOLDERS = frozenset(
+    ["labels", "label", "annotations", "annotation", "xml", "xmls", "txt", "json", "jsons", "ann", "img"]
+)
 
 
 def pair(files: Iterable[str], photos: Iterable[str]) -> dict[str, str]:
@@ -42,6 +45,12 @@ def pair(files: Iterable[str], photos: Iterable[str]) -> dict[str, str]:
     for photo in photos:
         by_key[_key(photo)].append(photo)
     found = {file: by_key.get(_key(file), []) for file in wanted}
+    # Supervisely has ann/1.jpg.json for img/1.jpg.
+    found |= {
+        file: by_key.get(_key(posixpath.splitext(file)[0]), [])
+        for file, same in found.items()
+        if not same and names_a_photo(file)
+    }
     return {file: same[0] for file, same in found.items() if len(same) == 1}
 
 
@@ -73,6 +82,11 @@ def read(pairs: Mapping[str, str], read_text: Callable[[str], str], used: set[st
     return tables
 
 
+def names_a_photo(file: str) -> bool:
+    """Returns whether a file is named by a whole photo name, as "1.jpg.json"."""
+    return posixpath.splitext(posixpath.splitext(file)[0])[1].lower() in image_format.SUFFIXES
+
+
 def _key(path: str) -> tuple[str, ...]:
     *folders, name = path.split("/")
     kept = [folder for folder in folders if not (words.is_container(folder) or folder.lower() in _FOLDERS)]
@@ -96,6 +110,8 @@ def _read(file: str, read_text: Callable[[str], str]) -> tuple[set[str], boxes.B
             value = json.loads(text)
         except ValueError:
             return None
+        if isinstance(value, dict) and all(isinstance(value.get(key), list) for key in ("tags", "objects")):
+            return _supervisely(value)
         shapes = value.get("shapes") if isinstance(value, dict) else None
         if not isinstance(shapes, list):
             return None
@@ -111,6 +127,21 @@ def _read(file: str, read_text: Callable[[str], str]) -> tuple[set[str], boxes.B
     return {match[1] for match in found}, boxes.union(
         _yolo_box([float(n) for n in match[2].split()]) for match in found
     )
+
+
+def _supervisely(value: Mapping[str, Any]) -> tuple[set[str], boxes.Box | None]:
+    """Returns the classes in the tags and objects of Supervisely, and the box around the objects; splits are tags too.
+
+    Source: https://docs.supervisely.com/data-organization/00_ann_format_navi
+    """
+    tags = [tag for tag in value["tags"] if isinstance(tag, dict)]
+    shown = [tag["value"] if isinstance(tag.get("value"), str) else str(tag.get("name", "")) for tag in tags]
+    objects = [item for item in value["objects"] if isinstance(item, dict) and item.get("classTitle")]
+    classes = {tag for tag in shown if not words.split_of(tag)} | {str(item["classTitle"]) for item in objects}
+    of_photo = value.get("size") or {}
+    size = _number(of_photo.get("width")), _number(of_photo.get("height"))
+    outlines = [item["points"].get("exterior") for item in objects if isinstance(item.get("points"), dict)]
+    return classes, boxes.union(box for outline in outlines if (box := _around(outline, size)))
 
 
 def _voc_box(text: str) -> boxes.Box | None:

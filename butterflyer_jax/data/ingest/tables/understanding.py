@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
@@ -113,7 +113,7 @@ def _read_splits(meaning: Meaning, options: Options) -> None:
     column = table.column(options.split_column) if options.split_column else _split_column(meaning)
     if column is None and not table.header:
         # TRAIN,gs://bucket/0.jpg,Monarch: a list for AutoML.
-        column = next((n for n in range(len(table.columns)) if all(map(words.split_of, table.values(n)))), None)
+        column = next((n for n in range(len(table.columns)) if _are_splits(table.values(n))), None)
     if column is not None:
         meaning.split_name = table.columns[column]
         bits = _IS_SPLIT.fullmatch(words.squeeze(table.columns[column]))
@@ -121,6 +121,17 @@ def _read_splits(meaning: Meaning, options: Options) -> None:
     else:
         meaning.splits = [by_file] * len(table.rows)
         meaning.split_name = f"the name {table.name}" if by_file else ""
+
+
+def _are_splits(cells: Sequence[str]) -> bool:
+    """Returns whether all cells name a split, or say that there is none."""
+    known = [cell for cell in cells if not _is_unassigned(cell)]
+    return bool(known) and all(map(words.split_of, known))
+
+
+def _is_unassigned(cell: str) -> bool:
+    """Returns whether a cell leaves the split to the program that reads it, as UNASSIGNED of AutoML does."""
+    return columns.is_blank(cell) or words.squeeze(cell) in ("unassigned", "auto", "random")
 
 
 def _split_column(meaning: Meaning) -> int | None:
@@ -161,7 +172,7 @@ def _split_column(meaning: Meaning) -> int | None:
 def _split_value(cell: str, bits: str) -> str:
     """Returns the split named by a cell, or the cell's text in lower case where it names none."""
     if not bits:
-        return "" if columns.is_blank(cell) else words.split_of(cell) or cell.strip().casefold()
+        return "" if _is_unassigned(cell) else words.split_of(cell) or cell.strip().casefold()
     split = words.split_of(bits) or ""
     if cell in ("1", "True", "true"):
         return split

@@ -1,0 +1,185 @@
+"""Exports of annotation and field tools give their labels; what they leave open is asked about."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from butterflyer_jax import UserError
+from butterflyer_jax.data.ingest import raw_zip
+from tests.data.ingest.test_layouts import FLAT, Files, labels, listing_of, rows
+from tests.data.ingest.test_published_sets import ENGLISH, PHOTOS, SPECIES, lines, photos, species
+
+NUMBERED = photos("images/{n}.jpg")
+
+
+def per_photo(name: str, value: object) -> Files:
+    """Returns a JSON file per photo; "S" in it stands for the species."""
+    return {name.format(n=n): json.dumps(value).replace("S!", SPECIES[k]) for k, _, n in PHOTOS}
+
+
+def supervisely(tags: list[dict[str, object]], objects: list[dict[str, object]]) -> Files:
+    size = {"height": 90, "width": 90}
+    return per_photo("ds/ann/{n}.jpg.json", {"tags": tags, "size": size, "objects": objects})
+
+
+OUTLINE = {"points": {"exterior": [[9, 9], [45, 81]], "interior": []}}
+CVAT = "<annotations><version>1.1</version>{}</annotations>".format(
+    "".join(
+        f'<image id="{n}" name="images/{n}.jpg" width="90" height="90">'
+        f'<box label="{SPECIES[k]}" xtl="9" ytl="9" xbr="45" ybr="81"></box></image>'
+        for k, _, n in PHOTOS
+    )
+)
+OPEN_DATA = {
+    "photos.csv": lines("p{n}\t{n}\to{n}\tjpg", "photo_uuid\tphoto_id\tobservation_uuid\textension"),
+    "observations.csv": lines("o{n}\t1\t4{k}", "observation_uuid\tobserver_id\ttaxon_id"),
+    "taxa.csv": "taxon_id\tancestry\tname\n" + "\n".join(f"4{k}\t1/2\t{s}" for k, s in enumerate(SPECIES)),
+}
+
+
+def quoted(value: object) -> str:
+    """Returns a value as JSON in a cell of a CSV file."""
+    return '"' + json.dumps(value).replace('"', '""') + '"'
+
+
+def rectangle_row(photo: tuple[int, int, int]) -> str:
+    box = {"x": 1, "y": 1, "width": 9, "height": 9, "rectanglelabels": [SPECIES[photo[0]]]}
+    return f"/data/upload/1/0a1b2c3d-{photo[2]}.jpg,{quoted([box])}"
+
+
+def json_line(photo: tuple[int, int, int]) -> str:
+    objects = {"bbox": [[1, 1, 3, 3]], "categories": [SPECIES[photo[0]]]}
+    return json.dumps({"file_name": f"{photo[2]}.jpg", "objects": objects})
+
+
+@pytest.mark.parametrize(
+    ("files", "splits"),
+    [
+        (NUMBERED | {"annotations.xml": CVAT}, {None: 18}),
+        (photos("ds/img/{n}.jpg") | supervisely([{"name": "species", "value": "S!"}], []), {None: 18}),
+        (photos("ds/img/{n}.jpg") | supervisely([{"name": "train"}], [{"classTitle": "S!", **OUTLINE}]), {None: 18}),
+        (
+            NUMBERED | {"project.csv": "image,label\n" + "\n".join(map(rectangle_row, PHOTOS))},
+            {None: 18},
+        ),
+        (
+            photos("train/{n:016}.jpg")
+            | {
+                "labels.csv": lines("{n:016},verification,/m/0{k}abc,1", "ImageID,Source,LabelName,Confidence"),
+                "class-descriptions.csv": "\n".join(f"/m/0{k}abc,{s}" for k, s in enumerate(SPECIES)),
+            },
+            {"train": 18},
+        ),
+        (
+            photos("training/{c}.{n}.jpg", range(4))
+            | photos("testing/{c}.{n}.jpg", range(4, 6))
+            | {
+                f"{folder}/info.labels": json.dumps(
+                    {
+                        "files": [
+                            {"path": f"{ENGLISH[k]}.{n}.jpg", "category": folder, "label": {"label": SPECIES[k]}}
+                            for k, i, n in PHOTOS
+                            if i in among
+                        ]
+                    }
+                )
+                for folder, among in (("training", range(4)), ("testing", range(4, 6)))
+            },
+            {"train": 12, "test": 6},
+        ),
+        (photos("photos/{n}/medium.jpg") | OPEN_DATA, {None: 18}),
+        (
+            NUMBERED | {"o.csv": lines("9{n},{s},https://a.org/photos/{n}/large.jpeg?1", "id,species,url image")},
+            {None: 18},
+        ),
+        (
+            photos("3{n:02}.jpg")
+            | {"ML.csv": lines("3{n:02},Photo,{s}", "ML Catalog Number,Format,Scientific Name")},
+            {None: 18},
+        ),
+        (
+            NUMBERED
+            | {
+                "import.csv": "\n".join(
+                    f"{'UNASSIGNED' if i == 5 else 'TRAIN'},gs://b/images/{n}.jpg,{SPECIES[k]}" for k, i, n in PHOTOS
+                )
+            },
+            {"train": 15, None: 3},
+        ),
+        (
+            photos("train/{n}.jpg") | {"train/metadata.jsonl": "\n".join(map(json_line, PHOTOS))},
+            {"train": 18},
+        ),
+    ],
+    ids=[
+        "CVAT", "Supervisely tags", "Supervisely objects", "Label Studio CSV", "Open Images", "Edge Impulse",
+        "iNaturalist open data", "iNaturalist URLs", "Macaulay", "AutoML", "Hugging Face objects",
+    ],
+)  # fmt: skip
+def test_exports_give_their_labels(tmp_path: Path, files: Files, splits: dict[str | None, int]) -> None:
+    listing = listing_of(tmp_path, files)
+    found = labels(listing)
+    assert len(found) == 18
+    assert found == {name: species(str(Path(name).parent) if name.endswith("medium.jpg") else name) for name in found}
+    assert not listing.rejects
+    given = [member.split for member in listing.members]
+    assert {split: given.count(split) for split in given} == splits
+
+
+@pytest.mark.parametrize("tool", ["CVAT", "Supervisely"])
+def test_boxes_of_exports(tmp_path: Path, tool: str) -> None:
+    objects = photos("ds/img/{n}.jpg") | supervisely([], [{"classTitle": "S!", **OUTLINE}])
+    files = NUMBERED | {"annotations.xml": CVAT} if tool == "CVAT" else objects
+    found = {tuple(map(tuple, member.boxes)) for member in listing_of(tmp_path, files).members}
+    assert found == {((9.0, 9.0, 45.0, 81.0, 90.0, 90.0),)}
+
+
+def test_classifications_of_zooniverse_are_asked_about_by_their_columns(tmp_path: Path) -> None:
+    table = "classification_id,annotations,subject_data\n" + "\n".join(
+        f"{2 * n + by},{quoted([{'task': 'T0', 'value': SPECIES[k]}])},"
+        + quoted({str(500 + n): {"Filename": f"{n}.jpg"}})
+        for k, _, n in PHOTOS
+        for by in range(2)
+    )
+    with pytest.raises(UserError, match=r"c\.csv names 18 photos in its column Filename, .*which is \(value, "):
+        listing_of(tmp_path, NUMBERED | {"c.csv": table})
+    listing = listing_of(tmp_path, NUMBERED | {"c.csv": table}, label_column="value")
+    assert labels(listing) == {name: species(name) for name in NUMBERED}
+
+
+def test_a_label_that_says_that_there_is_none_is_asked_about(tmp_path: Path) -> None:
+    files = FLAT | {"images/90.jpg": b"x", "l.csv": rows("file,species", "{n}.jpg,{s}") + "\n90.jpg,unknown\n"}
+    with pytest.raises(
+        UserError, match=r"the label 'unknown' in l\.csv .*may be a class.* build\.layout=table takes it"
+    ):
+        listing_of(tmp_path, files)
+    assert labels(listing_of(tmp_path, files, layout="table"))["images/90.jpg"] == "unknown"
+    assert "images/90.jpg" not in labels(listing_of(tmp_path, files, ignore="images/90.jpg"))
+    assert [member.name for member in listing_of(tmp_path, files, negatives="images/90.jpg").negatives] == [
+        "images/90.jpg"
+    ]
+
+
+def test_folders_of_one_photo_each_name_no_species(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"each folder holds one photo, so 70, 71, .* may number photos.*layout=leaf"):
+        listing_of(tmp_path, photos("photos/7{n}/medium.jpg"))
+
+
+def test_numbers_of_rows_are_not_those_of_photos(tmp_path: Path) -> None:
+    table = "\n".join(["rank,species", *(f"{n},{s}" for n, s in enumerate(SPECIES))])
+    files = photos("{n:02}.jpg") | {"list.csv": table}
+    with pytest.raises(UserError, match=r"list\.csv: no column names files of the zip, only rank, species"):
+        listing_of(tmp_path, files)
+
+
+def test_some_names_with_backslashes(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "mixed.zip", "w") as packed:
+        for k, i, n in PHOTOS:
+            packed.writestr(f"{SPECIES[k]}{chr(92) if i % 2 else '/'}{n}.jpg", b"x")
+    assert labels(raw_zip.list_source(tmp_path / "mixed.zip")) == {
+        f"{SPECIES[k]}/{n}.jpg": SPECIES[k] for k, _, n in PHOTOS
+    }
