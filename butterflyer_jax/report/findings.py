@@ -23,6 +23,7 @@ _COPY = re.compile(
 # Doubt about a determination, and the authors of a scientific name: "Pieris cf. napi", "Pieris napi (Linnaeus, 1758)".
 _DOUBT = re.compile(r"\b(?:cf|aff|prob)\b\.?|\?", re.IGNORECASE)
 _AUTHOR = re.compile(r"([A-Z][a-z-]+[\s_]+[a-z-]+(?:[\s_]+[a-z-]{3,})?)[\s,_]+\(?[A-Z].*")
+_ABBREVIATED = re.compile(r"([A-Z])[a-z]?\.[\s_]*([a-z-]{2,})")
 _TRINOMIAL = re.compile(r"([A-Z][a-z-]+[\s_][a-z-]+)[\s_]+(?:(?:ssp|subsp|var|f|form)\.?[\s_]+)?([a-z-]+)")
 _COUNTER = re.compile(r"(?<=[^\W\d]{4})[\s_-]?\d$")
 
@@ -134,6 +135,10 @@ def _spellings(species: Iterable[str]) -> list[Finding]:
         if found := _AUTHOR.fullmatch(plain):
             plain = found[1]
         plain = _COUNTER.sub("", plain) if counted_names else plain
+        if found := _ABBREVIATED.fullmatch(plain):
+            # "P. napi" is that full name which begins so, if there is one.
+            full = re.compile(rf"{found[1]}[a-z-]+[\s_]+{found[2]}")
+            plain = next((other for other in sorted(species) if full.fullmatch(other)), plain)
         alike["".join(letter for letter in plain.casefold() if letter.isalnum()) or name].append(name)
     variants = [" = ".join(names) for names in alike.values() if len(names) > 1]
     if not variants:

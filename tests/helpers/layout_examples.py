@@ -170,6 +170,18 @@ TABLES = [
             '"annotations": [{{"result": [{{"value": {{"choices": ["{s}"]}}}}]}}]}}', ",\n").strip(",\n") + "]"},
     ),
     Example(
+        "CVAT", _flat(),
+        {"annotations.xml": '<annotations>\n' + _rows(
+            "", '<image name="images/{n}.jpg"><tag label="{s}"></tag></image>').strip() + "\n</annotations>"},
+    ),
+    Example(
+        "A table in Markdown", _flat(),
+        {"labels.md": "| file | species |\n" + _rows("|---|---|", "| {n}.jpg | {s} |")},
+    ),
+    Example(
+        "A photo and a label of words per line", _flat("train"), {"images_train.txt": _rows("", "{n}.jpg {s}").strip()},
+    ),
+    Example(
         "iNaturalist", _flat(None, "photos/{n}.jpg"),
         {"observations-1.csv": _rows("id,observed_on,scientific_name,common_name", "{n},2020-01-01,{s},{s}")},
     ),

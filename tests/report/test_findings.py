@@ -33,6 +33,7 @@ def test_copies_of_folders_are_said_first_with_what_to_do(copy: str) -> None:
     [
         (["Pieris napi", "Pieris napi (Linnaeus, 1758)"], "1 species is spelt in several ways", "Pieris napi = "),
         (["Pieris napi", "Pieris napi L."], "1 species is spelt in several ways", "Pieris napi = Pieris napi L."),
+        (["Pieris napi", "P. napi"], "1 species is spelt in several ways", "P. napi = Pieris napi"),
         (["Pieris napi", "Pieris cf. napi"], "1 species is spelt in several ways", "Pieris cf. napi = Pieris napi"),
         (["Pieris napi", "Pieris napi meridionalis"], "1 subspecies beside its species", "meridionalis in Pieris napi"),
         (["Pieris napi", "Pieris napi x rapae", "Pieris sp.", "Pieris rapae", "Small White", "Small Blue"], "", ""),

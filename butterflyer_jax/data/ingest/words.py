@@ -20,10 +20,12 @@ def listed(text: str) -> list[str]:
 
 
 _SPLIT = re.compile(
-    r"\d{0,2}(?:(?P<train>train|trainings?|trn|entrainement|entraînement|entrenamiento|apprentissage|treino|treinamento)"
-    r"|(?P<val>val|valid|validation|validate|dev|development|validierungs?|validacion|validación|validacao|validação)"
-    r"|(?P<test>tests?|testing|tst|eval|evaluation|holdout|prueba|teste))"
-    r"(?:set|split|data|dataset|images?|imgs?|photos?|photographs?|pictures?|pics|files|samples|folder|dir|crops?|daten"
+    r"\d{0,2}(?:(?P<train>train|trainings?|trn|entrainement|entraînement|entrenamiento|apprentissage|treino|treinamento"
+    r"|addestramento|trening|eğitim|обучение|обучающая|训练|訓練|훈련|학습)"
+    r"|(?P<val>val|valid|validation|validate|dev|development|validierungs?|validacion|validación|validacao|validação"
+    r"|validazione|validatie|walidacja|doğrulama|валидация|验证|驗證|検証|검증)"
+    r"|(?P<test>tests?|testing|tst|eval|evaluation|holdout|prueba|teste|тест|тестовая|测试|測試|テスト|테스트))"
+    r"(?:set|集|split|data|dataset|images?|imgs?|photos?|photographs?|pictures?|pics|files|samples|folder|dir|crops?|daten"
     r"|bilder|fotos)?\d*"
 )
 # Names of folders of unlabelled photos beside folders of splits.

@@ -92,6 +92,7 @@ def test_numbers_get_their_names(tmp_path: Path, file: str, text: str) -> None:
         (("SP1", "SP2", "SP3"), "legend.txt", pairs("{c}: {s}", ("SP1", "SP2", "SP3"))),
         (CODES, "species.csv", "code,species\n" + pairs("{c},{s}", CODES)),
         (CODES, "legend.txt", pairs("{c} = {s}", CODES)),
+        (("A", "B", "C"), "legend.txt", pairs("{c} = {s}", ("A", "B", "C"))),
         (GARDENS, "f.csv", "folder,species\n" + pairs("{c},{s}", GARDENS)),
     ],
 )  # fmt: skip

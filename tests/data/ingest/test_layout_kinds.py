@@ -105,6 +105,22 @@ def test_folders_of_systems_are_no_species(tmp_path: Path, stray: str) -> None:
     assert listing.num_ignored == 1
 
 
+@pytest.mark.parametrize(
+    ("train", "test"), [("训练集", "测试集"), ("обучение", "тест"), ("addestramento", "test"), ("eğitim", "test")]
+)
+def test_splits_in_other_languages(tmp_path: Path, train: str, test: str) -> None:
+    listing = listing_of(tmp_path, tree(train + "/{s}/{i}.jpg") | tree(test + "/{s}/t{i}.jpg"))
+    assert {member.split for member in listing.members} == {"train", "test"}
+
+
+def test_folders_above_the_species_that_say_nothing_are_named(tmp_path: Path) -> None:
+    latin = ("Aglais io", "Pieris rapae")
+    listing = listing_of(tmp_path, tree("seen/{s}/{i}.jpg", latin) | tree("unseen/{s}/u{i}.jpg", latin))
+    assert set(labels(listing).values()) == set(latin)
+    assert "the folders above the species (seen, unseen) are not used" in listing.notes[0]
+    assert "splits, which have to be named train, val and test" in listing.notes[0]
+
+
 def test_a_taxonomy_without_latin_names_is_reported(tmp_path: Path) -> None:
     listing = listing_of(tmp_path, tree("Brush-footed/{s}/{i}.jpg") | tree("Whites/{s}/{i}.jpg", ("Brimstone",)))
     assert set(labels(listing).values()) == {*SPECIES, "Brimstone"}

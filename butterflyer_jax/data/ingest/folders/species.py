@@ -124,6 +124,10 @@ def _choose_level(paths: dict[str, FolderPath], levels: Sequence[int], result: F
             )
         return None
     if latin_leaves and not latin_outer:
+        result.notes.append(
+            f"the folders above the species ({some(outer, 3)}) are not used: they may be places or people, or splits, "
+            "which have to be named train, val and test"
+        )
         return None
     if latin_outer and not latin_leaves:
         return levels[:1]

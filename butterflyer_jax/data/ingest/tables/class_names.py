@@ -32,7 +32,7 @@ _COUNTED = re.compile(
     re.I,
 )
 # The last ones are of Open Images: /m/0gj37.
-_CODE = re.compile(r"[A-Za-z]{0,12}[-_ ]?\d+[A-Za-z]?|[A-Z][A-Z0-9_-]{1,9}|/[a-z]/\w+")
+_CODE = re.compile(r"[A-Za-z]{0,12}[-_ ]?\d+[A-Za-z]?|[A-Z][A-Z0-9_-]{0,9}|/[a-z]/\w+")
 # Share of the codes from which an incomplete list counts as a list of these classes.
 _MIN_SHARE = 0.5
 
@@ -54,7 +54,9 @@ def is_list(table: Table) -> bool:
         table = Table(table.name, ("id", "name"), [table.columns, *table.rows])
     for number in named(table, [*_NUMBERS, *_CODES]):
         values = table.values(number)
-        if not values or not all(_CODE.fullmatch(value) for value in values) or len(set(values)) != len(values):
+        # A single letter may as well be the label of a photo.
+        codes = all(_CODE.fullmatch(value) and (len(value) > 1 or value.isdigit()) for value in values)
+        if not values or not codes or len(set(values)) != len(values):
             continue
         for name in named(table, _NAMES):
             names = table.values(name)

@@ -101,6 +101,8 @@ def read_tables(
             with contextlib.suppress(Exception):
                 # Each compression method raises its own errors for damaged data; a file that is no text is skipped.
                 found.texts[name] = text.decode(read(name, MAX_PROSE_BYTES), name, encoding)
+                of_photos = _in_markdown(name, found.texts[name], photos)
+                found.tables += of_photos
             continue
         if name in pairs or path.suffix.lower() not in SUFFIXES:
             continue
@@ -163,6 +165,17 @@ def _read(
             found.unread[name] = "a YAML file with photos is not read: save it as CSV"
         if suffix in TEXT_SUFFIXES and _mentions_photos(content, photos):
             found.unread[name] = "its lines name photos, but no delimiter (comma, semicolon, tab, |) cuts them"
+
+
+def _in_markdown(name: str, content: str, photos: PhotoNames) -> list[Table]:
+    """Returns the tables in a Markdown text that name a file of the collection in most rows."""
+    tables = [table for rows in text.markdown_tables(content) if (table := columns.make_table(name, rows))]
+    names = _Names(photos)
+    return [
+        table
+        for table in tables
+        if 2 * sum(any(columns.last_part(cell) in names for cell in row) for row in table.rows) > len(table.rows)
+    ][:1]
 
 
 def why_unread(name: str) -> str:

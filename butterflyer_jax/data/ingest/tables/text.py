@@ -28,6 +28,8 @@ _COMMENT = ("#", "//")
 _FILE = re.compile(r"\.[A-Za-z]\w{2,3}$")
 _IMAGE = re.compile(r"\.(?:jpe?g|png|webp|tiff?|gif|bmp|hei[cf]|avif)$", re.IGNORECASE)
 _NUMBERS = re.compile(r"[-\d.e]+(?:\s+[-\d.e]+)+")
+# The rule below the header of a Markdown table.
+_RULE = re.compile(r":?-{2,}:?(?:\+-+)*")
 _SAMPLE_LINES = 50
 _IDENTIFIER = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 # A last line that is a row of its own, unless a quote is open.
@@ -96,7 +98,13 @@ def parse(text: str, spaces: bool = False) -> list[list[str]]:
     rows = _rows([*body, _END], delimiter)
     if rows[-1] != [_END]:
         raise ValueError(f"row {len(rows)} opens a quoted cell that never ends, as in an incomplete copy")
-    return [row for row in rows[:-1] if any(row)]
+    return [row for row in rows[:-1] if any(row) and not all(map(_RULE.fullmatch, filter(None, row)))]
+
+
+def markdown_tables(text: str) -> list[list[list[str]]]:
+    """Returns the rows of each table in a Markdown text."""
+    found = re.findall(r"(?:^[ \t]*\|.*(?:\n|\Z)){3,}", text, re.MULTILINE)
+    return [[row[1:-1] if not (row[0] or row[-1]) else row for row in parse(table)] for table in found]
 
 
 def _without_quotes(lines: Sequence[str]) -> str:
