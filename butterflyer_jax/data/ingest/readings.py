@@ -124,7 +124,7 @@ def _check_unsure(result: Labels) -> None:
     """Raises a UserError where a table has labels such as "unknown", which may be a class or no species at all."""
     unsure: dict[str, list[str]] = defaultdict(list)
     for photo, label in sorted(result.labels.items()):
-        if words.is_unsure(label):
+        if words.is_unsure(label) or words.is_unlabelled(label, in_test=True):
             unsure[label].append(photo)
     if not unsure:
         return

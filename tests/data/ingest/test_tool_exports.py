@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,31 @@ def test_a_label_that_says_that_there_is_none_is_asked_about(tmp_path: Path) -> 
     assert [member.name for member in listing_of(tmp_path, files, negatives="images/90.jpg").negatives] == [
         "images/90.jpg"
     ]
+
+
+@pytest.mark.parametrize("lists", [lambda s: quoted([s]), lambda s: f"\"['{s}']\""])
+def test_lists_of_one_label_in_cells(tmp_path: Path, lists: Callable[[str], str]) -> None:
+    table = "file,labels\n" + "\n".join(f"{n}.jpg,{lists(SPECIES[k])}" for k, _, n in PHOTOS)
+    assert labels(listing_of(tmp_path, NUMBERED | {"l.csv": table})) == {name: species(name) for name in NUMBERED}
+
+
+def test_lists_of_photos_in_cells(tmp_path: Path) -> None:
+    rows_of = [f"{s},{quoted([f'{10 * k + i}.jpg' for i in range(6)])}" for k, s in enumerate(SPECIES)]
+    listing = listing_of(tmp_path, NUMBERED | {"l.csv": "\n".join(["species,photos", *rows_of])})
+    assert labels(listing) == {name: species(name) for name in NUMBERED}
+
+
+def test_the_class_of_nothing_among_columns_of_classes_is_asked_about(tmp_path: Path) -> None:
+    table = (
+        "filename, Unlabeled, "
+        + ", ".join(SPECIES)
+        + "\n"
+        + "\n".join(
+            f"{n}.jpg, " + ", ".join("1" if j == (k if i else -1) else "0" for j in range(-1, 3)) for k, i, n in PHOTOS
+        )
+    )
+    with pytest.raises(UserError, match=r"the label 'Unlabeled' in images/_classes\.csv .*photos: 3"):
+        listing_of(tmp_path, NUMBERED | {"images/_classes.csv": table})
 
 
 def test_folders_of_one_photo_each_name_no_species(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -33,9 +35,12 @@ def expand(table: Table) -> Table:
         if filled and all(map(_BOXED.fullmatch, filled)) and "label" not in table.columns:
             found["label"] = [one_of(_CLASS.findall(cell)) for cell in cells]
         elif filled and all(cell[0] in "[{" and cell[-1] in "]}" for cell in filled):
-            try:
-                values = [json.loads(cell) if cell else {} for cell in cells]
-            except ValueError:
+            values = [_parsed(cell) for cell in cells]
+            if None in values:
+                continue
+            if all(isinstance(value, list) and all(isinstance(one, str) for one in value) for value in values if value):
+                # Lists of photos or of labels, each read where its column is.
+                columns[position] = [";".join(value) for value in values]
                 continue
             if any(map(chosen_classes, values)):
                 columns[position] = [one_of(chosen_classes(value)) for value in values]
@@ -45,6 +50,17 @@ def expand(table: Table) -> Table:
                 found.setdefault(key, [text_of(item.get(key)) for item in objects])
     rows = [list(row) for row in zip(*columns, *found.values(), strict=True)]
     return Table(table.name, (*table.columns, *found), rows, table.header)
+
+
+def _parsed(cell: str) -> Any:
+    """Returns the value of a cell in JSON or in Python's syntax; {} for a blank one, None for another text."""
+    if not cell:
+        return {}
+    with contextlib.suppress(ValueError):
+        return json.loads(cell)
+    with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        return ast.literal_eval(cell)
+    return None
 
 
 def one_of(classes: Iterable[str]) -> str:
@@ -61,7 +77,8 @@ def chosen_classes(value: Any) -> list[str]:
         for item in items
         if isinstance(item, dict)
         for kind in _CHOICES
-        for one in item.get(kind) or []
+        if isinstance(item.get(kind), list)
+        for one in item[kind]
     ]
 
 
