@@ -127,12 +127,13 @@ def from_cvat(text: str, name: str) -> list[Table]:
     rows = []
     for head, inner in _CVAT_IMAGE.findall(text):
         attributes = {key: html.unescape(value) for key, value in _ATTRIBUTE.findall(head)}
-        size = [float(attributes.get(key, 0)) for key in ("width", "height")]
-        found = []
+        width, height = (float(attributes.get(key, 0)) for key in ("width", "height"))
+        found: list[boxes.Box] = []
         for shape in _CVAT_BOX.findall(inner):
             sides = {key: float(value) for key, value in _ATTRIBUTE.findall(shape) if key in _CVAT_SIDES}
             if len(sides) == len(_CVAT_SIDES):
-                found.append((*(sides[key] for key in _CVAT_SIDES), size[0], size[1]))
+                left, top, right, bottom = (sides[key] for key in _CVAT_SIDES)
+                found.append((left, top, right, bottom, width, height))
         label = cells.one_of(map(html.unescape, _CVAT_LABEL.findall(inner)))
         rows.append({"file": attributes.get("name", ""), "label": label, **_of_box(found)})
     return [_table(name, rows)] if rows else []
