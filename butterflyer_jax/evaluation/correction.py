@@ -22,8 +22,7 @@ from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import examples, feature_cache, ranks, refusal
-from butterflyer_jax.evaluation.evaluate import calibrate
+from butterflyer_jax.evaluation import feature_cache, fitting, refusal
 from butterflyer_jax.evaluation.opening import find_data, open_once
 from butterflyer_jax.evaluation.overlap import hash_of
 from butterflyer_jax.metrics import classification
@@ -109,9 +108,7 @@ class Correction:
             checkpointer.save(old.step, {"variables": variables}, {}, scores)
         loaded = runs.load_model(run)
         with contextlib.closing(open_once(loaded, self._folder)) as data:
-            calibrated, typical = calibrate(loaded, data), refusal.fit(loaded, data, reuse=True)
-            ranks.fit(loaded, data, self._folder, calibrated, typical)
-            examples.choose(loaded, data, reuse=True)
+            fitting.fit(loaded, data, self._folder, reuse=True)
 
 
 def fit(

@@ -20,8 +20,7 @@ from butterflyer_jax.data import photo_lists, species_map
 from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import attributes, eval_step, examples, overlap, predictions, refusal, report
-from butterflyer_jax.evaluation import ranks as ranks_lib
+from butterflyer_jax.evaluation import attributes, eval_step, fitting, overlap, predictions, ranks, report
 from butterflyer_jax.evaluation.opening import ALL, find_data, folder_name, labelled_by, open_once, writable
 from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.metrics import calibration, classification
@@ -103,30 +102,24 @@ def evaluate(
         label_map = np.arange(len(run.species)) if is_own else species_map.label_map(data.species, run.species, table)
         columns = {} if known_of_photos is None else _columns(known_of_photos, folder, data, splits)
         own_photos = is_own and folder != dataset_lib.FAKE
-        calibrated = calibrate(loaded, data, keep=to is None) if own_photos else loaded.calibration()
-        typical = refusal.fit(loaded, data, keep=to is None) if own_photos else loaded.typicality()
-        if own_photos:
-            ranked = ranks_lib.fit(loaded, data, folder, calibrated, typical, keep=to is None)
-        else:
-            ranked = loaded.ranks()
-        if own_photos and to is None:
-            examples.choose(loaded, data)
-        scored, sums = _score(loaded, data, splits, label_map, calibrated, typical)
+        fitted = fitting.fit(loaded, data, folder, keep=to is None) if own_photos else fitting.read(loaded)
+        calibrated = fitted.calibrated
+        scored, sums = _score(loaded, data, splits, label_map, calibrated, fitted.typical)
         if listed is not None:
             scored = scored.among(listed, calibrated)
         known = scored.labels != species_map.UNKNOWN
         if not known.any() and not len(scored.labels):
             raise UserError("no photo of the evaluation is of a species that the run knows")
         metrics = _metrics(scored, known, calibrated, run.species)
-        if ranked:
-            scored = dataclasses.replace(scored, answers=ranks_lib.answer(ranked, scored, calibrated, listed))
-            metrics["ranks"] = ranks_lib.metrics(ranked, scored, known, data, folder)
+        if fitted.ranks:
+            scored = dataclasses.replace(scored, answers=ranks.answer(fitted.ranks, scored, calibrated, listed))
+            metrics["ranks"] = ranks.metrics(fitted.ranks, scored, known, data, folder)
         if is_own and listed is None and len(splits) == 1:
             # The sums of the devices are bit-identical to those that a run logs.
             metrics |= sums[0]
         seen = None if folder == dataset_lib.FAKE else overlap.count(run, data, splits, is_own)
         metrics |= {
-            "refused_by": "threshold" if typical is None else "typicality",
+            "refused_by": "threshold" if fitted.typical is None else "typicality",
             "name": folder_name(
                 place / FOLDER, METRICS_FILE, name, folder, is_own, data.fingerprint, splits, species_list
             ),
@@ -234,24 +227,6 @@ def _others(*places: epath.Path) -> list[dict[str, Any]]:
             with contextlib.suppress(ValueError, OSError):
                 found[path.name] = {"name": path.name, **json.loads((path / METRICS_FILE).read_text())}
     return sorted(found.values(), key=lambda metrics: not metrics.get("is_own", True))
-
-
-def calibrate(loaded: runs.LoadedModel, data: Data, keep: bool = True) -> Calibration:
-    """Returns the calibration of a checkpoint; fits it on val and writes `calibration.json` where there is none yet.
-
-    Args:
-      loaded: the model of a run; the run folder gets the file.
-      data: the run's open data set.
-      keep: whether to write the file.
-    """
-    known = loaded.calibration()
-    if known.count or not data.num_photos("val"):
-        return known
-    scored = eval_step.score(loaded, data, "val")
-    chosen = calibration.fit(scored.logits, scored.labels, loaded.step)
-    if keep:
-        files.write_text(loaded.run.folder / calibration.FILE, chosen.to_json())
-    return chosen
 
 
 def _columns(known: attributes.Attributes, dataset: str, data: Data, splits: Sequence[str]) -> dict[str, list[str]]:

@@ -14,8 +14,7 @@ from butterflyer_jax import runs
 from butterflyer_jax.console import say
 from butterflyer_jax.data.dataset import FAKE
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import examples, ranks, refusal
-from butterflyer_jax.evaluation.evaluate import calibrate
+from butterflyer_jax.evaluation import fitting
 from butterflyer_jax.export.exporter import default_path, export, start_runtime
 from butterflyer_jax.export.places import CARD, companion
 from butterflyer_jax.export.runtime_process import RuntimeProcess
@@ -43,9 +42,7 @@ def finish(session: RunSession, tracker: Tracker, best_step: int, scores: Mappin
                 # Imports what reads the export back, while this process does the rest.
                 process = stack.enter_context(contextlib.closing(start_runtime(config.export.format)))
             if run.dataset != FAKE:
-                calibrated, typical = calibrate(loaded, session.data), refusal.fit(loaded, session.data)
-                ranks.fit(loaded, session.data, session.dataset, calibrated, typical)
-                examples.choose(loaded, session.data)
+                fitting.fit(loaded, session.data, session.dataset)
             if export_due:
                 _export(loaded, session, process)
     elif config.export.format != "none":
