@@ -137,6 +137,7 @@ def _contents(
                 chat="embedded",
                 max_upload_bytes=MAX_UPLOAD_BYTES,
                 keeps_photos=False,
+                searches=network.typicality is not None,
             ).model_dump(),
             "input": {key: made.about[key] for key in ("short_side", "crop_fraction", "image_size")},
             "answers": {

@@ -20,6 +20,7 @@ from butterflyer_jax.app.pocket import network_file, site
 from butterflyer_jax.app.pocket.__main__ import main
 from butterflyer_jax.data import photo
 from butterflyer_jax.export import reference
+from butterflyer_jax.inference import search
 from butterflyer_jax.metrics.ranks import Rank, Ranks
 from tests.conftest import encode, make_photo
 from tests.helpers import typical_run, web
@@ -30,14 +31,14 @@ from tests.helpers.public_questions import FOLLOWED, TUNED
 
 SPECIES = ("Monarch", "Giant_Swallowtail", "Freckled Pardine")
 # In the page: files as the page itself posts them.
-ANSWER = """async (files) => {
+ANSWER = """async ([files, query]) => {
     const { postForm } = await import("./service.js");
     const found = [];
     for (const file of files) {
         const bytes = Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0));
         const body = new FormData();
         body.append("file", new File([bytes], "a.jpg"));
-        found.push(await postForm("api/predict", body));
+        found.push(await postForm(`api/predict${query}`, body));
     }
     return found;
 }"""
@@ -48,6 +49,24 @@ INPUT = """async ([files, given]) => {
     for (const file of files) {
         const blob = new Blob([Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0))]);
         found.push([...toInput(await decode(blob), await isJpeg(blob), given)]);
+    }
+    return found;
+}"""
+# The more of a picture is red, the more typical it is.
+SEARCH = """async ([files, given, limit]) => {
+    const { decode, isJpeg } = await import("./decode.js");
+    const { search } = await import("./search.js");
+    const found = [];
+    for (const file of files) {
+        const blob = new Blob([Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0))]);
+        const seen = [];
+        const answer = (pixels) => {
+            seen.push(btoa(String.fromCharCode(...pixels)));
+            const red = pixels.filter((_, place) => place % 3 === 0);
+            return { typicality: -red.reduce((sum, value) => sum + value, 0) / red.length };
+        };
+        const { part } = await search({ answer }, limit, await decode(blob), await isJpeg(blob), given);
+        found.push([seen, part]);
     }
     return found;
 }"""
@@ -126,7 +145,7 @@ def test_it_names_shows_facts_and_talks_without_a_server(page: Any) -> None:
 def test_it_answers_as_the_run_does(page: Any, run: Path) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8))
     files = [*(make_photo(number) for number in range(12)), encode(noise, "PNG"), encode(Image.new("RGB", (64, 64)))]
-    theirs = page.evaluate(ANSWER, encoded(files))
+    theirs = page.evaluate(ANSWER, [encoded(files), ""])
     for ours, found in zip(Predictor.load(run).predict(files), theirs, strict=True):
         assert found["probabilities"] == pytest.approx(ours["probabilities"], abs=0.01)
         assert found["species"] == ours["species"]
@@ -161,6 +180,34 @@ def test_it_sees_the_pixels_that_the_service_sees(page: Any) -> None:
         ours = photo.central_crop(photo.load(file, 96, 10**7)[0], 0.9, 64)
         difference = np.abs(np.array(pixels).reshape(64, 64, 3) - ours.astype(int))
         assert difference.max() <= (0 if number < len(exact) else 3), number
+
+
+@pytest.mark.browser
+def test_it_searches_as_the_service_does(page: Any, run: Path) -> None:
+    smooth = Image.open(io.BytesIO(make_photo(3, 130, 99)))
+    sizes = ((130, 99), (99, 99), (40, 71))
+    files = [encode(smooth.resize(size), "PNG") for size in sizes]
+    given = {"short_side": 32, "crop_fraction": 0.9, "image_size": 24}
+    chosen = set()
+    # Under the second limit no part is typical enough, and the central square stays.
+    for limit in (0, -255):
+        theirs = page.evaluate(SEARCH, [encoded(files), given, limit])
+        for file, (seen, part) in zip(files, theirs, strict=True):
+
+            def load(side: int, file: bytes = file) -> tuple[Image.Image, tuple[int, int]]:
+                image, source = photo.load(file, side, 10**8)
+                return image, source.size
+
+            ours = search.read_parts(load, 32, 0.9, 24)
+            pixels = np.frombuffer(b"".join(map(base64.b64decode, seen)), np.uint8)
+            np.testing.assert_array_equal(pixels.reshape(ours.pixels.shape), ours.pixels)
+            number = search.choose(-ours.pixels[..., 0].mean(axis=(1, 2)) - limit)
+            assert part == pytest.approx(np.array(ours.places[number]) / (2 * ours.image.size), abs=1e-4)
+            chosen.add(number > 0)
+    assert chosen == {True, False}
+    plain, searched = (page.evaluate(ANSWER, [encoded(files[:1]), query])[0] for query in ("", "?search=true"))
+    assert "part" not in plain and len(searched["part"]) == 4
+    assert searched["typicality"] <= plain["typicality"]
 
 
 @pytest.mark.browser

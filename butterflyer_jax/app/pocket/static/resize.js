@@ -109,31 +109,53 @@ function shrink(image, factor) {
   return { data, channels: 3, width, height };
 }
 
-// Returns the network's input: an image scaled to its short side, and of that the central square in the size asked for.
-export function toInput(image, isJpeg, { short_side: shortSide, crop_fraction: fraction, image_size: side }) {
-  const scale = shortSide / Math.min(image.width, image.height);
-  const [width, height] = [image.width, image.height].map((length) => Math.max(shortSide, round(length * scale)));
+// Returns the image scaled to a short side, as RGB.
+export function toShortSide(image, isJpeg, shortSide) {
+  const [width, height] = scaledSize(image, shortSide);
   const shrinkage = MARGIN * Math.max(width / image.width, height / image.height);
   const factor = isJpeg
     ? (SCALES.find((one) => 1 / one >= shrinkage) ?? 1)
     : Math.max(1, Math.trunc(Math.min(image.width, image.height) / shortSide / GAP));
   const box = [image.width / factor, image.height / factor];
   const small = factor > 1 ? shrink(image, factor) : image;
-  const scaled = resize(small, width, height, "lanczos", box);
-  const square = Math.max(1, round(shortSide * fraction));
-  const left = Math.floor((width - square) / 2);
-  const top = Math.floor((height - square) / 2);
-  const part = new Uint8ClampedArray(3 * square * square);
-  for (let row = 0; row < square; row += 1) {
-    const from = 3 * (width * (top + row) + left);
-    part.set(scaled.data.subarray(from, from + 3 * square), 3 * square * row);
+  return resize(small, width, height, "lanczos", box);
+}
+
+// Returns the width and height of an image that is scaled to a short side.
+export function scaledSize(image, shortSide) {
+  const scale = shortSide / Math.min(image.width, image.height);
+  return [image.width, image.height].map((length) => Math.max(shortSide, round(length * scale)));
+}
+
+// Returns the place [left, top, width, height] of the central square, whose side is a share of the short side.
+export function centre({ width, height }, fraction) {
+  const side = Math.max(1, round(Math.min(width, height) * fraction));
+  return [Math.floor((width - side) / 2), Math.floor((height - side) / 2), side, side];
+}
+
+// Returns a part of an RGB image.
+export function cut(image, [left, top, width, height]) {
+  const data = new Uint8ClampedArray(3 * width * height);
+  for (let row = 0; row < height; row += 1) {
+    const from = 3 * (image.width * (top + row) + left);
+    data.set(image.data.subarray(from, from + 3 * width), 3 * width * row);
   }
-  if (square === side) return part;
-  return resize({ data: part, channels: 3, width: square, height: square }, side, side, "triangle").data;
+  return { data, channels: 3, width, height };
+}
+
+// Returns the pixels of a square RGB image in the network's size.
+export function toSide(square, side) {
+  return square.width === side ? square.data : resize(square, side, side, "triangle").data;
+}
+
+// Returns the network's input: of an image scaled to its short side the central square, in the size asked for.
+export function toInput(image, isJpeg, { short_side: shortSide, crop_fraction: fraction, image_size: side }) {
+  const scaled = toShortSide(image, isJpeg, shortSide);
+  return toSide(cut(scaled, centre(scaled, fraction)), side);
 }
 
 // As Python rounds: a half to the even number.
-function round(value) {
+export function round(value) {
   const whole = Math.round(value);
   return whole - value === 0.5 && whole % 2 ? whole - 1 : whole;
 }

@@ -3,6 +3,7 @@ import { makeAnswerer } from "./answerer.js";
 import { decode, isJpeg } from "./decode.js";
 import { inflate, loadNetwork } from "./network.js";
 import { toInput } from "./resize.js";
+import { search } from "./search.js";
 
 const base = new URL(".", import.meta.url);
 const site = await (await fetch(new URL("site.json", base))).json();
@@ -25,8 +26,12 @@ export async function postForm(url, body) {
   if (!url.startsWith("api/predict")) throw new Error("nothing is sent from here");
   const file = body.get("file");
   const image = await decode(file);
-  const pixels = toInput(image, await isJpeg(file), site.input);
-  return describe((await network).answer(pixels));
+  const jpeg = await isJpeg(file);
+  if (new URLSearchParams(url.split("?")[1]).get("search") === "true") {
+    const { part, ...answer } = await search(await network, site.answers.limit, image, jpeg, site.input);
+    return { ...describe(answer), part };
+  }
+  return describe((await network).answer(toInput(image, jpeg, site.input)));
 }
 
 export async function postStream(url, conversation, onEvent) {
