@@ -115,6 +115,10 @@ def fit(
             waiting_since = time.perf_counter()
             batch = next(batches)
             waited = time.perf_counter() - waiting_since
+            if step == start_step:
+                # The first batch waited for the data set to open.
+                log.forget_time()
+                waited = 0.0
 
             recent.append((step + 1, batch))
             duration.before_step(step, state)
@@ -124,9 +128,6 @@ def fit(
             if step_by_step:
                 jax.block_until_ready(state)
                 log.log_pending()
-            if step == start_step:
-                # The first batch waited for the data set to open.
-                log.forget_time()
 
     profile.close(state)
     checkpointer.wait()

@@ -19,7 +19,7 @@ from butterflyer_jax.console import TrainingDisplay
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.metrics.sums import Sums
 from butterflyer_jax.models.variables import Variables
-from butterflyer_jax.training import loop
+from butterflyer_jax.training import loop, step_logger
 from butterflyer_jax.training.early_stopping import EarlyStopping
 from butterflyer_jax.training.preemption import Preemption
 from butterflyer_jax.training.session import RunSession
@@ -29,11 +29,23 @@ STEPS_PER_EPOCH = 3
 
 
 @dataclasses.dataclass
+class Clock:
+    """Stands in for the clock: opening the data takes 100 seconds, a step two."""
+
+    now: float = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 1e-9
+        return self.now
+
+
+@dataclasses.dataclass
 class Recorder:
     """Stands in for everything that fit() calls, and writes down in which order."""
 
     config: Config
     nan_at: int = 1000
+    clock: Clock | None = None
     events: list[Any] = dataclasses.field(default_factory=list)
     species: tuple[str, ...] = ("a", "b")
     steps_per_epoch: int = STEPS_PER_EPOCH
@@ -47,6 +59,8 @@ class Recorder:
         return type("P", (), {"to_json": lambda _: {"at": step}})()
 
     def train_batches(self, start_step: int) -> Iterator[dict[str, np.ndarray]]:
+        if self.clock:
+            self.clock.now += 100.0
         for step in range(start_step, 1000):
             self.events.append(("read", step))
             yield {"step": np.full(1, step)}
@@ -61,6 +75,8 @@ class Recorder:
     def train_step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
         assert int(batch["step"][0]) == int(state.step), "each step takes its own batch"
         self.events.append(("step", int(state.step)))
+        if self.clock:
+            self.clock.now += 2.0
         number = int(state.step) + 1
         # The gradient breaks the new state; the loss shows it one step later.
         metrics = {
@@ -89,8 +105,14 @@ class Recorder:
 
 
 def run(start: int = 0, nan_at: int = 1000, preemption: Any = None, **config: Any) -> list[Any]:
+    return fit(start, nan_at, preemption, **config)[0]
+
+
+def fit(
+    start: int = 0, nan_at: int = 1000, preemption: Any = None, clock: Clock | None = None, **config: Any
+) -> tuple[list[Any], loop.FitResult | None]:
     values = {"batch_size": 1, "num_epochs": 2, "log_every_steps": 1, **config}
-    recorder = Recorder(Config(**values), nan_at)
+    recorder, result = Recorder(Config(**values), nan_at, clock), None
     setup = SimpleNamespace(
         eval_step=recorder.eval_step, schedule=lambda step: 0.1, training_flops=lambda image_size: 1e9
     )
@@ -112,10 +134,10 @@ def run(start: int = 0, nan_at: int = 1000, preemption: Any = None, **config: An
         peak_flops=1e12,
     )
     try:
-        loop.fit(session, recorder, TrainingDisplay(6, start, 2), preemption or Preemption())
+        result = loop.fit(session, recorder, TrainingDisplay(6, start, 2), preemption or Preemption())
     except UserError as error:
         recorder.events.append(str(error))
-    return recorder.events
+    return recorder.events, result
 
 
 def without_reads(events: list[Any]) -> list[Any]:
@@ -153,6 +175,17 @@ def test_going_on_neither_repeats_nor_leaves_out() -> None:
 
 def test_a_finished_run_does_nothing() -> None:
     assert run(start=6) == ["wait"]
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_speed_counts_every_step_with_its_time_and_not_the_opening_of_the_data(
+    start: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(step_logger, "time", clock)
+    _, result = fit(start, clock=clock, batch_size=8)
+    assert result and result.images_per_second == pytest.approx(4.0)
 
 
 def test_no_batch_is_read_beyond_the_last() -> None:
