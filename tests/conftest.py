@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import io
 import os
 import shutil
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers import bytecode
 from tests.helpers.fork_server import ForkServer
 
 # The same examples on every machine, and no time limit that a busy one could miss.
@@ -136,6 +138,7 @@ def pytest_addoption() -> None:
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = f"{folder}/bytecode"
         sys.dont_write_bytecode = False
+        bytecode.link(sys.pycache_prefix)
     # Imports jax, which reads these variables.
     from tests.helpers import shape_checks
 
@@ -190,6 +193,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.path.parent != ROOT / "tests",
         )
     )
+
+
+def pytest_collection_finish() -> None:
+    # The modules of all tests and their libraries stay: each full collection looked at 750,000 objects, for 0.5 s.
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
