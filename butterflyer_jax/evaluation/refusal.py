@@ -26,7 +26,7 @@ from butterflyer_jax.evaluation import feature_cache
 from butterflyer_jax.metrics import typicality
 from butterflyer_jax.metrics.last_layer import Layer
 from butterflyer_jax.metrics.typicality import Typicality
-from butterflyer_jax.models.features import LAST_LAYER, make_features
+from butterflyer_jax.models.features import LAST_LAYER
 from butterflyer_jax.storage import files
 
 # Photos that the scores are fitted on, and that the limit is chosen on; more change little.
@@ -154,13 +154,12 @@ def look_below(
       The inputs of the last layer, float32 [count, width], and features, float32 [count, num_features].
     """
     config = loaded.config
-    features_of = make_features(loaded.model, config)
     pixels = (photo.central_crop(one, config.data.eval_crop_fraction, config.data.image_size) for one in photos)
     inputs, features = [], []
     while of_batch := list(itertools.islice(pixels, BATCH)):
         batch = np.stack(of_batch)
         padded = np.pad(batch, [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)])
-        _, of_maps, seen = features_of(loaded.variables, padded)
+        _, of_maps, seen = loaded.features_of(loaded.variables, padded)
         inputs.append(np.asarray(seen)[: len(batch)])
         features.append(np.asarray(of_maps)[: len(batch)])
     return np.concatenate(inputs), np.concatenate(features)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from etils import epath
 
     from butterflyer_jax import runs
+    from butterflyer_jax.export.keras import WriterProcess
     from butterflyer_jax.export.runtime_process import RuntimeProcess
 
 FORMATS = tuple(name for name in choices(ExportConfig, "format") if name != "none")
@@ -55,13 +56,32 @@ class Written:
         )
 
 
+@dataclass(frozen=True)
+class Processes:
+    """Processes of an export, which import what it needs while other work is done.
+
+    Attributes:
+      reader: reads the export back.
+      writer: writes it; None of formats that this process writes.
+    """
+
+    reader: RuntimeProcess
+    writer: WriterProcess | None
+
+    def close(self) -> None:
+        """Ends the processes."""
+        self.reader.close()
+        if self.writer:
+            self.writer.close()
+
+
 def export(
     run: str | os.PathLike[str] | runs.LoadedModel,
     format: str = "keras",
     to: str | os.PathLike[str] | None = None,
     python: str = sys.executable,
     data: Any = None,
-    process: RuntimeProcess | None = None,
+    processes: Processes | None = None,
 ) -> Written:
     """Writes a run's best checkpoint for another runtime, with species names and a card beside it.
 
@@ -76,7 +96,7 @@ def export(
       python: interpreter that reads the export back; it needs NumPy, Pillow and the format's runtime, not
         this package.
       data: open data set of the run, if the caller has it.
-      process: what `start_runtime` returned, if the caller has started it before; else it is started here.
+      processes: what `start` returned, if the caller has started them before; else they are started here.
 
     Raises:
       UserError: the run, the format or the runtime does not exist; the target holds something else, or its bucket
@@ -95,36 +115,41 @@ def export(
     from butterflyer_jax.export import card, reference, verify
 
     with contextlib.ExitStack() as stack:
-        if process is None:
-            process = stack.enter_context(contextlib.closing(start_runtime(format, python)))
+        if processes is None:
+            processes = stack.enter_context(contextlib.closing(start(format, python)))
         loaded = run if isinstance(run, runs.LoadedModel) else runs.load_model(opened)
         network = reference.network_of(loaded)
         folder = stack.enter_context(_room(target))
         path = folder / target.name
         if format in CALIBRATED:
             writer.write(network, path, verify.choose_calibration(opened, data))
+        elif processes.writer:
+            writer.write(network, path, processes.writer)
         else:
             writer.write(network, path)
         # Read by the code that is checked.
         species = "".join(f"{name}\n" for name in network.species)
         companion(path, SPECIES).write_text(species, encoding="utf-8")
-        checked = verify.check(opened, network, writer, path, process, data)
+        checked = verify.check(opened, network, writer, path, processes.reader, data)
         about = card.describe(loaded, network, format, path, target.name, writer, checked)
         card.write(about, companion(path, CARD), companion(path, CARD_TEXT))
         _publish(folder, target)
     return Written(os.fspath(target), about)
 
 
-def start_runtime(format: str, python: str = sys.executable) -> RuntimeProcess:
-    """Starts the process that reads an export back: it imports the format's runtime while other work is done.
+def start(format: str, python: str = sys.executable) -> Processes:
+    """Starts the processes of an export: they import the format's runtime while other work is done.
 
     Args:
       format: format of the export.
-      python: interpreter of the process.
+      python: interpreter of the process that reads it back.
     """
     from butterflyer_jax.export.runtime_process import RuntimeProcess
 
-    return RuntimeProcess(python, importlib.import_module(f"butterflyer_jax.export.{format}").RUNTIME)
+    writer = importlib.import_module(f"butterflyer_jax.export.{format}")
+    # The reader is needed last.
+    writes = writer.WriterProcess() if hasattr(writer, "WriterProcess") else None
+    return Processes(RuntimeProcess(python, writer.RUNTIME), writes)
 
 
 def default_path(run: runs.Run, format: str) -> epath.Path:

@@ -1,10 +1,8 @@
-"""The Keras writer: one `.keras` file that `keras.models.load_model` reads under any backend.
-
-python -m butterflyer_jax.export.keras NETWORK.json NETWORK.npz TARGET.keras
-"""
+"""The Keras writer: one `.keras` file that `keras.models.load_model` reads under any backend."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -20,6 +18,7 @@ import numpy as np
 from butterflyer_jax.config import DataConfig, ModelConfig
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.network import EPSILON, PROBABILITIES, TYPICALITY, Network, from_arrays, to_arrays
+from butterflyer_jax.export.runtime_process import UNUSED
 from butterflyer_jax.metrics.typicality import CLIP, SMALLEST_DOUBT
 from butterflyer_jax.metrics.typicality_layers import SERIES_BELOW, SMALLEST_DISTANCE, TypicalityLayers
 
@@ -48,20 +47,57 @@ def probabilities(images):
 """
 
 
-def write(network: Network, path: Path) -> None:
-    """Writes the network in a separate process: Keras's backend is fixed once per process, and is the caller's choice.
+class WriterProcess:
+    """A process that imports Keras when it starts, and then waits for the network that it is to write.
 
-    Raises:
-      UserError: Keras could not write it; the message is that of Keras.
+    In a process of its own, as Keras's backend is fixed once per process, and is the caller's choice.
     """
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        about, arrays = pack(network, Path(folder))
-        line = [sys.executable, "-m", "butterflyer_jax.export.keras", *map(str, (about, arrays, path))]
+
+    def __init__(self) -> None:
+        """Starts the process."""
         # The lightest backend: nothing is computed here.
         environment = {**os.environ, "KERAS_BACKEND": "numpy", "JAX_PLATFORMS": "cpu"}
-        result = subprocess.run(line, env=environment, capture_output=True, text=True)
-    if result.returncode:
-        raise UserError(f"Keras could not write the model: {(result.stderr.strip() or 'it died').splitlines()[-1]}")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "butterflyer_jax.export.keras"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def write(self, network: Network, path: Path) -> None:
+        """Writes the network, once: a process writes one.
+
+        Raises:
+          UserError: Keras could not write it; the message is that of Keras.
+        """
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            about, arrays = pack(network, Path(folder))
+            _, errors = self._process.communicate(json.dumps([*map(str, (about, arrays, path))]) + "\n")
+        if self._process.returncode:
+            raise UserError(f"Keras could not write the model: {(errors.strip() or 'it died').splitlines()[-1]}")
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def write(network: Network, path: Path, process: WriterProcess | None = None) -> None:
+    """Writes the network.
+
+    Args:
+      network: the network.
+      path: file to write.
+      process: process that writes it; None starts one.
+
+    Raises:
+      UserError: Keras could not write it.
+    """
+    with contextlib.closing(process or WriterProcess()) as started:
+        started.write(network, path)
 
 
 def pack(network: Network, folder: Path) -> tuple[Path, Path]:
@@ -184,4 +220,9 @@ def main(about: str, arrays: str, target: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.modules.update(dict.fromkeys(UNUSED))  # type: ignore[arg-type]
+    # Now, while the caller does other work.
+    import keras  # noqa: F401
+
+    if line := sys.stdin.readline():
+        main(*json.loads(line))

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -89,13 +90,17 @@ def check(
       UserError: the export cannot be read, or its answers differ.
     """
     samples = choose_samples(run, data)
-    ours = reference.answers(network, samples.images)
     if hasattr(writer, "read") and not process.has_runtime():
+        ours = reference.answers(network, samples.images)
         again = dataclasses.replace(network, layers=writer.read(path))
         theirs: dict[str, Any] = reference.answers(dataclasses.replace(again, typicality=None), samples.images)
         runtime = f"our own reader, without {writer.RUNTIME},"
     else:
-        theirs = process.read(usage.code(writer, network), path, samples.images, samples.files)
+        with ThreadPoolExecutor(1) as beside:
+            # The other process works meanwhile.
+            read = beside.submit(process.read, usage.code(writer, network), path, samples.images, samples.files)
+            ours = reference.answers(network, samples.images)
+            theirs = read.result()
         runtime = f"{writer.RUNTIME} {theirs['version']}"
     typicality = None
     if TYPICALITY in ours and writer.HAS_TYPICALITY:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import jax
 from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
-from butterflyer_jax.distributed import sharding
+from butterflyer_jax.distributed import compiler, sharding
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics import calibration, ranks, typicality
 from butterflyer_jax.metrics.calibration import Calibration
@@ -19,11 +22,13 @@ from butterflyer_jax.metrics.ranks import Ranks
 from butterflyer_jax.metrics.typicality import Typicality
 from butterflyer_jax.models import VGG, create_model
 from butterflyer_jax.models import variables as variables_lib
+from butterflyer_jax.models.features import make_features
 from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.runs.folder import CHECKPOINTS, CONFIG_FILE, Run, read_fitted
 from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import paths
 
+FeaturesOf: TypeAlias = Callable[[variables_lib.Variables, Any], tuple[jax.Array, jax.Array, jax.Array]]
 # Without them the answers differ from those of the run.
 ANSWER_FILES = (calibration.FILE, typicality.FILE, ranks.FILE)
 
@@ -50,6 +55,11 @@ class LoadedModel:
     def config(self) -> Config:
         """The config of the run."""
         return self.run.config
+
+    @functools.cached_property
+    def features_of(self) -> FeaturesOf:
+        """The function of `models.features.make_features`, compiled once for all that asks for features."""
+        return jax.jit(make_features(self.model, self.config), compiler_options=compiler.options())
 
     def calibration(self) -> Calibration:
         """Returns the calibration of this checkpoint; by default temperature 1 and threshold 0.
