@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from butterflyer_jax import cli
+from butterflyer_jax.distributed import memory
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.synthetic import SPECIES, write_contact_sheet, write_zip
 
@@ -31,6 +32,7 @@ def main(argv: Sequence[str]) -> None:
     """Runs the command with its arguments."""
     args = parser().parse_args(argv)
     start = time.perf_counter()
+    memory.keep_all()
     try:
         if args.contact_sheet:
             write_contact_sheet(args.contact_sheet, seed=args.seed)

@@ -39,6 +39,34 @@ def test_a_step_takes_the_block_of_the_step_before() -> None:
     assert kept < 1000 < 10_000 < before
 
 
+# Six arrays of 8 MiB, 12,288 pages.
+FAULTS_OF_A_THREAD = """
+import resource, threading
+import numpy as np
+from butterflyer_jax.distributed import memory
+found = []
+def work():
+    for _ in range(4):
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        arrays = [np.ones(1 << 20) for _ in range(6)]
+        del arrays
+        found.append(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before)
+for prepare in (lambda: None, memory.keep_all):
+    prepare()
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+print(found[3], found[7])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
+def test_a_thread_takes_the_blocks_that_it_freed() -> None:
+    done = subprocess.run([sys.executable, "-c", FAULTS_OF_A_THREAD], capture_output=True, text=True, check=True)
+    before, kept = map(int, done.stdout.split())
+    assert before > 1000 and 4 * kept < before
+
+
 @pytest.mark.parametrize("library", [OSError("no such file"), object()], ids=["no glibc", "another library"])
 def test_other_libraries_are_left_alone(library: object, monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str) -> object:
@@ -48,6 +76,7 @@ def test_other_libraries_are_left_alone(library: object, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(ctypes, "CDLL", load)
     memory.keep_blocks(100 << 20)
+    memory.keep_all()
 
 
 @pytest.mark.parametrize("size", [memory.KEPT_ANYWAY, 1 << 30])
