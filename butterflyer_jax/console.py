@@ -76,6 +76,18 @@ def progress(items: Iterable[T], total: int, description: str) -> Iterator[T]:
             say(f"{description}: {done} of {total}")
 
 
+@contextlib.contextmanager
+def status(text: str) -> Iterator[None]:
+    """Shows on a terminal what takes some seconds, until it is done."""
+    if not _on_terminal():
+        yield
+        return
+    import rich.console
+
+    with rich.console.Console(stderr=True).status(text):
+        yield
+
+
 class TrainingDisplay:
     """The course of a run on stderr: a bar below the lines of the epochs on a terminal, the lines alone elsewhere."""
 

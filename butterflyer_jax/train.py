@@ -90,7 +90,7 @@ def train(
         if result.stopped not in EXIT_CODES:
             from butterflyer_jax.training.finish import finish
 
-            finish(session, tracker, best_step, scores)
+            finish(session, tracker, display, best_step, scores)
     run = TrainedRun(
         output,
         best_step=best_step,

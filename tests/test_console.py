@@ -91,6 +91,22 @@ def test_elsewhere_there_are_plain_lines() -> None:
     assert "\x1b" not in result.stderr
 
 
+def test_what_takes_seconds_is_shown_on_a_terminal_while_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    code = """
+from butterflyer_jax import console
+with console.status("compiling the step"):
+    console.say("from within")
+console.say("done")
+"""
+    seen = on_terminal("-c", code, columns=80, cwd=ROOT)
+    assert seen.returncode == 0 and "compiling the step" in seen.text
+    assert "from within" in seen.lines
+    assert seen.text.endswith("\rdone\n")
+    with console.status("compiling the step"):
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
 def test_threads_that_discard_stderr_give_it_back() -> None:
     code = """
 import sys, threading

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from butterflyer_jax import cli, extras
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.cloud import secret
-from butterflyer_jax.console import say
+from butterflyer_jax.console import say, status
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import paths
 
@@ -79,7 +79,8 @@ def main(argv: Sequence[str]) -> None:
     identifier, decoder = Identifier(classifier), make_decoder(classifier, settings)
     kept = KeptPhotos(args.keep_photos, settings.max_kept_bytes) if args.keep_photos else None
     feedback = FeedbackStore(args.feedback, kept)
-    identifier.warm_up(settings.max_batch)
+    with status("compiling the network"):
+        identifier.warm_up(settings.max_batch)
     # Freezes the libraries' objects: each garbage collection over them would stall all requests for 150 ms.
     gc.collect()
     gc.freeze()
@@ -143,10 +144,15 @@ def _classifier(run: str | None, model: str | None, species_list: str | None) ->
         from butterflyer_jax.export.reader import ExportClassifier
 
         return ExportClassifier(model, species_list)
+    from butterflyer_jax.distributed import compile_cache
     from butterflyer_jax.inference.classifier import TrainedClassifier
 
     assert run is not None, "argparse holds that one of both is given"
-    return TrainedClassifier.load(run, species_list=species_list)
+    classifier = TrainedClassifier.load(run, species_list=species_list)
+    if classifier.config.compilation_cache:
+        # Two programs for each size of a batch, most of which compile faster than what JAX keeps by itself.
+        compile_cache.keep_in(paths.cache_dir() / "xla", min_seconds=0)
+    return classifier
 
 
 def _examples(run: str | None) -> Examples | None:

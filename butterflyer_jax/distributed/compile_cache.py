@@ -88,11 +88,15 @@ class CheckedCache(lru_cache.LRUCache):
             self._has_failed = True
 
 
-def keep_in(folder: str | os.PathLike[str]) -> None:
+def keep_in(folder: str | os.PathLike[str], min_seconds: float | None = None) -> None:
     """Caches compiled programs in a folder for later runs.
 
     `JAX_COMPILATION_CACHE_DIR` takes precedence: a folder within it, as JAX's own entries have no checksums. A bucket
     that it names is left to JAX.
+
+    Args:
+      folder: the folder.
+      min_seconds: what compiles faster is not kept; by default JAX's own setting, a second.
     """
     if chosen := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         if "://" in chosen:
@@ -104,6 +108,8 @@ def keep_in(folder: str | os.PathLike[str]) -> None:
         say(f"compiled steps cannot be kept in {os.fspath(folder)}: {getattr(error, 'strerror', None) or error}")
         return
     jax.config.update("jax_compilation_cache_dir", os.fspath(folder))
+    if min_seconds is not None:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", min_seconds)
     compilation_cache.reset_cache()
     compilation_cache._cache = cache
 

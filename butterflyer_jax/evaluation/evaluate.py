@@ -14,7 +14,7 @@ import numpy as np
 from etils import epath
 
 from butterflyer_jax import runs
-from butterflyer_jax.console import say
+from butterflyer_jax.console import say, status
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import photo_lists, species_map
 from butterflyer_jax.data.ingest.split import SPLITS
@@ -104,7 +104,8 @@ def evaluate(
         own_photos = is_own and folder != dataset_lib.FAKE
         fitted = fitting.fit(loaded, data, folder, keep=to is None) if own_photos else fitting.read(loaded)
         calibrated = fitted.calibrated
-        scored, sums = _score(loaded, data, splits, label_map, calibrated, fitted.typical)
+        with status("evaluating"):
+            scored, sums = _score(loaded, data, splits, label_map, calibrated, fitted.typical)
         if listed is not None:
             scored = scored.among(listed, calibrated)
         known = scored.labels != species_map.UNKNOWN

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from butterflyer_jax import cli
+from butterflyer_jax import cli, console
 from butterflyer_jax.export.exporter import FORMATS, export
 
 
@@ -29,7 +29,8 @@ def parser() -> cli.ArgumentParser:
 def main(argv: Sequence[str]) -> None:
     """Runs the command with its arguments."""
     args = parser().parse_args(argv)
-    written = export(args.run, args.format, args.to, args.python)
+    with console.status(f"exporting as {args.format}, and reading it back"):
+        written = export(args.run, args.format, args.to, args.python)
     print(f"wrote {written.summary}")
 
 

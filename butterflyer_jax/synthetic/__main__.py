@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from butterflyer_jax import cli
+from butterflyer_jax.console import status
 from butterflyer_jax.distributed import memory
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.synthetic import SPECIES, write_contact_sheet, write_zip
@@ -36,7 +37,8 @@ def main(argv: Sequence[str]) -> None:
     try:
         if args.contact_sheet:
             write_contact_sheet(args.contact_sheet, seed=args.seed)
-        path = write_zip(args.output, args.photos, args.seed, args.long_side, args.species)
+        with status("drawing photos"):
+            path = write_zip(args.output, args.photos, args.seed, args.long_side, args.species)
     except OSError as error:
         where = f"cannot write {error.filename}" if error.filename else "cannot write"
         raise UserError(f"{where}: {error.strerror or error}") from error

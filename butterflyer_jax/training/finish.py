@@ -11,23 +11,30 @@ from typing import Any
 import jax
 
 from butterflyer_jax import runs
-from butterflyer_jax.console import say
+from butterflyer_jax.console import TrainingDisplay, say
 from butterflyer_jax.data.dataset import FAKE
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import fitting
-from butterflyer_jax.export.exporter import default_path, export, start_runtime
+from butterflyer_jax.export import exporter
+from butterflyer_jax.export.exporter import default_path, export
 from butterflyer_jax.export.places import CARD, companion
-from butterflyer_jax.export.runtime_process import RuntimeProcess
 from butterflyer_jax.tracking import Model, Tracker
 from butterflyer_jax.training.session import RunSession
 
 
-def finish(session: RunSession, tracker: Tracker, best_step: int, scores: Mapping[str, float] | None) -> None:
+def finish(
+    session: RunSession,
+    tracker: Tracker,
+    display: TrainingDisplay,
+    best_step: int,
+    scores: Mapping[str, float] | None,
+) -> None:
     """Makes the best checkpoint ready to use, where that is not done yet.
 
     Args:
       session: run whose last step is done.
       tracker: receives the model, if the config asks for its upload.
+      display: shows on the console what is done.
       best_step: step of the best checkpoint.
       scores: metrics of its evaluation; None if there was none.
     """
@@ -37,14 +44,16 @@ def finish(session: RunSession, tracker: Tracker, best_step: int, scores: Mappin
         loaded = runs.load_model(run)
         export_due = _export_due(loaded, session)
         with contextlib.ExitStack() as stack:
-            process = None
+            processes = None
             if export_due:
-                # Imports what reads the export back, while this process does the rest.
-                process = stack.enter_context(contextlib.closing(start_runtime(config.export.format)))
+                # They import what the export needs while this process does the rest.
+                processes = stack.enter_context(contextlib.closing(exporter.start(config.export.format)))
             if run.dataset != FAKE:
+                display.note("fitting what is refused")
                 fitting.fit(loaded, session.data, session.dataset)
             if export_due:
-                _export(loaded, session, process)
+                display.note("exporting")
+                _export(loaded, session, processes)
     elif config.export.format != "none":
         # Each process holds a part of the checkpoint, and none is alone to write. Evaluation calibrates it.
         say(f"export: none, of several processes; butterflyer export --run {run.folder} makes one")
@@ -57,11 +66,11 @@ def _export_due(loaded: runs.LoadedModel, session: RunSession) -> bool:
     return chosen != "none" and _exported_step(companion(default_path(loaded.run, chosen), CARD)) != loaded.step
 
 
-def _export(loaded: runs.LoadedModel, session: RunSession, process: RuntimeProcess | None) -> None:
+def _export(loaded: runs.LoadedModel, session: RunSession, processes: exporter.Processes | None) -> None:
     chosen = session.config.export.format
     start = time.perf_counter()
     try:
-        written = export(loaded, chosen, default_path(loaded.run, chosen), data=session.data, process=process)
+        written = export(loaded, chosen, default_path(loaded.run, chosen), data=session.data, processes=processes)
     except UserError as error:
         # The run itself is whole.
         say(f"export: none, {error}")

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 
 from butterflyer_jax import runs
 from butterflyer_jax.config import Config
-from butterflyer_jax.console import RunSummary, say
+from butterflyer_jax.console import RunSummary, say, status
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import memory, sharding
@@ -225,7 +225,8 @@ def open_run(
         checkpointer = Checkpointer(run.checkpoints, session.config.checkpoint, before_save=mirror.copy)
         stack.enter_context(contextlib.closing(checkpointer))
         start_step = checkpointer.latest_step() or 0
-        train_steps, rows = _compile(session, start_step)
+        with status("compiling the step"):
+            train_steps, rows = _compile(session, start_step)
         if start_step:
             abstract = session.setup.abstract_state
             state, early_stopping = state_lib.restore_state(checkpointer, start_step, abstract, data)

@@ -50,8 +50,14 @@ def test_a_password_must_be_one(command: Command, tmp_path: Path) -> None:
 
 def test_a_run_is_served_until_it_is_stopped(trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("correct horse\n")
-    env = {"BUTTERFLYER_APP_PASSWORD_FILE": str(tmp_path / "password")}
+    programs = tmp_path / "xla"
+    env = {
+        "BUTTERFLYER_APP_PASSWORD_FILE": str(tmp_path / "password"),
+        "JAX_COMPILATION_CACHE_DIR": str(programs),
+    }
     with start(tmp_path, "--run", trained_run, "--host", "0.0.0.0", env=env) as running:
+        # Those of each size of a batch, up to 32, are there for the next start.
+        assert len([*(programs / "checked").glob("jit_heat_maps-*-cache")]) == 6
         with running.client(headers={"authorization": "Bearer correct horse"}) as client:
             about = client.get("/api/about").json()
             assert about["species"] == ["Blue Stripe", "Green Dot", "Red Edge"]
