@@ -1,6 +1,6 @@
 """Packs the features of an exported run as the weights that this package ships: float16, without the last layer.
 
-    butterflyer synthetic --species 120 --photos 90 --long_side 160 --output drawn.zip
+    butterflyer synthetic --species 480 --photos 86 --long_side 160 --output drawn.zip
     butterflyer train --config pretrain_drawn --input drawn.zip --output runs/drawn
     python scripts/pack_weights.py runs/drawn/export/model.safetensors
 
@@ -45,7 +45,7 @@ def main() -> None:
     # The species of the drawings mean nothing elsewhere.
     metadata |= {"species": "[]", "license": json.dumps(LICENSE)}
     with files.whole_file(target) as part:
-        safetensors.numpy.save_file(tensors, Path(part), metadata=metadata)
+        part.write_bytes(safetensors.numpy.save(tensors, metadata=metadata))
     print(f"{target}: {len(tensors)} tensors, {target.stat().st_size / 1e6:.2f} MB")
 
 

@@ -92,8 +92,8 @@ class Config(Section):
                 raise UserError(f"config field {name} = {flat[name][0]!r} is no regex: {error}") from error
         if self.optim.freeze and not (self.model.pretrained or self.distill.teacher):
             raise UserError(
-                f"config field optim.freeze = {self.optim.freeze!r} needs model.pretrained: frozen layers would stay "
-                "as they are drawn, and all others would learn from noise"
+                f"config field optim.freeze = {self.optim.freeze!r} needs model.pretrained (or distill.teacher): "
+                "frozen layers would stay random, and all others would learn from noise"
             )
         for name in ("model.std", "distill.std"):
             if min(flat[name][0]) <= 0:

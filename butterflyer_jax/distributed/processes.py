@@ -12,6 +12,7 @@ from pathlib import Path
 from butterflyer_jax import console
 from butterflyer_jax.config import Config
 from butterflyer_jax.errors import TemporaryError, UserError
+from butterflyer_jax.storage.errors import words_of
 
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
 
@@ -62,11 +63,10 @@ def start(place: Place | None = None) -> None:
         else:
             jax.distributed.initialize(place.coordinator, place.num_processes, place.process_id)
     except (RuntimeError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         where = f"at {place.coordinator}" if place else "that the environment names"
         raise TemporaryError(
-            f"cannot join the other processes {where}: {reason}. Give --coordinator, --num_processes and --process_id, "
-            "or --num_processes 1 to train alone"
+            f"cannot join the other processes {where}: {words_of(error)}. Give --coordinator, --num_processes and "
+            "--process_id, or --num_processes 1 to train alone"
         ) from error
 
 

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.network import Network
+from butterflyer_jax.storage.errors import words_of
 
 NAME = "model.tflite"
 RUNTIME = "ai_edge_litert"
@@ -68,8 +69,7 @@ def convert(network: Network, calibration: UInt8[np.ndarray, "count side side 3"
         try:
             content: bytes = converter.convert()
         except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"the LiteRT converter refuses the network: {reason}") from error
+            raise UserError(f"the LiteRT converter refuses the network: {words_of(error)}") from error
     return content
 
 

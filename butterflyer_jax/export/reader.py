@@ -25,6 +25,7 @@ from butterflyer_jax.metrics.calibration import Calibration, among_listed
 from butterflyer_jax.metrics.ranks import Ranks
 from butterflyer_jax.runs import checksums
 from butterflyer_jax.storage import paths
+from butterflyer_jax.storage.errors import words_of
 
 
 class ExportClassifier:
@@ -129,7 +130,6 @@ def _read(code: str, path: Path) -> Callable[[np.ndarray], dict[str, Any]]:
         with console.without_stderr():
             exec(code, names)
     except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"cannot read {path}: {reason[0]}") from error
+        raise UserError(f"cannot read {path}: {words_of(error)}") from error
     result: Callable[[np.ndarray], dict[str, Any]] = names["answer"]
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import flax.linen as nn
@@ -54,6 +55,13 @@ def by_path(variables: Variables) -> dict[str, Any]:
     """Returns the leaves in their order, by names such as "/block1_bn1/scale"; no parameter and statistic share one."""
     leaves = jax.tree.leaves_with_path((variables.params, variables.batch_stats))
     return {"/" + jax.tree_util.keystr(path[1:], simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def map_by_path(function: Callable[[str, Any], Any], variables: Variables) -> Variables:
+    """Returns the variables with `function(path, leaf)` in place of each leaf; paths as in `by_path`."""
+    leaves = [function(path, leaf) for path, leaf in by_path(variables).items()]
+    result: Variables = jax.tree.unflatten(jax.tree.structure(variables), leaves)
+    return result
 
 
 def stream_key(seed: int, stream: int) -> Key[jax.Array, ""]:

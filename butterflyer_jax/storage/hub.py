@@ -67,13 +67,15 @@ def fetch(source: HubFile) -> Path:
     """
     # Imported here: it takes half a second, and few commands need it.
     import huggingface_hub
+    from huggingface_hub import constants
     from huggingface_hub.utils import logging
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     logging.set_verbosity_error()
     if not sys.stderr.isatty():
         disable_progress_bars()
-    if huggingface_hub.try_to_load_from_cache(source.repo, source.file, revision=source.revision or None) is None:
+    cached = huggingface_hub.try_to_load_from_cache(source.repo, source.file, revision=source.revision or None)
+    if cached is None and not constants.HF_HUB_OFFLINE:
         say(f"fetching {source} from {_endpoint()}")
     try:
         with access("the cache of the Hub's client", "write", "weights", "make space, or set HF_HOME to a larger disk"):
@@ -115,8 +117,10 @@ def _explained(error: Exception, source: HubFile) -> UserError:
 
     status = next((code for cause in causes if (code := _status(cause))), None)
     if has(errors.OfflineModeIsEnabled):
+        revision = f" --revision {source.revision}" if source.revision else ""
         return MissingFileError(
-            f"{source} is not in the cache of the Hub's client, and HF_HUB_OFFLINE forbids downloading it"
+            f"{source} is not in the cache of the Hub's client, and HF_HUB_OFFLINE forbids downloading it: where there "
+            f"is a network, `hf download {source.repo} {source.file}{revision}` puts it there (HF_HOME)"
         )
     if has(errors.GatedRepoError):
         return UserError(f"{source} requires accepting its terms on the Hub, and then HF_TOKEN")

@@ -22,7 +22,7 @@ from butterflyer_jax.config import Config, ModelConfig
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.models import weights as weights_module
-from butterflyer_jax.models.variables import Variables, by_path
+from butterflyer_jax.models.variables import Variables, by_path, map_by_path
 from butterflyer_jax.models.vgg import WIDTHS, scaled
 from butterflyer_jax.models.weights import Tensor, Weights, names, shipped
 from butterflyer_jax.runs.checkpoint import Checkpointer
@@ -193,8 +193,7 @@ def insert(state: TrainState, values: dict[str, np.ndarray]) -> TrainState:
         # Copied, as the train step donates the memory of its state.
         return jax.device_put(values.pop(path), leaf.sharding, may_alias=False) if path in values else leaf
 
-    leaves = [replaced(path, leaf) for path, leaf in by_path(state.variables).items()]
-    variables = jax.tree.unflatten(jax.tree.structure(state.variables), leaves)
+    variables = map_by_path(replaced, state.variables)
     # Averaged weights start from the same values; a copy, as both buffers are donated separately.
     averaged = None if state.averaged is None else jax.tree.map(jax.numpy.copy, variables)
     return state.replace(variables=variables, averaged=averaged)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from butterflyer_jax import extras
 from butterflyer_jax.config import DistillConfig
 from butterflyer_jax.console import progress
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import download, paths
+from butterflyer_jax.storage import download
+from butterflyer_jax.storage.errors import words_of
 
 # Views per call of the network: more are slower, as they leave the processor's cache.
 BATCH = 8
@@ -42,15 +42,14 @@ class Teacher:
         import onnxruntime
 
         name = config.teacher
-        self.file = download.cached_file(name, CACHE) if paths.is_remote(name) else Path(paths.path(name))
+        self.file = download.local_file(name, CACHE)
         if not self.file.is_file():
             raise UserError(f"config field distill.teacher: no such file: {name}")
         onnxruntime.set_default_logger_severity(3)
         try:
             self._session = onnxruntime.InferenceSession(os.fspath(self.file), providers=["CPUExecutionProvider"])
         except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"config field distill.teacher: {name} is no ONNX network: {reason}") from error
+            raise UserError(f"config field distill.teacher: {name} is no ONNX network: {words_of(error)}") from error
         self._config, self._name = config, name
         self._read_input()
         self._output = self._choose_output()
@@ -122,8 +121,9 @@ class Teacher:
         try:
             values = np.asarray(self._session.run([self._output], {self._input: x})[0], np.float32)
         except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"config field distill.teacher: {self._name} fails on its input: {reason}") from error
+            raise UserError(
+                f"config field distill.teacher: {self._name} fails on its input: {words_of(error)}"
+            ) from error
         if values.ndim == 4:
             values = values.mean(axis=(2, 3) if self._channels_first else (1, 2))
         if values.ndim != 2 or len(values) != self._batch or not np.isfinite(values).all():

@@ -87,7 +87,9 @@ def test_a_copy_damaged_later_is_refused(server: Hub) -> None:
     assert hub.fetch(WEIGHTS).read_bytes() == CONTENT
 
 
-def test_the_cache_serves_without_a_network(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_serves_without_a_network(
+    server: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from huggingface_hub import constants
 
     hub.fetch(WEIGHTS)
@@ -95,10 +97,14 @@ def test_the_cache_serves_without_a_network(server: Hub, monkeypatch: pytest.Mon
     assert hub.fetch(WEIGHTS).read_bytes() == CONTENT
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     count = len(server.requests)
+    capsys.readouterr()
     assert hub.fetch(WEIGHTS).read_bytes() == CONTENT
     with pytest.raises(hub.MissingFileError, match=r"hf://me/net/other\.bin is not in the cache.*HF_HUB_OFFLINE"):
         hub.fetch(HubFile("me/net", "other.bin"))
+    with pytest.raises(hub.MissingFileError, match=r"`hf download me/net other\.bin --revision v1` puts"):
+        hub.fetch(HubFile("me/net", "other.bin", "v1"))
     assert len(server.requests) == count
+    assert capsys.readouterr().err == "", "nothing is fetched"
 
 
 @pytest.mark.parametrize(

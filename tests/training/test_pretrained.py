@@ -237,6 +237,9 @@ def test_packed_weights_are_the_features_of_the_run(
     config = runs.read(trained_run).config.model
     file = shipped.file_of(config.variant, config.batch_norm, config.width_multiplier)
     assert file.stat().st_size < 0.6 * (tmp_path / "model.safetensors").stat().st_size
+    (tmp_path / "plain").touch()
+    for written in (file, tmp_path / "model.safetensors"):
+        assert written.stat().st_mode == (tmp_path / "plain").stat().st_mode, "others may read it as any file"
     packed = pretrained.load(dataclasses.replace(config, pretrained="drawn"))
     whole = pretrained.load(dataclasses.replace(config, pretrained=str(trained_run)))
     values = {x.target: x.value for x in whole.tensors}

@@ -11,6 +11,7 @@ from butterflyer_jax.models.weights import translate
 from butterflyer_jax.models.weights.keras_file import read_keras
 from butterflyer_jax.models.weights.torch_file import read_facts, read_pth, read_safetensors
 from butterflyer_jax.models.weights.translate import Weights
+from butterflyer_jax.storage.errors import words_of
 
 TORCH_SUFFIXES = (".safetensors", ".pth", ".pt")
 KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
@@ -45,8 +46,7 @@ def read(path: Path, origin: str, colours: str = "auto") -> Weights:
         raise
     except Exception as error:
         # Whatever a library says of bytes that are not what the suffix promises.
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{origin} is damaged, or no {suffix} file: {reason}") from error
+        raise UserError(f"{origin} is damaged, or no {suffix} file: {words_of(error)}") from error
 
 
 def _with_facts(weights: Weights, facts: dict[str, Any], auto: bool) -> Weights:

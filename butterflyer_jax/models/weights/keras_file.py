@@ -27,7 +27,7 @@ def read_keras(path: Path) -> tuple[dict[str, np.ndarray], float]:
     Raises:
       ValueError, OSError and others: the file is damaged or holds no weights.
     """
-    if path.suffix != ".keras":
+    if path.suffix.lower() != ".keras":
         return _read_h5(path)
     with zipfile.ZipFile(path) as archive:
         arrays, _ = _read_h5(io.BytesIO(archive.read(WEIGHTS_MEMBER)))
