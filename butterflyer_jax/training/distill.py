@@ -201,7 +201,7 @@ def _train(config: Config, examples: Examples, start_values: Mapping[str, np.nda
     num_classes, steps = examples.logits.shape[1], config.distill.steps
     for_cpu = jax.default_backend() == "cpu"
     model = create_model(config.model, num_classes + examples.directions.shape[1], for_cpu=for_cpu)
-    variables = _started(initial_variables(model, config), start_values)
+    variables = _started(jax.jit(lambda: initial_variables(model, config))(), start_values)
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.distill.learning_rate, steps // 20, steps)
     tx = optimizer.make_optimizer(OptimConfig(name="adamw", weight_decay=WEIGHT_DECAY))
 
@@ -231,7 +231,7 @@ def _train(config: Config, examples: Examples, start_values: Mapping[str, np.nda
         return Variables(optax.apply_updates(variables.params, updates), batch_stats), opt_state, unexplained
 
     step = jax.jit(step, donate_argnums=(0, 1), compiler_options=compiler.options())
-    opt_state, rng, history = tx.init(variables.params), np.random.default_rng([config.seed, VERSION, 1]), []
+    opt_state, rng, history = jax.jit(tx.init)(variables.params), np.random.default_rng([config.seed, VERSION, 1]), []
     for number in progress(range(steps), steps, "distill, steps"):
         chosen = rng.choice(len(examples.images), BATCH, replace=False)
         batch = (examples.images[chosen], examples.logits[chosen], examples.directions[chosen])

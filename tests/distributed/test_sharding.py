@@ -26,8 +26,6 @@ from tests.helpers import trainings
 NUM_STEPS = 3
 # (fsdp, model_devices, gradient_accumulation, remat), in every combination.
 LAYOUTS = [*itertools.product((False, True), (1, 2), (1, 2), ("none", "blocks"))]
-# For these, as that many programs are compiled: one convolution in each block.
-SHALLOW = ("vgg11", (1, 1, 1, 1, 1))
 
 
 def on_eight_devices(expression: str) -> Any:
@@ -47,7 +45,7 @@ def config_of(fsdp: bool, model_devices: int, accumulation: int, remat: str) -> 
 
 
 def losses_of_layouts() -> list[list[float]]:
-    vgg.VARIANTS.update([SHALLOW])
+    vgg.VARIANTS.update([trainings.SHALLOW])
     # Made once: to compile the initialisation takes longer than all steps.
     initial = trainings.initial_arrays(trainings.small_config())
     return [trainings.losses(config_of(*layout), NUM_STEPS, 8, initial) for layout in LAYOUTS]
@@ -88,7 +86,7 @@ def exchanges() -> list[dict[str, int]]:
 
 
 def test_eight_devices_give_the_losses_of_one_in_every_layout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(vgg.VARIANTS, *SHALLOW)
+    monkeypatch.setitem(vgg.VARIANTS, *trainings.SHALLOW)
     found = dict(zip(LAYOUTS, on_eight_devices("t.losses_of_layouts()"), strict=True))
     initial = trainings.initial_arrays(trainings.small_config())
     for accumulation in (1, 2):

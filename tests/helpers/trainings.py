@@ -14,6 +14,8 @@ from butterflyer_jax.training import state as state_lib
 from butterflyer_jax.training.setup import Setup, make_setup
 
 NUM_CLASSES = 5
+# For `vgg.VARIANTS`, where many programs are compiled: one convolution in each block.
+SHALLOW = ("vgg11", (1, 1, 1, 1, 1))
 NO_AUGMENTATION = AugmentConfig(flip=False, brightness=0, contrast=0, saturation=0)
 
 

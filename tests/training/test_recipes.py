@@ -14,11 +14,17 @@ from butterflyer_jax import load_config
 from butterflyer_jax.config import Config, OptimConfig
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.models import vgg
 from butterflyer_jax.training import state as state_lib
 from tests.conftest import ROOT
 from tests.helpers import trainings
 
 RECIPES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+
+
+@pytest.fixture
+def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vgg.VARIANTS, *trainings.SHALLOW)
 
 
 def train(config: Config, num_steps: int) -> tuple[list[Any], list[float]]:
@@ -68,6 +74,7 @@ def test_a_freeze_without_weights_to_start_from_is_refused() -> None:
         optimised(freeze="^/block1_").validate()
 
 
+@pytest.mark.usefixtures("shallow")
 def test_frozen_layers_stay_and_their_statistics() -> None:
     states, _ = train(optimised(freeze="^/block[1-4]_"), 2)
     moved = changed(states[0], states[2])
@@ -85,6 +92,7 @@ def test_frozen_layers_cost_no_gradient() -> None:
     assert flops(optimised(freeze="^/block")) < 0.5 * flops(optimised())
 
 
+@pytest.mark.usefixtures("shallow")
 def test_frozen_layers_move_after_their_epoch_without_a_jump() -> None:
     # Four steps an epoch.
     states, _ = train(optimised(freeze="^/(block|fc1)", unfreeze_epoch=1, momentum=0.9), 5)
@@ -100,6 +108,7 @@ def test_frozen_layers_move_after_their_epoch_without_a_jump() -> None:
     assert np.abs(trace[0]).max() < 1e-3
 
 
+@pytest.mark.usefixtures("shallow")
 @pytest.mark.parametrize("kind", ["ema", "swa"])
 def test_averages_are_of_the_weights_and_what_is_evaluated(kind: str) -> None:
     config = optimised(average=kind, ema_decay=0.5, swa_start_epoch=1)
@@ -117,6 +126,7 @@ def test_averages_are_of_the_weights_and_what_is_evaluated(kind: str) -> None:
     assert set(state_lib.checkpoint_trees(states[8])) == {"variables", "optimizer", "averaged"}
 
 
+@pytest.mark.usefixtures("shallow")
 def test_a_plateau_scales_the_update() -> None:
     config = optimised(schedule="plateau", momentum=0.0, weight_decay=0.0)
     setup, mesh = trainings.setup_on(config)
@@ -130,6 +140,7 @@ def test_a_plateau_scales_the_update() -> None:
     np.testing.assert_allclose(moves[1], 0.25 * moves[0], rtol=1e-3, atol=1e-8)
 
 
+@pytest.mark.usefixtures("shallow")
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_trains_twenty_steps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At a small size: the recipe is what is tried, not the machine."""

@@ -138,12 +138,13 @@ def test_class_weights_scale_the_loss_of_each_photo() -> None:
     weights = np.linspace(0, 2, NUM_CLASSES, dtype=np.float32)
     state, _, _, mesh = make_training(config, model)
     batch = sharding.put_batch(make_batch(config, 0), mesh)
-    logits, _ = model.apply(
-        state.variables.collections(),
-        images_lib.normalise(batch["image"], config.model),
-        train=True,
-        mutable=["batch_stats"],
-    )
+
+    @jax.jit
+    def look(collections: object, images: jax.Array) -> jax.Array:
+        normal = images_lib.normalise(images, config.model)
+        return model.apply(collections, normal, train=True, mutable=["batch_stats"])[0]
+
+    logits = look(state.variables.collections(), batch["image"])
     labels = np.asarray(batch["label"])
     expected = -(weights[labels] * np.asarray(jax.nn.log_softmax(logits))[np.arange(len(labels)), labels]).mean()
     tx, schedule = optimizer.make_optimizer(config.optim), optimizer.make_schedule(config.optim, 10, 100)
@@ -170,11 +171,12 @@ def test_one_step_is_the_textbook_update() -> None:
         logits = model.apply({"params": params}, jnp.float32(images), train=True)
         return -jax.nn.log_softmax(logits)[jnp.arange(len(logits)), batch["label"]].mean()
 
-    loss, gradients = jax.value_and_grad(loss_fn)(before)
+    loss, gradients = jax.jit(jax.value_and_grad(loss_fn))(before)
     assert float(metrics["loss"]) == pytest.approx(float(loss), rel=1e-5)
     assert int(state.step) == 1
     # By layer and norm: a rounding that flips one ReLU or one pool's argmax moves single elements by per cents.
-    for new, old, gradient in zip(*map(jax.tree.leaves, (state.variables.params, before, gradients)), strict=True):
+    arrays = jax.device_get((state.variables.params, before, gradients))
+    for new, old, gradient in zip(*map(jax.tree.leaves, arrays), strict=True):
         assert np.linalg.norm(new - (old - 0.1 * gradient)) < 0.03 * np.linalg.norm(0.1 * gradient)
 
 
@@ -236,7 +238,8 @@ def test_sums_are_those_of_numpy() -> None:
     batch = make_batch(config) | {"mask": np.ones(16, np.float32)}
     batch.pop("index")
     images = (batch["image"] / 255 - np.array(config.model.mean)) / np.array(config.model.std)
-    logits = np.asarray(SmallNet().apply(state.variables.collections(), jnp.float32(images), train=False))
+    apply = jax.jit(lambda collections: SmallNet().apply(collections, jnp.float32(images), train=False))
+    logits = np.asarray(apply(state.variables.collections()))
     losses = -np.asarray(jax.nn.log_softmax(logits))[np.arange(16), batch["label"]]
     metrics = eval_step(state.variables, sharding.put_batch(batch, mesh)).compute()
     assert metrics["loss"] == pytest.approx(losses.mean(), rel=1e-5)

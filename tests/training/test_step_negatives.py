@@ -41,7 +41,7 @@ def test_negatives_are_pulled_towards_no_answer_and_are_no_photos() -> None:
         top1 = (answers[4:].argmax(axis=1) == batch["label"][4:]).mean()
         return loss + 0.7 * negatives_loss, (loss, negatives_loss, top1)
 
-    gradient, (loss, negatives_loss, top1) = jax.grad(objective, has_aux=True)(state.variables.params)
+    gradient, (loss, negatives_loss, top1) = jax.jit(jax.grad(objective, has_aux=True))(state.variables.params)
     expected = {
         "loss": loss,
         "negatives_loss": negatives_loss,
