@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from butterflyer_jax.report.pictures import CardPhoto
 
 MAX_NAMES = 12
+# Letters of a name from which on one letter more or less may be a typing error.
+MIN_TYPED = 9
 MAX_IMBALANCE = 20
 MAX_REJECT_SHARE = 0.01
 MAX_ENLARGED_SHARE = 0.1
@@ -51,6 +53,7 @@ def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
     """Returns the findings of a data set, serious ones first."""
     findings = [
         *_spellings(card["species"]),
+        *_typing_errors(card["species"]),
         *_subspecies(card["species"]),
         *_duplicates(card["near_duplicates"]),
         *_groups(card["groups"]),
@@ -124,7 +127,7 @@ def _groups(groups: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
-def _spellings(species: Iterable[str]) -> list[Finding]:
+def _spellings(species: Collection[str]) -> list[Finding]:
     """Finds species whose names differ in case, spaces and the like alone."""
     alike: dict[str, list[str]] = defaultdict(list)
     # "Monarch1, Monarch2, Peacock1": where all have a number, the names may be one. "Pieris sp. 1" has no such name.
@@ -134,7 +137,9 @@ def _spellings(species: Iterable[str]) -> list[Finding]:
         plain = _DOUBT.sub(" ", _COPY.sub("", name))
         if found := _AUTHOR.fullmatch(plain):
             plain = found[1]
-        plain = _COUNTER.sub("", plain) if counted_names else plain
+        # "Monarch 2" beside "Monarch" is a copy as well.
+        without = _COUNTER.sub("", plain)
+        plain = without if counted_names or without in species else plain
         if found := _ABBREVIATED.fullmatch(plain):
             # "P. napi" is that full name which begins so, if there is one.
             full = re.compile(rf"{found[1]}[a-z-]+[\s_]+{found[2]}")
@@ -150,6 +155,30 @@ def _spellings(species: Iterable[str]) -> list[Finding]:
             serious=True,
             names=variants,
             advice="each spelling is a species of its own here, and copies of a folder too: rename those that are one",
+        )
+    ]
+
+
+def _typing_errors(species: Iterable[str]) -> list[Finding]:
+    """Finds pairs of names that differ by one letter: "Danaus plexippus" and "Danaus plexipus"."""
+    shorter: dict[str, set[str]] = defaultdict(set)
+    for name in species:
+        folded = name.casefold()
+        if len(folded) >= MIN_TYPED:
+            for n in range(len(folded)):
+                # Numbers and single letters at an end tell classes apart.
+                if folded[n].isalpha() and folded[max(0, n - 1) : n + 2].isalpha():
+                    shorter[f"{folded[:n]}\0{folded[n + 1 :]}"].add(name)
+                    shorter[folded[:n] + folded[n + 1 :]].add(name)
+            shorter[folded].add(name)
+    pairs = sorted({" and ".join(sorted(names)) for names in shorter.values() if len(names) == 2})
+    if not pairs:
+        return []
+    return [
+        Finding(
+            counted(len(pairs), "pair of names differs by one letter", "pairs of names differ by one letter"),
+            "Each name is a class of its own here; correct its folder or its labels if it is a typing error:",
+            names=pairs,
         )
     ]
 

@@ -33,6 +33,7 @@ def test_copies_of_folders_are_said_first_with_what_to_do(copy: str) -> None:
     [
         (["Pieris napi", "Pieris napi (Linnaeus, 1758)"], "1 species is spelt in several ways", "Pieris napi = "),
         (["Pieris napi", "Pieris napi L."], "1 species is spelt in several ways", "Pieris napi = Pieris napi L."),
+        (["Monarch", "Monarch 2"], "1 species is spelt in several ways", "Monarch = Monarch 2"),
         (["Pieris napi", "P. napi"], "1 species is spelt in several ways", "P. napi = Pieris napi"),
         (["Pieris napi", "Pieris cf. napi"], "1 species is spelt in several ways", "Pieris cf. napi = Pieris napi"),
         (["Pieris napi", "Pieris napi meridionalis"], "1 subspecies beside its species", "meridionalis in Pieris napi"),
@@ -45,6 +46,21 @@ def test_names_that_may_be_one_species(names: list[str], title: str, shown: str)
     kinds = [key for key in found if "spelt" in key or "subspecies" in key]
     assert kinds == ([title] if title else [])
     assert not title or shown in found[title][0]
+
+
+@pytest.mark.parametrize(
+    ("names", "pairs"),
+    [
+        (["Danaus plexippus", "Danaus plexipus", "Aglais io"], ["Danaus plexippus and Danaus plexipus"]),
+        (["Vanessa atalanta", "Vanessa atalamta"], ["Vanessa atalamta and Vanessa atalanta"]),
+        (["Small Blue", "Small Blues"], ["Small Blue and Small Blues"]),
+        (["species_01", "species_02", "Pieris sp. 1", "Pieris sp. 2", "Species A", "Species B", "Map", "Mop"], []),
+    ],
+)
+def test_names_that_differ_by_one_letter(names: list[str], pairs: list[str]) -> None:
+    card = CARD | {"species": {name: {"train": 9, "val": 1, "test": 1} for name in names}}
+    found = {finding.title: finding.names for finding in findings.find(card, [])}
+    assert [name for title, shown in found.items() if "one letter" in title for name in shown] == pairs
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,10 @@ _CONTAINERS = set(
     """
     )
 )
+# Those that are also numbered, as parts of a large set: images_1, images_2.
+_NUMBERED_CONTAINERS = frozenset(
+    listed("image images img imgs photo photos picture pictures pics dataset data files uploads download bilder fotos")
+)
 _UNLABELLED = set(
     listed(
         """
@@ -208,7 +212,8 @@ def without_mask_word(stem: str) -> str:
 
 def is_container(folder: str) -> bool:
     """Returns whether a folder's name says nothing about its photos."""
-    return squeeze(folder) in _CONTAINERS or bool(_CAMERA_CARD.fullmatch(folder))
+    numbered = re.sub(r"\d+$", "", squeeze(folder)) in _NUMBERED_CONTAINERS
+    return squeeze(folder) in _CONTAINERS or numbered or bool(_CAMERA_CARD.fullmatch(folder))
 
 
 def is_unlabelled(folder: str, in_test: bool) -> bool:

@@ -113,6 +113,11 @@ def test_splits_in_other_languages(tmp_path: Path, train: str, test: str) -> Non
     assert {member.split for member in listing.members} == {"train", "test"}
 
 
+def test_parts_of_a_large_set_are_no_species(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the photos lie in images_0/, images_1/, images_2/, which name no species"):
+        listing_of(tmp_path, tree("images_{k}/{n}.jpg"))
+
+
 def test_folders_above_the_species_that_say_nothing_are_named(tmp_path: Path) -> None:
     latin = ("Aglais io", "Pieris rapae")
     listing = listing_of(tmp_path, tree("seen/{s}/{i}.jpg", latin) | tree("unseen/{s}/u{i}.jpg", latin))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,40 @@ def test_totals_and_notes_below_a_table_are_named(tmp_path: Path, below: str, sh
     assert labels(listing) == TRUTH
     assert listing.notes == (f"l.csv: {shown}",)
     assert not listing.missing
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("folder,filename,species", "{o}/,IMG_{i}.jpg,{s}"),
+        ("Taxon,Basename,Directory", "{s},IMG_{i},data\\{o}"),
+        ("photo,site,label", "IMG_{i}.jpg,{o},{s}"),
+    ],
+)
+def test_a_column_of_folders_beside_one_of_files(tmp_path: Path, head: str, row: str) -> None:
+    # The same file names in each folder, and all species in each.
+    truth = {f"data/{o}/IMG_{i}.jpg": ENGLISH[(o + i) % 3] for o in (5, 6) for i in range(6)}
+    table = [row.format(o=Path(name).parts[1], i=Path(name).stem[-1], s=species) for name, species in truth.items()]
+    files = dict.fromkeys(truth, b"x") | {"l.csv": "\n".join([head, *table])}
+    assert labels(listing_of(tmp_path, files, layout="table")) == truth
+
+
+def test_a_table_of_one_photo_per_class_is_no_list_of_classes(tmp_path: Path) -> None:
+    coco = {
+        "images": [{"id": 10 * k, "file_name": f"{10 * k}.jpg"} for k in range(3)],
+        "annotations": [{"image_id": 10 * k, "category_id": k} for k in range(3)],
+        "categories": [{"id": k, "name": name} for k, name in enumerate(ENGLISH)],
+    }
+    of_val = {f"val/{10 * k}.jpg": name for k, name in enumerate(ENGLISH)}
+    of_train = {name: label for name, label in TRUTH.items() if not name.endswith("0.jpg")}
+    table = [f"{Path(name).name},{label}" for name, label in of_train.items()]
+    files = dict.fromkeys([*of_val, *of_train], b"x") | {
+        "train.csv": "\n".join(["file,label", *table]),
+        "instances_val.json": json.dumps(coco),
+    }
+    listing = listing_of(tmp_path, files)
+    assert labels(listing) == of_train | of_val
+    assert {member.name for member in listing.members if member.split == "val"} == of_val.keys()
 
 
 def test_rows_of_missing_photos_are_no_footer(tmp_path: Path) -> None:

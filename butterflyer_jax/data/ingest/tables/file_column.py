@@ -98,6 +98,14 @@ def _differ(one: Sequence[tuple[str, ...]], other: Sequence[tuple[str, ...]], sh
     )
 
 
+def names_files(table: Table, names: PhotoNames) -> bool:
+    """Returns whether a column holds file names, with their suffixes, most of which are those of photos."""
+    return any(
+        2 * sum("." in cell and bool(names.find(cell, table.name, identifiers=False)) for cell in cells) > len(cells)
+        for cells in map(table.values, range(len(table.columns)))
+    )
+
+
 def find_folders(table: Table, names: PhotoNames, among: Sequence[int]) -> int | None:
     """Returns the index of the column that names folders of photos, as in a table of specimens; None for none.
 
@@ -128,8 +136,14 @@ def match(meaning: Meaning, names: PhotoNames, split_of: Callable[[str], str | N
     cells = table.values(meaning.file_column)
     prefix = matching.common_prefix(cells)
     parent = PurePosixPath(table.name.partition("[")[0]).parent
+    folders: list[int] | None = None
     for row, cell in enumerate(cells):
         found = names.find(cell, table.name, prefix)
+        if len(found) > 1:
+            folders = _folder_columns(table, names, meaning.file_column) if folders is None else folders
+            for column in folders:
+                inside = set(names.in_folder(table.rows[row][column]))
+                found = [photo for photo in found if photo in inside] or found
         split = meaning.splits[row] if meaning.splits else ""
         path_split = next((s for part in matching.spelt(cell).split("/")[:-1] if (s := words.split_of(part))), None)
         if path_split:
@@ -143,6 +157,17 @@ def match(meaning: Meaning, names: PhotoNames, split_of: Callable[[str], str | N
                 ),
             )
         meaning.photos.append(found)
+
+
+def _folder_columns(table: Table, names: PhotoNames, but: int) -> list[int]:
+    """Returns the columns whose cells nearly all name folders of photos: "folder, filename" or "site, photo"."""
+    step = max(1, len(table.rows) // SAMPLE_ROWS)
+    found = []
+    for column in range(len(table.columns)):
+        cells = table.values(column)[::step] if column != but else []
+        if cells and sum(bool(names.in_folder(cell)) for cell in cells) >= MIN_FOLDER_SHARE * len(cells):
+            found.append(column)
+    return found
 
 
 def check_width(table: Table) -> None:

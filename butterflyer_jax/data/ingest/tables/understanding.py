@@ -41,7 +41,7 @@ def understand(
     """
     if not table.rows and columns.named(table, columns.FILE) and columns.named(table, columns.LABEL):
         raise UserError(f"{table.name} has the columns of a label file, but no rows")
-    if not options.file_column and class_names.is_list(table):
+    if not options.file_column and class_names.is_list(table) and not file_column.names_files(table, names):
         # Its numbers may also be those of photos.
         return None
     if meaning := _of_folders(table, names, options):
