@@ -14,7 +14,7 @@ from typing import Protocol
 
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import image_format
-from butterflyer_jax.data.ingest import clutter, layout, nested, readings, words
+from butterflyer_jax.data.ingest import clutter, keywords, layout, nested, readings, words
 from butterflyer_jax.data.ingest.folders import masks
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.source import Entry
@@ -177,9 +177,12 @@ def read_collection(
     for facts in (tables.labels, tables.conflicts, tables.splits, tables.groups, tables.unlabelled, tables.boxes):
         for name in facts.keys() & bad:
             del facts[name]
-    labels = readings.settle(
-        list(photos), folders, tables, found, config.layout, config.split_column, config.group_column
-    )
+    try:
+        labels = readings.settle(
+            list(photos), folders, tables, found, config.layout, config.split_column, config.group_column
+        )
+    except readings.NoReadingError as error:
+        raise readings.NoReadingError(f"{error}{keywords.hint(opened.heads, entries, list(photos.values()))}") from None
     for name in [name for name, label in labels.labels.items() if not label]:
         labels.rejects[name] = "the name of its folder is blank"
         del labels.labels[name]

@@ -24,6 +24,10 @@ SHOWN_UNUSED = 3
 SHOWN_PHOTOS = 5
 
 
+class NoReadingError(UserError):
+    """Neither folders nor tables label the photos."""
+
+
 @dataclass
 class Labels:
     """The reading of a collection: each photo is in exactly one of `labels`, `rejects` and `ignored`.
@@ -86,7 +90,7 @@ def settle(
         result = _by_tables(photos, folders, tables)
     elif not of_tables:
         if folders.problem:
-            raise UserError(_no_reading(folders, tables))
+            raise NoReadingError(_no_reading(folders, tables))
         result = _by_folders(folders, tables)
     elif len(of_tables) == 1:
         # One label for all photos looks like a placeholder.

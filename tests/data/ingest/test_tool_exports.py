@@ -190,6 +190,23 @@ def test_the_class_of_nothing_among_columns_of_classes_is_asked_about(tmp_path: 
         listing_of(tmp_path, NUMBERED | {"images/_classes.csv": table})
 
 
+def subject(name: str) -> bytes:
+    return f"<x:xmpmeta><dc:subject><rdf:Bag><rdf:li>{name}</rdf:li></rdf:Bag></dc:subject></x:xmpmeta>".encode()
+
+
+@pytest.mark.parametrize("where", ["sidecars", "XMP", "IPTC"])
+def test_keywords_are_named_and_not_taken_for_labels(tmp_path: Path, where: str) -> None:
+    files: Files = {}
+    for k, _, n in PHOTOS:
+        keyword = SPECIES[k].encode()
+        of_iptc = b"\xff\xed Photoshop 3.0\0\x1c\x02\x19" + len(keyword).to_bytes(2, "big") + keyword
+        files[f"IMG_{n}.jpg"] = {"XMP": subject(SPECIES[k]), "IPTC": of_iptc, "sidecars": b"x"}[where]
+        if where == "sidecars":
+            files[f"IMG_{n}.xmp"] = subject(SPECIES[k])
+    with pytest.raises(UserError, match=r"keywords in .*\(.*Danaus plexippus.*\) are not taken for labels.*exiftool"):
+        listing_of(tmp_path, files)
+
+
 def test_folders_of_one_photo_each_name_no_species(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"each folder holds one photo, so 70, 71, .* may number photos.*layout=leaf"):
         listing_of(tmp_path, photos("photos/7{n}/medium.jpg"))

@@ -1,0 +1,53 @@
+"""Keywords that programs write into photos and their XMP sidecars; they are named where nothing else labels photos."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from butterflyer_jax.data.ingest.folders.reading import some
+from butterflyer_jax.data.ingest.source import Entry
+
+# XMP stands before the pixels, in at most 64 KiB; IPTC does too.
+MAX_BYTES = 128 << 10
+# Photos and sidecars that are looked at.
+MAX_FILES = 12
+SIDECAR = ".xmp"
+# https://www.adobe.com/devnet/xmp.html: dc:subject is a bag of keywords.
+_SUBJECT = re.compile(rb"<dc:subject>(.*?)</dc:subject>", re.DOTALL)
+_ITEM = re.compile(rb"<rdf:li[^>]*>(.*?)</rdf:li>", re.DOTALL)
+# IPTC-IIM 4.2, data set 2:25: a marker, the number of bytes, and the keyword.
+_IPTC = re.compile(rb"\x1c\x02\x19(.)(.)", re.DOTALL)
+
+
+def find(files: Iterable[bytes]) -> list[str]:
+    """Returns the different keywords in the beginnings of photos and in XMP sidecars, sorted."""
+    found: set[str] = set()
+    for data in files:
+        for subject in _SUBJECT.findall(data):
+            found |= {html.unescape(item.decode("utf-8", "replace")).strip() for item in _ITEM.findall(subject)}
+        for match in _IPTC.finditer(data):
+            size = int.from_bytes(match[1] + match[2], "big")
+            found.add(data[match.end() : match.end() + size].decode("utf-8", "replace").strip())
+    return sorted(found - {""})
+
+
+def hint(
+    heads: Callable[[Sequence[Entry], int], list[bytes]], entries: Iterable[Entry], photos: Sequence[Entry]
+) -> str:
+    """Returns a hint on the keywords of a collection, for an error; "" where it has none.
+
+    Args:
+      heads: returns the first bytes of files, given their number.
+      entries: all files of the collection.
+      photos: its photos.
+    """
+    sidecars = [entry for entry in entries if entry.name.lower().endswith(SIDECAR) and not entry.problem]
+    found = find(heads([*sidecars[:MAX_FILES], *photos[:: 1 + len(photos) // MAX_FILES]], MAX_BYTES))
+    if not found:
+        return ""
+    return (
+        f"; keywords in the photos or their {SIDECAR} files ({some(found)}) are not taken for labels: where they name "
+        "the species, write them into the table, as exiftool -csv -Subject does"
+    )
