@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -133,7 +134,10 @@ def _check_unsure(result: Labels) -> None:
     if not unsure:
         return
     names = [photo for photos in unsure.values() for photo in photos]
-    listed = ",".join(pattern(name)[:-2] for name in names) if len(names) <= SHOWN_PHOTOS else "PATTERN"
+    inside = {posixpath.dirname(name) for name in names}
+    beside = {posixpath.dirname(name) for name in result.labels.keys() - names}
+    patterns = [pattern(name)[:-2] for name in names] if inside & beside else [*map(pattern, sorted(inside))]
+    listed = ",".join(patterns) if len(patterns) <= SHOWN_PHOTOS else "PATTERN"
     raise UserError(
         f"the label {some(map(repr, unsure))} in {result.source} (photos: {len(names):,}, such as {min(names)}) may be "
         "a class beside the species, or say that there is none: build.layout=table takes it as a class, "

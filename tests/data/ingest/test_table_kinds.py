@@ -141,7 +141,10 @@ def test_rows_that_lost_zeros_or_spell_jpeg_otherwise(tmp_path: Path, photo: str
 
 
 def test_rows_that_folders_make_needless_are_named(tmp_path: Path) -> None:
-    listing = listing_of(tmp_path, tree("{s}/{i}.jpg") | {"labels.csv": rows("filename,label", "{i}.jpg,{s}")})
+    # A label that is the name of a folder says which of the files is meant; another one does not.
+    agreeing = listing_of(tmp_path, tree("{s}/{i}.jpg") | {"labels.csv": rows("filename,label", "{i}.jpg,{s}")})
+    assert agreeing.source == "labels.csv (filename, label) and folders, which agree"
+    listing = listing_of(tmp_path, tree("{s}/{i}.jpg") | {"labels.csv": rows("filename,label", "{i}.jpg,the {s}")})
     assert "rows of tables are not used: 18 like 0.jpg, labels.csv: several files of that name" in listing.notes
 
 

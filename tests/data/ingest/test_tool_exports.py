@@ -11,7 +11,7 @@ import pytest
 
 from butterflyer_jax import UserError
 from butterflyer_jax.data.ingest import raw_zip
-from tests.data.ingest.test_layouts import FLAT, Files, labels, listing_of, rows
+from tests.data.ingest.test_layouts import FLAT, Files, labels, listing_of, rows, tree
 from tests.data.ingest.test_published_sets import ENGLISH, PHOTOS, SPECIES, lines, photos, species
 
 NUMBERED = photos("images/{n}.jpg")
@@ -105,6 +105,21 @@ def json_line(photo: tuple[int, int, int]) -> str:
         (
             NUMBERED
             | {
+                "default.json": json.dumps(
+                    {
+                        "categories": {"label": {"labels": [{"name": name, "parent": ""} for name in SPECIES]}},
+                        "items": [
+                            {"id": str(n), "annotations": [{"label_id": k}], "image": {"path": f"{n}.jpg"}}
+                            for k, _, n in PHOTOS
+                        ],
+                    }
+                )
+            },
+            {None: 18},
+        ),
+        (
+            NUMBERED
+            | {
                 "import.csv": "\n".join(
                     f"{'UNASSIGNED' if i == 5 else 'TRAIN'},gs://b/images/{n}.jpg,{SPECIES[k]}" for k, i, n in PHOTOS
                 )
@@ -118,7 +133,7 @@ def json_line(photo: tuple[int, int, int]) -> str:
     ],
     ids=[
         "CVAT", "Supervisely tags", "Supervisely objects", "Label Studio CSV", "Open Images", "Edge Impulse",
-        "iNaturalist open data", "iNaturalist URLs", "Macaulay", "AutoML", "Hugging Face objects",
+        "iNaturalist open data", "iNaturalist URLs", "Macaulay", "Datumaro", "AutoML", "Hugging Face objects",
     ],
 )  # fmt: skip
 def test_exports_give_their_labels(tmp_path: Path, files: Files, splits: dict[str | None, int]) -> None:
@@ -165,10 +180,32 @@ def test_a_label_that_says_that_there_is_none_is_asked_about(tmp_path: Path) -> 
     ]
 
 
+def test_a_folder_of_the_unknown_is_named_in_the_options(tmp_path: Path) -> None:
+    files = tree("{s}/{n}.jpg", ("Monarch", "Peacock", "Unknown"))
+    table = "\n".join(["file,species", *(f"{name},{name.split('/')[0]}" for name in files)])
+    with pytest.raises(UserError, match=r"build\.ignore=Unknown/\* leaves .*build\.negatives=Unknown/\* takes"):
+        listing_of(tmp_path, files | {"l.csv": table})
+
+
 @pytest.mark.parametrize("lists", [lambda s: quoted([s]), lambda s: f"\"['{s}']\""])
 def test_lists_of_one_label_in_cells(tmp_path: Path, lists: Callable[[str], str]) -> None:
     table = "file,labels\n" + "\n".join(f"{n}.jpg,{lists(SPECIES[k])}" for k, _, n in PHOTOS)
     assert labels(listing_of(tmp_path, NUMBERED | {"l.csv": table})) == {name: species(name) for name in NUMBERED}
+
+
+@pytest.mark.parametrize("cut", [" ", "/", " & ", "+"])
+def test_several_labels_in_a_cell_are_no_class(tmp_path: Path, cut: str) -> None:
+    one, other = (name.replace(" ", "_") for name in SPECIES[:2])
+    table = lines("{n}.jpg,{u}", "file,labels").replace(f"\n0.jpg,{one}", f"\n0.jpg,{one}{cut}{other}")
+    listing = listing_of(tmp_path, NUMBERED | {"l.csv": table})
+    assert [(reject.member, reject.reason) for reject in listing.rejects] == [
+        ("images/0.jpg", "several classes in l.csv")
+    ]
+
+
+def test_names_with_dots_and_no_suffix(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, photos("b.c.{n}.jpg") | {"l.csv": lines("b.c.{n},{s}", "name,species")})
+    assert labels(listing) == {name: species(name) for name in photos("b.c.{n}.jpg")}
 
 
 def test_lists_of_photos_in_cells(tmp_path: Path) -> None:

@@ -236,10 +236,10 @@ def _set_label(meaning: Meaning, chosen: Sequence[int]) -> None:
 
 
 def _are_several(cell: str, single: Collection[str]) -> bool:
-    """Returns whether a cell lists several classes; a comma may also be part of a name."""
-    for delimiter in "|;,":
+    """Returns whether a cell lists several classes; other signs than | and ; may also be part of a name."""
+    for delimiter in "|;,/+& ":
         parts = {words.plain(part) for part in cell.split(delimiter)} - {""}
-        if len(parts) > 1 and (delimiter != "," or all(part in single for part in parts)):
+        if len(parts) > 1 and (delimiter in "|;" or all(part in single for part in parts)):
             return True
     return False
 

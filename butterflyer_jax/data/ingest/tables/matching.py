@@ -66,7 +66,7 @@ class PhotoNames:
             beside = posixpath.normpath(posixpath.join(posixpath.dirname(table), name))
             depth = name.count("/") + 1
             suffixed = "." in name.rpartition("/")[2]
-            for key in (_exact, _fold, _jpeg) if suffixed else (_exact, _fold, _stem):
+            for key in (_exact, _fold, _jpeg, _stem) if suffixed else (_exact, _fold, _stem):
                 for wanted, length in ((name, 0), (beside, 0), (name, depth)):
                     found = self._ending(length, key).get(_fold(wanted) if key is _stem else key(wanted))
                     if found:
