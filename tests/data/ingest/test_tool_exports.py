@@ -247,6 +247,14 @@ def test_keywords_are_named_and_not_taken_for_labels(tmp_path: Path, where: str)
 def test_folders_of_one_photo_each_name_no_species(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"each folder holds one photo, so 70, 71, .* may number photos.*layout=leaf"):
         listing_of(tmp_path, photos("photos/7{n}/medium.jpg"))
+    few = tree("{s}/{n}.jpg", ("Monarch", "Peacock", "Comma", "Map", "Brimstone"), count=1)
+    assert len(set(labels(listing_of(tmp_path, few)).values())) == 5
+
+
+def test_a_few_rows_in_a_readme_show_the_form_of_a_table(tmp_path: Path) -> None:
+    readme = "| file | species |\n|---|---|\n| 0.jpg | Some species |\n| 1.jpg | Another |\n"
+    listing = listing_of(tmp_path, NUMBERED | {"README.md": readme, "labels.csv": lines("{n}.jpg,{s}", "file,species")})
+    assert labels(listing) == {name: species(name) for name in NUMBERED}
 
 
 def test_numbers_of_rows_are_not_those_of_photos(tmp_path: Path) -> None:

@@ -174,9 +174,10 @@ def why_no_species(path: FolderPath) -> str:
 
 
 def check_single(result: Folders) -> None:
-    """Records a problem where each folder holds one photo: 123/medium.jpg, 124/medium.jpg."""
+    """Records a problem where each folder has a number and holds one photo: 123/medium.jpg, 124/medium.jpg."""
     labels = result.labels
-    if not result.problem and len(labels) == len(result.places) >= MIN_SINGLE:
+    numbered = all(any(map(str.isdigit, label)) for label in labels)
+    if not result.problem and numbered and len(labels) == len(result.places) >= MIN_SINGLE:
         result.problem = f"each folder holds one photo, so {some(labels)} may number photos and be no species"
         result.choices = "build.layout=leaf if they are species"
 

@@ -168,13 +168,14 @@ def _read(
 
 
 def _in_markdown(name: str, content: str, photos: PhotoNames) -> list[Table]:
-    """Returns the tables in a Markdown text that name a file of the collection in most rows."""
+    """Returns the first table in a Markdown text that lists photos: a few rows show the form of another table."""
     tables = [table for rows in text.markdown_tables(content) if (table := columns.make_table(name, rows))]
     names = _Names(photos)
     return [
         table
         for table in tables
-        if 2 * sum(any(columns.last_part(cell) in names for cell in row) for row in table.rows) > len(table.rows)
+        if 2 * sum(any(columns.last_part(cell) in names for cell in row) for row in table.rows)
+        > max(len(table.rows), len(photos))
     ][:1]
 
 
