@@ -140,6 +140,42 @@ def test_rows_that_lost_zeros_or_spell_jpeg_otherwise(tmp_path: Path, photo: str
     assert labels(listing) == {name: SPECIES[int(Path(name).stem) // 10] for name in photos}
 
 
+@pytest.mark.parametrize(
+    ("head", "cells", "splits"),
+    [
+        ("train", ("1", "1", "0"), ("train", "train", "test")),
+        ("in_train", ("yes", "yes", "no"), ("train", "train", "test")),
+        ("used for testing", ("FALSE", "FALSE", "TRUE"), ("train", "train", "test")),
+        ("is_validation", ("N", "N", "Y"), (None, None, "val")),
+        ("val", ("0.0", "0.0", "1.0"), (None, None, "val")),
+        ("holdout", ("", "", "x"), (None, None, "test")),
+        ("train,val,test", ("1,0,0", "0,1,0", "0,0,1"), ("train", "val", "test")),
+        ("set", ("1", "2", "3"), (None, None, None)),
+    ],
+)
+def test_columns_that_say_yes_or_no_about_splits(
+    tmp_path: Path, head: str, cells: tuple[str, ...], splits: tuple[str | None, ...]
+) -> None:
+    table = [f"{Path(name).name},{SPECIES[k]},{cells[i % 3]}" for k, i, name in numbered()]
+    listing = listing_of(tmp_path, FLAT | {"l.csv": "\n".join([f"file,species,{head}", *table])})
+    found = {member.name: member.split for member in listing.members}
+    assert found == {name: splits[i % 3] for _, i, name in numbered()}
+    assert listing.split_names == ((f"{head.replace(',', ', ')} in l.csv",) if any(splits) else ())
+    assert any(splits) or listing.notes == ("the column set of l.csv (1, 2, 3) names no splits, and is not used",)
+
+
+def test_photos_of_two_splits_by_columns_of_yes_and_no_are_refused(tmp_path: Path) -> None:
+    table = [f"{Path(name).name},{SPECIES[k]},1,{int(i == 0)}" for k, i, name in numbered()]
+    table[-1] = table[-1].removesuffix(",1,0") + ",0,1"
+    listing = listing_of(tmp_path, FLAT | {"l.csv": "\n".join(["file,species,train,test", *table])})
+    assert {reject.reason for reject in listing.rejects} == {"unknown split 'test and train' in l.csv"}
+
+
+def numbered() -> list[tuple[int, int, str]]:
+    """Returns the species, the number in it and the path of each photo."""
+    return [(k, i, f"images/{10 * k + i}.jpg") for k in range(3) for i in range(6)]
+
+
 def test_rows_that_folders_make_needless_are_named(tmp_path: Path) -> None:
     # A label that is the name of a folder says which of the files is meant; another one does not.
     agreeing = listing_of(tmp_path, tree("{s}/{i}.jpg") | {"labels.csv": rows("filename,label", "{i}.jpg,{s}")})

@@ -43,7 +43,7 @@ NUMBER_LABELS = frozenset(
 )
 SPLIT = words.listed(
     """
-    split subset partition usage set dataset phase fold datasplit splitname mluse
+    split subset partition usage set dataset phase fold datasplit splitname mluse kfold foldid cvfold cvsplit
     """
 )
 GROUP = words.listed(

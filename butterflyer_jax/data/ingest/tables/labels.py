@@ -235,8 +235,8 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
             if not one.labels and (len(one.table.columns) == 1 or split == "test"):
                 result.unlabelled.setdefault(photo, name)
     if gave_split:
-        is_column = one.split_name in one.table.columns
-        result.split_names.append(f"{one.split_name} in {name}" if is_column else one.split_name)
+        by_name = one.split_name.startswith("the name ")
+        result.split_names.append(one.split_name if by_name else f"{one.split_name} in {name}")
     result.group_names += [f"{column} in {name}" for column in one.group_names]
     if one.labels or class_names.is_list(one.table):
         return

@@ -151,9 +151,9 @@ def _of_json(value: Any, is_named: bool) -> NameList | None:
     if "items" in value and isinstance(value.get("categories"), dict):
         # Datumaro lists them in order, as objects.
         for inner in _values(value["categories"], "labels"):
-            names = [item.get("name") for item in inner if isinstance(item, dict)] if isinstance(inner, list) else []
-            if len(names) > 1 and all(isinstance(name, str) for name in names):
-                return NameList(tuple(map(words.plain, names)))
+            items = inner if isinstance(inner, list) else []
+            if len(items) > 1 and all(isinstance(item, dict) and isinstance(item.get("name"), str) for item in items):
+                return NameList(tuple(words.plain(item["name"]) for item in items))
     found = _of_map(value)
     digits = found and any(all(key.isdigit() for key in one) for one in found.maps)
     return found if is_named or not digits else None

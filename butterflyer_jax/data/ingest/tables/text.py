@@ -168,7 +168,7 @@ def _photo_and_words(lines: Sequence[str]) -> list[list[str]]:
     if not rows or any(len(row) != 2 for row in rows):
         return []
     photos, labels = {row[0] for row in rows}, {row[1] for row in rows}
-    are_photos = all(_IMAGE.search(photo) for photo in photos) or all(map(str.isdigit, photos))
+    are_photos = all(_IMAGE.search(photo) or re.search(r"\d", photo) for photo in photos)
     in_words = any(" " in label for label in labels) and not any(
         "/" in label or _NUMBERS.fullmatch(label) for label in labels
     )

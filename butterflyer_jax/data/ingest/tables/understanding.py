@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Callable
 
-from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import (
     boxes,
     class_names,
@@ -16,13 +12,12 @@ from butterflyer_jax.data.ingest.tables import (
     footer,
     label_column,
     several_photos,
+    split_columns,
 )
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import NONE, Meaning, Options
 from butterflyer_jax.errors import UserError
-
-_IS_SPLIT = re.compile(r"is(train|training|val|valid|validation|test|testing)(?:image|img|set)?")
 
 
 def understand(
@@ -54,7 +49,7 @@ def understand(
     file_column.check_width(table)
     table, footer_note = footer.without(table, column, lambda cell: names.find(cell, table.name))
     meaning = Meaning(table, column, [], notes=[footer_note] if footer_note else [])
-    _read_splits(meaning, options)
+    split_columns.read(meaning, options)
     file_column.match(meaning, names, split_of)
     label_column.read(meaning, options)
     _read_groups(meaning, options)
@@ -91,7 +86,7 @@ def _of_folders(table: Table, names: PhotoNames, options: Options) -> Meaning | 
     several = any(len(photos) > 1 for photos in meaning.photos)
     if not 1 < len(set(labels)) < len(labels) or (not several and _name_files(table, names, column)):
         return None
-    _read_splits(meaning, options)
+    split_columns.read(meaning, options)
     _read_groups(meaning, options)
     meaning.of_folders = True
     return meaning
@@ -101,82 +96,6 @@ def _name_files(table: Table, names: PhotoNames, column: int) -> bool:
     """Returns whether most cells of a column also name a file."""
     cells = table.values(column)
     return 2 * sum(len(names.find(cell, table.name)) == 1 for cell in cells) > len(cells)
-
-
-def _read_splits(meaning: Meaning, options: Options) -> None:
-    table = meaning.table
-    file, _, part = table.name.partition("[")
-    by_file = words.split_of(part.rstrip("]")) or words.split_of_table(PurePosixPath(file).stem) or ""
-    if options.split_column in (NONE, "folder"):
-        meaning.splits = [""] * len(table.rows)
-        return
-    column = table.column(options.split_column) if options.split_column else _split_column(meaning)
-    if column is None and not table.header:
-        # TRAIN,gs://bucket/0.jpg,Monarch: a list for AutoML.
-        column = next((n for n in range(len(table.columns)) if _are_splits(table.values(n))), None)
-    if column is not None:
-        meaning.split_name = table.columns[column]
-        bits = _IS_SPLIT.fullmatch(words.squeeze(table.columns[column]))
-        meaning.splits = [_split_value(row[column], bits[1] if bits else "") or by_file for row in table.rows]
-    else:
-        meaning.splits = [by_file] * len(table.rows)
-        meaning.split_name = f"the name {table.name}" if by_file else ""
-
-
-def _are_splits(cells: Sequence[str]) -> bool:
-    """Returns whether all cells name a split, or say that there is none."""
-    known = [cell for cell in cells if not _is_unassigned(cell)]
-    return bool(known) and all(map(words.split_of, known))
-
-
-def _is_unassigned(cell: str) -> bool:
-    """Returns whether a cell leaves the split to the program that reads it, as UNASSIGNED of AutoML does."""
-    return columns.is_blank(cell) or words.squeeze(cell) in ("unassigned", "auto", "random")
-
-
-def _split_column(meaning: Meaning) -> int | None:
-    table = meaning.table
-    for column in columns.named(table, columns.SPLIT):
-        values = Counter(value.strip() for value in table.values(column) if not columns.is_blank(value))
-        known = sum(number for value, number in values.items() if words.split_of(value))
-        if 2 * known > values.total() or (words.squeeze(table.columns[column]) == "split" and known):
-            return column
-        if values and words.squeeze(table.columns[column]) in ("split", "fold", "subset"):
-            shown = ", ".join(sorted(values)[:3])
-            meaning.notes.append(
-                f"the column {table.columns[column]} of {table.name} ({shown}) names no splits, and is not used"
-            )
-    for column, name in enumerate(table.columns):
-        if _IS_SPLIT.fullmatch(words.squeeze(name)) and set(table.values(column)) <= {
-            "0",
-            "1",
-            "True",
-            "False",
-            "true",
-            "false",
-            "",
-        }:
-            return column
-    for column, name in enumerate(table.columns):
-        # Under any name, such as "type" or "purpose", with train and test in all rows.
-        distinct = {value for value in table.values(column) if not columns.is_blank(value)}
-        if (
-            name
-            and len({words.split_of(value) for value in distinct} - {None}) > 1
-            and all(map(words.split_of, distinct))
-        ):
-            return column
-    return None
-
-
-def _split_value(cell: str, bits: str) -> str:
-    """Returns the split named by a cell, or the cell's text in lower case where it names none."""
-    if not bits:
-        return "" if _is_unassigned(cell) else words.split_of(cell) or cell.strip().casefold()
-    split = words.split_of(bits) or ""
-    if cell in ("1", "True", "true"):
-        return split
-    return "" if split == "val" or not cell else "test" if split == "train" else "train"
 
 
 def _read_groups(meaning: Meaning, options: Options) -> None:
