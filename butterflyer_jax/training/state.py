@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.data.protocol import Data
-from butterflyer_jax.distributed import sharding
+from butterflyer_jax.distributed import compiler, sharding
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.models.variables import Variables, initial_variables
 from butterflyer_jax.runs.checkpoint import Checkpointer
@@ -126,7 +126,12 @@ def create_state(
 ) -> TrainState:
     """Returns the initial state, created sharded as `abstract_state` is: it is never whole on one device."""
     shardings = jax.tree.map(lambda x: x.sharding, abstract_state)
-    result: TrainState = jax.jit(lambda: _initial_state(model, tx, config), out_shardings=shardings)()
+    create = jax.jit(
+        lambda: _initial_state(model, tx, config),
+        out_shardings=shardings,
+        compiler_options=compiler.options_to_run_once(),
+    )
+    result: TrainState = create()
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from butterflyer_jax.distributed import compiler
@@ -28,3 +29,12 @@ def test_what_this_jaxlib_does_not_know_is_left_out(unknown: dict[str, str], mon
 def test_accelerators_have_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert compiler.options.__wrapped__() is None
+    assert compiler.options_to_run_once() is None
+
+
+def test_a_program_that_runs_once_gives_the_same_bits() -> None:
+    def draw() -> jax.Array:
+        return jax.nn.initializers.he_normal()(jax.random.key(0), (3, 3, 8, 24))
+
+    once = jax.jit(draw, compiler_options=compiler.options_to_run_once())
+    np.testing.assert_array_equal(once(), jax.jit(draw)())
