@@ -93,6 +93,17 @@ def test_a_table_of_one_photo_per_class_is_no_list_of_classes(tmp_path: Path) ->
     assert {member.name for member in listing.members if member.split == "val"} == of_val.keys()
 
 
+@pytest.mark.parametrize(("head", "cells"), [("exclude", "True,False"), ("use", "no,yes"), ("isDuplicate", "1,0")])
+def test_columns_that_mark_rows_are_named(tmp_path: Path, head: str, cells: str) -> None:
+    marked, other = cells.split(",")
+    table = [
+        f"{Path(name).name},{label},{marked if name.endswith('5.jpg') else other}" for name, label in TRUTH.items()
+    ]
+    listing = listing_of(tmp_path, FLAT | {"l.csv": "\n".join([f"file,species,{head}", *table])})
+    assert labels(listing) == TRUTH
+    assert [note.partition(",")[0] for note in listing.notes] == [f"the column {head} of l.csv marks 3 of 18 rows"]
+
+
 def test_rows_of_missing_photos_are_no_footer(tmp_path: Path) -> None:
     below = "IMG_99,\nlost.jpg,\nimages/lost.png,Peacock\n"
     listing = listing_of(tmp_path, FLAT | {"l.csv": f"{rows('image,species', '{n}.jpg,{s}')}\n{below}"})

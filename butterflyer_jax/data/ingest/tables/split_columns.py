@@ -14,8 +14,9 @@ from butterflyer_jax.data.ingest.tables.meaning import NONE, Meaning, Options
 
 # "is_valid", "in_train", "used_for_testing"; "train" and "test" alone where the cells say yes or no.
 _FLAG = re.compile(r"(?:usedfor|usefor|used|use|is|in|for)?(?P<split>[a-z]+?)(?:image|img|photo|set|data|split|only)?")
-_YES = frozenset(["1", "1.0", "true", "yes", "y", "t", "x", "ja", "wahr", "oui", "vrai"])
-_NO = frozenset(["0", "0.0", "false", "no", "n", "f", "nein", "falsch", "non", "faux", ""])
+# Cells that say yes or no, in lower case.
+YES = frozenset(["1", "1.0", "true", "yes", "y", "t", "x", "ja", "wahr", "oui", "vrai"])
+NO = frozenset(["0", "0.0", "false", "no", "n", "f", "nein", "falsch", "non", "faux", ""])
 
 
 def read(meaning: Meaning, options: Options) -> None:
@@ -83,20 +84,20 @@ def _is_flag(table: Table, column: int) -> bool:
     if not (name and _flag_of(name)):
         return False
     values = {value.casefold() for value in table.values(column)}
-    both = bool(values & _YES) and bool(values & _NO)
-    return values <= _YES | _NO and (both or words.squeeze(name).startswith("is"))
+    both = bool(values & YES) and bool(values & NO)
+    return values <= YES | NO and (both or words.squeeze(name).startswith("is"))
 
 
 def _of_flag(cell: str, split: str) -> str:
     """Returns the split of a row by one column; no photo of val may be one of train or of test."""
-    if cell.casefold() in _YES:
+    if cell.casefold() in YES:
         return split
     return "" if split == "val" or not cell else "test" if split == "train" else "train"
 
 
 def _of_flags(table: Table, row: Sequence[str], flags: Sequence[int]) -> str:
     """Returns the split of a row by several columns, "" where all say no; a text that names none where two say yes."""
-    named = {_flag_of(table.columns[column]) for column in flags if row[column].casefold() in _YES}
+    named = {_flag_of(table.columns[column]) for column in flags if row[column].casefold() in YES}
     return named.pop() if len(named) == 1 else " and ".join(sorted(named))
 
 

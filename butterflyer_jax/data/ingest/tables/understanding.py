@@ -11,6 +11,7 @@ from butterflyer_jax.data.ingest.tables import (
     file_column,
     footer,
     label_column,
+    row_flags,
     several_photos,
     split_columns,
 )
@@ -53,6 +54,8 @@ def understand(
     file_column.match(meaning, names, split_of)
     label_column.read(meaning, options)
     _read_groups(meaning, options)
+    if meaning.labels:
+        meaning.notes += row_flags.notes(table)
     # Of a row of several photos nobody knows whose box it is.
     meaning.boxes, note = boxes.read(table, options.box_format) if not unfolded else ([], "")
     meaning.notes += [note] if note else []
