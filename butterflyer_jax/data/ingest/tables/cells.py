@@ -28,6 +28,7 @@ def expand(table: Table) -> Table:
     Kaggle's ImageNet.
     """
     found: dict[str, list[str]] = {}
+    replaced = False
     columns = [table.values(column) for column in range(len(table.columns))]
     for position, column in enumerate(columns):
         cells = [cell.strip() for cell in column]
@@ -40,14 +41,16 @@ def expand(table: Table) -> Table:
                 continue
             if all(isinstance(value, list) and all(isinstance(one, str) for one in value) for value in values if value):
                 # Lists of photos or of labels, each read where its column is.
-                columns[position] = [";".join(value) for value in values]
+                columns[position], replaced = [";".join(value) for value in values], True
                 continue
             if any(map(chosen_classes, values)):
-                columns[position] = [one_of(chosen_classes(value)) for value in values]
+                columns[position], replaced = [one_of(chosen_classes(value)) for value in values], True
                 continue
             objects = [flat(_only(value)) for value in values]
             for key in dict.fromkeys(key for item in objects for key in item if key not in table.columns):
                 found.setdefault(key, [text_of(item.get(key)) for item in objects])
+    if not found and not replaced:
+        return table
     rows = [list(row) for row in zip(*columns, *found.values(), strict=True)]
     return Table(table.name, (*table.columns, *found), rows, table.header)
 

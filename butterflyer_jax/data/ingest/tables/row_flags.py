@@ -22,8 +22,8 @@ def notes(table: Table) -> list[str]:
     found = []
     for column, name in enumerate(table.columns):
         spelt = words.squeeze(name)
-        cells = [cell.casefold() for cell in table.values(column)]
-        if spelt not in _UNWANTED | _WANTED or not set(cells) <= YES | NO:
+        cells = [cell.casefold() for cell in table.values(column)] if spelt in _UNWANTED | _WANTED else []
+        if not set(cells) <= YES | NO:
             continue
         marked = sum(cell in (YES if spelt in _UNWANTED else NO) for cell in cells)
         if 0 < marked < len(cells):
