@@ -53,7 +53,7 @@ class Config(Section):
     )
     deterministic: bool = option(False, "only GPU kernels that give the same bits in each run; slower")
     log_every_steps: int = option(10, "steps between lines of metrics.jsonl", within=POSITIVE)
-    compilation_cache: bool = option(True, "keep compiled steps in $BUTTERFLYER_CACHE/xla for later runs")
+    compilation_cache: bool = option(True, "keep compiled programs in $BUTTERFLYER_CACHE/xla for later")
     build: BuildConfig = field(default_factory=BuildConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
