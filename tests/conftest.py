@@ -150,11 +150,11 @@ def pytest_addoption() -> None:
 QUICKLY_COMPILED = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"}
 
 
-def on_devices(count: int) -> dict[str, str]:
-    """Returns the environment of a process that takes the CPU for `count` devices."""
+def on_devices(count: int, more: str = "") -> dict[str, str]:
+    """Returns the environment of a process that takes the CPU for `count` devices, with more flags of XLA."""
     # Without any of LLVM's passes: programs of several devices are long, and run for few steps.
     flags = f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={count}"
-    return {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {flags}"}
+    return {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {flags} {more}"}
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

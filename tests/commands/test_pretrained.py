@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from butterflyer_jax.models.weights.translate import CAFFE_MEAN, CAFFE_STD
 from tests.commands.test_train import KILL_WITHIN_AN_EPOCH, final_arrays
-from tests.conftest import TINY_CONFIG, Command, assert_one_line_error
+from tests.conftest import QUICKLY_COMPILED, TINY_CONFIG, Command, assert_one_line_error
 from tests.helpers.hub_server import Hub, serving
 from tests.helpers.imported_weights import TORCH_FILES, write_keras_file, write_timm_file
 
@@ -28,6 +29,7 @@ def test_a_run_from_keras_weights_resumes_without_them(
     dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
     """Killed within an epoch, with its source gone, it ends as the run that nobody disturbed, its mean with it."""
+    command = functools.partial(command, env=QUICKLY_COMPILED)
     source = write_keras_file(tmp_path / "vgg.h5")
     arguments = ["--input", dataset, *NETWORK, f"--config.model.pretrained={source}"]
     whole = command("train", "--config", tiny_config, *arguments, "--output", tmp_path / "whole")
@@ -58,7 +60,7 @@ def test_a_run_from_weights_by_name(dataset: Path, tiny_config: Path, tmp_path: 
     """By the environment alone: an endpoint, then no network at all."""
     weights = write_timm_file(TORCH_FILES / "plain.safetensors", tmp_path / "timm.safetensors").read_bytes()
     arguments = ["--config", tiny_config, "--input", dataset, "--config.model.pretrained=imagenet", *NETWORK]
-    environment = {"HF_HOME": str(tmp_path / "hf")}
+    environment = {"HF_HOME": str(tmp_path / "hf"), **QUICKLY_COMPILED}
     with serving(Hub({"timm/vgg11.tv_in1k/model.safetensors": weights})) as hub:
         online = environment | {"HF_ENDPOINT": hub.url}
         result = command("train", *arguments, "--output", tmp_path / "run", env=online, alone=True)
@@ -82,7 +84,7 @@ def test_a_run_from_a_run(
     still = ("--config.optim.learning_rate=0", "--config.model.batch_norm_momentum=1", "--config.num_epochs=1")
     pretrained = f"--config.model.pretrained={trained_run}"
     arguments = ("--config", tiny_config, "--input", dataset, "--output", tmp_path / "run", *still, pretrained)
-    result = command("train", *arguments)
+    result = command("train", *arguments, env=QUICKLY_COMPILED)
     assert result.returncode == 0, result.stderr
     assert f"pretrained weights: {trained_run}, vgg11" in result.stderr
     assert "42 taken; mean" in result.stderr

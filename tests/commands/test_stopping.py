@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.commands.test_train import final_arrays, records
-from tests.conftest import TINY_CONFIG, Command, assert_one_line_error
+from tests.conftest import QUICKLY_COMPILED, TINY_CONFIG, Command, assert_one_line_error
 
 # The config file is Python: it sends this process a signal when a step is logged.
 SIGNAL_AT_STEP = """
@@ -100,12 +101,13 @@ def test_time_patience_and_target_end_a_run(dataset: Path, tiny_config: Path, tm
     # A learning rate of zero: nothing ever gets better than after the first epoch.
     still = [*line[:-3], "--output", tmp_path / "still", "--config.num_epochs=6", "--config.optim.learning_rate=0"]
     still += ["--config.model.batch_norm_momentum=1.0"]
-    patient = command("train", *still, "--config.stop.patience=2")
+    train_still = functools.partial(command, "train", *still, env=QUICKLY_COMPILED)
+    patient = train_still("--config.stop.patience=2")
     assert patient.returncode == 0, patient.stderr
     assert "stopped at step 12, val top1 has not become better" in patient.stdout
-    again = command("train", *still, "--config.stop.patience=2")
+    again = train_still("--config.stop.patience=2")
     assert "stopped at step 12" in again.stdout, "it knows without another epoch"
-    on = command("train", *still, "--config.stop.patience=0", "--config.stop.target=0.0001")
+    on = train_still("--config.stop.patience=0", "--config.stop.target=0.0001")
     assert "reached the target" in on.stdout
 
 
@@ -127,6 +129,7 @@ def test_killed_ten_times_ends_as_if_never(trained_run: Path, dataset: Path, tmp
 def test_averages_and_a_plateau_resume_where_they_were(
     dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
+    command = functools.partial(command, env=QUICKLY_COMPILED)
     config = tmp_path / "signalled.py"
     config.write_text(TINY_CONFIG + SIGNAL_AT_STEP.format(step=3, name="SIGTERM"))
     fields = ["--config.optim.average=ema", "--config.optim.schedule=plateau", "--config.optim.plateau_epochs=1"]
@@ -151,6 +154,7 @@ def test_averages_and_a_plateau_resume_where_they_were(
 def test_a_broken_step_is_kept_and_done_again(
     dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
+    command = functools.partial(command, env=QUICKLY_COMPILED)
     line = ["--config", tiny_config, "--input", dataset, "--output", tmp_path / "run", "--config.optim.name=sgd"]
     line += ["--config.optim.learning_rate=1000", "--config.model.batch_norm=false", "--config.optim.warmup_epochs=0"]
     broken = command("train", *line)

@@ -288,9 +288,10 @@ def test_layouts_may_change_when_a_run_resumes(
     split = ["--config.parallel.fsdp=true", "--config.parallel.model_devices=2", "--config.model.remat=blocks"]
     deadly = tmp_path / "deadly.py"
     deadly.write_text(TINY_CONFIG + KILL_WITHIN_AN_EPOCH)
-    killed = command("train", *["--config", deadly, *line[2:]], *split, env=on_devices(8))
+    eight = on_devices(8, QUICKLY_COMPILED["XLA_FLAGS"])
+    killed = command("train", *["--config", deadly, *line[2:]], *split, env=eight)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    again = command("train", *line)
+    again = command("train", *line, env=QUICKLY_COMPILED)
     assert again.returncode == 0, again.stderr
     assert "resuming from step 4 of 8" in again.stderr
     assert [line["step"] for line in records(tmp_path / "run") if line["split"] == "val"] == [4, 8]
