@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable
-from typing import TypeAlias
-
 import numpy as np
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
+from PIL import Image, ImageEnhance, ImageFilter
 
-# Makes an image whose random numbers are drawn; may run in any thread.
-Drawing: TypeAlias = Callable[[], Image.Image]
+from butterflyer_jax.data.negative_drawings import SIDE, Drawing, plan_handwriting, plan_page, plan_shapes, plan_thing
 
-SIDE = 160
 # Side of the part of a photo without a species that is taken, as a share of its short side.
 PARTS = (0.6, 1.0)
-# By which a line of text is drawn wider than it has to be: pairs of letters may stand closer than their widths say.
-WIDER = 1.2
 
 
 def draw_negative(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Returns a square RGB image that shows no species, made from a photo.
 
-    It is of one of six kinds: a corner of the photo, twice as often as any other kind, its tiles shuffled, the photo
-    heavily blurred, noise with the photo's spectrum (its Fourier phases are random), shapes and noise, or a page of
-    text.
+    It is of one of eight kinds: a corner of the photo, twice as often as any other kind, its tiles shuffled, the photo
+    heavily blurred, noise with the photo's spectrum (its Fourier phases are random), shapes and noise, a page of text,
+    handwriting, or a thing drawn in the colours of the photo on a corner of it.
 
     Args:
       photo: photo of a species.
@@ -38,8 +30,10 @@ def plan_negative(photo: Image.Image, rng: np.random.Generator) -> Drawing:
 
     So several threads can draw images whose random numbers come from one generator.
     """
-    kinds = (_corner, _corner, _shuffled, _blurred, _random_phases, _shapes, _page)
-    return kinds[int(rng.integers(len(kinds)))](photo, rng)
+    of_photo = (_corner, _corner, _shuffled, _blurred, _random_phases, _thing)
+    drawn = (plan_shapes, plan_page, plan_handwriting)
+    number = int(rng.integers(len(of_photo) + len(drawn)))
+    return of_photo[number](photo, rng) if number < len(of_photo) else drawn[number - len(of_photo)](rng)
 
 
 def draw_part(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -114,89 +108,20 @@ def _random_phases(photo: Image.Image, rng: np.random.Generator) -> Drawing:
     return draw
 
 
-def _shapes(photo: Image.Image, rng: np.random.Generator) -> Drawing:
-    """Draws up to twelve rectangles, ellipses and letters on a plain ground, at times under noise."""
-    image = Image.new("RGB", (SIDE, SIDE), _colour(rng))
-    draw = ImageDraw.Draw(image)
-    for _ in range(int(rng.integers(0, 13))):
-        left, top = (int(x) for x in rng.integers(0, SIDE, 2))
-        box = (left, top, left + int(rng.integers(1, 70)), top + int(rng.integers(1, 70)))
-        match int(rng.integers(3)):
-            case 0:
-                draw.rectangle(box, fill=_colour(rng))
-            case 1:
-                draw.ellipse(box, fill=_colour(rng))
-            case _:
-                letters = "".join(chr(int(x)) for x in rng.integers(65, 123, 12))
-                draw.text((left, top), letters, fill=_colour(rng))
-    noise = rng.normal(0, rng.uniform(5, 60), (SIDE, SIDE, 3)) if rng.random() < 0.3 else None
-    if noise is None:
-        return lambda: image
-    return lambda: Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
-
-
-def _page(photo: Image.Image, rng: np.random.Generator) -> Drawing:
-    """Draws lines of random letters, dark on light paper or light on dark, unevenly lit, at times turned or blurred."""
-    size, left, top = int(rng.integers(7, 22)), int(rng.integers(-20, 20)), int(rng.integers(-8, 20))
-    lines = []
-    while top < SIDE:
-        # Now and then a heading.
-        height = size if rng.random() < 0.9 else round(1.6 * size)
-        words = [bytes(rng.integers(97, 123, rng.integers(2, 10)).tolist()).decode() for _ in range(14)]
-        lines.append((top, height, _seen_part(words, height, SIDE - left)))
-        top += round(height * rng.uniform(1.2, 1.9))
-    degrees = float(rng.uniform(-8, 8)) if rng.random() < 0.5 else None
-    radius = float(rng.uniform(0, 1)) if rng.random() < 0.5 else None
-    paper, letters = rng.uniform(150, 255) * rng.uniform(0.85, 1, 3), rng.uniform(0, 90, 3)
-    if rng.random() < 0.2:
-        paper, letters = letters, paper
-    light = np.linspace(1, 1 - rng.uniform(0, 0.5), SIDE)[:: int(rng.choice([-1, 1]))]
-    light = light[:, None, None] if rng.random() < 0.5 else light[:, None]
+def _thing(photo: Image.Image, rng: np.random.Generator) -> Drawing:
+    ground, thing = _corner(photo, rng), plan_thing(rng)
+    places = rng.random((2, 2))
 
     def draw() -> Image.Image:
-        ink = Image.new("L", (SIDE, SIDE), 0)
-        on_ink = ImageDraw.Draw(ink)
-        for top, height, line in lines:
-            on_ink.text((left, top), line, fill=255, font=_font(height))
-        if degrees is not None:
-            ink = ink.rotate(degrees, resample=Image.Resampling.BILINEAR)
-        if radius is not None:
-            ink = ink.filter(ImageFilter.GaussianBlur(radius))
-        covered = np.asarray(ink, np.float64)[:, :, None] / 255
-        return Image.fromarray(np.rint((paper * (1 - covered) + letters * covered) * light).astype(np.uint8))
+        side = max(1, min(photo.size) // 3)
+        textures = []
+        for left, top in places:
+            corner = int(left * (photo.width - side)), int(top * (photo.height - side))
+            textures.append(photo.convert("RGB").crop((*corner, corner[0] + side, corner[1] + side)))
+        return thing(ground(), _pixels(photo), textures)
 
     return draw
 
 
-def _seen_part(words: Iterable[str], height: int, width: int) -> str:
-    """Returns the line of the words that are needed to fill `width` pixels: the rest would cost most of the time."""
-    widths, line, length = _widths(height), [], 0.0
-    for word in words:
-        line.append(word)
-        length += widths[" "] + sum(widths[letter] for letter in word)
-        if length > WIDER * width:
-            break
-    return " ".join(line)
-
-
-@functools.cache
-def _font(height: int) -> ImageFont.FreeTypeFont:
-    """Returns the font of Pillow, of a height in pixels."""
-    font = ImageFont.load_default(height)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    return font
-
-
-@functools.cache
-def _widths(height: int) -> dict[str, float]:
-    """Returns the widths of a space and the small letters, pixels."""
-    return {letter: _font(height).getlength(letter) for letter in " abcdefghijklmnopqrstuvwxyz"}
-
-
 def _pixels(photo: Image.Image) -> np.ndarray:
     return np.asarray(photo.convert("RGB").resize((SIDE, SIDE)))
-
-
-def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
-    red, green, blue = (int(x) for x in rng.integers(0, 256, 3))
-    return red, green, blue

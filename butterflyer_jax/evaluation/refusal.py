@@ -17,10 +17,10 @@ from PIL import Image
 
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
-from butterflyer_jax.data import negatives as negatives_lib
-from butterflyer_jax.data import photo
+from butterflyer_jax.data import negative_drawings, negatives, photo
 from butterflyer_jax.data.ingest.words import NEGATIVES
-from butterflyer_jax.data.negatives import Drawing, plan_negative, plan_shift
+from butterflyer_jax.data.negative_drawings import Drawing
+from butterflyer_jax.data.negatives import plan_negative, plan_shift
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.evaluation import feature_cache
 from butterflyer_jax.metrics import typicality
@@ -32,7 +32,7 @@ from butterflyer_jax.storage import files
 # Photos that the scores are fitted on, and that the limit is chosen on; more change little.
 MAX_TRAIN, MAX_VAL = 2000, 1000
 # With a third of them, the share of scenes that is refused varies by a tenth from draw to draw.
-NUM_NEGATIVES = 3500
+NUM_NEGATIVES = 4500
 # Fewer say nothing about a share of a twentieth.
 MIN_VAL = 20
 BATCH = 64
@@ -59,7 +59,7 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True, reuse: bool = F
     seed = [config.seed, loaded.step]
     if reuse:
         # How negatives are drawn may change within a version.
-        drawing = inspect.getsource(negatives_lib)
+        drawing = inspect.getsource(negatives) + inspect.getsource(negative_drawings)
         depends_on = [seed, MAX_TRAIN, MAX_VAL, NUM_NEGATIVES, drawing, feature_cache.network(loaded)]
         seen = feature_cache.keep("typicality", data, depends_on, lambda: _see(loaded, data, seed))
     else:
@@ -94,16 +94,15 @@ def _see(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict[str, np.
     # Of whole photos: what stands around a box is background too.
     whole = photos if data.frames("train") is None else list(read_photos(data, "train", train, framed=False))
     drawn = in_threads(plan_negative(whole[n % len(whole)], rng) for n in range(NUM_NEGATIVES))
-    _, negatives = look_below(
-        loaded, itertools.chain(drawn, read_photos(data, NEGATIVES, of_user) if len(of_user) else ())
-    )
+    of_user_photos = read_photos(data, NEGATIVES, of_user) if len(of_user) else ()
+    _, of_negatives = look_below(loaded, itertools.chain(drawn, of_user_photos))
     val = list(read_photos(data, "val", rng.permutation(data.num_photos("val"))[:MAX_VAL]))
     shifted = in_threads(plan_shift(one, rng) for _ in range(3) for one in val)
     inputs, held_out = look_below(loaded, itertools.chain(val, shifted))
     return {
         "features": features,
         "labels": np.tile(labels[train], 3),
-        "negatives": negatives,
+        "negatives": of_negatives,
         "held_out": held_out,
         "held_out_inputs": inputs,
     }
