@@ -12,7 +12,7 @@ step "draw a raw zip of 8 invented species"
 butterflyer synthetic --output demo/raw/butterflies.zip
 
 step "build records"
-# `tfds build` makes the same records, in three seconds more: it imports Apache Beam.
+# `tfds build` makes the same records, and starts later, as it imports Apache Beam.
 records=$(butterflyer build --input demo/raw/butterflies.zip --output demo/data)
 echo "$records"
 
