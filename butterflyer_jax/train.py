@@ -193,7 +193,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _print(run: TrainedRun) -> None:
     """Prints how the training ended, and what to do next."""
-    accuracy = f"best val top1 {run.val['top1']:.1%} at step {run.best_step}" if run.val else "no val split"
+    accuracy = f"best val top1 {run.val['top1']:.1%} at step {run.best_step}" if run.val else "no evaluation on val"
     minutes, seconds = divmod(round(run.seconds), 60)
     word = f"stopped at step {run.steps}, {run.stopped}" if run.stopped else "done"
     # A run that was done before took no step.
