@@ -41,7 +41,7 @@ def test_it_measures_the_step_and_tells_the_machine(tmp_path: Path) -> None:
 
 
 def test_scaling_agrees_with_itself() -> None:
-    result = run("scaling")
+    result = run("scaling", "--step_ms", 50)
     assert result.returncode == 0, result.stderr
     [one, *_, most] = [line for line in result.stdout.splitlines() if line[:1].isdigit()]
     assert one.split()[2:4] == ["0.0", "ms"]

@@ -57,6 +57,8 @@ def test_photos_to_predict_are_left_out(tmp_path: Path) -> None:
          r"two ways: species are High quality, Low quality or Monarch"),
         (tree("Danaus plexippus/{s}/{i}.jpg", ("Asclepias syriaca", "Buddleja davidii")) |
          tree("Vanessa atalanta/{s}/{i}.jpg", ("Asclepias syriaca", "Buddleja davidii")), "two ways: .* are Danaus"),
+        (tree("{n}.jpg") | tree("images/x{n}.jpg"),
+         "the photos lie in /, images/, which name no species; name the folders after"),
         (tree("{s}/{i}.jpg", ("Pictures", "Photos")), r"name no species \(build\.layout=leaf if they do\)"),
         (FLAT | {"l.csv": rows("id,filename,label", "x,{n}.jpg,{s},male")},
          r"l\.csv has a header of 3 columns, and rows of more cells"),

@@ -35,7 +35,8 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
             if folders != {"/"}
             else "the photos lie in no folder, so none names their species"
         )
-        if len(folders) > 1 and not all(words.split_of(paths[photo].folders[-1]) for photo in nameless):
+        innermost = [paths[photo].folders[-1] for photo in nameless if paths[photo].folders]
+        if len(folders) > 1 and len(innermost) == len(nameless) and not all(map(words.split_of, innermost)):
             result.choices = "build.layout=leaf if they do"
         if labels := file_names.likely_labels(paths):
             result.problem += f", but their file names may: {some(labels)}"
