@@ -10,8 +10,8 @@ Heliconius collection (1,704 photos, 16 subspecies, 680 of one and 1 of another)
 top-1 98.0%, test top-1 98.4%, balanced 84.5%, in 4 min 43 s beside other work; with --config.optim.class_balance=0.5
 98.8%, 97.6% and 86.8%, in 2 min 43 s.
 
-data.eval_crop_fraction is 1.0 for the sake of photos that the specimen fills: 0.875 names 1.6 to 6 points more of
-Leeds, but of 859 museum photos of one species 18.5% instead of 29.9%.
+data.eval_crop_fraction is 1.0 for the sake of photos that the specimen fills: with 0.875 the network names 1.6 to 6
+points more of Leeds, but 18.5% instead of 29.9% of 859 museum photos of one species (docs/guides/weights.md).
 """
 
 from butterflyer_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimConfig

@@ -4,7 +4,8 @@ butterflyer train --config distill --input my_butterflies.zip --output DIR --con
 
 Leeds with 10 photos per species, an EfficientNet-Lite0 of ImageNet's weights as teacher, one run: 95.2% of 682 test
 photos (93.3 to 96.5%), in 27 min on 2 cores of an AMD EPYC (Zen 4) beside much other work; the same weights without a
-teacher 88.1%, from scratch 80.9% (docs/guides/weights.md). These are drawn weights of 120 species; today's are of 480.
+teacher 88.1%, from scratch 80.9% (docs/guides/weights.md). The drawn weights were those of 120 species;
+the package now has those of 480.
 """
 
 from butterflyer_jax.config import AugmentConfig, Config, DataConfig, DistillConfig, ModelConfig, OptimConfig

@@ -1,11 +1,12 @@
 """For photos from elsewhere: the network of configs/cpu.py from drawn weights, on photos made smaller and blurred.
 
-Leeds, one run each (benchmarks/shifts.py, 125 test photos, darker, blurred, smaller, off centre, on other grounds):
+Leeds, one run each where not said (benchmarks/shifts.py, 125 test photos, darker, blurred, smaller, off centre, on
+other grounds):
 
     scratch, cpu.py, 60 epochs                  as they are 96.8%   mean of six changes 59.6%
     drawn, 120 species, cpu.py, 20 epochs       as they are 93.6%   mean of six changes 65.3%
     drawn, 120 species, this config, 4 runs     as they are 95.2 to 96.8%, mean of six changes 81.3 to 82.3%
-    drawn, 480 species (of today), this config  as they are 98.4%   mean of six changes 84.5%
+    drawn, 480 species (now), this config       as they are 98.4%   mean of six changes 84.5%
 
 Not shown to help on real photos from elsewhere: of 859 museum photos of one species, runs of cpu.py name 26% to 90%
 rightly, and this config (120 species) 81%.

@@ -5,9 +5,10 @@ butterflyer train --config pretrain_drawn --input drawn.zip --output runs/drawn
 python scripts/pack_weights.py runs/drawn/export/model.safetensors
 
 Makes the weights that `model.pretrained=drawn` names; with --config.model.width_multiplier=0.5 those of half the width.
-On Leeds with 10 photos per species, 682 test photos, one run each, they name 87.5%, at half the width 89.4%, from
-scratch 79.0% (docs/guides/weights.md). 1 min 42 s on one H100 in bfloat16, the drawing left out; 99.9% of 1,920 val
-images. A quarter of the drawings, 10,200 images, took 44 min on 2 cores of an AMD EPYC (Zen 4) beside much other work.
+On Leeds with 10 photos per species, 682 test photos, one run each, they name 87.5%, and at half the width 89.4%, where
+that width from scratch names 79.0% (docs/guides/weights.md). Training takes 1 min 42 s on one H100 in bfloat16, without
+the drawing, and names 99.9% of 1,920 val images. On a quarter of the drawings, 10,200 images, it took 44 min on 2 cores
+of an AMD EPYC (Zen 4) beside much other work.
 """
 
 from butterflyer_jax.config import (
