@@ -3,7 +3,7 @@
 butterflyer train --config cpu --input leeds_butterflies.zip --output DIR
 
 Machine: 2 cores of an AMD EPYC (Zen 4), jax 0.10.2. Leeds Butterfly data set (832 photos, 10 species; 582 train,
-125 val, 125 test): best val top-1 97.6%, test top-1 96.8%, in 1 min 58 s, the build of the
+125 val, 125 test): best val top-1 97.6%, test top-1 96.8%, in 2 min 28 s, the build of the
 records, the fit of what is refused and the export to Keras included (an earlier version: 98.4%, 96.0%).
 
 Heliconius collection (1,704 photos, 16 subspecies, 680 of one and 1 of another), --config.num_epochs=30: best val
