@@ -217,3 +217,15 @@ def test_species_of_test_that_are_none_of_train_are_asked_about(tmp_path: Path, 
         listing_of(tmp_path, files)
     assert {member.split for member in listing_of(tmp_path, files, split_column="none").members} == {None}
     assert BuildConfig().split_column == ""
+
+
+def test_tables_in_two_languages_are_asked_about(tmp_path: Path) -> None:
+    """Each is of photos of its own, so no photo shows which names mean the same."""
+    half = list(FLAT)[::2]
+    latin = "\n".join(["filename,species", *(f"{photo},{OF_LATIN[photo]}" for photo in half)])
+    english = "\n".join(["filename,species", *(f"{photo},{TRUTH[photo]}" for photo in FLAT if photo not in half)])
+    files = FLAT | {"a.csv": latin, "b.csv": english}
+    with pytest.raises(UserError, match=r"a\.csv has scientific names, such as 'Aglais io', and b\.csv has others"):
+        listing_of(tmp_path, files)
+    assert set(labels(listing_of(tmp_path, files, table="a.csv,b.csv")).values()) == {*LATIN, *ENGLISH}
+    assert set(labels(listing_of(tmp_path, files, table="a.csv")).values()) == set(LATIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 from collections import defaultdict
@@ -51,6 +52,34 @@ def check(
         f"{other} and {one.table.name} {what}: {photo} is {labels[photo]!r} in the one and "
         f"{own[photo][0]!r} in the other; {choices} chooses"
     )
+
+
+def check_languages(owner: Mapping[str, Meaning], labels: Mapping[str, str]) -> None:
+    """Refuses tables of which some have scientific names and others none, for two names may be one species.
+
+    Args:
+      owner: table that gave each label, by photo.
+      labels: labels, by photo.
+
+    Raises:
+      UserError: there are such tables, and none of their labels stands in both.
+    """
+    of_tables: dict[str, set[str]] = defaultdict(set)
+    for photo, label in labels.items():
+        of_tables[owner[photo].table.name].add(label)
+    # One by one: together, names whose epithets repeat would be taken for others.
+    found = {name: [words.are_binomials([label]) for label in own] for name, own in of_tables.items()}
+    scientific = [name for name, are_so in found.items() if all(are_so)]
+    others = [name for name, are_so in found.items() if not any(are_so)]
+    for one, other in itertools.product(scientific, others):
+        genera = {label.split()[0].casefold() for label in of_tables[one]}
+        if not any(word.casefold() in genera for label in of_tables[other] for word in label.split()):
+            raise UserError(
+                f"{one} has scientific names, such as {min(of_tables[one])!r}, and {other} has others, such as "
+                f"{min(of_tables[other])!r}: two names of one species would be two species; write the same names into "
+                f"both, or build.table={one} or build.table={other} takes one, build.table={one},{other} takes both "
+                "as they are"
+            )
 
 
 def _readings(one: str, other: str, tables: Iterable[str]) -> list[list[str]]:

@@ -93,7 +93,9 @@ def annotate(
         result.notes += one.notes
     labelled = _without_placeholders([one for one in meanings if one.labels], options, result)
     _name_classes(labelled, found, result)
-    _collect_labels(labelled, result)
+    source_of = _collect_labels(labelled, result)
+    if not options.table:
+        agreement.check_languages(source_of, result.labels)
     for one in meanings:
         _collect_rest(one, result)
     result.boxes = boxes.of_photos(row for one in meanings for row in zip(one.boxes, one.photos, strict=False))
@@ -170,7 +172,8 @@ def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Anno
         result.notes.append(f"{NUMBERS}: a file classes.txt with one name per line would name them")
 
 
-def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> None:
+def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> dict[str, Meaning]:
+    """Collects the labels of photos; returns the table that gave each."""
     owner: dict[str, Meaning] = {}
     # Names before numbers, then tables of more photos.
     order = {one.table.name: (class_names.are_numbered(used := _used_labels(one)), -len(used)) for one in labelled}
@@ -196,6 +199,7 @@ def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> None:
         result.sources.append(one.source)
     for photo in result.conflicts:
         result.labels.pop(photo, None)
+    return owner
 
 
 def _is_by_number(one: Meaning) -> bool:
