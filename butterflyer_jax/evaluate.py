@@ -97,19 +97,26 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _print(metrics: dict[str, Any]) -> None:
+    from butterflyer_jax.report.findings import counted
+
     name = metrics["name"]
     if metrics["count"]:
         low, high = metrics["intervals"]["top1"]
+        photos = counted(metrics["count"], "photo", "photos")
         print(
             f"{name}: top1 {metrics['top1']:.1%} ({low:.1%} to {high:.1%})  top5 {metrics['top5']:.1%}  "
             f"balanced {metrics['balanced_accuracy']:.1%}  loss {metrics['loss']:.3f}  "
-            f"({metrics['count']} photos, checkpoint of step {metrics['step']})"
+            f"({photos}, checkpoint of step {metrics['step']})"
         )
     for which in ("known", "unknown"):
         of_group = metrics["refusal"][which]
         if of_group["count"] and (which == "unknown" or metrics["threshold"]):
-            share = of_group["refused"] / of_group["count"]
-            print(f"{name}: refused {share:.1%} of {of_group['count']} photos of species that the run {_VERBS[which]}")
+            share, (low, high) = of_group["refused"] / of_group["count"], of_group["interval"]
+            photos = counted(of_group["count"], "photo", "photos")
+            print(
+                f"{name}: refused {share:.1%} ({low:.1%} to {high:.1%}) of {photos} of species that the run "
+                f"{_VERBS[which]}"
+            )
     if "ranks" in metrics and metrics["count"]:
         rows = metrics["ranks"]["known"]
         parts = [f"{row['rank']} {row['share']:.1%} ({row['right']} of {row['count']} right)" for row in rows]
@@ -117,7 +124,7 @@ def _print(metrics: dict[str, Any]) -> None:
     if metrics["boxes"]:
         print(f"{name}: {metrics['boxes']} photos are looked at around their box, which predict does not know")
     seen = metrics["trained_on"]
-    if seen and (seen["same"] or seen["near"]) and not metrics["is_own"]:
+    if seen and (seen["same"] or seen["near"]):
         print(f"{name}: the run was trained on {seen['same']} of these photos, and near-duplicates of {seen['near']}")
     for column, values in metrics.get("slices", {}).items():
         print(f"{column}:")

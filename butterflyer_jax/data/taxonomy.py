@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
-import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from butterflyer_jax import cli
+from butterflyer_jax.data import species_names
 from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import single
 from butterflyer_jax.data.ingest.tables.columns import LABEL, RANKS
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import files, paths
+from butterflyer_jax.storage import paths
 
 SPECIES, GENUS, FAMILY = "species", "genus", "family"
 # Of folders whose names follow no rule: the next above the species, and that above it.
@@ -39,13 +38,13 @@ def find(
     Args:
       species: names of the species.
       card: content of data_card.json.
-      table: CSV or TSV, local or gs://, with a column of the species and columns such as genus, tribe and family.
+      table: CSV, TSV or xlsx, local or gs://, with a column of the species and columns such as genus, tribe and family.
 
     Returns:
       For each rank the taxon of each species, in the order of `species`; empty where it is not known.
 
     Raises:
-      UserError: the table is not there, has no such columns, or lacks a species.
+      UserError: the table is not there, has no such columns, lacks a species, or contradicts itself.
     """
     known = _read_table(species, table) if table else of_names(species, card)
     ranks = dict.fromkeys(rank for of_one in known for rank in of_one)
@@ -63,36 +62,75 @@ def in_words(rank: str, taxon: str) -> str:
     if rank == SPECIES:
         name = taxon.replace("_", " ")
         return name if words.are_binomials([name]) else f"{'an' if name[:1].casefold() in 'aeio' else 'a'} {name}"
-    if rank == FAMILY and taxon in _ours()["families"]:
-        words_of_family: str = _ours()["families"][taxon]["words"]
+    if rank == FAMILY and taxon in species_names.document()["families"]:
+        words_of_family: str = species_names.document()["families"][taxon]["words"]
         return words_of_family
     return f"one of the {rank} {taxon}"
 
 
 def _read_table(species: Sequence[str], table: str | os.PathLike[str]) -> list[dict[str, str]]:
     file = paths.path(table)
-    if not files.exists(file):
-        raise UserError(f"no such file: {file}")
-    text = files.read_text(file).removeprefix("\ufeff")
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    header, *rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(row)] or [[]]
+    header, *rows = single.read_rows(table) or [[]]
     spelt = [words.squeeze(name) for name in header]
     ranks = {rank: spelt.index(rank) for rank in RANKS if rank in spelt}
-    own = next((spelt.index(name) for name in LABEL if name in spelt and name not in ranks), None)
-    if own is None or not ranks:
+    columns = [spelt.index(name) for name in LABEL if name in spelt and name not in ranks]
+    if not columns or not ranks:
         raise UserError(
             f"{file} is no taxonomy: it needs a column species and one of {', '.join(reversed(RANKS))}; "
             f"it has {', '.join(header) or 'none'}"
         )
     if wrong := next((number for number, row in enumerate(rows, 2) if len(row) != len(header)), None):
         raise UserError(f"{file}, row {wrong}: {len(header)} columns are needed")
-    found = {_spelt(row[own]): {rank: row[n].strip() for rank, n in ranks.items() if row[n].strip()} for row in rows}
-    if missing := [name for name in species if _spelt(name) not in found]:
+    # One table may name a species in several ways, in a column each.
+    names = [[row[column] for row in rows] for column in columns]
+    if GENUS in ranks:
+        names += [[f"{row[ranks[GENUS]]} {row[column]}" for row in rows] for column in columns]
+    found = [_rows_of(species, of_column) for of_column in names]
+    numbers, own = max(zip(found, names, strict=True), key=lambda pair: sum(map(bool, pair[0])))
+    if missing := [name for name, of_species in zip(species, numbers, strict=True) if not of_species]:
         raise UserError(
             f"{file} lacks {len(missing)} of the run's {len(species)} species: {', '.join(missing[:4])}"
-            f"{cli.close_match(missing[0], [row[own] for row in rows])}"
+            f"{cli.close_match(missing[0], own)}"
         )
-    return [found[_spelt(name)] for name in species]
+    taxa = [{rank: row[column] for rank, column in ranks.items() if row[column]} for row in rows]
+    for name, of_species in zip(species, numbers, strict=True):
+        _check_one(file, [(f"species {name}", number, taxa[number]) for number in of_species])
+    used = sorted({number for of_species in numbers for number in of_species})
+    for place, rank in enumerate(ranks):
+        above = list(ranks)[:place]
+        for taxon in {taxa[number].get(rank, "") for number in used} - {""}:
+            members = [number for number in used if taxa[number].get(rank) == taxon]
+            _check_one(
+                file,
+                [(f"{rank} {taxon}", n, {one: taxa[n][one] for one in above if one in taxa[n]}) for n in members],
+            )
+    return [taxa[of_species[0]] for of_species in numbers]
+
+
+def _rows_of(species: Sequence[str], names: Sequence[str]) -> list[list[int]]:
+    """Returns the rows that name each species: as the run spells it, else by another name of the species."""
+    by_spelling: dict[str, list[int]] = defaultdict(list)
+    by_scientific: dict[str, list[int]] = defaultdict(list)
+    for number, name in enumerate(names):
+        by_spelling[species_names.spelt(name)].append(number)
+        by_scientific[species_names.spelt(species_names.scientific(name))].append(number)
+    return [
+        by_spelling.get(species_names.spelt(name))
+        or by_scientific.get(species_names.spelt(species_names.scientific(name)), [])
+        for name in species
+    ]
+
+
+def _check_one(file: Any, rows: Sequence[tuple[str, int, Mapping[str, str]]]) -> None:
+    """Raises a UserError where two rows give the same species or taxon different taxa above it."""
+    seen: dict[str, tuple[int, str]] = {}
+    for what, number, taxa in rows:
+        for rank, taxon in taxa.items():
+            earlier, other = seen.setdefault(rank, (number, taxon))
+            if other != taxon:
+                raise UserError(
+                    f"{file}: the {rank} of {what} is {other} in row {earlier + 2} and {taxon} in row {number + 2}"
+                )
 
 
 def of_names(species: Sequence[str], card: Mapping[str, Any] | None = None) -> list[dict[str, str]]:
@@ -134,17 +172,13 @@ def _ranks_of_path(species: str, above: Sequence[str], genus: str) -> dict[str, 
 
 def _genus_of(name: str) -> str:
     """Returns the genus of a scientific name, or of a common one that is known; empty where neither is sure."""
-    name = _common_names().get(_spelt(name), name)
+    name = species_names.scientific(name)
     genus = _first_word(name).capitalize()
-    return genus if len(_spelt(name).split()) > 1 and genus in _families() else ""
+    return genus if len(species_names.spelt(name).split()) > 1 and genus in _families() else ""
 
 
 def _first_word(name: str) -> str:
     return next(iter(name.replace("_", " ").split()), "")
-
-
-def _spelt(name: str) -> str:
-    return " ".join(name.replace("_", " ").replace("-", " ").replace("'", "").casefold().split())
 
 
 def _mean_size(taxa: Sequence[str]) -> float:
@@ -162,16 +196,6 @@ def _is_same(taxa: Sequence[str], others: Iterable[Sequence[str]]) -> bool:
 
 
 @functools.cache
-def _ours() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((Path(__file__).parent / "families.json").read_text(encoding="utf-8"))
-    return content
-
-
-@functools.cache
 def _families() -> dict[str, str]:
-    return {genus: family for family, of_it in _ours()["families"].items() for genus in of_it["genera"]}
-
-
-@functools.cache
-def _common_names() -> dict[str, str]:
-    return {_spelt(name): scientific for name, scientific in _ours()["common_names"].items()}
+    families = species_names.document()["families"]
+    return {genus: family for family, of_it in families.items() for genus in of_it["genera"]}

@@ -23,7 +23,7 @@ from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import eval_step, feature_cache
-from butterflyer_jax.evaluation.opening import find_data, folder_name, open_once, writable
+from butterflyer_jax.evaluation.opening import About, check_name, find_data, folder_name, open_once, writable
 from butterflyer_jax.metrics import linear_probe
 from butterflyer_jax.models.features import num_features
 from butterflyer_jax.report.audit import Audit, Neighbour, Suspect, render_audit
@@ -113,6 +113,7 @@ def audit(
     """
     if accept is not None and not 0.5 <= accept <= 1:
         raise UserError(f"--accept {accept:g}: take a probability from 0.5 to 1")
+    check_name(name)
     run = runs.read(run_folder)
     place = writable(run, to)
     loaded = runs.load_model(run)
@@ -124,7 +125,7 @@ def audit(
         splits = [split for split in SPLITS if data.num_photos(split)]
         is_own = data.fingerprint == run.fingerprint
         results = place / FOLDER
-        target = results / folder_name(results, METRICS_FILE, name, folder, is_own, data.fingerprint, SPLITS)
+        target = results / folder_name(results, METRICS_FILE, name, dataset, About(data.fingerprint, is_own, SPLITS))
         _refuse_edited(target)
         photos = _read(loaded, data, folder, splits)
         answers = _answer(photos, len(data.species), data.species)

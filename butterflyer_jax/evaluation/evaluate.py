@@ -21,7 +21,16 @@ from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import attributes, eval_step, fitting, overlap, predictions, ranks, report
-from butterflyer_jax.evaluation.opening import ALL, find_data, folder_name, labelled_by, open_once, writable
+from butterflyer_jax.evaluation.opening import (
+    ALL,
+    About,
+    check_name,
+    find_data,
+    folder_name,
+    labelled_by,
+    open_once,
+    writable,
+)
 from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.metrics import calibration, classification
 from butterflyer_jax.metrics import slices as by_slice
@@ -83,6 +92,7 @@ def evaluate(
     """
     if (slices is None) == bool(by):
         raise UserError("slices need both: --slices, a CSV, and --by, columns of it")
+    check_name(name)
     # Read first, so that errors come before the run is loaded.
     known_of_photos = None if slices is None else attributes.read(slices, by)
     if labels is not None:
@@ -98,7 +108,14 @@ def evaluate(
         is_own = folder == dataset_lib.FAKE or data.fingerprint == run.fingerprint
         if to is None and is_own and folder not in (run.dataset, dataset_lib.FAKE):
             run = runs.remember_dataset(run, folder)
+        if is_own and table is not None and listed is None:
+            raise UserError(
+                "a table of species (--species_map) matches those of other photos, and these are the run's own"
+            )
         splits = _splits(data, split or ("test" if is_own else ALL))
+        species = None if listed is None else list(itertools.compress(run.species, listed))
+        about = About(data.fingerprint, is_own, splits, splits != _splits(data, ALL), species)
+        folder_of_it = folder_name(place / FOLDER, METRICS_FILE, name, dataset, about, species_list)
         label_map = np.arange(len(run.species)) if is_own else species_map.label_map(data.species, run.species, table)
         columns = {} if known_of_photos is None else _columns(known_of_photos, folder, data, splits)
         own_photos = is_own and folder != dataset_lib.FAKE
@@ -121,14 +138,12 @@ def evaluate(
         seen = None if folder == dataset_lib.FAKE else overlap.count(run, data, splits, is_own)
         metrics |= {
             "refused_by": "threshold" if fitted.typical is None else "typicality",
-            "name": folder_name(
-                place / FOLDER, METRICS_FILE, name, folder, is_own, data.fingerprint, splits, species_list
-            ),
-            "split": splits[0] if len(splits) == 1 else ALL,
+            "name": folder_of_it,
+            "split": about.split,
             "data": folder,
             "fingerprint": data.fingerprint,
             "is_own": is_own and listed is None,
-            "species_list": None if listed is None else list(itertools.compress(run.species, listed)),
+            "species_list": species,
             "step": loaded.step,
             "boxes": sum(_num_boxes(data, one) for one in splits),
             "trained_on": None if seen is None else dataclasses.asdict(seen),

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from etils import epath
@@ -20,6 +21,8 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import paths
 
 ALL = "all"
+# Folders of a built data set below the one that the user named: …/butterflies/size256_0123abcd/1.0.0.
+_INNER = re.compile(r"butterflies|default|size\d+_[0-9a-f]{8}|\d+\.\d+\.\d+")
 
 
 def writable(run: runs.Run, to: str | os.PathLike[str] | None) -> epath.Path:
@@ -104,48 +107,101 @@ def open_once(loaded: runs.LoadedModel, folder: str) -> Data:
     return dataset_lib.open_data(folder, once, accelerator, for_training=False)
 
 
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What a result is about; another one is another result.
+
+    Attributes:
+      fingerprint: fingerprint of the data set.
+      is_own: whether it is the run's own.
+      splits: splits that the result is of.
+      is_part: whether the data set has photos in other splits too.
+      species: species that can occur; None for all.
+    """
+
+    fingerprint: str
+    is_own: bool
+    splits: Sequence[str]
+    is_part: bool = False
+    species: Sequence[str] | None = None
+
+    @property
+    def split(self) -> str:
+        """The split, or "all"."""
+        return self.splits[0] if len(self.splits) == 1 else ALL
+
+    def is_of(self, saved: Mapping[str, Any]) -> bool:
+        """Returns whether a saved result is about the same."""
+        own = {"fingerprint": self.fingerprint, "split": self.split, "species_list": self.species}
+        # Audits, and evaluations of earlier versions, say less.
+        return all(saved.get(key, value) == value for key, value in own.items())
+
+    def digest(self) -> str:
+        """Returns eight hexadecimal digits that differ from those of others."""
+        identity = json.dumps([self.fingerprint, self.split, self.species])
+        return sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
 def folder_name(
     place: epath.Path,
     file: str,
     name: str | None,
-    dataset: str,
-    is_own: bool,
-    fingerprint: str,
-    splits: Sequence[str],
+    source: str | os.PathLike[str] | None,
+    about: About,
     species_list: str | os.PathLike[str] | None = None,
 ) -> str:
     """Returns the folder name of a result: its split, or the name of other data, with that of a list of species.
 
-    It is never the name of a result of another data set.
+    It is never the name of a result about something else.
 
     Args:
       place: folder of all such results.
-      file: file of a result with the fingerprint of its data.
+      file: file of a result that says what it is about.
       name: the user's choice, None for the default.
-      dataset: folder of the data set.
-      is_own: whether it is the run's own.
-      fingerprint: fingerprint of the data set.
-      splits: splits that the result is of.
+      source: the zip, folder or data set as the user named it; None for the run's own.
+      about: what the result is about.
       species_list: list of the species that are answered, None for all.
 
     Raises:
-      UserError: the name given is no folder name, or is kept for the run's own photos.
+      UserError: the name given is no folder name, is kept for the run's own photos, or is that of another result.
     """
     suffix = "" if species_list is None else "-" + (re.sub(r"[^\w.-]+", "-", paths.path(species_list).stem) or "list")
-    if is_own and name is None:
-        return (splits[0] if len(splits) == 1 else ALL) + suffix
     if name is not None:
-        if not re.fullmatch(r"[\w.-]+", name) or name.strip(".") == "":
-            raise UserError(f"--name {name!r}: take letters, digits, '-', '_' and '.'")
-        if (not is_own or suffix) and name in (*SPLITS, ALL):
-            raise UserError(f"--name {name}: this name is kept for the run's own photos")
+        check_name(name)
+        if name in (*SPLITS, ALL) and (not about.is_own or suffix or name != about.split):
+            raise UserError(
+                f"--name {name}: this name is kept for the run's own photos{'' if name == ALL else f' of {name}'}"
+            )
+        if name not in (*SPLITS, ALL) and not about.is_of(_saved(place / name / file)):
+            raise UserError(
+                f"{place / name} holds the results of other photos, another split or another list of species: take "
+                "another --name, or remove that folder"
+            )
         return name
-    # …/<source>/butterflies/<config>/<version>, or a data set's own folder in the cache, named after the zip.
-    parts = [part for part in re.split(r"[/\\]", dataset) if part]
-    base = next((part for part in reversed(parts[:-1]) if part not in ("butterflies", "default")), parts[-1])
-    slug = re.sub(r"[^\w.-]+", "-", base).strip("-.") or "other"
-    slug = (f"{slug}-data" if slug in (*SPLITS, ALL) else slug) + suffix
-    taken = place / slug / file
-    if taken.exists() and json.loads(taken.read_text()).get("fingerprint") != fingerprint:
-        return f"{slug}-{fingerprint[:8]}"
-    return slug
+    if about.is_own and not suffix:
+        return about.split
+    if about.is_own or source is None:
+        slug = about.split
+    else:
+        parts = [part for part in re.split(r"[/\\]", os.fspath(paths.path(source))) if part]
+        base = next((part for part in reversed(parts) if not _INNER.fullmatch(part)), "")
+        slug = re.sub(r"[^\w.-]+", "-", re.sub(r"\.zip$", "", base, flags=re.IGNORECASE)).strip("-.") or "other"
+        slug = f"{slug}-data" if slug in (*SPLITS, ALL) else slug
+        slug += f"-{about.split}" if about.is_part else ""
+    slug += suffix
+    return slug if about.is_of(_saved(place / slug / file)) else f"{slug}-{about.digest()}"
+
+
+def check_name(name: str | None) -> None:
+    """Raises a UserError where a name that the user chose is no name of a folder."""
+    if name is not None and (not re.fullmatch(r"[\w.-]+", name) or name.strip(".") == ""):
+        raise UserError(f"--name {name!r}: take letters, digits, '-', '_' and '.'")
+
+
+def _saved(path: epath.Path) -> Mapping[str, Any]:
+    """Returns a saved result, an empty dict where there is none, or a damaged one."""
+    try:
+        saved = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError:
+        return {}
+    return saved if isinstance(saved, dict) else {}

@@ -15,10 +15,12 @@ from butterflyer_jax.export import usage
 from butterflyer_jax.export.network import TYPICALITY, Network, num_parameters
 from butterflyer_jax.export.places import CARD, CARD_TEXT, FOLDER, SPECIES
 from butterflyer_jax.export.verify import Check
+from butterflyer_jax.metrics import classification
 from butterflyer_jax.runs import checksums
 from butterflyer_jax.storage import files, find
 
 SPLITS = ("test", "val")
+INTERVALS = ("top1", "top5", "balanced_accuracy")
 INSIDE = "normalisation is inside; scale and crop the photo as `input` says"
 OUTSIDE = "normalise yourself: divide by 255, take `mean` off, divide by `std`, channels first"
 
@@ -119,8 +121,9 @@ def _metrics(run: runs.Run, split: str) -> dict[str, Any]:
     if not file.exists():
         return {}
     metrics = json.loads(file.read_text())
-    wanted = ("count", "top1", "top5", "balanced_accuracy", "expected_calibration_error", "species", "step")
-    return {name: metrics[name] for name in wanted if name in metrics}
+    wanted = ("count", "top1", "top5", "balanced_accuracy", "expected_calibration_error", "species", "refusal", "step")
+    found = {name: metrics[name] for name in wanted if name in metrics}
+    return found | {"intervals": {name: metrics["intervals"][name] for name in INTERVALS if "intervals" in metrics}}
 
 
 def _versions(writer: ModuleType) -> dict[str, str]:
@@ -171,8 +174,8 @@ def to_markdown(card: Mapping[str, Any]) -> str:
         rows.append(f"- Largest difference of the typicality: {check['largest_difference_of_typicality']:.1e}.")
     for split, metrics in card["metrics"].items():
         rows.append(
-            f"- On {metrics['count']} {split} photos: top-1 {metrics['top1']:.1%}, "
-            f"balanced {metrics['balanced_accuracy']:.1%}."
+            f"- On {metrics['count']} {split} photos: top-1 {_with_interval(metrics, 'top1')}, "
+            f"balanced {_with_interval(metrics, 'balanced_accuracy')}{_refused(card, metrics)}."
         )
     rows += [
         "",
@@ -184,6 +187,21 @@ def to_markdown(card: Mapping[str, Any]) -> str:
     ]
     rows += ["```", "", "Species, by the number of their output:", ""]
     return "\n".join([*rows, *_species(card), ""])
+
+
+def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
+    """Returns a share with its 95% interval, which evaluations of earlier versions lack."""
+    found = metrics.get("intervals", {}).get(name)
+    return f"{metrics[name]:.1%}" + (f" ({found[0]:.1%} to {found[1]:.1%})" if found else "")
+
+
+def _refused(card: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """Returns the share of photos that the run refuses, where the export refuses as the run does."""
+    known = metrics.get("refusal", {}).get("known")
+    if not known or not known["count"] or not card.get("typicality"):
+        return ""
+    low, high = known["interval"]
+    return f", refused {known['refused'] / known['count']:.1%} ({low:.1%} to {high:.1%})"
 
 
 def _refusal(card: Mapping[str, Any]) -> str:
@@ -204,11 +222,16 @@ def _species(card: Mapping[str, Any]) -> list[str]:
     if found is None:
         return [f"{n}. {name}" for n, name in enumerate(card["species"])]
     split, by_name = found
-    rows = [f"| | species | {split} photos | recall | precision |", "| --- | --- | --- | --- | --- |"]
+    rows = [
+        f"| | species | {split} photos | recall | 95% interval | precision |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for n, name in enumerate(card["species"]):
         of_it = by_name[name]
-        shares = " | ".join("" if of_it[key] is None else f"{of_it[key]:.1%}" for key in ("recall", "precision"))
-        rows.append(f"| {n} | {name} | {of_it['support']} | {shares} |")
+        recall, precision = ("" if of_it[key] is None else f"{of_it[key]:.1%}" for key in ("recall", "precision"))
+        low, high = classification.recall_interval(of_it)
+        interval = f"{low:.1%} to {high:.1%}" if of_it["support"] else ""
+        rows.append(f"| {n} | {name} | {of_it['support']} | {recall} | {interval} | {precision} |")
     return rows
 
 

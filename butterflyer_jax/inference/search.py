@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ SCALES = (1.0, 2 / 3, 1 / 2, 1 / 3)
 MARGIN = 2.0
 # Parts are cut from an image this many times as large as the one of which the middle is taken, to be as sharp.
 ENLARGED = 3
+# Longer and thinner images are not looked at as a whole: a butterfly in them would be a few pixels wide, and the square
+# around them would be gigabytes.
+MAX_ASPECT = 10
+# Finer grids are left out where there would be more parts, as of a long strip.
+MAX_PARTS = 512
 # Parts that the network sees at once.
 BATCH = 64
 
@@ -82,6 +88,8 @@ def cut(
 ) -> Parts:
     """Returns the parts of an image: the central square, the whole, and squares in a grid at several scales.
 
+    Of a long strip the whole and the finest grids are left out; see `MAX_ASPECT` and `MAX_PARTS`.
+
     Args:
       image: upright RGB image, scaled.
       centre: uint8 [image_size, image_size, 3], the central square as it is seen without a search.
@@ -89,7 +97,8 @@ def cut(
       crop_fraction: side of the central square, as a share of the short side.
       image_size: side of the network's input, pixels.
     """
-    places = [_centre(image.size, crop_fraction), (0, 0, *image.size), *_grid(image.size)]
+    whole = [(0, 0, *image.size)] if max(image.size) <= MAX_ASPECT * min(image.size) else []
+    places = [_centre(image.size, crop_fraction), *whole, *_grid(image.size)]
     pixels = [centre, *(photo.scale_part(np.asarray(_squared(image.crop(place))), image_size) for place in places[1:])]
     scale = size[0] / image.width, size[1] / image.height
     boxes = [
@@ -134,11 +143,14 @@ def _centre(size: tuple[int, int], crop_fraction: float) -> Box:
 
 
 def _grid(size: tuple[int, int]) -> list[Box]:
-    squares = []
+    squares: list[Box] = []
     for scale in SCALES:
         side = max(1, round(scale * min(size)))
-        for top in _starts(size[1], side):
-            squares += [(left, top, left + side, top + side) for left in _starts(size[0], side)]
+        corners = itertools.product(_starts(size[1], side), _starts(size[0], side))
+        of_scale = [(left, top, left + side, top + side) for top, left in corners]
+        if squares and len(squares) + len(of_scale) > MAX_PARTS:
+            break
+        squares += of_scale
     return list(dict.fromkeys(squares))
 
 

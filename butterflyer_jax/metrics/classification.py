@@ -67,6 +67,11 @@ def by_species(
     }
 
 
+def recall_interval(row: Mapping[str, Any]) -> list[float]:
+    """Returns Wilson's 95% interval of the recall in a row of `by_species`, [low, high]."""
+    return wilson(round((row["recall"] or 0.0) * row["support"]), row["support"])
+
+
 def summary(logits: Float[np.ndarray, "count num_classes"], labels: Integer[np.ndarray, " count"]) -> dict[str, Any]:
     """Returns count, loss, top1, top5 and balanced_accuracy, the same as `metrics.sums.Sums.compute` for a whole split.
 

@@ -90,7 +90,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
         .render(
             of=evaluation,
             metrics=evaluation.metrics,
-            tiles=_tiles(evaluation.metrics) if has_known else [],
+            tiles=[*(_tiles(evaluation.metrics) if has_known else []), *_refusal_tiles(evaluation.metrics)],
             findings=_findings(evaluation) if has_known else [],
             curves=evaluation_charts.training_charts(evaluation.records),
             open_rows=rows[:OPEN_SPECIES],
@@ -126,11 +126,22 @@ def _tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return tiles
 
 
+def _refusal_tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns (name, value, interval) of the shares of photos that are refused."""
+    tiles = []
+    for group, title in (("known", "Refused, of known species"), ("unknown", "Refused, of other species")):
+        of_group = metrics.get("refusal", {}).get(group)
+        if of_group and of_group["count"]:
+            low, high = of_group["interval"]
+            value = f"{of_group['refused'] / of_group['count']:.1%}"
+            tiles.append((title, value, f"{low:.1%} to {high:.1%}, of {counted(of_group['count'], 'photo', 'photos')}"))
+    return tiles
+
+
 def _species_rows(species: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Returns (name, scores), the worst first; those without photos last."""
-    return sorted(
-        species.items(), key=lambda item: (item[1]["f1"] is None, item[1]["f1"] or 0.0, item[0] if item[1] else "")
-    )
+    """Returns (name, scores with the interval of the recall), the worst first; those without photos last."""
+    rows = [(name, {**row, "interval": classification.recall_interval(row)}) for name, row in species.items()]
+    return sorted(rows, key=lambda item: (item[1]["f1"] is None, item[1]["f1"] or 0.0, item[0]))
 
 
 def _findings(evaluation: Evaluation) -> list[Finding]:

@@ -67,6 +67,9 @@ def test_a_data_set_that_moved_is_remembered(run: Path, dataset: Path, tmp_path:
     assert first["name"] == "test" and first["is_own"]
     assert read(run).dataset == str(moved)
     assert evaluate(run)["top1"] == first["top1"]
+    (tmp_path / "table.csv").write_text(f"{SPECIES[0]},{SPECIES[1]}\n")
+    with pytest.raises(UserError, match="matches those of other photos, and these are the run's own"):
+        evaluate(run, dataset=moved, species_table=tmp_path / "table.csv")
 
 
 def test_a_run_that_may_only_be_read_is_evaluated_into_another_folder(
@@ -88,11 +91,15 @@ def test_a_run_that_may_only_be_read_is_evaluated_into_another_folder(
         evaluate(run, "val")
 
 
-def test_photos_that_the_run_was_trained_on_are_counted(run: Path, raw_zip: Path, tmp_path: Path) -> None:
+def test_photos_that_the_run_was_trained_on_are_counted(
+    run: Path, raw_zip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     records = build(raw_zip, tmp_path / "again", read(run).config.build)
-    other = evaluate(run, "all", dataset=records, name="again")
+    evaluate.main(["--run", str(run), "--split", "all", "--input", str(records)])
+    other = json.loads((run / "eval" / "all" / "metrics.json").read_text())
     train = sum(row["train"] for row in json.loads((Path(records) / "data_card.json").read_text())["species"].values())
     assert other["trained_on"]["same"] == train
+    assert f"all: the run was trained on {train} of these photos" in capsys.readouterr().out
 
 
 def test_names_of_the_own_splits_are_kept(run: Path, field: Path) -> None:

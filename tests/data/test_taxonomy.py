@@ -73,6 +73,57 @@ def test_a_table_says_it_all(tmp_path: Path) -> None:
         taxonomy.find(species, None, tmp_path / "none.csv")
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            "Vanessa cardui,Vanessa,Nymphalidae",
+            "the family of species Painted Lady is Nymphalidae in row 2 and Pieridae",
+        ),
+        (
+            "Small White,Vanessa,Nymphalidae",
+            "the family of genus Vanessa is Pieridae in row 2 and Nymphalidae in row 3",
+        ),
+    ],
+)
+def test_a_table_that_contradicts_itself_is_refused(rows: str, said: str, tmp_path: Path) -> None:
+    table = tmp_path / "taxa.csv"
+    own = "painted lady,Vanessa,Pieridae"
+    table.write_text(f"species,genus,family\n{own}\n{rows}\n")
+    if "species" in said:
+        table.write_text(f"species,genus,family\n{rows}\nCynthia cardui,Vanessa,Pieridae\n")
+    with pytest.raises(UserError, match=said):
+        taxonomy.find(["Painted Lady", "Small White"][: 1 + ("genus" in said)], None, table)
+
+
+def test_a_table_may_name_species_otherwise_than_the_run(tmp_path: Path) -> None:
+    import openpyxl
+
+    species = ["Painted Lady", "Red Admiral", "Monarch"]
+    expected = {"genus": ("Vanessa", "Vanessa", "Danaus")}
+    scientific = [
+        ("Vanessa cardui (Linnaeus, 1758)", "Vanessa"),
+        ("Pyrameis atalanta", "Vanessa"),
+        ("Danaus plexippus", "Danaus"),
+    ]
+    columns = {
+        "scientific.csv": ("species,genus", [",".join((f'"{name}"', genus)) for name, genus in scientific]),
+        "both.csv": (
+            "species,common_name,genus",
+            ["x,Painted Lady,Vanessa", "y,Red-Admiral,Vanessa", "z,MONARCH,Danaus"],
+        ),
+        "epithets.csv": ("genus,species", ["Vanessa,cardui", "Vanessa,atalanta", "Danaus,plexippus"]),
+    }
+    for name, (header, rows) in columns.items():
+        (tmp_path / name).write_text("\n".join([header, *rows]), encoding="utf-16")
+        assert taxonomy.find(species, None, tmp_path / name) == expected, name
+    book = openpyxl.Workbook()
+    for row in (("species", "genus"), *scientific):
+        book.active.append(row)
+    book.save(tmp_path / "taxa.xlsx")
+    assert taxonomy.find(species, None, tmp_path / "taxa.xlsx") == expected
+
+
 def test_taxa_in_words() -> None:
     assert taxonomy.in_words("family", "Nymphalidae") == "a brush-footed butterfly"
     assert taxonomy.in_words("genus", "Vanessa") == "one of the genus Vanessa"
@@ -83,7 +134,7 @@ def test_taxa_in_words() -> None:
 
 def test_it_agrees_with_the_knowledge_base() -> None:
     for species in base.load().species:
-        for name in (species.scientific_name, species.name):
+        for name in (species.scientific_name, *species.common_names, *species.synonyms):
             [found] = taxonomy.of_names([name])
             assert found["genus"] == species.scientific_name.split()[0]
             assert re.search(rf"\b{found['family']}\b", species.facts["family"].text), name

@@ -109,6 +109,13 @@ def test_parts_cover_the_image_and_fit_in_it() -> None:
     assert parts.shown(1).shape == (7, 7, 3)
 
 
+def test_a_long_strip_is_looked_at_in_few_parts() -> None:
+    # As a whole it would lie in a square of gigabytes.
+    parts = search.read_parts(lambda side: (Image.new("RGB", (side, 67 * side)), (3, 200)), 32, 0.875, SIDE)
+    assert len(parts.boxes) == len(parts.pixels) <= search.MAX_PARTS + 1
+    assert all(bottom - top <= 4 for _, top, _, bottom in parts.boxes)
+
+
 def test_many_parts_go_through_the_network_in_few_shapes() -> None:
     network = Redness()
     images = [scene(), b"no image", make_photo(1), scene(square=None), *[scene(60, 40)] * 3]

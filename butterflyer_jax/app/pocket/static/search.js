@@ -7,6 +7,9 @@ const ENLARGED = 3;
 // A photo so long and thin that it would be larger is not enlarged.
 const MAX_PIXELS = 1e8;
 const MAX_SIDE = 65500;
+// Of a long strip the whole and the finest grids are left out.
+const MAX_ASPECT = 10;
+const MAX_PARTS = 512;
 // Parts after which the page gets its turn.
 const STEP = 4;
 
@@ -33,12 +36,17 @@ export function lay(image, isJpeg, { short_side: shortSide, crop_fraction: fract
   const fits = large[0] * large[1] <= MAX_PIXELS && Math.max(...large) <= MAX_SIDE;
   const scaled = toShortSide(image, isJpeg, fits ? ENLARGED * shortSide : shortSide);
   const { width, height } = scaled;
-  const squares = SCALES.flatMap((scale) => {
-    const length = Math.max(1, round(scale * Math.min(width, height)));
-    return starts(height, length).flatMap((top) => starts(width, length).map((left) => [left, top, length, length]));
-  });
+  const [short, long] = [Math.min(width, height), Math.max(width, height)];
+  const squares = [];
+  for (const scale of SCALES) {
+    const length = Math.max(1, round(scale * short));
+    const ofScale = starts(height, length).flatMap((top) => starts(width, length).map((left) => [left, top, length, length]));
+    if (squares.length && squares.length + ofScale.length > MAX_PARTS) break;
+    squares.push(...ofScale);
+  }
   const distinct = new Map(squares.map((square) => [square.join(), square]));
-  return { scaled, places: [centre(scaled, fraction), [0, 0, width, height], ...distinct.values()] };
+  const whole = long <= MAX_ASPECT * short ? [[0, 0, width, height]] : [];
+  return { scaled, places: [centre(scaled, fraction), ...whole, ...distinct.values()] };
 }
 
 // Returns the pixels of a part as the network sees them; the central square is the one that is seen without a search.
