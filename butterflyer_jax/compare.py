@@ -40,10 +40,13 @@ def main(argv: Sequence[str]) -> None:
     args = parser().parse_args(argv)
     # Imported late, as `--help` should answer at once.
     from butterflyer_jax.evaluation.comparison import compare
+    from butterflyer_jax.report.findings import counted
 
     result = compare(args.runs, args.name, args.output)
     left_out = f"; {result['left_out']} of species that not all runs know left out" if result["left_out"] else ""
-    print(f"{result['name']}: {result['count']} photos{left_out}")
+    print(f"{result['name']}: {counted(result['count'], 'photo', 'photos')}{left_out}")
+    for run, number in result["trained_on"].items():
+        print(f"{run} was trained on {counted(number, 'photo', 'photos')} of these, or near-duplicates: no fair test")
     species = sorted(
         result["species"].items(), key=lambda item: -max(abs(pair["difference"]) for pair in item[1]["pairs"])
     )

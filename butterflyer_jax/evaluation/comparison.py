@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import predictions
@@ -19,7 +19,8 @@ from butterflyer_jax.report.comparison import render_comparison
 from butterflyer_jax.storage import files, find, paths
 
 FOLDER, METRICS_FILE, CONFIG_FILE = "eval", "metrics.json", "config.json"
-Key: TypeAlias = tuple[str, str]
+# Names that stand for photos whose names are not known, see `photo_lists.names`.
+_NUMBERED = re.compile(r"\w+/\d+")
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,21 @@ class _Answers:
 
     Attributes:
       name: name of the run folder.
-      labels: species of each photo as the data names it, by split and path.
+      labels: species of each photo as the data names it, by path; by split and path where a path is in two splits.
       known: the run's name of it, empty where it does not know it.
       named: species that the run answers.
       refused: photos that it refuses.
       fingerprint: fingerprint of the data set.
+      trained_on: number of photos that the run was trained on, or near-duplicates of; 0 where it is not known.
     """
 
     name: str
-    labels: dict[Key, str]
-    known: dict[Key, str]
-    named: dict[Key, str]
-    refused: set[Key]
+    labels: dict[str, str]
+    known: dict[str, str]
+    named: dict[str, str]
+    refused: set[str]
     fingerprint: str
+    trained_on: int
 
 
 def compare(
@@ -58,7 +61,8 @@ def compare(
       output: file of the page, local or gs://.
 
     Returns:
-      name; count, photos compared; left_out, photos of species that not all runs know; runs, a row for each: run,
+      name; count, photos compared; left_out, photos of species that not all runs know; trained_on, for
+      each run that was trained on some of the photos, their number; runs, a row for each: run,
       right, top1, its interval (Wilson's, 95%), refused; pairs, a row for each run but the first: run, only_first and
       only_this (photos that one of both has right), difference of top1 with its interval (Agresti and Min's, 95%), p
       (McNemar's, exact), p_adjusted (Holm's, for several rows); species, the same by species; and page, its file.
@@ -79,13 +83,14 @@ def compare(
     kept = [photo for photo in runs[0].labels if all(run.known[photo] for run in runs)]
     if not kept:
         raise UserError("no photo is of a species that all of the runs know")
-    by_species: dict[str, list[Key]] = {}
+    by_species: dict[str, list[str]] = {}
     for photo in kept:
         by_species.setdefault(runs[0].known[photo], []).append(photo)
     result = {
         "name": name,
         "count": len(kept),
         "left_out": len(runs[0].labels) - len(kept),
+        "trained_on": {run.name: run.trained_on for run in runs if run.trained_on},
         **_rows(runs, kept),
         "species": {one: {"count": len(photos), **_rows(runs, photos)} for one, photos in sorted(by_species.items())},
     }
@@ -109,25 +114,28 @@ def _read(folder: str, name: str, shown: str) -> _Answers:
     rows = list(csv.DictReader(io.StringIO(files.read_text(file))))
     if not rows or "known_as" not in rows[0]:
         raise UserError(f"{file} is of an earlier version or empty: butterflyer evaluate recreates it")
-    keys = [(row["split"], row["photo_id"]) for row in rows]
+    keys = [row["photo_id"] for row in rows]
+    if len(set(keys)) < len(keys):
+        keys = [f"{row['split']}: {row['photo_id']}" for row in rows]
     if len(set(keys)) < len(keys):
         raise UserError(f"{file} names a photo twice")
     try:
-        fingerprint = str(json.loads(files.read_text(file.parent / METRICS_FILE))["fingerprint"])
+        metrics = json.loads(files.read_text(file.parent / METRICS_FILE))
+        fingerprint, trained_on = str(metrics["fingerprint"]), sum((metrics.get("trained_on") or {}).values())
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file.parent / METRICS_FILE} is damaged: {error}") from error
 
-    def column(title: str) -> dict[Key, str]:
+    def column(title: str) -> dict[str, str]:
         return {key: row[title] for key, row in zip(keys, rows, strict=True)}
 
     refused = {key for key, value in column("none_of_these").items() if value == "true"}
-    return _Answers(shown, column("label"), column("known_as"), column("species"), refused, fingerprint)
+    return _Answers(shown, column("label"), column("known_as"), column("species"), refused, fingerprint, trained_on)
 
 
 def _check_same(first: _Answers, other: _Answers) -> None:
     """Raises a UserError if the predictions of two runs are of different photos."""
     both = first.labels.keys() & other.labels.keys()
-    nameless = all(re.fullmatch(rf"{re.escape(split)}/\d+", photo) for split, photo in first.labels)
+    nameless = all(map(_NUMBERED.fullmatch, first.labels))
     if nameless and first.fingerprint != other.fingerprint:
         raise UserError(
             f"the photos of {first.name} and {other.name} cannot be matched: they have no names, of two data sets"
@@ -139,12 +147,12 @@ def _check_same(first: _Answers, other: _Answers) -> None:
         )
     if photo := next((key for key in both if first.labels[key] != other.labels[key]), None):
         raise UserError(
-            f"the labels differ: {photo[1]} is {first.labels[photo]!r} for {first.name} and "
+            f"the labels differ: {photo} is {first.labels[photo]!r} for {first.name} and "
             f"{other.labels[photo]!r} for {other.name}"
         )
 
 
-def _rows(runs: Sequence[_Answers], photos: Sequence[Key]) -> dict[str, Any]:
+def _rows(runs: Sequence[_Answers], photos: Sequence[str]) -> dict[str, Any]:
     right = [[run.named[photo] == run.known[photo] for photo in photos] for run in runs]
     rows = []
     for run, of_run in zip(runs, right, strict=True):

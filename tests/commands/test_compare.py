@@ -28,11 +28,15 @@ def make(tmp_path: Path) -> Make:
         evaluation: str = "test",
         photo: str = "{species}/{number}.jpg",
         fingerprint: str = "f",
+        split: str = "test",
+        trained_on: int = 0,
     ) -> Path:
         folder = tmp_path / name / "eval" / evaluation
         folder.mkdir(parents=True)
         (tmp_path / name / "config.json").write_text("{}")
-        (folder / "metrics.json").write_text(json.dumps({"fingerprint": fingerprint}))
+        (folder / "metrics.json").write_text(
+            json.dumps({"fingerprint": fingerprint, "trained_on": {"same": trained_on, "near": 0}})
+        )
         with (folder / "predictions.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["photo_id", "split", "label", "known_as", "species", "probability", "none_of_these"])
@@ -41,7 +45,7 @@ def make(tmp_path: Path) -> Make:
                 known = "" if number in unknown else species
                 named = other if number in wrong else species
                 path = photo.format(species=species, number=number)
-                writer.writerow([path, "test", species, known, named, 0.9, str(number == 0).lower()])
+                writer.writerow([path, split, species, known, named, 0.9, str(number == 0).lower()])
         return tmp_path / name
 
     return run
@@ -87,6 +91,20 @@ def test_photos_that_not_all_runs_know_are_left_out(make: Make, tmp_path: Path) 
     with pytest.raises(UserError, match="no photo is of a species that all of the runs know"):
         compare.compare([tmp_path / "a", make("c", unknown=range(20))], output=tmp_path / "other.html")
     assert not (tmp_path / "other.html").exists()
+
+
+def test_the_split_that_a_run_gives_a_photo_does_not_matter(make: Make, tmp_path: Path) -> None:
+    result = compare.compare([make("a"), make("b", [0], split="val")], output=tmp_path / "page.html")
+    assert result["count"] == 20 and result["pairs"][0]["only_first"] == 1
+
+
+def test_photos_that_a_run_was_trained_on_are_pointed_out(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    compare.main([str(make("a")), str(make("b", trained_on=7)), "--output", str(page)])
+    said = "b was trained on 7 photos of these, or near-duplicates: no fair test"
+    assert said in capsys.readouterr().out and said in Page(page.read_text()).words
 
 
 def test_what_cannot_be_compared_is_one_line(make: Make, tmp_path: Path) -> None:
