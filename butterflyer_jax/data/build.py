@@ -58,10 +58,10 @@ def build(
       UserError: no such zip, nothing usable in it, another build at work there, or no space for the records.
     """
     config = config or BuildConfig()
-    extras.require("train", "tensorflow", "tensorflow_datasets", purpose="building records")
+    extras.require("train", "tensorflow_datasets", purpose="building records")
     from butterflyer_jax.data.ingest import manifest
 
-    # Before TensorFlow, which takes seconds to import: a wrong zip should be reported at once.
+    # Before TFDS, which takes time to import: a wrong zip should be reported at once.
     listing = raw_zip_lib.list_source(raw_zip, config)
     manifest.check_species(listing, listing.members, min_species)
     with console.without_stderr():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import gc
 import glob
 import json
 import operator
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any
@@ -121,8 +119,7 @@ class Builder(FileReaderBuilder):
             if dataset_dir.exists() and not _is_whole(dataset_dir):
                 dataset_dir.rmtree()
             self._work_dir = folder
-            with _short_collections():
-                super().download_and_prepare(**kwargs)
+            super().download_and_prepare(**kwargs)
         _log_summary(dataset_dir)
 
     def _download_and_prepare(
@@ -202,19 +199,6 @@ class Builder(FileReaderBuilder):
         listing = raw_zip_lib.list_source(source, self.builder_config.build)
         if card["zip_fingerprint"] != listing.fingerprint:
             raise UserError(f"{dataset_dir} was built from another zip: take another --data_dir, or remove it")
-
-
-@contextlib.contextmanager
-def _short_collections() -> Iterator[None]:
-    """Leaves what is loaded so far out of garbage collections.
-
-    TensorFlow's objects make a full collection take 0.3 s, in which no thread of a build runs Python.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _log_summary(dataset_dir: epath.Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -12,7 +11,6 @@ import google_crc32c
 import simplejpeg
 from etils import epath
 
-from butterflyer_jax import console
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
 from butterflyer_jax.data.shard_format import index_name, write_index
 from butterflyer_jax.storage import files, paths
@@ -22,6 +20,7 @@ SHARD_BYTES = 128 << 20
 _WINDOW = 64
 # Framing of a TFRecord, bytes: the length and its checksum before the content, the content's checksum after it.
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
+_CHECKSUM_MASK = 0xA282EAD8
 
 
 def num_shards(photos: Sequence[Prepared], wanted: int) -> int:
@@ -58,22 +57,26 @@ def write_tasks(
 def run_task(task: str) -> None:
     """Writes the shard of a task and its index; does nothing if the shard exists.
 
-    A record is a `tf.train.Example` with image (JPEG), label, photo_id and bbox, if known, in the format of TFDS.
+    A record is a `tf.train.Example` with image (JPEG), label, photo_id and bbox, if known, in the format of TFDS. It is
+    written without TensorFlow, which takes seconds to import.
 
     Raises:
       UserError: the shard cannot be written.
     """
     if is_done(task):
         return
-    # Imported here: preparing photos does not need TensorFlow.
-    with console.without_stderr():
-        import tensorflow as tf
+    # Imported here: preparing photos does not need it.
+    from tensorflow_datasets.proto import tf_example_pb2
+    from tensorflow_datasets.proto import tf_feature_pb2 as proto
+
+    def bytes_of(value: bytes) -> proto.Feature:
+        return proto.Feature(bytes_list=proto.BytesList(value=[value]))
 
     rows = json.loads(files.read_text(task))["photos"]
     shard = _shard(task)
     with (
         files.whole_file(shard) as temporary,
-        tf.io.TFRecordWriter(os.fspath(temporary)) as writer,
+        temporary.open("wb") as writer,
         ThreadPoolExecutor(files.parallel_reads(shard)) as pool,
     ):
         entries: list[tuple[int, ...]] = []
@@ -82,20 +85,15 @@ def run_task(task: str) -> None:
             window = rows[start : start + _WINDOW]
             jpegs = pool.map(lambda row: files.read_range(*row[2:5]), window)
             for (photo_id, label, *_, box), jpeg in zip(window, jpegs, strict=True):
-                features = {
-                    "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[jpeg])),
-                    "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-                    "photo_id": tf.train.Feature(
-                        bytes_list=tf.train.BytesList(value=[photo_id.encode("utf-8", "replace")])
-                    ),
-                }
+                features = {"image": bytes_of(jpeg), "photo_id": bytes_of(photo_id.encode("utf-8", "replace"))}
+                features["label"] = proto.Feature(int64_list=proto.Int64List(value=[label]))
                 if box:
                     left, top, right, bottom = box
                     # In the order of tfds.features.BBoxFeature.
-                    features["bbox"] = tf.train.Feature(float_list=tf.train.FloatList(value=[top, left, bottom, right]))
-                example = tf.train.Example(features=tf.train.Features(feature=features))
+                    features["bbox"] = proto.Feature(float_list=proto.FloatList(value=[top, left, bottom, right]))
+                example = tf_example_pb2.Example(features=proto.Features(feature=features))
                 record = example.SerializeToString(deterministic=True)
-                writer.write(record)
+                writer.write(_framed(record))
                 height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
                 offset = end + _HEADER_BYTES + record.index(jpeg)
                 # Varints are unsigned: the label of negatives, -1, becomes the largest number.
@@ -104,6 +102,18 @@ def run_task(task: str) -> None:
         # Written before the shard gets its name: a shard that exists has an index.
         with files.whole_file(shard.with_name(index_name(shard.name))) as index, index.open("wb") as file:
             write_index(file, entries, [row[0] for row in rows], [row[-1] for row in rows])
+
+
+def _framed(record: bytes) -> bytes:
+    """Returns the bytes of a record in a TFRecord file."""
+    length = len(record).to_bytes(8, "little")
+    return length + _masked_checksum(length) + record + _masked_checksum(record)
+
+
+def _masked_checksum(content: bytes) -> bytes:
+    """Returns CRC-32C as TFRecord files have it: turned by 15 bits, plus a constant."""
+    checksum: int = google_crc32c.value(content)
+    return ((((checksum >> 15) | (checksum << 17)) + _CHECKSUM_MASK) & 0xFFFFFFFF).to_bytes(4, "little")
 
 
 def is_done(task: str) -> bool:
