@@ -25,7 +25,7 @@ __getattr__ = late_function("audit", "butterflyer_jax.evaluation.audit")
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer audit", description=__doc__)
-    parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
+    parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer train")
     parser.add_argument(
         "--input", metavar="SRC", help="raw zip, folder or built data set of other photos; or the run's own, moved"
     )

@@ -55,7 +55,7 @@ def parser() -> cli.ArgumentParser:
     from butterflyer_jax.data.ingest.split import SPLITS
 
     parser = cli.ArgumentParser(prog="butterflyer evaluate", description=__doc__)
-    parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
+    parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer train")
     parser.add_argument(
         "--split", choices=(*SPLITS, "all"), help="which photos (default: test of the run's own, all of others)"
     )

@@ -1,4 +1,4 @@
-"""Command that trains in the cloud: a Vertex AI custom job on one or more machines with GPUs.
+"""Trains in the cloud: a Vertex AI custom job on one or more machines with GPUs.
 
     butterflyer launch --config configs/vgg16.py --input gs://BUCKET/data --output gs://BUCKET/run \\
       --image REGION-docker.pkg.dev/PROJECT/butterflyer/train [--gpu 8] [--hosts 4] [--spot] [--dry-run]
@@ -220,7 +220,7 @@ def _refuse_unused(args: argparse.Namespace) -> None:
 def _known_project(flag: str | None) -> str | None:
     project = flag or next((os.environ[name] for name in PROJECT_VARIABLES if os.environ.get(name)), None)
     if project and not limits.PROJECT.fullmatch(project):
-        raise UserError(f"--project {project}: no project ID: 6 to 30 lower case letters, digits and hyphens")
+        raise UserError(f"--project {project}: not a project ID: it has 6 to 30 lower case letters, digits and hyphens")
     return project
 
 

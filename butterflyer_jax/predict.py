@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     args = parser().parse_args(argv)
     if args.top < 1:
-        raise UserError("--top must be 1 at least")
+        raise UserError("--top must be at least 1")
     if args.model and args.gradcam:
         raise UserError("--gradcam: an export has no heat maps, take --run")
     pictures = HeatPictures(args.gradcam) if args.gradcam else None
@@ -97,7 +97,7 @@ def main(argv: Sequence[str]) -> None:
             sys.exit(1)
     seconds = time.perf_counter() - start
     if not count:
-        raise UserError("no pictures on stdin")
+        raise UserError("no names of images on stdin")
     say(f"{count} {'image' if count == 1 else 'images'} in {seconds:.1f} s, {count / seconds:,.1f} images/s")
     if failed:
         print(f"error: {failed} of {count} images could not be read", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""How fast batches come, stage by stage, and what the network sees of them.
+"""Shows augmented batches as the network sees them, and measures how fast they come, stage by stage.
 
-butterflyer preview --input SRC --benchmark
-butterflyer preview --input SRC --grid batch.png --config FILE [--config.FIELD=VALUE …]
+    butterflyer preview --input SRC --benchmark
+    butterflyer preview --input SRC --grid batch.png --config FILE [--config.FIELD=VALUE …]
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def main(argv: Sequence[str]) -> None:
     if not (args.benchmark or args.grid):
         raise UserError("nothing to do: give --benchmark, --grid FILE, or both (see --help)")
     if args.batches < 1:
-        raise UserError("--batches must be 1 at least")
+        raise UserError("--batches must be at least 1")
     config = cli.load_config(args.config, cli.split_overrides(rest))
     from butterflyer_jax.data import dataset as dataset_lib
 

@@ -1,4 +1,4 @@
-"""Command that trains a config with many values of some fields, on Optuna, and writes one table.
+"""Trains a config with many values of some fields, on Optuna, and writes one table.
 
     butterflyer sweep --config FILE --input SRC --output DIR [--config.FIELD=VALUE …]
     butterflyer sweep --config FILE --input SRC --output DIR --wandb_file sweep.yaml
@@ -186,7 +186,7 @@ def main(argv: Sequence[str]) -> None:
         say(f"{under_way} trials are under way in other processes")
     print(f"the table is {args.output}/{RESULTS_FILE}")
     if rows and all(row["state"] == "failed" for row in rows):
-        raise UserError(f"no trial could be trained, the first ended with: {rows[0]['error']}; then --retry_failed")
+        raise UserError(f"no trial could be trained, the first ended with: {rows[0]['error']}; then add --retry_failed")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Store of visitors' corrections in one SQLite file, and their export as labels for the builder.
+"""Keeps visitors' corrections in one SQLite file, and turns them into labels for the builder.
 
     butterflyer app.feedback --file feedback.sqlite --to labels.csv [--photos FOLDER]
 

@@ -80,7 +80,7 @@ class Job:
                 raise UserError(f"--label {name}={value}: take lower case letters, digits, _ and -, at most 63")
         for name, value in self.environment.items():
             if not limits.VARIABLE.fullmatch(name) or "\0" in value:
-                raise UserError(f"--env {name}: no name of an environment variable")
+                raise UserError(f"--env {name}: not a name of an environment variable")
             if SECRET_NAME.search(name):
                 raise UserError(
                     f"--env {name}: a job's environment is no place for a secret, every reader of the project sees it; "
@@ -96,7 +96,7 @@ class Job:
                 raise UserError(f"{flag} {url}: a job in the cloud reads and writes a bucket: give gs://BUCKET/…")
             limits.check_url(flag, url)
         if not IMAGE.fullmatch(self.image):
-            raise UserError(f"--image {self.image!r} is no address of an image")
+            raise UserError(f"--image {self.image!r} is not the address of an image: HOST/PROJECT/REPOSITORY/NAME:TAG")
 
     def check_vertex(self) -> None:
         """Raises a UserError where Vertex AI would reject the job."""

@@ -88,7 +88,7 @@ def check_region(region: str) -> None:
     if region not in known:
         close = difflib.get_close_matches(region, known, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(known)}"
-        raise UserError(f"--region {region} is none of Google Cloud's (table of {price_date()}): {hint}")
+        raise UserError(f"--region {region} is not a region of Google Cloud (table of {price_date()}): {hint}")
 
 
 def table() -> str:
@@ -147,4 +147,4 @@ def _check_known(flag: str, name: str | None, known: Iterable[str]) -> None:
     parts = [known_name for known_name in names if name.upper().replace("-", "_") in known_name.upper()]
     close = parts or difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(names)}"
-    raise UserError(f"{flag} {name} is none with GPUs on Vertex AI (table of {price_date()}): {hint}")
+    raise UserError(f"{flag} {name} is not known with GPUs on Vertex AI (table of {price_date()}): {hint}")

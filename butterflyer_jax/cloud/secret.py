@@ -62,7 +62,7 @@ def resolve(environment: MutableMapping[str, str], session: Any = None) -> None:
         if key:
             environment[WANDB_KEY] = key
     except UserError as error:
-        say(f"without the key of Weights & Biases: {error}")
+        say(f"continuing without the key of Weights & Biases: {error}")
 
 
 def _from_secret_manager(name: str, session: Any) -> str:

@@ -126,7 +126,7 @@ class Vertex:
                     since = self._print_log(name, since, seen)
             except UserError as error:
                 # The job's state matters more than its log: continue without it.
-                say(f"without its log: {error}")
+                say(f"the log of the job cannot be shown: {error}")
                 logs = False
             if state in ENDED:
                 break
@@ -223,7 +223,7 @@ def full_name(job: str, project: str, region: str) -> str:
     if job.isdigit():
         return f"projects/{project}/locations/{region}/customJobs/{job}"
     if not JOB.fullmatch(job):
-        raise UserError(f"{job!r} is no job: give its number, or projects/…/locations/…/customJobs/NUMBER")
+        raise UserError(f"{job!r} is not a job: give its number, or projects/…/locations/…/customJobs/NUMBER")
     return job
 
 

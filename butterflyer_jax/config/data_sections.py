@@ -44,7 +44,7 @@ class BuildConfig(Section):
     )
     bursts: str = option(
         "exif",
-        "what shares a split beside: exif (one camera, seconds apart), name (x_001, x_002), or none",
+        "what else shares a split: exif (one camera, seconds apart), name (x_001, x_002), or none",
         one_of=("exif", "name", "none"),
     )
     name_encoding: str = option("", "code page of file names and tables that do not state theirs; empty: detected")

@@ -89,7 +89,9 @@ class Config(Section):
             try:
                 re.compile(flat[name][0])
             except re.error as error:
-                raise UserError(f"config field {name} = {flat[name][0]!r} is no regex: {error}") from error
+                raise UserError(
+                    f"config field {name} = {flat[name][0]!r} is not a regular expression: {error}"
+                ) from error
         if self.optim.freeze and not (self.model.pretrained or self.distill.teacher):
             raise UserError(
                 f"config field optim.freeze = {self.optim.freeze!r} needs model.pretrained (or distill.teacher): "

@@ -79,7 +79,7 @@ class Sweep:
                 if space.low > space.high or (space.log and space.low <= 0):
                     raise UserError(f"the sweep has no values for {name}: {space}")
                 if known[name][1] not in (int, float):
-                    raise UserError(f"config field {name} is no number: give the sweep a list of values for it")
+                    raise UserError(f"config field {name} is not a number: give the sweep a list of values for it")
             elif isinstance(space, str) or not len(space):
                 raise UserError(f"the sweep has no values for {name}: give a list")
         for what, name, choices in (("sampler", self.sampler, SAMPLERS), ("pruner", self.pruner, PRUNERS)):

@@ -119,7 +119,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument("--input", required=True, metavar="SRC", help="raw zip or folder of photos, local or gs://")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the records, local or gs://")
     parser.add_argument(
-        "--config", metavar="CONFIG", help="name or file; its section build is read (default: defaults)"
+        "--config", metavar="CONFIG", help="name or file; its section build is read (default: the defaults)"
     )
     return parser
 

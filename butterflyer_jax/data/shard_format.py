@@ -72,7 +72,7 @@ def read_index(
     file = io.BytesIO(content)
     table: np.ndarray = np.load(file, allow_pickle=False)
     if table.dtype != INDEX or table.shape != (length,):
-        raise ValueError(f"it is no index of {length} photos")
+        raise ValueError(f"it is not an index of {length} photos")
     if file.tell() == len(content):
         return table, [], None
     photo_ids = json.loads(np.load(file, allow_pickle=False).tobytes())

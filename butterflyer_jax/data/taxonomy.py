@@ -76,7 +76,7 @@ def _read_table(species: Sequence[str], table: str | os.PathLike[str]) -> list[d
     columns = [spelt.index(name) for name in LABEL if name in spelt and name not in ranks]
     if not columns or not ranks:
         raise UserError(
-            f"{file} is no taxonomy: it needs a column species and one of {', '.join(reversed(RANKS))}; "
+            f"{file} is not a taxonomy: it needs a column species and one of {', '.join(reversed(RANKS))}; "
             f"it has {', '.join(header) or 'none'}"
         )
     if wrong := next((number for number, row in enumerate(rows, 2) if len(row) != len(header)), None):

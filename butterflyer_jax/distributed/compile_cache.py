@@ -54,7 +54,7 @@ class CheckedCache(lru_cache.LRUCache):
         if found[:start] == _head(found[start:]):
             return found[start:]
         entry = self.path / f"{key}-cache"
-        say(f"the compiled step {entry} is damaged: removing it and compiling again")
+        say(f"the compiled program {entry} is damaged: it is removed and compiled again")
         with self._tolerating():
             entry.unlink()
         return None
@@ -84,7 +84,7 @@ class CheckedCache(lru_cache.LRUCache):
             yield
         except (OSError, filelock.Timeout) as error:
             if not self._has_failed:
-                say(f"compiled steps cannot be kept in {self.path}: {getattr(error, 'strerror', None) or error}")
+                _say_not_kept(self.path, error)
             self._has_failed = True
 
 
@@ -105,13 +105,21 @@ def keep_in(folder: str | os.PathLike[str], min_seconds: float | None = None) ->
     try:
         cache = CheckedCache(folder)
     except (OSError, filelock.Timeout) as error:
-        say(f"compiled steps cannot be kept in {os.fspath(folder)}: {getattr(error, 'strerror', None) or error}")
+        _say_not_kept(folder, error)
         return
     jax.config.update("jax_compilation_cache_dir", os.fspath(folder))
     if min_seconds is not None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", min_seconds)
     compilation_cache.reset_cache()
     compilation_cache._cache = cache
+
+
+def _say_not_kept(folder: str | os.PathLike[str], error: Exception) -> None:
+    reason = getattr(error, "strerror", None) or error
+    say(
+        f"compiled programs cannot be kept in {os.fspath(folder)} ({reason}), so every start compiles them again; "
+        "JAX_COMPILATION_CACHE_DIR names another folder"
+    )
 
 
 def _head(value: bytes) -> bytes:

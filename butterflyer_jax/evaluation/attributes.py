@@ -87,7 +87,7 @@ def read(file: str | os.PathLike[str], columns: Sequence[str]) -> Attributes:
     given = [column.strip().lower() for column in table.columns]
     for column in (*columns, *NAMES):
         if given.count(column.strip().lower()) > 1:
-            raise UserError(f"{name} has several columns {column}: leave one")
+            raise UserError(f"{name} has several columns {column}: keep one")
     names = [column for column in NAMES if column in given]
     if not names:
         raise UserError(f"{name} has no column filename or photo_id, only {', '.join(given) or 'nothing'}")

@@ -71,7 +71,7 @@ def compare(
       UserError: fewer than two runs, one is named twice, one lacks the evaluation, or the photos differ.
     """
     if len(run_folders) < 2:
-        raise UserError("compare needs two runs at least")
+        raise UserError("compare needs at least two runs")
     folders = [os.fspath(paths.path(folder)).rstrip("/") for folder in run_folders]
     if twice := next((folder for folder in folders if folders.count(folder) > 1), None):
         raise UserError(f"{twice} is named twice")

@@ -236,4 +236,4 @@ def refuse_occupied(output: str | os.PathLike[str]) -> None:
     """Raises a UserError where there is something at the place of a new run."""
     folder = paths.path(output)
     if files.exists(folder):
-        raise UserError(f"{folder} is there already: take another --output")
+        raise UserError(f"{folder} already exists: take another --output")

@@ -101,4 +101,4 @@ def _write(folder: Path, file: Path, arrays: Mapping[str, np.ndarray]) -> None:
             raise
         part.publish()
     except (UserError, OSError):
-        say(f"features cannot be kept in {folder}: they are made anew the next time")
+        say(f"features cannot be kept in {folder}: the next command computes them again")

@@ -77,7 +77,10 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True, reuse: bool = F
     if keep:
         files.write_bytes(loaded.run.folder / typicality.FILE, found.to_bytes())
     share = config.refusal.false_refusals
-    say(f"typicality: fitted to refuse at most {share:.0%} of known species, {time.perf_counter() - start:.0f} s")
+    say(
+        f"typicality: fitted to refuse at most {share:.0%} of photos of known species, "
+        f"{time.perf_counter() - start:.0f} s"
+    )
     return found
 
 

@@ -17,7 +17,7 @@ from butterflyer_jax.export.exporter import FORMATS, export
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer export", description=__doc__)
-    parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer_jax.train")
+    parser.add_argument("--run", required=True, metavar="DIR", help="run folder, made by butterflyer train")
     parser.add_argument("--format", default="keras", choices=FORMATS, help="default: keras")
     parser.add_argument("--to", metavar="PATH", help="file or folder, local or gs:// (default: export/ of the run)")
     parser.add_argument(

@@ -76,7 +76,9 @@ class WriterProcess:
             about, arrays = pack(network, Path(folder))
             _, errors = self._process.communicate(json.dumps([*map(str, (about, arrays, path))]) + "\n")
         if self._process.returncode:
-            raise UserError(f"Keras could not write the model: {(errors.strip() or 'it died').splitlines()[-1]}")
+            code = self._process.returncode
+            reason = errors.strip() or f"its process ended without a message (exit code {code})"
+            raise UserError(f"Keras could not write the model: {reason.splitlines()[-1]}")
 
     def close(self) -> None:
         """Ends the process."""

@@ -106,13 +106,13 @@ def check(
     if TYPICALITY in ours and writer.HAS_TYPICALITY:
         typicality = float(np.abs(theirs[TYPICALITY] - ours[TYPICALITY]).max())
         if not typicality <= TOLERANCE_OF_TYPICALITY:
-            raise UserError(f"{path.name} answers otherwise than the run: typicality differs by {typicality:.2g}")
+            raise UserError(f"{path.name} answers differently from the run: typicality differs by {typicality:.2g}")
     compared, expected = theirs[PROBABILITIES], ours[PROBABILITIES]
     if compared.shape != expected.shape:
         raise UserError(f"{path.name} gives {compared.shape} probabilities, not {expected.shape}")
     difference = float(np.abs(compared - expected).max())
     if not difference <= getattr(writer, "TOLERANCE", TOLERANCE):
-        raise UserError(f"{path.name} answers otherwise than the run: probabilities differ by {difference:.2g}")
+        raise UserError(f"{path.name} answers differently from the run: probabilities differ by {difference:.2g}")
     of_bytes = _check_files(theirs, expected, network.species, path) if "files" in theirs else None
     same = int((compared.argmax(axis=1) == expected.argmax(axis=1)).sum())
     return Check(runtime, len(expected), samples.of, difference, same, of_bytes, typicality)
@@ -127,7 +127,7 @@ def _check_files(theirs: Mapping[str, Any], ours: np.ndarray, species: Sequence[
     answers = [theirs[name] for name in ("files", "bytes") if name in theirs]
     difference = max(float(np.abs(answer - ours).max()) for answer in answers)
     if not difference <= TOLERANCE_OF_BYTES:
-        raise UserError(f"{path.name} answers otherwise than the run on photo files, by {difference:.2g}")
+        raise UserError(f"{path.name} answers differently from the run on photo files, by {difference:.2g}")
     if list(theirs["names"]) != [species[label] for label in theirs["files"].argmax(axis=1)]:
         raise UserError(f"{path.name} names other species than those of its probabilities")
     if theirs["of_none"].shape != (0, len(species)):

@@ -203,7 +203,7 @@ def _in_zip(name: str) -> Iterator[Picture]:
             candidates = {name: info for name, info in sorted(names.items()) if not name.startswith("__MACOSX/")}
             images = raw_zip.find_images(opened, candidates)
     except UserError as error:
-        yield Nothing(name, f"no zip that can be read: {error}")
+        yield Nothing(name, f"not a zip that can be read: {error}")
         return
     if not images:
         yield Nothing(name, "no pictures in it")

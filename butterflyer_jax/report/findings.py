@@ -151,10 +151,10 @@ def _spellings(species: Collection[str]) -> list[Finding]:
     return [
         Finding(
             counted(len(variants), "species is spelt in several ways", "species are spelt in several ways"),
-            "Each spelling is a species of its own here; rename its folder or its labels if they are one:",
+            "Each spelling counts as a species; give those that are one species the same name:",
             serious=True,
             names=variants,
-            advice="each spelling is a species of its own here, and copies of a folder too: rename those that are one",
+            advice="each spelling counts as a species, and so does each copy of a folder: give one species one name",
         )
     ]
 

@@ -125,7 +125,7 @@ class Checkpointer:
         # Gone: a training beside this process has newer ones.
         if damage and folder.exists():
             self._damaged.add(step)
-            say(f"the checkpoint {folder} is damaged, passing it over: {damage}")
+            say(f"the checkpoint {folder} is damaged, and left out: {damage}")
         return damage is None
 
     def _move_damaged_aside(self) -> None:

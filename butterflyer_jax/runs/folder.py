@@ -242,9 +242,9 @@ def _read_json(file: epath.Path) -> dict[str, Any]:
             raise ValueError(f"it lacks {', '.join(missing) or 'a config'}")
         species, versions = saved["species"], saved.get("versions") or {}
         if not isinstance(species, list) or not all(isinstance(name, str) for name in species):
-            raise ValueError("its species are no list of names")
+            raise ValueError("its species are not a list of names")
         if not isinstance(versions, dict):
-            raise ValueError("its versions are no table")
+            raise ValueError("its versions are not a table")
     except UserError:
         raise
     except (ValueError, TypeError, RecursionError) as error:

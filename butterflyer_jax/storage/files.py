@@ -54,7 +54,7 @@ def read_text(name: Name) -> str:
     try:
         return read_bytes(name).decode()
     except UnicodeDecodeError as error:
-        raise UserError(f"{os.fspath(name)} is damaged: no text in UTF-8 ({words_of(error)})") from error
+        raise UserError(f"{os.fspath(name)} is damaged: not text in UTF-8 ({words_of(error)})") from error
 
 
 def read_range(name: Name, offset: int, num_bytes: int) -> bytes:
@@ -257,7 +257,7 @@ def _regular(name: Name) -> Path:
     file = Path(path(name))
     kind = _NO_FILES.get(stat.S_IFMT(file.stat().st_mode))
     if kind:
-        raise UserError(f"cannot read {os.fspath(name)}: it is {kind}, no file")
+        raise UserError(f"cannot read {os.fspath(name)}: it is {kind}, not a file")
     return file
 
 

@@ -54,7 +54,7 @@ def parse(address: str) -> HubFile:
     """
     match = _ADDRESS.fullmatch(address.removeprefix(SCHEME))
     if not match:
-        raise UserError(f"{address} is no address of the Hub: write hf://OWNER/NAME[@REVISION][/FILE]")
+        raise UserError(f"{address} is not an address of the Hub: write hf://OWNER/NAME[@REVISION][/FILE]")
     return HubFile(match["repo"], match["file"] or "", match["revision"] or "")
 
 
@@ -131,7 +131,7 @@ def _explained(error: Exception, source: HubFile) -> UserError:
     if has(errors.RemoteEntryNotFoundError):
         return MissingFileError(f"no such file on the Hub: {source}")
     if has(errors.HFValidationError):
-        return UserError(f"{source} is no address of the Hub: write hf://OWNER/NAME[@REVISION][/FILE]")
+        return UserError(f"{source} is not an address of the Hub: write hf://OWNER/NAME[@REVISION][/FILE]")
     if status:
         return UserError(f"{_endpoint()} answers {status} for {source}: retry later, or set HF_ENDPOINT to a mirror")
     reason = words_of(next((cause for cause in reversed(causes) if str(cause)), error)).rstrip(".")

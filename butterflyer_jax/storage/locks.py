@@ -77,7 +77,7 @@ def _hold_on_disk(file: epath.Path, busy: str, wait: bool) -> Iterator[bool]:
             if isinstance(error, OSError) and error.errno not in _UNSUPPORTED:
                 raise
             is_held = False
-            say(f"{file.parent} lies on a file system without locks: start no second process that writes there")
+            say(f"{file.parent} lies on a file system without locks: do not start a second process that writes there")
     try:
         yield is_held
     finally:

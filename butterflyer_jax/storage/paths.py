@@ -27,7 +27,7 @@ def path(name: str | os.PathLike[str]) -> epath.Path:
     """
     text = os.fspath(name)
     if "\0" in text:
-        raise UserError(f"no name of a file: {text!r}")
+        raise UserError(f"not a name of a file: {text!r}")
     scheme, separator, _ = text.partition("://")
     if separator and scheme not in SCHEMES:
         raise UserError(f"{text}: take a local path or gs://, {scheme}:// cannot be used here")

@@ -97,7 +97,9 @@ def largest(needed: Callable[[int], int], limit: int, unit: int, most: int) -> i
       UserError: `unit` images do not fit, or are more than `most`.
     """
     if unit > most:
-        raise UserError(f"batch_size=0: the smallest batch for these devices is {unit}, more than {most} is not wanted")
+        raise UserError(
+            f"batch_size=0: the smallest batch for these devices is {unit}, and the largest allowed one {most}"
+        )
     fits, bytes_at_fits = unit, needed(unit)
     if bytes_at_fits > limit:
         raise UserError(

@@ -154,7 +154,7 @@ def replay(config: Config, output: str | os.PathLike[str]) -> str:
     run = runs.read(output)
     kept = nonfinite.steps_kept(run.folder)
     if not kept:
-        raise UserError(f"{run.folder} has no broken step to do again")
+        raise UserError(f"{run.folder} has no broken step to replay")
     broken_step = kept[-1]
     with open_session(config, run.dataset, output) as session, contextlib.ExitStack() as stack:
         checkpointer = stack.enter_context(contextlib.closing(Checkpointer(run.checkpoints, read_only=True)))

@@ -49,7 +49,7 @@ def finish(
                 # They import what the export needs while this process does the rest.
                 processes = stack.enter_context(contextlib.closing(exporter.start(config.export.format)))
             if run.dataset != FAKE:
-                display.note("fitting what is refused")
+                display.note("fitting the refusal of unknown images")
                 fitting.fit(loaded, session.data, session.dataset)
             if export_due:
                 display.note("exporting")

@@ -64,7 +64,7 @@ def keeping(
         if jax.process_index() == 0:
             _keep(folder, error, batch, steps_per_epoch)
         raise UserError(
-            f"{error}. Its batch is in {folder}; the same command with --replay does that step again"
+            f"{error}. Its batch is in {folder}; the same command with --replay repeats that step"
         ) from error
 
 

@@ -94,7 +94,7 @@ def load(config: ModelConfig) -> Weights:
         if file.is_file():
             return weights_module.read(file, source if "://" in source else os.fspath(file), colours)
     if source.startswith(("http://", "https://")):
-        raise UserError(f"{source} is no file of weights: its name must end with {', '.join(suffixes)}")
+        raise UserError(f"{source} is not a file of weights: its name must end with {', '.join(suffixes)}")
     path = paths.path(source)
     if files.is_folder(path):
         return from_run(path, colours)
@@ -174,7 +174,7 @@ def read_renamed(file: str | os.PathLike[str]) -> dict[str, str]:
     except FileNotFoundError as error:
         raise UserError(f"model.pretrained_species: no such file: {file}") from error
     except ValueError as error:
-        raise UserError(f"model.pretrained_species: {file} is no table in UTF-8") from error
+        raise UserError(f"model.pretrained_species: {file} is not a table in UTF-8") from error
     if not rows or not all(row.get("source") and row.get("species") for row in rows):
         raise UserError(f"model.pretrained_species: {file} must be a CSV table with the columns source,species")
     renamed = {row["source"]: row["species"] for row in rows}

@@ -49,7 +49,9 @@ class Teacher:
         try:
             self._session = onnxruntime.InferenceSession(os.fspath(self.file), providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise UserError(f"config field distill.teacher: {name} is no ONNX network: {words_of(error)}") from error
+            raise UserError(
+                f"config field distill.teacher: cannot read {name} as an ONNX network: {words_of(error)}"
+            ) from error
         self._config, self._name = config, name
         self._read_input()
         self._output = self._choose_output()

@@ -105,7 +105,7 @@ def test_a_job_is_cancelled_by_its_number_or_name(service: Any) -> None:
     assert jobs.printed(["--cancel", "123", "--project", "lepidoptera"])[0] == f"cancelling: {NAME}\n"
     recorded = json.loads((Path(__file__).parent / "client_requests.json").read_text())["requests"][-1]
     assert [(m, u, b) for m, u, b in transport.requests] == 2 * [(recorded["method"], recorded["url"], {})]
-    with pytest.raises(UserError, match="'mine' is no job"):
+    with pytest.raises(UserError, match="'mine' is not a job"):
         launch.main(["--cancel", "mine"])
 
 
@@ -136,7 +136,7 @@ def test_breaking_off_leaves_the_job_running(service: Any, monkeypatch: pytest.M
 def test_a_log_that_may_not_be_read_does_not_end_following(service: Any) -> None:
     service({LOOK: [state("RUNNING"), state("SUCCEEDED")], LOG: [error(403, "Permission denied")]})
     _, err = jobs.printed(["--follow", NAME])
-    assert err.count("without its log: no permission to read the log") == 1
+    assert err.count("the log of the job cannot be shown: no permission to read the log") == 1
     assert "123: succeeded" in err
 
 
@@ -229,7 +229,7 @@ def test_a_secret_is_read_where_the_training_runs(capsys: pytest.CaptureFixture[
     environment = {"WANDB_API_KEY_SECRET": name}
     secret.resolve(environment, session(Recorded({name: [error(403, "denied")]})))
     assert "WANDB_API_KEY" not in environment
-    assert "without the key of Weights & Biases: cannot read" in capsys.readouterr().err
+    assert "continuing without the key of Weights & Biases: cannot read" in capsys.readouterr().err
 
 
 def test_a_secret_may_be_a_mounted_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,8 +106,8 @@ def test_answers_to_a_bucket_are_those_to_a_disk(
     assert [answer.get("error", "")[:19] for answer in answers] == [
         *[""] * 4,
         "no such file: gs://",
-        "no zip that can be ",
-        "no zip that can be ",
+        "not a zip that can ",
+        "not a zip that can ",
         "no such bucket: gs:",
     ]
     (tmp_path / "raw.zip").write_bytes(zipped())

@@ -111,7 +111,7 @@ def test_what_cannot_be_compared_is_one_line(make: Make, tmp_path: Path) -> None
     a, page = make("a"), tmp_path / "page.html"
     numbered = {"photo": "test/{number}"}
     for others, wrong in (
-        ([], "compare needs two runs at least"),
+        ([], "compare needs at least two runs"),
         ([a], "is named twice"),
         ([tmp_path / "none"], "no run in .*none"),
         (

@@ -32,7 +32,7 @@ def test_inputs_that_are_none(train: Command, tmp_path: Path) -> None:
     make_zip(tmp_path / "bad.zip", folder_members(2) | {f"Monarch/{n}.jpg": b"hello" for n in range(4)})
     for source, part in {
         "nowhere.zip": "no such zip",
-        "text.zip": "is no zip",
+        "text.zip": "is not a zip",
         "none.zip": "no photos",
         "one.zip": "only one species in the zip, 'Monarch'",
         "bad.zip": "4 of 10 photos cannot be used",

@@ -78,7 +78,7 @@ def test_what_stands_for_nothing_is_a_line_and_the_rest_continues(
     answers = [json.loads(line) for line in captured.out.splitlines()]
     assert [answer.get("error", "")[:17] for answer in answers] == [
         "no pictures in it",
-        "no zip that can b",
+        "not a zip that ca",
         "nothing matches",
         "not decodable: no",
         "",

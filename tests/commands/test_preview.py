@@ -77,7 +77,7 @@ def test_device_and_host_crops_look_alike(dataset: Path, tiny_config: Path) -> N
     [
         ([], "nothing to do: give --benchmark, --grid FILE, or both"),
         (["--grid", "batch.xyz"], "--grid batch.xyz: give it the suffix .png or .jpg"),
-        (["--benchmark", "--batches", "0"], "--batches must be 1 at least"),
+        (["--benchmark", "--batches", "0"], "--batches must be at least 1"),
         (["--benchmark", "--config.batch_size=64"], "batch_size = 64 is more than the 36 training photos"),
     ],
 )

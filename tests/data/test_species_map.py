@@ -143,5 +143,5 @@ def test_a_list_that_does_not_fit_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a folder"):
         read_list(tmp_path, OURS)
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="is no text in UTF-8"):
+    with pytest.raises(UserError, match="is not text in UTF-8"):
         read_list(file, OURS)

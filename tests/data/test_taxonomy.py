@@ -62,7 +62,7 @@ def test_a_table_says_it_all(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"lacks 1 of the run's 4 species: Green Dott; did you mean Green Dot\?"):
         taxonomy.find([*species, "Green Dott"], None, table)
     for text, wrong in (
-        ("name,colour\na,b\n", "is no taxonomy: it needs a column species and one of .*genus.* it has name, colour"),
+        ("name,colour\na,b\n", "is not a taxonomy: it needs a column species and one of .*genus.* it has name, colour"),
         ("species,genus\na\n", "row 2: 2 columns are needed"),
         ("", "it has none"),
     ):

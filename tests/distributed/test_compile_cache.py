@@ -51,7 +51,7 @@ def test_every_flipped_bit_is_found_and_the_entry_made_anew(tmp_path: Path, caps
         entry.write_bytes(damaged)
         assert cache.get("step") is None
         assert not entry.exists()
-        assert capsys.readouterr().err == f"the compiled step {entry} is damaged: removing it and compiling again\n"
+        assert capsys.readouterr().err == f"the compiled program {entry} is damaged: it is removed and compiled again\n"
         cache.put("step", VALUE)
         assert cache.get("step") == VALUE
     for cut in (b"", content[:10], content[:-1]):
@@ -102,7 +102,7 @@ def test_jax_keeps_its_programs_there(tmp_path: Path, jax_cache: None, capsys: p
     content = entry.read_bytes()
     entry.write_bytes(content[:100] + bytes([content[100] ^ 4]) + content[101:])
     assert answer() == first
-    assert f"the compiled step {entry} is damaged" in capsys.readouterr().err
+    assert f"the compiled program {entry} is damaged" in capsys.readouterr().err
     assert entry.exists() and answer() == first
     assert not capsys.readouterr().err
 
@@ -112,12 +112,14 @@ def test_a_place_that_cannot_be_written_stops_nothing(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     compile_cache.keep_in(tmp_path / "file" / "xla")
-    assert f"compiled steps cannot be kept in {tmp_path / 'file' / 'xla'}: Not a directory" in capsys.readouterr().err
+    assert (
+        f"compiled programs cannot be kept in {tmp_path / 'file' / 'xla'} (Not a directory)" in capsys.readouterr().err
+    )
     cache = compile_cache.CheckedCache(tmp_path / "xla")
     (tmp_path / "xla" / "step-cache").mkdir()
     (tmp_path / "xla" / "step-atime").write_bytes(bytes(8))
     assert cache.get("step") is None
-    assert capsys.readouterr().err.count("compiled steps cannot be kept in") == 1
+    assert capsys.readouterr().err.count("compiled programs cannot be kept in") == 1
 
 
 def test_a_folder_of_the_users_has_checksums_too_and_a_bucket_is_left_to_jax(

@@ -102,12 +102,12 @@ def test_exported_probabilities_are_the_predictors(trained_run: Path, tmp_path: 
 
 def test_a_wrong_file_never_takes_its_name(trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx, "READ", onnx.READ.replace('{"image": images}', '{"image": images[:, ::-1]}'))
-    with pytest.raises(UserError, match=r"model\.onnx answers otherwise than the run: probabilities differ by"):
+    with pytest.raises(UserError, match=r"model\.onnx answers differently from the run: probabilities differ by"):
         export(trained_run, "onnx", tmp_path)
     monkeypatch.undo()
     # Other filters differ a little on any network, a wrong crop on one that has learned something.
     monkeypatch.setattr(verify, "TOLERANCE_OF_BYTES", 0.0)
-    with pytest.raises(UserError, match=r"model\.onnx answers otherwise than the run on photo files, by"):
+    with pytest.raises(UserError, match=r"model\.onnx answers differently from the run on photo files, by"):
         export(trained_run, "onnx", tmp_path)
     monkeypatch.undo()
     monkeypatch.setattr(usage, "_PHOTO", usage._PHOTO.replace("species[answer.argmax()]", "species[answer.argmin()]"))

@@ -16,7 +16,7 @@ from butterflyer_jax.inference import inputs
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("a\0b.jpg", "no name of a file"),
+        ("a\0b.jpg", "not a name of a file"),
         ("ftp://127.0.0.1/x.jpg", "take a local path or gs://"),
         ("s3://bucket/x.jpg", "take a local path or gs://"),
         ("file:///tmp/x.jpg", "take a local path or gs://"),
@@ -52,12 +52,12 @@ def test_pipes_devices_sockets_and_links_to_themselves_are_one_line_each(tmp_pat
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.relpath(tmp_path / "socket.jpg"))
     reasons = {
-        "device.jpg": "it is a device, no file",
+        "device.jpg": "it is a device, not a file",
         "itself.jpg": "Too many levels of symbolic links",
         "nowhere.jpg": "no such file",
-        "pipe.jpg": "it is a pipe, no file",
-        "pipe.zip": "it is a pipe, no file",
-        "socket.jpg": "it is a socket, no file",
+        "pipe.jpg": "it is a pipe, not a file",
+        "pipe.zip": "it is a pipe, not a file",
+        "socket.jpg": "it is a socket, not a file",
     }
     for found in (
         inputs.pictures([str(tmp_path)]),

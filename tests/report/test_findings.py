@@ -25,7 +25,7 @@ def test_copies_of_folders_are_said_first_with_what_to_do(copy: str) -> None:
     card["findings"] = [dataclasses.asdict(finding) for finding in findings.find(card, [])]
     [shown] = [line for line in summary.lines(card, "out") if line.startswith("look at: ")]
     assert shown.startswith(f"look at: 1 species is spelt in several ways ({' = '.join(sorted(['Monarch', copy]))}): ")
-    assert "each spelling is a species of its own here" in shown and "rename those that are one" in shown
+    assert "each spelling counts as a species" in shown and "give one species one name" in shown
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_a_damaged_newest_checkpoint_is_moved_aside_and_the_one_before_serves(
     )
     reader = Checkpointer(folder, read_only=True)
     assert reader.latest_step() == reader.best_step() == 1
-    assert "2 is damaged, passing it over" in capfd.readouterr().err
+    assert "2 is damaged, and left out" in capfd.readouterr().err
     again = Checkpointer(folder)
     assert again.latest_step() == 1
     assert f"the checkpoint {folder / '2'} is damaged (" in capfd.readouterr().err

@@ -46,8 +46,8 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         files.read_bytes(tmp_path / "none")
     with pytest.raises(UserError, match=rf"^cannot read {tmp_path}: Is a directory$"):
         files.read_bytes(tmp_path)
-    with pytest.raises(UserError, match="no name of a file"):
+    with pytest.raises(UserError, match="not a name of a file"):
         files.read_bytes(f"{tmp_path}/a\0b")
     (tmp_path / "latin1").write_bytes(b"caf\xe9")
-    with pytest.raises(UserError, match="latin1 is damaged: no text in UTF-8"):
+    with pytest.raises(UserError, match="latin1 is damaged: not text in UTF-8"):
         files.read_text(tmp_path / "latin1")

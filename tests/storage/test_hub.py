@@ -48,7 +48,7 @@ def test_addresses(address: str, parts: HubFile) -> None:
 
 @pytest.mark.parametrize("address", ["hf://", "hf://net", "hf://me/net@", "hf://me/net@a@b/x", "hf://me /net"])
 def test_no_addresses_are_one_line(address: str) -> None:
-    with pytest.raises(UserError, match=r"is no address of the Hub: write hf://OWNER/NAME\[@REVISION\]\[/FILE\]"):
+    with pytest.raises(UserError, match=r"is not an address of the Hub: write hf://OWNER/NAME\[@REVISION\]\[/FILE\]"):
         hub.parse(address)
 
 

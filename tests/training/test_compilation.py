@@ -78,7 +78,7 @@ def test_the_batch_found_is_not_more_than_wanted() -> None:
 def test_no_batch_fits() -> None:
     with pytest.raises(UserError, match="not even 8 photos fit"):
         batch_size.largest(lambda size: 100 + size, limit=100, unit=8, most=64)
-    with pytest.raises(UserError, match="more than 4 is not wanted"):
+    with pytest.raises(UserError, match="and the largest allowed one 4"):
         batch_size.largest(lambda size: size, limit=100, unit=8, most=4)
 
 

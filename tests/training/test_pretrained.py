@@ -66,10 +66,10 @@ def test_mean_and_deviation_come_with_the_weights(tmp_path: Path) -> None:
     ("source", "message"),
     [
         ("/nowhere/w.pth", "no such file of weights: /nowhere/w.pth"),
-        (TORCH_FILES / "recorded.npz", r"recorded\.npz is no file of weights: its name must end with \.safetensors"),
+        (TORCH_FILES / "recorded.npz", r"recorded\.npz is not a file of weights: its name must end with \.safetensors"),
         (TORCH_FILES, r"no run in .*torch_files: it has no config\.json"),
         (TORCH_FILES / "normed.safetensors", "holds vgg11 with batch norm, the config says vgg11 without"),
-        ("http://127.0.0.1:9/model.onnx", r"model\.onnx is no file of weights"),
+        ("http://127.0.0.1:9/model.onnx", r"model\.onnx is not a file of weights"),
         ("http://127.0.0.1:9/model.pth", "cannot reach http://127.0.0.1:9/model.pth"),
     ],
 )
@@ -88,7 +88,7 @@ def test_another_variant_is_reported_with_what_to_set(tmp_path: Path) -> None:
 
 
 def test_a_wrong_regex_is_one_line() -> None:
-    with pytest.raises(UserError, match=r"model\.pretrained_allow = '\(' is no regex"):
+    with pytest.raises(UserError, match=r"model\.pretrained_allow = '\(' is not a regular expression"):
         config_of(PLAIN, pretrained_allow="(")
 
 

@@ -64,7 +64,7 @@ def test_a_repository_may_hold_a_file_of_any_name(hub_server: Hub, tmp_path: Pat
         ("timm:resnet50", "timm:resnet50 names no VGG of timm: write timm: and vgg11, vgg11_bn, vgg13"),
         ("torchvision:vgg16_bn.tv_in1k", "names no VGG of torchvision: write torchvision: and vgg11, vgg11_bn"),
         ("timm:vgg16_bn", "holds vgg16 with batch norm, the config says vgg11 without"),
-        ("hf://me", "is no address of the Hub"),
+        ("hf://me", "is not an address of the Hub"),
         (
             "drawn",
             "no drawn weights for vgg11 without batch norm at width_multiplier 0.015625: set "

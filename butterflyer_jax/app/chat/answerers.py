@@ -42,7 +42,7 @@ def make_answerer(environ: Mapping[str, str], knowledge: Knowledge) -> Answerer:
             raise UserError(f"{given[0]} is set, but not {name}: set it too, or neither for the chat without a model")
     address = _address(url)
     if address.scheme not in ("http", "https") or not address.hostname or "@" in address.netloc:
-        raise UserError(f"{URL} is no address such as https://host/v1; a key belongs into {KEY}")
+        raise UserError(f"{URL} is not an address such as https://host/v1; the key goes into {KEY}")
     return OpenAIAnswerer(embedded, url, model, _key(environ))
 
 

@@ -1,4 +1,4 @@
-"""Command that checks species files of the knowledge base and prints their problems, or their counts.
+"""Checks species files of the knowledge base, and prints their problems or their counts.
 
     butterflyer app.knowledge [FOLDER]
 
@@ -16,7 +16,7 @@ from butterflyer_jax import cli, extras
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer app.knowledge", description=__doc__)
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="species files to check (default: ours)")
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="species files to check (default: those of the package)")
     return parser
 
 

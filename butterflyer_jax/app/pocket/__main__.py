@@ -1,4 +1,4 @@
-"""Command that writes the application as a static site, which needs no server, and no connection after the first visit.
+"""Writes the application as a static site, which needs no server, and no connection after the first visit.
 
     butterflyer app.pocket --run runs/first --to site
     python -m http.server --directory site

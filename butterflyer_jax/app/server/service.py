@@ -247,7 +247,7 @@ def create_service(parts: Parts) -> FastAPI:
     ) -> schemas.Kept:
         """Keeps what a visitor says the butterfly on the picture in the field `file` is: `label`."""
         if named and named not in classifier.species:
-            raise HTTPException(422, "named is no species of this model")
+            raise HTTPException(422, "named is not a species of this model")
         add, data = parts.feedback.add, await file.read()
         try:
             sha256 = await asyncio.to_thread(add, data, file.filename or "", label, named, probability)

@@ -32,8 +32,9 @@ def find(
     for photo, split in by_table.items():
         if by_folder.get(photo, split) != split:
             raise UserError(
-                f"folders and tables give different splits: {photo} is {split} by {', '.join(tables.split_names)}; "
-                "build.split_column=folder takes the folders', build.split_column=COLUMN a table's, none makes new ones"
+                f"folders and tables give different splits: {photo} is {by_folder[photo]} by its folder and {split} by "
+                f"{', '.join(tables.split_names)}; build.split_column=folder takes the splits of the folders, "
+                "build.split_column=COLUMN those of a table, build.split_column=none makes new splits"
             )
     return by_folder | by_table, names
 

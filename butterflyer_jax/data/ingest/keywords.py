@@ -48,6 +48,6 @@ def hint(
     if not found:
         return ""
     return (
-        f"; keywords in the photos or their {SIDECAR} files ({some(found)}) are not taken for labels: where they name "
-        "the species, write them into the table, as exiftool -csv -Subject does"
+        f"; keywords in the photos or their {SIDECAR} files ({some(found)}) are not read as labels: if they name "
+        "the species, copy them into a table of labels (exiftool -csv -Subject lists them)"
     )

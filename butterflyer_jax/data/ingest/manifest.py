@@ -284,7 +284,7 @@ def _check_groups(photos: Sequence[Prepared], by: Sequence[str]) -> None:
     """Raises a UserError where there are too few groups to leave any for validation and test."""
     if by and photos and {photo.split for photo in photos} == {"train"} and not any(p.given_split for p in photos):
         raise UserError(
-            f"groups by {', '.join(by)} are too few to split: all photos would train. build.group_column chooses "
+            f"groups by {', '.join(by)} are too few to split: all photos would be in train. build.group_column chooses "
             "other columns, build.group_column=none and build.bursts=none split without groups"
         )
 

@@ -140,7 +140,7 @@ def _check_unsure(result: Labels) -> None:
     listed = ",".join(patterns) if len(patterns) <= SHOWN_PHOTOS else "PATTERN"
     raise UserError(
         f"the label {some(map(repr, unsure))} in {result.source} (photos: {len(names):,}, such as {min(names)}) may be "
-        "a class beside the species, or say that there is none: build.layout=table takes it as a class, "
+        "a class beside the species, or mean that the species is not known: build.layout=table takes it as a class, "
         f"build.ignore={listed} leaves these photos out, build.negatives={listed} takes them as photos that show no "
         "species"
     )

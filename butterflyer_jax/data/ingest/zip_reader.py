@@ -101,7 +101,7 @@ def why_no_zip(head: bytes) -> str:
             "a zip whose end is missing: an incomplete copy (download it again), or the first of several parts "
             "(join them: `cat NAME.zip.* > JOINED.zip`)"
         )
-    return "no zip, or a damaged one"
+    return "not a zip, or a damaged one"
 
 
 def check_not_split(infos: Sequence[zipfile.ZipInfo]) -> str:

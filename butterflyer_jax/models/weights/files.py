@@ -32,7 +32,7 @@ def read(path: Path, origin: str, colours: str = "auto") -> Weights:
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UserError(f"{origin} is no file of weights: its name must end with {', '.join(SUFFIXES)}")
+        raise UserError(f"{origin} is not a file of weights: its name must end with {', '.join(SUFFIXES)}")
     auto = colours == "auto"
     try:
         if suffix in KERAS_SUFFIXES:
@@ -46,7 +46,7 @@ def read(path: Path, origin: str, colours: str = "auto") -> Weights:
         raise
     except Exception as error:
         # Whatever a library says of bytes that are not what the suffix promises.
-        raise UserError(f"{origin} is damaged, or no {suffix} file: {words_of(error)}") from error
+        raise UserError(f"{origin} is damaged, or not a {suffix} file: {words_of(error)}") from error
 
 
 def _with_facts(weights: Weights, facts: dict[str, Any], auto: bool) -> Weights:

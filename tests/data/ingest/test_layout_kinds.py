@@ -59,7 +59,7 @@ def test_photos_to_predict_are_left_out(tmp_path: Path) -> None:
          tree("Vanessa atalanta/{s}/{i}.jpg", ("Asclepias syriaca", "Buddleja davidii")), "two ways: .* are Danaus"),
         (tree("{n}.jpg") | tree("images/x{n}.jpg"),
          "the photos lie in /, images/, which name no species; name the folders after"),
-        (tree("{s}/{i}.jpg", ("Pictures", "Photos")), r"name no species \(build\.layout=leaf if they do\)"),
+        (tree("{s}/{i}.jpg", ("Pictures", "Photos")), r"name no species \(build\.layout=leaf takes them as species\)"),
         (FLAT | {"l.csv": rows("id,filename,label", "x,{n}.jpg,{s},male")},
          r"l\.csv has a header of 3 columns, and rows of more cells"),
         (FLAT | {"l.csv": rows("filename,label", "{n}.jpg,{s}, male")}, "header of 2 columns"),
@@ -125,13 +125,13 @@ def test_folders_above_the_species_that_say_nothing_are_named(tmp_path: Path) ->
     listing = listing_of(tmp_path, tree("seen/{s}/{i}.jpg", latin) | tree("unseen/{s}/u{i}.jpg", latin))
     assert set(labels(listing).values()) == set(latin)
     assert "the folders above the species (seen, unseen) are not used" in listing.notes[0]
-    assert "splits, which have to be named train, val and test" in listing.notes[0]
+    assert "if they are splits, name them train, val and test" in listing.notes[0]
 
 
 def test_a_taxonomy_without_latin_names_is_reported(tmp_path: Path) -> None:
     listing = listing_of(tmp_path, tree("Brush-footed/{s}/{i}.jpg") | tree("Whites/{s}/{i}.jpg", ("Brimstone",)))
     assert set(labels(listing).values()) == {*SPECIES, "Brimstone"}
-    assert "of the folders the innermost are the species" in listing.notes[0]
+    assert "the innermost folders are the species" in listing.notes[0]
 
 
 PAIRS = [(f"{10 * k + i}.jpg", s) for k, s in enumerate(SPECIES) for i in range(6)]

@@ -118,7 +118,7 @@ def test_what_is_no_zip_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such zip"):
         open_zip(tmp_path / "none.zip")
     (tmp_path / "text.zip").write_text("hello")
-    with pytest.raises(UserError, match="is no zip"):
+    with pytest.raises(UserError, match="is not a zip"):
         open_zip(tmp_path / "text.zip")
     with pytest.raises(UserError, match="is a folder"):
         open_zip(tmp_path)

@@ -169,5 +169,5 @@ def test_a_label_file_that_cannot_be_meant_is_reported(tmp_path: Path, table: st
 
 
 def test_bytes_that_are_no_text_are_no_table() -> None:
-    with pytest.raises(ValueError, match="it is no text"):
+    with pytest.raises(ValueError, match="it is not text"):
         text.decode(bytes(range(256)) * 4, "notes.txt")

@@ -240,12 +240,12 @@ def test_keywords_are_named_and_not_taken_for_labels(tmp_path: Path, where: str)
         files[f"IMG_{n}.jpg"] = {"XMP": subject(SPECIES[k]), "IPTC": of_iptc, "sidecars": b"x"}[where]
         if where == "sidecars":
             files[f"IMG_{n}.xmp"] = subject(SPECIES[k])
-    with pytest.raises(UserError, match=r"keywords in .*\(.*Danaus plexippus.*\) are not taken for labels.*exiftool"):
+    with pytest.raises(UserError, match=r"keywords in .*\(.*Danaus plexippus.*\) are not read as labels.*exiftool"):
         listing_of(tmp_path, files)
 
 
 def test_folders_of_one_photo_each_name_no_species(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"each folder holds one photo, so 70, 71, .* may number photos.*layout=leaf"):
+    with pytest.raises(UserError, match=r"each folder holds one photo, so 70, 71, .* may be numbers of photos, not species.*layout=leaf"):
         listing_of(tmp_path, photos("photos/7{n}/medium.jpg"))
     few = tree("{s}/{n}.jpg", ("Monarch", "Peacock", "Comma", "Map", "Brimstone"), count=1)
     assert len(set(labels(listing_of(tmp_path, few)).values())) == 5

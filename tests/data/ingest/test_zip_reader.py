@@ -152,8 +152,8 @@ def test_names_of_the_unicode_path_field() -> None:
         (b"a" + bytes(256) + b"ustar\x0000" + bytes(2000), "a tar archive"),
         (b"PK\x07\x08PK\x03\x04" + bytes(100), "the first part of a split zip"),
         (b"PK\x03\x04" + bytes(100), "whose end is missing"),
-        (b"hello" * 100, "no zip, or a damaged one"),
-        (b"", "no zip, or a damaged one"),
+        (b"hello" * 100, "not a zip, or a damaged one"),
+        (b"", "not a zip, or a damaged one"),
     ],
 )
 def test_what_is_no_zip_is_named(tmp_path: Path, content: bytes, cause: str) -> None:

@@ -37,7 +37,7 @@ def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> 
         )
         innermost = [paths[photo].folders[-1] for photo in nameless if paths[photo].folders]
         if len(folders) > 1 and len(innermost) == len(nameless) and not all(map(words.split_of, innermost)):
-            result.choices = "build.layout=leaf if they do"
+            result.choices = "build.layout=leaf takes them as species"
         if labels := file_names.likely_labels(paths):
             result.problem += f", but their file names may: {some(labels)}"
             result.choices = "build.layout=name takes those"
@@ -96,7 +96,7 @@ def _check_names(paths: dict[str, FolderPath], levels: Sequence[int], result: Fo
         if len(below) > 1:
             [name] = {path.names[-1] for path in paths.values()}
             result.problem = f"all photos lie in {name}/, and the folders there ({some(below)}) look like no species"
-            result.choices = "build.layout=leaf if they are species"
+            result.choices = "build.layout=leaf takes them as species"
         return
     leaves = {path.names[level] for path in paths.values() for level in levels if level < len(path.names)}
     kinds = {circumstances.kind_of(leaf) for leaf in leaves}
@@ -104,7 +104,7 @@ def _check_names(paths: dict[str, FolderPath], levels: Sequence[int], result: Fo
         what = {"time": "dates", "group": "sessions, sites or specimens", "other": "places or views"}
         kinds_in_words = " or ".join(what[kind] for kind in sorted(k for k in kinds if k))
         result.problem = f"the folders {some(leaves)} are {kinds_in_words}, and name no species"
-        result.choices = "build.layout=leaf if they do"
+        result.choices = "build.layout=leaf takes them as species"
 
 
 def _choose_level(paths: dict[str, FolderPath], levels: Sequence[int], result: Folders) -> Sequence[int] | None:
@@ -120,14 +120,14 @@ def _choose_level(paths: dict[str, FolderPath], levels: Sequence[int], result: F
     if all(len(above) == 1 for above in uppers.values()):
         if not latin_leaves and not all(map(words.is_rank, outer)):
             result.notes.append(
-                f"of the folders the innermost are the species ({some(leaves, 3)}), and those above their taxonomy; "
-                "build.layout=top takes the outer ones"
+                f"the innermost folders are the species ({some(leaves, 3)}), those above them their taxonomy; "
+                "build.layout=top takes the outer ones as the species"
             )
         return None
     if latin_leaves and not latin_outer:
         result.notes.append(
-            f"the folders above the species ({some(outer, 3)}) are not used: they may be places or people, or splits, "
-            "which have to be named train, val and test"
+            f"the folders above the species ({some(outer, 3)}) are not used: they may be places or people; if "
+            "they are splits, name them train, val and test"
         )
         return None
     if latin_outer and not latin_leaves:

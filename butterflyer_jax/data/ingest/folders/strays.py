@@ -178,8 +178,8 @@ def check_single(result: Folders) -> None:
     labels = result.labels
     numbered = all(any(map(str.isdigit, label)) for label in labels)
     if not result.problem and numbered and len(labels) == len(result.places) >= MIN_SINGLE:
-        result.problem = f"each folder holds one photo, so {some(labels)} may number photos and be no species"
-        result.choices = "build.layout=leaf if they are species"
+        result.problem = f"each folder holds one photo, so {some(labels)} may be numbers of photos, not species"
+        result.choices = "build.layout=leaf takes each as a species; else label the photos by a table"
 
 
 def check_counterparts(result: Folders) -> None:

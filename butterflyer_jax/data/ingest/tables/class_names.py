@@ -148,7 +148,7 @@ def _rename_once(
         numbers = sorted(labels, key=lambda label: (code(label).zfill(12), label))
         raise UserError(
             f"labels are {'the numbers ' if numbers[0].isdigit() else ''}{numbers[0]} to {numbers[-1]}, but "
-            f"{'; '.join(problems)}: mend it, or leave it out with build.ignore"
+            f"{'; '.join(problems)}: correct it, or leave it out with build.ignore"
         )
     return {}, ""
 

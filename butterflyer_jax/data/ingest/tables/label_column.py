@@ -216,7 +216,7 @@ def _set_label(meaning: Meaning, chosen: Sequence[int]) -> None:
     table = meaning.table
     for column in chosen:
         if table.columns.count(table.columns[column]) > 1:
-            raise UserError(f"{table.name} has several columns {table.columns[column]}: leave one")
+            raise UserError(f"{table.name} has several columns {table.columns[column]}: keep one")
     meaning.label_name = " ".join(table.columns[column] for column in chosen)
     spelt = [words.squeeze(name) for name in table.columns]
     above = [

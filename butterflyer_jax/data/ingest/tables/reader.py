@@ -114,7 +114,9 @@ def read_tables(
             # Each compression method raises its own errors for damaged data, and so do CSV, JSON and spreadsheets.
             reason = " ".join(str(error).split()) or type(error).__name__
             if path.suffix.lower() in (".csv", ".tsv", ".xlsx", ".jsonl"):
-                raise UserError(f"cannot read {name}: {reason}; mend it, or leave it out with build.ignore") from error
+                raise UserError(
+                    f"cannot read {name}: {reason}; correct it, or leave it out with build.ignore"
+                ) from error
             found.unread[name] = reason
     found.tables = cub.join(found.tables)
     # "1.jpg.json" may be anything that a program says about 1.jpg, as Takeout does.

@@ -156,7 +156,7 @@ def from_xlsx(data: bytes, name: str) -> list[tuple[str, list[list[str]]]]:
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
     except Exception as error:
         # Errors of zipfile, of XML, and its own.
-        raise ValueError(f"no spreadsheet: {error}") from error
+        raise ValueError(f"not a spreadsheet: {error}") from error
     try:
         sheets = [
             (

@@ -28,7 +28,7 @@ def notes(table: Table) -> list[str]:
         marked = sum(cell in (YES if spelt in _UNWANTED else NO) for cell in cells)
         if 0 < marked < len(cells):
             found.append(
-                f"the column {name} of {table.name} marks {marked:,} of {len(cells):,} rows, which are used all the "
-                "same: remove them and their photos, or name these in build.ignore, to leave them out"
+                f"the column {name} of {table.name} marks {marked:,} of {len(cells):,} rows as unwanted, and "
+                "they are used: to leave them out, remove rows and photos, or name the photos in build.ignore"
             )
     return found

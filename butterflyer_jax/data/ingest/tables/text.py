@@ -62,7 +62,7 @@ def decode(data: bytes, name: str, encoding: str = "") -> str:
         if len(head) > 3 and head[start::2].count(0) > 0.4 * len(head[start::2]) > head[1 - start :: 2].count(0):
             return data.decode(wide, "replace")
     if _CONTROL.search(head):
-        raise ValueError("it is no text")
+        raise ValueError("it is not text")
     if encoding:
         code_pages.check(encoding)
         return data.decode(encoding, "replace")
