@@ -86,54 +86,6 @@ def jobset(job: Job, command: str, path: str) -> str:
         restarts=restarts,
         exit_code=UserError.exit_code,
     )
-    # In an Indexed Job JAX asks the cluster for the other pods, which needs a package and permissions: explicit flags
-    # name them, also for a single pod.
-    together = ["--num_processes", str(job.hosts)]
-    if job.hosts > 1:
-        together = ["--coordinator", f"{job.name}-host-0-0.{job.name}:{PORT}", *together]
-        together += ["--process_id", "$(JOB_COMPLETION_INDEX)"]
-    # Kubernetes replaces $(NAME) in arguments and values; $$( stands for itself.
-    arguments = [word.replace("$(", "$$(") for word in job.arguments(f"{CONFIG_FOLDER}/{file}")]
-    environment: list[dict[str, Any]] = [
-        {"name": name, "value": value.replace("$(", "$$(")} for name, value in job.environment.items()
-    ]
-    environment.append(
-        {
-            "name": "WANDB_API_KEY",
-            "valueFrom": {"secretKeyRef": {"name": "wandb", "key": "key", "optional": True}},
-        }
-    )
-    node_selector = {"cloud.google.com/gke-accelerator": _gke_accelerator(job.machine.accelerator)}
-    if job.spot:
-        node_selector["cloud.google.com/gke-spot"] = "true"
-    pod: dict[str, Any] = {
-        "serviceAccountName": account,
-        "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": NOTICE_SECONDS,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "fsGroup": 10001},
-        "nodeSelector": node_selector,
-        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
-        "containers": [
-            {
-                "name": "train",
-                "image": job.image,
-                "args": [*arguments, *together],
-                "env": environment,
-                "ports": [{"containerPort": PORT}],
-                "resources": {"limits": {"nvidia.com/gpu": job.machine.gpus}},
-                "volumeMounts": [
-                    {"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True},
-                    {"name": "cache", "mountPath": "/cache"},
-                    {"name": "shared-memory", "mountPath": "/dev/shm"},
-                ],
-            }
-        ],
-        "volumes": [
-            {"name": "config", "configMap": {"name": job.name}},
-            {"name": "cache", "emptyDir": {"sizeLimit": f"{job.disk_gib}Gi"}},
-            {"name": "shared-memory", "emptyDir": {"medium": "Memory"}},
-        ],
-    }
     manifest = {
         "apiVersion": "jobset.x-k8s.io/v1alpha2",
         "kind": "JobSet",
@@ -170,7 +122,7 @@ def jobset(job: Job, command: str, path: str) -> str:
                                 ]
                             },
                             "activeDeadlineSeconds": round(job.timeout_hours * 3600),
-                            "template": {"spec": pod},
+                            "template": {"spec": _pod(job, file, account)},
                         }
                     },
                 }
@@ -178,6 +130,58 @@ def jobset(job: Job, command: str, path: str) -> str:
         },
     }
     return head + to_yaml(manifest)
+
+
+def _pod(job: Job, file: str, account: str) -> dict[str, Any]:
+    """Returns the specification of a pod: one host of the training."""
+    # In an Indexed Job JAX asks the cluster for the other pods, which needs a package and permissions: explicit flags
+    # name them, also for a single pod.
+    together = ["--num_processes", str(job.hosts)]
+    if job.hosts > 1:
+        together = ["--coordinator", f"{job.name}-host-0-0.{job.name}:{PORT}", *together]
+        together += ["--process_id", "$(JOB_COMPLETION_INDEX)"]
+    # Kubernetes replaces $(NAME) in arguments and values; $$( stands for itself.
+    arguments = [word.replace("$(", "$$(") for word in job.arguments(f"{CONFIG_FOLDER}/{file}")]
+    environment: list[dict[str, Any]] = [
+        {"name": name, "value": value.replace("$(", "$$(")} for name, value in job.environment.items()
+    ]
+    environment.append(
+        {
+            "name": "WANDB_API_KEY",
+            "valueFrom": {"secretKeyRef": {"name": "wandb", "key": "key", "optional": True}},
+        }
+    )
+    node_selector = {"cloud.google.com/gke-accelerator": _gke_accelerator(job.machine.accelerator)}
+    if job.spot:
+        node_selector["cloud.google.com/gke-spot"] = "true"
+    return {
+        "serviceAccountName": account,
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": NOTICE_SECONDS,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "fsGroup": 10001},
+        "nodeSelector": node_selector,
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "containers": [
+            {
+                "name": "train",
+                "image": job.image,
+                "args": [*arguments, *together],
+                "env": environment,
+                "ports": [{"containerPort": PORT}],
+                "resources": {"limits": {"nvidia.com/gpu": job.machine.gpus}},
+                "volumeMounts": [
+                    {"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True},
+                    {"name": "cache", "mountPath": "/cache"},
+                    {"name": "shared-memory", "mountPath": "/dev/shm"},
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": "config", "configMap": {"name": job.name}},
+            {"name": "cache", "emptyDir": {"sizeLimit": f"{job.disk_gib}Gi"}},
+            {"name": "shared-memory", "emptyDir": {"medium": "Memory"}},
+        ],
+    }
 
 
 def sbatch(job: Job, command: str, path: str) -> str:

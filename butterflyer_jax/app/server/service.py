@@ -108,9 +108,6 @@ def create_service(parts: Parts) -> FastAPI:
         parts.identifier.answer, settings.max_batch, settings.max_waiting, metrics.batches.observe
     )
     metrics.waiting.set_function(lambda: batcher.waiting)
-    searches = Searches(parts.decoder, batcher, settings.max_searches)
-    photos = ExamplePhotos(parts.examples, classifier.species)
-    room = Room(settings.max_memory_bytes)
     talks = Talks(parts.answerer, classifier.species, settings, metrics)
 
     @contextlib.asynccontextmanager
@@ -133,6 +130,24 @@ def create_service(parts: Parts) -> FastAPI:
     service.add_middleware(Guard, settings=settings, password=parts.password)
     service.add_middleware(Watch, metrics=metrics)
 
+    _add_page(service)
+
+    @service.get("/health")
+    async def health() -> schemas.Health:
+        """Reports that the service is ready: it listens only once the network is compiled."""
+        return schemas.Health(status="ok", version=service.version)
+
+    room = Room(settings.max_memory_bytes)
+    routers = (_reading(parts, metrics), _uploading(parts, metrics, batcher, room), _talking(settings, talks, room))
+    locks = [Depends(schemas.Basic()), Depends(schemas.Bearer())] if parts.password else None
+    for router in routers:
+        service.include_router(router, dependencies=locks)
+    return service
+
+
+def _add_page(service: FastAPI) -> None:
+    """Adds a route for each file of the page."""
+
     def add_static(name: str, content: bytes) -> None:
         async def get() -> Response:
             return Response(content, media_type=KINDS[name.rpartition(".")[2]])
@@ -143,14 +158,12 @@ def create_service(parts: Parts) -> FastAPI:
     for file in resources.files("butterflyer_jax.app").joinpath("static").iterdir():
         add_static(file.name, file.read_bytes())
 
-    reading = APIRouter()
-    uploading = APIRouter(route_class=bounded_route(room, settings.max_upload_bytes, settings.upload_seconds))
-    talking = APIRouter(route_class=bounded_route(room, MAX_BYTES, settings.upload_seconds))
 
-    @service.get("/health")
-    async def health() -> schemas.Health:
-        """Reports that the service is ready: it listens only once the network is compiled."""
-        return schemas.Health(status="ok", version=service.version)
+def _reading(parts: Parts, metrics: Metrics) -> APIRouter:
+    """Returns the routes that take no upload."""
+    settings, classifier = parts.settings, parts.identifier.classifier
+    photos = ExamplePhotos(parts.examples, classifier.species)
+    reading = APIRouter()
 
     @reading.get("/metrics", response_class=PlainTextResponse)
     async def get_metrics() -> Response:
@@ -185,6 +198,27 @@ def create_service(parts: Parts) -> FastAPI:
             raise HTTPException(404, "no example of this model")
         return JpegResponse(photos.files[name], headers={"cache-control": CACHE_CONTROL})
 
+    @reading.get(
+        "/api/species/{label:path}",
+        response_model=schemas.SpeciesFacts,
+        response_model_exclude_unset=True,
+        responses=schemas.failures(404, 422),
+    )
+    async def species(label: str) -> dict[str, Any]:
+        """Facts of the knowledge base about a species of the model, with sources."""
+        if label not in classifier.species:
+            raise HTTPException(404, "no species of this model")
+        return facts(parts.knowledge, label)
+
+    return reading
+
+
+def _uploading(parts: Parts, metrics: Metrics, batcher: Batcher[Upload | SearchStep, Any], room: Room) -> APIRouter:
+    """Returns the routes that take a photo."""
+    settings, classifier = parts.settings, parts.identifier.classifier
+    searches = Searches(parts.decoder, batcher, settings.max_searches)
+    uploading = APIRouter(route_class=bounded_route(room, settings.max_upload_bytes, settings.upload_seconds))
+
     @uploading.post(
         "/api/predict",
         response_model=schemas.Prediction,
@@ -216,28 +250,6 @@ def create_service(parts: Parts) -> FastAPI:
         metrics.pictures.labels(answer["verdict"]).inc()
         return answer
 
-    @reading.get(
-        "/api/species/{label:path}",
-        response_model=schemas.SpeciesFacts,
-        response_model_exclude_unset=True,
-        responses=schemas.failures(404, 422),
-    )
-    async def species(label: str) -> dict[str, Any]:
-        """Facts of the knowledge base about a species of the model, with sources."""
-        if label not in classifier.species:
-            raise HTTPException(404, "no species of this model")
-        return facts(parts.knowledge, label)
-
-    @talking.post(
-        "/api/chat",
-        response_class=StreamingResponse,
-        responses=schemas.failures(408, 413, 422, 429, 503),
-        openapi_extra=schemas.event_stream(),
-    )
-    async def chat(conversation: schemas.Conversation) -> StreamingResponse:
-        """Answers the last message, as server-sent events: text pieces, then sources, then done."""
-        return talks.answer(conversation)
-
     @uploading.post("/api/feedback", responses=schemas.failures(400, 408, 413, 422, 429, 503))
     async def feedback(
         file: schemas.Picture,
@@ -260,7 +272,21 @@ def create_service(parts: Parts) -> FastAPI:
         metrics.feedback.inc()
         return schemas.Kept(sha256=sha256)
 
-    locks = [Depends(schemas.Basic()), Depends(schemas.Bearer())] if parts.password else None
-    for router in (reading, uploading, talking):
-        service.include_router(router, dependencies=locks)
-    return service
+    return uploading
+
+
+def _talking(settings: Settings, talks: Talks, room: Room) -> APIRouter:
+    """Returns the route of the chat."""
+    talking = APIRouter(route_class=bounded_route(room, MAX_BYTES, settings.upload_seconds))
+
+    @talking.post(
+        "/api/chat",
+        response_class=StreamingResponse,
+        responses=schemas.failures(408, 413, 422, 429, 503),
+        openapi_extra=schemas.event_stream(),
+    )
+    async def chat(conversation: schemas.Conversation) -> StreamingResponse:
+        """Answers the last message, as server-sent events: text pieces, then sources, then done."""
+        return talks.answer(conversation)
+
+    return talking
