@@ -246,7 +246,7 @@ def _pictured(
     """Returns the suspects of the page, each with the photos that are nearest by features and not of its group."""
     if not numbers:
         return []
-    say(f"drawing {len(numbers)} suspects")
+    say(f"drawing the labels in doubt: {len(numbers):,}")
     scaled = linear_probe.standardised(photos.features)
     uris: dict[int, str] = {}
 

@@ -88,10 +88,9 @@ def _groups(card: Mapping[str, Any]) -> str:
             f"{counted(groups['groups'], 'group', 'groups')} of {groups['photos']:,} photos by "
             f"{', '.join(groups['by'])}, {across} in two splits"
         )
-    copies = counted(near["groups"], "group", "groups") if near["groups"] else "none"
-    parts.append(
-        f"near-duplicates: {copies}" + (f", {near['across_splits']:,} in two splits" if near["across_splits"] else "")
-    )
+    across = f", {near['across_splits']:,} in two splits" if near["across_splits"] else ""
+    copies = f"near-duplicates: {counted(near['groups'], 'group', 'groups')}{across}"
+    parts.append(copies if near["groups"] else "no near-duplicates")
     return "; ".join(parts)
 
 

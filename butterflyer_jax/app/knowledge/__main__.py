@@ -16,7 +16,9 @@ from butterflyer_jax import cli, extras
 def parser() -> cli.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = cli.ArgumentParser(prog="butterflyer app.knowledge", description=__doc__)
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="species files to check (default: those of the package)")
+    parser.add_argument(
+        "folder", nargs="?", metavar="FOLDER", help="species files to check (default: those of the package)"
+    )
     return parser
 
 

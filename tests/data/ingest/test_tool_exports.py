@@ -245,7 +245,10 @@ def test_keywords_are_named_and_not_taken_for_labels(tmp_path: Path, where: str)
 
 
 def test_folders_of_one_photo_each_name_no_species(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"each folder holds one photo, so 70, 71, .* may be numbers of photos, not species.*layout=leaf"):
+    with pytest.raises(
+        UserError,
+        match=r"each folder holds one photo, so 70, 71, .* may be numbers of photos, not species.*layout=leaf",
+    ):
         listing_of(tmp_path, photos("photos/7{n}/medium.jpg"))
     few = tree("{s}/{n}.jpg", ("Monarch", "Peacock", "Comma", "Map", "Brimstone"), count=1)
     assert len(set(labels(listing_of(tmp_path, few)).values())) == 5
