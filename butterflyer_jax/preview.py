@@ -1,7 +1,9 @@
 """Shows augmented batches as the network sees them, and measures how fast they come, stage by stage.
 
-butterflyer preview --input SRC --benchmark
-butterflyer preview --input SRC --grid batch.png --config FILE [--config.FIELD=VALUE …]
+    butterflyer preview --input SRC --benchmark
+    butterflyer preview --input SRC --grid batch.png --config FILE [--config.FIELD=VALUE …]
+
+Give --benchmark, --grid FILE, or both.
 """
 
 from __future__ import annotations

@@ -135,8 +135,8 @@ def test_the_summary_of_a_build(tmp_path: Path, capsys: pytest.CaptureFixture[st
             "left out: rejected 1 (1 not decodable; see rejects.csv); ignored 2 (1 .txt, 1 hidden)",
             "groups: no near-duplicates",
             "look at: 1 species is spelt in several ways (Red Edge = red_edge): each spelling counts as a species, "
-            "and so does each copy of a folder: give one species one name; 2 species only in train (Rare One, red_edge); "
-            "3% of the photos rejected",
+            "and so does each copy of a folder: give one species one name; 2 species only in train (Rare One, red_edge)"
+            "; 3% of the photos rejected",
             f"data card: {folder}/data_card.html",
         ]
     card = json.loads((Path(folder) / "data_card.json").read_text())
