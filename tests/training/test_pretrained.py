@@ -207,7 +207,7 @@ def test_a_table_says_what_a_species_was_called(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             pretrained.read_renamed(table)
     table.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="no table in UTF-8"):
+    with pytest.raises(UserError, match="not a table in UTF-8"):
         pretrained.read_renamed(table)
     with pytest.raises(UserError, match="no such file"):
         pretrained.read_renamed(tmp_path / "gone.csv")

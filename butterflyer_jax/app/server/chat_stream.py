@@ -63,7 +63,7 @@ class Talks:
         ranked = tuple((one.species, one.probability) for one in found.top5)
         # Only the model's species can be in its answer.
         if not {found.species, *(name for name, _ in ranked)} <= self._species:
-            raise HTTPException(422, "identification: no species of this model")
+            raise HTTPException(422, "identification: not a species of this model")
         return Identification(found.species, found.probability, found.verdict == NAMED, ranked)
 
     async def _events(self, pieces: Generator[Piece, None, None]) -> AsyncIterator[str]:

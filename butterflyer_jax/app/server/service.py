@@ -207,7 +207,7 @@ def _reading(parts: Parts, metrics: Metrics) -> APIRouter:
     async def species(label: str) -> dict[str, Any]:
         """Facts of the knowledge base about a species of the model, with sources."""
         if label not in classifier.species:
-            raise HTTPException(404, "no species of this model")
+            raise HTTPException(404, "not a species of this model")
         return facts(parts.knowledge, label)
 
     return reading

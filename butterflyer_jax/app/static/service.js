@@ -54,7 +54,7 @@ export async function postStream(url, content, onEvent) {
   }
   if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `error ${response.status}`);
   const broken = () => {
-    throw new Error("it broke off");
+    throw new Error("the connection broke off");
   };
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";

@@ -18,7 +18,7 @@ const VERDICTS = { "": "unsure", species: "named" };
 export async function getJson(url) {
   if (url === "api/about") return site.about;
   const label = decodeURIComponent(url.replace("api/species/", ""));
-  if (!(label in site.species)) throw new Error("no species of this model");
+  if (!(label in site.species)) throw new Error("not a species of this model");
   return site.species[label];
 }
 
