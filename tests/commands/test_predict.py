@@ -99,8 +99,11 @@ def test_csv_and_top(trained_run: Path, photos: Path, capsys: pytest.CaptureFixt
     assert list(rows[0]) == ["image", "species", "probability", "none_of_these", "species_2", "probability_2", "error"]
     assert float(rows[0]["probability"]) >= float(rows[0]["probability_2"]) > 0
     assert rows[0]["none_of_these"] in ("true", "false")
-    with pytest.raises(UserError, match="--top must be 1"):
+    with pytest.raises(UserError, match="--top must be at least 1"):
         predict.main(["--run", str(trained_run), str(photos), "--top", "0"])
+    with pytest.raises(SystemExit):
+        predict.main(["--run", str(trained_run), str(photos / "d.jpg")])
+    assert capsys.readouterr().err == "error: 1 of 1 images could not be read\n", "of nothing read there is no speed"
 
 
 def test_a_table_is_for_people(trained_run: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
