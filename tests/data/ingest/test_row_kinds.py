@@ -101,7 +101,8 @@ def test_columns_that_mark_rows_are_named(tmp_path: Path, head: str, cells: str)
     ]
     listing = listing_of(tmp_path, FLAT | {"l.csv": "\n".join([f"file,species,{head}", *table])})
     assert labels(listing) == TRUTH
-    assert [note.partition(",")[0] for note in listing.notes] == [f"the column {head} of l.csv marks 3 of 18 rows"]
+    said = [note.partition(",")[0] for note in listing.notes]
+    assert said == [f"the column {head} of l.csv marks 3 of 18 rows as unwanted"]
 
 
 def test_rows_of_missing_photos_are_no_footer(tmp_path: Path) -> None:
