@@ -42,7 +42,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """Returns a text in the encoding that it is found to have.
 
     Raises:
-      UserError: there is no such file, or it is no text.
+      UserError: there is no such file, or it is not text.
     """
     file = _existing(path)
     try:
@@ -50,9 +50,9 @@ def read_text(path: str | os.PathLike[str]) -> str:
     except ValueError as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{file} is no text in UTF-8: {error}") from error
+        raise UserError(f"{file} is not text in UTF-8: {error}") from error
     if "\ufffd" in content or "\0" in content:
-        raise UserError(f"{file} is no text in UTF-8")
+        raise UserError(f"{file} is not text in UTF-8")
     return content
 
 
