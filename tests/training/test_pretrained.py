@@ -214,7 +214,8 @@ def test_a_table_says_what_a_species_was_called(tmp_path: Path) -> None:
 
 
 def test_drawn_weights_start_the_network_of_the_cpu_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = load_config("cpu", ["model.pretrained=drawn"])
+    config = load_config("cpu")
+    assert config.model.pretrained == "drawn"
     settled, weights = pretrained.settle(config, tmp_path / "run")
     assert weights is not None
     assert settled == config, "they were made with the config's own mean and deviation"

@@ -68,7 +68,9 @@ def test_a_repository_may_hold_a_file_of_any_name(hub_server: Hub, tmp_path: Pat
         (
             "drawn",
             "no drawn weights for vgg11 without batch norm at width_multiplier 0.015625: set "
-            "--config.model.variant=vgg11 --config.model.batch_norm=True --config.model.width_multiplier=0.25",
+            "--config.model.variant=vgg11 --config.model.batch_norm=True --config.model.width_multiplier=0.25 or "
+            "[^,]*, train your own with --config pretrain_drawn, or start from scratch with --config"
+            ".model.pretrained=$",
         ),
         ("imagenett", "no such file of weights: .*imagenett; by name there are imagenet, timm:NAME, torchvision:NAME"),
     ],

@@ -35,6 +35,6 @@ def file_of(variant: str, batch_norm: bool, width_multiplier: float) -> Path:
     )
     norm = "with" if batch_norm else "without"
     raise UserError(
-        f"no drawn weights for {variant} {norm} batch norm at width_multiplier {width_multiplier:g}: set {wanted}, or "
-        "train your own with --config pretrain_drawn"
+        f"no drawn weights for {variant} {norm} batch norm at width_multiplier {width_multiplier:g}: set {wanted}, "
+        "train your own with --config pretrain_drawn, or start from scratch with --config.model.pretrained="
     )
