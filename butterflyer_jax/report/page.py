@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from butterflyer_jax.report import findings
@@ -10,8 +11,9 @@ if TYPE_CHECKING:
     import jinja2
 
 
+@functools.cache
 def make_environment() -> jinja2.Environment:
-    """Returns the template environment, which escapes all values."""
+    """Returns the template environment, which escapes all values; the same one each time, with what it compiled."""
     import jinja2
 
     environment = jinja2.Environment(

@@ -34,7 +34,7 @@ MAX_TASK_MEMBERS = 256
 MIN_TASK_MEMBERS = 16
 # Amount of data per task, bytes: a killed build repeats at most this much per thread.
 MAX_TASK_BYTES = 64 << 20
-TASKS_PER_CORE = 4
+TASKS_PER_CORE = 8
 
 # Photos that need hundreds of megabytes are processed one at a time, with any number of threads.
 LARGE_BYTES = 32 << 20
@@ -110,7 +110,11 @@ def write_tasks(
 ) -> None:
     """Divides the members into tasks, in the order of the zip, and writes the tasks to `folder`."""
     ordered = sorted(members, key=lambda member: (member.archive, member.header_offset))
-    most = max(MIN_TASK_MEMBERS, min(MAX_TASK_MEMBERS, len(ordered) // (TASKS_PER_CORE * (os.cpu_count() or 1))))
+    cores = os.cpu_count() or 1
+    most = max(MIN_TASK_MEMBERS, min(MAX_TASK_MEMBERS, len(ordered) // (TASKS_PER_CORE * cores)))
+    # As many of one size for each core, or some cores would wait for the last ones.
+    rounds = -(-len(ordered) // (most * cores))
+    most = max(MIN_TASK_MEMBERS, -(-len(ordered) // (rounds * cores)))
     tasks: list[list[Member]] = [[]]
     num_bytes = 0
     for member in ordered:

@@ -22,7 +22,7 @@ from butterflyer_jax.storage import find, locks, paths
 from butterflyer_jax.storage.paths import cache_dir
 
 # Format of the files in a workspace; a workspace of another format is discarded.
-FORMAT = 3
+FORMAT = 4
 # Number of rejects beyond the allowed share at which a build stops early.
 REJECT_MARGIN = 100
 
