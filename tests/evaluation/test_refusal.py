@@ -66,5 +66,5 @@ def test_features_from_the_cache_give_the_same_typicality(
             assert fitted
             found.append(fitted.to_bytes())
     assert found[0] == found[1] == found[2]
-    # Training photos in three lights, negatives, val photos in four; the last time none.
-    assert looked == [36 * 3, 20, 12 * 4] * 2
+    # Training photos in two lights, negatives, val photos in four; the last time none.
+    assert looked == [36 * 2, 20, 12 * 4] * 2

@@ -103,6 +103,21 @@ def test_the_distance_is_that_of_the_shrunk_covariance(count: int) -> None:
     np.testing.assert_allclose(alone.score(others, drawn_logits(50, 1)), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("count", [9, 200], ids=["fewer images than features", "more"])
+def test_the_head_is_a_ridge_regression(count: int) -> None:
+    """Solved here as least squares with one more row for each weight."""
+    features, labels = drawn(count, 1)
+    negatives = drawn(2 * count // 3, 2, offset=1.0)[0]
+    found = fit_on(features, labels, negatives, features, 0.1)
+    inputs = ((np.concatenate([features, negatives]) - found.mean) / found.std).clip(-8, 8)
+    sides = np.repeat([-1.0, 1.0], [len(features), len(negatives)])
+    roots = np.sqrt(np.where(sides < 0, 0.5 / len(features), 0.5 / len(negatives)))
+    rows = (inputs - roots**2 @ inputs) * roots[:, None]
+    ridge = np.sqrt(0.1 * (rows**2).sum() / NUM_FEATURES) * np.eye(NUM_FEATURES)
+    weights = np.linalg.lstsq(np.concatenate([rows, ridge]), np.append(roots * sides, np.zeros(NUM_FEATURES)))[0]
+    np.testing.assert_allclose(found.head, np.append(weights, -(roots**2 @ inputs) @ weights), atol=1e-5)
+
+
 def test_it_is_written_and_read(fitted: Typicality) -> None:
     again = Typicality.from_bytes(fitted.to_bytes())
     features, logits = drawn(50, 8)[0], drawn_logits(50, 8)
