@@ -43,13 +43,11 @@ def draw_part(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
     return photo.crop((left, top, left + side, top + side))
 
 
-def draw_shift(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Returns the photo, RGB, 0.45 to 1.5 times as bright, at times blurred or turned by up to 15 degrees."""
-    return plan_shift(photo, rng)()
-
-
 def plan_shift(photo: Image.Image, rng: np.random.Generator) -> Drawing:
-    """Returns the function that returns what `draw_shift` would; see `plan_negative`."""
+    """Returns the function that returns the photo, RGB, in other light; see `plan_negative`.
+
+    It is 0.45 to 1.5 times as bright, at times blurred or turned by up to 15 degrees.
+    """
     brightness = float(rng.uniform(0.45, 1.5))
     radius = float(rng.uniform(0, 1.5)) if rng.random() < 0.3 else None
     degrees = float(rng.uniform(-15, 15)) if rng.random() < 0.3 else None

@@ -1,4 +1,4 @@
-"""Locks between processes and reads at an offset, on POSIX and Windows.
+"""File locks and reads at an offset, on POSIX and Windows alike.
 
 A lock belongs to an open file; the operating system releases it when the process dies for any reason.
 """

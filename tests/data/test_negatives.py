@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from butterflyer_jax.data.negative_drawings import SIDE, Drawing, plan_handwriting, plan_page, plan_thing
-from butterflyer_jax.data.negatives import draw_negative, draw_shift
+from butterflyer_jax.data.negatives import draw_negative, plan_shift
 
 
 def photo(width: int = 90, height: int = 60) -> Image.Image:
@@ -53,4 +53,4 @@ def test_any_size_of_photo_will_do(size: tuple[int, int]) -> None:
     for seed in range(30):
         rng = np.random.default_rng(seed)
         assert min(draw_negative(photo(*size), rng).size) >= 1
-        assert draw_shift(photo(*size), rng).size == size
+        assert plan_shift(photo(*size), rng)().size == size

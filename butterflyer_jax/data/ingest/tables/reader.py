@@ -38,7 +38,6 @@ DOCUMENTS = {
     ".rtf": "a document", ".html": "a web page", ".htm": "a web page",
 }  # fmt: skip
 _LISTS = re.compile(r"label|class|species|list|annot|taxa|names|art(?:en)?liste", re.IGNORECASE)
-MAX_HEADER_BYTES = 64 << 10
 # A table of a million photos takes half of this.
 MAX_TABLE_BYTES = 128 << 20
 # A table may cover a larger collection than the zip, by at most this factor.
