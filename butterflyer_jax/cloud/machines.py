@@ -147,4 +147,4 @@ def _check_known(flag: str, name: str | None, known: Iterable[str]) -> None:
     parts = [known_name for known_name in names if name.upper().replace("-", "_") in known_name.upper()]
     close = parts or difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(names)}"
-    raise UserError(f"{flag} {name} is not known with GPUs on Vertex AI (table of {price_date()}): {hint}")
+    raise UserError(f"{flag} {name} is not in the table of Vertex AI's machines with GPUs of {price_date()}: {hint}")

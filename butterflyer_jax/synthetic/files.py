@@ -47,10 +47,14 @@ def write_zip(
       UserError: an argument is out of range.
       OSError: the file cannot be written.
     """
-    if photos_per_species < 1 or seed < 0 or long_side < 32 or num_species < 0:
-        raise UserError(
-            "photos_per_species must be at least 1, seed and num_species at least 0 and long_side at least 32"
-        )
+    for what, value, least in (
+        ("photos_per_species (--photos)", photos_per_species, 1),
+        ("seed", seed, 0),
+        ("long_side", long_side, 32),
+        ("num_species (--species)", num_species, 0),
+    ):
+        if value < least:
+            raise UserError(f"{what} {value}: take {least} or more")
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -81,8 +85,9 @@ def write_contact_sheet(path: str | os.PathLike[str], columns: int = 5, seed: in
     kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower())
     if kind is None:
         raise UserError(f"a contact sheet ends in .png, .jpg or .jpeg, not {path.name!r}")
-    if columns < 1 or seed < 0 or cell_width < 32:
-        raise UserError("columns must be at least 1, seed at least 0 and cell_width at least 32")
+    for what, value, least in (("columns", columns, 1), ("seed", seed, 0), ("cell_width", cell_width, 32)):
+        if value < least:
+            raise UserError(f"{what} {value}: take {least} or more")
     width, height, gap = cell_width, cell_width * 3 // 4, cell_width // 25
     sheet = Image.new("RGB", ((width + gap) * (columns + 1), (height + gap) * len(SPECIES) + gap), (250, 248, 243))
     draw, large, small = ImageDraw.Draw(sheet), *(ImageFont.load_default(cell_width * part) for part in (0.096, 0.075))
