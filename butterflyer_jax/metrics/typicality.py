@@ -17,7 +17,7 @@ MAX_RANK = 256
 RIDGE = 0.1
 # Weights of distance, head and doubt in each sum, and the sum's share of the false refusals. The head knows nothing of
 # species that are left out: one sum of 1, 1 and 0.5 refuses 32% of these and 93% of scenes, the larger of these two 39%
-# and 97% (Leeds, two pairs of species, configs/field.py).
+# and 97% (Leeds, two pairs of species).
 SUMS = ((1.0, 0.25, 1.0), (0.5, 1.0, 0.0))
 SUM_SHARES = (0.5, 0.5)
 # Quantile of what the head says of held-out images, below which it is cut.
