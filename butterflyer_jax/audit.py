@@ -4,7 +4,8 @@
 
 Every photo of the data set is judged by a classifier that has not seen it, on features of the run's network. The table
 lists all photos with their labels, the most doubtful first. Correct its column label, put it into the zip or folder,
-and train with --config.build.layout=table --config.build.table=labels.csv. No label is changed without --accept.
+and train with --config.build.layout=table --config.build.table=labels.csv. No label is changed without --accept. Any
+field of build, such as --config.build.layout=leaf, says how the photos of --input are read.
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ def parser() -> cli.ArgumentParser:
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command with its arguments."""
-    args = parser().parse_args(argv)
+    args, rest = parser().parse_known_args(argv)
+    build = cli.build_options(cli.split_overrides(rest))
     # Imported late, as `--help` should answer at once.
     from butterflyer_jax.evaluation.audit import audit
 
-    found = audit(args.run, args.input, args.name, args.accept, args.to)
+    found = audit(args.run, args.input, args.name, args.accept, args.to, build)
     print(
         f"{found['name']}: {found['suspects']} of {found['count']} labels in doubt; the answers agree with "
         f"{found['accuracy']:.1%} of the labels"

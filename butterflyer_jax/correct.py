@@ -3,9 +3,10 @@
     butterflyer correct --run DIR --input photos/ --output DIR
 
 The photos come with their right species: a zip, a folder or a built data set, such as a folder with the labels.csv of
-`butterflyer app.feedback`. Everything below the last layer stays as it is, so it takes seconds, and fewer the next
-time: what the last layer sees of the run's photos is kept in the cache folder. Both layers are judged on the run's own
-val and test photos, which teach neither; the run itself is not changed.
+`butterflyer app.feedback`; any field of build, such as --config.build.layout=leaf, says how they are read. Everything
+below the last layer stays as it is, so it takes seconds, and fewer the next time: what the last layer sees of the run's
+photos is kept in the cache folder. Both layers are judged on the run's own val and test photos, which teach neither;
+the run itself is not changed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def parser() -> cli.ArgumentParser:
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command with its arguments."""
-    args = parser().parse_args(argv)
+    args, rest = parser().parse_known_args(argv)
+    build = cli.build_options(cli.split_overrides(rest))
     # Imported late, as `--help` should answer at once.
     from butterflyer_jax import runs
     from butterflyer_jax.distributed import compile_cache
@@ -43,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
     correction.refuse_occupied(args.output)
     if runs.read(args.run).config.compilation_cache:
         compile_cache.keep_in(paths.cache_dir() / "xla")
-    found = correction.fit(args.run, args.input, args.species_map)
+    found = correction.fit(args.run, args.input, args.species_map, build)
     for reason, count in found.left_out.items():
         print(f"left out: {count} photos {reason}")
     if found.replaced:

@@ -7,6 +7,7 @@ import functools
 import itertools
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -87,6 +88,7 @@ def audit(
     name: str | None = None,
     accept: float | None = None,
     to: str | os.PathLike[str] | None = None,
+    build: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Ranks the labels of all photos of a data set by how much they are doubted.
 
@@ -102,6 +104,7 @@ def audit(
       name: folder of the audit in `audit/`; by default "all", or the name of the other data set.
       accept: probability from which on the answer replaces the label in the table; None keeps every label.
       to: folder that takes all that is written, local or gs://; by default the run folder.
+      build: fields of the build config by name, by which another zip or folder is read.
 
     Returns:
       count, species (their number), suspects, accepted, not_judged (photos whose species has no other group), accuracy
@@ -117,7 +120,7 @@ def audit(
     run = runs.read(run_folder)
     place = writable(run, to)
     loaded = runs.load_model(run)
-    folder = find_data(run, dataset)
+    folder = find_data(run, dataset, build)
     if folder == dataset_lib.FAKE:
         raise UserError("fake photos have no labels to audit; name a data set with --input")
     data = open_once(loaded, folder)

@@ -115,6 +115,7 @@ def fit(
     run_folder: str | os.PathLike[str],
     source: str | os.PathLike[str],
     species_table: str | os.PathLike[str] | None = None,
+    build: Mapping[str, Any] | None = None,
 ) -> Correction:
     """Refits the last layer of a run on its training photos and on corrections.
 
@@ -125,6 +126,7 @@ def fit(
       run_folder: folder of a run with a checkpoint, whose own data set is still there.
       source: photos with their right species: zip, folder or built data set, all splits.
       species_table: table of two columns: a species of the source, and the run's name for it.
+      build: fields of the build config by name, by which the source is read.
 
     Raises:
       UserError: no run or checkpoint there, the data set is gone, or no correction is left.
@@ -132,7 +134,7 @@ def fit(
     table = None if species_table is None else species_map.read_table(species_table)
     loaded = runs.load_model(runs.read(run_folder))
     folder = find_data(loaded.run, None)
-    other_folder = find_data(loaded.run, source)
+    other_folder = find_data(loaded.run, source, build)
     with (
         contextlib.closing(open_once(loaded, folder)) as own,
         contextlib.closing(open_once(loaded, other_folder)) as other,

@@ -13,6 +13,8 @@ from typing import Any
 from etils import epath
 
 from butterflyer_jax import runs
+from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.console import say
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
@@ -21,6 +23,18 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import paths
 
 ALL = "all"
+# Fields of the build config that are about one source of photos.
+_OF_SOURCE = (
+    "layout",
+    "table",
+    "file_column",
+    "label_column",
+    "split_column",
+    "group_column",
+    "negatives",
+    "ignore",
+    "box_format",
+)
 # Folders of a built data set below the one that the user named: …/butterflies/size256_0123abcd/1.0.0.
 _INNER = re.compile(r"butterflies|default|size\d+_[0-9a-f]{8}|\d+\.\d+\.\d+")
 
@@ -60,7 +74,7 @@ def find_data(run: runs.Run, dataset: str | os.PathLike[str] | None, build: Mapp
     """Returns the folder of a data set: a given one, built if need be, or the run's own.
 
     Args:
-      run: the run, whose build config counts for other photos too.
+      run: the run, whose build config counts for other photos too, but for what names files or columns that these lack.
       dataset: a raw zip, a folder or a built data set; None for the run's own.
       build: fields of the build config that count instead, by name.
 
@@ -74,15 +88,41 @@ def find_data(run: runs.Run, dataset: str | os.PathLike[str] | None, build: Mapp
             "of photos with --input"
         )
     if dataset is not None:
-        config = dataclasses.replace(run.config.build, **(build or {}))
-        run.config.replace(build=config).validate()
-        return dataset_lib.resolve(dataset, config, min_species=1)
+        return _resolve(run, dataset, build or {})
     if run.dataset == dataset_lib.FAKE:
         return run.dataset
     try:
         return str(dataset_lib.find_dataset(run.dataset))
     except UserError as error:
         raise UserError(f"the run's data set is gone: {error}. Name its new place, or another, with --input") from error
+
+
+def _resolve(run: runs.Run, dataset: str | os.PathLike[str], build: Mapping[str, Any]) -> str:
+    config, defaults = dataclasses.replace(run.config.build, **build), BuildConfig()
+    run.config.replace(build=config).validate()
+    own = {field for field in _OF_SOURCE if getattr(config, field) != getattr(defaults, field)} - build.keys()
+    left_out = []
+    while True:
+        try:
+            found = dataset_lib.resolve(dataset, config, min_species=1)
+            break
+        except UserError as error:
+            # It says which option names what is not there.
+            field = next((field for field in own if str(error).startswith(f"build.{field}=")), None)
+            if field is None or "layout" in (field, *build):
+                if not own or "build." not in str(error):
+                    raise
+                kept = " ".join(f"--config.build.{field}=" for field in _OF_SOURCE if field in own)
+                raise UserError(
+                    f"{error} (the run's own config says how photos are read; {kept} detects it)"
+                ) from error
+            fields = {field} | ({"layout"} if field == "table" else set())
+            left_out += [f"build.{one}={getattr(config, one)}" for one in sorted(fields & own)]
+            config = dataclasses.replace(config, **{one: getattr(defaults, one) for one in fields})
+            own -= fields
+    if left_out:
+        say(f"{os.fspath(dataset)} is read without the run's own {', '.join(left_out)}: there is nothing of that name")
+    return found
 
 
 def open_once(loaded: runs.LoadedModel, folder: str) -> Data:

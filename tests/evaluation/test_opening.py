@@ -1,15 +1,20 @@
-"""The folder of a result in the run folder."""
+"""The data set of an evaluation, and the folder of its results."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from etils import epath
 
-from butterflyer_jax import UserError
-from butterflyer_jax.evaluation.opening import About, folder_name
+from butterflyer_jax import UserError, runs
+from butterflyer_jax.config import BuildConfig, Config
+from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.evaluation.opening import About, find_data, folder_name
 
 ALL = ("train", "val", "test")
 OWN = About("own", True, ["test"], is_part=True)
@@ -63,3 +68,54 @@ def test_no_result_takes_the_place_of_another(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"--name {name}: this name is kept for the run's own photos"):
             name_of(tmp_path, None, about, name)
     assert name_of(tmp_path, None, OWN, "test") == "test"
+
+
+@pytest.fixture
+def own_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., runs.Run]:
+    monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
+
+    def make(**build: str) -> runs.Run:
+        config = Config(build=BuildConfig(**build))
+        return cast(runs.Run, SimpleNamespace(config=config, dataset="", fingerprint=""))
+
+    return make
+
+
+@pytest.fixture
+def read_as(monkeypatch: pytest.MonkeyPatch) -> list[BuildConfig]:
+    """How photos are read that have a column species and no other, and lie in no folder background."""
+    seen = []
+
+    def resolve(source: str, config: BuildConfig, min_species: int) -> str:
+        for field, known in (("negatives", ""), ("table", ""), ("label_column", "species"), ("split_column", "")):
+            if getattr(config, field) not in ("", known):
+                raise UserError(f"build.{field}={getattr(config, field)}: there is none")
+        if config.layout == "name":
+            raise UserError("4 of 4 photos cannot be used, more than build.max_reject_fraction allows")
+        seen.append(config)
+        return source
+
+    monkeypatch.setattr(dataset_lib, "resolve", resolve)
+    monkeypatch.setattr(dataset_lib, "is_built", lambda _: False)
+    return seen
+
+
+def test_other_photos_are_read_without_what_they_lack_of_the_runs_own(
+    own_run: Callable[..., runs.Run], read_as: list[BuildConfig], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = own_run(negatives="background/*", table="labels.csv", layout="table", label_column="species", ignore="*.x")
+    with caplog.at_level("INFO"):
+        assert find_data(run, "field.zip") == "field.zip"
+    assert read_as[-1] == BuildConfig(label_column="species", ignore="*.x")
+    said = (
+        "field.zip is read without the run's own build.negatives=background/*, build.layout=table, build.table=labels"
+    )
+    assert said in caplog.text
+    # What the user says counts as it is.
+    with pytest.raises(UserError, match=r"build\.split_column=site: there is none"):
+        find_data(run, "field.zip", {"split_column": "site"})
+    with pytest.raises(
+        UserError, match=r"more than build.* \(the run's own config says .*; --config.build.layout= det"
+    ):
+        find_data(own_run(layout="name"), "field.zip")
+    assert find_data(own_run(layout="name"), "field.zip", {"layout": ""})
