@@ -99,7 +99,8 @@ def main(argv: Sequence[str]) -> None:
     if not count:
         raise UserError("no names of images on stdin")
     if count > failed:
-        say(f"{count} {'image' if count == 1 else 'images'} in {seconds:.1f} s, {count / seconds:,.1f} images/s")
+        images = "image" if count == 1 else "images"
+        say(f"{predictor.classifier.name}: {count} {images} in {seconds:.1f} s, {count / seconds:,.1f} images/s")
     if failed:
         print(f"error: {failed} of {count} images could not be read", file=sys.stderr)
         sys.exit(1)

@@ -75,6 +75,7 @@ def describe(
         "model": dataclasses.asdict(network.model),
         "parameters": num_parameters(network),
         "step": step,
+        "corrections": run.corrections,
         "dataset_fingerprint": run.fingerprint,
         "metrics": _all_metrics(run, step),
         "check": dataclasses.asdict(checked),
@@ -156,7 +157,8 @@ def to_markdown(card: Mapping[str, Any]) -> str:
         f"# {card['file']}",
         "",
         f"Names {len(card['species'])} butterfly species in a photo: {model['variant']}{norm}, "
-        f"{card['parameters']:,} parameters, {card['bytes'] / 1e6:,.1f} MB, checkpoint of step {card['step']}.",
+        f"{card['parameters']:,} parameters, {card['bytes'] / 1e6:,.1f} MB, checkpoint of step {card['step']}"
+        f"{_corrected(card)}.",
         "",
         f"- Input `{given['name']}`: {given['dtype']} {_shape(given['shape'])}, {given['order']}. Turn the photo "
         f"upright, scale its short side to {given['short_side']} pixels, take the central square of "
@@ -187,6 +189,10 @@ def to_markdown(card: Mapping[str, Any]) -> str:
     ]
     rows += ["```", "", "Species, by the number of their output:", ""]
     return "\n".join([*rows, *_species(card), ""])
+
+
+def _corrected(card: Mapping[str, Any]) -> str:
+    return f", last layer of {card['corrections']} corrections" if card.get("corrections") else ""
 
 
 def _with_interval(metrics: Mapping[str, Any], name: str) -> str:

@@ -52,6 +52,9 @@ class ExportClassifier:
             card = json.loads(companion(place, CARD).read_text(encoding="utf-8"))
             given = card["input"]
             self.name = place.name
+            # Cards of earlier versions do not say.
+            if corrections := card.get("corrections"):
+                self.name += f", last layer of {corrections} corrections"
             self.species = tuple(card["species"])
             self.threshold = float(card["threshold"])
             self.calibration = Calibration(float(card["temperature"]), self.threshold, int(card["step"]))

@@ -95,9 +95,7 @@ class TrainedClassifier:
 
         model: Any = loaded.model
         variables, run = loaded.variables, loaded.run
-        self.name = f"{run.folder.name}, step {calibration.step}"
-        if run.corrections:
-            self.name += f", last layer of {run.corrections} corrections"
+        self.name = loaded.name
         self.species: tuple[str, ...] = run.species
         self.calibration = calibration
         self.ranks = loaded.ranks()

@@ -56,6 +56,12 @@ class LoadedModel:
         """The config of the run."""
         return self.run.config
 
+    @property
+    def name(self) -> str:
+        """The name of the run with the step, and the corrections that its last layer was refitted on."""
+        corrected = f", last layer of {self.run.corrections} corrections" if self.run.corrections else ""
+        return f"{self.run.folder.name}, step {self.step}{corrected}"
+
     @functools.cached_property
     def features_of(self) -> FeaturesOf:
         """The function of `models.features.make_features`, compiled once for all that asks for features."""

@@ -11,6 +11,7 @@ import pytest
 from butterflyer_jax import Predictor, UserError, runs
 from butterflyer_jax.data import photo
 from butterflyer_jax.export import onnx, usage, verify
+from butterflyer_jax.export.card import to_markdown
 from butterflyer_jax.export.exporter import export
 from butterflyer_jax.export.reader import ExportClassifier
 from tests.conftest import SPECIES, Command, assert_one_line_error, make_photo
@@ -92,7 +93,12 @@ def test_exported_probabilities_are_the_predictors(trained_run: Path, tmp_path: 
     # With its card it may have another name; of another content it is refused, though the runtime would take it.
     for file in [*tmp_path.iterdir()]:
         file.rename(file.with_name(file.name.replace("model", "leeds")))
-    ExportClassifier(tmp_path / "leeds.onnx")
+    assert ExportClassifier(tmp_path / "leeds.onnx").name == "leeds.onnx"
+    card_file = tmp_path / "leeds.onnx.card.json"
+    card = json.loads(card_file.read_text()) | {"corrections": 40}
+    card_file.write_text(json.dumps(card))
+    assert ExportClassifier(tmp_path / "leeds.onnx").name == "leeds.onnx, last layer of 40 corrections"
+    assert f"step {card['step']}, last layer of 40 corrections." in to_markdown(card)
     content = bytearray((tmp_path / "leeds.onnx").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "leeds.onnx").write_bytes(content)

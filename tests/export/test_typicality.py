@@ -13,6 +13,7 @@ from butterflyer_jax.data import photo
 from butterflyer_jax.export import onnx
 from butterflyer_jax.export.exporter import export
 from butterflyer_jax.export.reader import ExportClassifier
+from butterflyer_jax.metrics import classification
 from tests.conftest import make_photo
 from tests.helpers import typical_run
 
@@ -102,7 +103,12 @@ def test_evaluation_brings_its_numbers_into_the_card(run: Path, exported: Path) 
     assert card["metrics"]["test"]["top1"] == found["top1"]
     assert card["metrics"]["test"]["species"] == found["species"]
     text = Path(f"{exported}.card.md").read_text()
-    assert f"top-1 {found['top1']:.1%}" in text and "| 0 | Blue Stripe | 4 |" in text
+    low, high = found["intervals"]["top1"]
+    assert f"top-1 {found['top1']:.1%} ({low:.1%} to {high:.1%})" in text and "| 0 | Blue Stripe | 4 |" in text
+    assert f"refused {found['refusal']['known']['refused'] / found['count']:.1%} (" in text
+    recall = found["species"]["Blue Stripe"]["recall"]
+    low, high = classification.wilson(round(4 * recall), 4)
+    assert f"| {recall:.1%} | {low:.1%} to {high:.1%} |" in text
     # Of another checkpoint nothing is said.
     card_file.write_text(json.dumps(card | {"step": 1, "metrics": {}}))
     evaluate(run)

@@ -98,8 +98,7 @@ def write(run_folder: str | os.PathLike[str], to: str | os.PathLike[str], knowle
             break
     else:
         raise UserError(f"the network of the site does not answer as the run does: {difference}")
-    name = f"{loaded.run.folder.name}, step {loaded.step}"
-    contents = _contents(name, made, knowledge, loaded.calibration().threshold, loaded.ranks())
+    contents = _contents(loaded.name, made, knowledge, loaded.calibration().threshold, loaded.ranks())
     _publish(contents, target, earlier)
     sizes = {file: len(content) for file, content in contents.items()}
     model_bytes = sizes["network.bin.gz"] + sizes["network.json"]
