@@ -109,15 +109,15 @@ def _resolve(run: runs.Run, dataset: str | os.PathLike[str], build: Mapping[str,
         except UserError as error:
             # It says which option names what is not there.
             field = next((field for field in own if str(error).startswith(f"build.{field}=")), None)
-            if field is None or "layout" in (field, *build):
+            if field is None or field == "layout":
                 if not own or "build." not in str(error):
                     raise
                 kept = " ".join(f"--config.build.{field}=" for field in _OF_SOURCE if field in own)
                 raise UserError(
                     f"{error} (the run's own config says how photos are read; {kept} detects it)"
                 ) from error
-            fields = {field} | ({"layout"} if field == "table" else set())
-            left_out += [f"build.{one}={getattr(config, one)}" for one in sorted(fields & own)]
+            fields = {field} | ({"layout"} & own if field == "table" else set())
+            left_out += [f"build.{one}={getattr(config, one)}" for one in sorted(fields)]
             config = dataclasses.replace(config, **{one: getattr(defaults, one) for one in fields})
             own -= fields
     if left_out:

@@ -20,7 +20,7 @@ from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.metrics.classification import wilson
 from butterflyer_jax.metrics.ranks import Answer, Ranks
 from butterflyer_jax.metrics.typicality import Typicality
-from butterflyer_jax.storage import files
+from butterflyer_jax.storage import files, paths
 
 # Fewer cannot show a precision of 95%.
 MIN_VAL = 20
@@ -53,8 +53,16 @@ def fit(
     config, species = loaded.config.ranks, loaded.run.species
     if data.num_photos("val") < MIN_VAL:
         return None
-    taxa = taxonomy.find(species, dataset_lib.card(dataset), config.taxonomy)
     known = loaded.ranks()
+    if (
+        known
+        and known.precision == config.precision
+        and config.taxonomy
+        and not files.exists(paths.path(config.taxonomy))
+    ):
+        # The run has what the table said.
+        return known
+    taxa = taxonomy.find(species, dataset_lib.card(dataset), config.taxonomy)
     if known and known.precision == config.precision and {rank.name: rank.taxa for rank in known.ranks[1:]} == taxa:
         return known
     file = loaded.run.folder / ranks.FILE

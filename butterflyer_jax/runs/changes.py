@@ -91,11 +91,16 @@ def check(folder: Any, saved: dict[str, Any], wanted: dict[str, Any], allowed: A
             options.append("")
     if refused:
         needed = " ".join(dict.fromkeys(options))
+        what = "; ".join(refused)
+        if "fingerprint" in differences:
+            what += (
+                " (to train on these photos from its weights: another --output and "
+                f"--config.model.pretrained={folder}, which keeps what it learned of the species that both have)"
+            )
         # Where an option helps, the whole rule would hide it.
         way = f". {rule()}" if "" in options else f", or add {needed} to train on from the last checkpoint"
         raise UserError(
-            f"{folder} holds a run of another config: {'; '.join(refused)}. "
-            f"Take another --output, or the same config{way}"
+            f"{folder} holds a run of another config: {what}. Take another --output, or the same config{way}"
         )
     return list(differences.values())
 

@@ -15,6 +15,7 @@ from butterflyer_jax.console import TrainingDisplay, say
 from butterflyer_jax.data.dataset import FAKE
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import fitting
+from butterflyer_jax.evaluation.refusal import MIN_VAL
 from butterflyer_jax.export import exporter
 from butterflyer_jax.export.exporter import default_path, export
 from butterflyer_jax.export.places import CARD, companion
@@ -50,7 +51,7 @@ def finish(
                 processes = stack.enter_context(contextlib.closing(exporter.start(config.export.format)))
             if run.dataset != FAKE:
                 display.note("fitting the refusal of unknown images")
-                fitting.fit(loaded, session.data, session.dataset)
+                _say_what_is_missing(fitting.fit(loaded, session.data, session.dataset), session)
             if export_due:
                 display.note("exporting")
                 _export(loaded, session, processes)
@@ -59,6 +60,16 @@ def finish(
         say(f"export: none, of several processes; butterflyer export --run {run.folder} makes one")
     if config.tracking.wandb_artifact:
         tracker.keep_model(Model(best_step, scores, runs.model_files(run, best_step, session.mirror.folder)))
+
+
+def _say_what_is_missing(fitted: fitting.Fitted, session: RunSession) -> None:
+    """Logs what was asked for, and could not be fitted to so few photos."""
+    count = session.data.num_photos("val")
+    few = f"{count} val photos are too few (fewer than {MIN_VAL})" if count < MIN_VAL else ""
+    if fitted.typical is None and session.config.refusal.typicality:
+        say(f"typicality: none, {few}; an image is refused by its highest probability alone")
+    if fitted.ranks is None and session.config.ranks.taxonomy:
+        say(f"ranks: none, {few or 'the taxonomy has no taxon of several species'}")
 
 
 def _export_due(loaded: runs.LoadedModel, session: RunSession) -> bool:

@@ -19,6 +19,7 @@ from butterflyer_jax import runs
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import RunSummary, say, status
 from butterflyer_jax.data import dataset as dataset_lib
+from butterflyer_jax.data import taxonomy
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import memory, sharding
 from butterflyer_jax.runs.changes import NOTHING, Allowed
@@ -225,6 +226,9 @@ def open_run(
         checkpointer = Checkpointer(run.checkpoints, session.config.checkpoint, before_save=mirror.copy)
         stack.enter_context(contextlib.closing(checkpointer))
         start_step = checkpointer.latest_step() or 0
+        if config.ranks.taxonomy and start_step < session.total_steps:
+            # It is used when training ends; an error in it should come before that.
+            taxonomy.find(data.species, None, config.ranks.taxonomy)
         with status("compiling the step"):
             train_steps, rows = _compile(session, start_step)
         if start_step:

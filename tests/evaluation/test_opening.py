@@ -14,7 +14,7 @@ from etils import epath
 from butterflyer_jax import UserError, runs
 from butterflyer_jax.config import BuildConfig, Config
 from butterflyer_jax.data import dataset as dataset_lib
-from butterflyer_jax.evaluation.opening import About, find_data, folder_name
+from butterflyer_jax.evaluation.opening import About, find_data, folder_name, labelled_by
 
 ALL = ("train", "val", "test")
 OWN = About("own", True, ["test"], is_part=True)
@@ -101,7 +101,7 @@ def read_as(monkeypatch: pytest.MonkeyPatch) -> list[BuildConfig]:
 
 
 def test_other_photos_are_read_without_what_they_lack_of_the_runs_own(
-    own_run: Callable[..., runs.Run], read_as: list[BuildConfig], caplog: pytest.LogCaptureFixture
+    own_run: Callable[..., runs.Run], read_as: list[BuildConfig], caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     run = own_run(negatives="background/*", table="labels.csv", layout="table", label_column="species", ignore="*.x")
     with caplog.at_level("INFO"):
@@ -111,6 +111,8 @@ def test_other_photos_are_read_without_what_they_lack_of_the_runs_own(
         "field.zip is read without the run's own build.negatives=background/*, build.layout=table, build.table=labels"
     )
     assert said in caplog.text
+    assert find_data(run, "field.zip", labelled_by(tmp_path / "other.csv") | {"table": ""})
+    assert (read_as[-1].layout, read_as[-1].negatives) == ("table", "")
     # What the user says counts as it is.
     with pytest.raises(UserError, match=r"build\.split_column=site: there is none"):
         find_data(run, "field.zip", {"split_column": "site"})

@@ -128,3 +128,6 @@ def test_ranks_that_do_not_fit_are_one_line(run: Path, tmp_path: Path) -> None:
     table.write_text("species,genus\nBlue Stripe,A\nGreen Dot,B\nRed Edge,A\n")
     evaluate(run)
     assert json.loads((run / "ranks.json").read_text())["ranks"][1]["taxa"] == ["A", "B", "A"]
+    # The run has what it said, whatever becomes of the table.
+    table.unlink()
+    assert evaluate(run)["ranks"]["known"][1]["rank"] == "genus"

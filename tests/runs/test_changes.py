@@ -61,3 +61,8 @@ def test_the_rest_may_not_change_and_the_rule_is_printed(wanted: dict[str, Any])
         UserError, match=r"holds a run of another config: .*or the same config\. May change: .*tracking\.\*"
     ):
         changes.check("run", identity(), wanted, Allowed(True, True))
+
+
+def test_other_photos_name_the_option_that_starts_from_the_run() -> None:
+    with pytest.raises(UserError, match=r"another --output and --config\.model\.pretrained=runs/first, which keeps"):
+        changes.check("runs/first", identity(), identity(fingerprint="b"), NOTHING)
