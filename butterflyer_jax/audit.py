@@ -3,13 +3,14 @@
     butterflyer audit --run DIR [--input SRC] [--accept 0.9]
 
 Every photo of the data set is judged by a classifier that has not seen it, on features of the run's network. The table
-lists all photos with their labels, the most doubtful first. Correct its column label, put it into the zip or folder,
-and train with --config.build.layout=table --config.build.table=labels.csv. No label is changed without --accept. Any
+lists all photos with their labels, the most doubtful first. Correct its column label, and train on the same photos
+with --config.build.layout=table and --config.build.table, its absolute path. No label is changed without --accept. Any
 field of build, such as --config.build.layout=leaf, says how the photos of --input are read.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,8 @@ def main(argv: Sequence[str]) -> None:
         print(f"{found['name']}: {found['accepted']} labels replaced in the table, --accept {args.accept:g}")
     print(f"report: {found['report']}")
     print(f"table: {found['table']}")
-    print("next: correct its column label, put it into the zip or folder, and train with")
-    print("      --config.build.layout=table --config.build.table=labels.csv")
+    print("next: correct its column label, and train on the same photos with")
+    print(f"      --config.build.layout=table {shlex.quote('--config.build.table=' + found['table'])}")
 
 
 make_callable(__name__)

@@ -7,7 +7,7 @@ import functools
 import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -95,7 +95,8 @@ def audit(
     A linear probe on features of the run's network is fitted on four of five folds, and answers for the fifth. Groups
     of photos are never divided between folds, so no copy vouches for another.
 
-    Writes `labels.csv`, a label table of all photos with the most doubtful first, the page `index.html` and
+    Writes `labels.csv`, a label table of all photos with the most doubtful first (with the splits and groups that their
+    source gives), the page `index.html` and
     `audit.json` into `audit/<name>/` of the run folder. No label is changed unless `accept` says so.
 
     Args:
@@ -150,7 +151,7 @@ def audit(
                 suspects=_pictured(run, data, photos, answers, accepted, suspects[:MAX_PICTURED]),
             )
         )
-        table = _table(photos, answers, accepted, order, data.species)
+        table = _table(photos, answers, accepted, order, data.species, _kept(photos, dataset_lib.card(folder)))
     agree = answers.judged & ~answers.suspect
     metrics: dict[str, Any] = {
         "count": len(photos.names),
@@ -220,12 +221,26 @@ def _answer(photos: _Photos, num_classes: int, species: tuple[str, ...]) -> _Ans
     return _Answers(probabilities, linear_probe.margins(probabilities, labels), judged)
 
 
+def _kept(photos: _Photos, card: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Returns columns of the table that the data set has from its source, so that training on the table keeps them."""
+    columns = {
+        "given_splits": ("split", [split for split, _ in photos.places]),
+        "groups": ("group", [photos.groups.get(name, "") for name in photos.names]),
+    }
+    return dict(column for part, column in columns.items() if (card.get(part) or {}).get("by"))
+
+
 def _table(
-    photos: _Photos, answers: _Answers, accepted: np.ndarray, order: np.ndarray, species: tuple[str, ...]
+    photos: _Photos,
+    answers: _Answers,
+    accepted: np.ndarray,
+    order: np.ndarray,
+    species: tuple[str, ...],
+    kept: Mapping[str, Sequence[str]],
 ) -> list[tuple[Any, ...]]:
     """Returns the header and a row per photo, the most doubtful first, as a label table for the builder."""
     rows: list[tuple[Any, ...]] = [
-        ("filename", "label", "suspect", "proposed", "proposed_probability", "probability", "given")
+        ("filename", "label", "suspect", "proposed", "proposed_probability", "probability", "given", *kept)
     ]
     for number in order:
         label, answer = photos.labels[number], answers.probabilities[number].argmax()
@@ -238,6 +253,7 @@ def _table(
                 round(float(answers.probabilities[number, answer]), DECIMALS) if answers.suspect[number] else "",
                 round(float(answers.probabilities[number, label]), DECIMALS),
                 species[label],
+                *(values[number] for values in kept.values()),
             )
         )
     return rows

@@ -26,7 +26,7 @@ from butterflyer_jax.runs.changes import NOTHING, Allowed
 from butterflyer_jax.runs.checkpoint import Checkpointer
 from butterflyer_jax.runs.sole_writer import sole_writer
 from butterflyer_jax.runs.sync import Mirror
-from butterflyer_jax.storage import paths
+from butterflyer_jax.storage import files, paths
 from butterflyer_jax.training import batch_size, compilation, distill, nonfinite, pretrained
 from butterflyer_jax.training import state as state_lib
 from butterflyer_jax.training.early_stopping import EarlyStopping
@@ -226,7 +226,8 @@ def open_run(
         checkpointer = Checkpointer(run.checkpoints, session.config.checkpoint, before_save=mirror.copy)
         stack.enter_context(contextlib.closing(checkpointer))
         start_step = checkpointer.latest_step() or 0
-        if config.ranks.taxonomy and start_step < session.total_steps:
+        table = config.ranks.taxonomy
+        if table and (start_step < session.total_steps or files.exists(paths.path(table))):
             # It is used when training ends; an error in it should come before that.
             taxonomy.find(data.species, None, config.ranks.taxonomy)
         with status("compiling the step"):

@@ -106,6 +106,24 @@ def test_wrong_labels_stand_first_and_the_table_corrects_them(
     assert labels == {row["filename"]: row["label"] for row in rows_of(table)}
 
 
+def test_the_table_keeps_the_splits_and_groups_of_the_source(run: Path, tmp_path: Path) -> None:
+    members, lines = {}, ["filename,species,split,site"]
+    for label, species in enumerate(list(COLOURS)[:2]):
+        for number in range(6):
+            name = f"{species}-{number}.jpg"
+            members[name] = coloured_photo(COLOURS[species], 100 * label + number)
+            lines.append(f"{name},{species},{('test', 'val', 'train')[number // 2]},{species[0]}{number // 2}")
+    source = make_zip(tmp_path / "own.zip", members | {"labels.csv": "\n".join([*lines, ""]).encode()})
+    table = Path(audit(run, source)["table"])
+    expected = {line.split(",")[0]: line.split(",")[2] for line in lines[1:]}
+    assert {row["filename"]: row["split"] for row in rows_of(table)} == expected
+    assert len({row["group"] for row in rows_of(table)}) == 6
+    again = Path(build(source, tmp_path / "again", BuildConfig(image_size=48, layout="table", table=str(table))))
+    splits = {row["photo_id"]: split for split in ("train", "val", "test") for row in rows_of(again / f"{split}.csv")}
+    assert splits == expected
+    assert json.loads((again / "data_card.json").read_text())["groups"]["groups"] == 6
+
+
 def test_an_edited_table_is_kept(run: Path, built: Path) -> None:
     audit(run, built, name="mine")
     # As it was written, it is rewritten.
