@@ -126,6 +126,10 @@ def _print(metrics: dict[str, Any]) -> None:
     seen = metrics["trained_on"]
     if seen and (seen["same"] or seen["near"]):
         print(f"{name}: the run was trained on {seen['same']} of these photos, and near-duplicates of {seen['near']}")
+    if seen is None and not metrics["is_own"]:
+        print(
+            f"{name}: how many of these photos the run was trained on is not known, as its own data set cannot be read"
+        )
     for column, values in metrics.get("slices", {}).items():
         print(f"{column}:")
         for value, of_it in values.items():

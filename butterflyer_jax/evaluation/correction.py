@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import shutil
 import tempfile
@@ -22,9 +23,8 @@ from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import feature_cache, fitting, refusal
+from butterflyer_jax.evaluation import feature_cache, fitting, overlap, refusal
 from butterflyer_jax.evaluation.opening import find_data, open_once
-from butterflyer_jax.evaluation.overlap import hash_of
 from butterflyer_jax.metrics import classification
 from butterflyer_jax.metrics.last_layer import Images, Layer, refit
 from butterflyer_jax.models.features import LAST_LAYER, last_layer_inputs
@@ -68,6 +68,7 @@ class Correction:
     _loaded: runs.LoadedModel
     _layer: Layer
     _val: Images
+    _taught: list[tuple[str, str]]
     _count: int
     _folder: str
     _source: str
@@ -99,6 +100,7 @@ class Correction:
     def _write(self, output: str | os.PathLike[str]) -> None:
         old = self._loaded
         run = runs.create_corrected(old.run, output, self._count, self._source)
+        files.write_text(run.folder / overlap.CORRECTIONS_FILE, json.dumps(self._taught))
         params = {**old.variables.params, LAST_LAYER: {"kernel": self._layer.kernel, "bias": self._layer.bias}}
         variables = old.variables.replace(params=params)
         variables = jax.tree.map(lambda new, like: jax.device_put(new, like.sharding), variables, old.variables)
@@ -159,6 +161,9 @@ def fit(
             said = "; ".join(f"{count} {reason}" for reason, count in left_out.items() if count)
             raise UserError(f"no correction is left of {os.fspath(source)}: {said}")
         corrections, groups = Images(inputs[chosen], labels[chosen]), groups_of["other"][chosen]
+        names = ("contents", "hashes")
+        of_other = [np.concatenate([_seen(other, split)[name] for split in splits])[chosen] for name in names]
+        taught = [*overlap.read_corrections(loaded.run), *zip(*(of_name.tolist() for of_name in of_other), strict=True)]
         kept = ~np.isin(groups_of["train"], groups)
         train = see(own, "train")[kept]
         judges = {split: see(own, split) for split in ("val", "test") if own.num_photos(split)}
@@ -175,6 +180,7 @@ def fit(
         loaded,
         found.layer,
         val,
+        taught,
         len(corrections.labels),
         folder,
         os.fspath(source),
@@ -218,20 +224,24 @@ def _make_see(loaded: runs.LoadedModel) -> Callable[[Data, str], Images]:
 
 def _groups(own: Data, other: Data, splits: list[str], max_bits: int) -> dict[str, np.ndarray]:
     """Returns the group of near-duplicates of each photo, by split of the run's data, and of the "other" ones."""
-    parts = {split: _hashes(own, split) for split in SPLITS}
-    parts["other"] = [one for split in splits for one in _hashes(other, split)]
+    parts = {split: _seen(own, split)["hashes"].tolist() for split in SPLITS}
+    parts["other"] = [one for split in splits for one in _seen(other, split)["hashes"].tolist()]
     groups = duplicates.group([one for part in parts.values() for one in part], max_bits)
     ends = np.cumsum([len(part) for part in parts.values()])
     return dict(zip(parts, np.split(groups, ends[:-1]), strict=True))
 
 
-def _hashes(data: Data, split: str) -> list[str]:
-    def make() -> dict[str, np.ndarray]:
-        jpegs = data.jpegs(split, range(data.num_photos(split)))
-        return {"hashes": np.array([hash_of(jpeg) for jpeg in jpegs], "U")}
+def _seen(data: Data, split: str) -> Mapping[str, np.ndarray]:
+    """Returns the perceptual hashes and the contents of the photos of a split, see `overlap`."""
 
-    found: list[str] = feature_cache.keep("hashes", data, [split, duplicates.METHOD], make)["hashes"].tolist()
-    return found
+    def make() -> dict[str, np.ndarray]:
+        jpegs = list(data.jpegs(split, range(data.num_photos(split))))
+        return {
+            "hashes": np.array([overlap.hash_of(jpeg) for jpeg in jpegs], "U"),
+            "contents": np.array([overlap.content_of(jpeg) for jpeg in jpegs], "U"),
+        }
+
+    return feature_cache.keep("hashes", data, [split, duplicates.METHOD, "with contents"], make)
 
 
 def refuse_occupied(output: str | os.PathLike[str]) -> None:
