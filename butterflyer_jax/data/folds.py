@@ -9,6 +9,8 @@ from hashlib import sha256
 import numpy as np
 from jaxtyping import Int64, Shaped
 
+from butterflyer_jax.errors import UserError
+
 
 def assign(
     photo_ids: Sequence[str], labels: Sequence[str], groups: Mapping[str, str], num_folds: int
@@ -54,8 +56,18 @@ def splits(
     Args:
       photo_ids, labels, groups, num_folds: the same as in `assign`.
       fold: number of the fold that is tested, 1 to num_folds.
+
+    Raises:
+      UserError: there are fewer groups than folds, so that some would be empty.
     """
-    places = (assign(photo_ids, labels, groups, num_folds) - (fold - 1)) % num_folds
+    assigned = assign(photo_ids, labels, groups, num_folds)
+    filled = len(np.unique(assigned))
+    if filled < num_folds:
+        raise UserError(
+            f"{num_folds} folds of {len(photo_ids):,} photos leave {num_folds - filled} empty, as groups are never "
+            f"divided: take {filled} folds at most"
+        )
+    places = (assigned - (fold - 1)) % num_folds
     return np.where(places == 0, "test", np.where(places == 1, "val", "train"))
 
 

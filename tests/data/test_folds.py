@@ -35,6 +35,14 @@ def test_folds_are_equal_in_each_species_and_do_not_depend_on_the_order() -> Non
     assert dict(zip([names[n] for n in order], again, strict=True)) == by_name
 
 
+def test_more_folds_than_groups_are_refused() -> None:
+    names = [f"{number}.jpg" for number in range(8)]
+    groups = {name: f"site {number // 2}" for number, name in enumerate(names)}
+    assert len(set(folds.splits(names, ["a"] * 8, groups, 4, 1))) == 3
+    with pytest.raises(UserError, match="5 folds of 8 photos leave 1 empty, .*: take 4 folds at most"):
+        folds.splits(names, ["a"] * 8, groups, 5, 1)
+
+
 def test_a_data_set_lists_all_its_groups(tmp_path: Path) -> None:
     """Those of a table, and near-duplicates across them."""
     members = folder_members(6)
