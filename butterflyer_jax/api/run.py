@@ -64,8 +64,10 @@ class Run:
         """Returns metrics.jsonl as rows, one per logged step and evaluation; a table by `pandas.DataFrame(rows)`."""
         return read_records(self._run.folder / METRICS_FILE)
 
-    def evaluate(self, split: str = "test", **options: Any) -> dict[str, Any]:
+    def evaluate(self, split: str | None = None, **options: Any) -> dict[str, Any]:
         """Evaluates the best checkpoint, as `bj.evaluate` with the same options; writes the report.
+
+        By default it takes test of the run's own data set, and all photos of any other.
 
         Raises:
           UserError: no checkpoint yet, or the data set is gone or does not fit.

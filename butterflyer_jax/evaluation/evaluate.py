@@ -156,7 +156,12 @@ def evaluate(
             )
         target = place / FOLDER / metrics["name"]
         files.write_text(target / METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False))
-        predictions.write(target / predictions.FILE, scored, calibrated, run.species, columns)
+        groups = {}
+        if folder != dataset_lib.FAKE:
+            # Lists of an earlier version may lack them.
+            with contextlib.suppress(UserError):
+                groups = photo_lists.groups(folder)
+        predictions.write(target / predictions.FILE, scored, calibrated, run.species, columns, groups)
         metrics["report"] = report.write(
             loaded, data, folder, scored, metrics, calibrated, _others(run.folder, place), place
         )

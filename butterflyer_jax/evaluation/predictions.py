@@ -1,4 +1,4 @@
-"""predictions.csv: one row per photo of an evaluation, with the answer and every probability."""
+"""predictions.csv: one row per photo of an evaluation, with the answer, its group and every probability."""
 
 from __future__ import annotations
 
@@ -60,10 +60,12 @@ def write(
     calibrated: Calibration,
     species: Sequence[str],
     columns: Mapping[str, Sequence[str]],
+    groups: Mapping[str, str],
 ) -> None:
-    """Writes photo_id, split, label, known_as, species, probability, none_of_these, slices, a column per species.
+    """Writes photo_id, split, label, known_as, species, probability, none_of_these, group, slices, all probabilities.
 
-    With ranks also rank and taxon, of the answer at the lowest rank that is sure enough.
+    With ranks also rank and taxon, of the answer at the lowest rank that is sure enough. Of slices and species whose
+    names other columns have, "slice" or "probability" follows the name.
 
     Args:
       path: file to write, local or gs://.
@@ -72,11 +74,14 @@ def write(
       calibrated: temperature of the answers.
       species: species of the run, in the order of the logits.
       columns: values of slices, in the order of the photos.
+      groups: group of each photo that shares one with others.
     """
     probabilities = calibration.softmax(scored.logits / calibrated.temperature)
     ranked = ("rank", "taxon") if scored.answers is not None else ()
-    first = ("photo_id", "split", "label", "known_as", "species", "probability", "none_of_these")
-    header = (*first, *ranked, *columns, *species)
+    first = ("photo_id", "split", "label", "known_as", "species", "probability", "none_of_these", "group", *ranked)
+    of_slices = [f"{column} (slice)" if column in first else column for column in columns]
+    taken = {*first, *of_slices}
+    header = (*first, *of_slices, *(f"{name} (probability)" if name in taken else name for name in species))
     rows = (
         (
             photo_id,
@@ -86,6 +91,7 @@ def write(
             species[int(of_photo.argmax())],
             round(float(of_photo.max()), DECIMALS),
             str(bool(is_refused)).lower(),
+            groups.get(photo_id, ""),
             *((scored.answers[number].rank, scored.answers[number].taxon) if scored.answers is not None else ()),
             *(values[number] for values in columns.values()),
             *(round(float(value), DECIMALS) for value in of_photo),

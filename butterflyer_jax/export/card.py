@@ -182,13 +182,17 @@ def to_markdown(card: Mapping[str, Any]) -> str:
     rows += [
         "",
         f"The code that it was checked with; it needs {card['needs']}. `path` is the place of the file or folder, and "
-        '`name("photo.jpg")` the species and its probability:',
+        f'`name("photo.jpg")` the species and its probability{_of_refusal(card)}:',
         "",
         "```python",
         card["read"],
     ]
     rows += ["```", "", "Species, by the number of their output:", ""]
     return "\n".join([*rows, *_species(card), ""])
+
+
+def _of_refusal(card: Mapping[str, Any]) -> str:
+    return ', `is_none_of_these("photo.jpg")` whether the run refuses it' if card.get("typicality") else ""
 
 
 def _corrected(card: Mapping[str, Any]) -> str:

@@ -33,9 +33,17 @@ def name(photo):
     return species[answer.argmax()], float(answer.max())
 """
 
+_REFUSAL = """
+def is_none_of_these(photo):
+    # As the run refuses it, whatever the probabilities are.
+    return float(np.asarray(answer(pixels_of(photo)[None])["typicality"])[0]) > {limit!r}
+"""
+
 
 def code(writer: ModuleType, network: Network) -> str:
     """Returns Python code that defines `probabilities`, `pixels_of` and `name` of a photo file; `path` is the export's.
+
+    Where the export has the run's typicality, it defines `is_none_of_these` of a photo file too.
 
     Args:
       writer: module of the format.
@@ -43,7 +51,10 @@ def code(writer: ModuleType, network: Network) -> str:
     """
     square = max(1, round(network.short_side * network.data.eval_crop_fraction))
     photo = _PHOTO.format(short_side=network.short_side, square=square, image_size=network.image_size)
-    return f"{writer.READ.strip()}\n\n{photo.strip()}"
+    parts = [writer.READ, photo]
+    if network.typicality is not None and writer.HAS_TYPICALITY:
+        parts.append(_REFUSAL.format(limit=float(network.typicality.limit)))
+    return "\n\n".join(part.strip() for part in parts)
 
 
 def needs(writer: ModuleType) -> str:

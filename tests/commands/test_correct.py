@@ -72,7 +72,7 @@ def test_a_corrected_run_is_a_run_of_its_own(
     assert after.predictor.classifier.name == f"new, step {before._loaded.step}, last layer of 10 corrections"
     assert not list(tmp_path.glob(".new*"))
     # An evaluation on the corrections says so.
-    assert after.evaluate(None, dataset=corrections, to=tmp_path / "results")["trained_on"] == {"same": 10, "near": 0}
+    assert after.evaluate(dataset=corrections, to=tmp_path / "results")["trained_on"] == {"same": 10, "near": 0}
     with pytest.raises(UserError, match="already exists"):
         run_command(trained_run, corrections, tmp_path / "new", "--yes")
     with pytest.raises(UserError, match="holds a corrected run"):
@@ -115,6 +115,6 @@ def test_a_run_that_knows_none_of_the_species(trained_run: Path, tmp_path: Path)
 
 def test_one_species_can_be_tested_on_and_not_trained_on(trained_run: Path, tmp_path: Path) -> None:
     source = make_zip(tmp_path / "one.zip", {f"{SPECIES[0]}/{n}.jpg": make_photo(60 + n) for n in range(4)})
-    assert bj.Run(trained_run).evaluate(None, dataset=source, to=tmp_path / "results")["count"] == 4
+    assert bj.Run(trained_run).evaluate(dataset=source, to=tmp_path / "results")["count"] == 4
     with pytest.raises(UserError, match="only one species"):
         train.train(Config(), source, tmp_path / "run")

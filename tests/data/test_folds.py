@@ -39,7 +39,7 @@ def test_more_folds_than_groups_are_refused() -> None:
     names = [f"{number}.jpg" for number in range(8)]
     groups = {name: f"site {number // 2}" for number, name in enumerate(names)}
     assert len(set(folds.splits(names, ["a"] * 8, groups, 4, 1))) == 3
-    with pytest.raises(UserError, match="5 folds of 8 photos leave 1 empty, .*: take 4 folds at most"):
+    with pytest.raises(UserError, match=r"5 folds of 8 photos leave 1 empty, .*: take 4 folds at most"):
         folds.splits(names, ["a"] * 8, groups, 5, 1)
 
 

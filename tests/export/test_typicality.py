@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from butterflyer_jax import Predictor, UserError, evaluate, runs
 from butterflyer_jax.data import photo
@@ -14,7 +15,7 @@ from butterflyer_jax.export import onnx
 from butterflyer_jax.export.exporter import export
 from butterflyer_jax.export.reader import ExportClassifier
 from butterflyer_jax.metrics import classification
-from tests.conftest import make_photo
+from tests.conftest import encode, make_photo
 from tests.helpers import typical_run
 
 
@@ -68,6 +69,19 @@ def test_the_score_in_the_graph_is_that_of_the_run(run: Path, exported: Path) ->
     assert f"above {float(typicality.limit):.6g} a photo is probably none" in Path(f"{exported}.card.md").read_text()
     limit = json.loads(session.get_modelmeta().custom_metadata_map["typicality_limit"])
     assert limit == pytest.approx(float(typicality.limit))
+
+
+def test_the_code_of_the_card_refuses_what_the_run_refuses(run: Path, exported: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.png" for number in range(4)]
+    for number, file in enumerate(files):
+        noise = np.random.default_rng(number).integers(0, 256, (64, 64, 3), np.uint8)
+        file.write_bytes(make_photo(number) if number < 2 else encode(Image.fromarray(noise), "PNG"))
+    defined = {"path": str(exported)}
+    exec(json.loads(Path(f"{exported}.card.json").read_text())["read"], defined)
+    refused = [defined["is_none_of_these"](file) for file in files]  # type: ignore[operator]
+    assert refused == [answer["none_of_these"] for answer in Predictor.load(run).predict(files)]
+    assert {*refused} == {True, False}
+    assert '`is_none_of_these("photo.jpg")` whether the run refuses it' in Path(f"{exported}.card.md").read_text()
 
 
 def test_a_wrong_score_never_takes_its_name(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
