@@ -158,6 +158,15 @@ def test_several_boxes_of_a_photo_count_together(tmp_path: Path) -> None:
     assert shares is None and problem == photo_tasks.OUTSIDE
 
 
+@pytest.mark.parametrize("odd", ["-2", "NA", "nan"])
+def test_numbers_of_boxes_name_no_photos(tmp_path: Path, odd: str) -> None:
+    """Though photos have numbers for names, and one of the boxes is wrong."""
+    photos = {f"{species}/{n:04}.jpg": b"x" for species in ("Monarch", "Peacock") for n in range(1, 10)}
+    rows = [f"{name},{name.split('/')[0]},{odd if n == 0 else 3},{n % 2},40,50" for n, name in enumerate(photos)]
+    table = "\n".join(["filename,species,xmin,ymin,xmax,ymax", *rows, ""])
+    assert len(boxes_of(tmp_path, photos | {"boxes.csv": table})) == (18 if odd == "-2" else 17)
+
+
 # Values of EXIF's orientation.
 UPRIGHT, FLIPPED, ROTATED = 1, 2, 6
 

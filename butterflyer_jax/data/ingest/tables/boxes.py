@@ -75,6 +75,13 @@ def read(table: Table, box_format: str) -> tuple[list[Box | None], str]:
     return [None if four is None else _box(found, four, unit) for four, unit in zip(numbers, units, strict=True)], ""
 
 
+def columns_of(table: Table) -> list[int]:
+    """Returns the columns with names of a box, none where fewer than half of their rows hold numbers."""
+    used, _ = _columns(table)
+    found = sum(_numbers([row[column] for column in used]) is not None for row in table.rows) if used else 0
+    return used if 2 * found >= len(table.rows) else []
+
+
 def union(boxes: Iterable[Box]) -> Box | None:
     """Returns the box that holds several of one unit, None where there is none."""
     found = list(boxes)

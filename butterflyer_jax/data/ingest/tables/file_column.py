@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import columns, matching
+from butterflyer_jax.data.ingest.tables import boxes, columns, matching
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Meaning
@@ -21,7 +21,7 @@ MIN_SHARE = 0.5
 MIN_NUMBERS_SHARE = 0.9
 # Share of rows that must name a folder in a table of folders.
 MIN_FOLDER_SHARE = 0.9
-_NUMBER = re.compile(r"\d+|-?\d*\.\d+(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"-?\d+|-?\d*\.\d+(?:[eE][-+]?\d+)?")
 
 
 def find(table: Table, names: PhotoNames) -> int | None:
@@ -36,7 +36,11 @@ def find(table: Table, names: PhotoNames) -> int | None:
     sample = table.rows[::step][:SAMPLE_ROWS]
     known = columns.named(table, columns.FILE)
     hits: dict[int, list[tuple[str, ...]]] = {}
+    # A cell of a box that is no number does not make the column one of names.
+    of_boxes = boxes.columns_of(table)
     for column in range(len(table.columns)):
+        if column in of_boxes and column not in known:
+            continue
         # A number may be anything: it names a photo only in a column with such a name.
         cells = [row[column] for row in sample]
         # In a list all are different, as in a table without a header whose other columns repeat.
