@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from butterflyer_jax.evaluation.evaluate import evaluate as evaluate
 
 
-_VERBS = {"known": "knows", "unknown": "does not know"}
+_SPECIES = {"known": "species that the run knows", "unknown": "species that the run does not know"}
+_LISTED = {"known": "listed species", "unknown": "species that are not listed"}
 
 
 def __getattr__(name: str) -> Any:
@@ -113,10 +114,8 @@ def _print(metrics: dict[str, Any]) -> None:
         if of_group["count"] and (which == "unknown" or metrics["threshold"]):
             share, (low, high) = of_group["refused"] / of_group["count"], of_group["interval"]
             photos = counted(of_group["count"], "photo", "photos")
-            print(
-                f"{name}: refused {share:.1%} ({low:.1%} to {high:.1%}) of {photos} of species that the run "
-                f"{_VERBS[which]}"
-            )
+            species = (_LISTED if metrics["species_list"] else _SPECIES)[which]
+            print(f"{name}: refused {share:.1%} ({low:.1%} to {high:.1%}) of {photos} of {species}")
     if "ranks" in metrics and metrics["count"]:
         rows = metrics["ranks"]["known"]
         parts = [f"{row['rank']} {row['share']:.1%} ({row['right']} of {row['count']} right)" for row in rows]

@@ -128,7 +128,7 @@ def evaluate(
         known = scored.labels != species_map.UNKNOWN
         if not known.any() and not len(scored.labels):
             raise UserError("no photo of the evaluation is of a species that the run knows")
-        metrics = _metrics(scored, known, calibrated, run.species)
+        metrics = _metrics(scored, known, calibrated, run.species, listed)
         if fitted.ranks:
             scored = dataclasses.replace(scored, answers=ranks.answer(fitted.ranks, scored, calibrated, listed))
             metrics["ranks"] = ranks.metrics(fitted.ranks, scored, known, data, folder)
@@ -211,7 +211,13 @@ def _score(
     return scored, [part.metrics for part in parts]
 
 
-def _metrics(scored: Predictions, known: np.ndarray, calibrated: Calibration, species: Sequence[str]) -> dict[str, Any]:
+def _metrics(
+    scored: Predictions,
+    known: np.ndarray,
+    calibrated: Calibration,
+    species: Sequence[str],
+    listed: np.ndarray | None,
+) -> dict[str, Any]:
     """Returns the numbers over photos of known species, and how many of all photos are refused."""
     logits, labels = scored.logits[known], scored.labels[known]
     refused = scored.refused
@@ -236,7 +242,8 @@ def _metrics(scored: Predictions, known: np.ndarray, calibrated: Calibration, sp
     unknown = sorted({name for name, is_known in zip(scored.names, known, strict=True) if not is_known})
     if unknown:
         metrics["unknown_species"] = unknown
-        say(f"species that the run does not know, to be refused: {', '.join(unknown)} ({int((~known).sum())} photos)")
+        what = "that the run does not know" if listed is None else "that are not listed"
+        say(f"species {what}, to be refused: {', '.join(unknown)} ({int((~known).sum())} photos)")
     return metrics | {"temperature": calibrated.temperature, "threshold": calibrated.threshold}
 
 
