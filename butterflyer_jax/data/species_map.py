@@ -13,7 +13,7 @@ from butterflyer_jax.console import say
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import single, text
 from butterflyer_jax.data.ingest.tables.columns import LABEL
-from butterflyer_jax.data.species_names import close, listed, scientific, spelt
+from butterflyer_jax.data.species_names import listed, make_close, scientific, spelt
 from butterflyer_jax.errors import UserError
 
 UNKNOWN = -1
@@ -60,7 +60,7 @@ def read_list(
       UserError: the file does not exist or is a folder, the run does not know a name, a line names two of its species,
         or no species is left.
     """
-    find = _finder(ours)
+    find = finder(ours)
     targets = {spelt(name): target for name, target in (table or {}).items()}
     on_list = np.zeros(len(ours), bool)
     lines = [line.strip() for line in single.read_text(path).splitlines()]
@@ -114,7 +114,7 @@ def label_map(
       UserError: the table names a species that the run does not know or none of the data, or no species of the data is
         known.
     """
-    find = _finder(ours)
+    find, close = finder(ours), make_close(ours)
     targets = {spelt(name): target for name, target in (table or {}).items()}
     _check_table(table or {}, theirs, find)
     found, by_synonym, near = [], [], []
@@ -125,7 +125,7 @@ def label_map(
             raise UserError(f"the run knows no species {target!r}, which the table names; it knows {listed(ours)}")
         if label != UNKNOWN and target == name and spelt(name) != spelt(ours[label]):
             by_synonym.append(f"{name} is the run's {ours[label]}")
-        if label == UNKNOWN and target and (other := close(name, ours)):
+        if label == UNKNOWN and target and (other := close(name)):
             near.append(f"{name} ({other})")
         found.append(label)
     if all(label == UNKNOWN for label in found) and not table:
@@ -164,8 +164,8 @@ def _check_table(table: Mapping[str, str], theirs: Sequence[str], find: Callable
         say(f"the table names species that the photos do not show: {listed(idle)}")
 
 
-def _finder(ours: Sequence[str]) -> Callable[[str], int]:
-    """Returns what finds the label of a name, `UNKNOWN` where the run does not know it."""
+def finder(ours: Sequence[str]) -> Callable[[str], int]:
+    """Returns what finds the label of a name in any spelling, or of another name; `UNKNOWN` where there is none."""
     exact = {name: label for label, name in enumerate(ours)}
     by_spelling: dict[str, int] = {}
     by_scientific: dict[str, int] = {}

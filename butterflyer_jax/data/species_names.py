@@ -7,7 +7,8 @@ import functools
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,31 @@ def scientific(name: str) -> str:
     return _scientific_names().get(spelt(name), name)
 
 
-def close(name: str, others: Sequence[str]) -> str:
-    """Returns the name that may be meant, misspelt or as a part of it: the species of a subspecies; "" for none."""
+def make_close(others: Sequence[str]) -> Callable[[str], str]:
+    """Returns the function name -> the one of `others` that may be meant; "" for none.
+
+    It may be misspelt, but for its first letter and numbers, or the name may be one of its subspecies.
+    """
     of_spelling = {spelt(other): other for other in others}
-    own = spelt(name)
-    for other, given in of_spelling.items():
-        if len(other.split()) > 1 and own.startswith(f"{other} "):
-            return given
-    numbers = re.findall(r"\d+", own)
-    # Species 1 and Species 2 are two.
-    candidates = [other for other in of_spelling if re.findall(r"\d+", other) == numbers]
-    found = difflib.get_close_matches(own, candidates, n=1, cutoff=_MIN_RATIO)
-    return of_spelling[found[0]] if found else ""
+    by_form: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for other in of_spelling:
+        by_form[_form(other)].append(other)
+
+    def close(name: str) -> str:
+        own = spelt(name)
+        words = own.split()
+        for count in range(len(words) - 1, 1, -1):
+            if (start := " ".join(words[:count])) in of_spelling:
+                return of_spelling[start]
+        found = difflib.get_close_matches(own, by_form.get(_form(own), ()), n=1, cutoff=_MIN_RATIO)
+        return of_spelling[found[0]] if found else ""
+
+    return close
+
+
+def _form(spelling: str) -> tuple[str, tuple[str, ...]]:
+    """Returns what two spellings of a name share: the first letter, and numbers, as Species 1 and Species 2 are two."""
+    return spelling[:1], tuple(re.findall(r"\d+", spelling))
 
 
 def listed(names: Iterable[str]) -> str:

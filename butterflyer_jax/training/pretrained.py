@@ -11,6 +11,8 @@ import dataclasses
 import io
 import os
 import posixpath
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import jax
@@ -20,6 +22,8 @@ from etils import epath
 from butterflyer_jax import runs
 from butterflyer_jax.config import Config, ModelConfig
 from butterflyer_jax.console import say
+from butterflyer_jax.data import species_map
+from butterflyer_jax.data.species_names import make_close
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.models import weights as weights_module
 from butterflyer_jax.models.variables import Variables, by_path, map_by_path
@@ -154,6 +158,8 @@ def match(
     """
     shapes = {path: leaf.shape for path, leaf in by_path(abstract).items()}
     renamed = read_renamed(config.pretrained_species) if config.pretrained_species else {}
+    if weights.species and species:
+        renamed = other_names(weights.species, species, renamed)
     values, rows = weights_module.match(weights, shapes, config.pretrained_allow, species, renamed)
     say(f"pretrained weights: {weights.origin}, {weights.variant}")
     for line in weights_module.table(rows):
@@ -161,6 +167,38 @@ def match(
     weights_module.check(weights, rows, config.pretrained_allow)
     say(f"pretrained weights: {weights_module.summary(rows)}; mean {_short(config.mean)}, std {_short(config.std)}")
     return values
+
+
+def other_names(theirs: Sequence[str], ours: Sequence[str], renamed: Mapping[str, str]) -> dict[str, str]:
+    """Returns our name of a species by the source's, where they differ; logs what it finds beyond `renamed`.
+
+    Args:
+      theirs: species of the source.
+      ours: species of the data set.
+      renamed: what the user said; it takes precedence.
+    """
+    find = species_map.finder(ours)
+    free = [name for name in theirs if name not in ours and name not in renamed]
+    taken = {*renamed.values(), *theirs}
+    places = {name: find(name) for name in free}
+    times = Counter(places.values())
+    # Of two of their names for one of ours, neither is sure.
+    found = {
+        name: ours[place]
+        for name, place in places.items()
+        if place != species_map.UNKNOWN and times[place] == 1 and ours[place] not in taken
+    }
+    if found:
+        pairs = ", ".join(f"{one} and {other}" for one, other in found.items())
+        say(f"pretrained weights: the same species by other names: {pairs}")
+    close = make_close([name for name in free if name not in found])
+    new = [name for name in ours if name not in taken | {*found.values()}]
+    if near := [f"{name} ({other})" for name in new if (other := close(name))]:
+        say(
+            f"pretrained weights: new here, though close to a species of the source: {', '.join(near)}; "
+            "model.pretrained_species can match them"
+        )
+    return {**found, **renamed}
 
 
 def read_renamed(file: str | os.PathLike[str]) -> dict[str, str]:

@@ -40,6 +40,24 @@ def test_nothing_happens_without(tmp_path: Path) -> None:
     assert pretrained.settle(config, tmp_path / "run") == (config, None)
 
 
+def test_species_of_the_source_may_have_other_names(caplog: pytest.LogCaptureFixture) -> None:
+    theirs = ("Danaus plexippus", "red_admiral", "Amber Wing", "Comma", "Polygonia c-album", "Kept")
+    ours = ("Monarch", "Red Admiral", "Amber Wings", "Polygonia c album", "Kept")
+    with caplog.at_level("INFO"):
+        found = pretrained.other_names(theirs, ours, {})
+    # Two of their names are that of the fourth.
+    assert found == {"Danaus plexippus": "Monarch", "red_admiral": "Red Admiral"}
+    assert "by other names: Danaus plexippus and Monarch, red_admiral and Red Admiral" in caplog.text
+    assert (
+        "Amber Wings (Amber Wing), Polygonia c album (Polygonia c-album); model.pretrained_species can" in caplog.text
+    )
+    assert pretrained.other_names(theirs, ours, {"Comma": "Monarch"}) == {
+        "Comma": "Monarch",
+        "red_admiral": "Red Admiral",
+        "Polygonia c-album": "Polygonia c album",
+    }
+
+
 def test_mean_and_deviation_come_with_the_weights(tmp_path: Path) -> None:
     config = config_of(write_keras_file(tmp_path / "w.h5"))
     settled, weights = pretrained.settle(config, tmp_path / "run")
