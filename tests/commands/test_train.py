@@ -275,7 +275,8 @@ def test_too_few_photos_for_a_batch_of_any_size(
     dataset: Path, tiny_config: Path, tmp_path: Path, command: Command
 ) -> None:
     line = ["--config", tiny_config, "--input", dataset, "--output", tmp_path / "run", "--config.batch_size=0"]
-    assert_one_line_error(command("train", *line), "the smallest batch for these devices is 8", "more than 3")
+    said = "the smallest batch for these devices is 8, and the largest allowed one 3"
+    assert_one_line_error(command("train", *line), said)
     assert not (tmp_path / "run").exists()
 
 
