@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
-import posixpath
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -14,35 +11,23 @@ from typing import Protocol
 
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import image_format
-from butterflyer_jax.data.ingest import clutter, keywords, layout, nested, readings, words
+from butterflyer_jax.data.ingest import clutter, inventory, keywords, layout, nested, readings, words
 from butterflyer_jax.data.ingest.folders import masks
 from butterflyer_jax.data.ingest.folders.reading import some
+from butterflyer_jax.data.ingest.inventory import Reject
 from butterflyer_jax.data.ingest.source import Entry
-from butterflyer_jax.data.ingest.tables import class_names, outside, reader, sidecars
+from butterflyer_jax.data.ingest.tables import class_names, outside, reader
 from butterflyer_jax.data.ingest.tables import labels as table_labels
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames
 from butterflyer_jax.data.ingest.tables.meaning import Options
-from butterflyer_jax.data.ingest.zip_reader import Member, why_unreadable
+from butterflyer_jax.data.ingest.zip_reader import Member
 from butterflyer_jax.errors import UserError
 
-ARCHIVE_SUFFIXES = {".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".gz", ".bz2", ".xz", ".zst", ".zipx"}
 SHOWN_KINDS = 3
-HIDDEN = "hidden"
-OF_PAGE = "saved with a web page"
-REPLACED = "replaced by a later file of the same name"
-LEFT_OUT = "left out by build.ignore"
 
 
 class NoPhotosError(UserError):
     """A zip or folder contains no photo."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A photo that cannot be used, and the reason; a row of rejects.csv."""
-
-    member: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -97,18 +82,6 @@ class Opened(nested.Nest, Protocol):
         """Returns the first `num_bytes` of several files."""
 
 
-@dataclass
-class _Inventory:
-    """The files of a collection, sorted by kind."""
-
-    photos: dict[str, Entry] = field(default_factory=dict)
-    tables: dict[str, Entry] = field(default_factory=dict)
-    archives: list[str] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    ignored: Counter[str] = field(default_factory=Counter)
-    unread: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-
-
 def read_collection(
     opened: Opened, entries: Sequence[Entry], config: BuildConfig, notes: Sequence[str] = ()
 ) -> Listing:
@@ -124,23 +97,26 @@ def read_collection(
       UserError: there is no photo, no sensible reading, or more than one.
     """
     layout.check_option(config.layout)
-    patterns = _patterns(config.ignore)
+    patterns = inventory.patterns(config.ignore)
     inside = nested.open_zips(
-        opened, entries, lambda name: not (_fits(name, patterns) or clutter.is_clutter(name)), config.name_encoding
+        opened,
+        entries,
+        lambda name: not (inventory.fits(name, patterns) or clutter.is_clutter(name)),
+        config.name_encoding,
     )
     entries, notes = inside.entries, [*notes, *inside.notes]
-    inventory = _take_inventory(opened, entries, patterns)
-    if inventory.archives:
-        suffix = PurePosixPath(inventory.archives[0]).suffix
+    taken = inventory.take(opened.heads, entries, patterns)
+    if taken.archives:
+        suffix = PurePosixPath(taken.archives[0]).suffix
         archives = [
             f"{archive} ({inside.unopened[archive]})" if archive in inside.unopened else archive
-            for archive in inventory.archives
+            for archive in taken.archives
         ]
         raise UserError(
             f"{opened.name} holds archives, which are not opened: {some(archives)}; unpack them "
             f"beside the other files, or leave them out with build.ignore=*{suffix}"
         )
-    photos, rejects, ignored = inventory.photos, inventory.rejects, inventory.ignored
+    photos, rejects, ignored = taken.photos, taken.rejects, taken.ignored
     if not photos and not rejects:
         raise NoPhotosError(f"no photos in {opened.name}: no file in it is an image{_what_else(ignored)}")
     if not photos:
@@ -150,18 +126,16 @@ def read_collection(
     table_option = outside.within(config.table, opened.name)
     tables_outside = outside.read(table_option)
     found = reader.read_tables(
-        {name: entry.num_bytes for name, entry in inventory.tables.items()}
+        {name: entry.num_bytes for name, entry in taken.tables.items()}
         | {name: len(content) for name, content in tables_outside.items()},
         lambda name, num_bytes: (
-            tables_outside[name][:num_bytes]
-            if name in tables_outside
-            else opened.read(inventory.tables[name], num_bytes)
+            tables_outside[name][:num_bytes] if name in tables_outside else opened.read(taken.tables[name], num_bytes)
         ),
         names,
         photos,
         config.name_encoding,
     )
-    for what, names_of_unread in inventory.unread.items():
+    for what, names_of_unread in taken.unread.items():
         if not (unread := [name for name in names_of_unread if name not in found.annotations]):
             continue
         shown = unread[0] if len(unread) == 1 else f"{len(unread):,} files like {unread[0]}"
@@ -222,78 +196,19 @@ def _what_else(ignored: Counter[str]) -> str:
     return (f", there are only {found}" if found else "") + advice
 
 
-def _patterns(listed: str) -> list[str]:
-    return [pattern.strip() for pattern in listed.split(",") if pattern.strip()]
-
-
 def _take_negatives(source: str, photos: dict[str, Entry], listed: str) -> tuple[Member, ...]:
     """Removes the photos that show no species from `photos` and returns them.
 
     Raises:
       UserError: a pattern matches no photo, or the patterns match all photos.
     """
-    for pattern in _patterns(listed):
-        if not any(_fits(name, [pattern]) for name in photos):
+    for pattern in inventory.patterns(listed):
+        if not any(inventory.fits(name, [pattern]) for name in photos):
             raise UserError(f"build.negatives={pattern} fits no photo in {source}")
-    taken = [name for name in photos if _fits(name, _patterns(listed))]
+    taken = [name for name in photos if inventory.fits(name, inventory.patterns(listed))]
     if len(taken) == len(photos):
         raise UserError(f"build.negatives={listed} takes every photo in {source}: none is left to learn from")
     return tuple(photos.pop(name).member("", words.NEGATIVES) for name in sorted(taken))
-
-
-def _fits(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns for text in (name, posixpath.basename(name)))
-
-
-def _take_inventory(opened: Opened, entries: Iterable[Entry], patterns: Sequence[str]) -> _Inventory:
-    result = _Inventory()
-    latest: dict[str, Entry] = {}
-    images: list[Entry] = []
-    unknown: list[Entry] = []
-    for entry in entries:
-        if entry.name in latest:
-            result.ignored[REPLACED] += 1
-        latest[entry.name] = entry
-    pages = clutter.page_folders(latest)
-    for name, entry in latest.items():
-        suffix = posixpath.splitext(name)[1].lower()
-        if _fits(name, patterns):
-            result.ignored[LEFT_OUT] += 1
-        elif pages and posixpath.dirname(name) in pages:
-            result.ignored[OF_PAGE] += 1
-        elif clutter.is_clutter(name):
-            result.ignored[HIDDEN] += 1
-        elif suffix in image_format.SUFFIXES:
-            images.append(entry)
-        elif entry.problem:
-            result.ignored[entry.problem] += 1
-        elif suffix in ARCHIVE_SUFFIXES:
-            result.archives.append(name)
-        else:
-            unknown.append(entry)
-    for entry, head in zip(unknown, opened.heads(unknown, image_format.HEAD_BYTES), strict=True):
-        suffix = posixpath.splitext(entry.name)[1].lower()
-        if image_format.sniff(head):
-            images.append(entry)
-            continue
-        result.ignored[suffix or "without suffix"] += 1
-        if suffix in reader.SUFFIXES | sidecars.SUFFIXES and entry.num_bytes and not _unusable(entry):
-            result.tables[entry.name] = entry
-        if what := reader.why_unread(entry.name):
-            result.unread[what].append(entry.name)
-    for entry in sorted(images, key=lambda entry: entry.name):
-        if reason := _unusable(entry):
-            result.rejects.append(Reject(entry.name, reason))
-        else:
-            result.photos[entry.name] = entry
-    return result
-
-
-def _unusable(entry: Entry) -> str:
-    if entry.name.startswith("/") or ".." in entry.name.split("/") or re.match("[A-Za-z]:", entry.name):
-        return "name climbs out of the folder"
-    reason = entry.problem or (why_unreadable(entry.packed) if entry.packed else "")
-    return reason or ("" if entry.num_bytes else "zero bytes")
 
 
 def _fingerprint(entries: Iterable[Entry], members: Iterable[Member] = ()) -> str:

@@ -1,4 +1,4 @@
-"""Keywords that programs write into photos and their XMP sidecars; they are named where nothing else labels photos."""
+"""Keywords that programs write into photos and sidecars; they are named where nothing else labels the photos."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from butterflyer_jax.data.ingest.source import Entry
 MAX_BYTES = 128 << 10
 # Photos and sidecars that are looked at.
 MAX_FILES = 12
-SIDECAR = ".xmp"
+# "1.jpg.supplemental-metadata.json" is of Google Takeout.
+_SIDECAR = re.compile(r"\.xmp$|\.(?:jpe?g|png|hei[cf]|webp|tiff?)\.[\w.-]*json$", re.IGNORECASE)
 # https://www.adobe.com/devnet/xmp.html: dc:subject is a bag of keywords.
 _SUBJECT = re.compile(rb"<dc:subject>(.*?)</dc:subject>", re.DOTALL)
 _ITEM = re.compile(rb"<rdf:li[^>]*>(.*?)</rdf:li>", re.DOTALL)
+_DESCRIPTION = re.compile(rb'"description"\s*:\s*"([^"]+)"')
 # IPTC-IIM 4.2, data set 2:25: a marker, the number of bytes, and the keyword.
 _IPTC = re.compile(rb"\x1c\x02\x19(.)(.)", re.DOTALL)
 
 
 def find(files: Iterable[bytes]) -> list[str]:
-    """Returns the different keywords in the beginnings of photos and in XMP sidecars, sorted."""
+    """Returns the different keywords in the beginnings of photos and sidecars, and the descriptions there, sorted."""
     found: set[str] = set()
     for data in files:
         for subject in _SUBJECT.findall(data):
             found |= {html.unescape(item.decode("utf-8", "replace")).strip() for item in _ITEM.findall(subject)}
+        found |= {text.decode("utf-8", "replace").strip() for text in _DESCRIPTION.findall(data)}
         for match in _IPTC.finditer(data):
             size = int.from_bytes(match[1] + match[2], "big")
             found.add(data[match.end() : match.end() + size].decode("utf-8", "replace").strip())
@@ -43,11 +46,11 @@ def hint(
       entries: all files of the collection.
       photos: its photos.
     """
-    sidecars = [entry for entry in entries if entry.name.lower().endswith(SIDECAR) and not entry.problem]
+    sidecars = [entry for entry in entries if _SIDECAR.search(entry.name) and not entry.problem]
     found = find(heads([*sidecars[:MAX_FILES], *photos[:: 1 + len(photos) // MAX_FILES]], MAX_BYTES))
     if not found:
         return ""
     return (
-        f"; keywords in the photos or their {SIDECAR} files ({some(found)}) are not read as labels: if they name "
+        f"; keywords in the photos or their .xmp or .json files ({some(found)}) are not read as labels: if they name "
         "the species, copy them into a table of labels (exiftool -csv -Subject lists them)"
     )

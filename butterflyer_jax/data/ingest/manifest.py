@@ -17,9 +17,10 @@ from etils import epath
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data.ingest import duplicates
 from butterflyer_jax.data.ingest import groups as groups_lib
-from butterflyer_jax.data.ingest.collection import Listing, Reject
+from butterflyer_jax.data.ingest.collection import Listing
 from butterflyer_jax.data.ingest.folders import file_names
 from butterflyer_jax.data.ingest.folders.reading import some
+from butterflyer_jax.data.ingest.inventory import Reject
 from butterflyer_jax.data.ingest.photo_tasks import OUTSIDE, Prepared
 from butterflyer_jax.data.ingest.readings import FOLDERS, UNUSED
 from butterflyer_jax.data.ingest.split import SPLITS, Candidate, assign_splits

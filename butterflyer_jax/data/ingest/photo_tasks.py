@@ -24,7 +24,7 @@ from PIL import Image
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.ingest import duplicates, exif
-from butterflyer_jax.data.ingest.collection import Reject
+from butterflyer_jax.data.ingest.inventory import Reject
 from butterflyer_jax.data.ingest.source import Reader, open_reader
 from butterflyer_jax.data.ingest.tables.boxes import MAX_OUTSIDE
 from butterflyer_jax.data.ingest.zip_reader import DamagedMember, Member

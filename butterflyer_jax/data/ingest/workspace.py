@@ -13,7 +13,8 @@ from etils import epath
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.console import progress, say
 from butterflyer_jax.data.ingest import manifest, photo_tasks, shard_writer
-from butterflyer_jax.data.ingest.collection import Listing, Reject
+from butterflyer_jax.data.ingest.collection import Listing
+from butterflyer_jax.data.ingest.inventory import Reject
 from butterflyer_jax.data.ingest.manifest import Collection
 from butterflyer_jax.data.ingest.runners import Engine
 from butterflyer_jax.data.protocol import NEGATIVE_LABEL

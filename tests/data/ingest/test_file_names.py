@@ -12,7 +12,17 @@ from tests.data.ingest.test_layout_kinds import splits_of
 from tests.data.ingest.test_layouts import SPECIES, labels, listing_of, tree
 
 
-@pytest.mark.parametrize("pattern", ["{s}_{n:03}.jpg", "images/{s} ({n}).jpg", "{n}-{s}.jpg", "my set/{s}{n}.jpg"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{s}_{n:03}.jpg",
+        "images/{s} ({n}).jpg",
+        "{n}-{s}.jpg",
+        "my set/{s}{n}.jpg",
+        "IMG_{n}_{s}.jpg",
+        "DSC{n} ({s}).jpg",
+    ],
+)
 def test_species_in_file_names(tmp_path: Path, pattern: str) -> None:
     files = {pattern.format(s=s.replace(" ", "_"), n=10 * k + i): b"x" for k, s in enumerate(SPECIES) for i in range(6)}
     with pytest.raises(UserError, match=r"file names may.*Monarch, Peacock, Red Admiral \(build\.layout=name takes"):

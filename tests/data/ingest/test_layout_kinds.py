@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import UserError
-from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data.ingest import raw_zip
-from tests.conftest import make_zip
 from tests.data.ingest.test_layouts import FLAT, SPECIES, Files, labels, listing_of, rows, tree
 
 TRUTH = {name: SPECIES[int(Path(name).stem) // 10] for name in FLAT}
@@ -145,6 +143,9 @@ BY_ROW = [{"filename": file, "label": label} for file, label in PAIRS]
           for suffix in ("csv", "txt") for cut in ("::", "^", "~", ":", "   ", " ")],
         ("labels.dat", rows("filename,label", "{n}.jpg,{s}")),
         ("labels", rows("filename,label", "{n}.jpg,{s}")),
+        ("l.csv", rows("文件名,物种", "{n}.jpg,{s}")),
+        ("l.csv", rows("ファイル名,和名,学名", "{n}.jpg,x{k},{s}")),
+        ("l.csv", rows("nom du fichier;nom vernaculaire;nom latin", "{n}.jpg;x{k};{s}")),
         ("l.csv", "Butterflies of Kent,\n,\n" + rows("filename,label", "{n}.jpg,{s}")),
         ("l.csv", "% mine\n" + rows("filename,label", "{n}.jpg,{s}")),
         ("l.csv", rows("'filename','label'", "'{n}.jpg','{s}'")),
@@ -166,6 +167,11 @@ BY_ROW = [{"filename": file, "label": label} for file, label in PAIRS]
 )  # fmt: skip
 def test_tables_of_other_programs(tmp_path: Path, name: str, table: str) -> None:
     assert labels(listing_of(tmp_path, FLAT | {name: table})) == TRUTH
+
+
+def test_a_table_in_shift_jis(tmp_path: Path) -> None:
+    table = rows("ファイル名,和名,学名", "{n}.jpg,オオカバマダラ,{s}").encode("cp932")
+    assert labels(listing_of(tmp_path, FLAT | {"一覧.csv": table})) == TRUTH
 
 
 def test_a_row_of_several_classes_is_a_reject(tmp_path: Path) -> None:
@@ -209,6 +215,15 @@ def test_parts_of_a_json_file_are_splits(tmp_path: Path) -> None:
     assert [member.split for member in listing.members].count("test") == 9
 
 
+def test_the_first_of_several_lists_in_a_json_file_is_no_header(tmp_path: Path) -> None:
+    photos = tree("{s}/{n}.jpg")
+    by_list = [[name, 7, name.split("/")[0]] for name in photos]
+    listing = listing_of(tmp_path, photos | {"split.json": json.dumps({"train": by_list[::2], "test": by_list[1::2]})})
+    assert {m.name: m.split for m in listing.members} == {
+        name: ("train", "test")[position % 2] for position, name in enumerate(photos)
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "names"),
     [
@@ -244,38 +259,6 @@ def test_the_form_of_cub_200(tmp_path: Path, pattern: str) -> None:
     }
 
 
-VOC = "<annotation>\n<object><name>{s}</name><part><name>wing</name></part></object>{more}</annotation>"
-
-
-@pytest.mark.parametrize(
-    ("photo", "side", "text", "more"),
-    [
-        ("images/{n}.jpg", "labels/{n}.txt", "{k} 0.5 0.5 0.2 0.25\n{more}", "9 0.5 0.5 0.2 0.2"),
-        ("train/images/{n}.jpg", "train/labels/{n}.txt", "{k} 0.1 0.2 0.3 0.4 0.5 0.6\n{more}", "9 0.5 0.5 0.2 0.2"),
-        ("photos/{n}.jpg", "photos/{n}.txt", "{k} 0.5 0.5 0.2 0.2\n{more}", "9 0.5 0.5 0.2 0.2"),
-        ("JPEGImages/{n}.jpg", "Annotations/{n}.xml", VOC, "<object>\n<name>Moth</name></object>"),
-        ("img/{n}.jpg", "img/{n}.json", '{{"shapes": [{{"label": "{s}"}}{more}]}}', ', {"label": "Moth"}'),
-    ],
-)
-def test_an_annotation_for_each_photo(tmp_path: Path, photo: str, side: str, text: str, more: str) -> None:
-    files: Files = tree(photo)
-    for k, s in enumerate(SPECIES):
-        for i in range(6):
-            n = 10 * k + i
-            files[side.format(n=n)] = text.format(k=k, s=s, more=more if n == 3 else "")
-    files["data.yaml"] = "names: ['Monarch', 'Peacock', 'Red Admiral']"
-    listing = listing_of(tmp_path, files)
-    wanted = {name: SPECIES[int(Path(name).stem) // 10] for name in tree(photo) if Path(name).stem != "3"}
-    assert labels(listing) == wanted
-    assert [r.reason.partition(" in ")[0] for r in listing.rejects] == ["several classes"]
-
-
-def test_texts_beside_photos_are_named(tmp_path: Path) -> None:
-    texts: Files = {name.replace(".jpg", ".txt"): "a butterfly on a flower" for name in FLAT}
-    with pytest.raises(UserError, match=r"18 files like images/0\.txt: about one photo each, in no form"):
-        listing_of(tmp_path, FLAT | texts)
-
-
 def test_prose_is_no_table(tmp_path: Path) -> None:
     notes: Files = {"notes.txt": "Camera: Canon\nPlace: Kent", "about.txt": "taken in the garden\nby a friend"}
     assert not listing_of(tmp_path, tree("{s}/{i}.jpg") | notes).notes
@@ -293,12 +276,3 @@ def test_a_row_of_its_own_outweighs_one_that_may_be_another_files(tmp_path: Path
     listing = listing_of(tmp_path, FLAT | {"other/0.jpg": b"x", "labels.csv": table})
     assert labels(listing) == TRUTH | {"other/0.jpg": "Monarch"}
     assert [reject.member for reject in listing.missing] == ["0.jpg"]
-
-
-def test_a_damaged_text_beside_a_photo_stops_nothing(tmp_path: Path) -> None:
-    photos = tree("{s}/{i}.jpg")
-    path = make_zip(tmp_path / "raw.zip", dict.fromkeys(photos, b"x") | {"Monarch/3.txt": b"a butterfly"})
-    data = path.read_bytes()
-    # Its bytes change, its checksum does not.
-    path.write_bytes(data.replace(b"a butterfly", b"a butterflx"))
-    assert labels(raw_zip.list_source(path, BuildConfig())) == {name: name.split("/")[0] for name in photos}

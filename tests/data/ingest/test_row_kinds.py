@@ -105,6 +105,14 @@ def test_columns_that_mark_rows_are_named(tmp_path: Path, head: str, cells: str)
     assert said == [f"the column {head} of l.csv marks 3 of 18 rows as unwanted"]
 
 
+def test_subtotals_and_headings_within_a_table_are_named(tmp_path: Path) -> None:
+    cut = rows("", "{n}.jpg,{s}").strip().split("\n")
+    blocks = ["\n".join([f"{s},", *cut[6 * k : 6 * k + 6], f"Subtotal {s},6"]) for k, s in enumerate(ENGLISH)]
+    listing = listing_of(tmp_path, FLAT | {"l.csv": "image,species\n" + "\n".join(blocks)})
+    assert labels(listing) == TRUTH
+    assert listing.notes == ("l.csv: 6 rows are about no photo (Monarch)",)
+
+
 def test_rows_of_missing_photos_are_no_footer(tmp_path: Path) -> None:
     below = "IMG_99,\nlost.jpg,\nimages/lost.png,Peacock\n"
     listing = listing_of(tmp_path, FLAT | {"l.csv": f"{rows('image,species', '{n}.jpg,{s}')}\n{below}"})
@@ -130,6 +138,13 @@ def test_columns_that_name_different_photos_are_asked_about(tmp_path: Path, colu
 )
 def test_a_genus_and_an_epithet_are_one_name(tmp_path: Path, table: str) -> None:
     assert labels(listing_of(tmp_path, FLAT | {"l.csv": table})) == OF_LATIN
+
+
+@pytest.mark.parametrize("head", ["Datei;Art;Breite", "файл;вид;широта"])
+def test_words_for_species_that_mean_kinds_too_are_read_with_scientific_names(tmp_path: Path, head: str) -> None:
+    table = latin(head, "{n}.jpg;{s};47,3").replace("Hebomoia io", "Danaus plexippus")
+    found = labels(listing_of(tmp_path, FLAT | {"l.csv": table}))
+    assert found == {name: s.replace("Hebomoia io", "Danaus plexippus") for name, s in OF_LATIN.items()}
 
 
 def test_two_columns_that_are_chosen_are_one_name(tmp_path: Path) -> None:

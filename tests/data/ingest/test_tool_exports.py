@@ -57,6 +57,16 @@ def json_line(photo: tuple[int, int, int]) -> str:
     return json.dumps({"file_name": f"{photo[2]}.jpg", "objects": objects})
 
 
+VOTT = {
+    str(n): {
+        "asset": {"id": str(n), "name": f"{n}.jpg", "size": {"width": 90, "height": 90}},
+        "regions": [{"id": "r", "tags": [SPECIES[k]], "boundingBox": {"left": 9, "top": 9, "width": 36, "height": 72}}],
+    }
+    for k, _, n in PHOTOS
+}
+FIFTYONE = {"classes": list(SPECIES), "labels": {str(n): k for k, _, n in PHOTOS}}
+
+
 @pytest.mark.parametrize(
     ("files", "splits"),
     [
@@ -130,10 +140,14 @@ def json_line(photo: tuple[int, int, int]) -> str:
             photos("train/{n}.jpg") | {"train/metadata.jsonl": "\n".join(map(json_line, PHOTOS))},
             {"train": 18},
         ),
+        (NUMBERED | {"target/vott.json": json.dumps({"name": "x", "tags": [], "assets": VOTT})}, {None: 18}),
+        (NUMBERED | {f"target/a{key}-asset.json": json.dumps(asset) for key, asset in VOTT.items()}, {None: 18}),
+        (NUMBERED | {"labels.json": json.dumps(FIFTYONE)}, {None: 18}),
     ],
     ids=[
         "CVAT", "Supervisely tags", "Supervisely objects", "Label Studio CSV", "Open Images", "Edge Impulse",
         "iNaturalist open data", "iNaturalist URLs", "Macaulay", "Datumaro", "AutoML", "Hugging Face objects",
+        "VoTT", "VoTT assets", "FiftyOne",
     ],
 )  # fmt: skip
 def test_exports_give_their_labels(tmp_path: Path, files: Files, splits: dict[str | None, int]) -> None:
@@ -146,10 +160,15 @@ def test_exports_give_their_labels(tmp_path: Path, files: Files, splits: dict[st
     assert {split: given.count(split) for split in given} == splits
 
 
-@pytest.mark.parametrize("tool", ["CVAT", "Supervisely"])
-def test_boxes_of_exports(tmp_path: Path, tool: str) -> None:
-    objects = photos("ds/img/{n}.jpg") | supervisely([], [{"classTitle": "S!", **OUTLINE}])
-    files = NUMBERED | {"annotations.xml": CVAT} if tool == "CVAT" else objects
+BOXED = {
+    "CVAT": NUMBERED | {"annotations.xml": CVAT},
+    "Supervisely": photos("ds/img/{n}.jpg") | supervisely([], [{"classTitle": "S!", **OUTLINE}]),
+    "VoTT": NUMBERED | {"vott.json": json.dumps({"assets": VOTT})},
+}
+
+
+@pytest.mark.parametrize("files", BOXED.values(), ids=BOXED)
+def test_boxes_of_exports(tmp_path: Path, files: Files) -> None:
     found = {tuple(map(tuple, member.boxes)) for member in listing_of(tmp_path, files).members}
     assert found == {((9.0, 9.0, 45.0, 81.0, 90.0, 90.0),)}
 
@@ -231,15 +250,17 @@ def subject(name: str) -> bytes:
     return f"<x:xmpmeta><dc:subject><rdf:Bag><rdf:li>{name}</rdf:li></rdf:Bag></dc:subject></x:xmpmeta>".encode()
 
 
-@pytest.mark.parametrize("where", ["sidecars", "XMP", "IPTC"])
+@pytest.mark.parametrize("where", ["sidecars", "Takeout", "XMP", "IPTC"])
 def test_keywords_are_named_and_not_taken_for_labels(tmp_path: Path, where: str) -> None:
     files: Files = {}
     for k, _, n in PHOTOS:
         keyword = SPECIES[k].encode()
         of_iptc = b"\xff\xed Photoshop 3.0\0\x1c\x02\x19" + len(keyword).to_bytes(2, "big") + keyword
-        files[f"IMG_{n}.jpg"] = {"XMP": subject(SPECIES[k]), "IPTC": of_iptc, "sidecars": b"x"}[where]
+        files[f"IMG_{n}.jpg"] = {"XMP": subject(SPECIES[k]), "IPTC": of_iptc}.get(where, b"x")
         if where == "sidecars":
             files[f"IMG_{n}.xmp"] = subject(SPECIES[k])
+        if where == "Takeout":
+            files[f"IMG_{n}.jpg.supplemental-metadata.json"] = json.dumps({"description": SPECIES[k], "title": "x"})
     with pytest.raises(UserError, match=r"keywords in .*\(.*Danaus plexippus.*\) are not read as labels.*exiftool"):
         listing_of(tmp_path, files)
 

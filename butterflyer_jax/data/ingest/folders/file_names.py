@@ -9,9 +9,6 @@ from collections.abc import Iterable
 
 from butterflyer_jax.data.ingest import words
 
-# Counters of the photos of a species, before or after its name.
-_COUNTER = re.compile(r"^\d+(?=[\s_.-])|(?:\(\d+\)|\d+|[\s_-](?:copy|kopie))$", re.IGNORECASE)
-_EDGES = " _.-"
 # Generic names that cameras and programs give to photos.
 _CAMERAS = frozenset(
     words.listed(
@@ -21,6 +18,12 @@ _CAMERAS = frozenset(
     """
     )
 )
+# Counters of the photos of a species or of a camera, before or after its name.
+_COUNTER = re.compile(
+    rf"^(?:(?:{'|'.join(sorted(_CAMERAS))})[\s_-]?)?\d+(?=[\s_.-])|(?:\(\d+\)|\d+|[\s_-](?:copy|kopie))$", re.IGNORECASE
+)
+_EDGES = " _.-"
+_IN_BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 # Share of the photos whose names must contain a species that another photo has too.
 _MIN_SHARE = 0.9
 
@@ -30,7 +33,8 @@ def label_of(photo: str) -> str:
     name = posixpath.splitext(posixpath.basename(photo))[0].strip(_EDGES)
     while (shorter := _COUNTER.sub("", name).strip(_EDGES)) != name:
         name = shorter
-    return words.plain(name.replace("_", " "))
+    inner = _IN_BRACKETS.fullmatch(name)
+    return words.plain((inner[1] if inner else name).replace("_", " "))
 
 
 def leading_numbers(photos: Iterable[str]) -> list[str]:

@@ -126,7 +126,7 @@ def _choose_level(paths: dict[str, FolderPath], levels: Sequence[int], result: F
         return None
     if latin_leaves and not latin_outer:
         result.notes.append(
-            f"the folders above the species ({some(outer, 3)}) are not used: they may be places or people; if "
+            f"the folders above the species ({some(outer - leaves, 3)}) are not used: they may be places or people; if "
             "they are splits, name them train, val and test"
         )
         return None

@@ -22,6 +22,7 @@ LABEL = words.listed(
     """
     label labels labelname classname species speciesname class category categories categoryname target targetname
     scientificname acceptedscientificname verbatimscientificname taxonname taxon acceptedname latinname binomial
+    nomlatin nomelatino nombrelatino lateinischername 学名
     commonname vernacularname englishname groundtruth truelabel choice tag annotation butterfly classid labelid
     categoryid speciesid targetid taxonid y butterflyname butterflyspecies sp specie taxa gt truth displayname
     determination identification identifiedas determinedas artname espece espèce especie wissenschaftlichername
@@ -31,9 +32,11 @@ LABEL = words.listed(
     classlabel gtlabel truelabels trueclass primarylabel
     speciescommon scientific binomialname
     genusspecies identifiedspecies taxonscientificname taxonspeciesname butterflytype insect organism cls
-    subspecies
+    subspecies 物种 物種 种名 種名 和名
     """
 )
+# Species, or the kind of a photo: read where they hold scientific names.
+SPECIES_OR_KIND = words.listed("art вид")
 NUMBER_LABELS = frozenset(
     words.listed(
         """

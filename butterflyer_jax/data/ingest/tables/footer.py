@@ -1,4 +1,4 @@
-"""Rows below a table that are about no photo: totals, and notes for people."""
+"""Rows of a table that are about no photo: totals, headings and notes for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOTALS = frozenset(
     words.listed(
         """
     total totals grandtotal subtotal sum summe gesamt insgesamt gesamtsumme somme totale totaux totaal som suma razem
-    count anzahl average mean итого всего 合计 合計 总计
+    count anzahl average mean zwischensumme soustotal итого всего 合计 合計 总计
     """
     )
 )
@@ -22,30 +22,37 @@ _NAME = re.compile(r"\S*\d\S*|\S+\.[A-Za-z]\w{2,3}")
 
 
 def without(table: Table, column: int, names_photo: Callable[[str], object]) -> tuple[Table, str]:
-    """Returns a table without totals and notes at its end, and a note that names them, "" for none.
+    """Returns a table without totals, headings and notes, and a note that names them, "" for none.
 
     Args:
       table: table of the collection.
       column: index of the column that names photos.
       names_photo: returns whether a cell names a photo.
     """
-    end = len(table.rows)
-    while end and len(table.columns) > 1 and _is_footer(table.rows[end - 1], column, names_photo):
-        end -= 1
-    left = table.rows[end:]
-    if not left or not end:
+    if len(table.columns) < 2:
         return table, ""
-    shown = ", ".join(filter(None, left[0]))
-    what = "the last row is" if len(left) == 1 else f"the last {len(left):,} rows are"
-    return dataclasses.replace(table, rows=table.rows[:end]), f"{table.name}: {what} about no photo ({shown})"
+    left = [number for number, row in enumerate(table.rows) if _is_footer(row, column, names_photo)]
+    kept = len(table.rows) - len(left)
+    if not left or not kept:
+        return table, ""
+    shown = ", ".join(filter(None, table.rows[left[0]]))
+    where = "the last " if left[0] == kept else ""
+    what = f"{where or 'a '}row is" if len(left) == 1 else f"{where}{len(left):,} rows are"
+    out = set(left)
+    rows = [row for number, row in enumerate(table.rows) if number not in out]
+    return dataclasses.replace(table, rows=rows), f"{table.name}: {what} about no photo ({shown})"
 
 
 def _is_footer(row: Sequence[str], column: int, names_photo: Callable[[str], object]) -> bool:
     filled = [cell for cell in row if not is_blank(cell)]
-    cell = row[column]
-    if not filled or (cell and names_photo(cell)):
+    if not filled:
         return False
-    if words.squeeze(re.sub(r"[\d\W]+", " ", filled[0])) in _TOTALS:
-        return True
-    # A note stands alone in its row, and reads as words.
-    return len(filled) == 1 and filled[0] == cell and not _NAME.fullmatch(cell)
+    cell = row[column]
+    spelt = re.sub(r"[\d\W]+", " ", filled[0])
+    is_name = _NAME.fullmatch(cell)
+    is_total = words.squeeze(spelt) in _TOTALS or (
+        not is_name and words.squeeze(spelt.strip().partition(" ")[0]) in _TOTALS
+    )
+    # A heading or a note stands alone in its row, and reads as words.
+    is_note = len(filled) == 1 and filled[0] == cell and not is_name
+    return (is_total or is_note) and not (cell and names_photo(cell))

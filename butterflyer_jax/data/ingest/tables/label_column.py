@@ -62,6 +62,9 @@ def read(meaning: Meaning, options: Options) -> None:
         candidates = [c for c in candidates if spelt[c] != "y"]
     if not candidates and not table.header:
         candidates = _without_header(meaning)
+    if not candidates:
+        kinds = [c for c in columns.named(table, columns.SPECIES_OR_KIND) if c not in taken]
+        candidates = [c for c in kinds if words.are_binomials({value for value in table.values(c) if value.strip()})]
     genus = next(iter(columns.named(table, columns.GENUS)), None)
     if genus is not None and all(spelt[c] == "class" for c in candidates):
         after = [c for c in columns.named(table, columns.AFTER_GENUS) if c not in (genus, *taken)]

@@ -111,7 +111,7 @@ class PhotoNames:
         if self._identifiers is None:
             self._identifiers = {}
             for photo, parts in self._parts.items():
-                beginning = re.match(r"([0-9a-f-]{36}|\w*?\d+)(?=[-_. ])", parts[-1], re.IGNORECASE)
+                beginning = re.match(r"([0-9a-f-]{36}|[\w()]*?\d+)(?=[-_. ])", parts[-1], re.IGNORECASE)
                 if beginning:
                     self._identifiers.setdefault(_fold(beginning[1]), []).append(photo)
         return self._identifiers.get(_fold(cell), [])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import io
 import json
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import boxes, cells
 from butterflyer_jax.data.ingest.tables.columns import FILE, LABEL, Table, last_part, make_table, named
@@ -63,6 +65,13 @@ def _tables_in(value: Any, name: str, names_photo: Any, depth: int) -> list[Tabl
         return _in_list(value, name)
     if _is_list(value.get("images")) and _is_list(value.get("annotations")):
         return _coco(value, name)
+    assets = [value] if isinstance(value.get("regions"), list) else _values(value.get("assets"))
+    if assets and all(isinstance(asset, dict) and isinstance(asset.get("asset"), dict) for asset in assets):
+        return [table(name, [_vott(asset) for asset in assets])]
+    classes, labels = value.get("classes"), value.get("labels")
+    if isinstance(classes, list) and isinstance(labels, dict) and len(labels) > len(classes):
+        # FiftyOne: https://docs.voxel51.com/user_guide/import_datasets.html
+        return [table(name, [{"file": key, **_of_class(item, classes)} for key, item in labels.items()])]
     keys = list(value)
     sample = keys[:MAX_SAMPLE]
     if 2 * sum(_is_photo(key, names_photo) for key in sample) > len(sample):
@@ -70,26 +79,26 @@ def _tables_in(value: Any, name: str, names_photo: Any, depth: int) -> list[Tabl
             {"file": key, **(cells.flat(item) if isinstance(item, dict) else {"label": item})}
             for key, item in value.items()
         ]
-        return [_table(name, rows)]
+        return [table(name, rows)]
     if _is_of_columns(value):
         # {"filename": [...], "label": [...]}, and {"columns": [...], "data": [[...], ...]} of pandas.
         heads, lines = (
             (value["columns"], value["data"]) if "data" in value else (keys, zip(*value.values(), strict=True))
         )
-        return [_table(name, [dict(zip(map(str, heads), row, strict=True)) for row in lines])]
+        return [table(name, [dict(zip(map(str, heads), row, strict=True)) for row in lines])]
     if all(isinstance(files, list) and all(isinstance(file, str) for file in files) for files in value.values()):
         what = "split" if all(words.split_of(key) for key in keys) else "label"
         rows = [{"file": file, what: key} for key, files in value.items() for file in files]
         known = any(last_part(row["file"]) in names_photo for row in rows[:MAX_SAMPLE])
-        return [_table(name, rows)] if known or what == "split" else []
+        return [table(name, rows)] if known or what == "split" else []
     if all(isinstance(column, dict) for column in value.values()) and _same_keys(value.values()):
         # pandas: {column: {row: cell}}, or {row: {column: cell}} as of the VGG Image Annotator.
-        by_row = _table(name, [cells.flat(row) for row in value.values()])
+        by_row = table(name, [cells.flat(row) for row in value.values()])
         if any(words.squeeze(column) in FILE for column in by_row.columns) and named(by_row, LABEL):
             return [by_row]
         rows = [{column: of_row[row] for column, of_row in value.items()} for row in next(iter(value.values()))]
-        if named(_table(name, rows), LABEL):
-            return [_table(name, rows)]
+        if named(table(name, rows), LABEL):
+            return [table(name, rows)]
     found: list[Table] = []
     for key, item in value.items():
         found += _tables_in(item, f"{name}[{key}]", names_photo, depth + 1)
@@ -107,15 +116,16 @@ def _is_of_columns(value: Mapping[str, Any]) -> bool:
 
 def _in_list(value: list[Any], name: str) -> list[Table]:
     if _is_list(value) and any("annotations" in task and isinstance(task.get("data"), dict) for task in value):
-        return [_table(name, [_label_studio(task) for task in value])]
+        return [table(name, [_label_studio(task) for task in value])]
     if all(isinstance(row, list) and len(row) > 1 and not any(isinstance(cell, (list, dict)) for cell in row)
            for row in value):  # fmt: skip
         # [[photo, label], …], with a header or without; StyleGAN's dataset.json has them under "labels".
         rows = [[cells.text_of(cell) for cell in row] for row in value]
         if name.endswith("[labels]") and all(len(row) == 2 for row in rows):
             rows = [["file", "label"], *rows]
-        table = make_table(name, rows)
-        return [table] if table else []
+        is_header = not any(posixpath.splitext(cell)[1].lower() in image_format.SUFFIXES for cell in rows[0])
+        made = make_table(name, rows, no_header=not is_header)
+        return [made] if made else []
     return _of_objects(value, name)
 
 
@@ -136,7 +146,7 @@ def from_cvat(text: str, name: str) -> list[Table]:
                 found.append((left, top, right, bottom, width, height))
         label = cells.one_of(map(html.unescape, _CVAT_LABEL.findall(inner)))
         rows.append({"file": attributes.get("name", ""), "label": label, **_of_box(found)})
-    return [_table(name, rows)] if rows else []
+    return [table(name, rows)] if rows else []
 
 
 def _is_photo(key: str, names_photo: Any) -> bool:
@@ -175,6 +185,10 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
+def _values(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else []
+
+
 def _same_keys(columns: Iterable[Mapping[str, Any]]) -> bool:
     keys = [set(column) for column in columns]
     return bool(keys[0]) and all(some == keys[0] for some in keys)
@@ -182,11 +196,12 @@ def _same_keys(columns: Iterable[Mapping[str, Any]]) -> bool:
 
 def _of_objects(rows: Sequence[Any], name: str) -> list[Table]:
     return (
-        [_table(name, [cells.flat(row) for row in rows])] if rows and all(isinstance(row, dict) for row in rows) else []
+        [table(name, [cells.flat(row) for row in rows])] if rows and all(isinstance(row, dict) for row in rows) else []
     )
 
 
-def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+def table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Returns the table of objects, with a column for each of their keys."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return Table(name, tuple(columns), [[cells.text_of(row.get(column)) for column in columns] for row in rows])
 
@@ -214,7 +229,30 @@ def _coco(value: Mapping[str, Any], name: str) -> list[Table]:
         rows.append(
             {**cells.flat(image), "file_name": name_of_file, "label": label, **_of_box(found_boxes[image.get("id")])}
         )
-    return [_table(name, rows)]
+    return [table(name, rows)]
+
+
+def _vott(asset: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the row of an asset of VoTT: https://github.com/microsoft/VoTT#exporting-labels."""
+    regions = [region for region in asset.get("regions") or [] if isinstance(region, dict)]
+    size = asset["asset"].get("size") or {}
+    found = []
+    for region in regions:
+        box = region.get("boundingBox") or {}
+        sides: list[Any] = [box.get(side) for side in ("left", "top", "width", "height")]
+        if cells.is_four(sides):
+            left, top, width, height = map(float, sides)
+            unit = _positive(size.get("width")), _positive(size.get("height"))
+            found.append((left, top, left + width, top + height, *unit))
+    label = cells.one_of(tag for region in regions for tag in region.get("tags") or [])
+    return {"file": asset["asset"].get("name", ""), "label": label, **_of_box(found)}
+
+
+def _of_class(item: Any, classes: Sequence[Any]) -> dict[str, Any]:
+    """Returns the cells of a label, which may be the position of a class."""
+    if isinstance(item, dict):
+        return cells.flat(item)
+    return {"label": classes[item] if isinstance(item, int) and 0 <= item < len(classes) else item}
 
 
 def _label_studio(task: Mapping[str, Any]) -> dict[str, Any]:

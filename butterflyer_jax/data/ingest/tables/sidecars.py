@@ -1,4 +1,4 @@
-"""Annotations in one file per photo: YOLO boxes, Pascal VOC XML, labelme JSON."""
+"""Annotations in one file per photo: YOLO boxes, Pascal VOC XML, JSON of labelme, classes of WebDataset."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import boxes
+from butterflyer_jax.data.ingest.tables import boxes, cells, records
 from butterflyer_jax.data.ingest.tables.cells import SEVERAL
-from butterflyer_jax.data.ingest.tables.columns import Table
+from butterflyer_jax.data.ingest.tables.columns import LABEL, Table
 
-SUFFIXES = frozenset([".txt", ".xml", ".json"])
+SUFFIXES = frozenset([".txt", ".xml", ".json", ".cls"])
 # Largest annotation of one photo, bytes.
 MAX_BYTES = 1 << 20
 # Number of files of a kind that are examined to decide whether they are annotations.
@@ -67,7 +67,17 @@ def read(pairs: Mapping[str, str], read_text: Callable[[str], str], used: set[st
         by_kind[posixpath.dirname(file), posixpath.splitext(file)[1].lower()].append(file)
     tables = []
     for (folder, suffix), files in by_kind.items():
-        sample = [_read(file, read_text) for file in files[:: max(1, len(files) // _SAMPLE)]]
+        some = files[:: max(1, len(files) // _SAMPLE)]
+        if suffix == ".json" and all(_labelled(file, read_text) for file in some):
+            used |= set(files)
+            tables.append(
+                records.table(
+                    posixpath.join(folder, f"*{suffix}"),
+                    [{"file": pairs[file], **_labelled(file, read_text)} for file in files],
+                )
+            )
+            continue
+        sample = [_read(file, read_text) for file in some]
         if None in sample or not any(found and found[0] for found in sample):
             continue
         used |= set(files)
@@ -121,12 +131,26 @@ def _read(file: str, read_text: Callable[[str], str]) -> tuple[set[str], boxes.B
             box for shape in named if (box := _around(shape.get("points"), size))
         )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if suffix == ".cls":
+        return set(lines), None
     found = [match for line in lines if (match := _YOLO.fullmatch(line))]
     if len(found) < len(lines):
         return None
     return {match[1] for match in found}, boxes.union(
         _yolo_box([float(n) for n in match[2].split()]) for match in found
     )
+
+
+def _labelled(file: str, read_text: Callable[[str], str]) -> dict[str, Any]:
+    """Returns the values of a JSON object about a photo where one of them is a label by its name, else {}."""
+    try:
+        value = json.loads(read_text(file))
+    except Exception:
+        # As in `_read`.
+        return {}
+    flat = {key: item for key, item in cells.flat(value).items() if key != "file"} if isinstance(value, dict) else {}
+    is_plain = all(isinstance(item, str | int | float | None) for item in flat.values())
+    return flat if is_plain and any(words.squeeze(key) in LABEL for key in flat) else {}
 
 
 def _supervisely(value: Mapping[str, Any]) -> tuple[set[str], boxes.Box | None]:

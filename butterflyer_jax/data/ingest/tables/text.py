@@ -36,7 +36,8 @@ _IDENTIFIER = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IG
 _END = "\0"
 # Bytes that do not occur in text of any code page.
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
-_NON_ASCII_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+# The second bytes of East Asian code pages begin with 0x40, and may be ASCII.
+_NON_ASCII_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][\x40-\xff]*")
 
 
 def decode(data: bytes, name: str, encoding: str = "") -> str:

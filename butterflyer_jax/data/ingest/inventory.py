@@ -1,0 +1,112 @@
+"""Inventory of a collection: its files sorted into photos, tables, archives, rejects and what is ignored."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from butterflyer_jax.data import image_format
+from butterflyer_jax.data.ingest import clutter
+from butterflyer_jax.data.ingest.source import Entry
+from butterflyer_jax.data.ingest.tables import reader, sidecars
+from butterflyer_jax.data.ingest.zip_reader import why_unreadable
+
+ARCHIVE_SUFFIXES = {".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".gz", ".bz2", ".xz", ".zst", ".zipx"}
+HIDDEN = "hidden"
+OF_PAGE = "saved with a web page"
+REPLACED = "replaced by a later file of the same name"
+LEFT_OUT = "left out by build.ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A photo that cannot be used, and the reason; a row of rejects.csv."""
+
+    member: str
+    reason: str
+
+
+@dataclass
+class Inventory:
+    """The files of a collection, sorted by kind."""
+
+    photos: dict[str, Entry] = field(default_factory=dict)
+    tables: dict[str, Entry] = field(default_factory=dict)
+    archives: list[str] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    unread: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+def patterns(listed: str) -> list[str]:
+    """Returns the patterns in a list with commas between them."""
+    return [pattern.strip() for pattern in listed.split(",") if pattern.strip()]
+
+
+def fits(name: str, listed: Iterable[str]) -> bool:
+    """Returns whether the path or the name of a file fits one of the patterns."""
+    return any(fnmatch.fnmatchcase(text, pattern) for pattern in listed for text in (name, posixpath.basename(name)))
+
+
+def take(
+    heads: Callable[[Sequence[Entry], int], list[bytes]], entries: Iterable[Entry], left_out: Sequence[str]
+) -> Inventory:
+    """Sorts the files of a collection by suffix, and by content where the suffix says nothing.
+
+    Args:
+      heads: returns the first bytes of files, given their number.
+      entries: all files, in the order in which they were packed.
+      left_out: patterns of files that the user leaves out.
+    """
+    result = Inventory()
+    latest: dict[str, Entry] = {}
+    images: list[Entry] = []
+    unknown: list[Entry] = []
+    for entry in entries:
+        if entry.name in latest:
+            result.ignored[REPLACED] += 1
+        latest[entry.name] = entry
+    pages = clutter.page_folders(latest)
+    for name, entry in latest.items():
+        suffix = posixpath.splitext(name)[1].lower()
+        if fits(name, left_out):
+            result.ignored[LEFT_OUT] += 1
+        elif pages and posixpath.dirname(name) in pages:
+            result.ignored[OF_PAGE] += 1
+        elif clutter.is_clutter(name):
+            result.ignored[HIDDEN] += 1
+        elif suffix in image_format.SUFFIXES:
+            images.append(entry)
+        elif entry.problem:
+            result.ignored[entry.problem] += 1
+        elif suffix in ARCHIVE_SUFFIXES:
+            result.archives.append(name)
+        else:
+            unknown.append(entry)
+    for entry, head in zip(unknown, heads(unknown, image_format.HEAD_BYTES), strict=True):
+        suffix = posixpath.splitext(entry.name)[1].lower()
+        if image_format.sniff(head):
+            images.append(entry)
+            continue
+        result.ignored[suffix or "without suffix"] += 1
+        if suffix in reader.SUFFIXES | sidecars.SUFFIXES and entry.num_bytes and not _unusable(entry):
+            result.tables[entry.name] = entry
+        if what := reader.why_unread(entry.name):
+            result.unread[what].append(entry.name)
+    for entry in sorted(images, key=lambda entry: entry.name):
+        if reason := _unusable(entry):
+            result.rejects.append(Reject(entry.name, reason))
+        else:
+            result.photos[entry.name] = entry
+    return result
+
+
+def _unusable(entry: Entry) -> str:
+    if entry.name.startswith("/") or ".." in entry.name.split("/") or re.match("[A-Za-z]:", entry.name):
+        return "name climbs out of the folder"
+    reason = entry.problem or (why_unreadable(entry.packed) if entry.packed else "")
+    return reason or ("" if entry.num_bytes else "zero bytes")
