@@ -13,8 +13,8 @@ the photos of these are refused. With --other, photos of another data set: named
 refused where it does not.
 
 configs/cpu.py on the Leeds Butterfly data set, seeds 0 and 1: own test photos 4.0% refused, half as bright 5.6%, scenes
-and textures 99.6%, text 100%, background 97.7%, noise and blank 100%; of two species left out, two pairs, 40.1% with 20
-epochs. See docs/guides/field-photographs.md.
+and textures 99.6%, text 100%, background 97.7%, noise and blank 100%; of two species left out, three pairs, 43.9% with
+20 epochs. See docs/guides/field-photographs.md.
 """
 
 from __future__ import annotations
