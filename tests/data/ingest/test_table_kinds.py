@@ -221,7 +221,7 @@ def test_columns_in_any_order_and_language(tmp_path: Path, head: str, row: str) 
         (rows("file,label,label_corrected", "{n}.jpg,{s},").replace("0.jpg,Monarch,", "0.jpg,Monarch,Peacock", 1),
          r"differ in 1 of 1 rows .*build\.label_column=label takes the first; to take both, write label_corrected"),
         (rows("file,label", "{n}.jpg,").replace("0.jpg,", "0.jpg,Monarch", 1).replace("10.jpg,", "10.jpg,Peacock"),
-         r"16 like images/1\.jpg: empty label in l\.csv"),
+         r"16 like images/1\.jpg: empty label in l\.csv; if a label holds for the rows below it too, write it there"),
         (rows("file,label", '"{n}.jpg","{s}"')[:-4], r"cannot read l\.csv: row 19 opens a quoted cell that never ends"),
         (rows("file,label", "{n}.jpg,{s}") + "\n" + lines("{n}.jpg,Moth"),
          r"18 photos like images/0\.jpg: two different rows in l\.csv"),

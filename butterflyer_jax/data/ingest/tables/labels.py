@@ -172,6 +172,12 @@ def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Anno
         result.notes.append(f"{NUMBERS}: a file classes.txt with one name per line would name them")
 
 
+def _are_headings(labels: Sequence[str]) -> bool:
+    """Returns whether labels stand in the first of several rows each, as merged cells do."""
+    filled = [label for label in labels if label]
+    return bool(labels and labels[0]) and 1 < len(set(filled)) == len(filled) <= len(labels) / 2
+
+
 def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> dict[str, Meaning]:
     """Collects the labels of photos; returns the table that gave each."""
     owner: dict[str, Meaning] = {}
@@ -180,13 +186,14 @@ def _collect_labels(labelled: Sequence[Meaning], result: Annotations) -> dict[st
     for one in sorted(labelled, key=lambda one: order[one.table.name]):
         own: dict[str, tuple[str, str]] = {}
         name = one.table.name
+        advice = "; if a label holds for the rows below it too, write it there" if _are_headings(one.labels) else ""
         for row, photos in enumerate(one.photos):
             label, split = one.labels[row], one.splits[row]
             for photo in photos if len(photos) == 1 or _is_by_number(one) else ():
                 if label == SEVERAL:
                     result.conflicts[photo] = f"several classes in {name}"
                 elif not label:
-                    result.conflicts.setdefault(photo, f"empty label in {name}")
+                    result.conflicts.setdefault(photo, f"empty label in {name}{advice}")
                 elif own.setdefault(photo, (label, split)) != (label, split):
                     result.conflicts[photo] = f"two different rows in {name}"
                 elif one.ranks[row]:
