@@ -189,6 +189,12 @@ def test_tables_with_one_name_for_each_class_agree(tmp_path: Path, tables: Files
     assert not listing.notes
 
 
+def test_a_column_of_photos_per_species_is_asked_about(tmp_path: Path) -> None:
+    table = "\n".join([",".join(ENGLISH), *(f"{i}.jpg,{10 + i}.jpg,{20 + i}.jpg" for i in range(6))])
+    with pytest.raises(UserError, match=r"l\.csv names photos in each of its columns: if these are the species, write"):
+        listing_of(tmp_path, FLAT | {"l.csv": table})
+
+
 def test_tables_with_two_names_for_each_class_are_asked_about(tmp_path: Path) -> None:
     files = FLAT | {"a.csv": TABLE, "b.csv": latin("filename,species", "{n}.jpg,{s}")}
     with pytest.raises(

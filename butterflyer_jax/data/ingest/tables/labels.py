@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import (
     agreement,
@@ -264,12 +266,21 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
         result.unused[name] = f"no column is known as a label: {meaning.describe_columns(one.table)}"
     elif not others:
         return
+    if others and all(_are_files(one.table.values(one.table.columns.index(column))) for column in others):
+        result.nearly.append(
+            f"{name} names photos in each of its columns: if these are the species, write a table with a row per photo"
+        )
+        return
     matched = {photo for photos in one.photos for photo in photos}
     result.nearly.append(
         f"{name} names {len(matched)} photos in its column {one.table.columns[one.file_column]}, and none of "
         f"its other columns is known as the label: build.label_column says which is "
         f"({', '.join(others[: meaning.SHOWN_COLUMNS])})"
     )
+
+
+def _are_files(cells: Sequence[str]) -> bool:
+    return {posixpath.splitext(cell)[1].lower() in image_format.SUFFIXES for cell in cells if cell} == {True}
 
 
 def _likely_first(one: Meaning, names: Sequence[str]) -> list[str]:
