@@ -40,11 +40,9 @@ def main(argv: Sequence[str]) -> None:
     from butterflyer_jax import runs
     from butterflyer_jax.distributed import compile_cache
     from butterflyer_jax.evaluation import correction
-    from butterflyer_jax.storage import paths
 
     correction.refuse_occupied(args.output)
-    if runs.read(args.run).config.compilation_cache:
-        compile_cache.keep_in(paths.cache_dir() / "xla")
+    compile_cache.keep_for(runs.read(args.run).config)
     found = correction.fit(args.run, args.input, args.species_map, build)
     for reason, count in found.left_out.items():
         print(f"left out: {count} photos {reason}")

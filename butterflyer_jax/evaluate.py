@@ -81,6 +81,10 @@ def main(argv: Sequence[str]) -> None:
     """Runs the command with its arguments."""
     args, rest = parser().parse_known_args(argv)
     build = cli.build_options(cli.split_overrides(rest))
+    from butterflyer_jax import runs
+    from butterflyer_jax.distributed import compile_cache
+
+    compile_cache.keep_for(runs.read(args.run).config)
     metrics = _make_evaluate()(
         args.run,
         args.split,

@@ -75,7 +75,13 @@ def main(argv: Sequence[str]) -> None:
 
         predictor = Predictor(ExportClassifier(args.model, args.species))
     else:
-        predictor = Predictor.load(args.run, args.species)
+        from butterflyer_jax.distributed import compile_cache
+        from butterflyer_jax.inference.classifier import TrainedClassifier
+
+        classifier = TrainedClassifier.load(args.run, species_list=args.species)
+        # A program for each size of a batch, most of which compile faster than what JAX keeps by itself.
+        compile_cache.keep_for(classifier.config, min_seconds=0)
+        predictor = Predictor(classifier)
     top = min(args.top, len(predictor.species)) if args.top != TOP else TOP
     match args.format or ("table" if sys.stdout.isatty() else "json"):
         case "table":

@@ -149,9 +149,8 @@ def _classifier(run: str | None, model: str | None, species_list: str | None) ->
 
     assert run is not None, "argparse holds that one of both is given"
     classifier = TrainedClassifier.load(run, species_list=species_list)
-    if classifier.config.compilation_cache:
-        # Two programs for each size of a batch, most of which compile faster than what JAX keeps by itself.
-        compile_cache.keep_in(paths.cache_dir() / "xla", min_seconds=0)
+    # Two programs for each size of a batch, most of which compile faster than what JAX keeps by itself.
+    compile_cache.keep_for(classifier.config, min_seconds=0)
     return classifier
 
 

@@ -14,7 +14,9 @@ import jax
 # Pinned with JAX itself: there is no public way to check the entries.
 from jax._src import compilation_cache, lru_cache
 
+from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
+from butterflyer_jax.storage import paths
 
 MAX_BYTES = 4 << 30
 _HEAD = b"butterflyer crc32c "
@@ -86,6 +88,12 @@ class CheckedCache(lru_cache.LRUCache):
             if not self._has_failed:
                 _say_not_kept(self.path, error)
             self._has_failed = True
+
+
+def keep_for(config: Config, min_seconds: float | None = None) -> None:
+    """Caches compiled programs in the cache folder, unless the config of a run switches it off; see `keep_in`."""
+    if config.compilation_cache:
+        keep_in(paths.cache_dir() / "xla", min_seconds)
 
 
 def keep_in(folder: str | os.PathLike[str], min_seconds: float | None = None) -> None:

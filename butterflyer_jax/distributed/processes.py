@@ -164,7 +164,6 @@ def prepare(config: Config, place: Place | None) -> bool:
     import jax
 
     from butterflyer_jax.distributed import compile_cache
-    from butterflyer_jax.storage import paths
 
     try:
         speaks = jax.process_index() == 0
@@ -177,6 +176,5 @@ def prepare(config: Config, place: Place | None) -> bool:
         ) from error
     if not speaks:
         console.be_quiet()
-    if config.compilation_cache:
-        compile_cache.keep_in(paths.cache_dir() / "xla")
+    compile_cache.keep_for(config)
     return speaks

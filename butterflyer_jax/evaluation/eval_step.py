@@ -51,24 +51,13 @@ def score(loaded: LoadedModel, data: Data, split: str, with_features: bool = Fal
       split: split to score: train, val or test.
       with_features: whether the features of the photos are wanted too.
     """
-    model: Any = loaded.model
-    config, mesh = loaded.config, loaded.mesh
-
-    def answer(variables: Variables, batch: dict[str, jax.Array]) -> tuple[Sums, jax.Array, jax.Array | None]:
-        x = images.eval_images(batch, config)
-        if with_features:
-            logits, features = apply_with_features(model, variables, x, config.model.batch_norm)
-        else:
-            logits, features = model.apply(variables.collections(), x, train=False), None
-        loss = losses.cross_entropy(logits, batch["label"])
-        return Sums.of_batch(loss, logits, batch["label"], batch["mask"]), logits, features
-
-    jitted = jax.jit(answer, out_shardings=sharding.replicated(mesh), compiler_options=compiler.options())
+    mesh = loaded.mesh
+    answer = _make_answer(loaded.model, loaded.config, mesh, with_features)
     total = None
     logits, labels, features = [], [], []
     with contextlib.closing(data.eval_batches(split)) as batches:
         for batch in sharding.prefetch(batches, mesh):
-            sums, of_batch, features_of_batch = jitted(loaded.variables, batch)
+            sums, of_batch, features_of_batch = answer(loaded.variables, batch)
             total = sums if total is None else total + sums
             counts = np.asarray(batch["mask"]) > 0
             logits.append(np.asarray(of_batch)[counts])
@@ -97,15 +86,37 @@ def evaluate_batches(
     return total
 
 
-def make_eval_step(apply_fn: Callable[..., Any], config: Config, mesh: Mesh) -> EvalStep:
-    """Returns the jitted function `(variables, batch) -> sums` over the photos whose mask is 1.
+def make_eval_step(model: Any, config: Config, mesh: Mesh) -> EvalStep:
+    """Returns the function `(variables, batch) -> sums` over the photos whose mask is 1.
 
     The batch holds image uint8 [batch_size, height, width, 3], label int32 [batch_size], mask float32 [batch_size] and,
     where the device crops, window int32 [batch_size, 4] (see `preprocessing.images.scaled_images`).
     """
+    # On a CPU features cost little, and the program is the one that `score` takes after the training: it is compiled
+    # once, and then read from the cache.
+    answer = _make_answer(model, config, mesh, config.refusal.typicality and model.for_cpu)
 
     def eval_step(variables: Variables, batch: Batch) -> Sums:
-        logits = apply_fn(variables.collections(), images.eval_images(batch, config), train=False)
-        return Sums.of_batch(losses.cross_entropy(logits, batch["label"]), logits, batch["label"], batch["mask"])
+        return answer(variables, batch)[0]
 
-    return jax.jit(eval_step, out_shardings=sharding.replicated(mesh), compiler_options=compiler.options())
+    return eval_step
+
+
+def _make_answer(
+    model: Any, config: Config, mesh: Mesh, with_features: bool
+) -> Callable[[Variables, Batch], tuple[Sums, jax.Array, jax.Array | None]]:
+    """Returns the jitted function (variables, batch) -> (sums, logits, features or None)."""
+
+    def answer(variables: Variables, batch: Batch) -> tuple[Sums, jax.Array, jax.Array | None]:
+        x = images.eval_images(batch, config)
+        if with_features:
+            logits, features = apply_with_features(model, variables, x, config.model.batch_norm)
+        else:
+            logits, features = model.apply(variables.collections(), x, train=False), None
+        loss = losses.cross_entropy(logits, batch["label"])
+        return Sums.of_batch(loss, logits, batch["label"], batch["mask"]), logits, features
+
+    result: Callable[[Variables, Batch], tuple[Sums, jax.Array, jax.Array | None]] = jax.jit(
+        answer, out_shardings=sharding.replicated(mesh), compiler_options=compiler.options()
+    )
+    return result

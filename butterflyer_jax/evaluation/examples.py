@@ -108,7 +108,7 @@ def most_typical(features: Float[np.ndarray, "num_images num_features"], count: 
 def _look_alikes(loaded: runs.LoadedModel, data: Data) -> dict[str, tuple[str, ...]]:
     if not data.num_photos("val"):
         return dict.fromkeys(data.species, ())
-    scored = eval_step.score(loaded, data, "val")
+    scored = eval_step.score(loaded, data, "val", with_features=loaded.config.refusal.typicality)
     probabilities = calibration.softmax(scored.logits / loaded.calibration().temperature)
     return look_alikes(probabilities, scored.labels, data.species)
 

@@ -60,7 +60,8 @@ def _calibrate(loaded: runs.LoadedModel, data: Data, keep: bool) -> Calibration:
     known = loaded.calibration()
     if known.count or not data.num_photos("val"):
         return known
-    scored = eval_step.score(loaded, data, "val")
+    # With features: the compiled program that `evaluate` takes later.
+    scored = eval_step.score(loaded, data, "val", with_features=loaded.config.refusal.typicality)
     chosen = calibration.fit(scored.logits, scored.labels, loaded.step)
     if keep:
         files.write_text(loaded.run.folder / calibration.FILE, chosen.to_json())

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from butterflyer_jax import runs
+from butterflyer_jax.distributed import compiler
 from butterflyer_jax.export.network import EPSILON, PROBABILITIES, TYPICALITY, Network
 from butterflyer_jax.metrics import typicality_layers
 from butterflyer_jax.models import create_model
@@ -75,9 +76,14 @@ def make_function(network: Network) -> Callable[[Any], dict[str, jax.Array]]:
     return answer
 
 
-def make_answers(network: Network) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Returns the compiled function from uint8 [batch, image_size, image_size, 3] to the outputs by name."""
-    compiled = jax.jit(make_function(network))
+def make_answers(network: Network, once: bool = False) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Returns the compiled function from uint8 [batch, image_size, image_size, 3] to the outputs by name.
+
+    Args:
+      network: the network.
+      once: whether it is called once, and so compiled in less time.
+    """
+    compiled = jax.jit(make_function(network), compiler_options=compiler.options_to_run_once() if once else None)
 
     def answers(images: np.ndarray) -> dict[str, np.ndarray]:
         # Else a GPU computes float32 in 19 bits.
@@ -89,4 +95,4 @@ def make_answers(network: Network) -> Callable[[np.ndarray], dict[str, np.ndarra
 
 def answers(network: Network, images: UInt8[np.ndarray, "batch side side 3"]) -> dict[str, np.ndarray]:
     """Returns the outputs by name, of uint8 [batch, image_size, image_size, 3]; see `make_function`."""
-    return make_answers(network)(images)
+    return make_answers(network, once=True)(images)

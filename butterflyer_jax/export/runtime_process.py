@@ -17,7 +17,7 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.network import PROBABILITIES, TYPICALITY
 
 _SCRIPT = """
-import importlib, importlib.metadata, json, pathlib, sys
+import importlib, importlib.metadata, json, os, pathlib, sys
 runtime, blocked = sys.argv[1], json.loads(sys.argv[2])
 # As on a machine where they are not installed.
 sys.modules.update(dict.fromkeys(blocked))
@@ -52,6 +52,8 @@ def version(name):
             pass
     return "of unknown version"
 np.savez(asked["answers"], version=version(runtime), **result)
+# All is written: TensorFlow takes a second to leave.
+os._exit(0)
 """
 
 

@@ -83,18 +83,18 @@ def channel_sums(
         return array.reshape(rows, -1, channels)
 
     # In rows before the function, not after it: else XLA computes places in one shape from those in the other.
-    rows = _rows(count)
+    rows = rows_of(count)
     sums = function(*(in_rows(array, rows) for array in arrays))
     while True:
         sums = jax.lax.reduce(sums, (0.0, 0.0), lambda a, b: (a[0] + b[0], a[1] + b[1]), (0,))
         count //= rows
         if count == 1:
             return sums[0].reshape(channels), sums[1].reshape(channels)
-        rows = _rows(count)
+        rows = rows_of(count)
         sums = in_rows(sums[0], rows), in_rows(sums[1], rows)
 
 
-def _rows(count: int) -> int:
+def rows_of(count: int) -> int:
     """Returns the largest divisor up to `ROWS`, all where there is none."""
     return next((rows for rows in range(min(ROWS, count), 1, -1) if count % rows == 0), count)
 

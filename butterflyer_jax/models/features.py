@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Float32
 
 from butterflyer_jax.config import VARIANTS, Config, ModelConfig
+from butterflyer_jax.models import batch_norm as batch_norm_lib
 from butterflyer_jax.models.variables import Variables
 from butterflyer_jax.models.vgg import WIDTHS, scaled
 from butterflyer_jax.preprocessing import images as images_lib
@@ -45,11 +46,33 @@ def apply_with_features(
         capture_intermediates=lambda module, _: isinstance(module, layer),
         mutable=["intermediates"],
     )
-    found = []
+    found: list[jax.Array] = []
     for _, of_layer in sorted(captured["intermediates"].items()):
         maps = jax.nn.relu(of_layer["__call__"][0].astype(jnp.float32))
-        found += [maps.mean(axis=(1, 2)), maps.std(axis=(1, 2))]
+        found += _in_one_pass(maps) if model.for_cpu else (maps.mean(axis=(1, 2)), maps.std(axis=(1, 2)))
     return logits, jnp.concatenate(found, axis=-1)
+
+
+def _in_one_pass(
+    maps: Float32[jax.Array, "batch height width channels"],
+) -> tuple[Float32[jax.Array, "batch channels"], Float32[jax.Array, "batch channels"]]:
+    """Returns mean and standard deviation of maps in the formulation that is fastest on a CPU.
+
+    XLA's sums over pixels run at a number per cycle there, and mean and deviation are two passes; see
+    `models.batch_norm`. Here both are sums of eight rows at a time, of the differences from the pixel in the middle:
+    squares of small differences lose no digits.
+    """
+    batch, height, width, channels = maps.shape
+    middle = maps[:, height // 2, width // 2, None]
+    differences = maps.reshape(batch, -1, channels) - middle
+    sums, count = (differences, differences * differences), height * width
+    while count > 1:
+        rows = batch_norm_lib.rows_of(count)
+        count //= rows
+        parts = [array.reshape(batch, rows, count, channels) for array in sums]
+        sums = jax.lax.reduce(parts, [0.0, 0.0], lambda a, b: [a[0] + b[0], a[1] + b[1]], (1,))
+    mean, square = (array.reshape(batch, channels) / (height * width) for array in sums)
+    return middle[:, 0] + mean, jnp.sqrt(jnp.maximum(square - mean * mean, 0))
 
 
 def last_layer_inputs(

@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -230,13 +231,16 @@ def open_run(
         if table and (start_step < session.total_steps or files.exists(paths.path(table))):
             # It is used when training ends; an error in it should come before that.
             taxonomy.find(data.species, None, config.ranks.taxonomy)
-        with status("compiling the step"):
+        with status("compiling the step"), ThreadPoolExecutor(1, "butterflyer-initial-state") as beside:
+            # Its program compiles in a core that the step's leaves free; accelerators may lack the memory for both.
+            is_beside = not start_step and sharding.on_cpu(session.mesh)
+            initial = beside.submit(session.initial_state) if is_beside else None
             train_steps, rows = _compile(session, start_step)
         if start_step:
             abstract = session.setup.abstract_state
             state, early_stopping = state_lib.restore_state(checkpointer, start_step, abstract, data)
         else:
-            state, early_stopping = session.initial_state(), EarlyStopping()
+            state, early_stopping = initial.result() if initial else session.initial_state(), EarlyStopping()
         yield RunSession(
             **{field.name: getattr(session, field.name) for field in dataclasses.fields(Session)},
             run=run,

@@ -104,7 +104,7 @@ def make_setup(
             )
             for size in image_sizes(config)
         },
-        eval_step=eval_step_lib.make_eval_step(model.apply, config, mesh),
+        eval_step=eval_step_lib.make_eval_step(model, config, mesh),
         abstract_state=abstract_state,
         dtype=dtype,
     )

@@ -67,6 +67,7 @@ class SmallNet(nn.Module):
     """Compiles in a second, and has what a VGG has: convolution, batch normalisation, dropout, dense layer."""
 
     dropout: float = 0.3
+    for_cpu: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -83,7 +84,7 @@ def make_training(
     tx, schedule = optimizer.make_optimizer(config.optim), optimizer.make_schedule(config.optim, 10, 100)
     state = state_lib.create_state(model, tx, config, state_lib.abstract_state(model, tx, config, mesh))
     train_step = step.make_train_step(model.apply, tx, schedule, config, mesh, steps_per_epoch=4)
-    return state, train_step, eval_step_lib.make_eval_step(model.apply, config, mesh), mesh
+    return state, train_step, eval_step_lib.make_eval_step(model, config, mesh), mesh
 
 
 def losses_by_devices(counts: tuple[int, ...]) -> dict[int, list[float]]:
