@@ -20,8 +20,8 @@ the highest:
     plain TFDS + Pillow        116 (114-119)      116 (114-119)       669    38.84
     webdataset + Pillow, Pool  221 (214-226)      112 (109-115)       174    38.84
 
-    The earlier version and today's in turn, four rounds each, on another day: 482 (427-503) and 512 (494-551) photos/s,
-    295 and 306 per CPU second.
+    The earlier version and the present one in turn, four rounds each, 26 November 2026: 482 (427-503) and 512 (494-551)
+    photos/s, 295 and 306 per CPU second.
 
     6,000 of them (--photos 6000, 3 rounds): 549, 115 and 216 photos/s, 317, 115 and 111 per CPU second.
 
