@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +30,10 @@ for name in ("SIGHUP", "SIGALRM", "setitimer"):
 """
 
 
-def run_bare(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", BARE + code], capture_output=True, text=True)
+def run_bare(code: str, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
+    # Its own cache: without fcntl a lock file that is there is a lock that is held.
+    env = os.environ | ({} if cache is None else {"BUTTERFLYER_CACHE": str(cache)})
+    return subprocess.run([sys.executable, "-c", BARE + code], capture_output=True, text=True, env=env)
 
 
 def test_predict_and_app_import_without_extras_and_posix() -> None:
@@ -44,14 +47,16 @@ def test_a_photo_is_named_without_extras_and_posix(trained_run: Path, tmp_path: 
     (tmp_path / "photo.jpg").write_bytes(make_photo(3, 200, 150))
     result = run_bare(
         "from butterflyer_jax import predict\n"
-        f"predict.main(['--run', {str(trained_run)!r}, {str(tmp_path / 'photo.jpg')!r}, '--format', 'csv'])"
+        f"predict.main(['--run', {str(trained_run)!r}, {str(tmp_path / 'photo.jpg')!r}, '--format', 'csv'])",
+        tmp_path / "cache",
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[1].startswith(str(tmp_path / "photo.jpg"))
 
 
-def test_a_run_is_evaluated_without_extras_and_posix(trained_run: Path) -> None:
-    result = run_bare(f"from butterflyer_jax import evaluate\nevaluate.main(['--run', {str(trained_run)!r}])")
+def test_a_run_is_evaluated_without_extras_and_posix(trained_run: Path, tmp_path: Path) -> None:
+    code = f"from butterflyer_jax import evaluate\nevaluate.main(['--run', {str(trained_run)!r}])"
+    result = run_bare(code, tmp_path / "cache")
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("test: top1 ")
 

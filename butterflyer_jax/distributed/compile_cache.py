@@ -35,10 +35,11 @@ class CheckedCache(lru_cache.LRUCache):
 
         Raises:
           OSError: the folder cannot be made or written.
+          filelock.Timeout: another process holds the folder's lock for longer than JAX itself waits.
         """
         super().__init__(os.fspath(folder), max_size=MAX_BYTES)
         self._has_failed = False
-        with self.lock:
+        with self.lock.acquire(timeout=self.lock_timeout_secs):
             # Written first, and where JAX's own time stamp is missing, each later entry fails.
             for entry in self._entries():
                 if not entry.with_name(f"{entry.name.removesuffix('-cache')}-atime").exists():

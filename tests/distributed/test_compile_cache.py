@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax._src import compilation_cache
+from jax._src import compilation_cache, lru_cache
 
 from butterflyer_jax.distributed import compile_cache
 
@@ -120,6 +121,16 @@ def test_a_place_that_cannot_be_written_stops_nothing(
     (tmp_path / "xla" / "step-atime").write_bytes(bytes(8))
     assert cache.get("step") is None
     assert capsys.readouterr().err.count("compiled programs cannot be kept in") == 1
+
+
+def test_a_lock_that_another_process_holds_is_not_waited_for_for_ever(
+    tmp_path: Path, jax_cache: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    defaults = lru_cache.LRUCache.__init__.__kwdefaults__
+    monkeypatch.setattr(lru_cache.LRUCache.__init__, "__kwdefaults__", defaults | {"lock_timeout_secs": 0.01})
+    with filelock.FileLock(tmp_path / ".lockfile"):
+        compile_cache.keep_in(tmp_path)
+    assert f"compiled programs cannot be kept in {tmp_path}" in capsys.readouterr().err
 
 
 def test_a_folder_of_the_users_has_checksums_too_and_a_bucket_is_left_to_jax(

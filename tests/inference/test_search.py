@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from butterflyer_jax import Predictor, UserError, predict
+from butterflyer_jax import Config, Predictor, UserError, predict
 from butterflyer_jax.inference import search
+from butterflyer_jax.inference.classifier import TrainedClassifier
 from butterflyer_jax.metrics.calibration import Calibration
 from tests.conftest import encode, make_photo
 
@@ -23,6 +24,7 @@ class Redness:
     """A network that knows red from blue; the redder an image, the more typical it is."""
 
     name = "redness"
+    config = Config(compilation_cache=False)
     species = ("Blue", "Red")
     calibration = Calibration()
     threshold = 0.0
@@ -141,7 +143,7 @@ def test_a_network_without_a_typicality_is_refused() -> None:
 def test_the_command_says_which_part_it_answers_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Predictor, "load", lambda *_: Predictor(Redness()))
+    monkeypatch.setattr(TrainedClassifier, "load", lambda *_, **__: Redness())
     (tmp_path / "scene.png").write_bytes(scene())
     line = ["--run", "run", str(tmp_path / "scene.png"), "--search"]
     predict.main([*line, "--format", "json", "--gradcam", str(tmp_path / "maps")])

@@ -106,7 +106,7 @@ def test_a_truncated_file_is_one_line(name: str, keras_files: Path, tmp_path: Pa
 
 def test_files_of_something_else_are_refused(keras_files: Path, tmp_path: Path) -> None:
     shutil.copy(keras_files / "whole.h5", tmp_path / "whole.keras")
-    with pytest.raises(UserError, match=r"damaged, or no \.keras file"):
+    with pytest.raises(UserError, match=r"damaged, or not a \.keras file"):
         read(tmp_path / "whole.keras", "x")
     with h5py.File(tmp_path / "table.h5", "w") as file:
         file["table"] = np.zeros(3)

@@ -57,6 +57,8 @@ def test_negatives_are_pulled_towards_no_answer_and_are_no_photos() -> None:
 class Linear(nn.Module):
     """Images of a batch do not depend on each other."""
 
+    for_cpu: bool = False
+
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         return nn.Dense(NUM_CLASSES)(x.reshape(len(x), -1))

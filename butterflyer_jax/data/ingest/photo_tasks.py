@@ -113,7 +113,7 @@ def write_tasks(
     cores = os.cpu_count() or 1
     most = max(MIN_TASK_MEMBERS, min(MAX_TASK_MEMBERS, len(ordered) // (TASKS_PER_CORE * cores)))
     # As many of one size for each core, or some cores would wait for the last ones.
-    rounds = -(-len(ordered) // (most * cores))
+    rounds = max(1, -(-len(ordered) // (most * cores)))
     most = max(MIN_TASK_MEMBERS, -(-len(ordered) // (rounds * cores)))
     tasks: list[list[Member]] = [[]]
     num_bytes = 0
