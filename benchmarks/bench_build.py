@@ -3,10 +3,10 @@
     python benchmarks/bench_build.py [--memory] [--zip PATH] [--json FILE]
 
 Each build runs in a process and a folder of its own, the methods in turn in every round. Imports (TensorFlow takes 5 to
-7 s of each) and a first build of 32 photos come before the clock starts. Whole builds: ours also finds
+7 s of plain TFDS) and a first build of 32 photos come before the clock starts. Whole builds: ours also finds
 near-duplicates, balances the splits and draws the data card, which the others do not. CPU seconds are user and system
 time of the process and its ended children. Peak memory is resident memory of the process and its children, sampled 20
-times a second; some 600 MiB of it are TensorFlow, which webdataset does without. PSNR is that of the JPEGs in the
+times a second; some 500 MiB of plain TFDS are TensorFlow. PSNR is that of the JPEGs in the
 records, against the photo decoded by Pillow and scaled by its Lanczos in float32.
 
 Measured on 2 cores of an AMD EPYC (a virtual machine, its cores shared with other work), Python 3.11, Pillow 12.3,
@@ -14,11 +14,11 @@ simplejpeg 1.9, cykooz-resizer 4.0, tensorflow-datasets 4.9.10, webdataset 1.0.2
 the highest:
 
     2,400 drawn photos, long side 600 to 1,200 pixels, 283 MiB (--rounds 3 --memory, 26 November 2026;
-    the figures below the table are of an earlier version, which built 549 a second, 328 per CPU second)
+    other figures are of an earlier version, which built 549 a second, on a faster day)
                                photos/s         photos/CPU-s       peak MiB  PSNR dB
-    butterflyer_jax            485 (460-490)      287 (278-289)       726    38.90
-    plain TFDS + Pillow        116 (114-119)      116 (114-119)       669    38.84
-    webdataset + Pillow, Pool  221 (214-226)      112 (109-115)       174    38.84
+    butterflyer_jax            492 (477-513)      291 (290-301)       172    38.90
+    plain TFDS + Pillow        116 (112-116)      116 (112-117)       669    38.84
+    webdataset + Pillow, Pool  221 (215-222)      112 (109-112)       174    38.84
 
     The earlier version and the present one in turn, four rounds each, 26 November 2026: 482 (427-503) and 512 (494-551)
     photos/s, 295 and 306 per CPU second.
@@ -35,7 +35,7 @@ the highest:
     plain TFDS + Pillow        8.2 (8.2-8.3)      8.2 (8.2-8.3)       741    38.52
     webdataset + Pillow, Pool 15.8 (15.7-15.9)    8.1 (8.0-8.1)       343    38.52
 
-    Peak memory (--memory): 692 MiB for 400 photos in 16.6 MiB, 716 MiB for 4,000 in 165.6 MiB.
+    Peak memory (--memory): 148 MiB for 400 photos in 16.6 MiB, 180 MiB for 4,000 in 165.6 MiB, of the present version.
 
 Of ours 0.3 s are the data card, whatever the number of photos (in a fresh process 0.8 s more, to import matplotlib
 and Jinja), most of it beside the writing of the records.
