@@ -96,8 +96,8 @@ def audit(
     of photos are never divided between folds, so no copy vouches for another.
 
     Writes `labels.csv`, a label table of all photos with the most doubtful first (with the splits and groups that their
-    source gives), the page `index.html` and
-    `audit.json` into `audit/<name>/` of the run folder. No label is changed unless `accept` says so.
+    source gives), the page `index.html` and `audit.json` into `audit/<name>/` of the run folder. No label is changed
+    unless `accept` says so.
 
     Args:
       run_folder: folder of a run with a checkpoint.
@@ -135,9 +135,9 @@ def audit(
         answers = _answer(photos, len(data.species), data.species)
         order = np.lexsort((np.arange(len(photos.names)), answers.margins, ~answers.judged))
         suspects = [int(number) for number in order if answers.suspect[number]]
-        accepted = np.zeros(len(photos.names), bool)
-        if accept is not None:
-            accepted = answers.suspect & (answers.probabilities.max(axis=1) >= accept)
+        # No probability reaches infinity.
+        accepted = answers.suspect & (answers.probabilities.max(axis=1) >= (np.inf if accept is None else accept))
+        num_accepted, not_judged = int(accepted.sum()), int((~answers.judged).sum())
         page = render_audit(
             Audit(
                 name=run.folder.name,
@@ -145,8 +145,8 @@ def audit(
                 count=len(photos.names),
                 num_species=len(data.species),
                 num_suspects=len(suspects),
-                num_not_judged=int((~answers.judged).sum()),
-                num_accepted=int(accepted.sum()),
+                num_not_judged=not_judged,
+                num_accepted=num_accepted,
                 table=TABLE_FILE,
                 suspects=_pictured(run, data, photos, answers, accepted, suspects[:MAX_PICTURED]),
             )
@@ -157,8 +157,8 @@ def audit(
         "count": len(photos.names),
         "species": len(data.species),
         "suspects": len(suspects),
-        "accepted": int(accepted.sum()),
-        "not_judged": int((~answers.judged).sum()),
+        "accepted": num_accepted,
+        "not_judged": not_judged,
         "accuracy": float(agree.sum() / max(1, answers.judged.sum())),
         "name": target.name,
         "data": folder,
