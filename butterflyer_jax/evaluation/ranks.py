@@ -79,7 +79,14 @@ def fit(
     found = ranks.fit(probabilities[kept], scored.labels[kept], species, taxa, config.precision, loaded.step)
     if keep:
         files.write_text(file, found.to_json())
-    say(f"ranks: species, {', '.join(taxa)}; answered by the lowest that is right {config.precision:.0%} of the time")
+    share = f"right {config.precision:.0%} of the time"
+    if any(rank.threshold is not None for rank in found.ranks):
+        say(f"ranks: species, {', '.join(taxa)}; answered by the lowest that is {share}")
+    else:
+        say(
+            f"ranks: {found.count} val photos do not show that species, {', '.join(taxa)} are {share}, so every answer "
+            "is 'not sure': more photos help, or a smaller --config.ranks.precision"
+        )
     return found
 
 

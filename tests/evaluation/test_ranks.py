@@ -80,6 +80,17 @@ def test_evaluate_fits_the_ranks_and_predict_answers_by_them(
     assert "ranks:" not in capsys.readouterr().err
 
 
+def test_val_photos_that_show_no_rank_to_be_right_are_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = json.loads((run / "config.json").read_text())
+    saved["config"]["ranks"]["precision"] = 0.999
+    (run / "config.json").write_text(json.dumps(saved))
+    evaluate.main(["--run", str(run)])
+    captured = capsys.readouterr()
+    assert all(rank["threshold"] is None for rank in json.loads((run / "ranks.json").read_text())["ranks"])
+    assert "val photos do not show that species, family are right 100% of the time" in captured.err
+    assert "every answer is 'not sure': more photos help, or a smaller --config.ranks.precision" in captured.err
+
+
 def test_predict_prints_ranks(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evaluate(run)
     kept = json.loads((run / "ranks.json").read_text())
