@@ -113,6 +113,7 @@ def _print(metrics: dict[str, Any]) -> None:
             f"balanced {metrics['balanced_accuracy']:.1%}  loss {metrics['loss']:.3f}  "
             f"({photos}, checkpoint of step {metrics['step']})"
         )
+    _print_outcomes(name, metrics)
     for which in ("known", "unknown"):
         of_group = metrics["refusal"][which]
         if of_group["count"] and (which == "unknown" or metrics["threshold"]):
@@ -139,6 +140,25 @@ def _print(metrics: dict[str, Any]) -> None:
             low, high = of_it["intervals"]["top1"]
             print(f"  {value}: top1 {of_it['top1']:.1%} ({low:.1%} to {high:.1%}) of {of_it['count']}")
     print(f"report: {metrics['report']}")
+
+
+def _print_outcomes(name: str, metrics: dict[str, Any]) -> None:
+    outcomes = metrics["outcomes"]
+
+    def share(group: str, answer: str) -> str:
+        part = outcomes[group][answer]
+        low, high = part["interval"]
+        return f"{part['share']:.1%} ({low:.1%} to {high:.1%})"
+
+    sure = f"{outcomes['sure_from']:.0%} or more"
+    if metrics["count"]:
+        print(
+            f"{name}: right and answered {share('right', 'answered')}, right and refused {share('right', 'refused')}, "
+            f"wrong and answered {share('wrong', 'answered')}, of all {share('wrong', 'sure')} with {sure}, "
+            f"wrong and refused {share('wrong', 'refused')}"
+        )
+    if metrics["refusal"]["unknown"]["count"]:
+        print(f"{name}: others answered {share('unknown', 'answered')}, {share('unknown', 'sure')} with {sure}")
 
 
 make_callable(__name__)

@@ -32,7 +32,7 @@ from butterflyer_jax.evaluation.opening import (
     writable,
 )
 from butterflyer_jax.evaluation.predictions import Predictions
-from butterflyer_jax.metrics import calibration, classification
+from butterflyer_jax.metrics import calibration, classification, outcomes
 from butterflyer_jax.metrics import slices as by_slice
 from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.metrics.typicality import Typicality
@@ -82,7 +82,8 @@ def evaluate(
       count, loss, top1, top5, balanced_accuracy over the photos of species that the run knows;
       expected_calibration_error, of probabilities with the temperature; intervals, 95%: Wilson's of top1 and top5,
       a bootstrap of the others; species, with precision, recall, f1 and support of each; refusal, how many photos of
-      known and of unknown species are refused; ranks, how many have an answer of each rank and its precision (see
+      known and of unknown species are refused; outcomes, how many answers are right, wrong and refused (see
+      `metrics.outcomes`); ranks, how many have an answer of each rank and its precision (see
       `evaluation.ranks.metrics`), where a taxonomy is known; temperature, threshold, name, split, data, fingerprint,
       trained_on (photos that the run was trained on) and the checkpoint's step. With `slices` also slices.
 
@@ -239,6 +240,9 @@ def _metrics(
         }
         for name, of_group in groups.items()
     }
+    metrics["outcomes"] = outcomes.count(
+        calibration.softmax(scored.logits / calibrated.temperature), scored.labels, refused, known
+    )
     unknown = sorted({name for name, is_known in zip(scored.names, known, strict=True) if not is_known})
     if unknown:
         metrics["unknown_species"] = unknown

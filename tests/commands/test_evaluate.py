@@ -54,6 +54,14 @@ def test_photos_from_elsewhere_have_a_folder_of_their_own(
     assert json.loads((run / "eval" / "test" / "metrics.json").read_text())["count"] == own["count"]
     page = (run / "eval" / "field" / "index.html").read_text()
     assert "own photos, test" in page and "field" in page
+    # Of the eight known photos each is right or wrong, and answered or refused; all stand in one table.
+    outcomes = metrics["outcomes"]
+    known = [outcomes[group][answer]["count"] for group in ("right", "wrong") for answer in ("answered", "refused")]
+    assert sum(known) == 8 and known[0] + known[1] == round(8 * metrics["top1"])
+    assert known[1] + known[3] == metrics["refusal"]["known"]["refused"]
+    part = outcomes["wrong"]["refused"]
+    assert f"wrong and refused {part['share']:.1%} ({part['interval'][0]:.1%} to {part['interval'][1]:.1%})" in out
+    assert "Answered and refused" in page and "of species that the run does not know" in page
 
 
 def test_a_data_set_that_moved_is_remembered(run: Path, dataset: Path, tmp_path: Path) -> None:
