@@ -32,3 +32,4 @@ fi
 "${uv[@]}" pip install --quiet --python .venv/bin/python --no-deps --editable .
 rm -rf .venv-uv
 echo "$wanted" >"$stamp"
+echo "setup: done; now type: source .venv/bin/activate && butterflyer doctor"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import difflib
 import gc
 import importlib
+import itertools
 import logging
 import os
 import sys
@@ -135,6 +137,17 @@ class ArgumentParser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             **kwargs,  # type: ignore[arg-type]
         )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses; a flag that is close to one of the command's is an error that names it."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        for argument in itertools.takewhile(lambda argument: argument != "--", arguments):
+            flag = argument.partition("=")[0]
+            if not flag.startswith("--") or flag in self._option_string_actions or flag.startswith("--config."):
+                continue
+            if close := difflib.get_close_matches(flag, self._option_string_actions, n=1, cutoff=0.8):
+                raise UserError(f"unrecognised argument: {flag}; did you mean {close[0]}?")
+        return super().parse_known_args(arguments, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises a UserError, which `run` prints as one line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import os
 import re
@@ -16,6 +17,17 @@ from butterflyer_jax.config import Config, describe
 from butterflyer_jax.errors import UserError
 
 PACKAGE = Path(__file__).parent.parent
+# Short names, and those of other libraries, that are far from ours by their letters.
+OTHER_NAMES = {
+    "batch": "batch_size",
+    "bs": "batch_size",
+    "epoch": "num_epochs",
+    "epochs": "num_epochs",
+    "lr": "optim.learning_rate",
+    "optimizer": "optim.name",
+    "resolution": "data.image_size",
+    "wd": "optim.weight_decay",
+}
 
 
 def config_help() -> str:
@@ -91,10 +103,10 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
             return load_config(copy, overrides)
     names = [name for name, _, _ in describe()]
     for override in overrides:
-        name, equals, _ = override.partition("=")
+        name, equals, value = override.partition("=")
         if name not in names:
             raise UserError(f"unknown config field {name}{_field_hint(name, in_file=False)}")
-        if not equals:
+        if not value and (not equals or _kind(name) != "str"):
             raise UserError(f"config field {name} needs a value: --config.{name}=VALUE")
 
     # Config files written before 0.2 import `Sweep` from here.
@@ -109,7 +121,7 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
         message = str(error)
         if "Traceback" in message:
             raise UserError(_explain_config_error(path, message)) from error
-        raise UserError(message.replace("flag --config.", "config field ").strip()) from error
+        raise UserError(_explain_value(message, overrides)) from error
     except Exception as error:
         # The file is the user's code: any exception is reported with its message and line.
         reason = str(error).strip().splitlines() or [type(error).__name__]
@@ -117,6 +129,13 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
     if not isinstance(config, Config):
         raise UserError(f"get_config() of {path} must return a butterflyer_jax.config.Config, not {config!r}")
     return config.validate()
+
+
+def _explain_value(message: str, overrides: Sequence[str]) -> str:
+    """Returns the error of a value that is not of its field's type: "flag --config.NAME=VALUE: REASON"."""
+    name = message.strip().removeprefix("flag --config.").partition("=")[0]
+    value = next(override for override in reversed(overrides) if override.startswith(f"{name}=")).partition("=")[2]
+    return f"config field {name} = {value} must be of type {_kind(name)}"
 
 
 def _explain_config_error(path: str, trace: str) -> str:
@@ -129,13 +148,27 @@ def _explain_config_error(path: str, trace: str) -> str:
 
 
 def _field_hint(name: str, in_file: bool) -> str:
-    names = [field for field, _, _ in describe()]
-    by_last = {field.rpartition(".")[2]: field for field in names}
-    close = difflib.get_close_matches(name, [*names, *by_last], n=1)
-    if not close:
-        return "; --help lists the fields"
+    fields = [field for field, _, _ in describe()]
+    close = difflib.get_close_matches(name, [*fields, *map(_last, fields)], n=1)
+    found = _named(name) or [field for field in fields if close and close[0] in (field, _last(field))]
     # In a file the section is the class around the field.
-    return f"; did you mean {close[0] if in_file else by_last.get(close[0], close[0])}?"
+    shown = sorted({_last(field) for field in found}) if in_file else found
+    return f"; did you mean {' or '.join(shown)}?" if shown else "; --help lists the fields"
+
+
+def _named(name: str) -> list[str]:
+    """Returns the fields that are meant by a name without its section, or with a wrong one, or by another name."""
+    last = _last(name)
+    return [OTHER_NAMES[last]] if last in OTHER_NAMES else [field for field, _, _ in describe() if _last(field) == last]
+
+
+def _last(field: str) -> str:
+    return field.rpartition(".")[2]
+
+
+def _kind(field: str) -> str:
+    """Returns the name of a field's type."""
+    return type(functools.reduce(getattr, field.split("."), Config())).__name__
 
 
 def split_overrides(arguments: Sequence[str]) -> list[str]:
@@ -149,7 +182,10 @@ def split_overrides(arguments: Sequence[str]) -> list[str]:
     while rest:
         argument = rest.pop(0)
         if not argument.startswith("--config."):
-            raise UserError(f"unrecognised argument: {argument} (see --help)")
+            name, equals, value = argument.removeprefix("--").partition("=")
+            meant = " or ".join(f"--config.{field}{equals}{value}" for field in _named(name))
+            hint = f"; did you mean {meant}?" if meant else " (see --help)"
+            raise UserError(f"unrecognised argument: {argument}{hint}")
         override = argument.removeprefix("--config.")
         if "=" not in override and rest and not rest[0].startswith("--"):
             override += "=" + rest.pop(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -35,20 +36,13 @@ def resolve(source: str | os.PathLike[str], config: BuildConfig, min_species: in
     if os.fspath(source) == FAKE:
         return FAKE
     path = paths.path(source)
-    no_dataset: NoDatasetError | None = None
     if not _is_zip(path):
-        try:
+        with contextlib.suppress(NoDatasetError):
             return str(os.fspath(find_dataset(path)))
-        except NoDatasetError as error:
-            no_dataset = error
     # A built data set needs none of the packages that build one.
     from butterflyer_jax.data import build
-    from butterflyer_jax.data.ingest import raw_zip
 
-    try:
-        return str(os.fspath(build.build_cached(path, config, min_species)))
-    except raw_zip.NoPhotosError as error:
-        raise no_dataset or error from None
+    return str(os.fspath(build.build_cached(path, config, min_species)))
 
 
 def is_built(source: str | os.PathLike[str]) -> bool:
@@ -111,7 +105,7 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
             return found[0]
         if found:
             raise UserError(f"several data sets in {folder}, name one: {', '.join(map(str, found))}")
-    raise NoDatasetError(f"no data set in {folder}: it holds no {INFO_FILE} and no photos; build one with `tfds build`")
+    raise NoDatasetError(f"no data set in {folder}: it holds no {INFO_FILE}")
 
 
 def card(dataset: str | os.PathLike[str]) -> dict[str, Any]:

@@ -66,9 +66,9 @@ def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
     if enlarged > MAX_ENLARGED_SHARE * len(photos):
         findings.append(
             Finding(
-                f"{share(enlarged, len(photos))} of the photos are small",
-                f"{counted(enlarged, 'photo has', 'photos have')} a short side of less than {image_size} "
-                f"pixels in the zip and had to be enlarged.",
+                f"{share(enlarged, len(photos))} of the photos are smaller than {image_size} pixels",
+                f"{counted(enlarged, 'photo was', 'photos were')} enlarged to a short side of {image_size} pixels; "
+                f"build.image_size sets it.",
             )
         )
     return sorted(findings, key=lambda finding: not finding.serious)

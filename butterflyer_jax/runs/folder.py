@@ -33,6 +33,8 @@ CHECKPOINTS = "checkpoints"
 PROFILE = "profile"
 # Results of diagnostics before a run starts, written into its future folder.
 CHECK_FILES = ("find_lr.json", "find_lr.png", "sanity.json", "sanity.png")
+# Runs that an error names.
+SHOWN_RUNS = 3
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -176,9 +178,9 @@ def refuse_other_folders(output: str | os.PathLike[str]) -> None:
     if not files_lib.exists(folder) or files_lib.exists(folder / CONFIG_FILE):
         return
     # A run that was killed while it wrote its config leaves a hidden file; a job's config lies in a hidden folder.
-    if not files_lib.is_folder(folder) or any(
-        not path.name.startswith(".") and path.name not in CHECK_FILES for path in find.glob(folder, "*")
-    ):
+    if not files_lib.is_folder(folder):
+        raise UserError(f"{folder} is a file, not a run folder; take another --output")
+    if any(not path.name.startswith(".") and path.name not in CHECK_FILES for path in find.glob(folder, "*")):
         raise UserError(f"{folder} is not empty and holds no run; take another --output")
 
 
@@ -190,7 +192,7 @@ def read(folder: str | os.PathLike[str]) -> Run:
     """
     path = paths.path(folder)
     if not files_lib.exists(path / CONFIG_FILE):
-        raise UserError(f"no run in {path}: it has no {CONFIG_FILE}")
+        raise UserError(f"no run in {path}: {_what_instead(path)}")
     saved = _read_json(path / CONFIG_FILE)
     return Run(
         path,
@@ -200,6 +202,17 @@ def read(folder: str | os.PathLike[str]) -> Run:
         saved["fingerprint"],
         (saved.get("corrected") or {}).get("photos", 0),
     )
+
+
+def _what_instead(path: epath.Path) -> str:
+    """Returns what is there in place of a run, and the nearest runs below it."""
+    if not files_lib.exists(path):
+        return "there is no such folder"
+    if not files_lib.is_folder(path):
+        return "it is a file"
+    below = [file.parent for level in ("*", "*/*") for file in find.glob(path, f"{level}/{CONFIG_FILE}")]
+    runs = [os.fspath(folder) for folder in sorted(below) if files_lib.exists(folder / CHECKPOINTS)][:SHOWN_RUNS]
+    return f"it has no {CONFIG_FILE}" + (f"; did you mean {' or '.join(runs)}?" if runs else "")
 
 
 def read_fitted(file: epath.Path, parse: Callable[[bytes], T]) -> T | None:

@@ -37,7 +37,7 @@ def test_inputs_that_are_none(train: Command, tmp_path: Path) -> None:
         "one.zip": "only one species in the zip, 'Monarch'",
         "bad.zip": "4 of 10 photos cannot be used",
         "nowhere": "no such input",
-        "empty": "no data set in",
+        "empty": "no photos in",
     }.items():
         assert_one_line_error(train(tmp_path / source), part)
         assert not (tmp_path / "run").exists()
@@ -49,7 +49,9 @@ def test_configs_that_are_none(train: Command, command: Command, tmp_path: Path)
         ("--config.optim.learning_rat=1",): "unknown config field optim.learning_rat; did you mean",
         ("--config.batch_size=many",): "batch_size",
         ("--config.batch_size=-1",): "batch_size = -1 must lie between",
-        ("--confog=1",): "unrecognised argument: --confog=1",
+        ("--confog=1",): "unrecognised argument: --confog; did you mean --config?",
+        ("--num_epochs=1",): "unrecognised argument: --num_epochs=1; did you mean --config.num_epochs=1?",
+        ("--verbose",): "unrecognised argument: --verbose (see --help)",
         ("--gpu", "x"): "invalid int value: 'x'",
     }.items():
         assert_one_line_error(train("fake", *arguments), part)
@@ -70,6 +72,9 @@ def test_outputs_that_cannot_be(train: Command, command: Command, tiny_config: P
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.doc").write_text("precious")
     assert_one_line_error(train("fake"), "is not empty and holds no run")
+    (tmp_path / "model.onnx").write_text("precious")
+    with pytest.raises(UserError, match=r"model\.onnx is a file, not a run folder; take another --output"):
+        runs.refuse_other_folders(tmp_path / "model.onnx")
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / ".config.json.1f2e").write_text("{")
     runs.refuse_other_folders(tmp_path / "hidden")  # of a run killed while it wrote its config

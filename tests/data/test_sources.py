@@ -106,8 +106,22 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_folder_without_photos(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(UserError, match="no data set in"):
+    with pytest.raises(UserError, match=r"no photos in .*, there are only \.txt \(1\)"):
         dataset.resolve(tmp_path, SMALL)
+
+
+def test_what_a_run_wrote_are_no_photos_to_train_on(tmp_path: Path) -> None:
+    """A run within a folder of photos, and one in place of it: its small pictures would count as photos."""
+    examples = make_zip(tmp_path / "examples.zip", folder_members(1)).read_bytes()
+    run = {"config.json": b"{}", "metrics.jsonl": b"{}", "examples.zip": examples, "checkpoints/1/_METADATA": b"{}"}
+    photos = folder_members(2)
+    unpacked(tmp_path / "photos", photos | {f"runs/first/{name}": data for name, data in run.items()})
+    listing = raw_zip.list_source(tmp_path / "photos")
+    assert {member.name for member in listing.members} == set(photos)
+    assert listing.ignored == {"in a run folder": len(run)}
+    unpacked(tmp_path / "run", run)
+    with pytest.raises(UserError, match="run is a run folder, not photos: --input takes the photos"):
+        dataset.resolve(tmp_path / "run", SMALL)
 
 
 def test_a_manual_folder_without_folders_in_it(tmp_path: Path) -> None:

@@ -157,7 +157,10 @@ def test_leaks_come_first_and_show_both_sides() -> None:
         (lambda photos: [*photos, Photo("x.jpg", "Rare", "test")], "1 species without training photos"),
         (lambda photos: make_photos(1, 400) + make_photos(2, 5)[5:], "Strong imbalance, 80 to 1"),
         (lambda photos: [replace(photo, split="train") for photo in photos], "No test photos"),
-        (lambda photos: [replace(photo, source_height=99) for photo in photos], "100% of the photos are small"),
+        (
+            lambda photos: [replace(photo, source_height=99) for photo in photos],
+            "100% of the photos are smaller than 256 pixels",
+        ),
     ],
 )
 def test_what_needs_a_human_stands_on_top(change: Callable[[list[Photo]], list[Photo]], sentence: str) -> None:

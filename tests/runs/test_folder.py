@@ -36,6 +36,23 @@ def test_a_config_of_a_newer_version_names_file_field_and_version(tmp_path: Path
             runs.read(tmp_path)
 
 
+def test_where_no_run_is_the_message_says_what_is_there_instead(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_text("x")
+    for name in ("leeds/first", "leeds/second"):
+        runs.open_or_create(tmp_path / name, Config(), ("A", "B"), "fake", "fake")
+        (tmp_path / name / "checkpoints").mkdir()
+    first, second = tmp_path / "leeds" / "first", tmp_path / "leeds" / "second"
+    for folder, message in {
+        "nowhere": f"no run in {tmp_path}/nowhere: there is no such folder",
+        "model.onnx": f"no run in {tmp_path}/model.onnx: it is a file",
+        "leeds": f"no run in {tmp_path}/leeds: it has no config.json; did you mean {first} or {second}?",
+        "leeds/first/checkpoints": "checkpoints: ",
+    }.items():
+        with pytest.raises(UserError) as error:
+            runs.read(tmp_path / folder)
+        assert message in str(error.value)
+
+
 def test_another_taxonomy_is_kept_for_later_evaluations(tmp_path: Path) -> None:
     def opened(config: Config) -> Config:
         runs.open_or_create(tmp_path / "run", config, ("A", "B"), "fake", "fake")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 SYSTEM_FOLDERS = frozenset(
     # Of macOS, Windows, Linux, network storage, and programs that keep previews beside photos.
@@ -24,6 +24,10 @@ SYSTEM_FILES = frozenset(["thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desk
 PAGE_FOLDERS = ("_files", "-files", "_file", "-Dateien", "_fichiers", "_archivos", "_bestanden")
 
 
+# Of a run: its examples and report hold pictures, and its tables name photos.
+RUN_FILES = ("config.json", "metrics.jsonl")
+
+
 def is_clutter(name: str) -> bool:
     """Returns whether a file was left by an operating system: a hidden file, or one with a known name."""
     parts = name.split("/")
@@ -38,3 +42,10 @@ def page_folders(names: Iterable[str]) -> set[str]:
     """Returns the folders that browsers save beside the pages among these files: "page_files" beside "page.html"."""
     pages = [stem for stem, suffix in map(posixpath.splitext, names) if suffix in (".html", ".htm")]
     return {stem + end for stem in pages for end in PAGE_FOLDERS}
+
+
+def run_folders(names: Sequence[str]) -> set[str]:
+    """Returns the run folders of trainings among these files, each with a slash at its end; "" for the root."""
+    config, metrics = ({name.removesuffix(file) for name in names if name.endswith(file)} for file in RUN_FILES)
+    folders = {folder for folder in config & metrics if not folder or folder.endswith("/")}
+    return {folder for folder in folders if any(name.startswith(f"{folder}checkpoints/") for name in names)}

@@ -23,11 +23,8 @@ from butterflyer_jax.data.ingest.tables.meaning import Options
 from butterflyer_jax.data.ingest.zip_reader import Member
 from butterflyer_jax.errors import UserError
 
+OF_RUN = "in a run folder"
 SHOWN_KINDS = 3
-
-
-class NoPhotosError(UserError):
-    """A zip or folder contains no photo."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +94,7 @@ def read_collection(
       UserError: there is no photo, no sensible reading, or more than one.
     """
     layout.check_option(config.layout)
+    entries, num_of_runs = _leave_out_runs(opened.name, entries)
     patterns = inventory.patterns(config.ignore)
     inside = nested.open_zips(
         opened,
@@ -105,6 +103,7 @@ def read_collection(
         config.name_encoding,
     )
     entries, notes = inside.entries, [*notes, *inside.notes]
+    num_files = len(entries) + num_of_runs
     taken = inventory.take(opened.heads, entries, patterns)
     if taken.archives:
         suffix = PurePosixPath(taken.archives[0]).suffix
@@ -117,10 +116,11 @@ def read_collection(
             f"beside the other files, or leave them out with build.ignore=*{suffix}"
         )
     photos, rejects, ignored = taken.photos, taken.rejects, taken.ignored
+    ignored.update({OF_RUN: num_of_runs} if num_of_runs else {})
     if not photos and not rejects:
-        raise NoPhotosError(f"no photos in {opened.name}: no file in it is an image{_what_else(ignored)}")
+        raise UserError(f"no photos in {opened.name}: no file in it is an image{_what_else(ignored)}")
     if not photos:
-        return Listing((), tuple(rejects), (), dict(ignored.most_common()), len(entries), _fingerprint(entries))
+        return Listing((), tuple(rejects), (), dict(ignored.most_common()), num_files, _fingerprint(entries))
     negatives = _take_negatives(opened.name, photos, config.negatives)
     names = PhotoNames([*photos, *(reject.member for reject in rejects)])
     table_option = outside.within(config.table, opened.name)
@@ -176,7 +176,7 @@ def read_collection(
         rejects=(*rejects, *(Reject(name, reason) for name, reason in sorted(labels.rejects.items()))),
         missing=tuple(Reject(*row) for row in tables.missing) if not labels.source.startswith(readings.FOLDERS) else (),
         ignored=dict(ignored.most_common()),
-        num_files=len(entries),
+        num_files=num_files,
         fingerprint=_fingerprint([*entries, *(outside.entry(*one) for one in tables_outside.items())], members),
         source=labels.source,
         taxonomy=labels.taxonomy,
@@ -186,6 +186,24 @@ def read_collection(
         negatives=negatives,
         split_names=tuple(labels.split_names),
     )
+
+
+def _leave_out_runs(source: str, entries: Sequence[Entry]) -> tuple[Sequence[Entry], int]:
+    """Returns the entries outside run folders, and the number of the others.
+
+    A training into the folder of its photos would else find other data when it resumes.
+
+    Raises:
+      UserError: the source itself is a run folder.
+    """
+    folders = clutter.run_folders([entry.name for entry in entries])
+    if "" in folders:
+        raise UserError(f"{source} is a run folder, not photos: --input takes the photos, --output and --run the run")
+    if not folders:
+        return entries, 0
+    within = tuple(folders)
+    others = [entry for entry in entries if not entry.name.startswith(within)]
+    return others, len(entries) - len(others)
 
 
 def _what_else(ignored: Counter[str]) -> str:

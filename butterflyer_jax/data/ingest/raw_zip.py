@@ -16,14 +16,14 @@ from typing import IO, BinaryIO
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import nested, source, zip_names, zip_reader
-from butterflyer_jax.data.ingest.collection import Listing, NoPhotosError, read_collection
+from butterflyer_jax.data.ingest.collection import Listing, read_collection
 from butterflyer_jax.data.ingest.source import Entry
 from butterflyer_jax.data.ingest.tables import outside
 from butterflyer_jax.data.ingest.zip_reader import Member
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files, paths
 
-__all__ = ["Listing", "NoPhotosError", "find_images", "list_source", "member", "open_zip", "read_listing"]
+__all__ = ["Listing", "find_images", "list_source", "member", "open_zip", "read_listing"]
 
 
 def list_source(raw: str | os.PathLike[str], config: BuildConfig | None = None) -> Listing:
