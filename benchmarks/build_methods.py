@@ -229,10 +229,15 @@ def part_of_zip(source: Path, path: Path, photos: int) -> None:
     """Writes a zip with at most `photos` photos of another one, spread evenly."""
     names = photo_names(source)
     with zipfile.ZipFile(source) as original, _whole_zip(path) as archive:
-        # CSVs too: they may hold the labels.
-        tables = [name for name in original.namelist() if name.lower().endswith(".csv")]
-        for name in (*evenly(names, photos), *tables):
+        chosen = evenly(names, photos)
+        for name in chosen:
             archive.writestr(name, original.read(name))
+        # CSVs may hold the labels: the header, and the rows that name one of the photos.
+        files = {name.rpartition("/")[2].encode() for name in chosen}
+        for name in (name for name in original.namelist() if name.lower().endswith(".csv")):
+            lines = original.read(name).splitlines(keepends=True)
+            rows = [line for line in lines[1:] if any(file in line for file in files)]
+            archive.writestr(name, b"".join([*lines[:1], *rows]))
 
 
 def evenly(names: list[str], count: int) -> list[str]:

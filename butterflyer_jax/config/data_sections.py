@@ -37,7 +37,7 @@ class BuildConfig(Section):
         "tables with the labels, comma-separated, elsewhere by their absolute path; empty: every one that names photos",
     )
     file_column: str = option("", "column that names photos, or its number; empty: detected")
-    label_column: str = option("", "column of the label, or its number; empty: detected")
+    label_column: str = option("", "column of the label, or its number; table_name: names of tables; empty: detected")
     split_column: str = option("", "column of the split; folder: the folders'; none: new splits; empty: detected")
     group_column: str = option(
         "", "columns whose equal values share a split, comma-separated; none: no groups; empty: detected"
@@ -48,13 +48,13 @@ class BuildConfig(Section):
         one_of=("exif", "name", "none"),
     )
     name_encoding: str = option("", "code page of file names and tables that do not state theirs; empty: detected")
-    ignore: str = option("", "files to leave out, patterns such as *.zip or masks/*, comma-separated")
+    ignore: str = option("", "files or labels to leave out, such as *.zip,masks/*,label:unknown, comma-separated")
     box_format: str = option(
         "auto",
         "numbers of a box: xyxy (two corners), xywh (corner and size), cxcywh (centre and size) or auto (detected)",
         one_of=("auto", "xyxy", "xywh", "cxcywh"),
     )
-    negatives: str = option("", "photos that show no species, patterns such as background/*, comma-separated")
+    negatives: str = option("", "photos that show no species, such as background/*,label:empty, comma-separated")
 
 
 @dataclass

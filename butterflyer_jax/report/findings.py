@@ -134,7 +134,7 @@ def _spellings(species: Collection[str]) -> list[Finding]:
     counted_names = all(map(_COUNTER.search, species)) and len({_COUNTER.sub("", name) for name in species}) > 1
     for name in sorted(species):
         # "Monarch (1)" and "Monarch - Copy" are what file managers make of a second Monarch.
-        plain = _DOUBT.sub(" ", _COPY.sub("", name))
+        plain = _DOUBT.sub(" ", _COPY.sub("", name)).replace("×", "x")  # noqa: RUF001
         if found := _AUTHOR.fullmatch(plain):
             plain = found[1]
         # "Monarch 2" beside "Monarch" is a copy as well.

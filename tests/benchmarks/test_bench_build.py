@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from butterflyer_jax.data.ingest import raw_zip
+from tests.conftest import ROOT, make_zip
 
 
 def test_it_measures_every_method_and_tells_the_machine(tmp_path: Path) -> None:
@@ -58,3 +59,15 @@ def test_a_wrong_word_is_one_line(tmp_path: Path) -> None:
     )
     assert result.returncode == 2
     assert result.stderr == f"error: no such zip: {tmp_path / 'none.zip'}\n"
+
+
+def test_a_part_of_a_zip_keeps_the_labels_of_its_photos(tmp_path: Path) -> None:
+    from benchmarks import build_methods
+
+    table = "file,species\n" + "".join(f"{n}.jpg,{'ab'[n % 2]}\n" for n in range(3000))
+    whole = make_zip(tmp_path / "raw.zip", {f"{n}.jpg": b"x" for n in range(3000)} | {"l.csv": table.encode()})
+    build_methods.part_of_zip(whole, tmp_path / "part.zip", 4)
+    listing = raw_zip.list_source(tmp_path / "part.zip")
+    assert len(listing.members) == 4
+    assert all(member.species == "ab"[int(Path(member.name).stem) % 2] for member in listing.members)
+    assert not listing.missing

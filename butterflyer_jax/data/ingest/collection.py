@@ -122,7 +122,10 @@ def read_collection(
     if not photos:
         return Listing((), tuple(rejects), (), dict(ignored.most_common()), num_files, _fingerprint(entries))
     negatives = _take_negatives(opened.name, photos, config.negatives)
-    names = PhotoNames([*photos, *(reject.member for reject in rejects)])
+    # Rows of tables may be about photos that are not used: these are not missing.
+    unused = {*taken.left_out, *(negative.name for negative in negatives)}
+    names = PhotoNames([*photos, *(reject.member for reject in rejects), *unused])
+    names.set_aside(unused)
     table_option = outside.within(config.table, opened.name)
     tables_outside = outside.read(table_option)
     found = reader.read_tables(
@@ -147,14 +150,15 @@ def read_collection(
     columns = config.file_column, config.label_column, config.group_column, config.split_column
     options = Options(table_option, *columns, config.box_format)
     tables = table_labels.annotate(found, names, folders.splits.get, options)
-    bad = {reject.member for reject in rejects}
+    bad = {*unused, *(reject.member for reject in rejects)}
     for facts in (tables.labels, tables.conflicts, tables.splits, tables.groups, tables.unlabelled, tables.boxes):
         for name in facts.keys() & bad:
             del facts[name]
     try:
         labels = readings.settle(
-            list(photos), folders, tables, found, config.layout, config.split_column, config.group_column
-        )
+            list(photos), folders, tables, found, config.layout, config.split_column, config.group_column,
+            inventory.label_patterns(f"{config.ignore},{config.negatives}"),
+        )  # fmt: skip
     except readings.NoReadingError as error:
         raise readings.NoReadingError(f"{error}{keywords.hint(opened.heads, entries, list(photos.values()))}") from None
     for name in [name for name, label in labels.labels.items() if not label]:
@@ -166,6 +170,8 @@ def read_collection(
             lambda name: photos[name].num_bytes,
             lambda name: opened.heads([photos[name]], masks.MAX_BYTES)[0],
         )
+    of_labels = _take_labels(opened.name, photos, labels, config)
+    negatives = tuple(sorted((*negatives, *of_labels), key=lambda member: member.name))
     ignored.update(labels.ignored.values())
     members = tuple(
         photos[name].member(labels.labels[name], labels.splits.get(name), tables.boxes.get(name, ()))
@@ -227,6 +233,29 @@ def _take_negatives(source: str, photos: dict[str, Entry], listed: str) -> tuple
     if len(taken) == len(photos):
         raise UserError(f"build.negatives={listed} takes every photo in {source}: none is left to learn from")
     return tuple(photos.pop(name).member("", words.NEGATIVES) for name in sorted(taken))
+
+
+def _take_labels(
+    source: str, photos: Mapping[str, Entry], labels: readings.Labels, config: BuildConfig
+) -> list[Member]:
+    """Removes the labels that the user leaves out or takes as no species; returns the photos that show none.
+
+    Raises:
+      UserError: a pattern matches no label.
+    """
+    negatives = []
+    for option, listed in (("ignore", config.ignore), ("negatives", config.negatives)):
+        for pattern in inventory.label_patterns(listed):
+            names = [name for name, label in labels.labels.items() if inventory.fits(label, [pattern])]
+            if not names:
+                raise UserError(f"build.{option}={inventory.OF_LABELS}{pattern} fits no label in {source}")
+            for name in names:
+                del labels.labels[name]
+                if option == "negatives":
+                    negatives.append(photos[name].member("", words.NEGATIVES))
+                else:
+                    labels.ignored[name] = inventory.LEFT_OUT
+    return negatives
 
 
 def _fingerprint(entries: Iterable[Entry], members: Iterable[Member] = ()) -> str:

@@ -20,6 +20,8 @@ HIDDEN = "hidden"
 OF_PAGE = "saved with a web page"
 REPLACED = "replaced by a later file of the same name"
 LEFT_OUT = "left out by build.ignore"
+# Begins a pattern of build.ignore and build.negatives that is about labels, not files.
+OF_LABELS = "label:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,23 @@ class Inventory:
     photos: dict[str, Entry] = field(default_factory=dict)
     tables: dict[str, Entry] = field(default_factory=dict)
     archives: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     unread: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 def patterns(listed: str) -> list[str]:
-    """Returns the patterns in a list with commas between them."""
+    """Returns the patterns of files in a list with commas between them."""
+    return [pattern for pattern in _split(listed) if not pattern.startswith(OF_LABELS)]
+
+
+def label_patterns(listed: str) -> list[str]:
+    """Returns the patterns of labels in such a list: "label:unknown" is about photos that a table calls unknown."""
+    return [pattern.removeprefix(OF_LABELS) for pattern in _split(listed) if pattern.startswith(OF_LABELS)]
+
+
+def _split(listed: str) -> list[str]:
     return [pattern.strip() for pattern in listed.split(",") if pattern.strip()]
 
 
@@ -75,6 +87,8 @@ def take(
         suffix = posixpath.splitext(name)[1].lower()
         if fits(name, left_out):
             result.ignored[LEFT_OUT] += 1
+            if suffix in image_format.SUFFIXES:
+                result.left_out.append(name)
         elif pages and posixpath.dirname(name) in pages:
             result.ignored[OF_PAGE] += 1
         elif clutter.is_clutter(name):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from butterflyer_jax.data.ingest import given_splits, words
+from butterflyer_jax.data.ingest import given_splits, inventory, words
 from butterflyer_jax.data.ingest.folders.reading import Folders, pattern, some
 from butterflyer_jax.data.ingest.tables import class_names, reader
 from butterflyer_jax.data.ingest.tables.labels import NUMBERS, Annotations
@@ -60,7 +60,7 @@ class Labels:
 
 def settle(
     photos: Sequence[str], folders: Folders, tables: Annotations, found: reader.Found, choice: str, split_choice: str,
-    group_choice: str,
+    group_choice: str, settled: Sequence[str] = (),
 ) -> Labels:  # fmt: skip
     """Determines labels, splits and groups of photos.
 
@@ -72,6 +72,7 @@ def settle(
       choice: value of build.layout, "" for the only sensible reading.
       split_choice: value of build.split_column; "folder" for the folders alone, "none" for no given splits.
       group_choice: value of build.group_column; "none" for no groups.
+      settled: patterns of labels that the user leaves out or takes as no species.
 
     Raises:
       UserError: there is no sensible reading, or more than one.
@@ -100,7 +101,7 @@ def settle(
     else:
         result = _both(photos, folders, tables)
     if not choice and result.source != FOLDERS:
-        _check_unsure(result)
+        _check_unsure(result, settled)
     if split_choice != "none":
         result.splits, result.split_names = given_splits.find(folders, tables, result.labels, split_choice)
         given_splits.check_species(result.splits, result.labels)
@@ -125,11 +126,17 @@ def settle(
     return result
 
 
-def _check_unsure(result: Labels) -> None:
-    """Raises a UserError where a table has labels such as "unknown", which may be a class or no species at all."""
+def _check_unsure(result: Labels, settled: Sequence[str]) -> None:
+    """Raises a UserError where a table has labels such as "unknown", which may be a class or no species at all.
+
+    Args:
+      result: labels, and their source.
+      settled: patterns of labels for which the user has chosen.
+    """
     unsure: dict[str, list[str]] = defaultdict(list)
     for photo, label in sorted(result.labels.items()):
-        if words.is_unsure(label) or words.is_unlabelled(label, in_test=True):
+        unknown = words.is_unsure(label) or words.is_unlabelled(label, in_test=True)
+        if unknown and not inventory.fits(label, settled):
             unsure[label].append(photo)
     if not unsure:
         return
@@ -137,7 +144,9 @@ def _check_unsure(result: Labels) -> None:
     inside = {posixpath.dirname(name) for name in names}
     beside = {posixpath.dirname(name) for name in result.labels.keys() - names}
     patterns = [pattern(name)[:-2] for name in names] if inside & beside else [*map(pattern, sorted(inside))]
-    listed = ",".join(patterns) if len(patterns) <= SHOWN_PHOTOS else "PATTERN"
+    if len(patterns) > SHOWN_PHOTOS:
+        patterns = [inventory.OF_LABELS + pattern(label)[:-2] for label in unsure]
+    listed = ",".join(patterns)
     raise UserError(
         f"the label {some(map(repr, unsure))} in {result.source} (photos: {len(names):,}, such as {min(names)}) may be "
         "a class beside the species, or mean that the species is not known: build.layout=table takes it as a class, "

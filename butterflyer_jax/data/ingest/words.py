@@ -10,6 +10,8 @@ from functools import lru_cache
 SPLITS = ("train", "val", "test")
 # Besides the splits: photos that show no species.
 NEGATIVES = "negatives"
+# Number by which data sets say that a photo has no label.
+NO_LABEL = "-1"
 # Value for a folder of unlabelled photos beside folders of splits.
 UNLABELLED = "unlabelled"
 
@@ -91,7 +93,8 @@ _OF_NO_SPECIES = set(
     listed(
         """
     background backgrounds negative negatives none nothing nobutterfly nobutterflies notabutterfly notbutterfly
-    nonbutterfly nonbutterflies noise backgroundgoogle clutter hintergrund
+    nonbutterfly nonbutterflies noise backgroundgoogle clutter hintergrund empty blank novisit nospecies absent absence
+    leer vide vuoto vacío vazio
     """
     )
 )
@@ -104,6 +107,10 @@ _UNSURE = _OF_NO_SPECIES | set(
     backups bak copy kopie copies duplicate duplicates screenshot screenshots blurry blurred bad good rejected rejects
     reject excluded unused nan null na delete todelete toremove cover covers augmented augmentation augmentations aug
     synthetic generated clutter backgroundgoogle unsure notsure tbd
+    noid notidentified notdetermined notsorted toidentify tobeidentified identify indet indetermined indeterminate
+    undet unidentifiable needsid unk unlabelled unlabeled multiple several ambiguous
+    favourites favorites favourite favorite favoriten favoris bestof best recents recent selected selection highlights
+    screenshots collages edited edits archive archived album
     neuerordner ohnetitel sonstige sonstiges andere verschiedenes unbekannt unbestimmt unsortiert hintergrund
     nouveaudossier sanstitre autre autres divers inconnu inconnus inconnue inconnues
     nuevacarpeta otro otros otras desconocido desconocidos varios sintitulo sintítulo
@@ -125,6 +132,7 @@ _BINOMIAL = re.compile(
 
 
 # Soft hyphen, spaces and joiners of no width, marks of direction and of the byte order; not those within emoji.
+_SIGNS = str.maketrans({"♂": "male", "♀": "female", "×": "x"})  # noqa: RUF001
 _INVISIBLE = dict.fromkeys([0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, 0xFEFF])
 
 
@@ -138,8 +146,11 @@ def plain(text: str) -> str:
 
 @lru_cache(maxsize=100_000)
 def squeeze(text: str) -> str:
-    """Returns a name reduced to lower-case letters and digits: "File Name", "file_name" and "filename" are the same."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    """Returns a name reduced to lower-case letters and digits: "File Name", "file_name" and "filename" are the same.
+
+    The signs of male, female and hybrid are words.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_SIGNS)
     return "".join(character for character in folded if character.isalnum())
 
 
@@ -224,7 +235,7 @@ def is_unlabelled(folder: str, in_test: bool) -> bool:
 
 def is_unsure(folder: str) -> bool:
     """Returns whether a folder's name may be that of a class or of photos that were set aside."""
-    return _without_numbers(folder) in _UNSURE
+    return _without_numbers(folder) in _UNSURE or folder.strip() == NO_LABEL
 
 
 def is_of_no_species(folder: str) -> bool:

@@ -251,3 +251,100 @@ def test_tables_in_two_languages_are_asked_about(tmp_path: Path) -> None:
         listing_of(tmp_path, files)
     assert set(labels(listing_of(tmp_path, files, table="a.csv,b.csv")).values()) == {*LATIN, *ENGLISH}
     assert set(labels(listing_of(tmp_path, files, table="a.csv")).values()) == set(LATIN)
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("l.xml", "<set>" + latin("", '<image file="{n}.jpg" species="{s}"/>') + "</set>"),
+        ("l.xml", "<r>" + latin("", "<o><photo>{n}.jpg</photo><taxon>{s}</taxon></o>") + "</r>"),
+        ("l.geojson", '{"features": [' + ",".join(
+            latin("", '{{"properties": {{"photo": "{n}.jpg", "species": "{s}"}}}}').split("\n")[1:]) + "]}"),
+    ],
+)  # fmt: skip
+def test_lists_of_elements_and_features(tmp_path: Path, name: str, table: str) -> None:
+    assert labels(listing_of(tmp_path, FLAT | {name: table})) == OF_LATIN
+
+
+def test_tables_named_after_species(tmp_path: Path) -> None:
+    def lists(names: tuple[str, ...]) -> Files:
+        return FLAT | {
+            f"lists/{name}.csv": "file,date\n" + "\n".join(f"{10 * k + i}.jpg,2020-05-0{i + 1}" for i in range(6))
+            for k, name in enumerate(names)
+        }
+
+    latin_names = ("Aglais io", "Vanessa atalanta", "Pieris rapae")
+    truth = {name: latin_names[LATIN.index(species)] for name, species in OF_LATIN.items()}
+    assert labels(listing_of(tmp_path, lists(latin_names))) == truth
+    # Other names may be those of observers.
+    with pytest.raises(
+        UserError, match=r"names of the tables \(Ann, Ben, Cleo\) are the species, build\.label_column=tab"
+    ):
+        listing_of(tmp_path, lists(("Ann", "Ben", "Cleo")))
+    chosen = labels(listing_of(tmp_path, lists(("Ann", "Ben", "Cleo")), label_column="table_name"))
+    assert chosen == {name: ("Ann", "Ben", "Cleo")[LATIN.index(species)] for name, species in OF_LATIN.items()}
+
+
+@pytest.mark.parametrize("cells", ["2020-05-0{k}", "0{k}.05.2020", "{k}.5", "-0,{k}5", "1.2e-{k}"])
+def test_dates_and_measures_are_no_labels(tmp_path: Path, cells: str) -> None:
+    table = rows("file;label", "{n}.jpg;" + cells.replace("{k}", "{i}").replace("{i}", "{k}"))
+    table = table.replace("00.05", "09.05").replace("-00", "-09")
+    with pytest.raises(UserError, match=r"build\.label_column says which is \(label\)"):
+        listing_of(tmp_path, FLAT | {"l.csv": table})
+    assert len(set(labels(listing_of(tmp_path, FLAT | {"l.csv": table}, label_column="label")).values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "there", "absent"),
+    [("presence", "1", "0"), ("occurrenceStatus", "PRESENT", "ABSENT"), ("dwc:individualCount", "3", "0")],
+)
+def test_rows_of_absent_species_are_asked_about(tmp_path: Path, column: str, there: str, absent: str) -> None:
+    gone = {name for n, name in enumerate(FLAT) if n % 6 > 2}
+    cells = [f"{Path(n).name},{s},{absent if n in gone else there}" for n, s in OF_LATIN.items()]
+    files = FLAT | {"o.csv": "\n".join([f"file,species,{column}", *cells])}
+    with pytest.raises(UserError, match=rf"'absent' .*absent by {column}.* build\.ignore=label:absent leaves"):
+        listing_of(tmp_path, files)
+    left = {name: species for name, species in OF_LATIN.items() if name not in gone}
+    assert labels(listing_of(tmp_path, files, ignore="label:absent")) == left
+    listing = listing_of(tmp_path, files, negatives="label:abs*")
+    assert labels(listing) == left
+    assert {member.name for member in listing.negatives} == gone
+    with pytest.raises(UserError, match=r"build\.ignore=label:gone fits no label"):
+        listing_of(tmp_path, files, ignore="label:gone,label:absent")
+
+
+@pytest.mark.parametrize("word", ["indet.", "no ID", "Not identified", "empty", "-1"])
+def test_labels_of_no_species_are_asked_about_and_the_options_work(tmp_path: Path, word: str) -> None:
+    numbers = {name: str(LATIN.index(species)) for name, species in OF_LATIN.items()}
+    cells = [f"{Path(n).name},{word if n.endswith('5.jpg') else numbers[n]}" for n in FLAT]
+    files = FLAT | {"l.csv": "\n".join(["file,label", *cells]), "classes.txt": "\n".join(LATIN)}
+    unknown = [name for name in FLAT if name.endswith("5.jpg")]
+    if word != "-1":
+        # Words beside numbers are no numbers of a list.
+        files["l.csv"] = (
+            "\n".join(["file,label", *cells]).replace(",0", ",A b").replace(",1", ",C d").replace(",2", ",E")
+        )
+    with pytest.raises(UserError, match=rf"the label '{word}' .*build\.ignore=images/15\.jpg,images/25\.jpg"):
+        listing_of(tmp_path, files)
+    left_out = labels(listing_of(tmp_path, files, ignore=",".join(unknown)))
+    assert left_out.keys() == FLAT.keys() - set(unknown)
+    assert set(left_out.values()) == (set(LATIN) if word == "-1" else {"A b", "C d", "E"})
+    listing = listing_of(tmp_path, files, negatives=",".join(unknown))
+    assert [member.name for member in listing.negatives] == sorted(unknown)
+    assert not listing.missing
+    manifest.check_rejects((), listing, BuildConfig())
+
+
+def test_rows_keep_to_the_photos_that_are_used(tmp_path: Path) -> None:
+    masks = {name.replace("images", "extra"): data for name, data in FLAT.items()}
+    table = latin("file,species", "{n}.png,{s}")
+    listing = listing_of(tmp_path, FLAT | masks | {"l.csv": table}, ignore="extra/*")
+    assert labels(listing) == OF_LATIN
+
+
+def test_two_columns_of_other_splits_are_asked_about(tmp_path: Path) -> None:
+    table = rows("file,species,split,official_split", "{n}.jpg,{s},train,test").replace("train,test", "test,train", 3)
+    with pytest.raises(UserError, match=r"columns split and official_split: build\.split_column=split or build"):
+        listing_of(tmp_path, FLAT | {"l.csv": table})
+    listing = listing_of(tmp_path, FLAT | {"l.csv": table}, split_column="official_split")
+    assert [member.split for member in listing.members].count("train") == 3

@@ -63,3 +63,26 @@ def test_a_damaged_text_beside_a_photo_stops_nothing(tmp_path: Path) -> None:
     # Its bytes change, its checksum does not.
     path.write_bytes(data.replace(b"a butterfly", b"a butterflx"))
     assert labels(raw_zip.list_source(path, BuildConfig())) == {name: name.split("/")[0] for name in photos}
+
+
+LATIN = ("Danaus plexippus", "Aglais io", "Vanessa atalanta")
+CLEF = "<?xml version='1.0'?><Image><FileName>a.jpg</FileName><ClassId>{k}</ClassId><Species>{s}</Species></Image>"
+
+
+@pytest.mark.parametrize("name", ["images/{n}.txt", "images/{n}.jpg.txt"])
+def test_a_line_beside_each_photo_is_a_label_or_may_be_one(tmp_path: Path, name: str) -> None:
+    latin = FLAT | {name.format(n=10 * k + i): s for k, s in enumerate(LATIN) for i in range(6)}
+    truth = {photo: LATIN[int(Path(photo).stem) // 10] for photo in FLAT}
+    assert labels(listing_of(tmp_path, latin)) == truth
+    # Other words may be those of a photographer.
+    english = FLAT | {name.format(n=10 * k + i): f"{s}\n" for k, s in enumerate(SPECIES) for i in range(6)}
+    with pytest.raises(UserError, match=r"images/\*\.txt names 18 photos .*build\.label_column says which is \(text\)"):
+        listing_of(tmp_path, english)
+    chosen = labels(listing_of(tmp_path, english, label_column="text"))
+    assert chosen == {photo: SPECIES[int(Path(photo).stem) // 10] for photo in FLAT}
+
+
+def test_values_in_xml_beside_each_photo(tmp_path: Path) -> None:
+    photos = tree("train/{n}.jpg", LATIN)
+    sides: Files = {f"train/{10 * k + i}.xml": CLEF.format(k=k, s=s) for k, s in enumerate(LATIN) for i in range(6)}
+    assert labels(listing_of(tmp_path, photos | sides)) == {n: LATIN[int(Path(n).stem) // 10] for n in photos}

@@ -15,14 +15,17 @@ _MOST = 3
 
 
 def check(result: Folders) -> None:
-    """Records a problem where labels differ only by additions, and so may be one species or several classes."""
+    """Records a problem where labels differ only by additions, or by dates, and so may be no species of their own."""
     alike: dict[str, set[str]] = defaultdict(set)
     for label in result.labels:
         alike[without_additions(label)].add(label)
     # Those that differ in spelling alone are named in the build's findings.
     several = [labels for _, labels in sorted(alike.items()) if len(set(map(words.squeeze, labels))) > 1]
+    if result.problem:
+        return
     # Where all labels have the same base, the additions are what the classifier is to learn.
-    if result.problem or not several or len(alike) == 1:
+    if not several or len(alike) == 1:
+        _check_dates(result)
         return
     more = f", and {len(several) - 1:,} more groups of folders" if len(several) > 1 else ""
     example = min(several[0], key=len)
@@ -34,6 +37,15 @@ def check(result: Folders) -> None:
         "build.layout=leaf takes each as a class; for one species, put them into one folder: "
         f"{_base(example) or example}/"
     )
+
+
+def _check_dates(result: Folders) -> None:
+    """Records a problem where all labels have a date, and not the same one: "Spain 2019", "Greece 2020"."""
+    dates = {label: circumstances.date_in(label) for label in result.labels}
+    bare = [label.replace(date, "").strip(" _.-") for label, date in dates.items()]
+    if len(set(dates.values())) > 1 and all(dates.values()) and not words.are_binomials(bare):
+        result.problem = f"the folders {some(dates)} have dates in their names, and may be places or excursions"
+        result.choices = "build.layout=leaf takes them as species"
 
 
 def without_additions(label: str) -> str:

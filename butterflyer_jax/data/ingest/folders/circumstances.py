@@ -68,19 +68,32 @@ _SESSION = (
     r"observation|obs|occurrence|specimen|spec|individual|indiv|ind|id|no|nr|session|sess|visit|trip|day|night|week|camera|"
     r"cam|site|location|loc|plot|transect|trap|station|point|batch|part|burst|sequence|seq|series|roll|card|event|encounter"
 )
-_COUNTED = re.compile(rf"(?:{_SESSION})[\s_.#-]*(?:\d+[a-z]?|[a-z])", re.IGNORECASE)
+# Of books, cabinets and years.
+_PLATE = (
+    r"plate|pl|tafel|taf|planche|lámina|tavola|figure|fig|abb|abbildung|page|seite|sheet|scan|slide|tray|drawer|box|"
+    r"kasten|schublade|schachtel|film|album|disc|disk|kw|woche|semaine|excursion|exkursion|ausflug|tour|urlaub|holiday"
+)
+_COUNTED = re.compile(
+    rf"(?:{_SESSION})[\s_.#-]*(?:\d+[a-z]?|[a-z])|(?:{_PLATE})(?:[\s_.#-]*\d+[a-z]?|[\s_.#-]+[ivxlc]+)", re.IGNORECASE
+)
 _REGION = re.compile(
     r"(?:region|area|zone|country|state|province|folder|dir|set|group|grp|month|year|season|collection)[\s_.#-]*\w{1,3}"
     r"|(?:region|country|state|province)[\s_.#-]\w+|q[1-4]"
     # Parts of a download from Google Drive or Takeout.
     r"|(?:drive-download|takeout)-[\dTZ-]+|.*\bpart \d+ of \d+"
     # The albums of years in Takeout, and copies by their size.
-    r"|(?:photos|fotos) (?:from|von|de|uit) (?:19|20)\d\d|\d{2,4}x\d{2,4}(?:px)?",
+    r"|(?:photos|fotos) (?:from|von|de|uit) (?:19|20)\d\d|\d{2,4}x\d{2,4}(?:px)?"
+    # Ranges of numbers.
+    r"|[A-Z]{0,5}[\s_-]?\d+\s*(?:-|\u2013|to|bis)\s*[A-Z]{0,5}[\s_-]?\d+",
     re.I,
 )
 _DAY = re.compile(
     r"(?:19|20)\d\d([-_.\s]?)(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])(?:[\sT_-].{0,12})?"
     r"|(?:0?[1-9]|[12]\d|3[01])[-_.](?:0?[1-9]|1[0-2])[-_.](?:19|20)?\d\d"
+)
+_DATED = re.compile(
+    r"(?<!\d)(?:(?:19|20)\d\d([-_.\s]?)(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])"
+    r"|(?:0?[1-9]|[12]\d|3[01])[-_.](?:0?[1-9]|1[0-2])[-_.](?:19|20)\d\d|(?:19|20)\d\d)(?!\d)"
 )
 _YEAR_MONTH = re.compile(r"(?:19|20)\d\d[-_.\s](?:0?[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])[-_.\s](?:19|20)\d\d")
 _SEASON = "season|spring|summer|autumn|fall|winter|year|yr"
@@ -120,6 +133,12 @@ def kind_of(folder: str) -> str | None:
     ):
         return "other"
     return None
+
+
+def date_in(folder: str) -> str:
+    """Returns the day, month or year within a folder's name: "2020-05-17 Richmond Park", "Spain 2019"; "" for none."""
+    found = _DATED.search(folder)
+    return found[0] if found else ""
 
 
 def is_sex_or_stage(word: str) -> bool:

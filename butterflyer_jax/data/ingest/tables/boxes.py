@@ -109,6 +109,12 @@ def cells(box: Box | None) -> list[str]:
     return [""] * len(COLUMNS) if box is None else [f"{value:.10g}" for value in box]
 
 
+def as_cells(found: Sequence[Box]) -> dict[str, str]:
+    """Returns the cells of a photo's row that say where its boxes are, by column; {} without boxes."""
+    box = union(found)
+    return {} if box is None else dict(zip(COLUMNS, cells(box), strict=True))
+
+
 def _columns(table: Table) -> tuple[list[int], Sequence[str]]:
     """Returns the columns of the numbers of a box, none where there are none, and what these numbers may be."""
     spelt = _spelt(table)

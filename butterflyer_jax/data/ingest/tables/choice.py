@@ -51,7 +51,11 @@ def choose(found: reader.Found, options: Options) -> tuple[list[Table], dict[str
 def _check_columns(tables: Sequence[Table], options: Options) -> None:
     for option in ("file_column", "label_column", "group_column", "split_column"):
         asked = getattr(options, option)
-        if not asked or (option in ("group_column", "split_column") and asked in (meaning.NONE, "folder")):
+        if (
+            not asked
+            or asked == meaning.TABLE_NAME
+            or (option in ("group_column", "split_column") and asked in (meaning.NONE, "folder"))
+        ):
             continue
         for name in [asked] if option == "split_column" else asked.split(","):
             if all(table.column(asked) is None and table.column(name.strip()) is None for table in tables):

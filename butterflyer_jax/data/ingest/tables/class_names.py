@@ -28,7 +28,8 @@ _CODES = words.listed(
 _NAMES = ["name", "classname", "labelname", *LABEL]
 # Words before class numbers, as in "class_0", "c0" and "species 3".
 _COUNTED = re.compile(
-    r"(?P<word>class|classes|cls|c|label|lbl|category|cat|species|sp|spec|taxon|id|idx|target|)[-_ ]?(?P<number>\d+)",
+    r"(?:(?P<word>class|classes|cls|c|label|lbl|category|cat|species|sp|spec|taxon|id|idx|target)[-_ ]?)?"
+    r"(?P<number>\d+)",
     re.I,
 )
 # The last ones are of Open Images: /m/0gj37.
@@ -186,7 +187,7 @@ def _numbers(labels: Collection[str]) -> dict[str, int]:
     """Returns the numbers in labels that all have the same word before a number; {} for other labels."""
     found = {label: _COUNTED.fullmatch(label) for label in labels}
     counted = {label: match for label, match in found.items() if match}
-    words_before = {match["word"].casefold() for match in counted.values()}
+    words_before = {(match["word"] or "").casefold() for match in counted.values()}
     numbers = {label: int(match["number"]) for label, match in counted.items()}
     return numbers if len(counted) == len(found) and len(words_before) == 1 else {}
 

@@ -22,6 +22,8 @@ MIN_UNIQUE_ROWS = 10
 MAX_DISTINCT = 0.5
 # Share of the rows in which two columns agree, if both are the label.
 MIN_SAME = 0.5
+_DATE = re.compile(r"(?:19|20)\d\d[-/.]\d\d?[-/.]\d\d?(?:[T ].*)?|\d\d?[-/.]\d\d?[-/.](?:19|20)?\d\d(?: .*)?")
+_DECIMAL = re.compile(r"-?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?|-?\.\d+")
 _GUESS = re.compile(r"pred|guess|suggest|auto|model|computer|top.?\d|second|previous|old|original|was", re.IGNORECASE)
 _CORRECTION = re.compile(r"correct|verif|final|expert|true|review|revis|fixed", re.IGNORECASE)
 _SAYS_SPLITS = re.compile(r"partition|split|(?:^|[\W_])folds?(?:$|[\W_\d])", re.IGNORECASE)
@@ -78,6 +80,7 @@ def read(meaning: Meaning, options: Options) -> None:
     filled = {c: sum(not columns.is_blank(table.rows[row][c]) for row in rows) for c in candidates}
     most = max(filled.values(), default=0)
     candidates = [c for c in candidates if filled[c] >= MIN_COVERAGE * most and filled[c]]
+    candidates = [c for c in candidates if not _are_measures([table.rows[row][c] for row in rows])]
     varied = [
         c
         for c in candidates
@@ -188,6 +191,14 @@ def _without_header(meaning: Meaning) -> list[int]:
             continue
         found += [column] if 1 < len(distinct) <= MAX_DISTINCT * len(values) else []
     return found if len(found) == 1 else []
+
+
+def _are_measures(cells: Sequence[str]) -> bool:
+    """Returns whether cells are dates, or numbers of which some have a fraction: these are measured, and no classes."""
+    values = {cell for cell in cells if not columns.is_blank(cell)}
+    return all(map(_DATE.fullmatch, values)) or (
+        all(map(_DECIMAL.fullmatch, values)) and any(float(value.replace(",", ".")) % 1 for value in values)
+    )
 
 
 def _is_unique(table: Table, rows: Sequence[int], column: int) -> bool:

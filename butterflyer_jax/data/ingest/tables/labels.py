@@ -17,6 +17,7 @@ from butterflyer_jax.data.ingest.tables import (
     key_join,
     meaning,
     reader,
+    table_names,
     understanding,
 )
 from butterflyer_jax.data.ingest.tables.boxes import Box
@@ -91,6 +92,7 @@ def annotate(
         listed = read and table.name in found.class_lists and not read.labels and not options.file_column
         understood[table.name] = None if read and listed and any(len(photos) > 1 for photos in read.photos) else read
     meanings = key_join.join_all(tables, understood, names, split_of, options, result.unused)
+    table_names.read(meanings, options)
     for one in meanings:
         result.notes += one.notes
     labelled = _without_placeholders([one for one in meanings if one.labels], options, result)
@@ -150,7 +152,7 @@ def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Anno
         return
     of_photos = {one.table.name for one in labelled}
     lists = {name: listed for name, listed in found.class_lists.items() if name not in of_photos}
-    numbers = {label for one in numbered for label in _used_labels(one)}
+    numbers = {label for one in numbered for label in _used_labels(one)} - {words.NO_LABEL}
     tables = [table for table in found.tables if table.name not in of_photos]
     renamed, file = class_names.rename(numbers, lists, tables, found.texts)
     for name in [*lists, file]:
@@ -255,7 +257,8 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
         return
     if one.problem:
         result.unused[name] = one.problem
-        result.nearly.append(f"{name}: {one.problem}")
+        if not any(one.problem in said for said in result.nearly):
+            result.nearly.append(f"{name}: {one.problem}")
         return
     known = {one.table.columns[one.file_column], one.split_name, *one.group_names}
     others = _likely_first(one, [column for column in one.table.columns if column and column not in known])
@@ -263,7 +266,9 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
         if len(one.table.columns) == 1:
             result.unused[name] = "a list of photos without labels"
             return
-        result.unused[name] = f"no column is known as a label: {meaning.describe_columns(one.table)}"
+        result.unused[name] = (
+            f"no column is known as a label: {meaning.describe_columns(one.table)}; see build.label_column"
+        )
     elif not others:
         return
     if others and all(_are_files(one.table.values(one.table.columns.index(column))) for column in others):

@@ -33,11 +33,11 @@ class PhotoNames:
         self._ends: dict[tuple[int, _Key], dict[str, list[str]]] = {}
         self._identifiers: dict[str, list[str]] | None = None
         self._folders: dict[str, list[str]] | None = None
-        self._aside: Collection[str] = ()
+        self._aside: Collection[str] = frozenset()
 
     def set_aside(self, photos: Collection[str]) -> None:
         """Prefers all others to these images, such as masks, where a cell may name several."""
-        self._aside = photos
+        self._aside = {*self._aside, *photos}
 
     def __len__(self) -> int:
         """Returns the number of photos."""
@@ -62,16 +62,24 @@ class PhotoNames:
         path = spelt(filename)
         if not path or path.endswith("/"):
             return []
+        aside: list[str] = []
         for name in self._spellings(path, prefix):
             beside = posixpath.normpath(posixpath.join(posixpath.dirname(table), name))
             depth = name.count("/") + 1
             suffixed = "." in name.rpartition("/")[2]
             for key in (_exact, _fold, _jpeg, _stem) if suffixed else (_exact, _fold, _stem):
                 for wanted, length in ((name, 0), (beside, 0), (name, depth)):
-                    found = self._ending(length, key).get(_fold(wanted) if key is _stem else key(wanted))
-                    if found:
-                        return [photo for photo in found if photo not in self._aside] or found
-        return self._by_identifier(path) or self._by_number(path) if identifiers and "/" not in path else []
+                    found = self._ending(length, key).get(_fold(wanted) if key is _stem else key(wanted), [])
+                    if kept := self._kept(found):
+                        return kept
+                    aside = aside or found
+        if aside or not identifiers or "/" in path:
+            return aside
+        found = self._by_identifier(path) or self._by_number(path)
+        return self._kept(found) or found
+
+    def _kept(self, found: Sequence[str]) -> list[str]:
+        return [photo for photo in found if photo not in self._aside]
 
     def in_folder(self, cell: str) -> list[str]:
         """Returns the photos in a folder of this name, at any depth."""

@@ -9,6 +9,8 @@ from butterflyer_jax.data.ingest.tables.columns import Table
 
 SHOWN_COLUMNS = 8
 NONE = "none"
+# Value of build.label_column for labels that are the names of tables.
+TABLE_NAME = "table_name"
 
 
 @dataclass(frozen=True)

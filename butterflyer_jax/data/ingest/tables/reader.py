@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from butterflyer_jax.data.ingest.tables import cells, columns, cub, name_lists, records, sidecars, text
+from butterflyer_jax.data.ingest.tables import cells, columns, cub, name_lists, records, sidecars, text, xml_files
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames, spelt
 from butterflyer_jax.errors import UserError
@@ -17,7 +17,7 @@ from butterflyer_jax.errors import UserError
 TEXT_SUFFIXES = frozenset([".csv", ".tsv", ".tab", ".txt", ".psv", ".dat", ".lst", ".list", ".text", ""])
 JSON_LINES = frozenset([".jsonl", ".ndjson", ".jsonlines", ".manifest"])
 # The last are those of Edge Impulse: info.labels.
-JSON_SUFFIXES = JSON_LINES | {".json", ".labels"}
+JSON_SUFFIXES = JSON_LINES | {".json", ".geojson", ".labels"}
 PROSE_SUFFIXES = frozenset([".md", ".markdown", ".rst"])
 SUFFIXES = (
     TEXT_SUFFIXES | JSON_SUFFIXES | PROSE_SUFFIXES | {".xlsx", ".xlsm", ".yaml", ".yml", ".names", ".pbtxt", ".xml"}
@@ -147,7 +147,7 @@ def _read(
         if suffix in JSON_LINES:
             tables = records.from_json_lines(content, name, photos)
         elif suffix == ".xml":
-            tables = records.from_cvat(content, name)
+            tables = xml_files.tables_in(content, name)
             found.annotations |= {name} if tables else set()
         elif suffix in JSON_SUFFIXES:
             tables = records.from_json(content, name, photos)

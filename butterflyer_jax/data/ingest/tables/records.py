@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import io
 import json
 import posixpath
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,11 +15,6 @@ from butterflyer_jax.data.ingest.tables import boxes, cells
 from butterflyer_jax.data.ingest.tables.columns import FILE, LABEL, Table, last_part, make_table, named
 
 MAX_SAMPLE = 50
-_ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
-_CVAT_IMAGE = re.compile(r"<image\s([^>]*?)(?:/>|>(.*?)</image>)", re.DOTALL)
-_CVAT_LABEL = re.compile(r'<(?:tag|box|polygon|polyline|points|mask|ellipse|cuboid)\s[^>]*?\blabel="([^"]*)"')
-_CVAT_BOX = re.compile(r"<box\s([^>]*)")
-_CVAT_SIDES = ("xtl", "ytl", "xbr", "ybr")
 # Depth of nested objects that are searched for tables.
 MAX_DEPTH = 4
 
@@ -129,26 +122,6 @@ def _in_list(value: list[Any], name: str) -> list[Table]:
     return _of_objects(value, name)
 
 
-def from_cvat(text: str, name: str) -> list[Table]:
-    """Returns the table in an XML file of CVAT ("CVAT for images"): the class of the tags or shapes of each image.
-
-    Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/
-    """
-    rows = []
-    for head, inner in _CVAT_IMAGE.findall(text):
-        attributes = {key: html.unescape(value) for key, value in _ATTRIBUTE.findall(head)}
-        width, height = (float(attributes.get(key, 0)) for key in ("width", "height"))
-        found: list[boxes.Box] = []
-        for shape in _CVAT_BOX.findall(inner):
-            sides = {key: float(value) for key, value in _ATTRIBUTE.findall(shape) if key in _CVAT_SIDES}
-            if len(sides) == len(_CVAT_SIDES):
-                left, top, right, bottom = (sides[key] for key in _CVAT_SIDES)
-                found.append((left, top, right, bottom, width, height))
-        label = cells.one_of(map(html.unescape, _CVAT_LABEL.findall(inner)))
-        rows.append({"file": attributes.get("name", ""), "label": label, **_of_box(found)})
-    return [table(name, rows)] if rows else []
-
-
 def _is_photo(key: str, names_photo: Any) -> bool:
     """Returns whether a key is the name of a photo; a number is not, as it may be that of a class."""
     return last_part(key) in names_photo or (not key.isdigit() and bool(names_photo.find(key, identifiers=False)))
@@ -227,7 +200,12 @@ def _coco(value: Mapping[str, Any], name: str) -> list[Table]:
         label = found.pop() if len(found) == 1 else cells.SEVERAL if found else ""
         name_of_file = image.get("file_name", image.get("path", image.get("id")))
         rows.append(
-            {**cells.flat(image), "file_name": name_of_file, "label": label, **_of_box(found_boxes[image.get("id")])}
+            {
+                **cells.flat(image),
+                "file_name": name_of_file,
+                "label": label,
+                **boxes.as_cells(found_boxes[image.get("id")]),
+            }
         )
     return [table(name, rows)]
 
@@ -245,7 +223,7 @@ def _vott(asset: Mapping[str, Any]) -> dict[str, Any]:
             unit = _positive(size.get("width")), _positive(size.get("height"))
             found.append((left, top, left + width, top + height, *unit))
     label = cells.one_of(tag for region in regions for tag in region.get("tags") or [])
-    return {"file": asset["asset"].get("name", ""), "label": label, **_of_box(found)}
+    return {"file": asset["asset"].get("name", ""), "label": label, **boxes.as_cells(found)}
 
 
 def _of_class(item: Any, classes: Sequence[Any]) -> dict[str, Any]:
@@ -270,13 +248,7 @@ def _label_studio(task: Mapping[str, Any]) -> dict[str, Any]:
                 # In percent.
                 found.append((left, top, left + width, top + height, 100.0, 100.0))
             chosen += cells.chosen_classes(value)
-    return {**cells.flat(task["data"]), "label": cells.one_of(chosen), **_of_box(found)}
-
-
-def _of_box(found: Sequence[boxes.Box]) -> dict[str, Any]:
-    """Returns the columns of a photo's box; none without boxes."""
-    box = boxes.union(found)
-    return {} if box is None else dict(zip(boxes.COLUMNS, boxes.cells(box), strict=True))
+    return {**cells.flat(task["data"]), "label": cells.one_of(chosen), **boxes.as_cells(found)}
 
 
 def _positive(value: Any) -> float:

@@ -1,4 +1,4 @@
-"""Annotations in one file per photo: YOLO boxes, Pascal VOC XML, JSON of labelme, classes of WebDataset."""
+"""Annotations in one file per photo: YOLO boxes, Pascal VOC XML, JSON of labelme, classes of WebDataset, values."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from typing import Any
 
 from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import boxes, cells, records
+from butterflyer_jax.data.ingest.tables import boxes, cells, records, xml_files
 from butterflyer_jax.data.ingest.tables.cells import SEVERAL
 from butterflyer_jax.data.ingest.tables.columns import LABEL, Table
 
 SUFFIXES = frozenset([".txt", ".xml", ".json", ".cls"])
 # Largest annotation of one photo, bytes.
 MAX_BYTES = 1 << 20
+# Longest line of a text that may be a label, characters.
+MAX_LABEL = 60
 # Number of files of a kind that are examined to decide whether they are annotations.
 _SAMPLE = 20
 # A class, then a box or the vertices of an outline.
@@ -68,17 +70,12 @@ def read(pairs: Mapping[str, str], read_text: Callable[[str], str], used: set[st
     tables = []
     for (folder, suffix), files in by_kind.items():
         some = files[:: max(1, len(files) // _SAMPLE)]
-        if suffix == ".json" and all(_labelled(file, read_text) for file in some):
-            used |= set(files)
-            tables.append(
-                records.table(
-                    posixpath.join(folder, f"*{suffix}"),
-                    [{"file": pairs[file], **_labelled(file, read_text)} for file in files],
-                )
-            )
-            continue
         sample = [_read(file, read_text) for file in some]
         if None in sample or not any(found and found[0] for found in sample):
+            if values := _values(files, some, read_text):
+                used |= set(files)
+                rows_of_values = [{"file": pairs[file], **own} for file, own in values.items()]
+                tables.append(records.table(posixpath.join(folder, f"*{suffix}"), rows_of_values))
             continue
         used |= set(files)
         rows = []
@@ -141,16 +138,40 @@ def _read(file: str, read_text: Callable[[str], str]) -> tuple[set[str], boxes.B
     )
 
 
-def _labelled(file: str, read_text: Callable[[str], str]) -> dict[str, Any]:
-    """Returns the values of a JSON object about a photo where one of them is a label by its name, else {}."""
+def _values(files: Sequence[str], sample: Sequence[str], read_text: Callable[[str], str]) -> dict[str, dict[str, Any]]:
+    """Returns the values in files of a kind that are about one photo each, by file; {} where none is a label.
+
+    A text of one line is such a value; it is a label for certain where all are scientific names.
+    """
+    if posixpath.splitext(files[0])[1].lower() != ".txt":
+        found = {file: _values_of(file, read_text) for file in sample}
+        labelled = all(any(words.squeeze(key) in LABEL for key in own) for own in found.values())
+        return {file: _values_of(file, read_text) for file in files} if labelled else {}
+    lines: dict[str, str] = {}
+    for file in files:
+        try:
+            lines[file] = read_text(file).strip()
+        except Exception:
+            # As in `_read`.
+            lines[file] = ""
+    distinct = set(lines.values())
+    # Captions and remarks are all different, or long.
+    if max(map(len, distinct)) > MAX_LABEL or "\n" in "".join(distinct) or 2 * len(distinct) > len(files) > 1:
+        return {}
+    column = "label" if words.are_binomials(distinct - {""}) else "text"
+    return {file: {column: line} for file, line in lines.items()} if len(distinct) > 1 else {}
+
+
+def _values_of(file: str, read_text: Callable[[str], str]) -> dict[str, Any]:
+    """Returns the values of a JSON object or an XML file about a photo; {} for other files."""
     try:
-        value = json.loads(read_text(file))
+        text = read_text(file)
+        value = xml_files.values_in(text) if file.lower().endswith(".xml") else json.loads(text)
     except Exception:
         # As in `_read`.
         return {}
     flat = {key: item for key, item in cells.flat(value).items() if key != "file"} if isinstance(value, dict) else {}
-    is_plain = all(isinstance(item, str | int | float | None) for item in flat.values())
-    return flat if is_plain and any(words.squeeze(key) in LABEL for key in flat) else {}
+    return flat if all(isinstance(item, str | int | float | None) for item in flat.values()) else {}
 
 
 def _supervisely(value: Mapping[str, Any]) -> tuple[set[str], boxes.Box | None]:

@@ -11,6 +11,7 @@ from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import columns
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.meaning import NONE, Meaning, Options
+from butterflyer_jax.errors import UserError
 
 # "is_valid", "in_train", "used_for_testing"; "train" and "test" alone where the cells say yes or no.
 _FLAG = re.compile(r"(?:usedfor|usefor|used|use|is|in|for)?(?P<split>[a-z]+?)(?:image|img|photo|set|data|split|only)?")
@@ -50,15 +51,20 @@ def read(meaning: Meaning, options: Options) -> None:
 
 
 def _column(meaning: Meaning) -> int | None:
-    """Returns the column whose cells name splits, None for none."""
+    """Returns the column whose cells name splits, None for none.
+
+    Raises:
+      UserError: two columns give different splits.
+    """
     table = meaning.table
+    found: list[int] = []
     for column in columns.named(table, columns.SPLIT):
         values = Counter(value.strip() for value in table.values(column) if not columns.is_blank(value))
         known = sum(number for value, number in values.items() if words.split_of(value))
         spelt = words.squeeze(table.columns[column])
         if 2 * known > values.total() or (spelt == "split" and known):
-            return column
-        if values and spelt not in ("dataset", "usage") and column != meaning.file_column:
+            found.append(column)
+        elif values and spelt not in ("dataset", "usage") and column != meaning.file_column:
             shown = ", ".join(sorted(values)[:3])
             meaning.notes.append(
                 f"the column {table.columns[column]} of {table.name} ({shown}) names no splits, and is not used"
@@ -68,8 +74,16 @@ def _column(meaning: Meaning) -> int | None:
         distinct = {value for value in table.values(column) if not columns.is_blank(value)}
         several = len({words.split_of(value) for value in distinct} - {None}) > 1
         if name and several and all(map(words.split_of, distinct)):
-            return column
-    return None
+            found.append(column)
+    for other in found[1:]:
+        if any(_value(row[found[0]]) != _value(row[other]) for row in table.rows):
+            names = table.columns[found[0]], table.columns[other]
+            raise UserError(
+                f"{table.name} gives different splits in its columns {names[0]} and {names[1]}: "
+                f"build.split_column={names[0]} or build.split_column={names[1]} chooses, build.split_column=none makes"
+                " new splits"
+            )
+    return found[0] if found else None
 
 
 def _flag_of(name: str) -> str:
