@@ -29,6 +29,21 @@ def test_every_command_has_a_parser_of_its_name(name: str) -> None:
     assert parser.prog == f"butterflyer {name}"
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_help_fits_the_terminal_and_loses_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    for name in COMMANDS:
+        parser = load(name).parser()
+        text = parser.format_help()
+        # A long address or list of choices is not cut.
+        assert all(len(line) <= width or len(max(line.split(), key=len)) > width / 2 for line in text.splitlines()), (
+            name
+        )
+        expected = f"{parser.description} {parser.epilog or ''}".split()
+        assert set(expected) <= set(text.split()), name
+    assert "\n    butterflyer predict --model model.onnx IMAGE…\n" in load("predict").parser().format_help()
+
+
 def test_help_answers_at_once() -> None:
     """In one process, as only the libraries count that none of the commands imports for it."""
     code = """

@@ -113,15 +113,18 @@ def parser() -> cli.ArgumentParser:
         ("max_mib", limits.max_upload_bytes / 2**20, "largest file of a photo, MiB"),
         ("max_megapixels", limits.max_pixels / 1e6, "largest photo, megapixels"),
     ):
-        parser.add_argument(f"--{name}", type=float, default=default, help=f"{unit} (default: %(default)g)")
+        parser.add_argument(
+            f"--{name}", type=float, default=default, metavar="N", help=f"{unit} (default: %(default)g)"
+        )
     parser.add_argument(
-        "--max_batch", type=int, default=limits.max_batch, help="photos per batch (default: %(default)s)"
+        "--max_batch", type=int, default=limits.max_batch, metavar="N", help="photos per batch (default: %(default)s)"
     )
     for name, what in (("pictures", "photos"), ("messages", "questions and corrections")):
         parser.add_argument(
             f"--{name}_per_minute",
             type=int,
             default=getattr(limits, f"{name}_per_minute"),
+            metavar="N",
             help=f"{what} that one client may send, 0 for no limit (default: %(default)s)",
         )
     return parser

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
 from butterflyer_jax.cli import signals, streams
+from butterflyer_jax.cli.help_formatter import HelpFormatter
 from butterflyer_jax.errors import UserError
 
 # Objects that are made before the youngest are looked through; 700 by default.
@@ -134,7 +135,7 @@ class ArgumentParser(argparse.ArgumentParser):
     def __init__(self, **kwargs: object) -> None:
         super().__init__(
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
             **kwargs,  # type: ignore[arg-type]
         )
 

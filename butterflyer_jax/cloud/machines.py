@@ -95,8 +95,8 @@ def table() -> str:
     """Returns all machines as lines of text, cheapest first, for `--help`."""
     about = _table()["accelerators"]
     lines = [
-        f"  {m.machine:<15} {m.gpus:>2} x {m.accelerator:<21} {about[m.accelerator]['gpu_memory_gb']:>3} GB"
-        f"  {m.vcpus:>3} vCPU {m.memory_gib:>5} GiB {m.usd_per_hour:>9.2f}{'  spot only' if m.spot_only else ''}"
+        f"  {m.machine:<15} {m.gpus:>2} x {m.accelerator:<17} {about[m.accelerator]['gpu_memory_gb']:>4} GB"
+        f" {m.vcpus:>4} vCPU {m.memory_gib:>5} GiB {m.usd_per_hour:>7.2f}{' spot only' if m.spot_only else ''}"
         for m in all_machines()
     ]
     title = f"machines of Vertex AI with GPUs, USD an hour on demand in us-central1, {price_date()}:"
