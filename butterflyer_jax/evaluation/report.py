@@ -152,10 +152,11 @@ def _facts(
         facts.append(
             (
                 "Calibration",
-                f"temperature {calibrated.temperature:.3g}, threshold {calibrated.threshold:.3g}, "
-                f"on {calibrated.count:,} val photos",
+                f"temperature {calibrated.temperature:.3g}, on {calibrated.count:,} val photos",
             )
         )
+    threshold = f"probability under {calibrated.threshold:.0%}" if calibrated.threshold else "nothing"
+    facts.append(("Refused by", "typicality" if metrics.get("refused_by") == "typicality" else threshold))
     revision, _, dirty = str(about.get("git_revision") or "none").partition("-")
     facts += [("Checkpoint", f"step {metrics['step']:,}"), ("Git revision", revision[:12] + (dirty and f", {dirty}"))]
     return facts

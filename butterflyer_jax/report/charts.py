@@ -113,7 +113,7 @@ def _draw_brightness(axes: Axes, brightness: np.ndarray) -> None:
 
     _draw_histogram(axes, brightness, np.linspace(0, 256, 33))
     axes.set_xticks([0, 64, 128, 192, 255])
-    axes.set_xlabel("mean brightness")
+    axes.set_xlabel("mean brightness, 0 to 255")
 
 
 def _draw_histogram(axes: Axes, values: np.ndarray, edges: np.ndarray) -> None:

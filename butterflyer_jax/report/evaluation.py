@@ -106,7 +106,10 @@ def render_evaluation(evaluation: Evaluation) -> str:
             right_ones=gallery.right_ones(),
             has_known=has_known,
             reliability=evaluation_charts.reliability_charts(
-                before, after, evaluation.temperature, evaluation.threshold
+                before,
+                after,
+                evaluation.temperature,
+                None if evaluation.metrics.get("refused_by") == "typicality" else evaluation.threshold,
             ),
             evaluations=evaluation.evaluations,
             settings=_settings(evaluation.about["config"]),

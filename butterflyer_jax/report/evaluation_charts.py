@@ -82,14 +82,14 @@ def _frame(axes: Axes, label: str) -> None:
     axes.set_xlim(left=0)
 
 
-def reliability_charts(before: Reliability, after: Reliability, temperature: float, kept: float) -> list[Chart]:
+def reliability_charts(before: Reliability, after: Reliability, temperature: float, kept: float | None) -> list[Chart]:
     """Returns the reliability diagram, and the histogram of confidences.
 
     Args:
       before: reliability of the uncalibrated probabilities.
       after: reliability of the calibrated probabilities.
       temperature: temperature chosen on val.
-      kept: reject threshold of the probability.
+      kept: reject threshold of the probability; None where photos are refused by their typicality.
     """
     bins = len(after.count)
     edges = [number / bins for number in range(bins)]
@@ -113,7 +113,9 @@ def reliability_charts(before: Reliability, after: Reliability, temperature: flo
     caption = f"Expected calibration error {before.error:.1%} as trained, {after.error:.1%} with a temperature of "
     caption += f"{temperature:.3g}. On the dashed line the network is right as often as it says."
     counts = "How sure the network is of its first species."
-    if kept:
+    if kept is None:
+        counts += " Photos are refused by their typicality, not by this probability."
+    elif kept:
         counts += f" Left of the dashed line, {kept:.0%}, a photo is probably none of these species."
     return [
         Chart("Reliability", caption, draw_svg("reliability", draw)),

@@ -35,6 +35,9 @@ def test_the_numbers_and_the_sections_are_there() -> None:
     assert "1 species has no test photos" in page.words
     assert "a photo is probably none of these species" in page.words
     assert "model.width_multiplier" in page.words and "0.10.2" in page.words
+    # A run that refuses by its typicality does not refuse by the probability.
+    _, page = render(metrics=evaluation.metrics | {"refused_by": "typicality"})
+    assert "dashed line, 42%" not in page.words and "Photos are refused by their typicality, not by this" in page.words
 
 
 @pytest.mark.parametrize("num_species", [10, 100, 400])
