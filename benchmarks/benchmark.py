@@ -114,7 +114,7 @@ def cpu_seconds() -> float:
 
 def spread(values: Sequence[float]) -> str:
     """Returns the median with the lowest and the highest, `12.3 (11.9-14.0)`; of one value that value."""
-    digits = 0 if statistics.median(values) >= 100 else 1
+    digits = sum(statistics.median(values) < bound for bound in (100, 10))
     median = f"{statistics.median(values):,.{digits}f}"
     if len(values) == 1:
         return median
