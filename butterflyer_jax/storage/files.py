@@ -39,8 +39,7 @@ def read_bytes(name: Name) -> bytes:
     """
     with access(name):
         if is_remote(name):
-            filesystem, inner = bucket.connect(os.fspath(name))
-            data: bytes = retry.policy()(filesystem.cat_file, inner)
+            data: bytes = retry.call(name, "cat_file")
             return data
         return _regular(name).read_bytes()
 
@@ -65,8 +64,7 @@ def read_range(name: Name, offset: int, num_bytes: int) -> bytes:
     """
     with access(name):
         if is_remote(name):
-            filesystem, inner = bucket.connect(os.fspath(name))
-            data: bytes = retry.policy()(filesystem.cat_file, inner, offset, offset + num_bytes)
+            data: bytes = retry.call(name, "cat_file", offset, offset + num_bytes)
             return data
         with _regular(name).open("rb", buffering=0) as file:
             return open_files.read_at(file, num_bytes, offset)
@@ -136,10 +134,9 @@ def whole_file(name: Name, what: str = "", advice: str = "") -> Iterator[epath.P
 def write_bytes(name: Name, data: bytes) -> None:
     """Writes a file atomically; raises as `whole_file` does."""
     if is_remote(name):
-        filesystem, inner = bucket.connect(os.fspath(name))
         with access(name, "write"):
             # Uploads to a bucket are atomic by themselves.
-            retry.policy()(filesystem.pipe_file, inner, data)
+            retry.call(name, "pipe_file", data)
         return
     with whole_file(name) as temporary:
         temporary.write_bytes(data)
@@ -247,9 +244,8 @@ def _copy_file(source: Name, target: Name) -> None:
             with access(origin):
                 origin.copy(temporary)
             return
-        filesystem, inner = bucket.connect(os.fspath(origin))
         with access(origin):
-            retry.policy()(filesystem.get_file, inner, os.fspath(temporary))
+            retry.call(origin, "get_file", os.fspath(temporary))
 
 
 def _regular(name: Name) -> Path:
@@ -266,9 +262,8 @@ def _kind(name: Name) -> str | None:
         if not is_remote(name):
             local = Path(path(name))
             return "directory" if local.is_dir() else "file" if local.exists() else None
-        filesystem, inner = bucket.connect(os.fspath(name))
         try:
-            kind: str = retry.policy()(filesystem.info, inner)["type"]
+            kind: str = retry.call(name, "info")["type"]
         except FileNotFoundError:
             if bucket.is_missing(os.fspath(name)):
                 raise

@@ -38,8 +38,7 @@ def matching(pattern: str) -> list[str]:
     """
     with access(pattern):
         if is_remote(pattern):
-            filesystem, inner = bucket.connect(pattern)
-            return sorted(_url(pattern, name) for name in retry.policy()(filesystem.glob, inner))
+            return sorted(_url(pattern, name) for name in retry.call(pattern, "glob"))
         return sorted(glob_lib.glob(os.path.expanduser(pattern), recursive=True))  # noqa: PTH111, PTH207
 
 
@@ -51,8 +50,7 @@ def files_below(folder: Name) -> list[epath.Path]:
     """
     with access(folder):
         if is_remote(folder):
-            filesystem, inner = bucket.connect(os.fspath(folder))
-            return sorted(path(_url(folder, name)) for name in retry.policy()(filesystem.find, inner))
+            return sorted(path(_url(folder, name)) for name in retry.call(folder, "find"))
         return sorted(path(name) for name in _walk(os.fspath(path(folder)), set()))
 
 

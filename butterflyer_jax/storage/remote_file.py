@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import BinaryIO
 
-from butterflyer_jax.storage import bucket, retry
+from butterflyer_jax.storage import retry
 from butterflyer_jax.storage.errors import access
 from butterflyer_jax.storage.ranged import RangedFile
 
@@ -27,10 +27,9 @@ class _RemoteFile(RangedFile):
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._filesystem, self._path = bucket.connect(url)
-        super().__init__(int(retry.policy()(self._filesystem.info, self._path)["size"] or 0))
+        super().__init__(int(retry.call(url, "info")["size"] or 0))
 
     def fetch(self, start: int, length: int) -> bytes:
         with access(self._url):
-            data: bytes = retry.policy()(self._filesystem.cat_file, self._path, start, start + length)
+            data: bytes = retry.call(self._url, "cat_file", start, start + length)
             return data

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import tenacity
+
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import errors, open_files, retry
-from butterflyer_jax.storage.bucket import VERSIONS, connect
+from butterflyer_jax.storage import bucket, errors, open_files, retry
 
 T = TypeVar("T")
 _CHUNK_BYTES = 1 << 20
@@ -65,19 +66,18 @@ class RemoteFile:
 class RemoteFolder:
     """A folder that fsspec can reach; all methods are thread-safe."""
 
-    def __init__(self, url: str, retry_seconds: float = 1.0) -> None:
-        """Takes the folder's address and the wait before the first retry, which doubles with each further one.
+    def __init__(self, url: str) -> None:
+        """Takes the folder's address.
 
         Raises:
           UserError: an address of an unknown kind.
         """
         self.url = url.rstrip("/")
-        self._retry_seconds = retry_seconds
         self._lock = threading.Lock()
         self._num_bytes_read = 0
         self._stopped = threading.Event()
         self._under_way: set[concurrent.futures.Future[Any]] = set()
-        self._filesystem, self._path = connect(self.url)
+        self._filesystem, self._path = bucket.connect(self.url)
 
     @property
     def num_bytes_read(self) -> int:
@@ -149,44 +149,28 @@ class RemoteFolder:
         def is_worth_it(error: BaseException) -> bool:
             return not self._stopped.is_set() and errors.is_transient(error)
 
-        def report(error: BaseException) -> None:
-            if announce:
+        def report(state: tenacity.RetryCallState) -> None:
+            if announce and state.outcome and (error := state.outcome.exception()):
                 say(f"cannot reach {url} yet: {errors.words_of(error)}; trying again")
 
         if self._stopped.is_set():
             raise Stopped
         try:
-            return retry.policy(self._retry_seconds, is_worth_it, self._stopped.wait, report)(call)
+            return retry.policy(is_worth_it, self._stopped.wait, report)(call)
         except Exception as error:
             if self._stopped.is_set():
                 raise Stopped from error
-            described = self._describe_error(error, url)
+            if isinstance(error, FileNotFoundError) and not bucket.is_missing(self.url):
+                raise UserError(f"no such file or folder: {url}") from error
+            described = errors.describe_remote(error, url)
             if described is None:
                 raise
             raise described from error
 
-    def _describe_error(self, error: Exception, url: str) -> UserError | None:
-        if isinstance(error, FileNotFoundError):
-            bucket = self._path.split("/")[0]
-            if bucket and bucket != self._path and self._is_missing(bucket):
-                return UserError(f"no such bucket: {self.url.split('://')[0]}://{bucket}")
-            return UserError(f"no such file or folder: {url}")
-        return errors.describe_remote(error, url)
-
-    def _is_missing(self, path: str) -> bool:
-        try:
-            self._call("ls", path, False)
-        except FileNotFoundError:
-            return True
-        except Exception:
-            # The bucket may exist without this account's permission to list it.
-            return False
-        return False
-
 
 def _remote_file(entry: Mapping[str, Any]) -> RemoteFile:
     crc32c, md5 = entry.get("crc32c") or "", entry.get("md5Hash") or ""
-    version = next((str(entry[key]) for key in VERSIONS if entry.get(key)), "")
+    version = next((str(entry[key]) for key in bucket.VERSIONS if entry.get(key)), "")
     identity = json.dumps([entry["size"], crc32c, version])
     return RemoteFile(
         name=entry["name"].rsplit("/", 1)[-1],

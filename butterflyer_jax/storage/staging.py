@@ -58,7 +58,6 @@ class Staging:
         names: Sequence[str],
         max_bytes: int,
         folder: str | os.PathLike[str] | None = None,
-        retry_seconds: float = 1.0,
     ) -> None:
         """Lists the remote folder; starts no copy yet.
 
@@ -67,7 +66,6 @@ class Staging:
           names: names of the files that may be opened.
           max_bytes: bound on the copies of all data sets together.
           folder: local folder for the copies of all data sets; by default `staged` in the cache.
-          retry_seconds: wait before the first retry of a failed request; it doubles with each further one.
 
         Raises:
           UserError: the folder cannot be read, a file is missing or larger than `max_bytes`, or the local folder cannot
@@ -76,7 +74,7 @@ class Staging:
         if folder is None:
             folder = paths.cache_dir() / "staged"
         root = Path(folder).absolute()
-        self._remote = RemoteFolder(os.fspath(remote), retry_seconds)
+        self._remote = RemoteFolder(os.fspath(remote))
         self._bounded = BoundedFolder(root, max_bytes)
         home = root / hashlib.sha256(self._remote.url.encode()).hexdigest()[:16]
         self._files = {

@@ -15,7 +15,7 @@ from butterflyer_jax import Config, UserError
 from butterflyer_jax.config import BuildConfig, DataConfig
 from butterflyer_jax.data.build import build
 from butterflyer_jax.data.input.record_data import RecordData
-from butterflyer_jax.storage import copying
+from butterflyer_jax.storage import copying, retry
 from butterflyer_jax.storage.staging import Staging
 from tests.helpers.fake_gcs import SHAKY, ShakyFileSystem
 
@@ -23,6 +23,7 @@ from tests.helpers.fake_gcs import SHAKY, ShakyFileSystem
 @pytest.fixture(autouse=True)
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(copying, "RANGE_BYTES", 1000)
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0)
     fsspec.register_implementation("shaky", ShakyFileSystem, clobber=True)
     ShakyFileSystem.reset()
     yield
@@ -44,7 +45,7 @@ def test_training_reads_copies_as_it_would_the_bucket(
     ShakyFileSystem.reset(**files)
     shards = {name: content for name, content in files.items() if "train" in name}
     room = int(sum(map(len, shards.values())) * share)
-    monkeypatch.setattr(RecordData, "_open_files", lambda *_: Staging(SHAKY, list(files), room, tmp_path / "staged", 0))
+    monkeypatch.setattr(RecordData, "_open_files", lambda *_: Staging(SHAKY, list(files), room, tmp_path / "staged"))
     with contextlib.closing(RecordData(folder, config)) as data:
         for ours, theirs in zip(itertools.islice(data.train_batches(0), steps), wanted, strict=True):
             assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
@@ -71,9 +72,7 @@ def test_a_bucket_that_fails_ends_training_with_its_reason(
             raise PermissionError("nobody may read this")
 
     ShakyFileSystem.before_read = fail
-    monkeypatch.setattr(
-        RecordData, "_open_files", lambda *_: Staging(SHAKY, list(files), 10**9, tmp_path / "staged", 0)
-    )
+    monkeypatch.setattr(RecordData, "_open_files", lambda *_: Staging(SHAKY, list(files), 10**9, tmp_path / "staged"))
     with (
         contextlib.closing(RecordData(folder, config)) as data,
         pytest.raises(UserError, match=r"no permission to read .*tfrecord"),

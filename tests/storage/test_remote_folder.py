@@ -36,6 +36,7 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
 
     server = FakeGcs()
     server.store = {f"data/{name}": DATA + name.encode() for name in "abcde"}
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0)
     monkeypatch.setattr(gcsfs.retry, "asyncio", types.SimpleNamespace(sleep=no_sleep))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
     monkeypatch.setenv("NO_GCE_CHECK", "true")
@@ -53,7 +54,7 @@ def is_media(handler: _Handler) -> bool:
 def test_a_folder_is_listed_and_read_by_gcsfs(gcs: FakeGcs) -> None:
     requests: list[str] = []
     gcs.fault = lambda handler: requests.append(handler.path) or False
-    folder = RemoteFolder(f"{GCS}/", retry_seconds=0)
+    folder = RemoteFolder(f"{GCS}/")
     files = folder.list("abd")
     assert list(files) == ["a", "b", "d"]
     assert (files["a"].num_bytes, files["a"].crc32c) == (len(DATA) + 1, crc32c(DATA + b"a"))
@@ -68,7 +69,7 @@ def test_the_version_is_that_of_the_content(gcs: FakeGcs) -> None:
     for content in (b"old", b"new", b"old"):
         gcs.store["data/a"] = content
         # Of the same process, which keeps listings otherwise.
-        versions.append(RemoteFolder(GCS, 0).list("a")["a"].version)
+        versions.append(RemoteFolder(GCS).list("a")["a"].version)
     assert versions[0] == versions[2] != versions[1]
 
 
@@ -98,7 +99,7 @@ def drop(handler: _Handler) -> None:
     ids=["503", "429", "short", "closed", "dropped"],
 )
 def test_what_may_pass_is_tried_again(gcs: FakeGcs, fail: object) -> None:
-    folder = RemoteFolder(GCS, 0)
+    folder = RemoteFolder(GCS)
     once(gcs, fail)
     assert all(folder.read("b", 0, 5000) == DATA[:5000] for _ in range(3))
 
@@ -120,7 +121,7 @@ def test_what_may_pass_is_tried_again(gcs: FakeGcs, fail: object) -> None:
 def test_what_does_not_pass_is_one_line(
     gcs: FakeGcs, status: int, message: str, expected: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder, count = RemoteFolder(GCS, 0), []
+    folder, count = RemoteFolder(GCS), []
     gcs.fault = lambda handler: is_media(handler) and (count.append(1), handler.refuse(status, message))[1]
     with pytest.raises(UserError, match=expected) as caught:
         folder.read("b", 0, 10)
@@ -131,11 +132,11 @@ def test_what_does_not_pass_is_one_line(
 
 def test_what_is_not_there_is_named(gcs: FakeGcs) -> None:
     with pytest.raises(UserError, match=r"^no such bucket: gs://other$"):
-        RemoteFolder("gs://other/data", 0).list("a")
+        RemoteFolder("gs://other/data").list("a")
     with pytest.raises(UserError, match=r"^no such file or folder: gs://bucket/none$"):
-        RemoteFolder("gs://bucket/none", 0).list("a")
+        RemoteFolder("gs://bucket/none").list("a")
     with pytest.raises(UserError, match=r"^no such file: gs://bucket/data/x and 1 more; was the data set copied"):
-        RemoteFolder(GCS, 0).list("axy")
+        RemoteFolder(GCS).list("axy")
     with pytest.raises(UserError, match="cannot read nope://x/y: Protocol not known: nope"):
         RemoteFolder("nope://x/y")
 
@@ -145,7 +146,7 @@ def test_a_network_that_is_gone(
 ) -> None:
     gcs.server_close()
     with pytest.raises(UserError, match=r"^cannot reach gs://bucket/data: Cannot connect to host 127\.0\.0\.1"):
-        RemoteFolder(GCS, 0).list("a")
+        RemoteFolder(GCS).list("a")
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == retry.ATTEMPTS - 1
     assert all(line.startswith("cannot reach gs://bucket/data yet: Cannot connect") for line in lines)
@@ -154,7 +155,7 @@ def test_a_network_that_is_gone(
 def test_a_connection_on_which_nothing_comes(gcs: FakeGcs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket, "SILENCE_SECONDS", 0.1)
     silent = threading.Event()
-    folder = RemoteFolder(GCS, 0)
+    folder = RemoteFolder(GCS)
     once(gcs, lambda handler: silent.wait(30))
     assert folder.read("b", 0, 5000) == DATA[:5000]
     silent.set()
@@ -196,7 +197,7 @@ def test_staging_from_gcs_with_faults(gcs: FakeGcs, tmp_path: Path, monkeypatch:
             fault = next(faults) if is_media(handler) else None
         return bool(fault) and (fault(handler) or True)
 
-    with Staging(GCS, list("abcde"), 10**6, tmp_path, retry_seconds=0) as staged:
+    with Staging(GCS, list("abcde"), 10**6, tmp_path) as staged:
         gcs.fault = fail
         staged.prefetch("abcde")
         assert {f"data/{name}": staged.open(name).readall() for name in "abcde"} == gcs.store

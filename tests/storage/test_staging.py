@@ -24,6 +24,7 @@ PATIENCE = 60
 @pytest.fixture(autouse=True)
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(copying, "RANGE_BYTES", RANGE)
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0)
     fsspec.register_implementation("shaky", ShakyFileSystem, clobber=True)
     ShakyFileSystem.reset()
     yield
@@ -42,7 +43,7 @@ def put(*names: str, num_bytes: int = 950) -> dict[str, bytes]:
 
 
 def stage(folder: Path, names: object, max_bytes: int = 10**9) -> Staging:
-    return Staging(SHAKY, list(names), max_bytes, folder, retry_seconds=0)
+    return Staging(SHAKY, list(names), max_bytes, folder)
 
 
 def names_in(folder: Path) -> list[str]:
