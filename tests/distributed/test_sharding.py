@@ -20,7 +20,7 @@ from butterflyer_jax.distributed import sharding
 from butterflyer_jax.models import vgg
 from butterflyer_jax.training import compilation
 from butterflyer_jax.training import state as state_lib
-from tests.conftest import on_devices
+from tests.conftest import QUICKLY_COMPILED, on_devices
 from tests.helpers import trainings
 
 NUM_STEPS = 3
@@ -31,7 +31,7 @@ LAYOUTS = [*itertools.product((False, True), (1, 2), (1, 2), ("none", "blocks"))
 def on_eight_devices(expression: str) -> Any:
     """The value of an expression, as JSON, in a process that has eight devices."""
     code = f"import json\nfrom tests.distributed import test_sharding as t\nprint(json.dumps({expression}))"
-    environment = os.environ | on_devices(8) | {"JAX_PLATFORMS": "cpu"}
+    environment = os.environ | on_devices(8, QUICKLY_COMPILED["XLA_FLAGS"]) | {"JAX_PLATFORMS": "cpu"}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
@@ -44,11 +44,13 @@ def config_of(fsdp: bool, model_devices: int, accumulation: int, remat: str) -> 
     return config.replace(model=dataclasses.replace(config.model, remat=remat))
 
 
-def losses_of_layouts() -> list[list[float]]:
+def losses_of_layouts() -> tuple[dict[int, list[float]], list[list[float]]]:
+    """The losses of one device, by gradient accumulation; and those of eight in every layout."""
     vgg.VARIANTS.update([trainings.SHALLOW])
     # Made once: to compile the initialisation takes longer than all steps.
     initial = trainings.initial_arrays(trainings.small_config())
-    return [trainings.losses(config_of(*layout), NUM_STEPS, 8, initial) for layout in LAYOUTS]
+    alone = {parts: trainings.losses(config_of(False, 1, parts, "none"), NUM_STEPS, 1, initial) for parts in (1, 2)}
+    return alone, [trainings.losses(config_of(*layout), NUM_STEPS, 8, initial) for layout in LAYOUTS]
 
 
 def shares() -> dict[str, list[Any]]:
@@ -85,16 +87,12 @@ def exchanges() -> list[dict[str, int]]:
     return found
 
 
-def test_eight_devices_give_the_losses_of_one_in_every_layout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(vgg.VARIANTS, *trainings.SHALLOW)
-    found = dict(zip(LAYOUTS, on_eight_devices("t.losses_of_layouts()"), strict=True))
-    initial = trainings.initial_arrays(trainings.small_config())
-    for accumulation in (1, 2):
-        alone = trainings.losses(config_of(False, 1, accumulation, "none"), NUM_STEPS, 1, initial)
-        assert len(set(alone)) == NUM_STEPS
-        for layout in LAYOUTS:
-            if layout[2] == accumulation:
-                np.testing.assert_allclose(found[layout], alone, rtol=2e-4, err_msg=str(layout))
+def test_eight_devices_give_the_losses_of_one_in_every_layout() -> None:
+    alone, together = on_eight_devices("t.losses_of_layouts()")
+    assert all(len(set(losses)) == NUM_STEPS for losses in alone.values())
+    for layout, losses in zip(LAYOUTS, together, strict=True):
+        _, _, accumulation, _ = layout
+        np.testing.assert_allclose(losses, alone[str(accumulation)], rtol=2e-4, err_msg=str(layout))
 
 
 def test_kernels_and_their_momentum_are_split_by_rule() -> None:
