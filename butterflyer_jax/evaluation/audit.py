@@ -27,8 +27,8 @@ from butterflyer_jax.evaluation import eval_step, feature_cache
 from butterflyer_jax.evaluation.opening import About, check_name, find_data, folder_name, open_once, writable
 from butterflyer_jax.metrics import linear_probe
 from butterflyer_jax.models.features import num_features
-from butterflyer_jax.report.audit import Audit, Neighbour, Suspect, render_audit
-from butterflyer_jax.report.evaluation_pictures import to_uri
+from butterflyer_jax.report.audit import Neighbour, Suspect, render_audit
+from butterflyer_jax.report.pictures import to_uri
 from butterflyer_jax.storage import files
 
 FOLDER = "audit"
@@ -137,34 +137,22 @@ def audit(
         suspects = [int(number) for number in order if answers.suspect[number]]
         # No probability reaches infinity.
         accepted = answers.suspect & (answers.probabilities.max(axis=1) >= (np.inf if accept is None else accept))
-        num_accepted, not_judged = int(accepted.sum()), int((~answers.judged).sum())
-        page = render_audit(
-            Audit(
-                name=run.folder.name,
-                data=folder,
-                count=len(photos.names),
-                num_species=len(data.species),
-                num_suspects=len(suspects),
-                num_not_judged=not_judged,
-                num_accepted=num_accepted,
-                table=TABLE_FILE,
-                suspects=_pictured(run, data, photos, answers, accepted, suspects[:MAX_PICTURED]),
-            )
-        )
+        pictured = _pictured(run, data, photos, answers, accepted, suspects[:MAX_PICTURED])
         table = _table(photos, answers, accepted, order, data.species, _kept(photos, dataset_lib.card(folder)))
     agree = answers.judged & ~answers.suspect
     metrics: dict[str, Any] = {
         "count": len(photos.names),
         "species": len(data.species),
         "suspects": len(suspects),
-        "accepted": num_accepted,
-        "not_judged": not_judged,
+        "accepted": int(accepted.sum()),
+        "not_judged": int((~answers.judged).sum()),
         "accuracy": float(agree.sum() / max(1, answers.judged.sum())),
         "name": target.name,
         "data": folder,
         "fingerprint": data.fingerprint,
         "step": loaded.step,
     }
+    page = render_audit(metrics, run.folder.name, TABLE_FILE, pictured)
     files.write_csv(target / TABLE_FILE, table[0], table[1:])
     files.write_text(target / PAGE_FILE, page)
     metrics["table_sha256"] = sha256(files.read_bytes(target / TABLE_FILE)).hexdigest()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from butterflyer_jax.report.page import make_environment
 
@@ -48,34 +49,14 @@ class Suspect:
     neighbours: Sequence[Neighbour]
 
 
-@dataclass(frozen=True)
-class Audit:
-    """The content of an audit page.
+def render_audit(metrics: Mapping[str, Any], run: str, table: str, suspects: Sequence[Suspect]) -> str:
+    """Returns the audit as one HTML page with its images.
 
-    Attributes:
-      name: name of the run.
-      data: folder of the data set.
-      count: number of photos.
-      num_species: number of species.
-      num_suspects: number of photos whose answer is another species than the label.
-      num_not_judged: number of photos whose species has no photo in another fold.
-      num_accepted: number of answers that replace labels in the table.
+    Args:
+      metrics: content of audit.json.
+      run: name of the run.
       table: file name of the table.
       suspects: the suspects to show, the most doubtful first.
     """
-
-    name: str
-    data: str
-    count: int
-    num_species: int
-    num_suspects: int
-    num_not_judged: int
-    num_accepted: int
-    table: str
-    suspects: Sequence[Suspect]
-
-
-def render_audit(audit: Audit) -> str:
-    """Returns the audit as one HTML page with its images."""
-    page: str = make_environment().get_template("audit.html.j2").render(of=audit)
-    return page
+    template = make_environment().get_template("audit.html.j2")
+    return template.render(metrics=metrics, run=run, table=table, suspects=suspects)

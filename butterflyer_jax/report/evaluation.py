@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +91,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
             of=evaluation,
             metrics=evaluation.metrics,
             tiles=[*(_tiles(evaluation.metrics) if has_known else []), *_refusal_tiles(evaluation.metrics)],
-            findings=_findings(evaluation) if has_known else [],
+            findings=list(_findings(evaluation)) if has_known else [],
             curves=evaluation_charts.training_charts(evaluation.records),
             open_rows=rows[:OPEN_SPECIES],
             folded_rows=rows[OPEN_SPECIES:MAX_SPECIES],
@@ -147,54 +147,38 @@ def _species_rows(species: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, M
     return sorted(rows, key=lambda item: (item[1]["f1"] is None, item[1]["f1"] or 0.0, item[0]))
 
 
-def _findings(evaluation: Evaluation) -> list[Finding]:
+def _findings(evaluation: Evaluation) -> Iterator[Finding]:
     rows = evaluation.metrics["species"]
-    found = []
-    low = sorted(name for name, row in rows.items() if row["recall"] is not None and row["recall"] < LOW_RECALL)
-    if low:
-        found.append(
-            Finding(
-                counted(len(low), "species is", "species are") + " missed more often than found",
-                "Less than half of their photos are named rightly:",
-                serious=True,
-                names=low,
-            )
+    if low := sorted(name for name, row in rows.items() if row["recall"] is not None and row["recall"] < LOW_RECALL):
+        yield Finding(
+            counted(len(low), "species is", "species are") + " missed more often than found",
+            "Less than half of their photos are named rightly:",
+            serious=True,
+            names=low,
         )
-    missing = sorted(name for name, row in rows.items() if not row["support"])
-    if missing:
-        found.append(
-            Finding(
-                counted(len(missing), "species has", "species have") + f" no {evaluation.split} photos",
-                "Nothing is known about the accuracy for these:",
-                names=missing,
-            )
+    if missing := sorted(name for name, row in rows.items() if not row["support"]):
+        yield Finding(
+            counted(len(missing), "species has", "species have") + f" no {evaluation.split} photos",
+            "Nothing is known about the accuracy for these:",
+            names=missing,
         )
-    few = sorted(name for name, row in rows.items() if 0 < row["support"] < FEW)
-    if few:
-        found.append(
-            Finding(
-                f"{share(len(few), len(rows))} of the species have fewer than {FEW} {evaluation.split} photos",
-                "One photo more or less changes their numbers much; look at the intervals above.",
-            )
+    if few := sum(0 < row["support"] < FEW for row in rows.values()):
+        yield Finding(
+            f"{share(few, len(rows))} of the species have fewer than {FEW} {evaluation.split} photos",
+            "One photo more or less changes their numbers much; look at the intervals above.",
         )
-    worse = _worse_slices(evaluation.metrics)
-    if worse:
-        found.append(
-            Finding(
-                counted(len(worse), "slice is", "slices are") + " less accurate than the rest",
-                "The 95% interval of their top-1 lies below that of all photos:",
-                names=worse,
-            )
+    if worse := _worse_slices(evaluation.metrics):
+        yield Finding(
+            counted(len(worse), "slice is", "slices are") + " less accurate than the rest",
+            "The 95% interval of their top-1 lies below that of all photos:",
+            names=worse,
         )
     error = evaluation.metrics["expected_calibration_error"]
     if error > HIGH_CALIBRATION_ERROR:
-        found.append(
-            Finding(
-                f"Probabilities are off by {error:.0%}",
-                "The network is right more or less often than its probabilities say, even with the temperature.",
-            )
+        yield Finding(
+            f"Probabilities are off by {error:.0%}",
+            "The network is right more or less often than its probabilities say, even with the temperature.",
         )
-    return found
 
 
 def _worse_slices(metrics: Mapping[str, Any]) -> list[str]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import Integer
 
 from butterflyer_jax.metrics.classification import worst_confusions
 from butterflyer_jax.report.drawing import with_heat
+from butterflyer_jax.report.pictures import to_uri
 
 SIDE = 176
-QUALITY = 76
 MAX_CONFUSIONS = 8
 PER_CONFUSION = 3
 MAX_MISTAKES = 12
@@ -158,12 +156,3 @@ class Gallery:
         if number not in self._uris and self._view is not None:
             self._uris[number] = to_uri(self._view(number, SIDE))
         return self._uris[number]
-
-
-def to_uri(pixels: UInt8[np.ndarray, "height width 3"]) -> str:
-    """Returns an image as a data URI for an img element."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

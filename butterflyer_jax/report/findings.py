@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,7 @@ class Finding:
 
 def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
     """Returns the findings of a data set, serious ones first."""
-    findings = [
+    findings = (
         *_spellings(card["species"]),
         *_typing_errors(card["species"]),
         *_subspecies(card["species"]),
@@ -60,17 +60,8 @@ def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
         *_splits(card),
         *_balance(card),
         *_files(card),
-    ]
-    image_size = card["build"]["image_size"]
-    enlarged = count_enlarged(photos, image_size)
-    if enlarged > MAX_ENLARGED_SHARE * len(photos):
-        findings.append(
-            Finding(
-                f"{share(enlarged, len(photos))} of the photos are smaller than {image_size} pixels",
-                f"{counted(enlarged, 'photo was', 'photos were')} enlarged to a short side of {image_size} pixels; "
-                f"build.image_size sets it.",
-            )
-        )
+        *_sizes(photos, card["build"]["image_size"]),
+    )
     return sorted(findings, key=lambda finding: not finding.serious)
 
 
@@ -92,42 +83,32 @@ def share(part: int, whole: int) -> str:
     return f"{percent:.0f}%"
 
 
-def _duplicates(near: Mapping[str, Any]) -> list[Finding]:
-    findings = []
+def _duplicates(near: Mapping[str, Any]) -> Iterator[Finding]:
     if near["across_splits"]:
-        findings.append(
-            Finding(
-                counted(near["across_splits"], "leak between splits", "leaks between splits"),
-                "Near-duplicates lie in different splits, as the zip itself says which split a photo belongs to. "
-                "Accuracy on val and test will look better than it is.",
-                serious=True,
-            )
+        yield Finding(
+            counted(near["across_splits"], "leak between splits", "leaks between splits"),
+            "Near-duplicates lie in different splits, as the zip itself says which split a photo belongs to. "
+            "Accuracy on val and test will look better than it is.",
+            serious=True,
         )
     if near["across_species"]:
-        findings.append(
-            Finding(
-                counted(near["across_species"], "near-duplicate group", "near-duplicate groups")
-                + " with several species",
-                "Photos that look the same carry different labels: one of them is probably wrong.",
-            )
+        yield Finding(
+            counted(near["across_species"], "near-duplicate group", "near-duplicate groups") + " with several species",
+            "Photos that look the same carry different labels: one of them is probably wrong.",
         )
-    return findings
 
 
-def _groups(groups: Mapping[str, Any]) -> list[Finding]:
-    if not (groups["by"] and groups["across_splits"]):
-        return []
-    return [
-        Finding(
+def _groups(groups: Mapping[str, Any]) -> Iterator[Finding]:
+    if groups["by"] and groups["across_splits"]:
+        yield Finding(
             counted(groups["across_splits"], "group lies in two splits", "groups lie in two splits"),
             f"Photos of one group by {', '.join(groups['by'])} are in different splits, as the source itself says "
             "which split they belong to. Accuracy on val and test will look better than it is.",
             serious=True,
         )
-    ]
 
 
-def _spellings(species: Collection[str]) -> list[Finding]:
+def _spellings(species: Collection[str]) -> Iterator[Finding]:
     """Finds species whose names differ in case, spaces and the like alone."""
     alike: dict[str, list[str]] = defaultdict(list)
     # "Monarch1, Monarch2, Peacock1": where all have a number, the names may be one. "Pieris sp. 1" has no such name.
@@ -145,21 +126,17 @@ def _spellings(species: Collection[str]) -> list[Finding]:
             full = re.compile(rf"{found[1]}[a-z-]+[\s_]+{found[2]}")
             plain = next((other for other in sorted(species) if full.fullmatch(other)), plain)
         alike["".join(letter for letter in plain.casefold() if letter.isalnum()) or name].append(name)
-    variants = [" = ".join(names) for names in alike.values() if len(names) > 1]
-    if not variants:
-        return []
-    return [
-        Finding(
+    if variants := [" = ".join(names) for names in alike.values() if len(names) > 1]:
+        yield Finding(
             counted(len(variants), "species is spelt in several ways", "species are spelt in several ways"),
             "Each spelling counts as a species; give those that are one species the same name:",
             serious=True,
             names=variants,
             advice="each spelling counts as a species, and so does each copy of a folder: give one species one name",
         )
-    ]
 
 
-def _typing_errors(species: Iterable[str]) -> list[Finding]:
+def _typing_errors(species: Iterable[str]) -> Iterator[Finding]:
     """Finds pairs of names that differ by one letter: "Danaus plexippus" and "Danaus plexipus"."""
     shorter: dict[str, set[str]] = defaultdict(set)
     for name in species:
@@ -171,19 +148,15 @@ def _typing_errors(species: Iterable[str]) -> list[Finding]:
                     shorter[f"{folded[:n]}\0{folded[n + 1 :]}"].add(name)
                     shorter[folded[:n] + folded[n + 1 :]].add(name)
             shorter[folded].add(name)
-    pairs = sorted({" and ".join(sorted(names)) for names in shorter.values() if len(names) == 2})
-    if not pairs:
-        return []
-    return [
-        Finding(
+    if pairs := sorted({" and ".join(sorted(names)) for names in shorter.values() if len(names) == 2}):
+        yield Finding(
             counted(len(pairs), "pair of names differs by one letter", "pairs of names differ by one letter"),
             "Each name is a class of its own here; correct its folder or its labels if it is a typing error:",
             names=pairs,
         )
-    ]
 
 
-def _subspecies(species: Iterable[str]) -> list[Finding]:
+def _subspecies(species: Iterable[str]) -> Iterator[Finding]:
     """Finds species that stand beside their own subspecies or forms: "Danaus plexippus megippe"."""
     known = set(species)
     pairs = [
@@ -191,82 +164,69 @@ def _subspecies(species: Iterable[str]) -> list[Finding]:
         for name in sorted(known)
         if (found := _TRINOMIAL.fullmatch(name)) and found[1] in known and found[2] not in ("x", "sp")
     ]
-    if not pairs:
-        return []
-    return [
-        Finding(
+    if pairs:
+        yield Finding(
             counted(len(pairs), "subspecies beside its species", "subspecies beside their species"),
             "Each is a class of its own here, though the one includes the other; give them one name if they are one:",
             names=pairs,
         )
-    ]
 
 
-def _splits(card: Mapping[str, Any]) -> list[Finding]:
-    findings = [
-        Finding(f"No {split} photos", f"The split {split} is empty.", serious=True)
-        for split, number in card["splits"].items()
-        if not number
-    ]
-    if card["only_in_train"]:
-        findings.append(
-            Finding(
-                f"{len(card['only_in_train']):,} species only in train",
-                "None in val or test, so the accuracy on these species cannot be measured:",
-                names=card["only_in_train"],
-            )
+def _splits(card: Mapping[str, Any]) -> Iterator[Finding]:
+    for split, number in card["splits"].items():
+        if not number:
+            yield Finding(f"No {split} photos", f"The split {split} is empty.", serious=True)
+    if names := card["only_in_train"]:
+        yield Finding(
+            f"{len(names):,} species only in train",
+            "None in val or test, so the accuracy on these species cannot be measured:",
+            names=names,
         )
-    untrained = sorted(name for name, row in card["species"].items() if not row["train"])
-    if untrained:
-        findings.append(
-            Finding(
-                f"{len(untrained):,} species without training photos",
-                "The classifier cannot learn them:",
-                serious=True,
-                names=untrained,
-            )
+    if untrained := sorted(name for name, row in card["species"].items() if not row["train"]):
+        yield Finding(
+            f"{len(untrained):,} species without training photos",
+            "The classifier cannot learn them:",
+            serious=True,
+            names=untrained,
         )
-    return findings
 
 
-def _balance(card: Mapping[str, Any]) -> list[Finding]:
+def _balance(card: Mapping[str, Any]) -> Iterator[Finding]:
     totals = {name: sum(row.values()) for name, row in card["species"].items()}
     most = max(sorted(totals), key=totals.__getitem__)
     least = min(sorted(totals), key=totals.__getitem__)
-    if totals[most] <= MAX_IMBALANCE * totals[least]:
-        return []
-    return [
-        Finding(
+    if totals[most] > MAX_IMBALANCE * totals[least]:
+        yield Finding(
             f"Strong imbalance, {totals[most] / totals[least]:,.0f} to 1",
             f"{counted(totals[most], 'photo', 'photos')} of {most}, but {totals[least]:,} of {least}. "
             "Look at the balanced accuracy, which counts every species alike.",
         )
-    ]
 
 
-def _files(card: Mapping[str, Any]) -> list[Finding]:
-    findings = []
+def _files(card: Mapping[str, Any]) -> Iterator[Finding]:
     candidates = card["photos"] + card["rejects"]
     if card["rejects"] > MAX_REJECT_SHARE * candidates:
-        findings.append(
-            Finding(
-                f"{share(card['rejects'], candidates)} of the photos rejected",
-                f"{counted(card['rejects'], 'file', 'files')} could not be used; the reasons stand below.",
-            )
+        yield Finding(
+            f"{share(card['rejects'], candidates)} of the photos rejected",
+            f"{counted(card['rejects'], 'file', 'files')} could not be used; the reasons stand below.",
         )
-    broken = card["colour_profiles"].get("broken", 0)
-    if broken:
-        findings.append(
-            Finding(
-                counted(broken, "colour profile ignored", "colour profiles ignored"),
-                "They are damaged, or of another kind of image; the photos were taken for sRGB.",
-            )
+    if broken := card["colour_profiles"].get("broken", 0):
+        yield Finding(
+            counted(broken, "colour profile ignored", "colour profiles ignored"),
+            "They are damaged, or of another kind of image; the photos were taken for sRGB.",
         )
     if card["missing"]:
-        findings.append(
-            Finding(
-                counted(card["missing"], "photo missing", "photos missing"),
-                "The CSV in the zip names files that are not there.",
-            )
+        yield Finding(
+            counted(card["missing"], "photo missing", "photos missing"),
+            "The CSV in the zip names files that are not there.",
         )
-    return findings
+
+
+def _sizes(photos: Sequence[CardPhoto], image_size: int) -> Iterator[Finding]:
+    enlarged = count_enlarged(photos, image_size)
+    if enlarged > MAX_ENLARGED_SHARE * len(photos):
+        yield Finding(
+            f"{share(enlarged, len(photos))} of the photos are smaller than {image_size} pixels",
+            f"{counted(enlarged, 'photo was', 'photos were')} enlarged to a short side of {image_size} pixels; "
+            f"build.image_size sets it.",
+        )

@@ -10,6 +10,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import numpy as np
+from jaxtyping import UInt8
+
 T = TypeVar("T")
 
 # In all at most 80 samples, 50 near-duplicates and 16 extremes: a page of about 1.5 MB.
@@ -136,10 +139,16 @@ def _make_picture(photo: CardPhoto, jpeg: bytes) -> Picture:
     if photo.box:
         corners = [round(share * (side - 1)) for share, side in zip(photo.box, image.size * 2, strict=True)]
         ImageDraw.Draw(image).rectangle(corners, outline=BOX_COLOUR, width=2)
+    return Picture(photo, to_uri(np.asarray(image), THUMBNAIL_QUALITY), image.width, image.height)
+
+
+def to_uri(pixels: UInt8[np.ndarray, "height width 3"], quality: int = 76) -> str:
+    """Returns an image as the data URI of a JPEG, for an img element."""
+    from PIL import Image
+
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
-    uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Picture(photo, uri, image.width, image.height)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def choose_samples(photos: Sequence[CardPhoto], species: Sequence[str], thumbnails: Thumbnails) -> list[Sample]:
