@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32
+from PIL import Image
 
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
@@ -262,7 +263,7 @@ def _pictured(
             split, place = photos.places[number]
             [jpeg] = data.jpegs(split, [place])
             image, _ = photo.load(jpeg, run.config.build.image_size, run.config.build.max_pixels)
-            uris[number] = to_uri(photo.central_crop(image, 1.0, SIDE))
+            uris[number] = to_uri(Image.fromarray(photo.central_crop(image, 1.0, SIDE)))
         return uris[number]
 
     suspects = []

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from butterflyer_jax.config import BuildConfig, describe
+from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.report import charts, findings, pictures, summary
-from butterflyer_jax.report.page import make_environment
+from butterflyer_jax.report.page import make_environment, settings
 from butterflyer_jax.report.pictures import CardPhoto
 
 __all__ = ["CardPhoto", "render_data_card"]
@@ -68,7 +68,7 @@ def render_data_card(
             rejects=rejects[:MAX_REJECTS],
             num_more_rejects=max(0, len(rejects) - MAX_REJECTS),
             mean_colour=[round(255 * value) for value in card["pixels"]["mean"]],
-            settings=_settings(card["build"]),
+            settings=settings(card["build"], BuildConfig),
         )
     )
 
@@ -79,9 +79,3 @@ def _species_rows(species: Mapping[str, Mapping[str, int]]) -> list[SpeciesRow]:
     longest = max(totals.values())
     names = sorted(species, key=lambda name: (-totals[name], name))
     return [SpeciesRow(name, species[name], totals[name], totals[name] / longest) for name in names]
-
-
-def _settings(build: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    """Returns (field, value, meaning) of the config that the data set was built with."""
-    meanings = {name: meaning for name, _, meaning in describe(BuildConfig)}
-    return [(name, value, meanings.get(name, "")) for name, value in build.items()]

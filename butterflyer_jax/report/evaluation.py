@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
-from butterflyer_jax.config import describe
+from butterflyer_jax.config import Config
 from butterflyer_jax.metrics import classification
 from butterflyer_jax.report import evaluation_charts, matrix
 from butterflyer_jax.report.evaluation_pictures import Gallery, HeatMaps, View
 from butterflyer_jax.report.findings import Finding, counted, share
-from butterflyer_jax.report.page import make_environment
+from butterflyer_jax.report.page import make_environment, settings
 
 OPEN_SPECIES = 30
 MAX_SPECIES = 300
@@ -112,7 +112,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
                 None if evaluation.metrics.get("refused_by") == "typicality" else evaluation.threshold,
             ),
             evaluations=evaluation.evaluations,
-            settings=_settings(evaluation.about["config"]),
+            settings=settings(evaluation.about["config"], Config),
         )
     )
 
@@ -189,12 +189,3 @@ def _worse_slices(metrics: Mapping[str, Any]) -> list[str]:
         for value, row in values.items()
         if row["count"] >= FEW and row["intervals"]["top1"][1] < low
     ]
-
-
-def _settings(config: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    """Returns (field, value, meaning) of the config, with its sections flattened."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        flat |= {f"{name}.{inner}": of for inner, of in value.items()} if isinstance(value, dict) else {name: value}
-    meanings = {name: meaning for name, _, meaning in describe()}
-    return [(name, value, meanings.get(name, "")) for name, value in flat.items()]

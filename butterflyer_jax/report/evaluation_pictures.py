@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Integer
+from PIL import Image
 
 from butterflyer_jax.metrics.classification import worst_confusions
 from butterflyer_jax.report.drawing import with_heat
@@ -147,12 +148,12 @@ class Gallery:
                 float(self._sure[n]),
                 float(self._probabilities[n, self._labels[n]]),
                 self._uri(n),
-                to_uri(with_heat(self._view(n, SIDE), heats[place])) if heats else "",
+                to_uri(Image.fromarray(with_heat(self._view(n, SIDE), heats[place]))) if heats else "",
             )
             for place, n in enumerate(numbers)
         ]
 
     def _uri(self, number: int) -> str:
         if number not in self._uris and self._view is not None:
-            self._uris[number] = to_uri(self._view(number, SIDE))
+            self._uris[number] = to_uri(Image.fromarray(self._view(number, SIDE)))
         return self._uris[number]

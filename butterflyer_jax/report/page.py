@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from butterflyer_jax.config import BuildConfig, Config, describe
 from butterflyer_jax.report import findings
 
 if TYPE_CHECKING:
@@ -32,6 +34,15 @@ def make_environment() -> jinja2.Environment:
         "p_value": p_value,
     }
     return environment
+
+
+def settings(values: Mapping[str, Any], config: type[Config | BuildConfig]) -> list[tuple[str, Any, str]]:
+    """Returns (field, value, meaning) of the values of a config of this class, with its sections flattened."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= {f"{name}.{inner}": of for inner, of in value.items()} if isinstance(value, dict) else {name: value}
+    meanings = {name: meaning for name, _, meaning in describe(config)}
+    return [(name, value, meanings.get(name, "")) for name, value in flat.items()]
 
 
 def points(value: float) -> str:

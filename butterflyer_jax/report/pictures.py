@@ -8,10 +8,10 @@ import heapq
 import io
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import numpy as np
-from jaxtyping import UInt8
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 T = TypeVar("T")
 
@@ -139,15 +139,13 @@ def _make_picture(photo: CardPhoto, jpeg: bytes) -> Picture:
     if photo.box:
         corners = [round(share * (side - 1)) for share, side in zip(photo.box, image.size * 2, strict=True)]
         ImageDraw.Draw(image).rectangle(corners, outline=BOX_COLOUR, width=2)
-    return Picture(photo, to_uri(np.asarray(image), THUMBNAIL_QUALITY), image.width, image.height)
+    return Picture(photo, to_uri(image, THUMBNAIL_QUALITY), image.width, image.height)
 
 
-def to_uri(pixels: UInt8[np.ndarray, "height width 3"], quality: int = 76) -> str:
-    """Returns an image as the data URI of a JPEG, for an img element."""
-    from PIL import Image
-
+def to_uri(image: Image, quality: int = 76) -> str:
+    """Returns an RGB image as the data URI of a JPEG, for an img element."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, optimize=True)
+    image.save(buffer, "JPEG", quality=quality, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
