@@ -22,7 +22,8 @@ WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("app")
     run = drawn_run.train(folder)
-    with start(folder, "--run", run, "--keep_photos", folder / "kept") as service:
+    # A program is compiled for each size of a batch up to this one.
+    with start(folder, "--run", run, "--keep_photos", folder / "kept", "--max_batch", 4) as service:
         yield service
 
 
