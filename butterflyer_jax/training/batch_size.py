@@ -77,7 +77,8 @@ def find(
         sized = dataclasses.replace(config, batch_size=batch_size)
         setup = make_setup(sized, num_classes, MIN_STEPS_PER_EPOCH, mesh)
         batch = state.abstract_batch(photo, batch_size, mesh)
-        return compilation.compile_step(setup.train_step, setup.abstract_state, batch, mesh).memory.needed
+        with compilation.memory_reported(sized):
+            return compilation.compile_step(setup.train_step, setup.abstract_state, batch, mesh).memory.needed
 
     # All processes must find the same size, and hosts may differ a little: in MiB, as JAX sends 32-bit integers.
     limit = int(multihost_utils.broadcast_one_to_all(np.int32(compilation.memory_limit(mesh) // MIB))) * MIB

@@ -94,11 +94,10 @@ def compile_step(train_step: TrainStep, state: Any, batch: Any, mesh: Mesh) -> C
     """Compiles a jitted step for arguments of these shapes, dtypes and shardings.
 
     Raises:
-      UserError: the step is too large for the compiler.
+      JaxRuntimeError: the step is too large for the compiler; see `memory_reported`.
     """
     start = time.perf_counter()
-    with memory_reported():
-        program = train_step.lower(state, batch).compile()
+    program = train_step.lower(state, batch).compile()
     seconds = time.perf_counter() - start
     return CompiledStep(train_step.with_program(program), program, _memory(program, batch, mesh), seconds)
 
@@ -137,11 +136,11 @@ def _advice(config: Config) -> str:
 
 
 @contextlib.contextmanager
-def memory_reported(config: Config | None = None) -> Iterator[None]:
+def memory_reported(config: Config) -> Iterator[None]:
     """Context that raises a device's "out of memory" error as a UserError of one line.
 
     Args:
-      config: config of the run, from which the error advises what to change; by default all fields have their defaults.
+      config: config of the run, from which the error advises what to change.
 
     Raises:
       UserError: the device's memory does not suffice.
@@ -152,4 +151,4 @@ def memory_reported(config: Config | None = None) -> Iterator[None]:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"the device's memory does not suffice: {reason}. {_advice(config or Config())}") from error
+        raise UserError(f"the device's memory does not suffice: {reason}. {_advice(config)}") from error

@@ -266,11 +266,12 @@ def _compile(session: Session, start_step: int) -> tuple[dict[int, Any], list[tu
         return setup.train_steps, []
     batch = state_lib.abstract_batch(session.data.photo_spec(), config.batch_size, session.mesh)
     smallest = session.image_size_at(start_step)
-    compiled = {
-        size: compilation.compile_step(step, setup.abstract_state, batch, session.mesh)
-        for size, step in setup.train_steps.items()
-        if size >= smallest
-    }
+    with compilation.memory_reported(config):
+        compiled = {
+            size: compilation.compile_step(step, setup.abstract_state, batch, session.mesh)
+            for size, step in setup.train_steps.items()
+            if size >= smallest
+        }
     largest = compiled[config.data.image_size]
     compilation.check_fits(largest.memory, config)
     if sharding.on_cpu(session.mesh):

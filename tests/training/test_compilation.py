@@ -45,11 +45,11 @@ def test_what_does_not_fit_says_what_to_change() -> None:
 
 def test_a_device_that_runs_out_of_memory_is_one_line() -> None:
     with (
-        pytest.raises(UserError, match=r"memory does not suffice: RESOURCE_EXHAUSTED: 9 GiB.*Lower batch_size = 128"),
-        compilation.memory_reported(),
+        pytest.raises(UserError, match=r"memory does not suffice: RESOURCE_EXHAUSTED: 9 GiB.*Lower batch_size = 512"),
+        compilation.memory_reported(Config(batch_size=512)),
     ):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB\nmore")
-    with pytest.raises(jax.errors.JaxRuntimeError), compilation.memory_reported():
+    with pytest.raises(jax.errors.JaxRuntimeError), compilation.memory_reported(Config()):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
 
