@@ -17,7 +17,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from butterflyer_jax import cli, extras
+from butterflyer_jax import cli, cores, extras
 from butterflyer_jax.storage import paths
 
 GIB = 1 << 30
@@ -101,9 +101,11 @@ def _machine() -> Iterator[tuple[str, str]]:
     there = cache
     while not os.path.isdir(there):  # noqa: PTH112 - the first folder above that exists
         there = os.path.dirname(there)  # noqa: PTH120
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield "python", f"{platform.python_version()} in {sys.prefix}"
-    yield "system", f"{platform.system()} {platform.machine()}, {cores} cores, {_memory(psutil.virtual_memory().total)}"
+    yield (
+        "system",
+        f"{platform.system()} {platform.machine()}, {cores.usable()} cores, {_memory(psutil.virtual_memory().total)}",
+    )
     yield "cache", f"{cache} ({_memory(shutil.disk_usage(there).free)} free)"
     yield "configs", ", ".join(cli.config_names()) or f"none in {cli.config_folder()}"
 

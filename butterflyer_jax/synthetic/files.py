@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from butterflyer_jax import cores
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files
 from butterflyer_jax.synthetic.photo import draw_photo
@@ -65,7 +66,7 @@ def write_zip(
     with (
         _whole_file(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
+        ThreadPoolExecutor(min(8, cores.usable())) as pool,
     ):
         jpegs = pool.map(lambda member: _photo_jpeg(drawn[member[0]], [seed, *member], long_side), members)
         for (species, photo), jpeg in zip(members, jpegs, strict=True):

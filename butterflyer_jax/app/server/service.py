@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import importlib.metadata
-import os
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
+from butterflyer_jax import cores
 from butterflyer_jax.app.chat.conversation import Answerer
 from butterflyer_jax.app.feedback import FeedbackStore
 from butterflyer_jax.app.identify import SURE, Identifier, SearchStep, Upload
@@ -96,7 +96,7 @@ def work_of(classifier: Classifier, settings: Settings) -> Work:
 
 def make_decoder(classifier: Classifier, settings: Settings) -> Decoder:
     """Returns the decoder of uploads for a classifier."""
-    num_workers = max(2, os.cpu_count() or 1)
+    num_workers = max(2, cores.usable())
     return Decoder(work_of(classifier, settings), num_workers, settings.max_waiting, settings.max_large)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Integer
 from PIL import Image
+
+from butterflyer_jax import cores
 
 # 16 x 16 differences between neighbours: https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html
 HASH_SIDE = 16
@@ -109,7 +110,7 @@ def _connect(signatures: np.ndarray, max_bits: int) -> np.ndarray:
     count = len(signatures)
     parts = _parts(signatures)
     components = np.arange(count)
-    num_threads = os.cpu_count() or 1
+    num_threads = cores.usable()
     with ThreadPoolExecutor(num_threads) as pool:
         # A few blocks at a time, merged before the next ones: the pairs of a large cluster would not fit into memory.
         for some in range(0, count, num_threads * _BLOCK):

@@ -21,6 +21,7 @@ import numpy as np
 from etils import epath
 from PIL import Image
 
+from butterflyer_jax import cores
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.ingest import duplicates, exif
@@ -110,11 +111,11 @@ def write_tasks(
 ) -> None:
     """Divides the members into tasks, in the order of the zip, and writes the tasks to `folder`."""
     ordered = sorted(members, key=lambda member: (member.archive, member.header_offset))
-    cores = os.cpu_count() or 1
-    most = max(MIN_TASK_MEMBERS, min(MAX_TASK_MEMBERS, len(ordered) // (TASKS_PER_CORE * cores)))
+    num_cores = cores.usable()
+    most = max(MIN_TASK_MEMBERS, min(MAX_TASK_MEMBERS, len(ordered) // (TASKS_PER_CORE * num_cores)))
     # As many of one size for each core, or some cores would wait for the last ones.
-    rounds = max(1, -(-len(ordered) // (most * cores)))
-    most = max(MIN_TASK_MEMBERS, -(-len(ordered) // (rounds * cores)))
+    rounds = max(1, -(-len(ordered) // (most * num_cores)))
+    most = max(MIN_TASK_MEMBERS, -(-len(ordered) // (rounds * num_cores)))
     tasks: list[list[Member]] = [[]]
     num_bytes = 0
     for member in ordered:

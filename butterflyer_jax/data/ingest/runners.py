@@ -7,13 +7,13 @@ So an engine only distributes names, any task may run twice, and a killed build 
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from butterflyer_jax import cores
 from butterflyer_jax.errors import UserError
 
 Task = Callable[[str], Any]
@@ -39,7 +39,7 @@ class LocalEngine:
 
     def run(self, function: Task, tasks: Sequence[str]) -> Iterator[str]:
         """See `Engine`."""
-        threads = self.threads_per_core * (os.cpu_count() or 1)
+        threads = self.threads_per_core * cores.usable()
         pool = ThreadPoolExecutor(threads, "build")
         try:
             pending: dict[Future[Any], str] = {}

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 from jaxtyping import Int32
 
+from butterflyer_jax import cores
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
 from butterflyer_jax.data import shard_format
@@ -85,7 +86,7 @@ class RecordData:
         self.crop_on_device = config.data.crop == "device" or (config.data.crop == "auto" and accelerator)
         contents = dataset_folder.read_contents(self._folder)
         self.species, self.class_counts = contents.species, contents.class_counts
-        self._threads = loader.Threads(config.data.num_threads or _num_cores())
+        self._threads = loader.Threads(config.data.num_threads or cores.usable())
         self._stages, self._staging_reported = Stages(), 0.0
         self._pixels: dict[str, pixel_cache.Pixels] = {}
         self._files = self._open_files([name for names in contents.shards.values() for name in names])
@@ -291,8 +292,3 @@ class RecordData:
 
 def _canvas_side(largest: int) -> int:
     return -(-(largest + MARGINS) // SIDE_MULTIPLE) * SIDE_MULTIPLE
-
-
-def _num_cores() -> int:
-    # A container or a batch system may leave this process fewer than the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from butterflyer_jax import UserError
+from butterflyer_jax import UserError, cores
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import build, dataset, photo
 from butterflyer_jax.data.ingest import photo_tasks, shard_writer, workspace
@@ -48,7 +48,7 @@ def test_a_build_that_was_broken_off_resumes(
     }[when]
     original, calls = getattr(module, name), []
     # With many cores, no task would be done when the build dies.
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(cores, "usable", lambda: 2)
 
     def dies(*arguments: object) -> object:
         calls.append(arguments)
@@ -75,12 +75,13 @@ def test_a_build_that_was_broken_off_resumes(
 
 def test_kill_9_and_start_again(tmp_path: Path, undisturbed: dict[str, bytes], raw_zip: Path) -> None:
     code = f"""
+from butterflyer_jax import cores
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import build, photo
 from butterflyer_jax.data.ingest import photo_tasks
 import os
 # With many cores, no task would be done when the build dies.
-os.cpu_count = lambda: 2
+cores.usable = lambda: 2
 load, count = photo_tasks.photo.load, iter(range(1000))
 def die(*arguments):
     if next(count) == 45:
@@ -126,7 +127,7 @@ def test_other_splits_take_the_photos_that_are_ready(
 def test_the_number_of_threads_changes_nothing(
     num_threads: int, tmp_path: Path, raw_zip: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: num_threads)
+    monkeypatch.setattr(cores, "usable", lambda: num_threads)
     assert contents(build.build(raw_zip, tmp_path / "out", SMALL)) == undisturbed
 
 
@@ -176,7 +177,7 @@ def test_a_build_that_can_only_fail_ends_early(tmp_path: Path, monkeypatch: pyte
 
 def test_memory_for_large_photos_is_taken_by_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photo_tasks, "LARGE_PIXELS", 64 * 56 - 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(cores, "usable", lambda: 4)
     decode, at_work, most = photo.jpeg.decode_scaled, [], []
 
     def watch(*arguments: object) -> object:
