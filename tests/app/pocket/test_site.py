@@ -284,26 +284,6 @@ def test_what_a_user_gets_wrong(run: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.parametrize("kind", ["vgg11, maps of 2x2", "vgg13 gap", "vgg19 normalised"])
-def test_kernels_in_int8_answer_nearly_as_in_float32(kind: str) -> None:
-    network = make_network(**KINDS[kind])
-    made = network_file.make(network)
-    ours, theirs = (reference.answers(one, noise(network)) for one in (network, made.network))
-    assert ours.keys() == theirs.keys()
-    assert np.abs(ours["probabilities"] - theirs["probabilities"]).max() < 0.05
-
-
-def test_kernels_stay_in_float32_until_the_answers_are_near_enough() -> None:
-    network = make_network(**KINDS["vgg11, maps of 2x2"])
-    tried = list(network_file.make_closest(network))
-    sizes = [len(made.data) for made in tried]
-    assert len(sizes) >= 3 and sizes == sorted(set(sizes))
-    assert tried[0].data == network_file.make(network).data
-    compared = (network, tried[0].network, tried[-1].network)
-    ours, first, last = (reference.answers(one, noise(network))["probabilities"] for one in compared)
-    assert np.abs(ours - last).max() < 1e-6 < np.abs(ours - first).max()
-
-
 def test_a_site_is_as_near_as_asked(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = site.write(run, tmp_path / "plain", base.load())
     monkeypatch.setattr(site, "TOLERANCES", {"probabilities": plain.largest_difference / 2})
@@ -314,11 +294,3 @@ def test_a_site_is_as_near_as_asked(run: Path, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(UserError, match="does not answer as the run does"):
         site.write(run, tmp_path / "none", base.load())
     assert not (tmp_path / "none").exists()
-
-
-def test_int8_takes_a_third_of_the_bytes() -> None:
-    network = make_network(**KINDS["vgg11, maps of 2x2"] | {"width_multiplier": 1 / 8})
-    made = network_file.make(network)
-    assert len(made.data) < network.num_bytes / 3
-    ours, theirs = (reference.answers(one, noise(network))["probabilities"] for one in (network, made.network))
-    assert 0 < np.abs(ours - theirs).max() < 0.05
