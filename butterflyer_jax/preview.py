@@ -49,11 +49,11 @@ def stage_speeds(dataset: str | os.PathLike[str], config: Config, num_batches: i
 
     Args:
       dataset: folder of a built data set.
-      config: of the run.
+      config: config of the run.
       num_batches: number of batches timed in each stage.
 
     Raises:
-      UserError: as `RecordData`.
+      UserError: `RecordData` raises one.
     """
     import jax
 
@@ -99,14 +99,14 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
 
     Args:
       dataset: folder of a built data set.
-      config: of the run.
+      config: config of the run.
       path: path of the image to write; its suffix chooses the format.
 
     Returns:
       The number of photos shown, at most 32.
 
     Raises:
-      UserError: as `RecordData`, or the suffix is of no picture.
+      UserError: `RecordData` raises one, or the suffix is of no picture.
     """
     from PIL import Image
 

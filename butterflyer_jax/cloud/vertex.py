@@ -200,18 +200,13 @@ class Vertex:
             message = response.text.strip() or response.reason
         if response.status_code == 401:
             return UserError(_no_credentials())
-        if response.status_code == 404 and _is_storage(response.url):
+        if response.status_code == 404 and response.url.startswith(STORAGE):
             return UserError(f"cannot {what}: no such bucket")
         if job is not None and response.status_code == 429:
             return UserError(_failed(8, message, job, self.region))
         if response.status_code == 403:
             return UserError(f"no permission to {what}: {message}; {ROLES}")
         return UserError(f"cannot {what}: {message}")
-
-
-def _is_storage(url: str) -> bool:
-    """Returns whether a URL is one of Cloud Storage."""
-    return url.startswith(STORAGE)
 
 
 def full_name(job: str, project: str, region: str) -> str:

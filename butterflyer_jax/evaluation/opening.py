@@ -203,11 +203,10 @@ def folder_name(
       species_list: list of the species that are answered, None for all.
 
     Raises:
-      UserError: the name given is no folder name, is kept for the run's own photos, or is that of another result.
+      UserError: the name given is kept for the run's own photos, or is that of another result.
     """
     suffix = "" if species_list is None else "-" + (re.sub(r"[^\w.-]+", "-", paths.path(species_list).stem) or "list")
     if name is not None:
-        check_name(name)
         if name in (*SPLITS, ALL) and (not about.is_own or suffix or name != about.split):
             raise UserError(
                 f"--name {name}: this name is kept for the run's own photos{'' if name == ALL else f' of {name}'}"

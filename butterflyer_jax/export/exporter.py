@@ -124,7 +124,7 @@ def export(
         if format in CALIBRATED:
             writer.write(network, path, verify.choose_calibration(opened, data))
         elif processes.writer:
-            writer.write(network, path, processes.writer)
+            processes.writer.write(network, path)
         else:
             writer.write(network, path)
         # Read by the code that is checked.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
@@ -85,21 +84,6 @@ class WriterProcess:
         if self._process.returncode is None:
             self._process.kill()
             self._process.communicate()
-
-
-def write(network: Network, path: Path, process: WriterProcess | None = None) -> None:
-    """Writes the network.
-
-    Args:
-      network: the network.
-      path: file to write.
-      process: process that writes it; None starts one.
-
-    Raises:
-      UserError: Keras could not write it.
-    """
-    with contextlib.closing(process or WriterProcess()) as started:
-        started.write(network, path)
 
 
 def pack(network: Network, folder: Path) -> tuple[Path, Path]:
@@ -204,7 +188,7 @@ def _score(
 
 
 def main(about: str, arrays: str, target: str) -> None:
-    """Writes a `.keras` file from the files of a network that `write` made."""
+    """Writes a `.keras` file from the files of a network that `pack` made."""
     facts = json.loads(Path(about).read_text())
     with np.load(arrays) as stored:
         layers = from_arrays(stored)

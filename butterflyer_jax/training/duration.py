@@ -12,9 +12,10 @@ import jax
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
 from butterflyer_jax.distributed import sharding
-from butterflyer_jax.models import create_model, forward_flops
+from butterflyer_jax.models import create_model
 from butterflyer_jax.models import variables as variables_lib
 from butterflyer_jax.training.session import RunSession
+from butterflyer_jax.training.setup import training_flops
 from butterflyer_jax.training.state import TrainState
 
 # Duration from which on a run is warned of, hours.
@@ -93,8 +94,7 @@ def small_cost(config: Config, num_species: int) -> float:
     small = config.replace(model=model_config, data=dataclasses.replace(config.data, image_size=SMALL_IMAGE))
     model = create_model(model_config, num_species)
     params = jax.eval_shape(lambda: variables_lib.initial_variables(model, small)).params
-    forward = forward_flops(params, SMALL_IMAGE)
-    return 3 * sum(forward.values()) - forward["block1_conv1"]
+    return training_flops(params, SMALL_IMAGE)
 
 
 def _duration(hours: float) -> str:

@@ -55,13 +55,18 @@ class Setup:
         return sum(x.size for x in jax.tree.leaves(self.abstract_state.variables.params))
 
     def training_flops(self, image_size: int) -> float:
-        """Returns the floating-point operations that training on one image needs.
+        """Returns the floating-point operations that training on one image needs."""
+        return training_flops(self.abstract_state.variables.params, image_size)
 
-        The forward pass, and twice as much for the backward pass: the gradients by each layer's input and by its
-        kernel; the network's input needs none. Recomputation by `model.remat` is not counted.
-        """
-        forward = forward_flops(self.abstract_state.variables.params, image_size)
-        return 3 * sum(forward.values()) - forward["block1_conv1"]
+
+def training_flops(params: Any, image_size: int) -> float:
+    """Returns the floating-point operations that training a network on one image needs.
+
+    The forward pass, and twice as much for the backward pass: the gradients by each layer's input and by its kernel;
+    the network's input needs none. Recomputation by `model.remat` is not counted.
+    """
+    forward = forward_flops(params, image_size)
+    return 3 * sum(forward.values()) - forward["block1_conv1"]
 
 
 def make_setup(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +15,8 @@ from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics.classification import rank
+from butterflyer_jax.tracking.jsonl import read_records
+from butterflyer_jax.tracking.trackers import METRICS_FILE
 from butterflyer_jax.training.preemption import EXIT_CODES
 
 if TYPE_CHECKING:
@@ -136,27 +137,10 @@ def _relay(lines: IO[str] | None, said: list[str]) -> None:
 
 def _report(study: optuna.Study, trial: optuna.Trial, folder: Path, config: Config) -> list[dict[str, Any]]:
     """Reports evaluations that Optuna does not know yet, numbered from 1; returns all of them."""
-    evaluations = read_evaluations(folder / "metrics.jsonl")
+    records = read_records(folder / METRICS_FILE)
+    evaluations = [record for record in records if record["split"] == "val"]
     known = study.get_trials(deepcopy=False)[trial.number].intermediate_values
     for number, line in enumerate(evaluations, start=1):
         if number not in known:
             trial.report(line[config.checkpoint.metric], number)
-    return evaluations
-
-
-def read_evaluations(file: Path) -> list[dict[str, Any]]:
-    """Returns the lines of evaluations on the val split; none where the file does not exist yet."""
-    try:
-        # The last line may be incomplete.
-        whole = file.read_bytes().rpartition(b"\n")[0].splitlines()
-    except FileNotFoundError:
-        return []
-    evaluations = []
-    for text in whole:
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict) and line.get("split") == "val":
-            evaluations.append(line)
     return evaluations

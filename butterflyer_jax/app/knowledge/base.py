@@ -19,7 +19,6 @@ __all__ = [
     "Fact",
     "LookAlike",
     "Species",
-    "Topic",
     "Passage",
     "Knowledge",
     "load",
@@ -88,15 +87,6 @@ class Species:
 
 
 @dataclass(frozen=True)
-class Topic:
-    """A passage about butterflies in general."""
-
-    title: str
-    text: str
-    sources: tuple[Source, ...]
-
-
-@dataclass(frozen=True)
 class Passage:
     """A fact, look-alike or topic in the form that retrieval searches.
 
@@ -123,7 +113,7 @@ class Knowledge:
     """
 
     species: tuple[Species, ...]
-    topics: tuple[Topic, ...]
+    topics: tuple[Passage, ...]
     questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def questions_of(self, passage: Passage) -> tuple[str, ...]:
@@ -133,8 +123,7 @@ class Knowledge:
     @functools.cached_property
     def passages(self) -> tuple[Passage, ...]:
         """One passage per fact, look-alike and topic."""
-        found = [passage for species in self.species for passage in _passages(species)]
-        return (*found, *(Passage(topic.title, topic.text, topic.sources, "topic", None) for topic in self.topics))
+        return (*(passage for species in self.species for passage in _passages(species)), *self.topics)
 
     def find(self, label: str) -> Species | None:
         """Returns the species of a scientific name, common name or synonym; None for an unknown one.
@@ -186,7 +175,10 @@ def _read(folder: str | os.PathLike[str]) -> Knowledge:
         rest = f" ({len(more)} more: butterflyer app.knowledge {os.fspath(folder)})" if more else ""
         raise UserError(f"species files in {os.fspath(folder)}: {first}{rest}")
     sources = documents.topics.sources
-    topics = (Topic(topic.title, topic.text, _sources(topic.sources, sources)) for topic in documents.topics.topics)
+    topics = (
+        Passage(topic.title, topic.text, _sources(topic.sources, sources), "topic", None)
+        for topic in documents.topics.topics
+    )
     questions = reader.read_questions()
     typical = {name: tuple(asked) for name, asked in (questions.kinds | questions.topics).items()}
     return Knowledge(tuple(map(_species, documents.species)), tuple(topics), typical)

@@ -11,7 +11,7 @@ from butterflyer_jax.app.chat.embedded_answerer import EmbeddedAnswerer
 from butterflyer_jax.app.chat.english import lexicon
 from butterflyer_jax.app.chat.retrieval import Retriever
 from butterflyer_jax.app.knowledge import base
-from butterflyer_jax.app.knowledge.base import Knowledge, Topic
+from butterflyer_jax.app.knowledge.base import Knowledge, Passage
 from tests.helpers.chats import MONARCH, Answer, ask, embedded
 from tests.helpers.labelled_questions import UNRELATED, UNRELATED_FOLLOWED
 
@@ -29,7 +29,8 @@ ASKED = {
 def answerer() -> EmbeddedAnswerer:
     """Returns an answerer over the shipped facts of species and a few topics, which do not change with the base."""
     shipped = base.load()
-    topics = tuple(Topic(title, f"What is known of {title.lower()}.", shipped.topics[0].sources) for title in ASKED)
+    sources = shipped.topics[0].sources
+    topics = tuple(Passage(title, f"What is known of {title.lower()}.", sources, "topic", None) for title in ASKED)
     kinds = {kind: shipped.questions[kind] for kind in base.KINDS}
     return EmbeddedAnswerer(Retriever(Knowledge(shipped.species, topics, kinds | ASKED)))
 
