@@ -61,12 +61,13 @@ def test_the_package_itself_imports_neither_jax_nor_tensorflow() -> None:
 
 def test_the_library_has_one_face() -> None:
     code = (
-        "import sys, butterflyer_jax as bj\n"
+        "import inspect, sys, butterflyer_jax as bj\n"
         "assert set(bj.__all__) <= set(dir(bj))\n"
         "for name in bj.__all__: assert callable(getattr(bj, name)), name\n"
         "from butterflyer_jax.train import train\n"
         "import butterflyer_jax.export\n"
         "assert callable(bj.train) and bj.train.train is train and callable(bj.export)\n"
+        "assert inspect.signature(bj.train) == inspect.signature(train)\n"
         "print('tensorflow' in sys.modules)\n"
     )
     result = run_python(code)

@@ -8,6 +8,7 @@ import contextlib
 import difflib
 import gc
 import importlib
+import inspect
 import itertools
 import logging
 import os
@@ -160,7 +161,17 @@ class CallableModule(types.ModuleType):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls that function."""
-        return getattr(self, self.__name__.rpartition(".")[2])(*args, **kwargs)
+        return self._function(*args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The signature of that function, for notebooks and editors."""
+        return inspect.signature(self._function)
+
+    @property
+    def _function(self) -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(self, self.__name__.rpartition(".")[2])
+        return function
 
 
 def make_callable(name: str) -> None:

@@ -31,6 +31,15 @@ def option(default: T, doc: str, *, within: tuple[float, float] | None = None, o
 class Section:
     """Fields of a config; setting one that does not exist raises."""
 
+    def __init_subclass__(cls) -> None:
+        """Adds the meaning of each field to the docstring, for `help`."""
+        fields = [(name, item) for name, item in vars(cls).items() if isinstance(item, dataclasses.Field)]
+        meanings = [
+            f"{name}: {documentation(item) if item.metadata else f'a section, see `help(bj.Config().{name})`'}"
+            for name, item in fields
+        ]
+        cls.__doc__ = "\n  ".join([f"{cls.__doc__}\n\nAttributes:", *meanings])
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets a field.
 

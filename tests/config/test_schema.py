@@ -29,6 +29,9 @@ def test_every_number_has_a_range_and_every_field_a_documentation() -> None:
     numbers = {name for name, (_, kind) in flatten(Config()).items() if kind in (int, float)}
     assert numbers == {name for name, _, doc in describe() if re.fullmatch(r".+ \[\S+ (or more|to \S+)\]", doc)}
     assert all(doc for _, _, doc in describe())
+    # `help` shows them.
+    assert "\n  batch_size: photos per step" in (Config.__doc__ or "")
+    assert "\n  mixup: alpha of mixup" in (type(Config().augment).__doc__ or "")
 
 
 def test_overrides_are_parsed_by_the_type_of_the_field(tmp_path: Path) -> None:
