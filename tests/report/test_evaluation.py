@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from butterflyer_jax.report import matrix
 from butterflyer_jax.report.evaluation import render_evaluation
+from tests.helpers.browser import open_browser
 from tests.helpers.evaluations import make_evaluation, render
 from tests.report.test_data_card import HOSTILE
 
@@ -81,6 +83,33 @@ def test_hostile_names_are_text(name: str) -> None:
     text = render_evaluation(evaluation)
     assert "<script>" not in text and "onerror='alert" not in re.sub(r"&\w+;|&#\d+;", "", text).replace("&", "")
     assert "49" not in re.findall(r"<bdi class=\"name\">([^<]*)</bdi>", text)
+
+
+def test_a_telephone_shows_all_of_it_without_scrolling_aside() -> None:
+    evaluation = make_evaluation()
+    photo_ids = [f"a_folder_with_a_long_name/and another one/{name}" for name in evaluation.photo_ids]
+    part = {"share": 0.968, "count": 121, "interval": [0.921, 0.987]}
+    outcomes = {name: dict.fromkeys(("answered", "sure", "refused"), part) for name in ("right", "wrong", "unknown")}
+    counts = {"count": 125, "refused": 3, "interval": [0.008, 0.068]}
+    metrics = evaluation.metrics | {
+        "outcomes": outcomes | {"sure_from": 0.8},
+        "refusal": dict.fromkeys(("known", "unknown"), counts),
+    }
+    text = render_evaluation(make_evaluation(photo_ids=photo_ids, metrics=metrics))
+    with open_browser() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        page.set_content(text)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        cells = page.evaluate(
+            """Array.from(document.querySelectorAll(".outcomes tr")).map((row) => Array.from(row.cells).map((cell) => {
+                const range = document.createRange();
+                range.selectNodeContents(cell);
+                const box = range.getBoundingClientRect();
+                return [box.left, box.right];
+            }).filter(([left, right]) => right > left))"""
+        )
+    assert len(cells) == 4
+    assert all(before[1] <= after[0] for row in cells for before, after in itertools.pairwise(row)), "no overlap"
 
 
 def test_slices_are_reported_and_the_weak_ones_stand_on_top() -> None:
