@@ -10,6 +10,7 @@ import itertools
 import math
 import multiprocessing
 import os
+import re
 import tarfile
 import zipfile
 import zlib
@@ -236,7 +237,8 @@ def part_of_zip(source: Path, path: Path, photos: int) -> None:
         files = {name.rpartition("/")[2].encode() for name in chosen}
         for name in (name for name in original.namelist() if name.lower().endswith(".csv")):
             lines = original.read(name).splitlines(keepends=True)
-            rows = [line for line in lines[1:] if any(file in line for file in files)]
+            cells = [re.split(rb"[,;\t/\r\n\"]", line) for line in lines]
+            rows = [line for line, own in zip(lines[1:], cells[1:], strict=True) if not files.isdisjoint(own)]
             archive.writestr(name, b"".join([*lines[:1], *rows]))
 
 

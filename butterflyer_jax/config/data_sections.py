@@ -38,7 +38,9 @@ class BuildConfig(Section):
     )
     file_column: str = option("", "column that names photos, or its number; empty: detected")
     label_column: str = option("", "column of the label, or its number; table_name: names of tables; empty: detected")
-    split_column: str = option("", "column of the split; folder: the folders'; none: new splits; empty: detected")
+    split_column: str = option(
+        "", "column of the split; folder: the folders'; file_name: the names'; none: new splits; empty: detected"
+    )
     group_column: str = option(
         "", "columns whose equal values share a split, comma-separated; none: no groups; empty: detected"
     )

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import normalize
 
 from butterflyer_jax.report.pictures import CardPhoto
 
@@ -27,6 +28,7 @@ _DOUBT = re.compile(r"\b(?:cf|aff|prob)\b\.?|\?", re.IGNORECASE)
 _AUTHOR = re.compile(r"([A-Z][a-z-]+[\s_]+[a-z-]+(?:[\s_]+[a-z-]{3,})?)[\s,_]+\(?[A-Z].*")
 _ABBREVIATED = re.compile(r"([A-Z])[a-z]?\.[\s_]*([a-z-]{2,})")
 _TRINOMIAL = re.compile(r"([A-Z][a-z-]+[\s_][a-z-]+)[\s_]+(?:(?:ssp|subsp|var|f|form)\.?[\s_]+)?([a-z-]+)")
+_BINOMIAL = re.compile(r"([A-Z][a-z]+)[\s_][a-z-]{2,}")
 _COUNTER = re.compile(r"(?<=[^\W\d]{4})[\s_-]?\d$")
 
 
@@ -55,6 +57,7 @@ def find(card: Mapping[str, Any], photos: Sequence[CardPhoto]) -> list[Finding]:
         *_spellings(card["species"]),
         *_typing_errors(card["species"]),
         *_subspecies(card["species"]),
+        *_genera(card["species"]),
         *_duplicates(card["near_duplicates"]),
         *_groups(card["groups"]),
         *_splits(card),
@@ -125,7 +128,8 @@ def _spellings(species: Collection[str]) -> Iterator[Finding]:
             # "P. napi" is that full name which begins so, if there is one.
             full = re.compile(rf"{found[1]}[a-z-]+[\s_]+{found[2]}")
             plain = next((other for other in sorted(species) if full.fullmatch(other)), plain)
-        alike["".join(letter for letter in plain.casefold() if letter.isalnum()) or name].append(name)
+        key = "".join(letter for letter in normalize("NFKC", plain).casefold() if letter.isalnum())
+        alike[key or name].append(name)
     if variants := [" = ".join(names) for names in alike.values() if len(names) > 1]:
         yield Finding(
             counted(len(variants), "species is spelt in several ways", "species are spelt in several ways"),
@@ -168,6 +172,21 @@ def _subspecies(species: Iterable[str]) -> Iterator[Finding]:
         yield Finding(
             counted(len(pairs), "subspecies beside its species", "subspecies beside their species"),
             "Each is a class of its own here, though the one includes the other; give them one name if they are one:",
+            names=pairs,
+        )
+
+
+def _genera(species: Iterable[str]) -> Iterator[Finding]:
+    """Finds genera that stand beside their species: "Vanessa" beside "Vanessa atalanta"."""
+    known = set(species)
+    pairs = [
+        f"{name} in {found[1]}" for name in sorted(known) if (found := _BINOMIAL.fullmatch(name)) and found[1] in known
+    ]
+    if pairs:
+        yield Finding(
+            counted(len(pairs), "species beside its genus", "species beside their genus"),
+            "Each is a class of its own here, though the one includes the other; photos that are known by their genus "
+            "alone can be left out with build.ignore:",
             names=pairs,
         )
 

@@ -37,13 +37,16 @@ def test_copies_of_folders_are_said_first_with_what_to_do(copy: str) -> None:
         (["Pieris napi", "P. napi"], "1 species is spelt in several ways", "P. napi = Pieris napi"),
         (["Pieris napi", "Pieris cf. napi"], "1 species is spelt in several ways", "Pieris cf. napi = Pieris napi"),
         (["Pieris napi", "Pieris napi meridionalis"], "1 subspecies beside its species", "meridionalis in Pieris napi"),
+        (["Pieris napi", "Pieris", "Small", "Small Blue"], "1 species beside its genus", "Pieris napi in Pieris"),
+        (["Monarch", "Ｍonarch"], "1 species is spelt in several ways", "Monarch = Ｍonarch"),  # noqa: RUF001
+        (["Pieris napi x rapae", "Pieris napi × rapae"], "1 species is spelt in several ways", "rapae = "),  # noqa: RUF001
         (["Pieris napi", "Pieris napi x rapae", "Pieris sp.", "Pieris rapae", "Small White", "Small Blue"], "", ""),
     ],
 )
 def test_names_that_may_be_one_species(names: list[str], title: str, shown: str) -> None:
     card = CARD | {"species": {name: {"train": 9, "val": 1, "test": 1} for name in names}}
     found = {finding.title: finding.names for finding in findings.find(card, [])}
-    kinds = [key for key in found if "spelt" in key or "subspecies" in key]
+    kinds = [key for key in found if "spelt" in key or "species beside" in key]
     assert kinds == ([title] if title else [])
     assert not title or shown in found[title][0]
 

@@ -112,8 +112,8 @@ def read_collection(
             for archive in taken.archives
         ]
         raise UserError(
-            f"{opened.name} holds archives, which are not opened: {some(archives)}; unpack them "
-            f"beside the other files, or leave them out with build.ignore=*{suffix}"
+            f"{opened.name} holds archives, which are not opened: {some(archives)}; unpack them beside the other files"
+            + (f", or leave them out with build.ignore=*{suffix}" if taken.photos else "")
         )
     photos, rejects, ignored = taken.photos, taken.rejects, taken.ignored
     ignored.update({OF_RUN: num_of_runs} if num_of_runs else {})

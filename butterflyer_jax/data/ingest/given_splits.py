@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 
-from butterflyer_jax.data.ingest.folders.reading import Folders, some
+from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.folders import circumstances
+from butterflyer_jax.data.ingest.folders.reading import Folders, pattern, some
 from butterflyer_jax.data.ingest.tables.labels import Annotations
+from butterflyer_jax.data.ingest.tables.meaning import FILE_NAME, FOLDER
 from butterflyer_jax.errors import UserError
+
+# Share of the photos whose names must name a split.
+MIN_NAMED = 0.9
 
 
 def find(
@@ -21,8 +28,12 @@ def find(
     by_folder = {photo: split for photo, split in folders.splits.items() if photo in labels}
     by_table = {photo: split for photo, split in tables.splits.items() if photo in labels}
     names = ["folders"] if by_folder else []
-    if choice == "folder":
+    if choice == FOLDER:
         return by_folder, names
+    if choice == FILE_NAME:
+        return _by_name(labels), ["file names"]
+    if not choice:
+        _check_folds(by_folder)
     if by_table:
         alone = by_folder.keys() - by_table.keys()
         names = [*dict.fromkeys(tables.split_names), *(names if alone else [])]
@@ -37,6 +48,42 @@ def find(
                 "build.split_column=COLUMN those of a table, build.split_column=none makes new splits"
             )
     return by_folder | by_table, names
+
+
+def offer(labels: Iterable[str]) -> str:
+    """Returns a note where file names name splits that nothing else gives: "train_0001.jpg"; "" for none."""
+    found = _by_name(labels)
+    if len(set(found.values())) < 2 or len(found) < MIN_NAMED * len(set(labels)):
+        return ""
+    return (
+        f"file names such as {min(found)} name the splits {some(set(found.values()))}, and new ones are made: "
+        f"build.split_column={FILE_NAME} takes those of the names"
+    )
+
+
+def _by_name(labels: Iterable[str]) -> dict[str, str]:
+    found = {photo: words.split_of_table(PurePosixPath(photo).stem) for photo in labels}
+    return {photo: split for photo, split in found.items() if split}
+
+
+def _check_folds(by_folder: Mapping[str, str]) -> None:
+    """Raises a UserError where folders are folds of a cross-validation, for their splits share photos."""
+    splits: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    folds: set[str] = set()
+    for photo, split in by_folder.items():
+        parts = photo.split("/")
+        fold = next((level for level, part in enumerate(parts[:-1]) if circumstances.FOLD.fullmatch(part)), None)
+        if fold is not None:
+            folds.add(parts[fold])
+            splits[tuple(part for n, part in enumerate(parts) if n != fold and not words.split_of(part))].add(split)
+    if len(folds) < 2 or not any(len(found) > 1 for found in splits.values()):
+        return
+    first, *others = sorted(folds)
+    left_out = ",".join("*" + pattern(fold) for fold in others)
+    raise UserError(
+        f"{some(folds)} hold the same photos in other splits, as the folds of a cross-validation: "
+        f"build.ignore={left_out} keeps {first}, build.split_column=none makes new splits"
+    )
 
 
 def check_species(splits: Mapping[str, str], labels: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest import copies, words
 from butterflyer_jax.data.ingest.photo_tasks import Prepared
 
 # Largest gap between frames of one camera in a burst, seconds.
@@ -18,6 +18,7 @@ BURST_SECONDS = 10
 # More numbered photos than this under one stem are a film, not an observation.
 MAX_STEM_PHOTOS = 20
 MIN_GROUPS = 3
+COPIES = "copies of a photo by their names"
 # Kinds of groups that may be too coarse for splits; the user can still choose them.
 _COARSE = frozenset(
     words.listed(
@@ -63,6 +64,8 @@ def join(
     for position, photo in enumerate(photos):
         for by, value in given.get(photo.photo_id, ()):
             kinds.setdefault(by, [None] * len(photos))[position] = (by, value)
+    of_copies = copies.keys([photo.photo_id for photo in photos], [photo.species for photo in photos])
+    kinds[COPIES] = [(COPIES, key) if key else None for key in of_copies]
     if bursts != "none":
         kinds["exif"] = _bursts(photos)
     stems = _stems(photos)
@@ -86,6 +89,13 @@ def join(
         keys.append(values)
         result.by.append({"exif": "camera and time (EXIF)", "names": "numbered names"}.get(by, by))
     components = _components(keys)
+    if COPIES in result.by:
+        one = next(position for position, key in enumerate(of_copies) if key)
+        other = next(position for position in range(one + 1, len(photos)) if of_copies[position] == of_copies[one])
+        result.notes.append(
+            f"{sum(map(bool, of_copies)):,} photos look like sizes, edited or augmented versions of others by their "
+            f"names, as {photos[one].photo_id} and {photos[other].photo_id}: the versions of a photo share a split"
+        )
     first: dict[int, str] = {}
     for component, photo in zip(components, photos, strict=True):
         first[component] = min(first.get(component, photo.content_hash), photo.content_hash)

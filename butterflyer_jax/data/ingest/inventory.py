@@ -17,6 +17,8 @@ from butterflyer_jax.data.ingest.zip_reader import why_unreadable
 
 ARCHIVE_SUFFIXES = {".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".gz", ".bz2", ".xz", ".zst", ".zipx"}
 HIDDEN = "hidden"
+# A camera's thumbnail of a video is a JPEG.
+OF_VIDEO = ".thm"
 OF_PAGE = "saved with a web page"
 REPLACED = "replaced by a later file of the same name"
 LEFT_OUT = "left out by build.ignore"
@@ -103,7 +105,7 @@ def take(
             unknown.append(entry)
     for entry, head in zip(unknown, heads(unknown, image_format.HEAD_BYTES), strict=True):
         suffix = posixpath.splitext(entry.name)[1].lower()
-        if image_format.sniff(head):
+        if image_format.sniff(head) and suffix != OF_VIDEO:
             images.append(entry)
             continue
         result.ignored[suffix or "without suffix"] += 1

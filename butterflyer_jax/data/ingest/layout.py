@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from butterflyer_jax.data.ingest.folders import additions, kinds, species, strays
+from butterflyer_jax.data.ingest.folders import additions, file_names, kinds, species, strays
 from butterflyer_jax.data.ingest.folders.reading import LEAF, NAME, PATH, TOP, Folders, some
 from butterflyer_jax.errors import UserError
 
@@ -43,7 +43,9 @@ def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) 
         strays.check_unsure(result)
         strays.check_counterparts(result)
         strays.check_single(result)
+        strays.check_languages(result)
         additions.check(result)
+        file_names.check(result)
     return result
 
 

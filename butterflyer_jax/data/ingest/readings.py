@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from butterflyer_jax.data.ingest import given_splits, inventory, words
-from butterflyer_jax.data.ingest.folders.reading import Folders, pattern, some
+from butterflyer_jax.data.ingest import doubts, given_splits, inventory, words
+from butterflyer_jax.data.ingest.folders.reading import Folders, some
 from butterflyer_jax.data.ingest.tables import class_names, reader
 from butterflyer_jax.data.ingest.tables.labels import NUMBERS, Annotations
 from butterflyer_jax.errors import UserError
@@ -21,8 +20,6 @@ FOLDERS = "folders"
 UNUSED = "tables not used"
 NO_ROW = "no row in the CSV"
 SHOWN_UNUSED = 3
-# Number of photos that are named in an option.
-SHOWN_PHOTOS = 5
 
 
 class NoReadingError(UserError):
@@ -70,7 +67,8 @@ def settle(
       tables: reading by tables.
       found: content of the table files, for the names of numbered classes.
       choice: value of build.layout, "" for the only sensible reading.
-      split_choice: value of build.split_column; "folder" for the folders alone, "none" for no given splits.
+      split_choice: value of build.split_column; "folder" for the folders alone, "file_name" for
+        words in file names, "none" for no given splits.
       group_choice: value of build.group_column; "none" for no groups.
       settled: patterns of labels that the user leaves out or takes as no species.
 
@@ -84,6 +82,11 @@ def settle(
     by_folder = bool(choice) and choice != TABLE
     sensible = not folders.problem and len(folders.labels) > 1
     of_tables = set(tables.labels.values())
+    if not choice and len(of_tables) > 1:
+        doubts.check_unknown(tables.labels, ", ".join(tables.sources), settled)
+    for photo in [photo for photo, label in tables.labels.items() if inventory.fits(label, settled)]:
+        # What the user decided about the label of a table holds for any folder.
+        folders.places.pop(photo, None)
     if by_folder:
         if folders.problem:
             raise UserError(f"build.layout={choice}: {folders.problem}")
@@ -101,10 +104,12 @@ def settle(
     else:
         result = _both(photos, folders, tables)
     if not choice and result.source != FOLDERS:
-        _check_unsure(result, settled)
+        doubts.check(result.labels, result.source, settled)
     if split_choice != "none":
         result.splits, result.split_names = given_splits.find(folders, tables, result.labels, split_choice)
         given_splits.check_species(result.splits, result.labels)
+        if not (split_choice or result.splits) and (offer := given_splits.offer(result.labels)):
+            result.notes.append(offer)
     if group_choice != "none":
         result.groups = {photo: list(tables.groups[photo]) for photo in result.labels if tables.groups.get(photo)}
         result.group_names = list(dict.fromkeys(tables.group_names))
@@ -124,35 +129,6 @@ def settle(
         result.notes.append(f"{UNUSED}: {shown}{more}")
     result.notes = [*tables.notes, *result.notes]
     return result
-
-
-def _check_unsure(result: Labels, settled: Sequence[str]) -> None:
-    """Raises a UserError where a table has labels such as "unknown", which may be a class or no species at all.
-
-    Args:
-      result: labels, and their source.
-      settled: patterns of labels for which the user has chosen.
-    """
-    unsure: dict[str, list[str]] = defaultdict(list)
-    for photo, label in sorted(result.labels.items()):
-        unknown = words.is_unsure(label) or words.is_unlabelled(label, in_test=True)
-        if unknown and not inventory.fits(label, settled):
-            unsure[label].append(photo)
-    if not unsure:
-        return
-    names = [photo for photos in unsure.values() for photo in photos]
-    inside = {posixpath.dirname(name) for name in names}
-    beside = {posixpath.dirname(name) for name in result.labels.keys() - names}
-    patterns = [pattern(name)[:-2] for name in names] if inside & beside else [*map(pattern, sorted(inside))]
-    if len(patterns) > SHOWN_PHOTOS:
-        patterns = [inventory.OF_LABELS + pattern(label)[:-2] for label in unsure]
-    listed = ",".join(patterns)
-    raise UserError(
-        f"the label {some(map(repr, unsure))} in {result.source} (photos: {len(names):,}, such as {min(names)}) may be "
-        "a class beside the species, or mean that the species is not known: build.layout=table takes it as a class, "
-        f"build.ignore={listed} leaves these photos out, build.negatives={listed} takes them as photos that show no "
-        "species"
-    )
 
 
 def _by_folders(folders: Folders, tables: Annotations) -> Labels:

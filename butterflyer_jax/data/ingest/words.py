@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
 SPLITS = ("train", "val", "test")
@@ -109,6 +110,7 @@ _UNSURE = _OF_NO_SPECIES | set(
     synthetic generated clutter backgroundgoogle unsure notsure tbd
     noid notidentified notdetermined notsorted toidentify tobeidentified identify indet indetermined indeterminate
     undet unidentifiable needsid unk unlabelled unlabeled multiple several ambiguous
+    sent recentlydeleted timelinephotos profilepictures coverphotos mobileuploads untitledalbum picks outtakes
     favourites favorites favourite favorite favoriten favoris bestof best recents recent selected selection highlights
     screenshots collages edited edits archive archived album
     neuerordner ohnetitel sonstige sonstiges andere verschiedenes unbekannt unbestimmt unsortiert hintergrund
@@ -263,3 +265,20 @@ def are_binomials(folders: Iterable[str]) -> bool:
         return False
     epithets = [match["epithet"] for match in found if match]
     return len(epithets) < 2 or 2 * len(set(epithets)) > len(epithets) + 1
+
+
+def in_two_languages(names: Mapping[str, Collection[str]]) -> tuple[str, str] | None:
+    """Returns a source with scientific names alone, and one with none of these species; None where there are no such.
+
+    Args:
+      names: names by source, such as a table or a folder.
+    """
+    # One by one: together, names whose epithets repeat would be taken for others.
+    found = {source: [are_binomials([name]) for name in own] for source, own in names.items()}
+    scientific = [source for source, are_so in found.items() if all(are_so)]
+    others = [source for source, are_so in found.items() if not any(are_so)]
+    for one, other in itertools.product(scientific, others):
+        genera = {name.split()[0].casefold() for name in names[one]}
+        if not any(word.casefold() in genera for name in names[other] for word in name.split()):
+            return one, other
+    return None

@@ -9,7 +9,7 @@ import pytest
 
 from butterflyer_jax import UserError
 from butterflyer_jax.data.ingest.folders import additions
-from tests.data.ingest.test_layouts import SPECIES, labels, listing_of, tree
+from tests.data.ingest.test_layouts import FLAT, SPECIES, labels, listing_of, rows, tree
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from tests.data.ingest.test_layouts import SPECIES, labels, listing_of, tree
     [
         ("{s} (male)", "{s} (female)"), ("{s}_dorsal", "{s}_ventral"), ("{s} 2020-05-01", "{s} 2021-06-02"),
         ("{s} 2020", "{s} male 2021"), ("{s} ♂", "{s} ♀"), ("Female {s}", "{s}"), ("{s}, site 1", "{s}, site 2"),
-        ("{s} larva", "{s}"),
+        ("{s} larva", "{s}"), ("{s} (Ann)", "{s} (Ben)"),
     ],
 )  # fmt: skip
 def test_folders_that_differ_by_additions_are_asked_about(tmp_path: Path, one: str, other: str) -> None:
@@ -75,3 +75,22 @@ def test_invisible_characters_make_no_other_species(tmp_path: Path) -> None:
 def test_the_album_of_a_year_is_no_species(tmp_path: Path) -> None:
     listing = listing_of(tmp_path, tree("T/{s}/{i}.jpg") | {"T/Photos from 2020/9.jpg": b"x"})
     assert [reject.reason for reject in listing.rejects] == ["not in a folder of a species, as others are"]
+
+
+def test_labels_of_a_table_that_differ_by_additions_are_asked_about(tmp_path: Path) -> None:
+    files = FLAT | {"l.csv": rows("file,species", "{n}.jpg,{s} {i}").replace(" 0", " male").replace(" 1", " female")}
+    files["l.csv"] = re.sub(r" \d$", "", str(files["l.csv"]), flags=re.MULTILINE)
+    with pytest.raises(
+        UserError, match=r"the labels Monarch, Monarch female, Monarch male in l\.csv .*=table takes each"
+    ):
+        listing_of(tmp_path, files)
+    assert len(set(labels(listing_of(tmp_path, files, layout="table")).values())) == 9
+
+
+def test_sets_in_two_languages_that_were_joined_are_asked_about(tmp_path: Path) -> None:
+    latin = ("Danaus plexippus", "Vanessa atalanta", "Aglais io")
+    files = tree("setA/{s}/{i}.jpg", latin) | tree("setB/{s}/{i}.jpg")
+    with pytest.raises(UserError, match=r"setA/ has scientific .*build\.layout=leaf .*build\.ignore=setB/\* leaves"):
+        listing_of(tmp_path, files)
+    assert set(labels(listing_of(tmp_path, files, layout="leaf")).values()) == {*latin, *SPECIES}
+    assert set(labels(listing_of(tmp_path, files, ignore="setB/*")).values()) == set(latin)

@@ -9,7 +9,7 @@ import pytest
 from butterflyer_jax import UserError
 from butterflyer_jax.data.ingest import manifest
 from tests.data.ingest.test_layout_kinds import splits_of
-from tests.data.ingest.test_layouts import SPECIES, labels, listing_of, tree
+from tests.data.ingest.test_layouts import SPECIES, Files, labels, listing_of, tree
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,46 @@ def test_species_by_the_first_digits_of_names_are_pointed_out(tmp_path: Path) ->
             manifest.check_species(
                 listing := listing_of(tmp_path, {f"{folder}/{name}": b"x" for name in names}), listing.members
             )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "species", "taken"),
+    [
+        ("{family}/{s} {i}.jpg", ("Danaus plexippus", "Aglais io", "Pieris rapae"), "Danaus plexippus"),
+        ("{family}/{e}_{i}.jpg", ("Danaus plexippus", "Pieris napi", "Pieris rapae"), "plexippus"),
+    ],
+)
+def test_species_in_the_names_of_photos_of_a_higher_taxon_are_asked_about(
+    tmp_path: Path, pattern: str, species: tuple[str, ...], taken: str
+) -> None:
+    families = ("Danaus", "Pieris", "Pieris")
+    files: Files = {
+        pattern.format(family=families[k], s=s, e=s.split()[1], i=i): b"x"
+        for k, s in enumerate(species)
+        for i in range(4)
+    }
+    with pytest.raises(
+        UserError, match=r"the species may be the folders \(Danaus, Pieris\) or the names of their photos"
+    ):
+        listing_of(tmp_path, files)
+    assert set(labels(listing_of(tmp_path, files, layout="leaf")).values()) == {"Danaus", "Pieris"}
+    assert taken in set(labels(listing_of(tmp_path, files, layout="name")).values())
+
+
+@pytest.mark.parametrize("name", ["{s}/male_{i}.jpg", "{s}/{v}_{i}.jpg", "{s}/{s}_{i}.jpg", "{s}/image{i}.jpg"])
+def test_words_in_the_names_of_photos_are_no_species(tmp_path: Path, name: str) -> None:
+    files: Files = {
+        name.format(s=s, i=i, v=("anna", "bella", "carla")[i % 3]): b"x"
+        for s in ("Monarch", "Vanessa", "Comma")
+        for i in range(6)
+    }
+    assert labels(listing_of(tmp_path, files)) == {photo: photo.split("/")[0] for photo in files}
+
+
+def test_splits_in_file_names_are_offered(tmp_path: Path) -> None:
+    files: Files = {f"{s}/{('train', 'test')[i > 3]}_{i}.jpg": b"x" for s in ("Monarch", "Comma") for i in range(6)}
+    listing = listing_of(tmp_path, files)
+    assert "build.split_column=file_name takes those of the names" in listing.notes[0]
+    assert {member.split for member in listing.members} == {None}
+    listing = listing_of(tmp_path, files, split_column="file_name")
+    assert all(f"/{member.split}_" in member.name for member in listing.members)

@@ -14,7 +14,8 @@ from PIL import Image
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import build, photo
-from butterflyer_jax.data.ingest import exif
+from butterflyer_jax.data.ingest import copies, exif, groups
+from butterflyer_jax.data.ingest.photo_tasks import Prepared
 from tests.conftest import SPECIES, encode, make_photo, make_zip
 
 SMALL = BuildConfig(image_size=32)
@@ -124,3 +125,38 @@ def test_camera_and_time() -> None:
 
 def captured(data: bytes) -> str:
     return exif.captured(photo.load(data, 32, 10**6)[1].exif)
+
+
+MARKS = [
+    ("{}", "{}_small", "{}-150x150", "large/{}", "thumb_{}"),
+    ("{}", "{}_flip", "{}_rot90", "aug_0_{}", "augmented/{}_aug_3", "{} (edited)"),
+    ("{}_jpg.rf.0a1b2c", "{}_jpg.rf.ff00aa"),
+    ("IMG_00{}", "IMG_E00{}"),
+]
+
+
+@pytest.mark.parametrize("marks", MARKS)
+def test_copies_of_a_photo_by_their_names_share_a_split(marks: tuple[str, ...]) -> None:
+    origin = {f"{s}/{mark.format(n)}.jpg": (s, n) for s in SPECIES for n in range(10, 16) for mark in marks}
+    photos = [
+        Prepared(name, origin[name][0], None, f"{n}", "", 9, 9, "", "", 9, 9, [0.5] * 3, [0.3] * 3, "", 0, 9)
+        for n, name in enumerate(sorted(origin))
+    ]
+    joined = groups.join(photos, range(len(photos)), {}, "exif", chosen=False)
+    pairs = {(origin[one.photo_id], group) for one, group in zip(photos, joined.names, strict=True)}
+    assert len(pairs) == len(set(joined.names)) == len(photos) // len(marks)
+    assert joined.by == [groups.COPIES]
+    assert joined.notes[0].startswith(f"{len(photos)} photos look like sizes, edited or augmented versions of others")
+
+
+def test_names_of_photos_that_are_no_copies() -> None:
+    names = [
+        "a/dorsal_1.jpg",
+        "a/dorsal_2.jpg",
+        "a/aug_3.jpg",
+        "b/3.jpg",
+        "a/dark.jpg",
+        "a/small.jpg",
+        "a/Rotkehl 3.jpg",
+    ]
+    assert copies.keys(names, [name[0] for name in names]) == [None] * len(names)

@@ -276,3 +276,20 @@ def test_a_row_of_its_own_outweighs_one_that_may_be_another_files(tmp_path: Path
     listing = listing_of(tmp_path, FLAT | {"other/0.jpg": b"x", "labels.csv": table})
     assert labels(listing) == TRUTH | {"other/0.jpg": "Monarch"}
     assert [reject.member for reject in listing.missing] == ["0.jpg"]
+
+
+def test_folds_of_a_cross_validation_are_asked_about(tmp_path: Path) -> None:
+    files: Files = {
+        f"set/fold{fold}/{'test' if i == fold else 'train'}/{s}/{i}.jpg": b"x"
+        for fold in range(3)
+        for s in SPECIES
+        for i in range(6)
+    }
+    with pytest.raises(UserError, match=r"folds of a .*build\.ignore=\*fold1/\*,\*fold2/\* keeps fold0") as caught:
+        listing_of(tmp_path, files)
+    advised = str(caught.value).partition("build.ignore=")[2].split()[0]
+    listing = listing_of(tmp_path, files, ignore=advised)
+    assert {member.name: member.split for member in listing.members} == {
+        name: name.split("/")[2] for name in files if "fold0" in name
+    }
+    assert {member.split for member in listing_of(tmp_path, files, split_column="none").members} == {None}

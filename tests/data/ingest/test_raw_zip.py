@@ -102,10 +102,15 @@ def test_photos_are_known_by_their_content(tmp_path: Path) -> None:
     photo = make_photo(1)
     names = ["A/1.jpg_orig", "A/2", "A/3.jpg.1", "A/4.jpg ", "B/5.JPE", "B/6.MPO", "B/7.dat", "B/8.jpeg_large"]
     raw = {"B/9.CR3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "B/10": b"8BPS\0\1", "B/11.nef": b"unknown"}
-    others = {"A/notes.md": b"BMW", "A/12.mov": b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "A/13.bin": b"\0\1"}
+    others = {
+        "A/notes.md": b"BMW",
+        "A/12.mov": b"\0\0\0\x14ftypqt  \0\0\0\0qt  ",
+        "A/13.bin": b"\0\1",
+        "A/12.THM": photo,
+    }
     listing = listing_of(tmp_path, dict.fromkeys(names, photo) | raw | others)
     assert {member.name for member in listing.members} == {*names, *raw}
-    assert listing.ignored == {".md": 1, ".mov": 1, ".bin": 1}
+    assert listing.ignored == {".md": 1, ".mov": 1, ".bin": 1, ".thm": 1}
 
 
 def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:

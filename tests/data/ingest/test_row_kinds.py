@@ -93,7 +93,7 @@ def test_a_table_of_one_photo_per_class_is_no_list_of_classes(tmp_path: Path) ->
     assert {member.name for member in listing.members if member.split == "val"} == of_val.keys()
 
 
-@pytest.mark.parametrize(("head", "cells"), [("exclude", "True,False"), ("use", "no,yes"), ("isDuplicate", "1,0")])
+@pytest.mark.parametrize(("head", "cells"), [("verified", "False,True"), ("good", "no,yes"), ("isDuplicate", "1,0")])
 def test_columns_that_mark_rows_are_named(tmp_path: Path, head: str, cells: str) -> None:
     marked, other = cells.split(",")
     table = [
@@ -295,22 +295,35 @@ def test_dates_and_measures_are_no_labels(tmp_path: Path, cells: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "there", "absent"),
-    [("presence", "1", "0"), ("occurrenceStatus", "PRESENT", "ABSENT"), ("dwc:individualCount", "3", "0")],
-)
-def test_rows_of_absent_species_are_asked_about(tmp_path: Path, column: str, there: str, absent: str) -> None:
-    gone = {name for n, name in enumerate(FLAT) if n % 6 > 2}
-    cells = [f"{Path(n).name},{s},{absent if n in gone else there}" for n, s in OF_LATIN.items()]
+    ("column", "there", "gone", "label"),
+    [
+        ("presence", "1", "0", "absent"), ("occurrenceStatus", "PRESENT", "ABSENT", "absent"),
+        ("dwc:individualCount", "3", "0", "absent"), ("exclude", "False", "True", "excluded"),
+        ("use", "yes", "", "excluded"), ("DeleteFlag", "false", "true", "excluded"),
+    ],
+)  # fmt: skip
+def test_rows_that_are_absent_or_excluded_are_asked_about(
+    tmp_path: Path, column: str, there: str, gone: str, label: str
+) -> None:
+    left_out = {name for n, name in enumerate(FLAT) if n % 6 > 2}
+    cells = [f"{Path(n).name},{s},{gone if n in left_out else there}" for n, s in OF_LATIN.items()]
     files = FLAT | {"o.csv": "\n".join([f"file,species,{column}", *cells])}
-    with pytest.raises(UserError, match=rf"'absent' .*absent by {column}.* build\.ignore=label:absent leaves"):
+    with pytest.raises(UserError, match=rf"'{label}' .*{label} by {column}.* build\.ignore=label:{label} leaves"):
         listing_of(tmp_path, files)
-    left = {name: species for name, species in OF_LATIN.items() if name not in gone}
-    assert labels(listing_of(tmp_path, files, ignore="label:absent")) == left
-    listing = listing_of(tmp_path, files, negatives="label:abs*")
+    left = {name: species for name, species in OF_LATIN.items() if name not in left_out}
+    assert labels(listing_of(tmp_path, files, ignore=f"label:{label}")) == left
+    listing = listing_of(tmp_path, files, negatives=f"label:{label[:3]}*")
     assert labels(listing) == left
-    assert {member.name for member in listing.negatives} == gone
+    assert {member.name for member in listing.negatives} == left_out
+    in_folders = {f"{species}/{Path(name).name}": b"x" for name, species in OF_LATIN.items()} | {
+        "o.csv": files["o.csv"]
+    }
+    with pytest.raises(UserError, match=rf"'{label}' .*{label} by {column}"):
+        listing_of(tmp_path, in_folders)
+    chosen = labels(listing_of(tmp_path, in_folders, ignore=f"label:{label}"))
+    assert chosen == {f"{species}/{Path(name).name}": species for name, species in left.items()}
     with pytest.raises(UserError, match=r"build\.ignore=label:gone fits no label"):
-        listing_of(tmp_path, files, ignore="label:gone,label:absent")
+        listing_of(tmp_path, files, ignore=f"label:gone,label:{label}")
 
 
 @pytest.mark.parametrize("word", ["indet.", "no ID", "Not identified", "empty", "-1"])
@@ -348,3 +361,44 @@ def test_two_columns_of_other_splits_are_asked_about(tmp_path: Path) -> None:
         listing_of(tmp_path, FLAT | {"l.csv": table})
     listing = listing_of(tmp_path, FLAT | {"l.csv": table}, split_column="official_split")
     assert [member.split for member in listing.members].count("train") == 3
+
+
+def test_units_below_the_header_are_no_row(tmp_path: Path) -> None:
+    table = rows("file,species,wing", "{n}.jpg,{s},2{i}").replace("wing\n", "wing\n(name),,[mm]\n")
+    listing = listing_of(tmp_path, FLAT | {"l.csv": table})
+    assert labels(listing) == TRUTH
+    assert not listing.missing
+
+
+def test_two_lists_side_by_side_are_refused(tmp_path: Path) -> None:
+    table = "file,species,file,species\n" + "\n".join(f"{i}.jpg,Monarch,1{i}.jpg,Peacock" for i in range(6))
+    with pytest.raises(UserError, match=r"l\.csv has several columns file, which name different photos: keep one"):
+        listing_of(tmp_path, FLAT | {"l.csv": table})
+
+
+def test_photos_of_another_column_are_left_out_where_one_is_chosen(tmp_path: Path) -> None:
+    table = rows("species,dorsal,ventral", "{s},{n}a.jpg,{n}b.jpg")
+    files = dict.fromkeys(PAIRS, b"x") | {"o.csv": table}
+    listing = listing_of(tmp_path, files, file_column="dorsal")
+    assert labels(listing) == {name: species for name, species in PAIRS.items() if "a" in name}
+    assert not listing.rejects
+    assert listing.ignored["unlabelled in o.csv"] == 18
+
+
+@pytest.mark.parametrize("joint", [" and ", " und ", " & ", ";"])
+def test_two_species_in_a_cell_are_no_class(tmp_path: Path, joint: str) -> None:
+    table = (
+        rows("file,species", "{n}.jpg,{s}")
+        .replace("5.jpg,", f"5.jpg,Comma{joint}")
+        .replace("4.jpg,Peacock", "4.jpg,Comma")
+    )
+    listing = listing_of(tmp_path, FLAT | {"l.csv": table})
+    assert {reject.reason for reject in listing.rejects} == {"several classes in l.csv"}
+
+
+def test_lists_of_texts_in_json(tmp_path: Path) -> None:
+    one = json.dumps({Path(name).name: [species] for name, species in TRUTH.items()})
+    assert labels(listing_of(tmp_path, FLAT | {"l.json": one})) == TRUTH
+    two = json.dumps([{"SourceFile": name, "Keywords": ["meadow", species]} for name, species in TRUTH.items()])
+    with pytest.raises(UserError, match=r"build\.label_column says which is \(Keywords\)"):
+        listing_of(tmp_path, FLAT | {"l.json": two})

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Collection
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.folders import circumstances
 from butterflyer_jax.data.ingest.folders.reading import Folders, some
 
 _WORDS = re.compile(r"[^\s_()\[\],]+")
+_BRACKETS = re.compile(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]")
 # Largest number of words in an addition: "2020 05 01".
 _MOST = 3
 
 
 def check(result: Folders) -> None:
     """Records a problem where labels differ only by additions, or by dates, and so may be no species of their own."""
-    alike: dict[str, set[str]] = defaultdict(set)
-    for label in result.labels:
-        alike[without_additions(label)].add(label)
-    # Those that differ in spelling alone are named in the build's findings.
-    several = [labels for _, labels in sorted(alike.items()) if len(set(map(words.squeeze, labels))) > 1]
     if result.problem:
         return
-    # Where all labels have the same base, the additions are what the classifier is to learn.
-    if not several or len(alike) == 1:
+    several = alike(result.labels)
+    if not several:
         _check_dates(result)
         return
     more = f", and {len(several) - 1:,} more groups of folders" if len(several) > 1 else ""
@@ -37,6 +34,27 @@ def check(result: Folders) -> None:
         "build.layout=leaf takes each as a class; for one species, put them into one folder: "
         f"{_base(example) or example}/"
     )
+
+
+def alike(labels: Collection[str]) -> list[set[str]]:
+    """Returns the groups of labels that differ by additions, each of two or more labels, sorted.
+
+    Those that differ in spelling alone are named in the build's findings. Where all labels have the same base, the
+    additions are what the classifier is to learn.
+    """
+    in_brackets = {label: (found[1], found[2]) for label in labels if (found := _BRACKETS.fullmatch(label))}
+    bases: dict[str, set[str]] = defaultdict(set)
+    for base, inside in in_brackets.values():
+        bases[inside].add(base)
+    groups: dict[str, set[str]] = defaultdict(set)
+    for label in labels:
+        base, inside = in_brackets.get(label, ("", ""))
+        # What stands behind several names belongs to none of them: "Monarch (Ann)", "Peacock (Ann)". Authors do, too.
+        is_addition = len(bases[inside]) > 1 and not inside.isdigit() and not words.are_binomials([base])
+        groups[without_additions(base if is_addition else label)].add(label)
+    if len(groups) == 1:
+        return []
+    return [found for _, found in sorted(groups.items()) if len(set(map(words.squeeze, found))) > 1]
 
 
 def _check_dates(result: Folders) -> None:

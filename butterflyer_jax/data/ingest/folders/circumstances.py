@@ -76,6 +76,8 @@ _PLATE = (
 _COUNTED = re.compile(
     rf"(?:{_SESSION})[\s_.#-]*(?:\d+[a-z]?|[a-z])|(?:{_PLATE})(?:[\s_.#-]*\d+[a-z]?|[\s_.#-]+[ivxlc]+)", re.IGNORECASE
 )
+# Folds of a cross-validation, each of which has its own splits.
+FOLD = re.compile(r"(?:cv|k|cross)?[\s_-]?(?:folds?|splits?|runs?|rounds?|rep(?:eat)?s?|cv|iter|seed)[\s_-]?\d+", re.I)
 _REGION = re.compile(
     r"(?:region|area|zone|country|state|province|folder|dir|set|group|grp|month|year|season|collection)[\s_.#-]*\w{1,3}"
     r"|(?:region|country|state|province)[\s_.#-]\w+|q[1-4]"
@@ -129,7 +131,7 @@ def kind_of(folder: str) -> str | None:
     if rest and _DAY.fullmatch(rest) and re.fullmatch(_SESSION, first, re.IGNORECASE):
         return "group"
     if squeeze(name) in _PLACES | _VIEWS | _SOURCES or any(
-        pattern.fullmatch(name) for pattern in (_REGION, _CAMERA, _PERSON)
+        pattern.fullmatch(name) for pattern in (_REGION, _CAMERA, _PERSON, FOLD)
     ):
         return "other"
     return None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.folders import circumstances
+from butterflyer_jax.data.ingest.folders.reading import Folders, some
 
 # Generic names that cameras and programs give to photos.
 _CAMERAS = frozenset(
@@ -56,3 +58,31 @@ def likely_labels(photos: Iterable[str]) -> list[str]:
         label: number for label, number in found.items() if number > 1 and words.squeeze(label) not in {"", *_CAMERAS}
     }
     return sorted(several) if len(several) > 1 and sum(several.values()) >= _MIN_SHARE * found.total() else []
+
+
+def check(result: Folders) -> None:
+    """Records a problem where folders are genera or families, and the names of their photos may be the species.
+
+    "Pieridae/Pieris rapae 1.jpg", or "Pieris/rapae_1.jpg" and "Pieris/napi_1.jpg".
+    """
+    if result.problem or words.are_binomials(result.labels):
+        return
+    below: dict[str, set[str]] = defaultdict(set)
+    number: Counter[str] = Counter()
+    for photo, place in result.places.items():
+        name = label_of(photo)
+        # A word that stands in the names of several folders says nothing about species.
+        below[name].add(f"{place.label} {name}" if name.islower() else name)
+        number[name] += 1
+    found = {name for own in below.values() for name in own}
+    repeated = sum(number[name] for name in below if number[name] > 1 and circumstances.kind_of(name) is None)
+    if (
+        len(found) > len(result.labels)
+        and all(len(own) == 1 for own in below.values())
+        and repeated >= _MIN_SHARE * len(result.places)
+        and words.are_binomials(found)
+    ):
+        result.problem = (
+            f"the species may be the folders ({some(result.labels, 3)}) or the names of their photos ({some(below, 3)})"
+        )
+        result.choices = "build.layout=leaf takes the folders, build.layout=name takes the names of the photos"

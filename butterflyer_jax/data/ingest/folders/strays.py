@@ -170,7 +170,11 @@ def why_no_species(path: FolderPath) -> str:
         return f"in {path.shown}, which lies higher than the folders of species; build.layout=leaf takes it as one"
     if path.split:
         return f"in {path.shown}, without a folder of a species"
-    return f"in {path.shown}, whose name is that of no species; build.layout=leaf takes it as one"
+    left_out = pattern(path.shown[:-1])
+    return (
+        f"in {path.shown}, whose name is that of no species; build.layout=leaf takes it as one, "
+        f"build.ignore={left_out} leaves it out"
+    )
 
 
 def check_single(result: Folders) -> None:
@@ -199,6 +203,23 @@ def check_counterparts(result: Folders) -> None:
                 f"build.ignore=*{pattern(label)} leaves it out, build.layout=leaf takes it as one more species"
             )
             return
+
+
+def check_languages(result: Folders) -> None:
+    """Records a problem where one folder has scientific names and another has others: two sets that were joined."""
+    below: dict[str, set[str]] = defaultdict(set)
+    for photo, place in result.places.items():
+        # Splits without a species in common are refused as such.
+        below[photo.partition("/")[0] if not place.split else ""].add(place.label)
+    found = words.in_two_languages(below)
+    if result.problem or not found or any(folder in labels for folder, labels in below.items()):
+        return
+    one, other = found
+    result.problem = (
+        f"{one}/ has scientific names, such as {min(below[one])}, and {other}/ has others, such as {min(below[other])}:"
+        " two names of one species would be two species"
+    )
+    result.choices = f"build.layout=leaf takes them as they are, build.ignore={pattern(other)} leaves the second out"
 
 
 def check_unsure(result: Folders) -> None:

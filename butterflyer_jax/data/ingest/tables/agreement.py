@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import posixpath
 import re
 from collections import defaultdict
@@ -67,19 +66,14 @@ def check_languages(owner: Mapping[str, Meaning], labels: Mapping[str, str]) -> 
     of_tables: dict[str, set[str]] = defaultdict(set)
     for photo, label in labels.items():
         of_tables[owner[photo].table.name].add(label)
-    # One by one: together, names whose epithets repeat would be taken for others.
-    found = {name: [words.are_binomials([label]) for label in own] for name, own in of_tables.items()}
-    scientific = [name for name, are_so in found.items() if all(are_so)]
-    others = [name for name, are_so in found.items() if not any(are_so)]
-    for one, other in itertools.product(scientific, others):
-        genera = {label.split()[0].casefold() for label in of_tables[one]}
-        if not any(word.casefold() in genera for label in of_tables[other] for word in label.split()):
-            raise UserError(
-                f"{one} has scientific names, such as {min(of_tables[one])!r}, and {other} has others, such as "
-                f"{min(of_tables[other])!r}: two names of one species would be two species; write the same names into "
-                f"both, or build.table={one} or build.table={other} takes one, build.table={one},{other} takes both "
-                "as they are"
-            )
+    if found := words.in_two_languages(of_tables):
+        one, other = found
+        raise UserError(
+            f"{one} has scientific names, such as {min(of_tables[one])!r}, and {other} has others, such as "
+            f"{min(of_tables[other])!r}: two names of one species would be two species; write the same names into "
+            f"both, or build.table={one} or build.table={other} takes one, build.table={one},{other} takes both "
+            "as they are"
+        )
 
 
 def _readings(one: str, other: str, tables: Iterable[str]) -> list[list[str]]:

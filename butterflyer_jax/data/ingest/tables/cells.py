@@ -96,7 +96,10 @@ def _only(value: Any) -> dict[str, Any]:
 
 
 def flat(row: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Returns a flattened object: {"a": {"b": 1}} as {"a.b": 1}; a list of one item is replaced by the item."""
+    """Returns a flattened object: {"a": {"b": 1}} as {"a.b": 1}; a list of one item is replaced by the item.
+
+    Several texts in a list are one text with semicolons between them.
+    """
     result: dict[str, Any] = {}
     for key, value in row.items():
         name = f"{above}.{key}" if above else str(key)
@@ -108,6 +111,8 @@ def flat(row: Mapping[str, Any], above: str = "") -> dict[str, Any]:
             result |= flat(value, name)
         elif not isinstance(value, list):
             result[name] = value
+        elif all(isinstance(one, str) for one in value):
+            result[name] = ";".join(value)
     return result
 
 

@@ -54,7 +54,10 @@ def _check_columns(tables: Sequence[Table], options: Options) -> None:
         if (
             not asked
             or asked == meaning.TABLE_NAME
-            or (option in ("group_column", "split_column") and asked in (meaning.NONE, "folder"))
+            or (
+                option in ("group_column", "split_column")
+                and asked in (meaning.NONE, meaning.FOLDER, meaning.FILE_NAME)
+            )
         ):
             continue
         for name in [asked] if option == "split_column" else asked.split(","):

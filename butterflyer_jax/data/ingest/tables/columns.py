@@ -99,6 +99,7 @@ _BITS = (
 _YES = frozenset(["1", "1.0", "true", "yes", "y", "x"])
 # Number of first rows in which a header may follow a title.
 TITLE_ROWS = 10
+_UNIT = re.compile(r"(?:[(\[].*[)\]])?")
 _MARK = '\ufeff" '
 
 
@@ -163,6 +164,9 @@ def make_table(
         # Of files that were joined, each begins with the header.
         start = rows[0][0].strip(_MARK)
         rows = [rows[0], *(row for row in rows[1:] if row[0].strip(_MARK) != start or row[1:] != rows[0][1:])]
+    if len(rows) > 2 and any(rows[1]) and all(map(_UNIT.fullmatch, rows[1])):
+        # Units below the header: "(mm)".
+        rows = [rows[0], *rows[2:]]
     width = max(map(len, rows))
     padded = [[*row, *[""] * (width - len(row))] for row in rows]
     first = padded[0]

@@ -72,6 +72,8 @@ def find(table: Table, names: PhotoNames) -> int | None:
     ]
     if different:
         shown = [table.columns[column] for column in (chosen, *different)]
+        if len(set(shown)) < len(shown):
+            raise UserError(f"{table.name} has several columns {shown[0]}, which name different photos: keep one")
         raise UserError(
             f"{table.name} names photos in its columns {' and '.join(shown)}, and not the same ones: "
             f"build.file_column={shown[0]} takes those of the first, build.file_column={','.join(shown)} takes all"
@@ -121,6 +123,13 @@ def find_folders(table: Table, names: PhotoNames, among: Sequence[int]) -> int |
         if len(cells) > 1 and len(set(cells)) == len(cells) and found >= MIN_FOLDER_SHARE * len(cells):
             return column
     return None
+
+
+def named_elsewhere(table: Table, names: PhotoNames, but: int) -> set[str]:
+    """Returns the photos whose files are named in other columns than one, as "ventral" beside "dorsal"."""
+    cells = {row[column] for column in range(len(table.columns)) if column != but for row in table.rows}
+    found = [names.find(cell, table.name, identifiers=False) for cell in cells if "." in cell]
+    return {photo for photos in found for photo in photos if len(photos) == 1}
 
 
 def is_numbers(table: Table, column: int) -> bool:

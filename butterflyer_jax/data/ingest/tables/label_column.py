@@ -251,8 +251,11 @@ def _set_label(meaning: Meaning, chosen: Sequence[int]) -> None:
 
 def _are_several(cell: str, single: Collection[str]) -> bool:
     """Returns whether a cell lists several classes; other signs than | and ; may also be part of a name."""
-    for delimiter in "|;,/+& ":
-        parts = {words.plain(part) for part in cell.split(delimiter)} - {""}
+    for delimiter in (*"|;,/+& ", r"\s(?:and|und|et|y|e|en)\s"):
+        parts = {
+            words.plain(part) for part in re.split(delimiter if len(delimiter) > 1 else re.escape(delimiter), cell)
+        }
+        parts -= {""}
         if len(parts) > 1 and (delimiter in "|;" or all(part in single for part in parts)):
             return True
     return False

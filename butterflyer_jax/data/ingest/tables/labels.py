@@ -221,6 +221,8 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
     """Collects splits, groups, rows without files, and lists without labels."""
     name = one.table.name
     gave_split = False
+    for photo in one.elsewhere:
+        result.unlabelled.setdefault(photo, name)
     for row, photos in enumerate(one.photos):
         cell = one.table.rows[row][one.file_column]
         by_number = _is_by_number(one)
@@ -261,7 +263,7 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
             result.nearly.append(f"{name}: {one.problem}")
         return
     known = {one.table.columns[one.file_column], one.split_name, *one.group_names}
-    others = _likely_first(one, [column for column in one.table.columns if column and column not in known])
+    others = meaning.likely_first(one.table, [column for column in one.table.columns if column and column not in known])
     if not (one.group_names or gave_split or any(one.boxes)):
         if len(one.table.columns) == 1:
             result.unused[name] = "a list of photos without labels"
@@ -286,14 +288,3 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
 
 def _are_files(cells: Sequence[str]) -> bool:
     return {posixpath.splitext(cell)[1].lower() in image_format.SUFFIXES for cell in cells if cell} == {True}
-
-
-def _likely_first(one: Meaning, names: Sequence[str]) -> list[str]:
-    """Returns columns with those first that may be labels: words, several in all, which repeat."""
-
-    def is_unlikely(name: str) -> bool:
-        values = set(one.table.values(one.table.columns.index(name)))
-        words_in = any(any(map(str.isalpha, value)) and not value.startswith(("{", "[")) for value in values)
-        return not (words_in and 1 < len(values) < len(one.table.rows))
-
-    return sorted(names, key=is_unlikely)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from butterflyer_jax.data.ingest.tables.boxes import Box
@@ -9,6 +10,8 @@ from butterflyer_jax.data.ingest.tables.columns import Table
 
 SHOWN_COLUMNS = 8
 NONE = "none"
+# Values of build.split_column besides columns.
+FOLDER, FILE_NAME = "folder", "file_name"
 # Value of build.label_column for labels that are the names of tables.
 TABLE_NAME = "table_name"
 
@@ -41,6 +44,7 @@ class Meaning:
       group_names: names of the group columns.
       split_name: name of the split column, or the file name where that names the split.
       boxes: for each row the box of the butterfly, None for none; [] where the table has no boxes.
+      elsewhere: photos that other columns than the user's name, and no row labels.
       of_folders: whether each row stands for all photos in a folder.
       notes: notes for the user.
       problem: reason why its labels are not used, "" for none.
@@ -57,6 +61,7 @@ class Meaning:
     group_names: tuple[str, ...] = ()
     split_name: str = ""
     boxes: list[Box | None] = field(default_factory=list)
+    elsewhere: set[str] = field(default_factory=set)
     of_folders: bool = False
     notes: list[str] = field(default_factory=list)
     problem: str = ""
@@ -71,3 +76,14 @@ def describe_columns(table: Table) -> str:
     """Returns the names of the first columns of a table, for messages."""
     shown = ", ".join(column or "(no name)" for column in table.columns[:SHOWN_COLUMNS])
     return shown + (", …" if len(table.columns) > SHOWN_COLUMNS else "")
+
+
+def likely_first(table: Table, names: Sequence[str]) -> list[str]:
+    """Returns columns with those first that may be labels: words, several in all, which repeat."""
+
+    def is_unlikely(name: str) -> bool:
+        values = set(table.values(table.columns.index(name)))
+        words_in = any(any(map(str.isalpha, value)) and not value.startswith(("{", "[")) for value in values)
+        return not (words_in and 1 < len(values) < len(table.rows))
+
+    return sorted(names, key=is_unlikely)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import cells, columns, cub, name_lists, records, sidecars, text, xml_files
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.matching import PhotoNames, spelt
@@ -155,7 +156,9 @@ def _read(
             rows = text.parse(content, spaces=suffix != ".tsv")
             if _are_whole_paths(content.splitlines()[:MAX_SAMPLE], name, photos):
                 # A path may contain a delimiter that would split the line elsewhere.
-                rows = [["column 1"], *([line.strip()] for line in content.splitlines() if line.strip())]
+                lines = [line.strip() for line in content.splitlines() if line.strip()]
+                head = [] if words.squeeze(lines[0]) in columns.FILE else ["column 1"]
+                rows = [[line] for line in [*head, *lines]]
             table = columns.make_table(name, rows, _Names(photos), _number_photos(rows, name, photos))
             used = table and (len(table.columns) > 1 or _lists_photos(table.rows, name, photos))
             tables = [cells.expand(table)] if table and used else []

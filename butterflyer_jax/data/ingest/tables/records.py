@@ -69,7 +69,7 @@ def _tables_in(value: Any, name: str, names_photo: Any, depth: int) -> list[Tabl
     sample = keys[:MAX_SAMPLE]
     if 2 * sum(_is_photo(key, names_photo) for key in sample) > len(sample):
         rows = [
-            {"file": key, **(cells.flat(item) if isinstance(item, dict) else {"label": item})}
+            {"file": key, **cells.flat(item if isinstance(item, dict) else {"label": item})}
             for key, item in value.items()
         ]
         return [table(name, rows)]

@@ -1,4 +1,4 @@
-"""Columns by which people mark rows that they do not want, and rows whose species is absent."""
+"""Columns by which people mark rows: as not wanted, as doubtful, or that their species is absent."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.meaning import Meaning
 from butterflyer_jax.data.ingest.tables.split_columns import NO, YES
 
-_UNWANTED = frozenset(
+# Columns of yes and no that leave rows out, and those that take them.
+_EXCLUDES = frozenset(
     words.listed(
         """
-    exclude excluded isexcluded discard discarded ignore ignored remove removed reject rejected skip skipped deleted
-    isdeleted bad isbad unusable invalid duplicate isduplicate outlier isoutlier wrong unsure uncertain isuncertain
+    exclude excluded isexcluded discard discarded ignore ignored remove removed reject rejected skip skipped delete
+    deleted isdeleted deleteflag unusable invalid
     """
     )
 )
-_WANTED = frozenset(words.listed("use used usable keep kept include included accept accepted good verified isverified"))
+_TAKES = frozenset(words.listed("use used usable keep kept include included"))
+# Those that only say something about a row.
+_DOUBTS = frozenset(
+    words.listed("bad isbad duplicate isduplicate outlier isoutlier wrong unsure uncertain isuncertain")
+)
+_PRAISES = frozenset(words.listed("accept accepted good verified isverified validated isvalidated"))
 # Columns that say whether, or how many times, the species of a row is there.
 _PRESENCE = frozenset(
     words.listed(
@@ -25,40 +31,43 @@ _PRESENCE = frozenset(
     """
     )
 )
-ABSENT = "absent"
 _ABSENT = NO - {""} | {"absent", "absence", "not detected", "notdetected"}
+# Labels of marked rows: the user is asked what they mean, as for others that name no species.
+ABSENT, EXCLUDED = "absent", "excluded"
 
 
 def notes(table: Table) -> list[str]:
-    """Returns a note on each column that marks some rows of a table as not wanted."""
+    """Returns a note on each column that says of some rows of a table that they are doubtful."""
     found = []
     for column, name in enumerate(table.columns):
-        spelt = words.squeeze(name)
-        cells = [cell.casefold() for cell in table.values(column)] if spelt in _UNWANTED | _WANTED else []
-        if not set(cells) <= YES | NO:
-            continue
-        marked = sum(cell in (YES if spelt in _UNWANTED else NO) for cell in cells)
-        if 0 < marked < len(cells):
+        marked = _marked(table, column, _DOUBTS, _PRAISES)
+        if any(marked):
             found.append(
-                f"the column {name} of {table.name} marks {marked:,} of {len(cells):,} rows as unwanted, and "
+                f"the column {name} of {table.name} marks {sum(marked):,} of {len(marked):,} rows as unwanted, and "
                 "they are used: to leave them out, remove rows and photos, or name the photos in build.ignore"
             )
     return found
 
 
-def mark_absences(meaning: Meaning) -> None:
-    """Replaces the label of each row whose species is absent by a column: "file,species,presence" with 0.
-
-    As for other labels that name no species, the user is asked what they mean.
-    """
+def mark(meaning: Meaning) -> None:
+    """Replaces the labels of rows whose species is absent, or which are not to be used, by a column that says so."""
     table = meaning.table
     for column, name in enumerate(table.columns):
-        if words.squeeze(name.rpartition(":")[2]) not in _PRESENCE or name == meaning.label_name:
+        if name == meaning.label_name:
             continue
-        absent = [row[column].strip().casefold() in _ABSENT for row in table.rows]
-        if any(absent) and not all(absent):
-            meaning.labels = [
-                ABSENT if label and is_absent else label
-                for label, is_absent in zip(meaning.labels, absent, strict=True)
-            ]
-            meaning.label_name += f", and {ABSENT} by {name}"
+        counted = words.squeeze(name.rpartition(":")[2]) in _PRESENCE
+        absent = [counted and cell.strip().casefold() in _ABSENT for cell in table.values(column)]
+        for label, marked in ((ABSENT, absent), (EXCLUDED, _marked(table, column, _EXCLUDES, _TAKES))):
+            if any(marked) and not all(marked):
+                meaning.labels = [
+                    label if old and is_marked else old for old, is_marked in zip(meaning.labels, marked, strict=True)
+                ]
+                meaning.label_name += f", and {label} by {name}"
+
+
+def _marked(table: Table, column: int, if_yes: frozenset[str], if_no: frozenset[str]) -> list[bool]:
+    """Returns for each row whether a column of yes and no marks it; none where it marks all."""
+    spelt = words.squeeze(table.columns[column])
+    cells = [cell.casefold() for cell in table.values(column)] if spelt in if_yes | if_no else []
+    marked = [cell in (YES if spelt in if_yes else NO) for cell in cells]
+    return marked if set(cells) <= YES | NO and not all(marked) else [False] * len(table.rows)

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import columns
 from butterflyer_jax.data.ingest.tables.columns import Table
-from butterflyer_jax.data.ingest.tables.meaning import NONE, Meaning, Options
+from butterflyer_jax.data.ingest.tables.meaning import FILE_NAME, FOLDER, NONE, Meaning, Options
 from butterflyer_jax.errors import UserError
 
 # "is_valid", "in_train", "used_for_testing"; "train" and "test" alone where the cells say yes or no.
@@ -27,7 +27,7 @@ def read(meaning: Meaning, options: Options) -> None:
     by_file = words.split_of(part.rstrip("]")) or words.split_of_table(PurePosixPath(file).stem) or ""
     meaning.splits = [by_file] * len(table.rows)
     meaning.split_name = f"the name {table.name}" if by_file else ""
-    if options.split_column in (NONE, "folder"):
+    if options.split_column in (NONE, FOLDER, FILE_NAME):
         meaning.splits, meaning.split_name = [""] * len(table.rows), ""
         return
     chosen = table.column(options.split_column) if options.split_column else _column(meaning)

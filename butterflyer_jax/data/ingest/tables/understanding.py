@@ -52,11 +52,13 @@ def understand(
     meaning = Meaning(table, column, [], notes=[footer_note] if footer_note else [])
     split_columns.read(meaning, options)
     file_column.match(meaning, names, split_of)
+    if options.file_column and not unfolded:
+        meaning.elsewhere = file_column.named_elsewhere(given, names, column)
     label_column.read(meaning, options)
     _read_groups(meaning, options)
     if meaning.labels:
         meaning.notes += row_flags.notes(table)
-        row_flags.mark_absences(meaning)
+        row_flags.mark(meaning)
     # Of a row of several photos nobody knows whose box it is.
     meaning.boxes, note = boxes.read(table, options.box_format) if not unfolded else ([], "")
     meaning.notes += [note] if note else []
