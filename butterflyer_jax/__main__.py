@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Sequence
 
 from butterflyer_jax import cli
-from butterflyer_jax.errors import UserError
+from butterflyer_jax.errors import UserError, close_match
 
 # Name: (module, what it does).
 COMMANDS = {
@@ -50,7 +50,7 @@ def _run(argv: Sequence[str]) -> None:
     elif name in COMMANDS:
         load(name).main(rest)
     else:
-        raise UserError(f"unknown command {name}{cli.close_match(name, COMMANDS)} (see butterflyer --help)")
+        raise UserError(f"unknown command {name}{close_match(name, COMMANDS)} (see butterflyer --help)")
 
 
 def load(name: str) -> cli.Command:

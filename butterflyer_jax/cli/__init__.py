@@ -3,7 +3,6 @@
 from butterflyer_jax.cli.command import ArgumentParser, Command, install_excepthook, late_function, make_callable, run
 from butterflyer_jax.cli.config_files import (
     build_options,
-    close_match,
     config_folder,
     config_help,
     config_names,
@@ -17,7 +16,6 @@ __all__ = [
     "ArgumentParser",
     "Command",
     "build_options",
-    "close_match",
     "config_folder",
     "config_help",
     "config_names",

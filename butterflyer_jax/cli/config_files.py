@@ -9,12 +9,12 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from butterflyer_jax.config import Config, describe
-from butterflyer_jax.errors import UserError
+from butterflyer_jax.errors import UserError, close_match
 
 PACKAGE = Path(__file__).parent.parent
 # Short names, and those of other libraries, that are far from ours by their letters.
@@ -70,12 +70,6 @@ def find_config(name: str | os.PathLike[str]) -> str:
     else:
         hint = f"{close_match(name, names)}; configs by name: {', '.join(names)}"
     raise UserError(f"no such config file: {name}{hint}")
-
-
-def close_match(word: str, words: Iterable[str]) -> str:
-    """Returns "; did you mean WORD?", or nothing where no word is close."""
-    close = difflib.get_close_matches(word, list(words), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = ()) -> Config:

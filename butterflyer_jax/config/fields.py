@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from typing import Any, TypeVar
 
-from butterflyer_jax.errors import UserError
+from butterflyer_jax.errors import UserError, close_match
 
 T = TypeVar("T")
 
@@ -48,8 +47,7 @@ class Section:
         """
         known = type(self).__dataclass_fields__  # type: ignore[attr-defined]
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            raise UserError(f"unknown config field {name}" + (f"; did you mean {close[0]}?" if close else ""))
+            raise UserError(f"unknown config field {name}{close_match(name, known)}")
         super().__setattr__(name, value)
 
 

@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from butterflyer_jax import cli
 from butterflyer_jax.console import say
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import single, text
 from butterflyer_jax.data.ingest.tables.columns import LABEL
 from butterflyer_jax.data.species_names import listed, make_close, scientific, spelt
-from butterflyer_jax.errors import UserError
+from butterflyer_jax.errors import UserError, close_match
 
 UNKNOWN = -1
 
@@ -81,7 +80,7 @@ def read_list(
             continue
         label = find(name)
         if label == UNKNOWN:
-            hint = cli.close_match(name, ours) or f"; it knows {listed(ours)}"
+            hint = close_match(name, ours) or f"; it knows {listed(ours)}"
             raise UserError(f"{os.fspath(path)}, line {number}: the run knows no species {name!r}{hint}")
         on_list[label] = True
     if not on_list.any():

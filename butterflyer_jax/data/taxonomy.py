@@ -8,12 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from butterflyer_jax import cli
 from butterflyer_jax.data import species_names
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import single
 from butterflyer_jax.data.ingest.tables.columns import LABEL, RANKS
-from butterflyer_jax.errors import UserError
+from butterflyer_jax.errors import UserError, close_match
 from butterflyer_jax.storage import paths
 
 SPECIES, GENUS, FAMILY = "species", "genus", "family"
@@ -90,7 +89,7 @@ def _read_table(species: Sequence[str], table: str | os.PathLike[str]) -> list[d
     if missing := [name for name, of_species in zip(species, numbers, strict=True) if not of_species]:
         raise UserError(
             f"{file} lacks {len(missing)} of the run's {len(species)} species: {', '.join(missing[:4])}"
-            f"{cli.close_match(missing[0], own)}"
+            f"{close_match(missing[0], own)}"
         )
     taxa = [{rank: row[column] for rank, column in ranks.items() if row[column]} for row in rows]
     for name, of_species in zip(species, numbers, strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import matching, text
 from butterflyer_jax.data.ingest.tables.columns import Table, make_table
-from butterflyer_jax.errors import UserError
+from butterflyer_jax.errors import UserError, close_match
 from butterflyer_jax.storage import files
 
 # Columns that name the photo of a row, as in a zip's own label file; either will do.
@@ -93,8 +92,7 @@ def read(file: str | os.PathLike[str], columns: Sequence[str]) -> Attributes:
         raise UserError(f"{name} has no column filename or photo_id, only {', '.join(given) or 'nothing'}")
     for column in columns:
         if column.strip().lower() not in given:
-            close = difflib.get_close_matches(column.strip().lower(), given, n=1)
-            hint = f"; did you mean {close[0]}?" if close else f", only {', '.join(given)}"
+            hint = close_match(column.strip().lower(), given) or f", only {', '.join(given)}"
             raise UserError(f"{name} has no column {column}{hint}")
     key = given.index(names[0])
     rows = [row for row in table.rows if row[key]]
