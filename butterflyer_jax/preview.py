@@ -125,7 +125,7 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
         labels = np.asarray(batch["label"])[:MAX_GRID_PHOTOS]
         names = ["no species" if label == NEGATIVE_LABEL else session.data.species[label] for label in labels]
         pixels = denormalise(np.asarray(make_augment(session.config)(batch, 0)), config.model)[: len(names)]
-    with files.whole_file(target) as temporary, temporary.open("wb") as file:
+    with files.writing(target) as file:
         drawing.grid(pixels, names).save(file, picture_format)
     return len(names)
 

@@ -131,6 +131,13 @@ def whole_file(name: Name, what: str = "", advice: str = "") -> Iterator[epath.P
             raise
 
 
+@contextlib.contextmanager
+def writing(name: Name) -> Iterator[BinaryIO]:
+    """Opens a new file for bytes, which takes its name at the end of the block; raises as `whole_file` does."""
+    with whole_file(name) as temporary, temporary.open("wb") as file:
+        yield file
+
+
 def write_bytes(name: Name, data: bytes) -> None:
     """Writes a file atomically; raises as `whole_file` does."""
     if is_remote(name):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import os
 import textwrap
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -64,7 +62,7 @@ def write_zip(
     # Threads, as NumPy and Pillow release the interpreter lock in the costly parts: measured to be as fast as
     # processes, which scripts without a guarded main could not start.
     with (
-        _whole_file(path) as file,
+        files.writing(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
         ThreadPoolExecutor(min(8, cores.usable())) as pool,
     ):
@@ -101,7 +99,7 @@ def write_contact_sheet(path: str | os.PathLike[str], columns: int = 5, seed: in
             # Drawn at twice the size: the thumbnails come out crisp.
             photo = draw_photo(species, rng, 2 * width, 2 * height).reduce(2)
             sheet.paste(photo, ((column + 1) * (width + gap), top))
-    with _whole_file(path) as file:
+    with files.writing(path) as file:
         sheet.save(file, kind, quality=90)
     return path
 
@@ -113,10 +111,3 @@ def _photo_jpeg(species: Species, seed: Sequence[int], long_side: int) -> bytes:
     picture, buffer = draw_photo(species, rng, round(wide * scale), round(high * scale)), io.BytesIO()
     picture.save(buffer, "JPEG", quality=int(rng.integers(80, 95)))
     return buffer.getvalue()
-
-
-@contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file that takes its name only once it is complete, and leaves nothing if it never is."""
-    with files.whole_file(path) as part, part.open("wb") as file:
-        yield file

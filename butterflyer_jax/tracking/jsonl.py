@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from butterflyer_jax.console import say
+from butterflyer_jax.storage import files
 from butterflyer_jax.tracking.tracker import Tracker
 
 
@@ -64,6 +65,4 @@ def _cut(path: Path, last_step: int) -> None:
     if bad := sum(record is None for record in records[:-1]):
         say(f"{path}: {bad} damaged lines are left out")
     kept = [line + b"\n" for line, record in zip(lines, records, strict=True) if record and record["step"] <= last_step]
-    temporary = path.with_name(f".{path.name}.cut")
-    temporary.write_bytes(b"".join(kept))
-    temporary.replace(path)
+    files.write_bytes(path, b"".join(kept))

@@ -22,6 +22,7 @@ import wandb
 
 from butterflyer_jax.config import TrackingConfig
 from butterflyer_jax.report import drawing
+from butterflyer_jax.storage import files
 from butterflyer_jax.tracking.tracker import Model, Pictures, Tracker, in_one_line, numbers_by_name
 
 ID_FILE = "wandb.json"
@@ -167,7 +168,5 @@ def _id_of(file: Path) -> str:
         pass
     # An agent of a W&B sweep chooses the id.
     run_id = os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:16]
-    temporary = file.with_name(f".{file.name}")
-    temporary.write_text(json.dumps({"id": run_id}), encoding="utf-8")
-    temporary.replace(file)
+    files.write_text(file, json.dumps({"id": run_id}))
     return run_id

@@ -233,5 +233,5 @@ def _plot(
     axes.set_ylim(0, 1.5 * max(losses[: 1 + int(np.argmin(losses))]))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    with files.whole_file(_file(output, f"{name}.png")) as temporary, temporary.open("wb") as file:
+    with files.writing(_file(output, f"{name}.png")) as file:
         figure.savefig(file, format="png", dpi=120)

@@ -74,7 +74,7 @@ def _keep(folder: epath.Path, error: BrokenStep, batch: Mapping[str, jax.Array],
     epoch, number = divmod(error.step - 1, steps_per_epoch)
     about = {"step": error.step, "epoch": epoch, "batch": number, error.name: repr(error.value)}
     about |= {name: arrays[name].tolist() for name in ("index", "label") if name in arrays}
-    with files.whole_file(folder / BATCH_FILE) as temporary, temporary.open("wb") as file:
+    with files.writing(folder / BATCH_FILE) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
     files.write_text(folder / ABOUT_FILE, json.dumps(about))
 

@@ -149,7 +149,7 @@ def run_task(task: str) -> None:
     members = [Member(*fields) for fields in content["members"]]
     reader = open_reader(content["raw_zip"], members)
     rows: list[Any] = []
-    with files.whole_file(jpegs) as temporary, temporary.open("wb") as file:
+    with files.writing(jpegs) as file:
         for member in members:
             try:
                 image, facts = _prepare(reader, member, config)

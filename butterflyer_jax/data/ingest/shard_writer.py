@@ -75,8 +75,7 @@ def run_task(task: str) -> None:
     rows = json.loads(files.read_text(task))["photos"]
     shard = _shard(task)
     with (
-        files.whole_file(shard) as temporary,
-        temporary.open("wb") as writer,
+        files.writing(shard) as writer,
         ThreadPoolExecutor(files.parallel_reads(shard)) as pool,
     ):
         entries: list[tuple[int, ...]] = []
@@ -100,7 +99,7 @@ def run_task(task: str) -> None:
                 entries.append((offset, len(jpeg), google_crc32c.value(jpeg), height, width, label % 2**32))
                 end += _HEADER_BYTES + len(record) + _FOOTER_BYTES
         # Written before the shard gets its name: a shard that exists has an index.
-        with files.whole_file(shard.with_name(index_name(shard.name))) as index, index.open("wb") as file:
+        with files.writing(shard.with_name(index_name(shard.name))) as file:
             write_index(file, entries, [row[0] for row in rows], [row[-1] for row in rows])
 
 
