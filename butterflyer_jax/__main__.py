@@ -55,8 +55,7 @@ def _run(argv: Sequence[str]) -> None:
 
 def load(name: str) -> cli.Command:
     """Imports the module of a subcommand."""
-    module: cli.Command = importlib.import_module(f"butterflyer_jax.{COMMANDS[name][0]}")
-    return module
+    return importlib.import_module(f"butterflyer_jax.{COMMANDS[name][0]}")
 
 
 def usage() -> str:

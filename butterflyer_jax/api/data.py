@@ -134,8 +134,7 @@ class DataSet:
         if self.folder == dataset_lib.FAKE:
             counts = {split: self.num_images(split) for split in SPLITS}
             return {"photos": sum(counts.values()), "splits": list(SPLITS)}
-        result: dict[str, Any] = json.loads((paths.path(self.folder) / "data_card.json").read_text())
-        return result
+        return json.loads((paths.path(self.folder) / "data_card.json").read_text())
 
     def close(self) -> None:
         """Closes files and threads."""

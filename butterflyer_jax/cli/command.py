@@ -170,8 +170,7 @@ class CallableModule(types.ModuleType):
 
     @property
     def _function(self) -> Callable[..., Any]:
-        function: Callable[..., Any] = getattr(self, self.__name__.rpartition(".")[2])
-        return function
+        return getattr(self, self.__name__.rpartition(".")[2])
 
 
 def make_callable(name: str) -> None:

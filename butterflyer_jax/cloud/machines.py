@@ -52,8 +52,7 @@ class Machine:
 
 @functools.cache
 def _table() -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
-    return result
+    return json.loads(TABLE.read_text(encoding="utf-8"))
 
 
 def all_machines() -> list[Machine]:
@@ -78,8 +77,7 @@ def quota(accelerator: str, spot: bool) -> str:
 
 def regions(accelerator: str) -> list[str]:
     """Returns regions that have these GPUs, not all of them."""
-    result: list[str] = _table()["accelerators"][accelerator]["regions"]
-    return result
+    return _table()["accelerators"][accelerator]["regions"]
 
 
 def check_region(region: str) -> None:

@@ -53,8 +53,7 @@ class Section:
 
 def choices(section: type[Section], name: str) -> tuple[str, ...]:
     """Returns the allowed values of a text field."""
-    result: tuple[str, ...] = section.__dataclass_fields__[name].metadata["one_of"]  # type: ignore[attr-defined]
-    return result
+    return section.__dataclass_fields__[name].metadata["one_of"]  # type: ignore[attr-defined]
 
 
 def documentation(field: dataclasses.Field[Any]) -> str:

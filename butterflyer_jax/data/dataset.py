@@ -111,7 +111,6 @@ def find_dataset(source: str | os.PathLike[str]) -> epath.Path:
 def card(dataset: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the content of a data set's data_card.json; an empty dict where it is missing or damaged."""
     try:
-        content: dict[str, Any] = json.loads(files.read_text(paths.path(dataset) / "data_card.json"))
-        return content
+        return json.loads(files.read_text(paths.path(dataset) / "data_card.json"))
     except ValueError:
         return {}

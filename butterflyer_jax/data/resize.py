@@ -47,8 +47,7 @@ def resize(
     result = cykooz_resizer.ImageData(*target, cykooz_resizer.PixelType.U8x3)
     # A resizer keeps buffers and serves one thread: a new one costs microseconds.
     cykooz_resizer.Resizer().resize(source, result, _options(kernel, box or size))
-    scaled: bytes = result.get_buffer()
-    return scaled
+    return result.get_buffer()
 
 
 def resample(image: Image.Image, target: tuple[int, int], box: tuple[float, float]) -> Image.Image:

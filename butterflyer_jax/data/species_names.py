@@ -78,8 +78,7 @@ def listed(names: Iterable[str]) -> str:
 @functools.cache
 def document() -> Mapping[str, Any]:
     """Returns the content of families.json: families with their genera, common names, synonyms."""
-    content: dict[str, Any] = json.loads((Path(__file__).parent / "families.json").read_text(encoding="utf-8"))
-    return content
+    return json.loads((Path(__file__).parent / "families.json").read_text(encoding="utf-8"))
 
 
 @functools.cache

@@ -62,8 +62,7 @@ def in_words(rank: str, taxon: str) -> str:
         name = taxon.replace("_", " ")
         return name if words.are_binomials([name]) else f"{'an' if name[:1].casefold() in 'aeio' else 'a'} {name}"
     if rank == FAMILY and taxon in species_names.document()["families"]:
-        words_of_family: str = species_names.document()["families"][taxon]["words"]
-        return words_of_family
+        return species_names.document()["families"][taxon]["words"]
     return f"one of the {rank} {taxon}"
 
 

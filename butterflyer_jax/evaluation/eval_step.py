@@ -116,7 +116,4 @@ def _make_answer(
         loss = losses.cross_entropy(logits, batch["label"])
         return Sums.of_batch(loss, logits, batch["label"], batch["mask"]), logits, features
 
-    result: Callable[[Variables, Batch], tuple[Sums, jax.Array, jax.Array | None]] = jax.jit(
-        answer, out_shardings=sharding.replicated(mesh), compiler_options=compiler.options()
-    )
-    return result
+    return jax.jit(answer, out_shardings=sharding.replicated(mesh), compiler_options=compiler.options())

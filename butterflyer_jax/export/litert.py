@@ -83,7 +83,6 @@ def _save(tf: Any, network: Network, folder: str) -> None:
 
     @tf.function(input_signature=[tf.TensorSpec((None, side, side, 3), tf.uint8, "image")])
     def serving_default(image: Any) -> dict[str, Any]:
-        outputs: dict[str, Any] = compute(tf, network, image, convolutions, dense)
-        return outputs
+        return compute(tf, network, image, convolutions, dense)
 
     tf.saved_model.save(module, folder, signatures={"serving_default": serving_default})

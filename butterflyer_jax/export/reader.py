@@ -134,5 +134,4 @@ def _read(code: str, path: Path) -> Callable[[np.ndarray], dict[str, Any]]:
             exec(code, names)
     except Exception as error:
         raise UserError(f"cannot read {path}: {words_of(error)}") from error
-    result: Callable[[np.ndarray], dict[str, Any]] = names["answer"]
-    return result
+    return names["answer"]

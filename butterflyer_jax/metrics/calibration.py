@@ -91,8 +91,7 @@ def fit(
 def softmax(logits: Float[np.ndarray, "count num_classes"]) -> Float64[np.ndarray, "count num_classes"]:
     """Returns the probabilities of logits, float64 [count, species]."""
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    result: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return result
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def among_listed(

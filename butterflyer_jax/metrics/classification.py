@@ -178,8 +178,7 @@ def cross_entropies(
     """Returns the loss of each image, float64 [count]."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     own = np.take_along_axis(shifted, labels[:, None].astype(np.int64), axis=1)[:, 0]
-    result: np.ndarray = np.log(np.exp(shifted).sum(axis=1)) - own
-    return result
+    return np.log(np.exp(shifted).sum(axis=1)) - own
 
 
 def _mean_of_draws(values: np.ndarray) -> np.ndarray:

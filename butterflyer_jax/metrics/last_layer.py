@@ -48,8 +48,7 @@ class Layer:
 
     def logits(self, inputs: Float32[np.ndarray, "count width"]) -> Float32[np.ndarray, "count num_classes"]:
         """Returns logits, float32 [count, num_classes], of inputs, float32 [count, width]."""
-        result: np.ndarray = inputs @ self.kernel + self.bias
-        return result
+        return inputs @ self.kernel + self.bias
 
 
 @dataclass(frozen=True)

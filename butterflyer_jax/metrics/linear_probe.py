@@ -26,8 +26,7 @@ def standardised(
     """
     of = features if of is None else of
     scaled = (features - of.mean(axis=0)) / (of.std(axis=0) + _SMALLEST_STD)
-    result: np.ndarray = scaled.clip(-CLIP, CLIP).astype(np.float32)
-    return result
+    return scaled.clip(-CLIP, CLIP).astype(np.float32)
 
 
 def out_of_fold(
@@ -73,8 +72,7 @@ def margins(
     rows = np.arange(len(labels))
     others = probabilities.copy()
     others[rows, labels] = -np.inf
-    result: np.ndarray = probabilities[rows, labels] - others.max(axis=1)
-    return result
+    return probabilities[rows, labels] - others.max(axis=1)
 
 
 def with_bias(
@@ -116,5 +114,4 @@ def fit(
 
     start = np.zeros(inputs.shape[1] * num_classes)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _MAX_ITERATIONS})
-    result: np.ndarray = found.x.reshape(-1, num_classes).astype(np.float32)
-    return result
+    return found.x.reshape(-1, num_classes).astype(np.float32)

@@ -65,8 +65,7 @@ def uniform_divergence(logits: Float[jax.Array, "batch num_classes"]) -> Float[j
     Returns:
       float32 [batch].
     """
-    result: jax.Array = -jax.nn.log_softmax(logits).mean(axis=-1) - np.log(logits.shape[-1])
-    return result
+    return -jax.nn.log_softmax(logits).mean(axis=-1) - np.log(logits.shape[-1])
 
 
 def class_weights(counts: Sequence[int], balance: float) -> Float[np.ndarray, " num_classes"]:
@@ -85,5 +84,4 @@ def class_weights(counts: Sequence[int], balance: float) -> Float[np.ndarray, " 
     """
     n = np.asarray(counts, np.float64)
     weights = np.where(n > 0, np.maximum(n, 1) ** -balance, 0)
-    result: np.ndarray = (weights * n.sum() / (weights * n).sum()).astype(np.float32)
-    return result
+    return (weights * n.sum() / (weights * n).sum()).astype(np.float32)

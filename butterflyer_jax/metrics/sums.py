@@ -49,8 +49,7 @@ class Sums(flax.struct.PyTreeNode):
         return cls((losses * mask).sum(), hits[:, 0].sum(), hits.sum(), confusion)
 
     def __add__(self, other: Sums) -> Sums:
-        result: Sums = jax.tree.map(jnp.add, self, other)
-        return result
+        return jax.tree.map(jnp.add, self, other)
 
     def compute(self) -> dict[str, Any]:
         """Returns count, loss, top1, top5 and balanced_accuracy (mean recall of the species that occur)."""

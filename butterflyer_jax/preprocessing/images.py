@@ -139,8 +139,7 @@ def denormalise(
 ) -> UInt8[np.ndarray, "batch height width 3"]:
     """Returns the pixels, uint8 [batch, height, width, 3], of images that `normalise` returned."""
     pixels = (images * np.asarray(config.std) + np.asarray(config.mean)).clip(0, 1) * 255
-    result: np.ndarray = np.rint(pixels).astype(np.uint8)
-    return result
+    return np.rint(pixels).astype(np.uint8)
 
 
 def _stream(keys: jax.Array, stream: int) -> jax.Array:

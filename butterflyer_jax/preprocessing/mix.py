@@ -90,8 +90,7 @@ def _smaller_shares(alpha: float) -> np.ndarray:
     cumulative = np.concatenate([[0], np.cumsum(density[1:] + density[:-1])])
     quantiles = (np.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES
     smaller = np.interp(quantiles * cumulative[-1], cumulative, u) ** (1 / alpha)
-    result: np.ndarray = smaller.astype(np.float32)
-    return result
+    return smaller.astype(np.float32)
 
 
 def erase(

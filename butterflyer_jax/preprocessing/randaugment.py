@@ -149,5 +149,4 @@ def _warp(images: jax.Array, amount: dict[str, jax.Array], fill: Sequence[float]
     above = sample(pixels, corner) * (1 - to_right) + sample(pixels, corner + 1) * to_right
     corner += width + 2
     below = sample(pixels, corner) * (1 - to_right) + sample(pixels, corner + 1) * to_right
-    result: jax.Array = above * (1 - to_below) + below * to_below + colour
-    return result
+    return above * (1 - to_below) + below * to_below + colour

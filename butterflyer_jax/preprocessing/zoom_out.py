@@ -117,8 +117,7 @@ def _blurred_colours(keys: jax.Array, height: int, width: int) -> jax.Array:
     cells = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 2), (CELLS, CELLS, 3)))(keys)
     # All cells of an image lie near one colour.
     colour = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 3), (1, 1, 3)))(keys)
-    blurred: jax.Array = jax.image.resize(0.5 * cells + 0.5 * colour, (len(keys), height, width, 3), "bilinear")
-    return blurred
+    return jax.image.resize(0.5 * cells + 0.5 * colour, (len(keys), height, width, 3), "bilinear")
 
 
 def _per_image(values: jax.Array) -> jax.Array:

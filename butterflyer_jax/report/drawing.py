@@ -73,8 +73,7 @@ def with_heat(
     colours = matplotlib.colormaps["inferno"](smooth)[:, :, :3]
     # Where the heat is 0, the image itself, darker.
     mixed = (1 - HEAT) * pixels / 255 * (0.45 + 0.55 * smooth[:, :, None]) + HEAT * colours
-    result: np.ndarray = np.rint(255 * mixed.clip(0, 1)).astype(np.uint8)
-    return result
+    return np.rint(255 * mixed.clip(0, 1)).astype(np.uint8)
 
 
 def confusion_matrix(counts: Integer[np.ndarray, "num_classes num_classes"], names: Sequence[str]) -> Image:

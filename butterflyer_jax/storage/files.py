@@ -39,8 +39,7 @@ def read_bytes(name: Name) -> bytes:
     """
     with access(name):
         if is_remote(name):
-            data: bytes = retry.call(name, "cat_file")
-            return data
+            return retry.call(name, "cat_file")
         return _regular(name).read_bytes()
 
 
@@ -64,8 +63,7 @@ def read_range(name: Name, offset: int, num_bytes: int) -> bytes:
     """
     with access(name):
         if is_remote(name):
-            data: bytes = retry.call(name, "cat_file", offset, offset + num_bytes)
-            return data
+            return retry.call(name, "cat_file", offset, offset + num_bytes)
         with _regular(name).open("rb", buffering=0) as file:
             return open_files.read_at(file, num_bytes, offset)
 

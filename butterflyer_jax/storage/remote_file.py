@@ -31,5 +31,4 @@ class _RemoteFile(RangedFile):
 
     def fetch(self, start: int, length: int) -> bytes:
         with access(self._url):
-            data: bytes = retry.call(self._url, "cat_file", start, start + length)
-            return data
+            return retry.call(self._url, "cat_file", start, start + length)

@@ -92,8 +92,7 @@ def _pose(rng: Rng, width: int, height: int) -> Array:
     turn = np.array([[math.cos(tilt), -math.sin(tilt), 0], [math.sin(tilt), math.cos(tilt), 0], [0, 0, 1]])
     # Shifted, as the middle of the spread wings lies a little ahead of the body's.
     lean = np.array([[1, 0, 0], [0, 1, -0.1], [*rng.uniform(-0.1, 0.1, 2), 1]])
-    result: Array = place @ turn @ lean
-    return result
+    return place @ turn @ lean
 
 
 def draw_butterfly(species: Species, rng: Rng, width: int, height: int, light: float) -> Image.Image:

@@ -91,7 +91,6 @@ def _export(loaded: runs.LoadedModel, session: RunSession, processes: exporter.P
 
 def _exported_step(card: Any) -> int | None:
     try:
-        step: int | None = json.loads(card.read_text())["step"]
-        return step
+        return json.loads(card.read_text())["step"]
     except (OSError, ValueError, KeyError):
         return None

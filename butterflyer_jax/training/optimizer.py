@@ -71,8 +71,7 @@ def update_count(opt_state: Any) -> Int32[jax.Array, ""]:
         return isinstance(node, optax.ScaleByScheduleState)
 
     [found] = filter(counts, jax.tree.leaves(opt_state, is_leaf=counts))
-    count: jax.Array = found.count
-    return count
+    return found.count
 
 
 def _at_rate(config: OptimConfig, learning_rate: Any) -> optax.GradientTransformation:

@@ -101,10 +101,7 @@ class TrainState(flax.struct.PyTreeNode):
 
 def abstract_state(model: nn.Module, tx: optax.GradientTransformation, config: Config, mesh: Mesh) -> TrainState:
     """Returns the shapes, dtypes and shardings of the state; nothing is computed."""
-    result: TrainState = sharding.abstract(
-        jax.eval_shape(lambda: _initial_state(model, tx, config)), mesh, config.parallel
-    )
-    return result
+    return sharding.abstract(jax.eval_shape(lambda: _initial_state(model, tx, config)), mesh, config.parallel)
 
 
 def abstract_batch(photo: Mapping[str, tuple[tuple[int, ...], Any]], batch_size: int, mesh: Mesh) -> dict[str, Any]:
@@ -131,8 +128,7 @@ def create_state(
         out_shardings=shardings,
         compiler_options=compiler.options_to_run_once(),
     )
-    result: TrainState = create()
-    return result
+    return create()
 
 
 def _initial_state(model: nn.Module, tx: optax.GradientTransformation, config: Config) -> TrainState:

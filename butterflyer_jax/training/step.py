@@ -43,8 +43,7 @@ class TrainStep:
     def __call__(self, state: TrainState, batch: Batch) -> StepResult:
         """Does one step; see `make_train_step`."""
         learning_rate = self._learning_rate(optimizer.update_count(state.opt_state))
-        result: StepResult = self._program(state, batch, learning_rate)
-        return result
+        return self._program(state, batch, learning_rate)
 
     def lower(self, state: Any, batch: Any) -> Any:
         """Returns the program lowered for a state and a batch of these shapes and shardings."""
@@ -232,8 +231,7 @@ def _parts(batch: Batch, config: Config) -> Batch:
         rest = x.shape[1:]
         return jnp.moveaxis(x.reshape(-1, parts, together, *rest), 1, 0).reshape(parts, -1, *rest)
 
-    result: Batch = jax.tree.map(deal, batch)
-    return result
+    return jax.tree.map(deal, batch)
 
 
 def accumulate(function: Callable[..., Any], carry: Any, parts: Any, unroll: bool = False) -> Any:

@@ -130,8 +130,7 @@ def document() -> dict[str, Any]:
     """Returns the content of `english.yaml` unparsed: phrases in one text, or such texts by meaning."""
     import yaml
 
-    content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    return content
+    return yaml.safe_load(FILE.read_text(encoding="utf-8"))
 
 
 @functools.cache

@@ -112,8 +112,7 @@ def _to_int8(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rounded(array: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    levels: np.ndarray = np.rint(array / scales).clip(-LEVELS, LEVELS)
-    return levels
+    return np.rint(array / scales).clip(-LEVELS, LEVELS)
 
 
 def _with_arrays(network: Network, arrays: Mapping[str, np.ndarray]) -> Network:

@@ -123,8 +123,7 @@ class _Lane:
         if not hasattr(self._of_thread, "worker"):
             self._of_thread.worker = _Worker(self._work)
             self._workers.append(self._of_thread.worker)
-        worker: _Worker = self._of_thread.worker
-        return worker
+        return self._of_thread.worker
 
 
 class Decoder:

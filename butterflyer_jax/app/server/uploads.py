@@ -129,8 +129,7 @@ def bounded_route(room: Room, max_bytes: int, seconds: float) -> type[APIRoute]:
 
             async def handle_bounded(request: Request) -> Response:
                 with room.of_request() as take:
-                    response: Response = await handle(BoundedRequest(request, max_bytes, seconds, take))
-                    return response
+                    return await handle(BoundedRequest(request, max_bytes, seconds, take))
 
             return handle_bounded
 

@@ -137,8 +137,7 @@ def _components(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray
     from scipy.sparse.csgraph import connected_components
 
     graph = coo_array((np.ones(len(first), bool), (first, second)), (count, count))
-    result: np.ndarray = connected_components(graph, directed=False)[1]
-    return result
+    return connected_components(graph, directed=False)[1]
 
 
 def _pairs(parts: _Signatures, start: int, max_bits: int) -> tuple[np.ndarray, np.ndarray]:

@@ -200,8 +200,7 @@ def _places(photos: Photos) -> tuple[np.ndarray, np.ndarray]:
 
 def decoded(jpeg: bytes) -> UInt8[np.ndarray, "height width 3"]:
     """Returns the pixels of a JPEG, uint8 [height, width, 3], bit-identical to those that `tf_decode` yields."""
-    pixels: np.ndarray = simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=False, fastupsample=False)
-    return pixels
+    return simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=False, fastupsample=False)
 
 
 def _checksum(pixels: np.ndarray) -> np.ndarray:
