@@ -402,3 +402,9 @@ def test_lists_of_texts_in_json(tmp_path: Path) -> None:
     two = json.dumps([{"SourceFile": name, "Keywords": ["meadow", species]} for name, species in TRUTH.items()])
     with pytest.raises(UserError, match=r"build\.label_column says which is \(Keywords\)"):
         listing_of(tmp_path, FLAT | {"l.json": two})
+
+
+def test_columns_without_a_value_are_named(tmp_path: Path) -> None:
+    table = rows("file,species,class", "{n}.jpg,,")
+    with pytest.raises(UserError, match=r"its other columns \(species, class\) are blank in every row: the results of"):
+        listing_of(tmp_path, FLAT | {"l.csv": table})

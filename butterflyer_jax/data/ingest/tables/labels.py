@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from butterflyer_jax.data import image_format
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.tables import (
     agreement,
     boxes,
     choice,
     class_names,
+    hints,
     key_join,
-    meaning,
     reader,
     table_names,
     understanding,
@@ -257,34 +255,8 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
     result.group_names += [f"{column} in {name}" for column in one.group_names]
     if one.labels or class_names.is_list(one.table):
         return
-    if one.problem:
-        result.unused[name] = one.problem
-        if not any(one.problem in said for said in result.nearly):
-            result.nearly.append(f"{name}: {one.problem}")
-        return
-    known = {one.table.columns[one.file_column], one.split_name, *one.group_names}
-    others = meaning.likely_first(one.table, [column for column in one.table.columns if column and column not in known])
-    if not (one.group_names or gave_split or any(one.boxes)):
-        if len(one.table.columns) == 1:
-            result.unused[name] = "a list of photos without labels"
-            return
-        result.unused[name] = (
-            f"no column is known as a label: {meaning.describe_columns(one.table)}; see build.label_column"
-        )
-    elif not others:
-        return
-    if others and all(_are_files(one.table.values(one.table.columns.index(column))) for column in others):
-        result.nearly.append(
-            f"{name} names photos in each of its columns: if these are the species, write a table with a row per photo"
-        )
-        return
-    matched = {photo for photos in one.photos for photo in photos}
-    result.nearly.append(
-        f"{name} names {len(matched)} photos in its column {one.table.columns[one.file_column]}, and none of "
-        f"its other columns is known as the label: build.label_column says which is "
-        f"({', '.join(others[: meaning.SHOWN_COLUMNS])})"
-    )
-
-
-def _are_files(cells: Sequence[str]) -> bool:
-    return {posixpath.splitext(cell)[1].lower() in image_format.SUFFIXES for cell in cells if cell} == {True}
+    reason, hint = hints.of(one, bool(one.group_names or gave_split or any(one.boxes)))
+    if reason:
+        result.unused[name] = reason
+    if hint and not any(hint in said for said in result.nearly):
+        result.nearly.append(f"{name}: {hint}" if one.problem else f"{name} {hint}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from butterflyer_jax.data.ingest.tables.boxes import Box
@@ -76,14 +75,3 @@ def describe_columns(table: Table) -> str:
     """Returns the names of the first columns of a table, for messages."""
     shown = ", ".join(column or "(no name)" for column in table.columns[:SHOWN_COLUMNS])
     return shown + (", …" if len(table.columns) > SHOWN_COLUMNS else "")
-
-
-def likely_first(table: Table, names: Sequence[str]) -> list[str]:
-    """Returns columns with those first that may be labels: words, several in all, which repeat."""
-
-    def is_unlikely(name: str) -> bool:
-        values = set(table.values(table.columns.index(name)))
-        words_in = any(any(map(str.isalpha, value)) and not value.startswith(("{", "[")) for value in values)
-        return not (words_in and 1 < len(values) < len(table.rows))
-
-    return sorted(names, key=is_unlikely)
