@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from butterflyer_jax.data.ingest import inventory, words
-from butterflyer_jax.data.ingest.folders import additions
+from butterflyer_jax.data.ingest.folders import additions, file_names
 from butterflyer_jax.data.ingest.folders.reading import pattern, some
 from butterflyer_jax.errors import UserError
 
@@ -24,6 +24,10 @@ def check(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> Non
       settled: patterns of labels for which the user has chosen.
     """
     check_unknown(labels, source, settled)
+    if wrong := file_names.other_species(labels):
+        raise UserError(
+            f"{wrong} by {source}; build.layout=table takes the table, build.layout=name takes the names of the photos"
+        )
     if several := additions.alike(set(labels.values())):
         raise UserError(
             f"the labels {some(several[0])} in {source} differ only by what is no part of the name of a species, and "

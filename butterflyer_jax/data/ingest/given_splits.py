@@ -40,12 +40,14 @@ def find(
     if choice or len(set(by_folder.values())) < 2:
         # All photos lie in one folder named like a split: the tables are more precise.
         return by_folder | by_table, names
+    columns = [name.partition(" in ")[0] for name in tables.split_names if not name.startswith("the name ")]
+    of_table = f"build.split_column={columns[0]} takes those of the table, " if columns else ""
     for photo, split in by_table.items():
         if by_folder.get(photo, split) != split:
             raise UserError(
                 f"folders and tables give different splits: {photo} is {by_folder[photo]} by its folder and {split} by "
                 f"{', '.join(tables.split_names)}; build.split_column=folder takes the splits of the folders, "
-                "build.split_column=COLUMN those of a table, build.split_column=none makes new splits"
+                f"{of_table}build.split_column=none makes new splits"
             )
     return by_folder | by_table, names
 

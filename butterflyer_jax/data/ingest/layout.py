@@ -44,6 +44,7 @@ def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) 
         strays.check_counterparts(result)
         strays.check_single(result)
         strays.check_languages(result)
+        strays.check_doubted(result)
         additions.check(result)
         file_names.check(result)
     return result

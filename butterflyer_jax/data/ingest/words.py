@@ -120,6 +120,16 @@ _UNSURE = _OF_NO_SPECIES | set(
     """
     )
 )
+# Folders below a species whose photos may not be of it.
+_DOUBTED = frozenset(
+    listed(
+        """
+    unsure notsure uncertain unknown unidentified undetermined wrong misidentified incorrect bad rejected rejects reject
+    excluded delete todelete toremove toidentify tobeidentified tocheck check doubtful questionable ambiguous other
+    others misc mixed various notthis maybe unsicher fraglich falsch unbestimmt andere douteux incertain dudoso
+    """
+    )
+)
 _UNKNOWN = _UNLABELLED | {"unknown", "unclassified", "unidentified"}
 # Words beside a split: "train_mini" of iNaturalist.
 _SIZES = frozenset(listed("mini tiny small medium large big"))
@@ -238,6 +248,11 @@ def is_unlabelled(folder: str, in_test: bool) -> bool:
 def is_unsure(folder: str) -> bool:
     """Returns whether a folder's name may be that of a class or of photos that were set aside."""
     return _without_numbers(folder) in _UNSURE or folder.strip() == NO_LABEL
+
+
+def is_doubted(folder: str) -> bool:
+    """Returns whether a folder below that of a species has a name that its photos may not be of that species."""
+    return _without_numbers(folder) in _DOUBTED
 
 
 def is_of_no_species(folder: str) -> bool:

@@ -17,7 +17,8 @@ from tests.data.ingest.test_layouts import FLAT, SPECIES, labels, listing_of, ro
     [
         ("{s} (male)", "{s} (female)"), ("{s}_dorsal", "{s}_ventral"), ("{s} 2020-05-01", "{s} 2021-06-02"),
         ("{s} 2020", "{s} male 2021"), ("{s} ♂", "{s} ♀"), ("Female {s}", "{s}"), ("{s}, site 1", "{s}, site 2"),
-        ("{s} larva", "{s}"), ("{s} (Ann)", "{s} (Ben)"),
+        ("{s} larva", "{s}"), ("{s} (Ann)", "{s} (Ben)"), ("{s} Raupe", "{s} Falter"),
+        ("{s} Oberseite", "{s} Unterseite"),
     ],
 )  # fmt: skip
 def test_folders_that_differ_by_additions_are_asked_about(tmp_path: Path, one: str, other: str) -> None:
@@ -94,3 +95,14 @@ def test_sets_in_two_languages_that_were_joined_are_asked_about(tmp_path: Path) 
         listing_of(tmp_path, files)
     assert set(labels(listing_of(tmp_path, files, layout="leaf")).values()) == {*latin, *SPECIES}
     assert set(labels(listing_of(tmp_path, files, ignore="setB/*")).values()) == set(latin)
+
+
+@pytest.mark.parametrize("folder", ["not sure", "Wrong", "unsicher", "other"])
+def test_folders_of_doubt_below_a_species_are_asked_about(tmp_path: Path, folder: str) -> None:
+    files = tree("set/{s}/{i}.jpg") | tree(f"set/{{s}}/{folder}/x{{i}}.jpg", ("Peacock",), 2)
+    with pytest.raises(
+        UserError, match=rf"{folder}/ lies below a species .*build\.ignore=\*/{folder}/\* leaves it out"
+    ):
+        listing_of(tmp_path, files)
+    assert len(listing_of(tmp_path, files, ignore=f"*/{folder}/*").members) == 18
+    assert labels(listing_of(tmp_path, files, layout="top"))[f"set/Peacock/{folder}/x0.jpg"] == "Peacock"

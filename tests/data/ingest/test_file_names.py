@@ -96,3 +96,20 @@ def test_splits_in_file_names_are_offered(tmp_path: Path) -> None:
     assert {member.split for member in listing.members} == {None}
     listing = listing_of(tmp_path, files, split_column="file_name")
     assert all(f"/{member.split}_" in member.name for member in listing.members)
+
+
+def test_photos_named_after_another_species_are_asked_about(tmp_path: Path) -> None:
+    names = {
+        f"{s}/{SPECIES[(k + (i == 5)) % 3]}_{n}.jpg": s for k, s in enumerate(SPECIES) for n, i in enumerate(range(6))
+    }
+    with pytest.raises(UserError, match=r"3 photos are named after another .*Peacock by its name, Monarch by the fold"):
+        listing_of(tmp_path, dict.fromkeys(names, b"x"))
+    assert labels(listing_of(tmp_path, dict.fromkeys(names, b"x"), layout="leaf")) == names
+    by_name = labels(listing_of(tmp_path, dict.fromkeys(names, b"x"), layout="name"))
+    assert by_name == {name: name.split("/")[1].split("_")[0] for name in names}
+    flat = {f"images/{name.replace('/', '_').split('_', 1)[1]}": s for name, s in names.items()}
+    table = "\n".join(["file,species", *(f"{name},{s}" for name, s in flat.items())])
+    files: Files = dict.fromkeys(flat, b"x") | {"l.csv": table}
+    with pytest.raises(UserError, match=r"by l\.csv \(file, species\); build\.layout=table takes the table"):
+        listing_of(tmp_path, files)
+    assert labels(listing_of(tmp_path, files, layout="table")) == flat

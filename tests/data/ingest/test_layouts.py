@@ -77,6 +77,8 @@ FLAT = tree("images/{n}.jpg")
         (tree("{s}/{i}.jpg", ("2019", "2020", "2021")), r"folders 2019, 2020, 2021 are dates.*build\.layout=leaf"),
         (tree("{s}/{i}.jpg", ("Plate 1", "Tafel II", "KW 23")), "sessions, sites or specimens, and name no species"),
         (tree("{s}/{i}.jpg", ("1-50", "IMG_51-IMG_100")), "name no species"),
+        (tree("{s}/{i}.jpg", ("juin", "Juli", "settembre")), "are dates, and name no species"),
+        (tree("{s}/{i}.jpg", ("Montag", "5 stars", "100mm macro", "51.5N_0.1W")), "name no species"),
         (tree("{s}/{i}.jpg", ("Spain 2019", "Kew Gardens 2020-05-17 with Ann")), r"have dates .*build\.layout=leaf"),
         (tree("{s}/{i}.jpg", ("cam1", "cam2")), "sessions, sites or specimens, and name no species"),
         (tree("garden/{s}/{i}.jpg") | tree("meadow/{s}/x{i}.jpg"),

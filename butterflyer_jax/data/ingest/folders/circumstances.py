@@ -9,7 +9,9 @@ from butterflyer_jax.data.ingest.words import listed, squeeze
 
 _MONTHS = (
     "january february march april may june july august september october november december jan feb mar apr jun jul aug "
-    "sep sept oct nov dec"
+    "sep sept oct nov dec januar februar märz mai juni juli oktober dezember janvier février mars avril juin juillet "
+    "août septembre octobre novembre décembre enero febrero marzo abril mayo junio julio agosto septiembre octubre "
+    "noviembre diciembre gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre"
 )
 _PLACES = set(
     listed(
@@ -19,6 +21,8 @@ _PLACES = set(
     palaearctic nearctic neotropical neotropics afrotropical oriental australasian indomalaya
     argentina austria bangladesh belgium belize bolivia brazil bulgaria cambodia cameroon canada chile china colombia
     costarica croatia cuba cyprus czechia czechrepublic denmark ecuador egypt england estonia ethiopia finland france
+    allemagne frankreich schweiz suisse svizzera österreich autriche italien italie italia spanien espagne españa
+    niederlande england großbritannien polen griechenland grèce schweden norwegen dänemark finnland kroatien ungarn
     germany deutschland ghana greatbritain greece guatemala guyana honduras hongkong hungary iceland india indonesia
     iran ireland israel italy japan kenya korea latvia lithuania luxembourg madagascar malaysia malta mexico morocco
     nepal netherlands newzealand nicaragua nigeria norway pakistan panama papuanewguinea paraguay peru philippines
@@ -36,7 +40,8 @@ _SEXES_AND_STAGES = set(
     listed(
         """
     male female males females adult adults larva larvae pupa pupae egg eggs caterpillar caterpillars chrysalis imago
-    juvenile juveniles
+    juvenile juveniles raupe raupen puppe puppen falter ei eier männchen weibchen chenille chenilles chrysalide papillon
+    mâle femelle oruga orugas crisálida macho hembra bruco bruchi maschio femmina rups rupsen
     """
     )
 )
@@ -44,6 +49,9 @@ _VIEWS = _SEXES_AND_STAGES | set(
     listed(
         """
     dorsal ventral lateral frontal side top bottom left right front back upper lower upperside underside recto verso
+    oberseite unterseite seitlich dessus dessous recto verso
+    monday tuesday wednesday thursday friday saturday sunday montag dienstag mittwoch donnerstag freitag samstag sonntag
+    lundi mardi mercredi jeudi vendredi samedi dimanche
     day night spring summer autumn fall winter indoor indoors outdoor outdoors wild captive
     """
     )
@@ -85,6 +93,8 @@ _REGION = re.compile(
     r"|(?:drive-download|takeout)-[\dTZ-]+|.*\bpart \d+ of \d+"
     # The albums of years in Takeout, and copies by their size.
     r"|(?:photos|fotos) (?:from|von|de|uit) (?:19|20)\d\d|\d{2,4}x\d{2,4}(?:px)?"
+    # Lenses, ratings, coordinates.
+    r"|\d{2,3}(?:-\d{2,3})?\s?mm\b.{0,20}|[1-5]\s?(?:stars?|sterne?|étoiles?)|-?\d+\.\d+°?[NS]?[\s_,]+-?\d+\.\d+°?[EWO]?"
     # Ranges of numbers.
     r"|[A-Z]{0,5}[\s_-]?\d+\s*(?:-|\u2013|to|bis)\s*[A-Z]{0,5}[\s_-]?\d+",
     re.I,

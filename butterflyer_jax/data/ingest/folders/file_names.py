@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.folders import circumstances
@@ -26,6 +26,8 @@ _COUNTER = re.compile(
 )
 _EDGES = " _.-"
 _IN_BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
+# Shorter labels may stand in file names by chance.
+MIN_LETTERS = 4
 # Share of the photos whose names must contain a species that another photo has too.
 _MIN_SHARE = 0.9
 
@@ -60,12 +62,33 @@ def likely_labels(photos: Iterable[str]) -> list[str]:
     return sorted(several) if len(several) > 1 and sum(several.values()) >= _MIN_SHARE * found.total() else []
 
 
+def other_species(labels: Mapping[str, str]) -> str:
+    """Returns that names of photos are those of other species than theirs: "Monarch/Peacock_1.jpg"; "" for none."""
+    by_name = {words.squeeze(label): label for label in labels.values() if len(label) >= MIN_LETTERS}
+    wrong = [
+        photo
+        for photo, label in labels.items()
+        if (named := words.squeeze(label_of(photo))) in by_name and named != words.squeeze(label)
+    ]
+    if not wrong:
+        return ""
+    photo = min(wrong)
+    other = by_name[words.squeeze(label_of(photo))]
+    return f"{len(wrong):,} photos are named after another species: {photo} is {other} by its name, {labels[photo]}"
+
+
 def check(result: Folders) -> None:
     """Records a problem where folders are genera or families, and the names of their photos may be the species.
 
     "Pieridae/Pieris rapae 1.jpg", or "Pieris/rapae_1.jpg" and "Pieris/napi_1.jpg".
     """
-    if result.problem or words.are_binomials(result.labels):
+    if result.problem:
+        return
+    labels = {photo: place.label for photo, place in result.places.items()}
+    if wrong := other_species(labels):
+        result.problem = f"{wrong} by the folders"
+        result.choices = "build.layout=leaf takes the folders, build.layout=name takes the names of the photos"
+    if wrong or words.are_binomials(result.labels):
         return
     below: dict[str, set[str]] = defaultdict(set)
     number: Counter[str] = Counter()

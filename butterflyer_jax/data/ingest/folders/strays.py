@@ -222,6 +222,24 @@ def check_languages(result: Folders) -> None:
     result.choices = f"build.layout=leaf takes them as they are, build.ignore={pattern(other)} leaves the second out"
 
 
+def check_doubted(result: Folders) -> None:
+    """Records a problem where a folder below a species holds photos that may not be of it: "Monarch/not sure"."""
+    doubted: dict[str, str] = {}
+    for photo, place in result.places.items():
+        parts = photo.split("/")[:-1]
+        below = [part for part in parts if words.is_doubted(part) and words.plain(part) != place.label]
+        if below and place.label in map(words.plain, parts[: parts.index(below[0])]):
+            doubted.setdefault(below[0], photo)
+    if result.problem or not doubted:
+        return
+    left_out = ",".join("*/" + pattern(folder) for folder in sorted(doubted))
+    result.problem = (
+        f"{some(f'{folder}/' for folder in doubted)} lies below a species ({min(doubted.values())}), and its photos "
+        "may not be of it"
+    )
+    result.choices = f"build.ignore={left_out} leaves it out, build.layout=top takes it as the species above"
+
+
 def check_unsure(result: Folders) -> None:
     """Records a problem where a folder may be one more class or hold discarded photos: "other", "misc", "backup"."""
     unsure: dict[str, str] = {}

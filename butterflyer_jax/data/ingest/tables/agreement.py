@@ -71,8 +71,7 @@ def check_languages(owner: Mapping[str, Meaning], labels: Mapping[str, str]) -> 
         raise UserError(
             f"{one} has scientific names, such as {min(of_tables[one])!r}, and {other} has others, such as "
             f"{min(of_tables[other])!r}: two names of one species would be two species; write the same names into "
-            f"both, or build.table={one} or build.table={other} takes one, build.table={one},{other} takes both "
-            "as they are"
+            f"both, or build.table={one},{other} takes both as they are"
         )
 
 
