@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.folders import circumstances
@@ -64,39 +64,50 @@ def likely_labels(photos: Iterable[str]) -> list[str]:
 
 def other_species(labels: Mapping[str, str]) -> str:
     """Returns that names of photos are those of other species than theirs: "Monarch/Peacock_1.jpg"; "" for none."""
-    by_name = {words.squeeze(label): label for label in labels.values() if len(label) >= MIN_LETTERS}
-    wrong = [
-        photo
-        for photo, label in labels.items()
-        if (named := words.squeeze(label_of(photo))) in by_name and named != words.squeeze(label)
-    ]
-    if not wrong:
+    return _other_species(_by_name_and_label(labels))
+
+
+def _by_name_and_label(labels: Mapping[str, str]) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for photo, label in labels.items():
+        found[label_of(photo), label].append(photo)
+    return found
+
+
+def _other_species(photos: Mapping[tuple[str, str], Sequence[str]]) -> str:
+    by_name = {words.squeeze(label): label for _, label in photos if len(label) >= MIN_LETTERS}
+    others = {
+        (name, label): by_name[words.squeeze(name)]
+        for name, label in photos
+        if words.squeeze(name) in by_name and words.squeeze(name) != words.squeeze(label)
+    }
+    if not others:
         return ""
-    photo = min(wrong)
-    other = by_name[words.squeeze(label_of(photo))]
-    return f"{len(wrong):,} photos are named after another species: {photo} is {other} by its name, {labels[photo]}"
+    photo, pair = min((min(photos[pair]), pair) for pair in others)
+    number = sum(len(photos[pair]) for pair in others)
+    return f"{number:,} photos are named after another species: {photo} is {others[pair]} by its name, {pair[1]}"
 
 
 def check(result: Folders) -> None:
-    """Records a problem where folders are genera or families, and the names of their photos may be the species.
+    """Records a problem where the names of photos may be the species, or are those of others.
 
-    "Pieridae/Pieris rapae 1.jpg", or "Pieris/rapae_1.jpg" and "Pieris/napi_1.jpg".
+    "Pieridae/Pieris rapae 1.jpg", or "Pieris/rapae_1.jpg" and "Pieris/napi_1.jpg"; "Monarch/Peacock_1.jpg".
     """
     if result.problem:
         return
-    labels = {photo: place.label for photo, place in result.places.items()}
-    if wrong := other_species(labels):
+    photos = _by_name_and_label({photo: place.label for photo, place in result.places.items()})
+    if wrong := _other_species(photos):
         result.problem = f"{wrong} by the folders"
         result.choices = "build.layout=leaf takes the folders, build.layout=name takes the names of the photos"
     if wrong or words.are_binomials(result.labels):
         return
     below: dict[str, set[str]] = defaultdict(set)
-    number: Counter[str] = Counter()
-    for photo, place in result.places.items():
-        name = label_of(photo)
+    for name, label in photos:
         # A word that stands in the names of several folders says nothing about species.
-        below[name].add(f"{place.label} {name}" if name.islower() else name)
-        number[name] += 1
+        below[name].add(f"{label} {name}" if name.islower() else name)
+    number: Counter[str] = Counter()
+    for (name, _), own in photos.items():
+        number[name] += len(own)
     found = {name for own in below.values() for name in own}
     repeated = sum(number[name] for name in below if number[name] > 1 and circumstances.kind_of(name) is None)
     if (

@@ -225,10 +225,12 @@ def check_languages(result: Folders) -> None:
 def check_doubted(result: Folders) -> None:
     """Records a problem where a folder below a species holds photos that may not be of it: "Monarch/not sure"."""
     doubted: dict[str, str] = {}
-    for photo, place in result.places.items():
-        parts = photo.split("/")[:-1]
-        below = [part for part in parts if words.is_doubted(part) and words.plain(part) != place.label]
-        if below and place.label in map(words.plain, parts[: parts.index(below[0])]):
+    # A folder is looked at once, however many photos it holds.
+    folders = {(photo.rpartition("/")[0], place.label): photo for photo, place in result.places.items()}
+    for (folder, label), photo in folders.items():
+        parts = folder.split("/")
+        below = [part for part in parts if words.is_doubted(part) and words.plain(part) != label]
+        if below and label in map(words.plain, parts[: parts.index(below[0])]):
             doubted.setdefault(below[0], photo)
     if result.problem or not doubted:
         return
