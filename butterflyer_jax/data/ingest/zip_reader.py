@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -82,6 +83,8 @@ def why_unreadable(info: zipfile.ZipInfo) -> str:
     if info.compress_type not in _READ_METHODS:
         method = _OTHER_METHODS.get(info.compress_type, f"compression method {info.compress_type}")
         return f"packed with {method}: unpack the zip and give the folder, or pack it again with Deflate"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "a link to another file: give the folder, or pack the files themselves (`zip` without `--symlinks`)"
     return ""
 
 

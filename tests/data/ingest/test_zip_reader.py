@@ -173,6 +173,19 @@ def test_the_last_part_of_a_split_zip(tmp_path: Path) -> None:
         open_zip(path)
 
 
+def test_a_link_in_a_zip_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "raw.zip"
+    link = zipfile.ZipInfo("train/A/1.jpg")
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    with zipfile.ZipFile(path, "w") as zip_file:
+        zip_file.writestr("train/A/2.jpg", b"x")
+        zip_file.writestr(link, "../../images/1.jpg")
+    with open_zip(path) as zip_file:
+        listing = read_listing(zip_file)
+    assert [member.name for member in listing.members] == ["train/A/2.jpg"]
+    assert [reject.reason[:23] for reject in listing.rejects] == ["a link to another file:"]
+
+
 @pytest.mark.parametrize(("method", "name"), [(9, "Deflate64"), (98, "PPMd"), (99, "encrypted"), (55, "method 55")])
 def test_methods_that_are_not_read_are_named(tmp_path: Path, method: int, name: str) -> None:
     path = tmp_path / "raw.zip"

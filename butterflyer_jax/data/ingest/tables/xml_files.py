@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 from butterflyer_jax.data.ingest.tables import boxes, cells, records
 from butterflyer_jax.data.ingest.tables.columns import Table
 
+# The parsed elements take ten times the memory of the text.
+MAX_CHARACTERS = 32 << 20
 _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 _CVAT_IMAGE = re.compile(r"<image\s([^>]*?)(?:/>|>(.*?)</image>)", re.DOTALL)
 _CVAT_LABEL = re.compile(r'<(?:tag|box|polygon|polyline|points|mask|ellipse|cuboid)\s[^>]*?\blabel="([^"]*)"')
@@ -23,7 +25,8 @@ def tables_in(text: str, name: str) -> list[Table]:
     Raises:
       ElementTree.ParseError: the text is not XML.
     """
-    if tables := _from_cvat(text, name):
+    tables = _from_cvat(text, name)
+    if tables or len(text) > MAX_CHARACTERS:
         return tables
     found: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     for parent in ElementTree.fromstring(text).iter():
