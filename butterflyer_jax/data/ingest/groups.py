@@ -18,7 +18,7 @@ BURST_SECONDS = 10
 # More numbered photos than this under one stem are a film, not an observation.
 MAX_STEM_PHOTOS = 20
 MIN_GROUPS = 3
-COPIES = "copies of a photo by their names"
+COPIES = "versions of a photo"
 # Kinds of groups that may be too coarse for splits; the user can still choose them.
 _COARSE = frozenset(
     words.listed(

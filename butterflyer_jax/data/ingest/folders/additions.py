@@ -50,7 +50,7 @@ def alike(labels: Collection[str]) -> list[set[str]]:
     for label in labels:
         base, inside = in_brackets.get(label, ("", ""))
         # What stands behind several names belongs to none of them: "Monarch (Ann)", "Peacock (Ann)". Authors do, too.
-        is_addition = len(bases[inside]) > 1 and not inside.isdigit() and not words.are_binomials([base])
+        is_addition = len(bases[inside]) > 1 and not any(map(str.isdigit, inside)) and not words.are_binomials([base])
         groups[without_additions(base if is_addition else label)].add(label)
     if len(groups) == 1:
         return []
