@@ -18,7 +18,7 @@ from tests.data.ingest.test_layouts import FLAT, SPECIES, labels, listing_of, ro
         ("{s} (male)", "{s} (female)"), ("{s}_dorsal", "{s}_ventral"), ("{s} 2020-05-01", "{s} 2021-06-02"),
         ("{s} 2020", "{s} male 2021"), ("{s} ♂", "{s} ♀"), ("Female {s}", "{s}"), ("{s}, site 1", "{s}, site 2"),
         ("{s} larva", "{s}"), ("{s} (Ann)", "{s} (Ben)"), ("{s} Raupe", "{s} Falter"),
-        ("{s} Oberseite", "{s} Unterseite"),
+        ("{s} Oberseite", "{s} Unterseite"), ("{s}", "{s}_augmented"),
     ],
 )  # fmt: skip
 def test_folders_that_differ_by_additions_are_asked_about(tmp_path: Path, one: str, other: str) -> None:

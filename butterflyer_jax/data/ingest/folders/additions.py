@@ -12,6 +12,7 @@ from butterflyer_jax.data.ingest.folders.reading import Folders, some
 
 _WORDS = re.compile(r"[^\s_()\[\],]+")
 _BRACKETS = re.compile(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]")
+_VERSIONS = frozenset(words.listed("augmented augmentation synthetic generated resized cropped edited flipped rotated"))
 # Largest number of words in an addition: "2020 05 01".
 _MOST = 3
 
@@ -84,6 +85,8 @@ def _shorter(parts: list[str]) -> list[str] | None:
     for count in range(min(_MOST, len(parts) - 1), 0, -1):
         if circumstances.kind_of(" ".join(parts[-count:])) not in (None, "number"):
             return parts[:-count]
+    if len(parts) > 1 and words.squeeze(parts[-1]) in _VERSIONS:
+        return parts[:-1]
     # In front, a place or a season is a part of the name: Eastern Comma, Spring Azure.
     if len(parts) > 1 and circumstances.is_sex_or_stage(parts[0]):
         return parts[1:]
