@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from butterflyer_jax.data.ingest.words import listed, squeeze
+from butterflyer_jax.data.ingest import words
 
 _WORDS = "|".join(
-    listed(
+    words.listed(
         r"""
     small medium large thumb(?:nail)? preview square full(?:size)? orig(?:inal)? scaled resized web \d{2,4}x\d{2,4}
     \d{2,4}px [hv]?flip(?:ped)? flip[hv] mirror(?:ed)? rot(?:at(?:ed?|ion))?[-_]?\d* aug(?:mented|mentation)?[-_]?\d*
@@ -40,13 +40,23 @@ def keys(photos: Sequence[str], species: Sequence[str]) -> list[tuple[str, ...] 
       species: species of each; copies are of one species.
     """
     found = [(label, *_key(photo, label)) for photo, label in zip(photos, species, strict=True)]
+    # A copy may lie in another split than its photo, unless each split numbers its photos anew.
+    across = [(key[0], *(part for part in key[1:-1] if not words.split_of(part)), key[-1]) for key in found]
+    splits: dict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
+    for photo, own, key in zip(photos, found, across, strict=True):
+        if posixpath.splitext(posixpath.basename(photo))[0] == key[-1]:
+            splits[key].add(own)
+    if all(len(of) == 1 for of in splits.values()):
+        found = across
     number = Counter(found)
     return [key if number[key] > 1 else None for key in found]
 
 
 def _key(photo: str, label: str) -> tuple[str, ...]:
     folder, name = posixpath.split(photo)
-    parts = [part for part in folder.split("/") if not _FOLDER.fullmatch(part) or squeeze(part) == squeeze(label)]
+    parts = [
+        part for part in folder.split("/") if not _FOLDER.fullmatch(part) or words.squeeze(part) == words.squeeze(label)
+    ]
     return *parts, without_marks(posixpath.splitext(name)[0])
 
 

@@ -160,3 +160,13 @@ def test_names_of_photos_that_are_no_copies() -> None:
         "a/Rotkehl 3.jpg",
     ]
     assert copies.keys(names, [name[0] for name in names]) == [None] * len(names)
+
+
+def test_versions_in_other_splits_are_found_unless_each_split_counts_anew() -> None:
+    names = ["train/a/1.jpg", "train/a/2_flip.jpg", "test/a/2.jpg", "test/a/1_rot90.jpg", "test/a/3.jpg"]
+    found = copies.keys(names, ["a"] * 5)
+    assert found[0] == found[3] != found[1] == found[2] is not None
+    assert found[4] is None
+    anew = ["train/a/1.jpg", "train/a/1_flip.jpg", "test/a/1.jpg", "test/a/1_flip.jpg"]
+    found = copies.keys(anew, ["a"] * 4)
+    assert found[0] == found[1] != found[2] == found[3]
