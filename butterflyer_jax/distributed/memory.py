@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 
 # Options of mallopt(3).
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 LARGEST_VALUE = 2**31 - 1
 # Blocks up to this size glibc keeps by itself (DEFAULT_MMAP_THRESHOLD_MAX), and in any thread.
 KEPT_ANYWAY = 32 << 20
@@ -62,6 +62,20 @@ def keep_all() -> None:
     glibc = _glibc()
     if glibc is not None and glibc.mallopt(M_MMAP_THRESHOLD, KEPT_ANYWAY):
         glibc.mallopt(M_TRIM_THRESHOLD, KEPT_IN_ALL)
+
+
+def share_heap() -> None:
+    """Has threads that start later share the heap of the process's first thread; for commands that only predict.
+
+    Heaps of other threads hold at most 64 MiB, and go back to the system when nothing is left in them. Here XLA's own
+    threads take 64 MiB for one convolution, and programs run in threads of the service, or in one of JAX's where their
+    input is still copied: now and then a batch of 32 took 15,000 page faults, 25 of 60 processor milliseconds. With one
+    heap there are none, and after batches of 1 to 32 in a thread 521 instead of 750 MiB were resident at most. Training
+    is left as it is: it holds 1,194 instead of 928 MiB then.
+    """
+    glibc = _glibc()
+    if glibc is not None:
+        glibc.mallopt(M_ARENA_MAX, 1)
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -146,7 +146,10 @@ class TrainedClassifier:
             does not know.
         """
         from butterflyer_jax import runs
+        from butterflyer_jax.distributed import memory
 
+        # Before JAX starts its threads.
+        memory.share_heap()
         run = runs.read(run_folder)
         listed = None if species_list is None else species_map.read_list(species_list, run.species)
         loaded = runs.load_model(run)

@@ -30,8 +30,8 @@ ENLARGED = 3
 MAX_ASPECT = 10
 # Finer grids are left out where there would be more parts, as of a long strip.
 MAX_PARTS = 512
-# Parts that the network sees at once.
-BATCH = 64
+# Parts that the network sees at once. On a CPU 64 take twice the memory, and 7% more time for each.
+BATCH = 32
 
 
 @dataclass(frozen=True)

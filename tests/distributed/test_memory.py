@@ -71,6 +71,35 @@ def test_a_thread_takes_the_blocks_that_it_freed() -> None:
     assert before > 1000 and 4 * kept < before
 
 
+# A block of 80 MiB, 20,480 pages: more than the heap of another thread holds. NumPy would ask for large pages.
+FAULTS_OF_A_LARGE_BLOCK = """
+import resource, sys, threading
+from butterflyer_jax.distributed import memory
+memory.keep_blocks(100 << 20)
+if sys.argv[1] == "shared":
+    memory.share_heap()
+found = []
+def work():
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        b"x" * (80 << 20)
+        found.append(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print(found[2])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
+def test_a_thread_keeps_large_blocks_in_the_shared_heap() -> None:
+    before, kept = (
+        int(subprocess.check_output([sys.executable, "-c", FAULTS_OF_A_LARGE_BLOCK, heap], text=True))
+        for heap in ("its own", "shared")
+    )
+    assert kept < 1000 < 10_000 < before
+
+
 @pytest.mark.parametrize("library", [OSError("no such file"), object()], ids=["no glibc", "another library"])
 def test_other_libraries_are_left_alone(library: object, monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str) -> object:
@@ -81,6 +110,7 @@ def test_other_libraries_are_left_alone(library: object, monkeypatch: pytest.Mon
     monkeypatch.setattr(ctypes, "CDLL", load)
     memory.keep_blocks(100 << 20)
     memory.keep_all()
+    memory.share_heap()
 
 
 @pytest.mark.parametrize("size", [memory.KEPT_ANYWAY, 1 << 30])
