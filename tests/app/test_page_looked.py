@@ -76,12 +76,17 @@ def test_each_photo_shows_where_it_looked_while_that_is_wanted(page: Any) -> Non
 
 
 def test_a_photo_is_searched_where_the_visitor_wants_it(page: Any) -> None:
+    page.set_input_files("#choose", [{"name": "notes.txt", "mimeType": "text/plain", "buffer": b"none"}])
+    page.wait_for_selector("text=Only photos can be named, and notes.txt is not one.")
     give(page, with_square(ORANGE))
     page.wait_for_selector(".verdict.none")
+    assert page.locator("#question").inner_text() == "Do you know what it is?"
+    assert page.locator("#wrong").inner_text() == "It is a …"
     assert not page.is_checked("#search")
     assert not page.is_visible("#search-help")
     page.check("#search")
     page.wait_for_selector(".verdict.named:has-text('Monarch')")
+    assert page.locator("#wrong").inner_text() == "No, it is really a …"
     assert "not been shown to name more" in page.locator("#search-help").inner_text()
     photo, outline = (page.locator(name).bounding_box() for name in ("#photo", "#seen"))
     assert outline["width"] < 0.5 * photo["height"]

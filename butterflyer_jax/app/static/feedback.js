@@ -44,6 +44,7 @@ export function showFeedback({ shownAnswer: answer, said }) {
   const unnamed = answer?.verdict === "none" || answer?.verdict === "higher";
   element("question").textContent = unnamed ? "Do you know what it is?" : "Is that right?";
   element("right").hidden = unnamed;
+  element("wrong").textContent = unnamed ? "It is a …" : "No, it is really a …";
   const asked = !said || said.again;
   for (const part of element("feedback").querySelectorAll("#question, .buttons")) part.hidden = !asked;
   element("correction").hidden = true;

@@ -81,7 +81,9 @@ export function startPictures(about, onShown) {
 
   function take(files) {
     const found = [...files].filter((file) => !file.type || file.type.startsWith("image/"));
-    notice(found.length < files.length ? "Only pictures can be named." : "");
+    const others = [...files].filter((file) => !found.includes(file));
+    const which = others.length === 1 ? `${others[0].name} is not one` : `${others.length} files are none`;
+    notice(others.length ? `Only photos can be named, and ${which}.` : "");
     const added = found.map((file) => new Picture(file, show));
     for (const picture of added) picture.givenWith = added;
     for (const picture of added) {
