@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
@@ -52,8 +52,22 @@ def find(
     return by_folder | by_table, names
 
 
-def offer(labels: Iterable[str]) -> str:
-    """Returns a note where file names name splits that nothing else gives: "train_0001.jpg"; "" for none."""
+def note(splits: Mapping[str, str], names: Sequence[str], labels: Collection[str]) -> str:
+    """Returns that given splits are not of all photos, or that file names name splits; "" for neither.
+
+    Args:
+      splits: split of each photo that has one.
+      names: columns, files and folders that the splits come from.
+      labels: photos with a species.
+    """
+    if splits:
+        rest = sorted(set(labels) - splits.keys())
+        if not rest or "train" not in splits.values():
+            return ""
+        return (
+            f"photos without a split by {', '.join(names)}: {len(rest):,} such as {rest[0]}; they go to train, or to a "
+            "split that is not given"
+        )
     found = _by_name(labels)
     if len(set(found.values())) < 2 or len(found) < MIN_NAMED * len(set(labels)):
         return ""

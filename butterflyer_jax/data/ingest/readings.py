@@ -108,8 +108,9 @@ def settle(
     if split_choice != "none":
         result.splits, result.split_names = given_splits.find(folders, tables, result.labels, split_choice)
         given_splits.check_species(result.splits, result.labels)
-        if not (split_choice or result.splits) and (offer := given_splits.offer(result.labels)):
-            result.notes.append(offer)
+        note = given_splits.note(result.splits, result.split_names, result.labels)
+        if note and (result.splits or not split_choice):
+            result.notes.append(note)
     if group_choice != "none":
         result.groups = {photo: list(tables.groups[photo]) for photo in result.labels if tables.groups.get(photo)}
         result.group_names = list(dict.fromkeys(tables.group_names))
