@@ -1,9 +1,12 @@
-"""Accuracy on a run's own test photos when they are darker, blurred, smaller, off centre, or on other surroundings.
+"""Answers to a run's own test photos as another camera and another place might show them: right, wrong and refused.
 
     python benchmarks/shifts.py --run DIR [--json FILE]
 
-Prints top-1 with Wilson's 95% interval for each kind. Backgrounds are those of the drawn butterflies. The changes are
-made up: they say what a network can bear, not how it does in the field.
+Prints for each kind of change top-1 with Wilson's 95% interval, and the shares of all photos that are right and
+refused, wrong and answered, and wrong and answered with 80% or more. Six changes are those that earlier versions
+printed: darker, blurred, smaller, off centre, on other surroundings, whose backgrounds are those of the drawn
+butterflies; the others are in `camera.py`. They are made up: they say what a network can bear, not how it does in the
+field.
 """
 
 from __future__ import annotations
@@ -11,16 +14,19 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from camera import CHANGES, Change, three_at_once
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from butterflyer_jax import cli, runs
 from butterflyer_jax.api.data import open_data
 from butterflyer_jax.data import photo
 from butterflyer_jax.inference.classifier import TrainedClassifier
+from butterflyer_jax.metrics import outcomes
 from butterflyer_jax.metrics.classification import wilson
 from butterflyer_jax.synthetic.scene import draw_background
 
@@ -90,24 +96,60 @@ def main(argv: Sequence[str]) -> None:
     run = runs.read(args.run)
     classifier = TrainedClassifier.load(args.run)
     with open_data(run.dataset, run.config) as data:
-        jpegs, labels = data.jpegs("test"), data.labels("test")
-    photos = [Image.open(io.BytesIO(jpeg)).convert("RGB") for jpeg in jpegs]
-    squares = [ImageOps.fit(one, (min(one.size),) * 2) for one in photos]
-    figures = {}
-    for name, shift in SHIFTS.items():
+        labels = data.labels("test")
+        squares, others = (
+            [ImageOps.fit(one, (min(one.size),) * 2) for one in _photos(data.jpegs(split))] for split in ("test", "val")
+        )
+    figures: dict[str, dict[str, Any]] = {}
+    print(f"{'':<32}{'right':>8}{'95% interval':>18}{'and refused':>13}{'wrong, answered':>17}{'80% or more':>13}")
+    first = {name: _alone(change) for name, change in SHIFTS.items()}
+    for name, change in {**first, **CHANGES, "three at once": three_at_once}.items():
         rng = np.random.default_rng(0)
         pixels = np.stack(
-            [photo.central_crop(shift(one, rng), classifier.crop_fraction, classifier.image_size) for one in squares]
+            [
+                photo.central_crop(change(one, rng, others), classifier.crop_fraction, classifier.image_size)
+                for one in squares
+            ]
         )
-        parts = [classifier.probabilities(pixels[n : n + BATCH]) for n in range(0, len(pixels), BATCH)]
-        right = int((np.concatenate(parts).argmax(axis=1) == labels).sum())
-        low, high = wilson(right, len(labels))
-        figures[name] = {"count": len(labels), "top1": right / len(labels), "interval": [low, high]}
-        print(f"{name:<30}{right:>5} of {len(labels)}{right / len(labels):>8.1%}   {low:.1%} to {high:.1%}")
-    mean = float(np.mean([figure["top1"] for name, figure in figures.items() if name != "as they are"]))
-    print(f"{'mean of the six changes':<30}{'':>{8 + len(str(len(labels)))}}{mean:>9.1%}")
+        answers = [classifier.classify(pixels[n : n + BATCH]) for n in range(0, len(pixels), BATCH)]
+        probabilities, refused = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+        found = outcomes.count(probabilities, labels, refused, np.ones(len(labels), bool))
+        right = found["right"]["answered"]["count"] + found["right"]["refused"]["count"]
+        figures[name] = {
+            "count": len(labels),
+            "top1": right / len(labels),
+            "interval": wilson(right, len(labels)),
+            "right_refused": found["right"]["refused"]["share"],
+            "wrong_answered": found["wrong"]["answered"]["share"],
+            "wrong_sure": found["wrong"]["sure"]["share"],
+        }
+        _print(name, figures[name])
+    for title, names in {
+        "mean of the first six changes": [name for name in SHIFTS if name != "as they are"],
+        f"mean of the other {len(CHANGES)}, one by one": CHANGES,
+    }.items():
+        keys = ("top1", "right_refused", "wrong_answered", "wrong_sure")
+        figures[title] = {key: float(np.mean([figures[name][key] for name in names])) for key in keys}
+        _print(title, figures[title])
     if args.json:
-        Path(args.json).write_text(json.dumps(figures | {"mean": mean}, indent=2))
+        Path(args.json).write_text(json.dumps(figures, indent=2))
+
+
+def _alone(change: Callable[[Image.Image, np.random.Generator], Image.Image]) -> Change:
+    """Returns a change that needs no other photos as one that is given some."""
+    return lambda image, rng, others: change(image, rng)
+
+
+def _photos(jpegs: Iterable[bytes]) -> list[Image.Image]:
+    return [Image.open(io.BytesIO(jpeg)).convert("RGB") for jpeg in jpegs]
+
+
+def _print(name: str, row: Mapping[str, Any]) -> None:
+    interval = "{:.1%} to {:.1%}".format(*row["interval"]) if "interval" in row else ""
+    print(
+        f"{name:<32}{row['top1']:>8.1%}{interval:>18}{row['right_refused']:>13.1%}{row['wrong_answered']:>17.1%}"
+        f"{row['wrong_sure']:>13.1%}"
+    )
 
 
 if __name__ == "__main__":
