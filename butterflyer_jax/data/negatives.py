@@ -1,9 +1,9 @@
-"""Images that show no butterfly, drawn from photos that do, and the same photos in another light."""
+"""Images that show no butterfly, drawn from photos that do, and the same photos in another light and framing."""
 
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from butterflyer_jax.data.negative_drawings import SIDE, Drawing, plan_handwriting, plan_page, plan_shapes, plan_thing
 
@@ -61,6 +61,60 @@ def plan_shift(photo: Image.Image, rng: np.random.Generator) -> Drawing:
         return shifted
 
     return draw
+
+
+def plan_view(photo: Image.Image, other: Image.Image, rng: np.random.Generator) -> Drawing:
+    """Returns the function that returns a photo, square and RGB, as another camera may see it; see `plan_negative`.
+
+    It is 0.45 to 1.5 times as bright, and at times turned by up to 30 degrees; smaller, on its own reflections or a
+    corner of another photo, or closer; of other contrast, saturation and white balance; and blurred.
+
+    Args:
+      photo: photo of a species.
+      other: photo that surroundings are taken from.
+      rng: generator of all that is random.
+    """
+    degrees = float(rng.uniform(-30, 30)) if rng.random() < 0.3 else None
+    framing = rng.random()
+    smaller = float(rng.uniform(0.4, 0.9)) if framing < 0.4 else None
+    closer = float(np.sqrt(rng.uniform(0.5, 1))) if 0.4 <= framing < 0.7 else None
+    ground = _corner(other, rng) if rng.random() < 0.5 else None
+    places, brightness = rng.random(2), float(rng.uniform(0.45, 1.5))
+    contrast, saturation = (
+        float(rng.uniform(*span)) if rng.random() < 0.5 else 1.0 for span in ((0.5, 1.5), (0.4, 1.6))
+    )
+    gains = rng.uniform(0.8, 1.2, 3) if rng.random() < 0.5 else None
+    blur = float(rng.uniform(0, 0.015)) if rng.random() < 0.3 else 0.0
+
+    def draw() -> Image.Image:
+        side = min(photo.size)
+        image = ImageOps.fit(photo.convert("RGB"), (side, side))
+        if degrees is not None:
+            turned = _surrounded(image, side // 3, side // 3, side + 2 * (side // 3))
+            image = turned.rotate(degrees, Image.Resampling.BILINEAR).crop(
+                (side // 3, side // 3, side // 3 + side, side // 3 + side)
+            )
+        inner = max(1, round(side * (smaller or closer or 1)))
+        left, top = (int(place * (side - inner + 1)) for place in places)
+        if smaller is not None:
+            small = image.resize((inner, inner))
+            image = _surrounded(small, left, top, side) if ground is None else ground().resize((side, side))
+            image.paste(small, (left, top))
+        elif closer is not None:
+            image = image.crop((left, top, left + inner, top + inner))
+        image = ImageEnhance.Brightness(image).enhance(brightness)
+        image = ImageEnhance.Color(ImageEnhance.Contrast(image).enhance(contrast)).enhance(saturation)
+        if gains is not None:
+            image = Image.fromarray((np.asarray(image) * gains).clip(0, 255).astype(np.uint8))
+        return image.filter(ImageFilter.GaussianBlur(blur * image.width))
+
+    return draw
+
+
+def _surrounded(image: Image.Image, left: int, top: int, side: int) -> Image.Image:
+    """Returns a square with the image at a place, amid reflections of it."""
+    right, bottom = side - left - image.width, side - top - image.height
+    return Image.fromarray(np.pad(np.asarray(image), ((top, bottom), (left, right), (0, 0)), mode="symmetric"))
 
 
 def _corner(photo: Image.Image, rng: np.random.Generator) -> Drawing:

@@ -83,9 +83,13 @@ def fit(
     if any(rank.threshold is not None for rank in found.ranks):
         say(f"ranks: species, {', '.join(taxa)}; answered by the lowest that is {share}")
     else:
+        sure = probabilities[kept].max(axis=1) >= ranks.MIN_PROBABILITY
+        right = int((probabilities[kept].argmax(axis=1) == scored.labels[kept])[sure].sum())
+        low, high = wilson(right, int(sure.sum()))
         say(
             f"ranks: {found.count} val photos do not show that species, {', '.join(taxa)} are {share}, so every answer "
-            "is 'not sure': more photos help, or a smaller --config.ranks.precision"
+            "is 'not sure, perhaps' a species: more photos help, or a smaller --config.ranks.precision; of the "
+            f"{sure.sum()} with {ranks.MIN_PROBABILITY:.0%} or more {right} are right ({low:.0%} to {high:.0%})"
         )
     return found
 

@@ -20,7 +20,7 @@ from butterflyer_jax.console import say
 from butterflyer_jax.data import negative_drawings, negatives, photo
 from butterflyer_jax.data.ingest.words import NEGATIVES
 from butterflyer_jax.data.negative_drawings import Drawing
-from butterflyer_jax.data.negatives import plan_negative, plan_shift
+from butterflyer_jax.data.negatives import plan_negative, plan_shift, plan_view
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.evaluation import feature_cache
 from butterflyer_jax.metrics import typicality
@@ -90,9 +90,9 @@ def _see(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict[str, np.
     labels = data.labels("train")
     train = rng.permutation(len(labels))[:MAX_TRAIN]
     photos = list(read_photos(data, "train", train))
-    # Each in its own light and in another, so that a change of light alone is nothing new.
-    shifted = in_threads(plan_shift(one, rng) for one in photos)
-    _, features = look_below(loaded, itertools.chain(photos, shifted))
+    # Each as it is and as another camera may see it, so that a change of light or framing alone is nothing new.
+    seen_otherwise = in_threads(plan_view(one, photos[int(rng.integers(len(photos)))], rng) for one in photos)
+    _, features = look_below(loaded, itertools.chain(photos, seen_otherwise))
     of_user = rng.permutation(data.num_photos(NEGATIVES))[:MAX_TRAIN]
     # Of whole photos: what stands around a box is background too.
     whole = photos if data.frames("train") is None else list(read_photos(data, "train", train, framed=False))

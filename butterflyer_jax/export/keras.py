@@ -173,7 +173,8 @@ def _score(
     along = dense("basis", x, layers.basis)
     square = layers.rest * ops.sum(x * x, -1) + dense("weights", along * along, layers.weights[:, None])[:, 0]
     distance = square + ops.min(dense("classes", x, layers.classes, layers.class_offsets), -1)
-    nearest = ops.log(ops.maximum(distance, SMALLEST_DISTANCE))
+    reference = square + dense("reference", x, layers.reference, layers.reference_offset)[:, 0]
+    near, far = (ops.log(ops.maximum(one, SMALLEST_DISTANCE)) for one in (distance, reference))
     logit = dense("head", ops.clip(x, -CLIP, CLIP), layers.head, layers.head_offset)[:, 0]
     highest = ops.max(logits, -1, keepdims=True)
     powers, ones = ops.exp(logits - highest), ops.ones_like(logits)
@@ -183,7 +184,7 @@ def _score(
     surprise = ops.where(rest < SERIES_BELOW, series, ops.log(1 + rest))
     doubt = ops.log(ops.maximum(surprise, SMALLEST_DOUBT))
     logit = ops.maximum(logit, layers.floor)
-    sums = (a * nearest + b * logit + c * doubt + d for a, b, c, d in layers.sums)
+    sums = (a * near + b * far + c * logit + d * doubt + e for a, b, c, d, e in layers.sums)
     return functools.reduce(ops.maximum, sums), constants
 
 

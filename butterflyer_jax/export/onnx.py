@@ -140,7 +140,11 @@ def _score(add: Add, constant: Constant, layers: TypicalityLayers, features: lis
     square = op("Add", "square", square, row_sum("along_sum", along))
     linear = op("Gemm", "linear", x, number("classes", layers.classes), number("class_offsets", layers.class_offsets))
     nearest = op("ReduceMin", "nearest_linear", linear, axes=[-1], keepdims=0)
-    distance = op("Max", "positive", op("Add", "distance", square, nearest), number("smallest", SMALLEST_DISTANCE))
+    smallest = number("smallest", SMALLEST_DISTANCE)
+    distance = op("Max", "positive", op("Add", "distance", square, nearest), smallest)
+    reference = number("reference", layers.reference), number("reference_offset", layers.reference_offset)
+    linear = row_sum("reference_row", op("Gemm", "reference_linear", x, *reference))
+    reference_distance = op("Max", "positive_reference", op("Add", "reference_distance", square, linear), smallest)
     clipped = op("Clip", "clipped", x, number("low", -CLIP), number("high", CLIP))
     logit = op("Gemm", "logit", clipped, number("head", layers.head), number("head_offset", layers.head_offset))
     logit = op("Max", "floored", row_sum("logit_row", logit), number("floor", layers.floor))
@@ -157,7 +161,7 @@ def _score(add: Add, constant: Constant, layers: TypicalityLayers, features: lis
     small = op("Less", "small", rest, number("series_below", SERIES_BELOW))
     surprise = op("Where", "surprise", small, op("Mul", "series", rest, series), logarithm)
     doubt = op("Log", "doubt", op("Max", "positive_surprise", surprise, number("smallest_doubt", SMALLEST_DOUBT)))
-    terms = [op("Log", "log", distance), logit, doubt]
+    terms = [op("Log", "log", distance), op("Log", "reference_log", reference_distance), logit, doubt]
     sums = []
     for row, (*weights, shift) in enumerate(layers.sums):
         parts = [

@@ -50,11 +50,13 @@ def describe(answer: Answer, refused: bool) -> dict[str, Any]:
     Returns:
       A dict of rank (None where no rank is sure enough), name and probability of the taxon, and text, in plain words:
       "a Painted Lady", "a brush-footed butterfly, perhaps a Painted Lady", "not sure, perhaps a Painted Lady" or "none
-      of these".
+      of these, or unlike the training photos; nearest a Painted Lady".
     """
-    perhaps = f"perhaps {taxonomy.in_words(SPECIES, answer.species)}"
+    species = taxonomy.in_words(SPECIES, answer.species)
+    perhaps = f"perhaps {species}"
     if refused:
-        text = NONE_OF_THESE
+        # A known species is refused too where the photo is of another kind than those of training.
+        text = f"{NONE_OF_THESE}, or unlike the training photos; nearest {species}"
     elif not answer.rank:
         text = f"not sure, {perhaps}"
     else:

@@ -15,9 +15,8 @@ SHRINKAGE = 0.3
 MAX_RANK = 256
 # Ridge of the head, a share of the mean variance of its inputs.
 RIDGE = 0.1
-# Weights of distance, head and doubt in each sum, and the sum's share of the false refusals. The head knows nothing of
-# species that are left out: one sum of 1, 1 and 0.5 refuses 32% of these and 93% of scenes, the larger of these two 39%
-# and 97% (Leeds, two pairs of species).
+# Weights of relative distance, head and doubt in each sum, and the sum's share of the false refusals. The head knows
+# nothing of species that are left out, so that in one sum alone either these or scenes pass.
 SUMS = ((1.0, 0.25, 1.0), (0.5, 1.0, 0.0))
 SUM_SHARES = (0.5, 0.5)
 # Quantile of what the head says of held-out images, below which it is cut.
@@ -26,6 +25,8 @@ FLOOR = 0.25
 CLIP = 8.0
 # Of minus the logarithm of a probability; smaller ones are rounding of float32 logits.
 SMALLEST_DOUBT = 1e-6
+# The parts of a score that the terms of `SUMS` are made of: distance less reference, head, doubt.
+_TERMS = np.array([[1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
 _SMALLEST_STD = 1e-3
 _SMALLEST_RIDGE = 1e-12
 # Share of the largest eigenvalue below which one is rounding.
@@ -36,22 +37,26 @@ _SMALLEST_EIGENVALUE = 1e-12
 class Typicality:
     """A score, larger for less typical images, and the limit above which answers are refused.
 
-    It is the largest of weighted sums of three parts.
+    It is the largest of weighted sums of four parts.
 
-    The first is the Mahalanobis distance from the nearest class, with one shrunk covariance (Lee et al. 2018,
-    arXiv:1807.03888). The second is a linear head that separates training images from negatives that are drawn for it
-    (outlier exposure, Hendrycks et al. 2019, arXiv:1812.04606), fitted by ridge regression. The third is doubt, by the
-    probability of the answer (Hendrycks & Gimpel 2017, arXiv:1610.02136).
+    The first is the logarithm of the Mahalanobis distance from the nearest class, with one shrunk covariance (Lee et
+    al. 2018, arXiv:1807.03888). The second is that of the distance from the mean of negatives, images that are drawn
+    for it, in the same metric; its weight is minus that of the first: of a photo from another camera both are large,
+    and their ratio says whether it is more like a class than like background (compare Ren et al. 2021,
+    arXiv:2106.09022). The third is a linear head that separates training images from negatives (outlier exposure,
+    Hendrycks et al. 2019, arXiv:1812.04606), fitted by ridge regression. The fourth is doubt, by the probability of the
+    answer (Hendrycks & Gimpel 2017, arXiv:1610.02136).
 
     Attributes:
       mean, std: float32 [num_features], mean and standard deviation of the features of training images.
       class_means: float32 [num_classes, num_features], mean of the standardised features of each class.
+      reference: float32 [num_features], mean of the standardised features of negatives.
       basis: float32 [rank, num_features], directions of the covariance.
       variances: float32 [rank], shrunk variances along these.
       rest: float32 [], shrunk variance along all other directions.
       head: float32 [num_features + 1], weights and bias of the linear head.
       floor: float32 [], lower bound of what the head says: far from the negatives is not yet typical.
-      weights: float32 [num_sums, 3], of the parts in each sum; float64 in the one sum of an earlier version.
+      weights: float32 [num_sums, 4], of the parts in each sum; float64 in the one sum of an earlier version.
       offsets: float32 [num_sums], added to each sum.
       limit: float32 [], score above which an image is none of the species.
       step: int64 [], training step of the checkpoint.
@@ -60,12 +65,13 @@ class Typicality:
     mean: Float32[np.ndarray, " num_features"]
     std: Float32[np.ndarray, " num_features"]
     class_means: Float32[np.ndarray, "num_classes num_features"]
+    reference: Float32[np.ndarray, " num_features"]
     basis: Float32[np.ndarray, "rank num_features"]
     variances: Float32[np.ndarray, " rank"]
     rest: Float32[np.ndarray, ""]
     head: Float32[np.ndarray, " num_features+1"]
     floor: Float32[np.ndarray, ""]
-    weights: Float[np.ndarray, "num_sums 3"]
+    weights: Float[np.ndarray, "num_sums 4"]
     offsets: Float32[np.ndarray, " num_sums"]
     limit: Float32[np.ndarray, ""]
     step: Integer[np.ndarray, ""]
@@ -107,6 +113,12 @@ class Typicality:
             values = dict(arrays)
         if "scales" in values:
             values |= _of_one_sum(values.pop("scales"))
+        if "reference" not in values:
+            # Fitted before there was one.
+            values |= {
+                "reference": np.zeros_like(values["mean"]),
+                "weights": np.insert(values["weights"], 1, 0, axis=1),
+            }
         return cls(**{item.name: values[item.name] for item in fields(cls)})
 
 
@@ -124,7 +136,7 @@ def fit(
     """Fits the score on training images, and chooses the limit on held-out ones.
 
     Args:
-      features: float [count, num_features], features of training images, under changed light as well.
+      features: float [count, num_features], features of training images, in other light and framing as well.
       labels: int [count], their labels.
       negatives: float [num_negatives, num_features], features of images that show none of the classes.
       held_out: float [num_photos, num_features], features of images of the classes that were not trained on.
@@ -138,28 +150,30 @@ def fit(
     classes, places = np.unique(labels, return_inverse=True)
     class_means = np.stack([scaled[places == place].mean(axis=0) for place in range(len(classes))])
     basis, variances, average = _covariance(scaled - class_means[places])
+    scaled_negatives = (negatives - mean) / std
     single = np.float32
     unscaled = Typicality(
         mean.astype(single),
         std.astype(single),
         class_means.astype(single),
+        scaled_negatives.mean(axis=0).astype(single),
         basis.astype(single),
         ((1 - SHRINKAGE) * variances + SHRINKAGE * average).astype(single),
         np.asarray(SHRINKAGE * average, single),
-        _fit_head(_clipped(scaled), _clipped((negatives - mean) / std)).astype(single),
+        _fit_head(_clipped(scaled), _clipped(scaled_negatives)).astype(single),
         np.asarray(-np.inf, single),
-        np.ones((1, 3), single),
+        np.ones((1, 4), single),
         np.zeros(1, single),
         np.asarray(0, single),
         np.asarray(step, np.int64),
     )
     parts = _parts(unscaled, held_out, held_out_logits)
-    floor = np.quantile(parts[1], FLOOR)
-    parts[1] = np.maximum(parts[1], floor)
-    # Few images settle a share loosely: one standard error less, and half of it at least.
+    floor = np.quantile(parts[2], FLOOR)
+    parts[2] = np.maximum(parts[2], floor)
+    # Few images settle a share loosely: two thirds of a standard error less, and half of it at least.
     error = np.sqrt(false_refusals * (1 - false_refusals) / num_held_out)
-    share = max(false_refusals - error, false_refusals / 2)
-    weights = np.array(SUMS) / np.maximum(parts.std(axis=1), 1e-6)
+    share = max(false_refusals - 2 * error / 3, false_refusals / 2)
+    weights = (np.array(SUMS) / np.maximum((_TERMS @ parts).std(axis=1), 1e-6)) @ _TERMS
     weights /= np.maximum((weights @ parts).std(axis=1, keepdims=True), 1e-6)
     sums = weights @ parts
     offsets = [-np.quantile(of_one, 1 - share * of_sum) for of_one, of_sum in zip(sums, SUM_SHARES, strict=True)]
@@ -182,19 +196,21 @@ def _of_one_sum(scales: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _parts(typicality: Typicality, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Returns the three parts, float64 [3, count]: the logarithm of the distance, what the head says, and doubt."""
+    """Returns the four parts, float64 [4, count]: the logarithms of both distances, what the head says, and doubt."""
     scaled = ((features - typicality.mean) / typicality.std).astype(np.float64)
-    basis, means = typicality.basis.astype(np.float64), typicality.class_means.astype(np.float64)
+    # The reference last.
+    means = np.concatenate([typicality.class_means, typicality.reference[None]]).astype(np.float64)
+    basis = typicality.basis.astype(np.float64)
     # With P the inverse of the covariance, (x - m)'P(x - m) = x'Px - 2m'Px + m'Pm: two products, for any number of
     # classes.
     rest = 1 / np.float64(typicality.rest)
     along, weights = scaled @ basis.T, 1 / typicality.variances.astype(np.float64) - rest
     times_means = rest * means + (means @ basis.T * weights) @ basis
     square = rest * (scaled**2).sum(axis=1) + (along**2) @ weights
-    from_classes = square[:, None] - 2 * scaled @ times_means.T + (means * times_means).sum(axis=1)
-    nearest = np.log(np.maximum(from_classes.min(axis=1), 1e-12))
+    from_means = square[:, None] - 2 * scaled @ times_means.T + (means * times_means).sum(axis=1)
+    near, far = (np.log(np.maximum(x, 1e-12)) for x in (from_means[:, :-1].min(axis=1), from_means[:, -1]))
     outlier = _clipped(scaled) @ typicality.head[:-1] + typicality.head[-1]
-    return np.stack([nearest, np.maximum(outlier, typicality.floor), _doubt(logits)])
+    return np.stack([near, far, np.maximum(outlier, typicality.floor), _doubt(logits)])
 
 
 def _doubt(logits: np.ndarray) -> np.ndarray:

@@ -30,9 +30,10 @@ class TypicalityLayers:
       basis: float32 [num_features, rank], directions of the covariance.
       weights: float32 [rank], of the squares along these in x'Px.
       classes, class_offsets: float32 [num_features, num_classes] and [num_classes], the linear terms of each class.
+      reference, reference_offset: float32 [num_features, 1] and [1], those of the reference.
       head, head_offset: float32 [num_features, 1] and [1], of the logit.
       floor: smallest logit.
-      sums: for each sum its weights of the distance's logarithm, of the logit and of doubt, and its offset.
+      sums: for each sum its weights of the logarithms of both distances, of the logit and of doubt, and its offset.
       limit: score above which an image is none of the species.
     """
 
@@ -43,20 +44,25 @@ class TypicalityLayers:
     weights: Float32[np.ndarray, " rank"]
     classes: Float32[np.ndarray, "num_features num_classes"]
     class_offsets: Float32[np.ndarray, " num_classes"]
+    reference: Float32[np.ndarray, "num_features 1"]
+    reference_offset: Float32[np.ndarray, 1]
     head: Float32[np.ndarray, "num_features 1"]
     head_offset: Float32[np.ndarray, 1]
     floor: float
-    sums: tuple[tuple[float, float, float, float], ...]
+    sums: tuple[tuple[float, float, float, float, float], ...]
     limit: float
 
 
 def to_layers(typicality: Typicality) -> TypicalityLayers:
     """Returns the layers that compute the score of a typicality."""
     std, basis = typicality.std.astype(np.float64), typicality.basis.astype(np.float64)
-    means, rest = typicality.class_means.astype(np.float64), 1 / float(typicality.rest)
+    rest = 1 / float(typicality.rest)
+    # The reference last.
+    means = np.concatenate([typicality.class_means, typicality.reference[None]]).astype(np.float64)
     weights = 1 / typicality.variances.astype(np.float64) - rest
     # P times each mean.
     inverse = rest * means + (means @ basis.T * weights) @ basis
+    linear, offsets = (-2 * inverse.T).astype(np.float32), (means * inverse).sum(axis=1).astype(np.float32)
     rows = np.concatenate([typicality.weights, typicality.offsets[:, None]], axis=1).tolist()
     return TypicalityLayers(
         (1 / std).astype(np.float32),
@@ -64,12 +70,14 @@ def to_layers(typicality: Typicality) -> TypicalityLayers:
         rest,
         basis.T.astype(np.float32),
         weights.astype(np.float32),
-        (-2 * inverse.T).astype(np.float32),
-        (means * inverse).sum(axis=1).astype(np.float32),
+        linear[:, :-1],
+        offsets[:-1],
+        linear[:, -1:],
+        offsets[-1:],
         typicality.head[:-1, None].astype(np.float32),
         typicality.head[-1:].astype(np.float32),
         float(typicality.floor),
-        tuple((distance, logit, doubt, offset) for distance, logit, doubt, offset in rows),
+        tuple((distance, reference, logit, doubt, offset) for distance, reference, logit, doubt, offset in rows),
         float(typicality.limit),
     )
 
@@ -90,10 +98,12 @@ def score(xp: Any, layers: TypicalityLayers, features: Any, logits: Any) -> Any:
     along = xp.matmul(x, layers.basis)
     square = layers.rest * xp.sum(x * x, axis=-1) + xp.sum(along * along * layers.weights, axis=-1)
     distance = square + xp.min(xp.matmul(x, layers.classes) + layers.class_offsets, axis=-1)
-    nearest = xp.log(xp.maximum(distance, SMALLEST_DISTANCE))
+    reference = square + (xp.matmul(x, layers.reference) + layers.reference_offset)[:, 0]
+    near, far = (xp.log(xp.maximum(one, SMALLEST_DISTANCE)) for one in (distance, reference))
     logit = (xp.matmul(xp.clip(x, -CLIP, CLIP), layers.head) + layers.head_offset)[:, 0]
     logit, doubt = xp.maximum(logit, layers.floor), _doubt(xp, logits)
-    return functools.reduce(xp.maximum, (a * nearest + b * logit + c * doubt + d for a, b, c, d in layers.sums))
+    sums = (a * near + b * far + c * logit + d * doubt + e for a, b, c, d, e in layers.sums)
+    return functools.reduce(xp.maximum, sums)
 
 
 def _doubt(xp: Any, logits: Any) -> Any:

@@ -141,6 +141,7 @@ def test_many_pictures_at_once_and_what_is_none(visit: Any) -> None:
     assert "Freckled Pardine" in ask(page, "What do its caterpillars eat?").inner_text()
     page.locator(".thumbnail").nth(1).click()
     assert identified(page) == "This looks like no butterfly I know"
+    assert "a photo unlike those I learned from. The nearest is" in page.locator("#sure").inner_text()
     assert not page.locator("#facts").is_visible()
     page.locator(".thumbnail").nth(2).click()
     assert identified(page) == "It cannot be read"

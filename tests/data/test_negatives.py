@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from butterflyer_jax.data.negative_drawings import SIDE, Drawing, plan_handwriting, plan_page, plan_thing
-from butterflyer_jax.data.negatives import draw_negative, plan_shift
+from butterflyer_jax.data.negatives import draw_negative, plan_shift, plan_view
 
 
 def photo(width: int = 90, height: int = 60) -> Image.Image:
@@ -54,3 +54,19 @@ def test_any_size_of_photo_will_do(size: tuple[int, int]) -> None:
         rng = np.random.default_rng(seed)
         assert min(draw_negative(photo(*size), rng).size) >= 1
         assert plan_shift(photo(*size), rng)().size == size
+        width, height = plan_view(photo(*size), photo(9, 5), rng)().size
+        assert 1 <= width == height <= min(size)
+
+
+def test_views_show_the_photo_closer_smaller_on_itself_and_smaller_on_another() -> None:
+    own, other = Image.new("RGB", (60, 60), (0, 0, 200)), Image.new("RGB", (60, 60), (200, 0, 0))
+    own.paste((0, 200, 0), (20, 20, 40, 40))
+    greens, foreign = [], 0
+    for seed in range(60):
+        pixels = np.asarray(plan_view(own, other, np.random.default_rng(seed))()).astype(int)
+        # The largest of the three: of any brightness and white balance.
+        share = np.bincount(pixels.argmax(axis=2).ravel(), minlength=3) / len(pixels) ** 2
+        greens.append(share[1])
+        foreign += share[0] > 0.2
+    assert min(greens) < 0.06 and max(greens) > 0.16
+    assert 5 <= foreign <= 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -88,7 +89,9 @@ def test_val_photos_that_show_no_rank_to_be_right_are_said(run: Path, capsys: py
     captured = capsys.readouterr()
     assert all(rank["threshold"] is None for rank in json.loads((run / "ranks.json").read_text())["ranks"])
     assert "val photos do not show that species, family are right 100% of the time" in captured.err
-    assert "every answer is 'not sure': more photos help, or a smaller --config.ranks.precision" in captured.err
+    assert "so every answer is 'not sure, perhaps' a species: more photos help, or a smaller" in captured.err
+    # With the share that was measured, and its interval: whether to ask for less is the user's choice.
+    assert re.search(r"of the \d+ with 80% or more \d+ are right \(\d+% to \d+%\)", captured.err)
 
 
 def test_predict_prints_ranks(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,6 +64,16 @@ def test_what_looks_unlike_negatives_is_refused_by_distance_and_doubt_alone(fitt
     assert found["both"] > found["one"] + 0.2
 
 
+def test_a_file_without_a_reference_reads_as_it_did(fitted: Typicality) -> None:
+    values = dataclasses.asdict(fitted)
+    del values["reference"]
+    buffer = io.BytesIO()
+    np.savez(buffer, **values | {"weights": fitted.weights[:, [0, 2, 3]]})
+    earlier = dataclasses.replace(fitted, weights=fitted.weights * np.array([1, 0, 1, 1], np.float32))
+    answer = drawn(50, 8)[0], drawn_logits(50, 8)
+    np.testing.assert_array_equal(Typicality.from_bytes(buffer.getvalue()).score(*answer), earlier.score(*answer))
+
+
 def test_of_equally_typical_images_the_one_that_the_network_doubts_has_the_larger_score(fitted: Typicality) -> None:
     features = np.tile(drawn(1, 5)[0], (4, 1))
     gaps = np.array([8.0, 4.0, 1.0, 0.0])
@@ -93,14 +103,18 @@ def test_the_distance_is_that_of_the_shrunk_covariance(count: int) -> None:
     found = fit_on(features, labels, features + 9, features, 0.1)
     scaled = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-3)
     means = np.stack([scaled[labels == label].mean(axis=0) for label in (0, 1)])
+    reference = (features + 9 - features.mean(axis=0)) / (features.std(axis=0) + 1e-3)
+    np.testing.assert_allclose(found.reference, reference.mean(axis=0), rtol=1e-5)
     covariance = (scaled - means[labels]).T @ (scaled - means[labels]) / count
     shrunk = 0.7 * covariance + 0.3 * np.trace(covariance) / NUM_FEATURES * np.eye(NUM_FEATURES)
     others = drawn(50, 2)[0]
-    away = ((others - found.mean) / found.std)[None] - means[:, None]
-    expected = np.log(np.einsum("cnf,fg,cng->cn", away, np.linalg.inv(shrunk), away).min(axis=0))
-    # Of the distance alone.
-    alone = dataclasses.replace(found, weights=np.eye(1, 3, dtype=np.float32), offsets=np.zeros(1, np.float32))
-    np.testing.assert_allclose(alone.score(others, drawn_logits(50, 1)), expected, atol=1e-4)
+    away = ((others - found.mean) / found.std)[None] - np.append(means, reference.mean(axis=0)[None], axis=0)[:, None]
+    squares = np.einsum("cnf,fg,cng->cn", away, np.linalg.inv(shrunk), away)
+    # Of one distance alone: from the nearest class, and from the negatives.
+    for place, expected in enumerate((squares[:-1].min(axis=0), squares[-1])):
+        weights = np.eye(4, dtype=np.float32)[[place]]
+        alone = dataclasses.replace(found, weights=weights, offsets=np.zeros(1, np.float32))
+        np.testing.assert_allclose(alone.score(others, drawn_logits(50, 1)), np.log(expected), atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [9, 200], ids=["fewer images than features", "more"])
@@ -130,13 +144,13 @@ def test_it_is_written_and_read(fitted: Typicality) -> None:
 @pytest.mark.parametrize(("scales", "weights"), [([2, 3], [0.125, 1 / 3, 0]), ([2, 4, 5], [0.5, 0.25, 0.2])])
 def test_a_file_of_one_sum_reads_as_it_did(fitted: Typicality, scales: list[float], weights: list[float]) -> None:
     values = dataclasses.asdict(fitted)
-    del values["weights"], values["offsets"]
+    del values["weights"], values["offsets"], values["reference"]
     buffer = io.BytesIO()
     np.savez(buffer, **values | {"scales": np.array(scales, np.float32)})
     earlier = Typicality.from_bytes(buffer.getvalue())
     answer = drawn(50, 8)[0], drawn_logits(50, 8)
     parts = [
-        dataclasses.replace(fitted, weights=np.eye(3)[[place]], offsets=np.zeros(1, np.float32)).score(*answer)
-        for place in range(3)
+        dataclasses.replace(fitted, weights=np.eye(4)[[place]], offsets=np.zeros(1, np.float32)).score(*answer)
+        for place in (0, 2, 3)
     ]
     np.testing.assert_allclose(earlier.score(*answer), weights @ np.array(parts), rtol=1e-12)

@@ -135,7 +135,7 @@ export function startPictures(about, onShown) {
     if (picture !== shown) crop.close();
     shown = picture;
     for (const other of pictures) other.button.setAttribute("aria-pressed", String(other === picture));
-    showPicture(picture, about.crop_fraction);
+    showPicture(picture, about);
     element("search-switch").hidden = !about.searches || Boolean(picture.crop);
     element("search-help").hidden = element("search-switch").hidden || !picture.search;
     element("search").checked = picture.search;
@@ -230,13 +230,13 @@ function notice(text) {
   element("notice").hidden = !text;
 }
 
-function showPicture(picture, fraction) {
+function showPicture(picture, about) {
   const { shownAnswer: answer, error } = picture;
   element("result").hidden = false;
   const photo = element("photo");
   photo.onload = () => {
     element("figure").classList.remove("unshown");
-    drawLooked(picture, fraction);
+    drawLooked(picture, about.crop_fraction);
   };
   photo.onerror = () => element("figure").classList.add("unshown");
   photo.src = picture.url;
@@ -246,7 +246,7 @@ function showPicture(picture, fraction) {
   const verdict = element("verdict");
   verdict.className = `verdict ${error ? "failed" : (answer?.verdict ?? "waiting")}`;
   element("again").hidden = error?.again !== true;
-  const [name, sure] = words(answer, error);
+  const [name, sure] = words(answer, error, about.sure);
   element("name").textContent = name;
   element("sure").textContent = sure;
   const ranked = answer?.top5 ?? [];
@@ -265,7 +265,7 @@ function showProgress({ answer, error, progress }) {
   element("sending").value = progress;
 }
 
-function words(answer, error) {
+function words(answer, error, sure) {
   const from = answer?.count ? `, from ${answer.count} photos taken as one animal` : "";
   if (error?.offline) return ["No answer", "No connection. It is asked again when the network is back."];
   if (error?.again) return ["No answer", `${error.message}.`];
@@ -287,10 +287,13 @@ function words(answer, error) {
   if (answer.verdict === "unsure") {
     const reason = answer.refused
       ? `${answer.refused} of them ${answer.refused === 1 ? "looks" : "look"} like no butterfly I know.`
-      : "Of names given with so little, many are wrong.";
+      : answer.probability >= sure
+        ? "Too few photos have shown that such names are right: do not take it for confirmed."
+        : "Of names given with so little, many are wrong.";
     return [`Not sure. Perhaps ${name}?`, `${probability} sure${from}. ${reason}`];
   }
-  return ["This looks like no butterfly I know", `The nearest is ${name}, with ${probability}: do not rely on that name.`];
+  const other = "It may be another species, no butterfly, or a photo unlike those I learned from.";
+  return ["This looks like no butterfly I know", `${other} The nearest is ${name}, with ${probability}: do not rely on it.`];
 }
 
 function bar({ species, probability }) {

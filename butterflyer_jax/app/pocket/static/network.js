@@ -99,9 +99,12 @@ function score({ rest, floor, sums }, values, features, logits) {
   along.forEach((value, place) => (square += value * value * values.weights[place]));
   const linear = product(x, values.classes, values.class_offsets.length);
   const nearest = Math.min(...linear.map((value, place) => value + values.class_offsets[place]));
+  const [reference] = product(x, values.reference, 1);
+  const logarithm = (linear) => Math.log(Math.max(square + linear, SMALLEST_DISTANCE));
   let logit = values.head_offset[0];
   x.forEach((value, place) => (logit += Math.max(-CLIP, Math.min(CLIP, value)) * values.head[place]));
-  const parts = [Math.log(Math.max(square + nearest, SMALLEST_DISTANCE)), Math.max(logit, floor), doubt(logits), 1];
+  const distances = [logarithm(nearest), logarithm(reference + values.reference_offset[0])];
+  const parts = [...distances, Math.max(logit, floor), doubt(logits), 1];
   return Math.max(...sums.map((row) => row.reduce((total, weight, place) => total + weight * parts[place], 0)));
 }
 

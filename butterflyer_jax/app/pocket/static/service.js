@@ -66,11 +66,10 @@ function describe({ probabilities, typicality }) {
 function answerAt(ranks, probabilities, refused) {
   const { species, words } = site.answers;
   const nothing = { rank: null, name: null, probability: null };
-  if (refused) return { ...nothing, text: "none of these" };
-  const perhaps = (members) => {
-    const first = members.reduce((best, one) => (probabilities[one] > probabilities[best] ? one : best));
-    return `perhaps ${words[first]}`;
-  };
+  const nearest = (members) =>
+    words[members.reduce((best, one) => (probabilities[one] > probabilities[best] ? one : best))];
+  const all = species.map((_, place) => place);
+  if (refused) return { ...nothing, text: `none of these, or unlike the training photos; nearest ${nearest(all)}` };
   for (const { name: rank, threshold, taxa } of ranks) {
     const sums = taxa.map(({ members }) => members.reduce((sum, one) => sum + probabilities[one], 0));
     const sum = Math.max(...sums);
@@ -78,8 +77,8 @@ function answerAt(ranks, probabilities, refused) {
     // A taxon of one species, or of all, says no more than the species.
     const speaks = rank === "species" || (members.length > 1 && members.length < species.length);
     if (sum < threshold || !speaks) continue;
-    const text = rank === "species" ? said : `${said}, ${perhaps(members)}`;
+    const text = rank === "species" ? said : `${said}, perhaps ${nearest(members)}`;
     return { rank, name, probability: Math.round(DECIMALS * sum) / DECIMALS, text };
   }
-  return { ...nothing, text: `not sure, ${perhaps(species.map((_, place) => place))}` };
+  return { ...nothing, text: `not sure, perhaps ${nearest(all)}` };
 }
