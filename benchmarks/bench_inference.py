@@ -42,8 +42,11 @@ Answer: TypeAlias = Callable[[np.ndarray], np.ndarray]
 def ours(run: str, refusal: bool) -> Answer:
     """The classifier of `predict` and the application."""
     from butterflyer_jax import runs
+    from butterflyer_jax.distributed import memory
     from butterflyer_jax.inference.classifier import TrainedClassifier
 
+    # As `TrainedClassifier.load` does.
+    memory.share_heap()
     read = runs.read(run)
     if not refusal:
         config = dataclasses.replace(read.config, refusal=dataclasses.replace(read.config.refusal, typicality=False))
