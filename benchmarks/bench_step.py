@@ -29,17 +29,23 @@ What was tried for VGG16 on one H100 (224 pixels, batch 256, bfloat16; jax 0.10 
 What was tried on 2 CPU cores (Zen 5, float32, jax 0.10.2) and stayed: convolutions leave XLA's library of one thread
 (`distributed.compiler`), 64 channels and more by Winograd (`models.winograd`), the first layer by four pixels at once
 (`models.few_channels`), batch normalisation or bias, ReLU and pool in few passes (`models.batch_norm`,
-`models.bias_relu`), parts of a batch without a loop (`training.step.accumulate`), and the step's working memory kept by
-the allocator (`distributed.memory`). What did not help:
+`models.bias_relu`), parts of a batch without a loop (`training.step.accumulate`), a batch without batch normalisation
+in halves (`models.vgg.PARTS`: the memory of two halves fits the caches better, and XLA runs them at the same time), and
+the step's working memory kept by the allocator (`distributed.memory`). What did not help:
 
   fast math, vectors of 512 bits, scheduler presets, oneDNN flags, fusion emitters off, huge pages, two virtual devices,
   jaxlib 0.12
   im2col, sums of nine products, Winograd F(2x2), Winograd for 32 channels and fewer
   for the gradient by kernels of few channels: im2col in whole (twice the time of XLA's transposed convolution) and by
     four images (6.2 instead of 8.3 ms for 16 -> 16 channels, but 8.8 instead of 6.2 for 16 -> 32)
-  a convolution within `lax.cond` or a loop: 40 times slower; `lax.optimization_barrier`: gone before XLA fuses
+  a convolution within `lax.cond` or a loop: 40 times slower, as XLA brings the gradients' convolutions into the order
+    of axes that its fast kernels take in the main program alone; written in that order by hand they are as fast, but a
+    step in a loop of two parts still took 80 ms where it takes 62 without the loop, with 86 instead of 104 MiB
+  `lax.optimization_barrier`: gone before XLA fuses
   max-pool as one reduction of values and places: 10% slower; XLA's pass tree_reduction_rewriter off: a third of the
     time of a long sum, which the sums of `models.batch_norm` take a tenth of, and sums of 300,000 numbers in a row
+  Winograd by parts of the batch in a loop: 10% less processor time on one core (30% for 64 channels of 64 x 64 pixels),
+    but more time on two, as what is in a loop is too small to be shared between them
   Winograd's transforms as matrix products with Kronecker products: twice the time of sums, and longer to compile
   Winograd computed again in the backward pass: no less memory, 8% slower
   freed memory kept by mallopt for all threads (no mmap, no trim, one arena): as few page faults,

@@ -20,8 +20,8 @@ largest error of all three against float64, as a share of the largest value (8 i
     32 x  4, 128 -> 128       0.7  0.7  0.9   0.7  0.7  0.7   0.3  0.4  0.4   6e-7  2e-6
     16 x  8, 512 -> 512                                                       8e-7  4e-6
 
-With 32 channels it gains nothing (32 x 32: forward 3.0, 4.2 and 2.6 ms, but 6.6, 5.5 and 5.8 for the kernel), with 16
-it takes twice the time.
+With 32 channels it gains by itself (32 x 32: 2.4 instead of 4.2 ms forward, 5.2 instead of 5.7 for the kernel), but a
+step of `configs/cpu.py` nothing; with 16 it takes up to twice the time.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ MIN_CHANNELS = 64
 MIN_TILES = 32
 # Pixels of all tiles per pixel of the image: 6x6, of four tiles, gains a third; 5x5, of as many, nothing.
 MAX_PADDED = 2
+
+# XLA computes a batch of matrix products in one thread, but several batches at the same time. So the 36 products are
+# three batches, each of two rows of the transforms: 7% less time for a step of `configs/cpu.py` on two cores.
+GROUPS = 3
 
 # Where the polynomials of Toom and Cook are evaluated, beside infinity. Symmetric pairs keep the matrices sparse; those
 # of the paper, 0, 1, -1, 2 and -2, make rounding errors four times as large (Barabasz et al. 2020, arXiv:1803.10986).
@@ -92,7 +96,7 @@ def conv(
     Returns:
       float32 [batch, height, width, features].
     """
-    products = jnp.einsum("ijtc,ijck->ijtk", _transform_images(images), _transform_kernel(kernel))
+    products = _products("ijtc,ijck->ijtk", _transform_images(images), _transform_kernel(kernel))
     return _inverse_transform(products, images.shape)
 
 
@@ -102,13 +106,11 @@ def _forward(images: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax
 
 def _backward(saved: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     images, kernel = saved
-    # The transformed images have 2.25 times the size of the images: without the barrier XLA would keep those of the
-    # forward pass, and a step of VGG16 would need 2.5 times the memory.
     # Rotated, but not transposed: the product reads the kernel's channels in either order, a copy of them is slow.
     rotated = _transform_kernel(kernel[::-1, ::-1])
-    by_images = _inverse_transform(jnp.einsum("ijtk,ijck->ijtc", _transform_images(gradient), rotated), images.shape)
-    products = jnp.einsum("ijtc,ijtk->ijck", _transform_images(images), _transform_gradient(gradient))
-    return by_images, _transform_products(products)
+    to_images = _products("ijtk,ijck->ijtc", _transform_images(gradient), rotated)
+    to_kernel = _products("ijtc,ijtk->ijck", _transform_images(images), _transform_gradient(gradient))
+    return _inverse_transform(to_images, images.shape), _transform_products(to_kernel)
 
 
 conv.defvjp(_forward, _backward)
@@ -132,42 +134,66 @@ def _combine(matrix: np.ndarray, parts: Sequence[jax.Array]) -> jax.Array:
     return jnp.stack(rows)
 
 
-def _transform_kernel(kernel: jax.Array) -> jax.Array:
-    """Returns G g G^T, [6, 6, channels, features]."""
+def _products(equation: str, left: Sequence[jax.Array], right: Sequence[jax.Array]) -> list[jax.Array]:
+    """Returns the matrix products of each group."""
+    return [jnp.einsum(equation, x, y) for x, y in zip(left, right, strict=True)]
+
+
+def _grouped(rows: jax.Array) -> list[jax.Array]:
+    """Returns the rows [6, ...] of a transform in groups [6 // GROUPS, ...]."""
+    return jnp.split(rows, GROUPS)
+
+
+def _transform_kernel(kernel: jax.Array) -> list[jax.Array]:
+    """Returns G g G^T, groups of [rows, 6, channels, features]."""
     # Both axes at once, as one matrix product: kernels are small, and a product takes no time to compile.
     both = np.kron(KERNEL_TRANSFORM, KERNEL_TRANSFORM).astype(np.float32)
-    return jnp.matmul(both, kernel.reshape(9, -1)).reshape(WINDOW, WINDOW, *kernel.shape[2:])
+    flat = kernel.reshape(9, -1)
+    return [jnp.matmul(rows, flat).reshape(-1, WINDOW, *kernel.shape[2:]) for rows in np.split(both, GROUPS)]
 
 
-def _transform_products(products: jax.Array) -> jax.Array:
-    """Returns G^T m G of [6, 6, channels, features], the gradient by the kernel."""
+def _transform_products(products: Sequence[jax.Array]) -> jax.Array:
+    """Returns G^T m G of groups of [rows, 6, channels, features], the gradient by the kernel."""
     both = np.kron(KERNEL_TRANSFORM.T, KERNEL_TRANSFORM.T).astype(np.float32)
-    return jnp.matmul(both, products.reshape(WINDOW**2, -1)).reshape(3, 3, *products.shape[2:])
+    terms = [
+        jnp.matmul(columns, group.reshape(columns.shape[1], -1))
+        for columns, group in zip(np.split(both, GROUPS, axis=1), products, strict=True)
+    ]
+    return sum(terms[1:], start=terms[0]).reshape(3, 3, *products[0].shape[2:])
 
 
-def _transform_images(images: jax.Array) -> jax.Array:
-    """Returns B^T d B of the tiles, which overlap by two, [6, 6, tiles, channels]."""
+def _transform_images(images: jax.Array) -> list[jax.Array]:
+    """Returns B^T d B of the tiles, which overlap by two, groups of [rows, 6, tiles, channels]."""
     _, height, width, channels = images.shape
     padded = jnp.pad(images, ((0, 0), (1, 1 + _missing(height)), (1, 1 + _missing(width)), (0, 0)))
     rows = _combine(INPUT_TRANSFORM, [padded[:, i : i + height : TILE] for i in range(WINDOW)])
-    columns = [rows[:, :, :, j : j + width : TILE] for j in range(WINDOW)]
-    return _combine(INPUT_TRANSFORM, columns).swapaxes(0, 1).reshape(WINDOW, WINDOW, -1, channels)
+    return [
+        _combine(INPUT_TRANSFORM, [group[:, :, :, j : j + width : TILE] for j in range(WINDOW)])
+        .swapaxes(0, 1)
+        .reshape(len(group), WINDOW, -1, channels)
+        for group in _grouped(rows)
+    ]
 
 
-def _transform_gradient(gradient: jax.Array) -> jax.Array:
-    """Returns A dY A^T of the tiles, [6, 6, tiles, features]."""
+def _transform_gradient(gradient: jax.Array) -> list[jax.Array]:
+    """Returns A dY A^T of the tiles, groups of [rows, 6, tiles, features]."""
     batch, height, width, features = gradient.shape
     padded = jnp.pad(gradient, ((0, 0), (0, _missing(height)), (0, _missing(width)), (0, 0)))
     tiles = padded.reshape(batch, _tiles(height), TILE, _tiles(width), TILE, features)
     rows = _combine(OUTPUT_TRANSFORM.T, [tiles[:, :, i] for i in range(TILE)])
-    transformed = _combine(OUTPUT_TRANSFORM.T, [rows[:, :, :, :, j] for j in range(TILE)])
-    return transformed.swapaxes(0, 1).reshape(WINDOW, WINDOW, -1, features)
+    return [
+        _combine(OUTPUT_TRANSFORM.T, [group[:, :, :, :, j] for j in range(TILE)])
+        .swapaxes(0, 1)
+        .reshape(len(group), WINDOW, -1, features)
+        for group in _grouped(rows)
+    ]
 
 
-def _inverse_transform(products: jax.Array, image_shape: Sequence[int]) -> jax.Array:
-    """Returns A^T m A of products [6, 6, tiles, features], put together to images."""
+def _inverse_transform(products: Sequence[jax.Array], image_shape: Sequence[int]) -> jax.Array:
+    """Returns A^T m A of products, groups of [rows, 6, tiles, features], put together to images."""
     batch, height, width, _ = image_shape
-    products = products.reshape(WINDOW, WINDOW, batch, _tiles(height), _tiles(width), -1)
-    rows = jnp.moveaxis(_combine(OUTPUT_TRANSFORM, list(products)), 0, 3)
-    pixels = jnp.moveaxis(_combine(OUTPUT_TRANSFORM, list(rows)), 0, 4)
+    tiles = batch, _tiles(height), _tiles(width), products[0].shape[-1]
+    rows = [row.reshape(WINDOW, *tiles) for group in products for row in group]
+    columns = jnp.moveaxis(_combine(OUTPUT_TRANSFORM, rows), 0, 3)
+    pixels = jnp.moveaxis(_combine(OUTPUT_TRANSFORM, list(columns)), 0, 4)
     return pixels.reshape(batch, TILE * _tiles(height), TILE * _tiles(width), -1)[:, :height, :width]

@@ -176,3 +176,22 @@ def test_the_gradient_is_the_slope_of_the_loss(batch_norm: bool) -> None:
         for sign in (1, -1)
     )
     assert float(ahead - behind) / 2e-3 == pytest.approx(float(norm), rel=0.02)
+
+
+def test_on_a_cpu_a_batch_in_parts_trains_as_a_whole() -> None:
+    config = ModelConfig(variant="vgg11", width_multiplier=0.03125, dropout=0.5)
+    images = jax.random.normal(jax.random.key(0), (3, 32, 32, 3))
+    plain, in_parts = (create_model(config, 5, for_cpu=flag) for flag in (False, True))
+    variables = plain.init(jax.random.key(0), images, train=False)
+
+    def loss(model: VGG, images: jax.Array, variables: Any) -> jax.Array:
+        return (model.apply(variables, images, train=True, rngs={"dropout": jax.random.key(1)}) ** 2).sum()
+
+    expected, actual = (
+        jax.jit(jax.value_and_grad(functools.partial(loss, model, images)))(variables) for model in (plain, in_parts)
+    )
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), actual, expected)
+
+    for batch_size, parts in ((1, 1), (3, 2)):
+        traced = str(jax.make_jaxpr(functools.partial(loss, in_parts, images[:batch_size]))(variables))
+        assert traced.count("conv_general_dilated") == 8 * parts
