@@ -12,8 +12,8 @@ With --left_out, runs that were trained without some species of --input (build.i
 the photos of these are refused. With --other, photos of another data set: named rightly where a run knows the species,
 refused where it does not.
 
-configs/cpu.py on the Leeds Butterfly data set, seeds 0 to 2: own test photos 2.9% refused, half as bright 6.9%, scenes
-and textures 98.0%, text 100%, background 98.2%, noise and blank 100%; of two species left out, three pairs, 41.8%. See
+configs/cpu.py on the Leeds Butterfly data set, seeds 0 to 2: own test photos 3.2% refused, half as bright 6.9%, scenes
+and textures 98.2%, text 100%, background 97.9%, noise and blank 100%; of two species left out, three pairs, 40.7%. See
 docs/guides/field-photographs.md.
 """
 
