@@ -70,8 +70,8 @@ def share_heap() -> None:
     Heaps of other threads hold at most 64 MiB, and go back to the system when nothing is left in them. Here XLA's own
     threads take 43 MiB for one convolution, and programs run in threads of the service, or in one of JAX's where their
     input is still copied: now and then a batch of 32 took 15,000 page faults, 25 of 65 processor milliseconds. With one
-    heap there are hardly any, and `predict` of 128 photos and a search of 12 hold at most 453 and 560 MiB in two runs,
-    instead of 726 and 789, in the same processor time. Training is left as it is: with one heap it holds 1,194 instead
+    heap it takes up to 2,300, and `predict` of 128 photos and a search of 12 hold at most 453 and 560 MiB in two runs,
+    instead of 726 and 789, in the same time. Training is left as it is: with one heap it holds 1,194 instead
     of 928 MiB.
     """
     glibc = _glibc()
