@@ -6,7 +6,6 @@ import collections
 import inspect
 import io
 import itertools
-import os
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Integer
 from PIL import Image
 
-from butterflyer_jax import runs
+from butterflyer_jax import cores, runs
 from butterflyer_jax.console import say
 from butterflyer_jax.data import negative_drawings, negatives, photo
 from butterflyer_jax.data.ingest.words import NEGATIVES
@@ -131,7 +130,7 @@ def read_photos(
 
 def in_threads(drawings: Iterable[Drawing]) -> Iterator[Image.Image]:
     """Yields the images of drawings, in their order; several threads make them, some batches ahead."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1), "butterflyer-drawings") as pool:
+    with ThreadPoolExecutor(min(8, cores.usable()), "butterflyer-drawings") as pool:
         under_way: collections.deque[Future[Image.Image]] = collections.deque()
         for drawing in drawings:
             under_way.append(pool.submit(drawing))

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from butterflyer_jax import cores
 from butterflyer_jax.data import photo
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.inference import inputs
@@ -47,7 +48,7 @@ def is_one(images: Source | Iterable[Source]) -> TypeGuard[Source]:
 def in_batches(load: Callable[[Source], T], images: Iterable[Source], size: int) -> Iterator[list[T]]:
     """Yields the results of `load` for the images, batch by batch, each batch in threads."""
     rest = iter(images)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
+    with ThreadPoolExecutor(cores.usable()) as pool:
         while chunk := list(itertools.islice(rest, size)):
             yield list(pool.map(load, chunk))
 

@@ -59,7 +59,7 @@ class VGG(nn.Module):
     ) -> Float32[jax.Array, "batch num_classes"]:
         """Maps normalised images, float [batch, height, width, 3], to logits, float32 [batch, num_classes]."""
         x = images.astype(self.dtype)
-        parts = jnp.array_split(x, PARTS) if self._in_parts(train, len(x)) else [x]
+        parts = jnp.array_split(x, PARTS) if self._in_parts(train, x.shape[0]) else [x]
         for block in range(1, 1 + len(WIDTHS)):
 
             def forward(model: VGG, parts: list[jax.Array], block: int = block) -> list[jax.Array]:
