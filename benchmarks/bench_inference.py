@@ -2,10 +2,10 @@
 
     python benchmarks/bench_inference.py --run runs/first [--batch_sizes 1 8 32] [--methods NAME …] [--json FILE]
 
-A batch of noise, uint8 as the application and `predict` have it, to arrays of NumPy: probabilities, and with "refusal"
-the score of what is none of the species, where the run has one. All methods have the run's weights, and probabilities
-are compared with those of the first. Each measurement runs in a process of its own, the methods in turn in every round:
-threads of one library that wait for work take the cores from the next.
+The input is a batch of noise, uint8 as in the application and `predict`. The output is NumPy arrays: probabilities, and
+with "refusal" the score by which images are refused, where the run has one. All methods have the run's weights, and
+probabilities are compared with those of the first. Each measurement runs in a process of its own, the methods in turn
+in every round: threads of one library that wait for work take the cores from the next.
 
 PyTorch is not in requirements.lock; put it into an environment of its own.
 """

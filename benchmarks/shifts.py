@@ -5,7 +5,7 @@
 Prints for each kind of change top-1 with Wilson's 95% interval, and the shares of all photos that are right and
 refused, wrong and answered, and wrong and answered with 80% or more. Six changes are those that earlier versions
 printed: darker, blurred, smaller, off centre, on other surroundings, whose backgrounds are those of the drawn
-butterflies; the others are in `camera.py`. They are made up: they say what a network can bear, not how it does in the
+butterflies; the others are in `camera.py`. They are made up: they show what a network can bear, not how it does in the
 field.
 """
 
@@ -136,7 +136,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _alone(change: Callable[[Image.Image, np.random.Generator], Image.Image]) -> Change:
-    """Returns a change that needs no other photos as one that is given some."""
+    """Returns a change, which needs no other photos, as a `Change`, which takes some."""
     return lambda image, rng, others: change(image, rng)
 
 

@@ -65,7 +65,7 @@ def keep_all() -> None:
 
 
 def share_heap() -> None:
-    """Has threads that start later share the heap of the process's first thread; for commands that only predict.
+    """Makes threads that start later share the heap of the process's first thread; for commands that only predict.
 
     Heaps of other threads hold at most 64 MiB, and go back to the system when nothing is left in them. Here XLA's own
     threads take 43 MiB for one convolution, and programs run in threads of the service, or in one of JAX's where their

@@ -197,7 +197,7 @@ def read_collection(
 def _leave_out_runs(source: str, entries: Sequence[Entry]) -> tuple[Sequence[Entry], int]:
     """Returns the entries outside run folders, and the number of the others.
 
-    A training into the folder of its photos would else find other data when it resumes.
+    Otherwise a training into the folder of its photos would find other data when it resumes.
 
     Raises:
       UserError: the source itself is a run folder.

@@ -53,7 +53,7 @@ def find(
 
 
 def note(splits: Mapping[str, str], names: Sequence[str], labels: Collection[str]) -> str:
-    """Returns that given splits are not of all photos, or that file names name splits; "" for neither.
+    """Returns a note that given splits do not cover all photos, or that file names name splits; "" for neither.
 
     Args:
       splits: split of each photo that has one.

@@ -251,7 +251,7 @@ def is_unsure(folder: str) -> bool:
 
 
 def is_doubted(folder: str) -> bool:
-    """Returns whether a folder below that of a species has a name that its photos may not be of that species."""
+    """Returns whether the name of a folder below a species says that its photos may not be of that species."""
     return _without_numbers(folder) in _DOUBTED
 
 

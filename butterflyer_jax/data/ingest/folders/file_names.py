@@ -63,7 +63,7 @@ def likely_labels(photos: Iterable[str]) -> list[str]:
 
 
 def other_species(labels: Mapping[str, str]) -> str:
-    """Returns that names of photos are those of other species than theirs: "Monarch/Peacock_1.jpg"; "" for none."""
+    """Returns a note on photos that are named after another species: "Monarch/Peacock_1.jpg"; "" for none."""
     return _other_species(_by_name_and_label(labels))
 
 
@@ -89,7 +89,7 @@ def _other_species(photos: Mapping[tuple[str, str], Sequence[str]]) -> str:
 
 
 def check(result: Folders) -> None:
-    """Records a problem where the names of photos may be the species, or are those of others.
+    """Records a problem where the names of photos may be the species, or are those of other species.
 
     "Pieridae/Pieris rapae 1.jpg", or "Pieris/rapae_1.jpg" and "Pieris/napi_1.jpg"; "Monarch/Peacock_1.jpg".
     """
