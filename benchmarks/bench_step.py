@@ -40,7 +40,7 @@ the step's working memory kept by the allocator (`distributed.memory`). What did
     four images (6.2 instead of 8.3 ms for 16 -> 16 channels, but 8.8 instead of 6.2 for 16 -> 32)
   a convolution within `lax.cond` or a loop: 40 times slower, as XLA brings the gradients' convolutions into the order
     of axes that its fast kernels take in the main program alone; written in that order by hand they are as fast, but a
-    step in a loop of two parts still took 80 ms where it takes 62 without the loop, with 86 instead of 104 MiB
+    step in a loop of two parts still takes a quarter more time than without the loop, with 86 instead of 104 MiB
   `lax.optimization_barrier`: gone before XLA fuses
   max-pool as one reduction of values and places: 10% slower; XLA's pass tree_reduction_rewriter off: a third of the
     time of a long sum, which the sums of `models.batch_norm` take a tenth of, and sums of 300,000 numbers in a row

@@ -45,7 +45,7 @@ MIN_TILES = 32
 MAX_PADDED = 2
 
 # XLA computes a batch of matrix products in one thread, but several batches at the same time. So the 36 products are
-# three batches, each of two rows of the transforms: 7% less time for a step of `configs/cpu.py` on two cores.
+# three batches, each of two rows of the transforms: 8% less time for a step of `configs/cpu.py` on two cores.
 GROUPS = 3
 
 # Where the polynomials of Toom and Cook are evaluated, beside infinity. Symmetric pairs keep the matrices sparse; those
