@@ -51,7 +51,8 @@ def main(argv: Sequence[str]) -> None:
     if len(found.species) == 1:
         print(
             f"all corrections are of {found.species[0]}: the layer may learn what these photos have in common rather "
-            "than the butterfly; evaluate it on photos from elsewhere"
+            "than the butterfly, and give that name to other species in photos of the same kind; add corrections of "
+            "other species, and evaluate the run on such photos of species that it does not know"
         )
     width = max(len(row.photos) for row in found.rows)
     print(f"{'named rightly':<{width}}  {'photos':>6}  {'before':>6}  {'after':>6}")

@@ -17,7 +17,7 @@ WEIGHTS = (1.0, 5.0)
 _FOLDS = 5
 _MAX_ITERATIONS = 100
 # OpenBLAS divides larger products among threads, which wait for each other by spinning: on a busy machine that took
-# ten times the processor time of the product. Above so many blocks the threads are worth it.
+# ten times the processor time of the product. A product of more blocks than `_MAX_BLOCKS` gains from threads.
 _SMALL_PRODUCT = 2**17
 _MAX_BLOCKS = 64
 

@@ -10,7 +10,7 @@ import pytest
 from butterflyer_jax import UserError
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data.ingest import manifest
-from tests.data.ingest.test_layouts import FLAT, labels, listing_of, rows
+from tests.data.ingest.test_layouts import FLAT, labels, listing_of, rows, tree
 from tests.data.ingest.test_row_kinds import LATIN, OF_LATIN, PAIRS, TRUTH, latin
 
 
@@ -137,3 +137,13 @@ def test_columns_without_a_value_are_named(tmp_path: Path) -> None:
     table = rows("file,species,class", "{n}.jpg,,")
     with pytest.raises(UserError, match=r"its other columns \(species, class\) are blank in every row: the results of"):
         listing_of(tmp_path, FLAT | {"l.csv": table})
+
+
+def test_photos_that_lists_of_splits_leave_out_are_named(tmp_path: Path) -> None:
+    names = sorted(tree("{s}/{n}.jpg"))
+    files = tree("{s}/{n}.jpg") | {"train.txt": "\n".join(names[:12]), "test.txt": "\n".join(names[14:])}
+    listing = listing_of(tmp_path, files)
+    assert {member.name for member in listing.members if not member.split} == set(names[12:14])
+    assert listing.notes[0].endswith(
+        f"train.txt: 2 such as {names[12]}; they go to train, or to a split that is not given"
+    )

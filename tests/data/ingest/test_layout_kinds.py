@@ -293,13 +293,3 @@ def test_folds_of_a_cross_validation_are_asked_about(tmp_path: Path) -> None:
         name: name.split("/")[2] for name in files if "fold0" in name
     }
     assert {member.split for member in listing_of(tmp_path, files, split_column="none").members} == {None}
-
-
-def test_photos_that_lists_of_splits_leave_out_are_named(tmp_path: Path) -> None:
-    names = sorted(tree("{s}/{n}.jpg"))
-    files = tree("{s}/{n}.jpg") | {"train.txt": "\n".join(names[:12]), "test.txt": "\n".join(names[14:])}
-    listing = listing_of(tmp_path, files)
-    assert {member.name for member in listing.members if not member.split} == set(names[12:14])
-    assert listing.notes[0].endswith(
-        f"train.txt: 2 such as {names[12]}; they go to train, or to a split that is not given"
-    )
