@@ -66,7 +66,7 @@ def fit(
     Raises:
       UserError: the loss is no longer finite, or a checkpoint cannot be written.
     """
-    config, data, mesh, checkpointer = session.config, session.data, session.mesh, session.checkpointer
+    config, data, mesh = session.config, session.data, session.mesh
     state, early_stopping = session.state, session.early_stopping
     start_step, total_steps = session.start_step, session.total_steps
     log = StepLog(data, total_steps, session.setup.schedule, tracker, display, config, session.cost_at)
@@ -92,20 +92,13 @@ def fit(
                 evaluation = None
                 if checkpoint_due and data.num_photos("val"):
                     display.note("evaluating")
-                    with contextlib.closing(data.eval_batches("val")) as val_batches:
-                        watched = gallery.watch(val_batches)
-                        sums = evaluate_batches(session.setup.eval_step, state.evaluated, watched, mesh)
-                    evaluation = sums.compute()
-                    tracker.log({"step": step, "epoch": step / data.steps_per_epoch, "split": "val", **evaluation})
-                    gallery.show(step, step // data.steps_per_epoch, state.evaluated, sums.confusion)
+                    evaluation = _evaluate(session, state, step, tracker, gallery)
                     early_stopping.add(evaluation, config)
                     state = with_rate_scale(state, early_stopping.rate_scale, mesh)
                 if epoch_ends:
                     log.end_epoch(step, evaluation)
-                scores = evaluation and {name: value for name, value in evaluation.items() if name in SCORES}
                 if checkpoint_due or save_due or has_to_stop:
-                    position = data.position(step).to_json() | {"progress": early_stopping.to_json()}
-                    checkpointer.save(step, checkpoint_trees(state), position, scores)
+                    _save(session, state, step, evaluation)
                 log.restart_clock()
             stopped = has_to_stop or early_stopping.reason_to_stop(config)
             if step == total_steps or stopped:
@@ -130,6 +123,26 @@ def fit(
                 log.log_pending()
 
     profile.close(state)
-    checkpointer.wait()
+    session.checkpointer.wait()
     unfinished = stopped if step < total_steps else None
     return FitResult(state, log.overall_images_per_second(), step, unfinished)
+
+
+def _evaluate(
+    session: RunSession, state: TrainState, step: int, tracker: Tracker, gallery: Gallery
+) -> dict[str, float]:
+    """Evaluates the state after `step` steps on val; returns its metrics, which the tracker and the gallery receive."""
+    data = session.data
+    with contextlib.closing(data.eval_batches("val")) as batches:
+        sums = evaluate_batches(session.setup.eval_step, state.evaluated, gallery.watch(batches), session.mesh)
+    evaluation = sums.compute()
+    tracker.log({"step": step, "epoch": step / data.steps_per_epoch, "split": "val", **evaluation})
+    gallery.show(step, step // data.steps_per_epoch, state.evaluated, sums.confusion)
+    return evaluation
+
+
+def _save(session: RunSession, state: TrainState, step: int, evaluation: Mapping[str, float] | None) -> None:
+    """Saves the state after `step` steps, with its position in the data and the scores of its evaluation, if any."""
+    position = session.data.position(step).to_json() | {"progress": session.early_stopping.to_json()}
+    scores = evaluation and {name: value for name, value in evaluation.items() if name in SCORES}
+    session.checkpointer.save(step, checkpoint_trees(state), position, scores)
