@@ -20,7 +20,8 @@ from butterflyer_jax.data import photo_lists, species_map
 from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import attributes, eval_step, fitting, overlap, predictions, ranks, report
+from butterflyer_jax.evaluation import attributes, eval_step, fitting, overlap, predictions, ranks, refusal, report
+from butterflyer_jax.evaluation.fitting import Fitted
 from butterflyer_jax.evaluation.opening import (
     ALL,
     About,
@@ -32,10 +33,9 @@ from butterflyer_jax.evaluation.opening import (
     writable,
 )
 from butterflyer_jax.evaluation.predictions import Predictions
-from butterflyer_jax.metrics import calibration, classification, outcomes
+from butterflyer_jax.metrics import classification, outcomes
 from butterflyer_jax.metrics import slices as by_slice
 from butterflyer_jax.metrics.calibration import Calibration
-from butterflyer_jax.metrics.typicality import Typicality
 from butterflyer_jax.storage import files
 
 FOLDER = "eval"
@@ -104,8 +104,7 @@ def evaluate(
     place = writable(run, to)
     loaded = runs.load_model(run)
     folder = find_data(run, dataset, build)
-    data = open_once(loaded, folder)
-    with contextlib.closing(data):
+    with contextlib.closing(open_once(loaded, folder)) as data:
         is_own = folder == dataset_lib.FAKE or data.fingerprint == run.fingerprint
         if to is None and is_own and folder not in (run.dataset, dataset_lib.FAKE):
             run = runs.remember_dataset(run, folder)
@@ -121,52 +120,60 @@ def evaluate(
         columns = {} if known_of_photos is None else _columns(known_of_photos, folder, data, splits)
         own_photos = is_own and folder != dataset_lib.FAKE
         fitted = fitting.fit(loaded, data, folder, keep=to is None) if own_photos else fitting.read(loaded)
-        calibrated = fitted.calibrated
         with status("evaluating"):
-            scored, sums = _score(loaded, data, splits, label_map, calibrated, fitted.typical)
+            scored, sums = _score(loaded, data, splits, label_map, fitted)
         if listed is not None:
-            scored = scored.among(listed, calibrated)
+            scored = scored.among(listed, fitted.calibrated)
         known = scored.labels != species_map.UNKNOWN
-        if not known.any() and not len(scored.labels):
-            raise UserError("no photo of the evaluation is of a species that the run knows")
-        metrics = _metrics(scored, known, calibrated, run.species, listed)
+        metrics = _metrics(scored, known, fitted.calibrated, run.species, listed)
         if fitted.ranks:
-            scored = dataclasses.replace(scored, answers=ranks.answer(fitted.ranks, scored, calibrated, listed))
+            scored = dataclasses.replace(scored, answers=ranks.answer(fitted.ranks, scored, fitted.calibrated, listed))
             metrics["ranks"] = ranks.metrics(fitted.ranks, scored, known, data, folder)
         if is_own and listed is None and len(splits) == 1:
             # The sums of the devices are bit-identical to those that a run logs.
             metrics |= sums[0]
-        seen = None if folder == dataset_lib.FAKE else overlap.count(run, data, splits, is_own)
-        metrics |= {
-            "refused_by": "threshold" if fitted.typical is None else "typicality",
-            "name": folder_of_it,
-            "split": about.split,
-            "data": folder,
-            "fingerprint": data.fingerprint,
-            "is_own": is_own and listed is None,
-            "species_list": species,
-            "step": loaded.step,
-            "boxes": sum(_num_boxes(data, one) for one in splits),
-            "trained_on": None if seen is None else dataclasses.asdict(seen),
-        }
+        metrics["refused_by"] = "threshold" if fitted.typical is None else "typicality"
+        metrics |= {"name": folder_of_it, **_facts(loaded, data, folder, about)}
         if columns:
             metrics["slices"] = by_slice.score(
                 scored.logits[known],
                 scored.labels[known],
                 {column: list(itertools.compress(values, known)) for column, values in columns.items()},
             )
-        target = place / FOLDER / metrics["name"]
+        target = place / FOLDER / folder_of_it
         files.write_text(target / METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False))
-        groups = {}
-        if folder != dataset_lib.FAKE:
-            # Lists of an earlier version may lack them.
-            with contextlib.suppress(UserError):
-                groups = photo_lists.groups(folder)
-        predictions.write(target / predictions.FILE, scored, calibrated, run.species, columns, groups)
+        predictions.write(
+            target / predictions.FILE, scored, fitted.calibrated, run.species, columns, _groups_in(folder)
+        )
         metrics["report"] = report.write(
-            loaded, data, folder, scored, metrics, calibrated, _others(run.folder, place), place
+            loaded, data, folder, scored, metrics, fitted.calibrated, _others(run.folder, place), place
         )
     return metrics
+
+
+def _facts(loaded: runs.LoadedModel, data: Data, dataset: str, about: About) -> dict[str, Any]:
+    """Returns what the evaluation is of, and how many of its photos the run was trained on."""
+    is_fake = dataset == dataset_lib.FAKE
+    seen = None if is_fake else overlap.count(loaded.run, data, about.splits, about.is_own)
+    return {
+        "split": about.split,
+        "data": dataset,
+        "fingerprint": data.fingerprint,
+        "is_own": about.is_own and about.species is None,
+        "species_list": about.species,
+        "step": loaded.step,
+        "boxes": sum(_num_boxes(data, split) for split in about.splits),
+        "trained_on": None if seen is None else dataclasses.asdict(seen),
+    }
+
+
+def _groups_in(dataset: str) -> Mapping[str, str]:
+    """Returns the group of each photo of a data set that shares one with others."""
+    if dataset != dataset_lib.FAKE:
+        # Lists of an earlier version may lack them.
+        with contextlib.suppress(UserError):
+            return photo_lists.groups(dataset)
+    return {}
 
 
 def _num_boxes(data: Data, split: str) -> int:
@@ -188,19 +195,16 @@ def _score(
     data: Data,
     splits: Sequence[str],
     labels: np.ndarray,
-    calibrated: Calibration,
-    typical: Typicality | None,
+    fitted: Fitted,
 ) -> tuple[Predictions, list[dict[str, Any]]]:
-    parts = [eval_step.score(loaded, data, split, with_features=typical is not None) for split in splits]
+    parts = [eval_step.score(loaded, data, split, with_features=fitted.typical is not None) for split in splits]
     names = [[data.species[label] for label in part.labels] for part in parts]
     logits = np.concatenate([part.logits for part in parts])
-    if typical is None:
-        refused = calibration.softmax(logits / calibrated.temperature).max(axis=1) < calibrated.threshold
-    else:
-        features = np.concatenate([part.features for part in parts if part.features is not None])
-        refused = typical.refuses(features, logits)
+    features = [part.features for part in parts if part.features is not None]
     scored = Predictions(
-        refused=refused,
+        refused=refusal.refused(
+            fitted.calibrated, fitted.typical, logits, np.concatenate(features) if features else None
+        ),
         labels=labels[np.concatenate([part.labels for part in parts])],
         logits=logits,
         photo_ids=[name for split in splits for name in photo_lists.names(data, split)],
@@ -224,31 +228,25 @@ def _metrics(
     refused = scored.refused
     metrics: dict[str, Any] = {"count": int(known.sum())}
     if known.any():
-        probabilities = calibration.softmax(logits / calibrated.temperature)
         confusion = classification.confusion_matrix(labels, logits.argmax(axis=1), len(species))
         metrics = classification.summary(logits, labels) | {
-            "expected_calibration_error": classification.reliability(probabilities, labels).error,
+            "expected_calibration_error": classification.reliability(calibrated.probabilities(logits), labels).error,
             "intervals": classification.intervals(logits, labels),
             "species": classification.by_species(confusion, species),
         }
-    groups = {"known": refused[known], "unknown": refused[~known]}
-    metrics["refusal"] = {
-        name: {
-            "count": len(of_group),
-            "refused": int(of_group.sum()),
-            "interval": classification.wilson(int(of_group.sum()), len(of_group)),
-        }
-        for name, of_group in groups.items()
-    }
-    metrics["outcomes"] = outcomes.count(
-        calibration.softmax(scored.logits / calibrated.temperature), scored.labels, refused, known
-    )
+    metrics["refusal"] = {"known": _share(refused[known]), "unknown": _share(refused[~known])}
+    metrics["outcomes"] = outcomes.count(calibrated.probabilities(scored.logits), scored.labels, refused, known)
     unknown = sorted({name for name, is_known in zip(scored.names, known, strict=True) if not is_known})
     if unknown:
         metrics["unknown_species"] = unknown
         what = "that the run does not know" if listed is None else "that are not listed"
         say(f"species {what}, to be refused: {', '.join(unknown)} ({int((~known).sum())} photos)")
     return metrics | {"temperature": calibrated.temperature, "threshold": calibrated.threshold}
+
+
+def _share(refused: np.ndarray) -> dict[str, Any]:
+    count = int(refused.sum())
+    return {"count": len(refused), "refused": count, "interval": classification.wilson(count, len(refused))}
 
 
 def _others(*places: epath.Path) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from butterflyer_jax import runs
 from butterflyer_jax.console import say
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.evaluation import eval_step, feature_cache, refusal
-from butterflyer_jax.metrics import calibration
 from butterflyer_jax.runs import examples
 from butterflyer_jax.runs.examples import Examples
 
@@ -109,7 +108,7 @@ def _look_alikes(loaded: runs.LoadedModel, data: Data) -> dict[str, tuple[str, .
     if not data.num_photos("val"):
         return dict.fromkeys(data.species, ())
     scored = eval_step.score(loaded, data, "val", with_features=loaded.config.refusal.typicality)
-    probabilities = calibration.softmax(scored.logits / loaded.calibration().temperature)
+    probabilities = loaded.calibration().probabilities(scored.logits)
     return look_alikes(probabilities, scored.labels, data.species)
 
 

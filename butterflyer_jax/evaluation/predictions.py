@@ -47,8 +47,7 @@ class Predictions:
 
         The other species have no probability, and their photos are of species that the run does not know.
         """
-        probabilities = calibration.softmax(self.logits / calibrated.temperature)
-        _, refused = calibration.among_listed(probabilities, self.refused, listed)
+        _, refused = calibration.among_listed(calibrated.probabilities(self.logits), self.refused, listed)
         known = (self.labels != UNKNOWN) & listed[self.labels]
         logits = np.where(listed, self.logits, -np.inf)
         return dataclasses.replace(self, labels=np.where(known, self.labels, UNKNOWN), logits=logits, refused=refused)
@@ -76,7 +75,7 @@ def write(
       columns: values of slices, in the order of the photos.
       groups: group of each photo that shares one with others.
     """
-    probabilities = calibration.softmax(scored.logits / calibrated.temperature)
+    probabilities = calibrated.probabilities(scored.logits)
     ranked = ("rank", "taxon") if scored.answers is not None else ()
     first = ("photo_id", "split", "label", "known_as", "species", "probability", "none_of_these", "group", *ranked)
     of_slices = [f"{column} (slice)" if column in first else column for column in columns]

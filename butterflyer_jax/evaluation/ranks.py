@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64, Int32
 
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import taxonomy
 from butterflyer_jax.data.protocol import Data
-from butterflyer_jax.evaluation import eval_step
+from butterflyer_jax.evaluation import eval_step, refusal
 from butterflyer_jax.evaluation.predictions import Predictions
-from butterflyer_jax.metrics import calibration, ranks
+from butterflyer_jax.metrics import ranks
 from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.metrics.classification import wilson
 from butterflyer_jax.metrics.ranks import Answer, Ranks
@@ -54,44 +54,45 @@ def fit(
     if data.num_photos("val") < MIN_VAL:
         return None
     known = loaded.ranks()
-    if (
-        known
-        and known.precision == config.precision
-        and config.taxonomy
-        and not files.exists(paths.path(config.taxonomy))
-    ):
+    usable = known if known and known.precision == config.precision else None
+    if usable and config.taxonomy and not files.exists(paths.path(config.taxonomy)):
         # The run has what the table said.
-        return known
+        return usable
     taxa = taxonomy.find(species, dataset_lib.card(dataset), config.taxonomy)
-    if known and known.precision == config.precision and {rank.name: rank.taxa for rank in known.ranks[1:]} == taxa:
-        return known
+    if usable and {rank.name: rank.taxa for rank in usable.ranks[1:]} == taxa:
+        return usable
     file = loaded.run.folder / ranks.FILE
     if not taxa:
         if known and keep:
             files.remove(file)
         return None
     scored = eval_step.score(loaded, data, "val", with_features=typical is not None)
-    probabilities = calibration.softmax(scored.logits / calibrated.temperature)
-    if typical is None or scored.features is None:
-        kept = probabilities.max(axis=1) >= calibrated.threshold
-    else:
-        kept = ~typical.refuses(scored.features, scored.logits)
-    found = ranks.fit(probabilities[kept], scored.labels[kept], species, taxa, config.precision, loaded.step)
+    kept = ~refusal.refused(calibrated, typical, scored.logits, scored.features)
+    probabilities, labels = calibrated.probabilities(scored.logits)[kept], scored.labels[kept]
+    found = ranks.fit(probabilities, labels, species, taxa, config.precision, loaded.step)
     if keep:
         files.write_text(file, found.to_json())
-    share = f"right {config.precision:.0%} of the time"
-    if any(rank.threshold is not None for rank in found.ranks):
-        say(f"ranks: species, {', '.join(taxa)}; answered by the lowest that is {share}")
-    else:
-        sure = probabilities[kept].max(axis=1) >= ranks.MIN_PROBABILITY
-        right = int((probabilities[kept].argmax(axis=1) == scored.labels[kept])[sure].sum())
-        low, high = wilson(right, int(sure.sum()))
-        say(
-            f"ranks: {found.count} val photos do not show that species, {', '.join(taxa)} are {share}, so every answer "
-            "is 'not sure, perhaps' a species: more photos help, or a smaller --config.ranks.precision; of the "
-            f"{sure.sum()} with {ranks.MIN_PROBABILITY:.0%} or more {right} are right ({low:.0%} to {high:.0%})"
-        )
+    _say_found(found, probabilities, labels)
     return found
+
+
+def _say_found(
+    found: Ranks, probabilities: Float64[np.ndarray, "count num_species"], labels: Int32[np.ndarray, " count"]
+) -> None:
+    """Logs which ranks answer; where none does, how many of the sure answers to val photos are right."""
+    above = ", ".join(rank.name for rank in found.ranks[1:])
+    share = f"right {found.precision:.0%} of the time"
+    if any(rank.threshold is not None for rank in found.ranks):
+        say(f"ranks: species, {above}; answered by the lowest that is {share}")
+        return
+    sure = probabilities.max(axis=1) >= ranks.MIN_PROBABILITY
+    right = int((probabilities.argmax(axis=1) == labels)[sure].sum())
+    low, high = wilson(right, int(sure.sum()))
+    say(
+        f"ranks: {found.count} val photos do not show that species, {above} are {share}, so every answer "
+        "is 'not sure, perhaps' a species: more photos help, or a smaller --config.ranks.precision; of the "
+        f"{sure.sum()} with {ranks.MIN_PROBABILITY:.0%} or more {right} are right ({low:.0%} to {high:.0%})"
+    )
 
 
 def answer(
@@ -101,7 +102,7 @@ def answer(
     listed: Bool[np.ndarray, " num_species"] | None = None,
 ) -> list[Answer]:
     """Returns the answers to the photos of an evaluation, each at the lowest rank that is sure enough."""
-    return found.answer(calibration.softmax(scored.logits / calibrated.temperature), scored.refused, listed)
+    return found.answer(calibrated.probabilities(scored.logits), scored.refused, listed)
 
 
 def metrics(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-from jaxtyping import Float32, Integer
+from jaxtyping import Bool, Float32, Integer
 from PIL import Image
 
 from butterflyer_jax import cores, runs
@@ -23,6 +23,7 @@ from butterflyer_jax.data.negatives import plan_negative, plan_shift, plan_view
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.evaluation import feature_cache
 from butterflyer_jax.metrics import typicality
+from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.metrics.last_layer import Layer
 from butterflyer_jax.metrics.typicality import Typicality
 from butterflyer_jax.models.features import LAST_LAYER
@@ -108,6 +109,26 @@ def _see(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict[str, np.
         "held_out": held_out,
         "held_out_inputs": inputs,
     }
+
+
+def refused(
+    calibrated: Calibration,
+    typical: Typicality | None,
+    logits: Float32[np.ndarray, "count num_classes"],
+    features: Float32[np.ndarray, "count num_features"] | None,
+) -> Bool[np.ndarray, " count"]:
+    """Returns bool [count]: whether images are none of the species.
+
+    Args:
+      calibrated: threshold of the probability, which refuses without a typicality.
+      typical: what refuses images; None for the threshold.
+      logits: float32 [count, num_classes].
+      features: float32 [count, num_features], see `models.features`; needed with a typicality alone.
+    """
+    if typical is None:
+        return calibrated.probabilities(logits).max(axis=1) < calibrated.threshold
+    assert features is not None
+    return typical.refuses(features, logits)
 
 
 def read_photos(

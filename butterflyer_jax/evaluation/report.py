@@ -67,7 +67,7 @@ def write(
             metrics=metrics,
             labels=labels,
             raw_probabilities=calibration.softmax(logits),
-            probabilities=calibration.softmax(logits / calibrated.temperature),
+            probabilities=calibrated.probabilities(logits),
             evaluations=evaluations,
             photo_ids=names,
             threshold=calibrated.threshold,

@@ -39,6 +39,10 @@ class Calibration:
     step: int = 0
     count: int = 0
 
+    def probabilities(self, logits: Float[np.ndarray, "count num_classes"]) -> Float64[np.ndarray, "count num_classes"]:
+        """Returns the calibrated probabilities of logits, float64 [count, species]."""
+        return softmax(logits / self.temperature)
+
     def to_json(self) -> str:
         """Returns the text of calibration.json."""
         return json.dumps(asdict(self), indent=2)
