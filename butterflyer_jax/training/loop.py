@@ -141,7 +141,7 @@ def _evaluate(
     return evaluation
 
 
-def _save(session: RunSession, state: TrainState, step: int, evaluation: Mapping[str, float] | None) -> None:
+def _save(session: RunSession, state: TrainState, step: int, evaluation: dict[str, float] | None) -> None:
     """Saves the state after `step` steps, with its position in the data and the scores of its evaluation, if any."""
     position = session.data.position(step).to_json() | {"progress": session.early_stopping.to_json()}
     scores = evaluation and {name: value for name, value in evaluation.items() if name in SCORES}
