@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Sequence
 
@@ -46,7 +45,9 @@ def member_names(members: Sequence[zipfile.ZipInfo], encoding: str = "") -> tupl
         try:
             known |= {position: raw.decode("utf-8") for position, raw in unknown.items()}
         except UnicodeDecodeError:
-            words = {part for raw in unknown.values() for part in re.split(rb"[/\\]", raw) if not part.isascii()}
+            # In East Asian code pages the second byte of a letter may be that of a backslash.
+            cuts = {raw: b"/" if b"/" in raw else b"\\" for raw in unknown.values()}
+            words = {part for raw, cut in cuts.items() for part in raw.split(cut) if not part.isascii()}
             page = code_pages.detect(sorted(words), "file names in the zip")
             known |= {position: raw.decode(page) for position, raw in unknown.items()}
     # Some Windows programs leave backslashes in names, some of them under another system's number.

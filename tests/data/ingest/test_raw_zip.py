@@ -150,8 +150,10 @@ def pack(path: Path, name: bytes, flags: int = 0, system: int = 3) -> Path:
         ("Füchse/1.jpg".encode("cp437"), 0, 0, "Füchse/1.jpg"),
         (b"Red\\1.jpg", 0, 0, "Red/1.jpg"),  # Windows' own separator
         (b"Red/a\\1.jpg", 0, 3, "Red/a\\1.jpg"),  # a letter like any other on Unix
+        # The second byte of ソ is that of a backslash.
+        ("クロマダラソテツシジミ/1.jpg".encode("cp932"), 0, 0, "クロマダラソテツシジミ/1.jpg"),
     ],
-    ids=["macos", "utf8", "dos", "windows", "unix"],
+    ids=["macos", "utf8", "dos", "windows", "unix", "japan"],
 )
 def test_names_of_every_packer(tmp_path: Path, raw: bytes, flags: int, system: int, name: str) -> None:
     path = pack(tmp_path / "raw.zip", raw, flags, system)

@@ -94,6 +94,19 @@ def test_folders_of_observations_and_a_table_of_photos(tmp_path: Path) -> None:
     assert labels(listing) == {name: SPECIES[int(name.split("/")[0]) // 10] for name in files}
 
 
+@pytest.mark.parametrize("name", ["tables/site{o}.csv", "records_site {o}_2024.csv"])
+def test_a_table_named_after_a_folder_is_of_its_photos(tmp_path: Path, name: str) -> None:
+    # The same file names in each folder, and all species in each.
+    truth = {f"photos/site{o}/IMG_{i}.jpg": SPECIES[(o + i) % 3] for o in (1, 2) for i in range(6)}
+    tables: Files = {
+        name.format(o=o): "\n".join(
+            ["photo,species", *(f"{Path(p).name},{s}" for p, s in truth.items() if f"site{o}/" in p)]
+        )
+        for o in (1, 2)
+    }
+    assert labels(listing_of(tmp_path, dict.fromkeys(truth, b"x") | tables)) == truth
+
+
 def test_lists_of_numbered_photos_give_splits(tmp_path: Path) -> None:
     files = list(tree("{s}/{n}.jpg"))
     stems = [Path(file).stem for file in files]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
@@ -148,7 +148,9 @@ def match(meaning: Meaning, names: PhotoNames, split_of: Callable[[str], str | N
     table = meaning.table
     cells = table.values(meaning.file_column)
     prefix = matching.common_prefix(cells)
-    parent = PurePosixPath(table.name.partition("[")[0]).parent
+    file, _, sheet = table.name.partition("[")
+    parent = PurePosixPath(file).parent
+    named = {"".join(map(words.squeeze, run)) for run in (*_runs(PurePosixPath(file).stem), *_runs(sheet.rstrip("]")))}
     folders: list[int] | None = None
     for row, cell in enumerate(cells):
         found = names.find(cell, table.name, prefix)
@@ -167,9 +169,19 @@ def match(meaning: Meaning, names: PhotoNames, split_of: Callable[[str], str | N
                 (
                     lambda photo, split=split: bool(split) and split_of(photo) == split,  # type: ignore[misc]
                     lambda photo: parent in PurePosixPath(photo).parents and str(parent) != ".",
+                    # A table or sheet of one site, beside the folders of all.
+                    lambda photo: not named.isdisjoint(map(words.squeeze, photo.split("/")[:-1])),
                 ),
             )
         meaning.photos.append(found)
+
+
+def _runs(name: str) -> Iterator[list[str]]:
+    """Yields all runs of words in a name: "records_site A" has records, site, A, records site, site A and itself."""
+    parts = re.findall(r"[^\W_]+", name)
+    for start in range(len(parts)):
+        for end in range(start + 1, len(parts) + 1):
+            yield parts[start:end]
 
 
 def _folder_columns(table: Table, names: PhotoNames, but: int) -> list[int]:
