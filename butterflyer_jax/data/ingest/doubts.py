@@ -6,7 +6,7 @@ import posixpath
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from butterflyer_jax.data.ingest import inventory, words
+from butterflyer_jax.data.ingest import higher_taxa, inventory, words
 from butterflyer_jax.data.ingest.folders import additions, file_names
 from butterflyer_jax.data.ingest.folders.reading import pattern, some
 from butterflyer_jax.errors import UserError
@@ -28,6 +28,9 @@ def check(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> Non
         raise UserError(
             f"{wrong} by {source}; build.layout=table takes the table, build.layout=name takes the names of the photos"
         )
+    note, patterns = file_names.specimen_labels(labels)
+    if note:
+        raise UserError(f"{note}: build.ignore={patterns} leaves them out, build.layout=table takes them")
     if several := additions.alike(set(labels.values())):
         raise UserError(
             f"the labels {some(several[0])} in {source} differ only by what is no part of the name of a species, and "
@@ -37,10 +40,11 @@ def check(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> Non
 
 
 def check_unknown(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> None:
-    """Raises a UserError where labels such as "unknown" may be a class or no species at all; see `check`."""
+    """Raises a UserError where labels such as "unknown" or a genus may be a class or no species; see `check`."""
+    above = higher_taxa.among(set(labels.values()))
     unsure: dict[str, list[str]] = defaultdict(list)
     for photo, label in sorted(labels.items()):
-        unknown = words.is_unsure(label) or words.is_unlabelled(label, in_test=True)
+        unknown = words.is_unsure(label) or words.is_unlabelled(label, in_test=True) or label in above
         if unknown and not inventory.fits(label, settled):
             unsure[label].append(photo)
     if not unsure:

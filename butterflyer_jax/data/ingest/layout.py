@@ -47,6 +47,7 @@ def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) 
         strays.check_doubted(result)
         additions.check(result)
         file_names.check(result)
+        file_names.check_specimen_labels(result)
     return result
 
 

@@ -106,3 +106,17 @@ def test_folders_of_doubt_below_a_species_are_asked_about(tmp_path: Path, folder
         listing_of(tmp_path, files)
     assert len(listing_of(tmp_path, files, ignore=f"*/{folder}/*").members) == 18
     assert labels(listing_of(tmp_path, files, layout="top"))[f"set/Peacock/{folder}/x0.jpg"] == "Peacock"
+
+
+@pytest.mark.parametrize("end", ["_label", "-Etikett", " labels"])
+def test_photos_of_the_labels_of_specimens_are_asked_about(tmp_path: Path, end: str) -> None:
+    files = tree("{s}/A{n}_dorsal.jpg") | tree("{s}/A{n}" + end + ".jpg") | tree("{s}/A{n}" + end[0] + "ventral.jpg")
+    with pytest.raises(UserError, match=rf"18 photos such as Monarch/A0{end}.*build\.ignore=\*{end}\.\* leaves them"):
+        listing_of(tmp_path, files)
+    assert len(labels(listing_of(tmp_path, files, ignore=f"*{end}.*"))) == 36
+    assert len(labels(listing_of(tmp_path, files, layout="leaf"))) == 54
+    flat = {f"images/{name.partition('/')[2]}": b"x" for name in files}
+    table = "\n".join(["file,species", *(f"{name.partition('/')[2]},{name.partition('/')[0]}" for name in files)])
+    with pytest.raises(UserError, match=rf"build\.ignore=\*{end}\.\* leaves them out, build\.layout=table takes"):
+        listing_of(tmp_path, flat | {"l.csv": table})
+    assert len(labels(listing_of(tmp_path, flat | {"l.csv": table}, layout="table"))) == 54

@@ -29,6 +29,8 @@ def test_dates_and_measures_are_no_labels(tmp_path: Path, cells: str) -> None:
         ("presence", "1", "0", "absent"), ("occurrenceStatus", "PRESENT", "ABSENT", "absent"),
         ("dwc:individualCount", "3", "0", "absent"), ("exclude", "False", "True", "excluded"),
         ("use", "yes", "", "excluded"), ("DeleteFlag", "false", "true", "excluded"),
+        ("id_correct", "yes", "no", "excluded"), ("answer", "accept", "reject", "excluded"),
+        ("Status", "Approved", "rejected", "excluded"), ("review", "", "wrong", "excluded"),
     ],
 )  # fmt: skip
 def test_rows_that_are_absent_or_excluded_are_asked_about(
@@ -147,3 +149,32 @@ def test_photos_that_lists_of_splits_leave_out_are_named(tmp_path: Path) -> None
     assert listing.notes[0].endswith(
         f"train.txt: 2 such as {names[12]}; they go to train, or to a split that is not given"
     )
+
+
+def test_numbers_beside_names_are_asked_about(tmp_path: Path) -> None:
+    cells = [f"{Path(name).name},{k % 3 if k % 2 else species}" for k, (name, species) in enumerate(TRUTH.items())]
+    files = FLAT | {"l.csv": "\n".join(["file,label", *cells]), "classes.txt": "\n".join(sorted(set(TRUTH.values())))}
+    with pytest.raises(UserError, match=r"some labels in l\.csv are numbers \(0, 1, 2\) and others names \(Monarch, "):
+        listing_of(tmp_path, files)
+    assert len(set(labels(listing_of(tmp_path, files, table="l.csv")).values())) == 6
+
+
+@pytest.mark.parametrize("word", ["Aglais", "Aglais sp.", "Aglais_spp", "Nymphalidae", "Papilionoidea"])
+def test_a_genus_or_family_beside_species_is_asked_about(tmp_path: Path, word: str) -> None:
+    above = [name for name in FLAT if name.endswith("5.jpg")]
+    cells = [f"{Path(name).name},{word if name in above else species}" for name, species in OF_LATIN.items()]
+    files = FLAT | {"l.csv": "\n".join(["file,scientific_name", *cells])}
+    with pytest.raises(UserError, match=rf"the label '{word}' .*species is not known: .*build\.ignore=images/15\.jpg"):
+        listing_of(tmp_path, files)
+    assert set(labels(listing_of(tmp_path, files, ignore=f"label:{word}")).values()) == set(LATIN)
+    in_folders = {f"{word if name in above else species}/{Path(name).name}": b"x" for name, species in OF_LATIN.items()}
+    with pytest.raises(UserError, match=rf"{word}/ \(photos: 3\) .*or photos whose .*build\.ignore={word}/\* leaves"):
+        listing_of(tmp_path, in_folders)
+    assert set(labels(listing_of(tmp_path, in_folders, ignore=f"{word}/*")).values()) == set(LATIN)
+    assert set(labels(listing_of(tmp_path, in_folders, layout="leaf")).values()) == {*LATIN, word}
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
+    with pytest.raises(UserError, match=r"l\.xlsx: a pointer of Git LFS, not the file itself: fetch that with git lfs"):
+        listing_of(tmp_path, FLAT | {"l.xlsx": pointer})

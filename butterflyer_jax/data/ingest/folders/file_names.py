@@ -25,6 +25,13 @@ _COUNTER = re.compile(
     rf"^(?:(?:{'|'.join(sorted(_CAMERAS))})[\s_-]?)?\d+(?=[\s_.-])|(?:\(\d+\)|\d+|[\s_-](?:copy|kopie))$", re.IGNORECASE
 )
 _EDGES = " _.-"
+# Last words in the names of photos of what lies beside a specimen.
+_OF_SPECIMENS = frozenset(
+    words.listed(
+        "label labels etikett etiketten etikette etiquette etiquettes etiqueta etiquetas etichetta barcode qrcode"
+        " colorchart colourchart colorchecker scalebar"
+    )
+)
 _IN_BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 # Shorter labels may stand in file names by chance.
 MIN_LETTERS = 4
@@ -86,6 +93,29 @@ def _other_species(photos: Mapping[tuple[str, str], Sequence[str]]) -> str:
     photo, pair = min((min(photos[pair]), pair) for pair in others)
     number = sum(len(photos[pair]) for pair in others)
     return f"{number:,} photos are named after another species: {photo} is {others[pair]} by its name, {pair[1]}"
+
+
+def specimen_labels(photos: Iterable[str]) -> tuple[str, str]:
+    """Returns a note on photos of the labels of specimens, and patterns of them: A1_label.jpg beside A1_dorsal.jpg."""
+    cut = [(photo, *re.split(r"(?=[^\W_]*$)", posixpath.splitext(photo)[0], maxsplit=1)) for photo in photos]
+    found = [(photo, start, end) for photo, start, end in cut if end.casefold() in _OF_SPECIMENS]
+    of_labels = {photo for photo, *_ in found}
+    beside = {start for photo, start, _ in cut if photo not in of_labels} if found else set()
+    found = [one for one in found if one[1] in beside]
+    if not found:
+        return "", ""
+    note = f"{len(found):,} photos such as {min(found)[0]} may show the label of a specimen, not the specimen"
+    return note, ",".join(sorted({f"*{start[-1:]}{end}.*" for _, start, end in found}))
+
+
+def check_specimen_labels(result: Folders) -> None:
+    """Records a problem where photos may show the labels of specimens."""
+    note, patterns = specimen_labels(result.places)
+    if note and not result.problem:
+        result.problem = note
+        result.choices = (
+            f"build.ignore={patterns} leaves them out, build.layout=leaf takes them as photos of the species"
+        )
 
 
 def check(result: Folders) -> None:

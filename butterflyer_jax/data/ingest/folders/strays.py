@@ -6,14 +6,17 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest import higher_taxa, words
 from butterflyer_jax.data.ingest.folders import circumstances
 from butterflyer_jax.data.ingest.folders.reading import NAME, FolderPath, Folders, pattern, some
 
 # Number of folders of one photo each from which on they look like no species.
 MIN_SINGLE = 5
 NO_SPECIES = "not in a folder of a species, as others are"
-TOO_DEEP = "its folder lies deeper than those of the species"
+TOO_DEEP = (
+    "its folder lies deeper than those of the species; build.layout=top takes the outer folders as species, "
+    "build.layout=leaf the inner ones"
+)
 # Largest share of photos beside the folder of all others that counts as strays.
 MAX_STRAYS = 0.05
 
@@ -243,18 +246,20 @@ def check_doubted(result: Folders) -> None:
 
 
 def check_unsure(result: Folders) -> None:
-    """Records a problem where a folder may be one more class or hold discarded photos: "other", "misc", "backup"."""
+    """Records a problem where a folder may be one more class or not: "other", "backup", or a genus beside species."""
     unsure: dict[str, str] = {}
+    above = higher_taxa.among(result.labels)
     for photo, place in result.places.items():
-        if words.is_unsure(place.label):
-            start = photo.find(place.label)
+        if words.is_unsure(place.label) or place.label in above:
+            start = f"/{photo}".find(f"/{place.label}/")
+            start = photo.find(place.label) if start < 0 else start
             unsure.setdefault(place.label, pattern(photo[: start + len(place.label)]) if start >= 0 else "*/*")
     if not unsure or result.problem:
         return
     photos = sum(place.label in unsure for place in result.places.values())
     result.problem = (
-        f"{some(f'{label}/' for label in unsure)} (photos: {photos:,}) may be a class beside the species, or what "
-        "was put aside"
+        f"{some(f'{label}/' for label in unsure)} (photos: {photos:,}) may be a class beside the species, or "
+        + ("photos whose species is not known" if unsure.keys() <= above else "what was put aside")
     )
     left_out = ",".join(sorted(unsure.values()))
     result.choices = f"build.ignore={left_out} leaves it out, build.layout=leaf takes each innermost folder as a class"

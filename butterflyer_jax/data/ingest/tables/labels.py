@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.tables import (
     agreement,
     boxes,
@@ -94,6 +95,9 @@ def annotate(
     for one in meanings:
         result.notes += one.notes
     labelled = _without_placeholders([one for one in meanings if one.labels], options, result)
+    if not options.table:
+        for one in labelled:
+            _check_mixed(one)
     _name_classes(labelled, found, result)
     source_of = _collect_labels(labelled, result)
     if not options.table:
@@ -172,6 +176,17 @@ def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Anno
             )
     if len(numbers) > 1 and len(numbered) == len(labelled):
         result.notes.append(f"{NUMBERS}: a file classes.txt with one name per line would name them")
+
+
+def _check_mixed(one: Meaning) -> None:
+    """Raises a UserError where some labels of a table are numbers and others names."""
+    used = {label for label in _used_labels(one) if not words.is_unsure(label)}
+    numbers = {label for label in used if label.isdigit()}
+    if numbers and numbers != used:
+        raise UserError(
+            f"some labels in {one.table.name} are numbers ({some(numbers)}) and others names ({some(used - numbers)}): "
+            f"if a number stands for a name, write the name; build.table={one.table.name} takes each as a class"
+        )
 
 
 def _are_headings(labels: Sequence[str]) -> bool:

@@ -32,6 +32,7 @@ UNREAD = {
     ".mdb": "an Access database", ".accdb": "an Access database", ".dbf": "a dBase file", ".mat": "a MATLAB file",
     ".rds": "an R file", ".rdata": "an R file", ".sav": "an SPSS file", ".dta": "a Stata file", ".pkl": "a pickle",
     ".pickle": "a pickle", ".xml": "an XML file",
+    ".gpkg": "a GeoPackage", ".arff": "an ARFF file",
 }  # fmt: skip
 # Documents that are reported where their name says that they list species.
 DOCUMENTS = {
@@ -39,6 +40,7 @@ DOCUMENTS = {
     ".rtf": "a document", ".html": "a web page", ".htm": "a web page",
 }  # fmt: skip
 _LISTS = re.compile(r"label|class|species|list|annot|taxa|names|art(?:en)?liste", re.IGNORECASE)
+_LFS = b"version https://git-lfs"
 # A table of a million photos takes half of this.
 MAX_TABLE_BYTES = 128 << 20
 # A table may cover a larger collection than the zip, by at most this factor.
@@ -136,6 +138,9 @@ def _read(
     data = read(name, MAX_TABLE_BYTES + 1)
     if len(data) > MAX_TABLE_BYTES:
         raise UserError(f"{name} is too large: more than {MAX_TABLE_BYTES >> 20} MiB; leave it out with build.ignore")
+    if data.startswith(_LFS):
+        found.unread[name] = "a pointer of Git LFS, not the file itself: fetch that with git lfs pull"
+        return
     tables: list[Table] = []
     content = ""
     if suffix in (".xlsx", ".xlsm"):

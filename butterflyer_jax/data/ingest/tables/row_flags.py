@@ -16,12 +16,37 @@ _EXCLUDES = frozenset(
     """
     )
 )
-_TAKES = frozenset(words.listed("use used usable keep kept include included"))
+_TAKES = frozenset(
+    words.listed(
+        "use used usable keep kept include included correct iscorrect idcorrect labelcorrect approved isapproved"
+    )
+)
+# Words in the cells of a column about the review of rows, by any name: "answer" of Prodigy, "status".
+_REFUSED = frozenset(
+    words.listed(
+        """
+    reject rejected ignore ignored exclude excluded discard discarded wrong incorrect invalid misidentified delete
+    deleted remove removed declined disapproved
+    """
+    )
+)
+_REVIEWED = _REFUSED | frozenset(
+    words.listed(
+        """
+    accept accepted approve approved correct valid validated verified confirmed ok keep kept include included use used
+    pending unverified unreviewed reviewed open new done completed submitted
+    """
+    )
+)
 # Those that only say something about a row.
 _DOUBTS = frozenset(
     words.listed("bad isbad duplicate isduplicate outlier isoutlier wrong unsure uncertain isuncertain")
 )
-_PRAISES = frozenset(words.listed("accept accepted good verified isverified validated isvalidated"))
+_PRAISES = frozenset(
+    words.listed(
+        "accept accepted good verified isverified validated isvalidated certain iscertain confirmed isconfirmed"
+    )
+)
 # Columns that say whether, or how many times, the species of a row is there.
 _PRESENCE = frozenset(
     words.listed(
@@ -57,12 +82,21 @@ def mark(meaning: Meaning) -> None:
             continue
         counted = words.squeeze(name.rpartition(":")[2]) in _PRESENCE
         absent = [counted and cell.strip().casefold() in _ABSENT for cell in table.values(column)]
-        for label, marked in ((ABSENT, absent), (EXCLUDED, _marked(table, column, _EXCLUDES, _TAKES))):
+        excluded = _marked(table, column, _EXCLUDES, _TAKES)
+        if not any(excluded):
+            excluded = _refused(table, column)
+        for label, marked in ((ABSENT, absent), (EXCLUDED, excluded)):
             if any(marked) and not all(marked):
                 meaning.labels = [
                     label if old and is_marked else old for old, is_marked in zip(meaning.labels, marked, strict=True)
                 ]
                 meaning.label_name += f", and {label} by {name}"
+
+
+def _refused(table: Table, column: int) -> list[bool]:
+    """Returns for each row whether its review refused it, where all cells of a column are words of reviews."""
+    cells = list(map(words.squeeze, table.values(column)))
+    return [cell in _REFUSED and set(cells) <= {*_REVIEWED, ""} for cell in cells]
 
 
 def _marked(table: Table, column: int, if_yes: frozenset[str], if_no: frozenset[str]) -> list[bool]:
