@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +21,6 @@ READ_NEEDS, READ_NOTE = ("onnxruntime",), ""
 # Old enough for runtimes of recent years.
 OPSET, IR_VERSION = 17, 9
 MAX_BYTES = 2**31 - 2**20
-Add: TypeAlias = Callable[..., str]
-Constant: TypeAlias = Callable[[str, np.ndarray], str]
 HAS_TYPICALITY = True
 READ = """
 import onnxruntime
@@ -48,57 +46,23 @@ def write(network: Network, path: Path) -> None:
 
     if network.num_bytes > MAX_BYTES:
         raise UserError(f"{network.num_bytes / 2**30:.1f} GiB are more than an ONNX file holds: take another format")
-    nodes, arrays, features = [], {}, []
-
-    def constant(name: str, array: np.ndarray) -> str:
-        arrays[name] = np.ascontiguousarray(array)
-        return name
-
-    def add(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
-        return output
-
-    scale, offset = network.scale_and_offset()
-    x = add("Cast", ["image"], "float", to=TensorProto.FLOAT)
-    x = add("Mul", [x, constant("scale", scale)], "scaled")
-    x = add("Add", [x, constant("offset", offset)], "normalised")
-    x = add("Transpose", [x], "channels_first", perm=[0, 3, 1, 2])
-    for block in network.blocks:
-        for name in block:
-            kernel, bias = network.convolution(name)
-            weights = [constant(f"{name}/kernel", kernel.transpose(3, 2, 0, 1)), constant(f"{name}/bias", bias)]
-            x = add("Conv", [x, *weights], name, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-            x = add("Relu", [x], f"{name}/relu")
-            if network.typicality:
-                features += _features(add, x, name)
-        x = add("MaxPool", [x], f"{block[0].partition('_')[0]}_pool", kernel_shape=[2, 2], strides=[2, 2])
-    if network.model.head == "gap":
-        x = add("GlobalAveragePool", [x], "mean")
-    x = add("Flatten", [x], "flat")
-    for name in network.dense:
-        kernel, bias = network.dense_channels_first(name)
-        x = add("Gemm", [x, constant(f"{name}/kernel", kernel), constant(f"{name}/bias", bias)], name)
-        if name != "logits":
-            x = add("Relu", [x], f"{name}/relu")
-    logits = x
-    x = add("Div", [x, constant("temperature", np.array(network.temperature, np.float32))], "tempered")
-    add("Softmax", [x], PROBABILITIES, axis=-1)
-    species = len(network.species)
+    graph = _Graph()
+    logits, features = _layers(graph, network)
+    x = graph.add("Div", [logits, graph.constant("temperature", np.float32(network.temperature))], "tempered")
+    graph.add("Softmax", [x], PROBABILITIES, axis=-1)
+    species, side = len(network.species), network.image_size
     outputs = [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["batch", species])]
     if network.typicality:
-        _score(add, constant, network.typicality, features, logits)
+        _score(graph, network.typicality, features, logits)
         outputs.append(helper.make_tensor_value_info(TYPICALITY, TensorProto.FLOAT, ["batch"]))
-
-    side = network.image_size
-    graph = helper.make_graph(
-        nodes,
-        network.model.variant,
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", side, side, 3])],
-        outputs,
-        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
-    )
     model = helper.make_model(
-        graph,
+        helper.make_graph(
+            graph.nodes,
+            network.model.variant,
+            [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", side, side, 3])],
+            outputs,
+            [numpy_helper.from_array(array, name) for name, array in graph.arrays.items()],
+        ),
         producer_name="butterflyer_jax",
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
@@ -111,8 +75,60 @@ def write(network: Network, path: Path) -> None:
     onnx.save(model, path)
 
 
-def _features(add: Add, maps: str, name: str) -> list[str]:
+class _Graph:
+    """The nodes of an ONNX graph in the order of computation, and its constants by name."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.arrays: dict[str, np.ndarray] = {}
+
+    def constant(self, name: str, array: np.ndarray | np.float32) -> str:
+        """Adds a constant; returns its name."""
+        self.arrays[name] = np.ascontiguousarray(array)
+        return name
+
+    def add(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """Adds a node with one output; returns the output's name."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+
+def _layers(graph: _Graph, network: Network) -> tuple[str, list[str]]:
+    """Adds normalisation and all layers; returns the logits, and the features that a typicality needs."""
+    from onnx import TensorProto
+
+    features: list[str] = []
+    scale, offset = network.scale_and_offset()
+    x = graph.add("Cast", ["image"], "float", to=TensorProto.FLOAT)
+    x = graph.add("Mul", [x, graph.constant("scale", scale)], "scaled")
+    x = graph.add("Add", [x, graph.constant("offset", offset)], "normalised")
+    x = graph.add("Transpose", [x], "channels_first", perm=[0, 3, 1, 2])
+    for block in network.blocks:
+        for name in block:
+            kernel, bias = network.convolution(name)
+            kernel = kernel.transpose(3, 2, 0, 1)
+            weights = [graph.constant(f"{name}/kernel", kernel), graph.constant(f"{name}/bias", bias)]
+            x = graph.add("Conv", [x, *weights], name, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+            x = graph.add("Relu", [x], f"{name}/relu")
+            if network.typicality:
+                features += _features(graph, x, name)
+        x = graph.add("MaxPool", [x], f"{block[0].partition('_')[0]}_pool", kernel_shape=[2, 2], strides=[2, 2])
+    if network.model.head == "gap":
+        x = graph.add("GlobalAveragePool", [x], "mean")
+    x = graph.add("Flatten", [x], "flat")
+    for name in network.dense:
+        kernel, bias = network.dense_channels_first(name)
+        x = graph.add("Gemm", [x, graph.constant(f"{name}/kernel", kernel), graph.constant(f"{name}/bias", bias)], name)
+        if name != "logits":
+            x = graph.add("Relu", [x], f"{name}/relu")
+    return x, features
+
+
+def _features(graph: _Graph, maps: str, name: str) -> list[str]:
     """Adds mean and standard deviation of maps, channels first; see `models.features`."""
+    add = graph.add
     mean = add("ReduceMean", [maps], f"{name}/mean", axes=[2, 3], keepdims=1)
     residual = add("Sub", [maps, mean], f"{name}/residual")
     square = add("Mul", [residual, residual], f"{name}/square")
@@ -120,17 +136,17 @@ def _features(add: Add, maps: str, name: str) -> list[str]:
     return [add("Flatten", [mean], f"{name}/mean/flat"), add("Sqrt", [variance], f"{name}/std")]
 
 
-def _score(add: Add, constant: Constant, layers: TypicalityLayers, features: list[str], logits: str) -> None:
+def _score(graph: _Graph, layers: TypicalityLayers, features: list[str], logits: str) -> None:
     """Adds the score; see `typicality_layers.score`, of which these are the same steps."""
 
     def number(name: str, value: float | np.ndarray) -> str:
-        return constant(f"typicality/{name}", np.asarray(value, np.float32))
+        return graph.constant(f"typicality/{name}", np.asarray(value, np.float32))
 
     def op(kind: str, name: str, *inputs: str, **attributes: Any) -> str:
-        return add(kind, list(inputs), f"typicality/{name}", **attributes)
+        return graph.add(kind, inputs, f"typicality/{name}", **attributes)
 
     def row_sum(name: str, x: str) -> str:
-        return op("ReduceSum", name, x, constant("typicality/last", np.array([-1])), keepdims=0)
+        return op("ReduceSum", name, x, graph.constant("typicality/last", np.array([-1])), keepdims=0)
 
     x = op("Concat", "features", *features, axis=1)
     x = op("Add", "x", op("Mul", "scaled", x, number("scale", layers.scale)), number("offset", layers.offset))
@@ -169,4 +185,4 @@ def _score(add: Add, constant: Constant, layers: TypicalityLayers, features: lis
             for place, (term, weight) in enumerate(zip(terms, weights, strict=True))
         ]
         sums.append(op("Sum", f"sum{row}", *parts, number(f"shift{row}", shift)))
-    add("Max", sums, TYPICALITY)
+    graph.add("Max", sums, TYPICALITY)
