@@ -69,19 +69,10 @@ def main(argv: Sequence[str]) -> None:
     if args.model and args.gradcam:
         raise UserError("--gradcam: an export has no heat maps, take --run")
     pictures = HeatPictures(args.gradcam) if args.gradcam else None
-    if args.model:
-        # Imported here: JAX takes seconds that `--help` need not spend.
-        from butterflyer_jax.export.reader import ExportClassifier
+    # Imported here: JAX takes seconds that `--help` need not spend.
+    from butterflyer_jax.export.reader import open_classifier
 
-        predictor = Predictor(ExportClassifier(args.model, args.species))
-    else:
-        from butterflyer_jax.distributed import compile_cache
-        from butterflyer_jax.inference.classifier import TrainedClassifier
-
-        classifier = TrainedClassifier.load(args.run, species_list=args.species)
-        # A program for each size of a batch, most of which compile faster than what JAX keeps by itself.
-        compile_cache.keep_for(classifier.config, min_seconds=0)
-        predictor = Predictor(classifier)
+    predictor = Predictor(open_classifier(args.run, args.model, args.species))
     top = min(args.top, len(predictor.species)) if args.top != TOP else TOP
     match args.format or ("table" if sys.stdout.isatty() else "json"):
         case "table":

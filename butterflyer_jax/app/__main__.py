@@ -30,7 +30,6 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import paths
 
 if TYPE_CHECKING:
-    from butterflyer_jax.inference.classifier import Classifier
     from butterflyer_jax.runs.examples import Examples
 
 PASSWORD = "BUTTERFLYER_APP_PASSWORD"
@@ -67,6 +66,7 @@ def main(argv: Sequence[str]) -> None:
     from butterflyer_jax.app.identify import Identifier
     from butterflyer_jax.app.knowledge import base
     from butterflyer_jax.app.server.service import Parts, create_service, make_decoder
+    from butterflyer_jax.export.reader import open_classifier
 
     if args.species and paths.path(args.species).is_dir():
         raise UserError(
@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> None:
         )
     known = base.load(extra=args.knowledge)
     answerer = answerers.make_answerer(os.environ, known)
-    classifier = _classifier(args.run, args.model, args.species)
+    classifier = open_classifier(args.run, args.model, args.species)
     identifier, decoder = Identifier(classifier), make_decoder(classifier, settings)
     kept = KeptPhotos(args.keep_photos, settings.max_kept_bytes) if args.keep_photos else None
     feedback = FeedbackStore(args.feedback, kept)
@@ -140,21 +140,6 @@ def read_password(environment: Mapping[str, str]) -> str | None:
     if password and len(password) < MIN_PASSWORD:
         raise UserError(f"the password in {PASSWORD} has fewer than {MIN_PASSWORD} characters")
     return password or None
-
-
-def _classifier(run: str | None, model: str | None, species_list: str | None) -> Classifier:
-    if model is not None:
-        from butterflyer_jax.export.reader import ExportClassifier
-
-        return ExportClassifier(model, species_list)
-    from butterflyer_jax.distributed import compile_cache
-    from butterflyer_jax.inference.classifier import TrainedClassifier
-
-    assert run is not None, "argparse holds that one of both is given"
-    classifier = TrainedClassifier.load(run, species_list=species_list)
-    # Two programs for each size of a batch, most of which compile faster than what JAX keeps by itself.
-    compile_cache.keep_for(classifier.config, min_seconds=0)
-    return classifier
 
 
 def _examples(run: str | None) -> Examples | None:

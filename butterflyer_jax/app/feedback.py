@@ -126,10 +126,7 @@ class FeedbackStore:
         """Returns (sha256, filename, label) of each photo by its newest correction, in the order of the first ones."""
         with self._lock:
             rows = self._connection.execute("SELECT sha256, filename, label FROM feedback ORDER BY id").fetchall()
-        newest: dict[str, tuple[str, str, str]] = {}
-        for row in rows:
-            newest[row[0]] = row
-        return list(newest.values())
+        return list({row[0]: row for row in rows}.values())
 
     def close(self) -> None:
         """Closes the file."""

@@ -129,13 +129,13 @@ def pick(machine: str | None = None, accelerator: str | None = None, gpus: int |
     raise UserError(f"there is no machine for {asked}: there is {there_is}")
 
 
-def alternatives(machine: Machine, limit: int = 3) -> list[Machine]:
-    """Returns machines with the same number of other GPUs, nearest in price first."""
+def alternatives(machine: Machine) -> list[Machine]:
+    """Returns three machines with the same number of other GPUs, nearest in price first."""
     cheapest: dict[str, Machine] = {}
     for other in all_machines():
         if other.gpus == machine.gpus and other.accelerator != machine.accelerator:
             cheapest.setdefault(other.accelerator, other)
-    return sorted(cheapest.values(), key=lambda other: abs(other.usd_per_hour - machine.usd_per_hour))[:limit]
+    return sorted(cheapest.values(), key=lambda other: abs(other.usd_per_hour - machine.usd_per_hour))[:3]
 
 
 def _check_known(flag: str, name: str | None, known: Iterable[str]) -> None:

@@ -157,7 +157,7 @@ def audit(
     files.write_csv(target / TABLE_FILE, table[0], table[1:])
     files.write_text(target / PAGE_FILE, page)
     metrics["table_sha256"] = sha256(files.read_bytes(target / TABLE_FILE)).hexdigest()
-    files.write_text(target / METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False))
+    files.write_json(target / METRICS_FILE, metrics)
     return metrics | {"table": str(target / TABLE_FILE), "report": str(target / PAGE_FILE)}
 
 

@@ -141,7 +141,7 @@ def evaluate(
                 {column: list(itertools.compress(values, known)) for column, values in columns.items()},
             )
         target = place / FOLDER / folder_of_it
-        files.write_text(target / METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False))
+        files.write_json(target / METRICS_FILE, metrics)
         predictions.write(
             target / predictions.FILE, scored, fitted.calibrated, run.species, columns, _groups_in(folder)
         )

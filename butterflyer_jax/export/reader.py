@@ -16,11 +16,12 @@ from jaxtyping import Bool, Float32, Float64, Integer, UInt8
 from butterflyer_jax import console, extras
 from butterflyer_jax.config import BuildConfig, DataConfig, ModelConfig
 from butterflyer_jax.data import species_map
+from butterflyer_jax.distributed import compile_cache
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.exporter import FORMATS
 from butterflyer_jax.export.network import PROBABILITIES, TYPICALITY, Network
 from butterflyer_jax.export.places import CARD, companion
-from butterflyer_jax.inference.classifier import padded
+from butterflyer_jax.inference.classifier import Classifier, TrainedClassifier, padded
 from butterflyer_jax.metrics.calibration import Calibration, among_listed
 from butterflyer_jax.metrics.ranks import Ranks
 from butterflyer_jax.runs import checksums
@@ -124,6 +125,26 @@ class ExportClassifier:
 
     def heat_maps(self, images: UInt8[np.ndarray, "batch side side 3"], labels: Integer[np.ndarray, " batch"]) -> None:
         """Returns None: exports have no heat maps."""
+
+
+def open_classifier(run: str | None, model: str | None, species_list: str | None) -> Classifier:
+    """Opens the network of a run's best checkpoint, or an export, for a command that takes either.
+
+    Args:
+      run: folder of a run; None for an export.
+      model: file or folder that was exported; None for a run.
+      species_list: file with the species that can occur; None for all of them.
+
+    Raises:
+      UserError: as `TrainedClassifier.load` and `ExportClassifier` do.
+    """
+    if model is not None:
+        return ExportClassifier(model, species_list)
+    assert run is not None, "argparse holds that one of both is given"
+    classifier = TrainedClassifier.load(run, species_list=species_list)
+    # A program for each size of a batch, most of which compile faster than what JAX keeps by itself.
+    compile_cache.keep_for(classifier.config, min_seconds=0)
+    return classifier
 
 
 def _read(code: str, path: Path) -> Callable[[np.ndarray], dict[str, Any]]:

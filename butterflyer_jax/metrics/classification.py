@@ -99,22 +99,21 @@ def _outcomes(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def reliability(
-    probabilities: Float[np.ndarray, "count num_classes"], labels: Integer[np.ndarray, " count"], bins: int = BINS
+    probabilities: Float[np.ndarray, "count num_classes"], labels: Integer[np.ndarray, " count"]
 ) -> Reliability:
     """Sorts images into bins of equal width by the probability of their first species.
 
     Args:
       probabilities: float [count, species].
       labels: int [count].
-      bins: number of bins.
     """
     sure = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    place = np.minimum((sure * bins).astype(int), bins - 1)
-    count = np.bincount(place, minlength=bins)
+    place = np.minimum((sure * BINS).astype(int), BINS - 1)
+    count = np.bincount(place, minlength=BINS)
     with np.errstate(invalid="ignore"):
-        confidence = np.bincount(place, sure, bins) / count
-        accuracy = np.bincount(place, right, bins) / count
+        confidence = np.bincount(place, sure, BINS) / count
+        accuracy = np.bincount(place, right, BINS) / count
     distance = np.nan_to_num(np.abs(confidence - accuracy))
     return Reliability(confidence, accuracy, count, float((distance * count).sum() / max(1, len(labels))))
 

@@ -69,11 +69,9 @@ def find_damage(checkpoint: Path, in_part: bool = False) -> str | None:
 
 def checksum(path: Path) -> list[int]:
     """Returns the size of a local file, bytes, and its CRC-32C."""
-    crc, num_bytes = google_crc32c.Checksum(), 0
+    crc = google_crc32c.Checksum()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            crc.update(chunk)
-            num_bytes += len(chunk)
+        num_bytes = sum(map(len, crc.consume(file, _CHUNK_BYTES)))
     return [num_bytes, int.from_bytes(crc.digest(), "big")]
 
 

@@ -122,13 +122,13 @@ def _update(run: Run, saved: dict[str, Any], now: dict[str, Any], changed: list[
     multihost_utils.sync_global_devices("the run's config was compared")
     if jax.process_index() == 0:
         about = saved | now | {"changes": [*saved.get("changes", []), *changed]}
-        files_lib.write_text(run.folder / CONFIG_FILE, json.dumps(about, indent=2, ensure_ascii=False))
+        files_lib.write_json(run.folder / CONFIG_FILE, about)
 
 
 def remember_dataset(run: Run, dataset: str) -> Run:
     """Returns the run with the new place of its data set, which its config.json names from now on."""
     saved = _read_json(run.folder / CONFIG_FILE) | {"dataset": dataset}
-    files_lib.write_text(run.folder / CONFIG_FILE, json.dumps(saved, indent=2, ensure_ascii=False))
+    files_lib.write_json(run.folder / CONFIG_FILE, saved)
     say(f"the run's data set has moved: {run.folder} now names {dataset}")
     return dataclasses.replace(run, dataset=dataset)
 
@@ -141,7 +141,7 @@ def _create(run: Run, identity: dict[str, Any]) -> None:
         "git_revision": _git_revision(),
         "devices": sorted({device.device_kind for device in jax.local_devices()}),
     }
-    files_lib.write_text(run.folder / CONFIG_FILE, json.dumps(identity | about, indent=2, ensure_ascii=False))
+    files_lib.write_json(run.folder / CONFIG_FILE, identity | about)
 
 
 def create_corrected(run: Run, output: str | os.PathLike[str], corrections: int, source: str) -> Run:
@@ -161,7 +161,7 @@ def create_corrected(run: Run, output: str | os.PathLike[str], corrections: int,
         "dataset": run.dataset,
         "corrected": {"run": os.fspath(run.folder), "photos": run.corrections + corrections, "from": source},
     }
-    files_lib.write_text(new.folder / CONFIG_FILE, json.dumps(about, indent=2, ensure_ascii=False))
+    files_lib.write_json(new.folder / CONFIG_FILE, about)
     return read(new.folder)
 
 

@@ -11,12 +11,13 @@ import csv
 import errno
 import glob as glob_lib
 import io
+import json
 import os
 import stat
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from etils import epath
 
@@ -151,6 +152,11 @@ def write_text(name: Name, text: str) -> None:
     """Writes a UTF-8 text file atomically; raises as `whole_file` does."""
     # Names from a zip may contain lone surrogates; they are written in their escaped form.
     write_bytes(name, text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(name: Name, content: Any) -> None:
+    """Writes a JSON file that people read as well, atomically; raises as `whole_file` does."""
+    write_text(name, json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def write_csv(name: Name, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

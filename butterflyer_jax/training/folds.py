@@ -78,7 +78,7 @@ def train_folds(
             return run
         rows.append(_test(run) | {"fold": fold, "run": run.folder})
     found = summary(rows)
-    files.write_text(folder / RESULTS_FILE, json.dumps(found, indent=2, ensure_ascii=False))
+    files.write_json(folder / RESULTS_FILE, found)
     return found
 
 

@@ -174,7 +174,7 @@ class Builder(FileReaderBuilder):
         rejects = [(reject.member, reject.reason) for reject in (*photos.rejects, *photos.listing.missing)]
         card["findings"] = [dataclasses.asdict(finding) for finding in findings.find(card, photos.photos)]
         page = render_data_card(card, photos.photos, rejects, read_jpeg=operator.methodcaller("read"))
-        files_lib.write_text(folder / "data_card.json", json.dumps(card, indent=2, ensure_ascii=False))
+        files_lib.write_json(folder / "data_card.json", card)
         files_lib.write_text(folder / "data_card.html", page)
         photos.write_lists(folder)
 
