@@ -103,15 +103,19 @@ def train_trial(
     elif code == 0 and best is not None:
         study.tell(trial, best[config.checkpoint.metric])
     else:
-        if code == 0:
-            reason = "no evaluation on a val split, which a sweep ranks by"
-        elif code < 0:
-            reason = f"ended by {signal.Signals(-code).name}"
-        else:
-            reason = said[-1].removeprefix("error: ") if said else f"exit code {code}"
+        reason = _why_failed(code, said)
         trial.set_user_attr("error", reason)
         study.tell(trial, state=_state("FAIL"))
         say(f"{folder.name} failed: {reason}")
+
+
+def _why_failed(code: int, said: Sequence[str]) -> str:
+    """Returns why a training has no result, from its exit code and the last line that it said."""
+    if code == 0:
+        return "no evaluation on a val split, which a sweep ranks by"
+    if code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    return said[-1].removeprefix("error: ") if said else f"exit code {code}"
 
 
 def _state(name: str) -> optuna.trial.TrialState:
