@@ -16,16 +16,13 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
-import sys
-import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from butterflyer_jax import cli, extras
 from butterflyer_jax.app.settings import Settings
 from butterflyer_jax.cloud import secret
-from butterflyer_jax.console import say, status
+from butterflyer_jax.console import status
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import paths
 
@@ -66,6 +63,7 @@ def main(argv: Sequence[str]) -> None:
     from butterflyer_jax.app.identify import Identifier
     from butterflyer_jax.app.knowledge import base
     from butterflyer_jax.app.server.service import Parts, create_service, make_decoder
+    from butterflyer_jax.app.server.serving import serve
     from butterflyer_jax.export.reader import open_classifier
 
     if args.species and paths.path(args.species).is_dir():
@@ -86,7 +84,7 @@ def main(argv: Sequence[str]) -> None:
     gc.freeze()
     decoder.start()
     parts = Parts(decoder, identifier, known, answerer, feedback, settings, password, _examples(args.run))
-    _serve(create_service(parts), args.host, args.port, args.proxy, settings)
+    serve(create_service(parts), args.host, args.port, args.proxy, settings.shutdown_seconds)
 
 
 def parser() -> cli.ArgumentParser:
@@ -149,65 +147,6 @@ def _examples(run: str | None) -> Examples | None:
     from butterflyer_jax.runs import examples
 
     return examples.read(runs.read(run))
-
-
-def _serve(service: Any, host: str, port: int, proxy: str | None, settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT; requests in progress then get time to finish."""
-    import uvicorn
-
-    from butterflyer_jax.app.logs import log_as_json, log_line
-    from butterflyer_jax.app.server.connection import Connection
-    from butterflyer_jax.app.server.forwarded import Forwarded
-
-    class Server(uvicorn.Server):
-        """Uvicorn server that prints its address and ends within a time limit after a signal."""
-
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                chosen = self.servers[0].sockets[0].getsockname()[1]
-                shown = f"[{host}]" if ":" in host else host
-                address = f"http://{shown}:{chosen}"
-                if sys.stderr.isatty():
-                    say(f"ready: {address}")
-                else:
-                    log_line(ready=address)
-
-        def handle_exit(self, sig: int, frame: Any) -> None:
-            # Threads that wait, for example for a language model, would delay the interpreter's exit.
-            last = threading.Timer(settings.shutdown_seconds, os._exit, [0])
-            last.daemon = True
-            last.start()
-            super().handle_exit(sig, frame)
-
-    def leave(*_: Any) -> NoReturn:
-        sys.exit(0)
-
-    # Uvicorn finishes current requests and then raises the signal again: being stopped is not a failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, leave)
-    log_as_json()
-    Connection.trusted = frozenset(part.strip() for part in (proxy or "").split(","))
-    config = uvicorn.Config(
-        Forwarded(service, proxy) if proxy else service,
-        http=Connection,
-        host=host,
-        port=port,
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=10,
-        timeout_graceful_shutdown=max(1, settings.shutdown_seconds - 5),
-    )
-    try:
-        Server(config).run()
-    except SystemExit as error:
-        # Uvicorn reports an address in use this way; its own message is in the log.
-        if error.code:
-            raise UserError(f"cannot listen on {host}:{port}: is another program there?") from error
-        raise
 
 
 if __name__ == "__main__":
