@@ -7,13 +7,13 @@ The exit code is 1 where the core does not work.
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from packaging.requirements import Requirement
 
@@ -97,16 +97,14 @@ def _version(name: str) -> str:
 def _machine() -> Iterator[tuple[str, str]]:
     import psutil
 
-    cache = os.fspath(paths.cache_dir())
-    there = cache
-    while not os.path.isdir(there):  # noqa: PTH112 - the first folder above that exists
-        there = os.path.dirname(there)  # noqa: PTH120
+    cache = Path(paths.cache_dir())
+    existing = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
     yield "python", f"{platform.python_version()} in {sys.prefix}"
     yield (
         "system",
         f"{platform.system()} {platform.machine()}, {cores.usable()} cores, {_memory(psutil.virtual_memory().total)}",
     )
-    yield "cache", f"{cache} ({_memory(shutil.disk_usage(there).free)} free)"
+    yield "cache", f"{cache} ({_memory(shutil.disk_usage(existing).free)} free)"
     yield "configs", ", ".join(cli.config_names()) or f"none in {cli.config_folder()}"
 
 
