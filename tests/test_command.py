@@ -27,6 +27,8 @@ def test_every_command_has_a_parser_of_its_name(name: str) -> None:
     parser = load(name).parser()
     assert isinstance(parser, argparse.ArgumentParser)
     assert parser.prog == f"butterflyer {name}"
+    if name in ("train", "sweep"):
+        assert "optim.learning_rate = 0.01" in parser.format_help()
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -143,14 +142,3 @@ def test_runs_that_are_none(command: Command, tmp_path: Path) -> None:
     assert_one_line_error(command("evaluate", "--run", tmp_path), "no run in")
     assert_one_line_error(command("predict", "--run", tmp_path, "a.jpg"), "no run in")
     assert_one_line_error(command("evaluate", "--run", tmp_path, "--split", "none"), "invalid choice: 'none'")
-
-
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "launch", "sweep", "app"])
-def test_help_suffices_and_is_quick(command: Command, name: str) -> None:
-    result = command(name, "--help", alone=True)
-    assert result.returncode == 0
-    assert f"butterflyer {name} --" in result.stdout
-    if name in ("train", "sweep"):
-        assert "optim.learning_rate = 0.01" in result.stdout
-    code = f"import sys, butterflyer_jax.{name}; print({{'jax', 'tensorflow'}} & {{*sys.modules}})"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -230,13 +230,6 @@ def test_random_species_are_as_many_as_asked_for_and_differ(tmp_path: Path) -> N
     assert synthetic.random_species(4, 7).fore.outline != drawn[7].fore.outline
 
 
-def test_cli_help_explains_every_flag() -> None:
-    done = run_cli("--help")
-    assert done.returncode == 0
-    for flag in ("--output", "--species", "--photos", "--seed", "--contact_sheet"):
-        assert flag in done.stdout
-
-
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -267,11 +260,3 @@ def test_cli_errors_are_one_line(
     assert output.err.count("\n") == 1
     assert reason in output.err
     assert files_below(tmp_path) == [tmp_path / "occupied"]
-
-
-def test_cli_error_in_a_subprocess(tmp_path: Path) -> None:
-    done = run_cli("--output", tmp_path / "b.zip", "--photos", "-3")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert not files_below(tmp_path)
