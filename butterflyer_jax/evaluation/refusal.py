@@ -182,6 +182,6 @@ def look_below(
         batch = np.stack(of_batch)
         padded = np.pad(batch, [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)])
         _, of_maps, seen = loaded.features_of(loaded.variables, padded)
-        inputs.append(np.asarray(seen)[: len(batch)])
-        features.append(np.asarray(of_maps)[: len(batch)])
+        inputs.append(seen[: len(batch)])
+        features.append(of_maps[: len(batch)])
     return np.concatenate(inputs), np.concatenate(features)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -87,7 +86,7 @@ class TrainedClassifier:
         import jax
         import jax.numpy as jnp
 
-        from butterflyer_jax.distributed import compiler
+        from butterflyer_jax.distributed.batch_parts import in_parts
         from butterflyer_jax.inference import gradcam
         from butterflyer_jax.metrics import typicality_layers
         from butterflyer_jax.models.features import apply_with_features
@@ -112,7 +111,6 @@ class TrainedClassifier:
         self.has_typicality = typicality is not None
         layers = None if typicality is None else typicality_layers.to_layers(typicality)
 
-        @functools.partial(jax.jit, compiler_options=compiler.options())
         def answer(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
             x, score = images_lib.normalise(images, run.config.model), None
             if layers is None:
@@ -124,7 +122,7 @@ class TrainedClassifier:
                     score = typicality_layers.score(jnp, layers, features, logits)
             return jax.nn.softmax(logits / calibration.temperature), score
 
-        self._answer = answer
+        self._answer = in_parts(answer, model.for_cpu)
         self._heat_maps = gradcam.make_heat_maps(model, run.config)
 
     @classmethod
@@ -175,12 +173,9 @@ class TrainedClassifier:
           float32 [batch, species], and bool [batch].
         """
         count = len(images)
-        on_device, score = self._answer(self._variables, padded(images))
-        probabilities = np.asarray(on_device)[:count]
-        if score is None:
-            refused = probabilities.max(axis=1) < self.threshold
-        else:
-            refused = np.asarray(score)[:count] > self._limit
+        probabilities, score = self._answer(self._variables, padded(images))
+        probabilities = probabilities[:count]
+        refused = probabilities.max(axis=1) < self.threshold if score is None else score[:count] > self._limit
         return among_listed(probabilities, refused, self.listed)
 
     def excess(self, images: UInt8[np.ndarray, "batch side side 3"]) -> Float64[np.ndarray, " batch"] | None:
@@ -188,7 +183,8 @@ class TrainedClassifier:
         if self._limit is None:
             return None
         _, score = self._answer(self._variables, padded(images))
-        return np.asarray(score, np.float64)[: len(images)] - self._limit
+        excess: np.ndarray = score[: len(images)].astype(np.float64) - self._limit
+        return excess
 
     def heat_maps(
         self, images: UInt8[np.ndarray, "batch side side 3"], labels: Integer[np.ndarray, " batch"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from butterflyer_jax.config import VARIANTS, Config
-from butterflyer_jax.distributed import compiler
+from butterflyer_jax.distributed.batch_parts import in_parts
 from butterflyer_jax.preprocessing import images as images_lib
 
 # Least side of the maps: smaller ones are too coarse to show anything.
@@ -37,7 +36,6 @@ def make_heat_maps(model: Any, config: Config) -> Callable[[Any, np.ndarray, np.
     """
     layer = layer_for(config)
 
-    @functools.partial(jax.jit, compiler_options=compiler.options())
     def heat_maps(variables: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
         inputs = images_lib.normalise(images, config.model)
 
@@ -62,7 +60,5 @@ def make_heat_maps(model: Any, config: Config) -> Callable[[Any, np.ndarray, np.
         heat = nn.relu((weights * maps.astype(jnp.float32)).sum(axis=-1))
         return heat / jnp.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-9)
 
-    def in_batches(variables: Any, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        return np.asarray(heat_maps(variables, images, np.asarray(labels, np.int32)))
-
-    return in_batches
+    of_batch = in_parts(heat_maps, model.for_cpu)
+    return lambda variables, images, labels: of_batch(variables, images, np.asarray(labels, np.int32))

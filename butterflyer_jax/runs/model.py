@@ -8,13 +8,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
-from butterflyer_jax.distributed import compiler, memory, sharding
+from butterflyer_jax.distributed import batch_parts, memory, sharding
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics import calibration, ranks, typicality
 from butterflyer_jax.metrics.calibration import Calibration
@@ -28,7 +29,7 @@ from butterflyer_jax.runs.folder import CHECKPOINTS, CONFIG_FILE, Run, read_fitt
 from butterflyer_jax.storage import files as files_lib
 from butterflyer_jax.storage import paths
 
-FeaturesOf: TypeAlias = Callable[[variables_lib.Variables, Any], tuple[jax.Array, jax.Array, jax.Array]]
+FeaturesOf: TypeAlias = Callable[[variables_lib.Variables, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 # Working memory of a batch, bytes: 60 MiB for 32 images of 96 pixels, with features, through VGG11 of a quarter width.
 KEPT_MEMORY = 256 << 20
 # Without them the answers differ from those of the run.
@@ -67,7 +68,7 @@ class LoadedModel:
     @functools.cached_property
     def features_of(self) -> FeaturesOf:
         """The function of `models.features.make_features`, compiled once for all that asks for features."""
-        return jax.jit(make_features(self.model, self.config), compiler_options=compiler.options())
+        return batch_parts.in_parts(make_features(self.model, self.config), self.model.for_cpu)
 
     def calibration(self) -> Calibration:
         """Returns the calibration of this checkpoint; by default temperature 1 and threshold 0.
