@@ -38,11 +38,11 @@ def resolve(source: str | os.PathLike[str], config: BuildConfig, min_species: in
     path = paths.path(source)
     if not _is_zip(path):
         with contextlib.suppress(NoDatasetError):
-            return str(os.fspath(find_dataset(path)))
+            return os.fspath(find_dataset(path))
     # A built data set needs none of the packages that build one.
     from butterflyer_jax.data import build
 
-    return str(os.fspath(build.build_cached(path, config, min_species)))
+    return os.fspath(build.build_cached(path, config, min_species))
 
 
 def is_built(source: str | os.PathLike[str]) -> bool:

@@ -115,7 +115,7 @@ def evaluate(
         splits = _splits(data, split or ("test" if is_own else ALL))
         species = None if listed is None else list(itertools.compress(run.species, listed))
         about = About(data.fingerprint, is_own, splits, splits != _splits(data, ALL), species)
-        folder_of_it = folder_name(place / FOLDER, METRICS_FILE, name, dataset, about, species_list)
+        result_name = folder_name(place / FOLDER, METRICS_FILE, name, dataset, about, species_list)
         label_map = np.arange(len(run.species)) if is_own else species_map.label_map(data.species, run.species, table)
         columns = {} if known_of_photos is None else _columns(known_of_photos, folder, data, splits)
         own_photos = is_own and folder != dataset_lib.FAKE
@@ -133,14 +133,14 @@ def evaluate(
             # The sums of the devices are bit-identical to those that a run logs.
             metrics |= sums[0]
         metrics["refused_by"] = "threshold" if fitted.typical is None else "typicality"
-        metrics |= {"name": folder_of_it, **_facts(loaded, data, folder, about)}
+        metrics |= {"name": result_name, **_facts(loaded, data, folder, about)}
         if columns:
             metrics["slices"] = by_slice.score(
                 scored.logits[known],
                 scored.labels[known],
                 {column: list(itertools.compress(values, known)) for column, values in columns.items()},
             )
-        target = place / FOLDER / folder_of_it
+        target = place / FOLDER / result_name
         files.write_json(target / METRICS_FILE, metrics)
         predictions.write(
             target / predictions.FILE, scored, fitted.calibrated, run.species, columns, _groups_in(folder)

@@ -211,13 +211,7 @@ def open_run(
     """
     with open_session(config, input, output, num_devices) as session, contextlib.ExitStack() as stack:
         data = session.data
-        if missing := [name for name, count in zip(data.species, data.class_counts, strict=True) if not count]:
-            say(f"no training photos of {', '.join(missing)}: the model will not learn to name these species")
-        if config.optim.warmup_epochs > config.num_epochs:
-            say(
-                f"the warm-up of {config.optim.warmup_epochs:g} epochs (optim.warmup_epochs) is longer than the "
-                f"training (num_epochs={config.num_epochs}): the learning rate rises to the end"
-            )
+        _warn(config, data)
         if nonfinite.broke_after_last_checkpoint(paths.path(output)):
             allowed = dataclasses.replace(allowed, change=True)
         check_lock = stack.enter_context(sole_writer(output))
@@ -230,7 +224,7 @@ def open_run(
         table = config.ranks.taxonomy
         if table and (start_step < session.total_steps or files.exists(paths.path(table))):
             # It is used when training ends; an error in it should come before that.
-            taxonomy.find(data.species, None, config.ranks.taxonomy)
+            taxonomy.find(data.species, None, table)
         with status("compiling the step"), ThreadPoolExecutor(1, "butterflyer-initial-state") as beside:
             # Its program compiles in a core that the step's leaves free; accelerators may lack the memory for both.
             is_beside = not start_step and sharding.on_cpu(session.mesh)
@@ -252,6 +246,17 @@ def open_run(
             train_steps=train_steps,
             compilation=rows,
             peak_flops=measure_peak_flops(session.setup.dtype),
+        )
+
+
+def _warn(config: Config, data: Data) -> None:
+    """Warns of species without training photos, and of a warm-up that outlasts the training."""
+    if missing := [name for name, count in zip(data.species, data.class_counts, strict=True) if not count]:
+        say(f"no training photos of {', '.join(missing)}: the model will not learn to name these species")
+    if config.optim.warmup_epochs > config.num_epochs:
+        say(
+            f"the warm-up of {config.optim.warmup_epochs:g} epochs (optim.warmup_epochs) is longer than the "
+            f"training (num_epochs={config.num_epochs}): the learning rate rises to the end"
         )
 
 
