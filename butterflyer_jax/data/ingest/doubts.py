@@ -1,4 +1,4 @@
-"""Doubtful labels of tables: those that name no species, and those that differ by a sex, a stage or a date alone."""
+"""Doubtful labels: those of no species, those that differ by a sex or a date alone, and those of two sources."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from butterflyer_jax.data.ingest import higher_taxa, inventory, words
 from butterflyer_jax.data.ingest.folders import additions, file_names
-from butterflyer_jax.data.ingest.folders.reading import pattern, some
+from butterflyer_jax.data.ingest.folders.reading import Folders, pattern, some
+from butterflyer_jax.data.ingest.tables import class_names, reader
+from butterflyer_jax.data.ingest.tables.labels import Annotations
 from butterflyer_jax.errors import UserError
 
 # Number of photos that are named in an option.
@@ -62,3 +64,31 @@ def check_unknown(labels: Mapping[str, str], source: str, settled: Sequence[str]
         f"build.ignore={listed} leaves these photos out, build.negatives={listed} takes them as photos that show no "
         "species"
     )
+
+
+def check_other_labels(folders: Folders, tables: Annotations, found: reader.Found) -> None:
+    """Raises a UserError where labels may stand in a table, or in a file in each folder, that fits no photo."""
+    shown, own = some(folders.labels, 3), set(map(words.squeeze, folders.labels))
+    in_rows = set(map(words.squeeze, tables.ambiguous))
+    # "the Monarch" in a row is Monarch of the folders.
+    alike = any(one in other or other in one for one in own for other in in_rows)
+    if len(in_rows) > 1 and not alike:
+        cell, reason = tables.missing[0]
+        raise UserError(
+            f"the labels may be the folders ({shown}) or those of rows that may each be several files "
+            f"({some(tables.ambiguous, 3)}; {cell}: {reason}): build.layout=leaf takes the folders; for the rows, "
+            f"write the folder into them, as {min(folders.labels)}/{cell}"
+        )
+    if not class_names.are_codes(folders.labels):
+        return
+    beside: dict[str, set[str]] = defaultdict(set)
+    for name in [*found.unread, *found.class_lists, *(table.name for table in found.tables)]:
+        folder, file = posixpath.split(name.partition("[")[0])
+        beside[file].add(words.plain(posixpath.basename(folder)))
+    for file, inside in beside.items():
+        if folders.labels <= inside:
+            raise UserError(
+                f"the folders ({shown}) may be the species, or specimens whose species stands in the file {file} in "
+                "each of them: build.layout=leaf takes each folder as a species; else list folders and species in a "
+                "table"
+            )

@@ -96,6 +96,7 @@ def settle(
     elif not of_tables:
         if folders.problem:
             raise NoReadingError(_no_reading(folders, tables))
+        doubts.check_other_labels(folders, tables, found)
         result = _by_folders(folders, tables)
     elif len(of_tables) == 1:
         # One label for all photos looks like a placeholder.

@@ -12,7 +12,7 @@ from PIL import Image
 
 from butterflyer_jax import UserError
 from tests.conftest import encode, make_photo
-from tests.data.ingest.test_layouts import SPECIES, labels, listing_of, tree
+from tests.data.ingest.test_layouts import SPECIES, Files, labels, listing_of, tree
 
 
 @pytest.mark.parametrize(
@@ -186,3 +186,33 @@ def test_what_programs_leave_beside_photos_is_no_species(tmp_path: Path) -> None
 def test_no_layout_is_advised_where_it_does_not_help(tmp_path: Path) -> None:
     listing = listing_of(tmp_path, tree("train/{n}.jpg", count=1) | tree("test/{s}/t{n}.jpg"))
     assert {reject.reason for reject in listing.rejects} == {"in train/, without a folder of a species"}
+
+
+def test_rows_of_several_files_are_not_left_out_for_the_names_of_folders(tmp_path: Path) -> None:
+    files: Files = {f"{place}/{i}.jpg": b"x" for place in ("Kaiserstuhl", "Rhoen") for i in range(6)}
+    table = "photo,species\n" + "\n".join(f"{i}.jpg,{SPECIES[i % 3]}" for i in range(6))
+    with pytest.raises(
+        UserError, match=r"folders \(Kaiserstuhl, Rhoen\) or .*\(Monarch, Peacock, Red Admiral; 0\.jpg: .*layout=leaf"
+    ):
+        listing_of(tmp_path, files | {"finds.csv": table})
+    listing = listing_of(tmp_path, files | {"finds.csv": table}, layout="leaf")
+    assert set(labels(listing).values()) == {"Kaiserstuhl", "Rhoen"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("info.txt", "species: {s}\nsex: m\nplace: Bonn\n"),
+        ("metadata.json", '{{"scientificName": "{s}", "sex": "m"}}'),
+    ],
+)
+def test_folders_of_codes_with_a_file_of_facts_in_each_are_asked_about(tmp_path: Path, name: str, text: str) -> None:
+    files: Files = {f"ZMB{n:03d}/{view}.jpg": b"x" for n in range(6) for view in ("dorsal", "ventral")}
+    facts: Files = {f"ZMB{n:03d}/{name}": text.format(s=SPECIES[n % 3]) for n in range(6)}
+    with pytest.raises(
+        UserError, match=rf"species, or specimens whose species stands in the file {name} .*layout=leaf"
+    ):
+        listing_of(tmp_path, files | facts)
+    assert len(set(labels(listing_of(tmp_path, files | facts, layout="leaf")).values())) == 6
+    named: Files = {path.replace("ZMB", "Species no "): data for path, data in (files | facts).items()}
+    assert len(set(labels(listing_of(tmp_path, named)).values())) == 6

@@ -265,3 +265,22 @@ def test_backslashes_part_folders_where_nothing_else_does(tmp_path: Path) -> Non
 def test_a_file_of_photos_in_yaml_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"labels\.yaml: a YAML file with photos is not read: save it as CSV"):
         listing_of(tmp_path, FLAT | {"labels.yaml": lines("{n}.jpg: {s}")})
+
+
+def test_lists_of_paths_with_spaces_give_splits(tmp_path: Path) -> None:
+    names = sorted(tree("{s}/{n}.jpg", ("Red Admiral", "Small White")))
+    files = dict.fromkeys(names, b"x") | {
+        "train.txt": "\n".join(f"{name} {name[0] == 'S':d}" for name in names[::2]),
+        "test.txt": "\n".join(f"{name} {name[0] == 'S':d}" for name in names[1::2]),
+    }
+    listing = listing_of(tmp_path, files)
+    assert [member.split for member in listing.members] == ["train", "test"] * (len(names) // 2)
+    assert labels(listing) == {name: name.split("/")[0] for name in names}
+
+
+def test_texts_that_excel_would_make_numbers(tmp_path: Path) -> None:
+    files = tree("{n:05d}.jpg")
+    table = "id,species\n" + "\n".join(f'"=""{Path(f).stem}""",{SPECIES[int(Path(f).stem) // 10]}' for f in files)
+    assert labels(listing_of(tmp_path, files | {"l.csv": table})) == {
+        f: SPECIES[int(Path(f).stem) // 10] for f in files
+    }

@@ -41,6 +41,7 @@ class Annotations:
       taxonomy: names above each species, outermost first.
       conflicts: photos whose rows cannot be used, with the reasons.
       missing: (cell, reason) of each row without a file.
+      ambiguous: labels of rows that may be about several files.
       unlabelled: photos that are listed without a label, with the table.
       sources: tables that give labels, with their columns.
       group_names: columns that give groups.
@@ -57,6 +58,7 @@ class Annotations:
     taxonomy: dict[str, tuple[str, ...]] = field(default_factory=dict)
     conflicts: dict[str, str] = field(default_factory=dict)
     missing: list[tuple[str, str]] = field(default_factory=list)
+    ambiguous: set[str] = field(default_factory=set)
     unlabelled: dict[str, str] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
     group_names: list[str] = field(default_factory=list)
@@ -243,6 +245,7 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
             if one.labels and cell:
                 reason = "several files of that name" if photos else "no such file in the zip"
                 result.missing.append((cell, f"{name}: {reason}"))
+                result.ambiguous |= {one.labels[row]} if photos else set()
                 for photo in photos:
                     # A photo's own row takes precedence over one that may be another photo's.
                     if photo not in result.labels:

@@ -27,6 +27,8 @@ _SEP = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _COMMENT = ("#", "//")
 _FILE = re.compile(r"\.[A-Za-z]\w{2,3}$")
 _IMAGE = re.compile(r"\.(?:jpe?g|png|webp|tiff?|gif|bmp|hei[cf]|avif)$", re.IGNORECASE)
+_FORMULA = re.compile(r'\A="([^"]*)"\Z')
+_AFTER_IMAGE = re.compile(r"(?:(?<=\.jpg|\.png|\.tif|\.gif|\.bmp)|(?<=\.jpeg|\.webp|\.tiff|\.heic))\s+", re.IGNORECASE)
 _NUMBERS = re.compile(r"[-\d.e]+(?:\s+[-\d.e]+)+")
 # The rule below the header of a Markdown table.
 _RULE = re.compile(r":?-{2,}:?(?:\+-+)*")
@@ -144,6 +146,10 @@ def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
     have the same number of words.
     """
     used = [line.strip() for line in lines if line.strip()]
+    paths = [_AFTER_IMAGE.split(line, maxsplit=1) for line in used]
+    if all(len(row) == 2 for row in paths) and any(" " in row[0] for row in paths):
+        # "Red Admiral/0001.jpg 3"
+        return paths
     if rows := _photo_and_words(used):
         return rows
     cuts: tuple[Callable[[str], list[str]], ...] = (
@@ -197,7 +203,8 @@ def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     reader = csv.reader(
         (line + "\n" for line in lines), delimiter=delimiter, quotechar=quote, skipinitialspace=delimiter != " "
     )
-    return [[cell.strip() for cell in row] for row in reader]
+    # ="00012" keeps Excel from making a number of a text.
+    return [[_FORMULA.sub(r"\1", cell.strip()) for cell in row] for row in reader]
 
 
 def _delimiter(lines: Sequence[str]) -> str:
