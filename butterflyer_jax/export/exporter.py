@@ -118,6 +118,7 @@ def export(
         if processes is None:
             processes = stack.enter_context(contextlib.closing(start(format, python)))
         loaded = run if isinstance(run, runs.LoadedModel) else runs.load_model(opened)
+        loaded.report_uncalibrated()
         network = reference.network_of(loaded)
         folder = stack.enter_context(_room(target))
         path = folder / target.name
@@ -165,8 +166,15 @@ def _target(path: epath.Path, writer: ModuleType) -> epath.Path:
 
 
 def _refuse(target: epath.Path) -> None:
-    """Raises a UserError if the target is a folder that is no earlier export."""
-    if files_lib.is_folder(target) and find.glob(target, "*") and not files_lib.exists(companion(target, CARD)):
+    """Raises a UserError if something else than an earlier export is in the target's place."""
+    if not files_lib.exists(target):
+        return
+    if not files_lib.is_folder(target):
+        if target.suffix not in SUFFIXES:
+            raise UserError(f"{target} is a file, not a folder of an export; take another --to")
+        if not files_lib.exists(companion(target, CARD)):
+            raise UserError(f"{target} exists, and no card beside it shows that it is an export; take another --to")
+    elif find.glob(target, "*") and not files_lib.exists(companion(target, CARD)):
         raise UserError(f"{target} is not empty and holds no export; take another --to")
 
 

@@ -22,6 +22,8 @@ from butterflyer_jax.synthetic.random_species import random_species
 from butterflyer_jax.synthetic.species import SPECIES, Species
 
 ASPECTS = ((4, 3), (3, 2), (5, 4), (1, 1), (3, 4), (4, 5))
+# Date of every member, by which a drawn zip is known as one that may be drawn again.
+DATE = (2024, 6, 1, 12, 0, 0)
 
 
 def write_zip(
@@ -43,7 +45,7 @@ def write_zip(
       num_species: how many species are drawn at random; 0 takes the eight that have names.
 
     Raises:
-      UserError: an argument is out of range.
+      UserError: an argument is out of range, or the path is a file that was not drawn.
       OSError: the file cannot be written.
     """
     for what, value, least in (
@@ -57,6 +59,8 @@ def write_zip(
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.is_file() and not _is_drawn(path):
+        raise UserError(f"{path} exists, and is no zip of drawn photos; take another --output")
     drawn = tuple(random_species(seed, number) for number in range(num_species)) or SPECIES
     members = [(species, photo) for species in range(len(drawn)) for photo in range(photos_per_species)]
     # Threads, as NumPy and Pillow release the interpreter lock in the costly parts: measured to be as fast as
@@ -69,8 +73,19 @@ def write_zip(
         jpegs = pool.map(lambda member: _photo_jpeg(drawn[member[0]], [seed, *member], long_side), members)
         for (species, photo), jpeg in zip(members, jpegs, strict=True):
             name = f"butterflies/{drawn[species].name}/{photo + 1:04d}.jpg"
-            archive.writestr(zipfile.ZipInfo(name, (2024, 6, 1, 12, 0, 0)), jpeg)
+            archive.writestr(zipfile.ZipInfo(name, DATE), jpeg)
     return path
+
+
+def _is_drawn(path: Path) -> bool:
+    """Returns whether a file is a zip that `write_zip` wrote, or empty."""
+    if not path.stat().st_size:
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(member.date_time == DATE for member in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
 
 
 def write_contact_sheet(path: str | os.PathLike[str], columns: int = 5, seed: int = 0, cell_width: int = 200) -> Path:

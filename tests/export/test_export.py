@@ -79,6 +79,17 @@ def test_a_saved_model_takes_the_place_of_an_earlier_one(trained_run: Path, tmp_
         export(trained_run, "savedmodel", target)
 
 
+def test_a_file_that_is_no_export_is_kept(trained_run: Path, tmp_path: Path) -> None:
+    for format, name, reason in (
+        ("savedmodel", "photo.jpg", "is a file, not a folder of an export"),
+        ("onnx", "other.onnx", "no card beside it shows that it is an export"),
+    ):
+        (tmp_path / name).write_bytes(b"precious")
+        with pytest.raises(UserError, match=f"{name} .*{reason}; take another --to"):
+            export(trained_run, format, tmp_path / name)
+        assert (tmp_path / name).read_bytes() == b"precious"
+
+
 def test_exported_probabilities_are_the_predictors(trained_run: Path, tmp_path: Path) -> None:
     import onnxruntime
 

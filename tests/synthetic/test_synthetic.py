@@ -157,8 +157,8 @@ def test_senseless_arguments_are_refused(tmp_path: Path, wrong: dict[str, int]) 
 
 
 def test_failed_write_leaves_nothing_and_keeps_the_old_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "b.zip"
-    target.write_bytes(b"old")
+    target = synthetic.write_zip(tmp_path / "b.zip", 1, seed=1, long_side=LONG_SIDE)
+    old = target.read_bytes()
     draw, drawn = files.draw_photo, []
 
     def fail_late(*arguments: object) -> Image.Image:
@@ -171,7 +171,19 @@ def test_failed_write_leaves_nothing_and_keeps_the_old_zip(tmp_path: Path, monke
     with pytest.raises(OSError, match="disk full"):
         synthetic.write_zip(target, 1, long_side=LONG_SIDE)
     assert files_below(tmp_path) == [target]
-    assert target.read_bytes() == b"old"
+    assert target.read_bytes() == old
+
+
+def test_a_file_that_was_not_drawn_is_kept(tmp_path: Path) -> None:
+    own = tmp_path / "photos.zip"
+    with zipfile.ZipFile(own, "w") as archive:
+        archive.writestr("Monarch/1.jpg", b"precious")
+    (tmp_path / "photo.jpg").write_bytes(b"precious")
+    for target in (own, tmp_path / "photo.jpg"):
+        before = target.read_bytes()
+        with pytest.raises(UserError, match=f"{target.name} exists, and is no zip of drawn photos; take another"):
+            synthetic.write_zip(target, 1, long_side=LONG_SIDE)
+        assert target.read_bytes() == before
 
 
 def test_target_has_its_name_only_when_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
