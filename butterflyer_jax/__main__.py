@@ -41,7 +41,9 @@ def main() -> None:
 
 def _run(argv: Sequence[str]) -> None:
     name, *rest = argv or ["--help"]
-    if name in ("-h", "--help", "help"):
+    if name == "help" and rest and rest[0] in COMMANDS:
+        load(rest[0]).main(["--help"])
+    elif name in ("-h", "--help", "help"):
         print(usage())
     elif name in ("-V", "--version"):
         from butterflyer_jax import __version__
@@ -50,7 +52,9 @@ def _run(argv: Sequence[str]) -> None:
     elif name in COMMANDS:
         load(name).main(rest)
     else:
-        raise UserError(f"unknown command {name}{close_match(name, COMMANDS)} (see butterflyer --help)")
+        raise UserError(
+            f"unknown command {name}{close_match(name, [*COMMANDS, '--version', '--help'])} (see butterflyer --help)"
+        )
 
 
 def load(name: str) -> cli.Command:

@@ -40,6 +40,7 @@ def main(argv: Sequence[str]) -> None:
     from butterflyer_jax import runs
     from butterflyer_jax.distributed import compile_cache
     from butterflyer_jax.evaluation import correction
+    from butterflyer_jax.report.findings import counted
 
     correction.refuse_occupied(args.output)
     compile_cache.keep_for(runs.read(args.run).config)
@@ -47,7 +48,8 @@ def main(argv: Sequence[str]) -> None:
     for reason, count in found.left_out.items():
         print(f"left out: {count} photos {reason}")
     if found.replaced:
-        print(f"{found.replaced} training photos are among the corrections: their labels no longer count")
+        replaced = counted(found.replaced, "training photo is", "training photos are")
+        print(f"{replaced} among the corrections, whose labels count instead")
     if len(found.species) == 1:
         print(
             f"all corrections are of {found.species[0]}: the layer may learn what these photos have in common rather "

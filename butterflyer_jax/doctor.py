@@ -7,6 +7,7 @@ The exit code is 1 where the core does not work.
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
@@ -82,7 +83,9 @@ def _devices() -> tuple[bool, str]:
         devices = jax.devices()
     except Exception as error:
         # A driver that does not fit, a plugin without its libraries: whatever it raises is the answer.
-        return False, f"JAX does not start: {' '.join(str(error).split())}"
+        reason = " ".join(str(error).split()) or type(error).__name__
+        chosen = os.environ.get("JAX_PLATFORMS")
+        return False, f"JAX does not start: {reason}" + (f" (JAX_PLATFORMS is {chosen}: unset it)" if chosen else "")
     kinds = sorted({device.device_kind for device in devices})
     return True, f"{len(devices)} x {', '.join(kinds)} ({devices[0].platform})"
 

@@ -25,9 +25,10 @@ from butterflyer_jax import cli
 from butterflyer_jax.config import Config
 from butterflyer_jax.config.search import Sweep
 from butterflyer_jax.console import say
+from butterflyer_jax.data.dataset import FAKE
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics.classification import rank
-from butterflyer_jax.storage import files
+from butterflyer_jax.storage import files, paths
 from butterflyer_jax.training import study as study_lib
 from butterflyer_jax.training.preemption import SIGNALS
 from butterflyer_jax.training.study import RUN
@@ -51,7 +52,9 @@ def load_sweep(path: str | os.PathLike[str], config: Config) -> Sweep:
     except Exception as error:
         raise UserError(f"cannot read the sweep of {path}: {error}") from error
     if not isinstance(sweep, Sweep):
-        raise UserError(f"{path} must define get_sweep() that returns a butterflyer_jax.config.search.Sweep")
+        raise UserError(
+            f"{path} must define get_sweep() that returns a butterflyer_jax.config.search.Sweep, as that of cpu_sweep"
+        )
     sweep.check(config)
     return sweep
 
@@ -80,11 +83,14 @@ def run(
       The rows of the table, best first; a trial that failed has its error.
 
     Raises:
-      UserError: the folder holds another sweep, or Optuna is missing.
+      UserError: the folder holds another sweep, there is no such input, or Optuna is missing.
       StoppedError: a signal or a time limit ended the trial under way; the same call resumes it.
     """
     if output.startswith("gs://"):
         raise UserError(f"--output {output}: a sweep keeps its trials on a disk; processes share it by locks")
+    # One line now, not one for each trial.
+    if input != FAKE and not files.exists(paths.path(input)):
+        raise UserError(f"no such zip or folder: {paths.path(input)}")
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     with _noting_signals() as received:

@@ -74,6 +74,14 @@ def test_a_wrong_command_is_one_line_with_the_close_one() -> None:
     assert result.stderr == "error: unknown command trian; did you mean train? (see butterflyer --help)\n"
 
 
+def test_help_and_a_command_is_the_help_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run(["help", "predict"])
+    assert capsys.readouterr().out.startswith("usage: butterflyer predict ")
+    with pytest.raises(UserError, match=r"unknown command --versoin; did you mean --version\?"):
+        run(["--versoin"])
+
+
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     import butterflyer_jax
 
@@ -156,6 +164,21 @@ def test_doctor_sees_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: py
     with pytest.raises(SystemExit, match="1"):
         doctor.main([])
     assert "broken, missing optax" in capsys.readouterr().out
+
+
+def test_doctor_says_why_jax_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import jax
+
+    def devices() -> list[jax.Device]:
+        raise AssertionError
+
+    monkeypatch.setattr(jax, "devices", devices)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(SystemExit, match="1"):
+        doctor.main([])
+    assert "JAX does not start: AssertionError (JAX_PLATFORMS is cuda: unset it)" in capsys.readouterr().out
 
 
 def test_every_extra_has_a_purpose() -> None:

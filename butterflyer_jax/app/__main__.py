@@ -58,12 +58,14 @@ def main(argv: Sequence[str]) -> None:
     if min(settings.max_upload_bytes, settings.max_pixels, settings.max_batch) < 1 or min(rates) < 0:
         raise UserError("limits must be above 0 (a rate of 0 is no limit)")
 
+    from butterflyer_jax.app.server.serving import check_address, serve
+
+    check_address(args.host, args.port)
     from butterflyer_jax.app.chat import answerers
     from butterflyer_jax.app.feedback import FeedbackStore, KeptPhotos
     from butterflyer_jax.app.identify import Identifier
     from butterflyer_jax.app.knowledge import base
     from butterflyer_jax.app.server.service import Parts, create_service, make_decoder
-    from butterflyer_jax.app.server.serving import serve
     from butterflyer_jax.export.reader import open_classifier
 
     if args.species and paths.path(args.species).is_dir():

@@ -106,6 +106,8 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
     # Config files written before 0.2 import `Sweep` from here.
     sys.modules.setdefault("butterflyer_jax.search", importlib.import_module("butterflyer_jax.config.search"))
     argv = ["", f"--config={path}", *(f"--config.{override}" for override in overrides)]
+    # The module of the file that was read before: a file without get_config() would get that of it.
+    sys.modules.pop("config_config", None)
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
     try:
@@ -118,11 +120,20 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
         raise UserError(_explain_value(message, overrides)) from error
     except Exception as error:
         # The file is the user's code: any exception is reported with its message and line.
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"cannot read config {path}: {reason[-1]}") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        if isinstance(error, AttributeError) and reason.endswith("no attribute 'get_config'"):
+            reason = "it defines no get_config()"
+        raise UserError(f"cannot read config {path}: {reason}{_no_python(path)}") from error
     if not isinstance(config, Config):
         raise UserError(f"get_config() of {path} must return a butterflyer_jax.config.Config, not {config!r}")
     return config.validate()
+
+
+def _no_python(path: str) -> str:
+    """Returns the rest of the error of a config file that does not look like Python."""
+    return (
+        "" if path.endswith(".py") else "; a config is a Python file that defines get_config(), or a name such as cpu"
+    )
 
 
 def _explain_value(message: str, overrides: Sequence[str]) -> str:
@@ -177,7 +188,7 @@ def split_overrides(arguments: Sequence[str]) -> list[str]:
         argument = rest.pop(0)
         if not argument.startswith("--config."):
             name, equals, value = argument.removeprefix("--").partition("=")
-            meant = " or ".join(f"--config.{field}{equals}{value}" for field in _named(name))
+            meant = " or ".join(f"--config.{field}{equals}{value}" for field in _named(name.replace("-", "_")))
             hint = f"; did you mean {meant}?" if meant else " (see --help)"
             raise UserError(f"unrecognised argument: {argument}{hint}")
         override = argument.removeprefix("--config.")

@@ -117,6 +117,17 @@ def sniff(head: bytes) -> ImageFormat | None:
     return None
 
 
+def what_instead(data: bytes) -> str:
+    """Returns, in brackets, what users often have in place of an image, and a remedy; "" for anything else."""
+    if not data:
+        return " (zero bytes)"
+    if re.match(rb"\s*<(!doctype html|html)\b", data[:HEAD_BYTES], re.IGNORECASE):
+        return " (a web page: download the image itself)"
+    if data.startswith(b"version https://git-lfs.github.com/spec/"):
+        return " (a pointer of Git LFS: `git lfs pull` brings the image)"
+    return ""
+
+
 def _of_brands(head: bytes) -> ImageFormat | None:
     """Returns the format of an ISO base media file; None for films."""
     # The major brand, its version, then compatible brands: MIAF images may name the codec among these alone.

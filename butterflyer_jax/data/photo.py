@@ -124,7 +124,7 @@ def open_image(data: bytes) -> Image.Image:
     """
     found = image_format.sniff(data[: image_format.HEAD_BYTES])
     if found is None:
-        raise PhotoError("not decodable: no image format recognised")
+        raise PhotoError(f"not decodable: no image format recognised{image_format.what_instead(data)}")
     name = found.name
     if found is image_format.TIFF:
         name = tiff.why_unsupported(data) or name

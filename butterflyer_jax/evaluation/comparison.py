@@ -103,7 +103,8 @@ def compare(
 def _read(folder: str, name: str, shown: str) -> _Answers:
     path = paths.path(folder)
     if not files.exists(path / CONFIG_FILE):
-        raise UserError(f"no run in {folder}: it has no {CONFIG_FILE}")
+        reason = f"it has no {CONFIG_FILE}" if files.exists(path) else "there is no such folder"
+        raise UserError(f"no run in {folder}: {reason}")
     file = path / FOLDER / name / predictions.FILE
     if not files.exists(file):
         there = sorted(found.parent.name for found in find.glob(path / FOLDER, f"*/{predictions.FILE}"))

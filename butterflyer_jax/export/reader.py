@@ -25,6 +25,7 @@ from butterflyer_jax.inference.classifier import Classifier, TrainedClassifier, 
 from butterflyer_jax.metrics.calibration import Calibration, among_listed
 from butterflyer_jax.metrics.ranks import Ranks
 from butterflyer_jax.runs import checksums
+from butterflyer_jax.runs.folder import CONFIG_FILE
 from butterflyer_jax.storage import paths
 from butterflyer_jax.storage.errors import words_of
 
@@ -72,7 +73,7 @@ class ExportClassifier:
             checksums_of_card = dict(card.get("checksums") or {})
             model = ModelConfig(**card["model"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} has no card of butterflyer_jax.export beside it that can be read") from error
+            raise UserError(_what_instead(place)) from error
         for name, expected in checksums_of_card.items():
             if not (place / name).is_file() or checksums.checksum(place / name) != expected:
                 raise UserError(
@@ -145,6 +146,18 @@ def open_classifier(run: str | None, model: str | None, species_list: str | None
     # A program for each size of a batch, most of which compile faster than what JAX keeps by itself.
     compile_cache.keep_for(classifier.config, min_seconds=0)
     return classifier
+
+
+def _what_instead(place: Path) -> str:
+    """Returns what lies where an export was expected, and what to take."""
+    if (place / CONFIG_FILE).is_file():
+        return f"{place} is a run folder, not an export: take --run {place}"
+    if not companion(place, CARD).is_file():
+        inside = sorted(os.fspath(path) for path in place.glob("*") if companion(path, CARD).is_file())
+        if inside:
+            return f"{place} is a folder of exports: take --model {' or '.join(inside)}"
+        return f"{place} has no card beside it ({companion(place, CARD).name}): `butterflyer export` writes both"
+    return f"{companion(place, CARD)}, the card of {place.name}, cannot be read: export again, or copy it again"
 
 
 def _read(code: str, path: Path) -> Callable[[np.ndarray], dict[str, Any]]:

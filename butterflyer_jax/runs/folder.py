@@ -33,8 +33,9 @@ CHECKPOINTS = "checkpoints"
 PROFILE = "profile"
 # Results of diagnostics before a run starts, written into its future folder.
 CHECK_FILES = ("find_lr.json", "find_lr.png", "sanity.json", "sanity.png")
-# Runs that an error names.
+# Runs that an error names, and folders above that may be the run that was meant.
 SHOWN_RUNS = 3
+SHOWN_PARENTS = 3
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -208,11 +209,16 @@ def _what_instead(path: epath.Path) -> str:
     """Returns what is there in place of a run, and the nearest runs below it."""
     if not files_lib.exists(path):
         return "there is no such folder"
-    if not files_lib.is_folder(path):
-        return "it is a file"
+    is_file = not files_lib.is_folder(path)
+    what = "it is a file" if is_file else f"it has no {CONFIG_FILE}"
+    above = () if paths.is_remote(path) else path.parents[:SHOWN_PARENTS]
+    if run := next((folder for folder in above if files_lib.exists(folder / CHECKPOINTS)), None):
+        return f"{what}; the run that it is part of is {run}"
+    if is_file:
+        return f"{what}; an export goes to --model, of butterflyer predict or app"
     below = [file.parent for level in ("*", "*/*") for file in find.glob(path, f"{level}/{CONFIG_FILE}")]
     runs = [os.fspath(folder) for folder in sorted(below) if files_lib.exists(folder / CHECKPOINTS)][:SHOWN_RUNS]
-    return f"it has no {CONFIG_FILE}" + (f"; did you mean {' or '.join(runs)}?" if runs else "")
+    return what + (f"; did you mean {' or '.join(runs)}?" if runs else "")
 
 
 def read_fitted(file: epath.Path, parse: Callable[[bytes], T]) -> T | None:

@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
+from butterflyer_jax.console import say
 from butterflyer_jax.distributed import batch_parts, memory, sharding
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics import calibration, ranks, typicality
@@ -78,6 +79,16 @@ class LoadedModel:
         """
         found = read_fitted(self.run.folder / calibration.FILE, lambda data: Calibration.from_json(data.decode()))
         return found if found and found.step == self.step else Calibration(step=self.step)
+
+    def report_uncalibrated(self) -> None:
+        """Says so where this checkpoint has no calibration: its run still trains, was stopped or is copied in part."""
+        if self.calibration().count:
+            return
+        refuses = "" if self.typicality() else ", and no image is refused"
+        say(
+            f"{self.name}: the probabilities are not calibrated{refuses}: the training has not ended, or a file of the "
+            f"run is missing; `butterflyer evaluate --run {self.run.folder}` calibrates them if there are val photos"
+        )
 
     def typicality(self) -> Typicality | None:
         """Returns the typicality that was fitted for this checkpoint, None where there is none."""

@@ -124,13 +124,13 @@ def test_an_export_is_served_and_a_model_words_the_answers(trained_run: Path, tm
         assert "sk-12345678" not in running.log.read_text()
 
 
-def test_a_taken_address_is_one_line(trained_run: Path, tmp_path: Path, command: Command) -> None:
+def test_a_taken_address_is_one_line_before_anything_is_loaded(tmp_path: Path, command: Command) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        result = command("app", "--run", trained_run, "--port", port, "--feedback", tmp_path / "feedback.sqlite")
-    assert_one_line_error(result, f"cannot listen on 127.0.0.1:{port}")
+        result = command("app", "--run", "nowhere", "--port", port, "--feedback", tmp_path / "feedback.sqlite")
+    assert_one_line_error(result, f"cannot listen on 127.0.0.1:{port}: another program does; take another --port")
 
 
 def test_its_load_is_measured(trained_run: Path, tmp_path: Path) -> None:

@@ -26,12 +26,14 @@ def train(command: Command, tiny_config: Path, tmp_path: Path) -> Command:
 def test_inputs_that_are_none(train: Command, tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("hello")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "photo.jpg").write_bytes(make_photo(1))
     make_zip(tmp_path / "none.zip", {"readme.txt": b"hello"})
     make_zip(tmp_path / "one.zip", {f"Monarch/{n}.jpg": make_photo(n) for n in range(4)})
     make_zip(tmp_path / "bad.zip", folder_members(2) | {f"Monarch/{n}.jpg": b"hello" for n in range(4)})
     for source, part in {
         "nowhere.zip": "no such zip",
         "text.zip": "is not a zip",
+        "photo.jpg": "is an image (JPEG), not a zip: give a zip or a folder",
         "none.zip": "no photos",
         "one.zip": "only one species in the zip, 'Monarch'",
         "bad.zip": "4 of 10 photos cannot be used",
@@ -50,6 +52,7 @@ def test_configs_that_are_none(train: Command, command: Command, tmp_path: Path)
         ("--config.batch_size=-1",): "batch_size = -1 must lie between",
         ("--confog=1",): "unrecognised argument: --confog; did you mean --config?",
         ("--num_epochs=1",): "unrecognised argument: --num_epochs=1; did you mean --config.num_epochs=1?",
+        ("--batch-size=8",): "unrecognised argument: --batch-size=8; did you mean --config.batch_size=8?",
         ("--verbose",): "unrecognised argument: --verbose (see --help)",
         ("--gpu", "x"): "invalid int value: 'x'",
     }.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -145,6 +147,29 @@ def test_an_export_names_what_its_run_names(
         predict.main(["--model", written.path, str(photos), "--gradcam", str(tmp_path / "heat")])
     with pytest.raises(UserError, match="no model in"):
         predict.main(["--model", str(tmp_path / "none.onnx"), str(photos)])
+    (tmp_path / "foreign.onnx").write_bytes(b"x")
+    for place, part in {
+        trained_run: f"is a run folder, not an export: take --run {trained_run}",
+        Path(written.path).parent: f"is a folder of exports: take --model {written.path}",
+        tmp_path / "foreign.onnx": "has no card beside it (foreign.onnx.card.json)",
+    }.items():
+        with pytest.raises(UserError, match=re.escape(part)):
+            predict.main(["--model", str(place), str(photos)])
+
+
+def test_a_run_without_its_calibration_says_so(
+    trained_run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "copy"
+    shutil.copytree(trained_run, run)
+    predict.main(["--run", str(run), str(photos / "a.jpg")])
+    assert "not calibrated" not in capsys.readouterr().err
+    (run / "calibration.json").unlink()
+    predict.main(["--run", str(run), str(photos / "a.jpg")])
+    said = capsys.readouterr()
+    assert "the probabilities are not calibrated, and no image is refused: the training has not ended" in said.err
+    assert f"`butterflyer evaluate --run {run}` calibrates them" in said.err
+    assert not json.loads(said.out)["none_of_these"]
 
 
 def test_an_output_that_is_no_terminal_is_json(

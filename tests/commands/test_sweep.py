@@ -223,4 +223,6 @@ def test_a_sweep_that_cannot_be_is_one_line(tiny_config: Path, tmp_path: Path) -
     config.write_text(TINY_CONFIG + SWEEP)
     with pytest.raises(UserError, match="keeps its trials on a disk"):
         sweep.main(["--config", str(config), "--input", "fake", "--output", "gs://bucket/sweep"])
+    with pytest.raises(UserError, match=r"no such zip or folder: .*nowhere\.zip"):
+        sweep.main(["--config", str(config), "--input", str(tmp_path / "nowhere.zip"), *line[2:]])
     assert not (tmp_path / "sweep").exists()

@@ -98,7 +98,7 @@ def test_wrong_overrides_are_named(tmp_path: Path, overrides: list[str], message
     ("body", "message"),
     [
         ("def get_config(): return {}", "must return a butterflyer_jax.config.Config"),
-        ("x = 1", "get_config"),
+        ("x = 1", "config.py: it defines no get_config()"),
         ("def get_config(:", "cannot read config"),
         ("from butterflyer_jax import Config\ndef get_config(): return Config(batchsize=1)", "batchsize"),
         ("from butterflyer_jax import Config\ndef get_config(): return Config(batch_size='8')", "must be of type int"),
@@ -109,6 +109,12 @@ def test_wrong_config_files_are_one_line(tmp_path: Path, body: str, message: str
     with pytest.raises(UserError) as error:
         load_config(write_config(tmp_path, body))
     assert message in str(error.value)
+
+
+def test_the_config_of_a_run_is_no_config_file(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"deterministic": false}')
+    with pytest.raises(UserError, match=r"config\.json: .*; a config is a Python file that defines get_config\(\), or"):
+        load_config(tmp_path / "config.json")
 
 
 def test_no_such_config_file() -> None:

@@ -86,14 +86,16 @@ def test_the_first_frame_of_a_gif() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "not decodable"),
+        (b"", r"not decodable: no image format recognised \(zero bytes\)"),
+        (b"\n<!DOCTYPE html><html>", r"recognised \(a web page: download the image itself\)"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", r"recognised \(a pointer of Git LFS: `git lfs pull`"),
         (b"hello", "no image format recognised"),
         (encode(gradient())[:600], "not decodable|damaged"),
         (encode(textured(400, 300))[:-2000], "damaged: Premature end of JPEG file"),
         (encode(gradient(), "PNG")[:100], "not decodable"),
         (b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(900), "not decodable: the header of this HEIC is damaged"),
     ],
-    ids=["empty", "text", "header", "cut", "png", "heic"],
+    ids=["empty", "html", "lfs", "text", "header", "cut", "png", "heic"],
 )
 def test_damage_is_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(photo.PhotoError, match=reason):

@@ -44,9 +44,10 @@ def test_where_no_run_is_the_message_says_what_is_there_instead(tmp_path: Path) 
     first, second = tmp_path / "leeds" / "first", tmp_path / "leeds" / "second"
     for folder, message in {
         "nowhere": f"no run in {tmp_path}/nowhere: there is no such folder",
-        "model.onnx": f"no run in {tmp_path}/model.onnx: it is a file",
+        "model.onnx": f"no run in {tmp_path}/model.onnx: it is a file; an export goes to --model, of butterflyer",
         "leeds": f"no run in {tmp_path}/leeds: it has no config.json; did you mean {first} or {second}?",
-        "leeds/first/checkpoints": "checkpoints: ",
+        "leeds/first/checkpoints": f"checkpoints: it has no config.json; the run that it is part of is {first}",
+        "leeds/first/checkpoints/8/nowhere": "there is no such folder",
     }.items():
         with pytest.raises(UserError) as error:
             runs.read(tmp_path / folder)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 import sys
 import threading
 from typing import Any, NoReturn
@@ -46,6 +48,16 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def check_address(host: str, port: int) -> None:
+    """Raises a UserError where the service could not listen: the network takes long to load in vain."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        reason = "another program does" if error.errno == errno.EADDRINUSE else error.strerror
+        raise UserError(f"cannot listen on {host}:{port}: {reason}; take another --port or --host") from error
+
+
 def serve(service: Any, host: str, port: int, proxy: str | None, shutdown_seconds: int) -> None:
     """Serves until SIGTERM or SIGINT; requests in progress then get time to finish.
 
@@ -86,5 +98,5 @@ def serve(service: Any, host: str, port: int, proxy: str | None, shutdown_second
     except SystemExit as error:
         # Uvicorn reports an address in use this way; its own message is in the log.
         if error.code:
-            raise UserError(f"cannot listen on {host}:{port}: is another program there?") from error
+            raise UserError(f"cannot listen on {host}:{port}: another program does; take another --port") from error
         raise

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from butterflyer_jax.data import image_format
 from butterflyer_jax.storage import files, paths
 
 # Largest unpacked size of a member: 100 megapixels without compression take 300 MB.
@@ -104,6 +105,8 @@ def why_no_zip(head: bytes) -> str:
             "a zip whose end is missing: an incomplete copy (download it again), or the first of several parts "
             "(join them: `cat NAME.zip.* > JOINED.zip`)"
         )
+    if (image := image_format.sniff(head)) is not None:
+        return f"an image ({image.name}), not a zip: give a zip or a folder with one folder per species"
     return "not a zip, or a damaged one"
 
 
