@@ -144,6 +144,25 @@ def _on_cloud_tpu(environment: Mapping[str, str]) -> bool:
     return listed or "TPU_SKIP_MDS_QUERY" not in environment
 
 
+def require_platform() -> None:
+    """Has JAX look for devices.
+
+    Raises:
+      UserError: a platform that JAX_PLATFORMS names cannot be used here.
+    """
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        # JAX raises without a reason if a platform is named that it was not built for.
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        reason = (str(error).strip().splitlines() or ["it is not there"])[0]
+        raise UserError(
+            f"JAX cannot use JAX_PLATFORMS={platforms}: {reason}; unset it, or install what it needs"
+        ) from error
+
+
 def prepare(config: Config, place: Place | None) -> bool:
     """Prepares this process for training; returns whether it is the main process, which logs and writes for all.
 
@@ -152,7 +171,7 @@ def prepare(config: Config, place: Place | None) -> bool:
       place: place of this process among several; None reads the environment.
 
     Raises:
-      UserError: the other processes cannot be joined.
+      UserError: the other processes cannot be joined, or there is no such platform as JAX_PLATFORMS names.
     """
     if config.deterministic and DETERMINISTIC_FLAG not in os.environ.get("XLA_FLAGS", ""):
         # Read when JAX looks for devices for the first time.
@@ -165,15 +184,8 @@ def prepare(config: Config, place: Place | None) -> bool:
 
     from butterflyer_jax.distributed import compile_cache
 
-    try:
-        speaks = jax.process_index() == 0
-    except (RuntimeError, AssertionError) as error:
-        # JAX raises without a reason if a platform is named that it was not built for.
-        platforms = os.environ.get("JAX_PLATFORMS", "")
-        reason = (str(error).strip().splitlines() or ["it is not there"])[0]
-        raise UserError(
-            f"JAX cannot use JAX_PLATFORMS={platforms}: {reason}; unset it, or install what it needs"
-        ) from error
+    require_platform()
+    speaks = jax.process_index() == 0
     if not speaks:
         console.be_quiet()
     compile_cache.keep_for(config)

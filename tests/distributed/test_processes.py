@@ -72,3 +72,14 @@ def test_a_spec_that_describes_no_worker_is_reported(environment: dict[str, str]
 )
 def test_what_is_left_to_jax(environment: dict[str, str], several: bool) -> None:
     assert processes.jax_finds_others(environment) is several
+
+
+def test_a_platform_that_jax_cannot_use_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def devices() -> None:
+        # What JAX raises for a platform that it was not built for.
+        raise AssertionError
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setattr("jax.devices", devices)
+    with pytest.raises(UserError, match="JAX cannot use JAX_PLATFORMS=cuda: it is not there; unset it"):
+        processes.require_platform()
