@@ -3,9 +3,9 @@
 butterflyer train --config cpu --input leeds_butterflies.zip --output DIR
 
 Photos are made smaller, moved off centre, blurred and recoloured, as photos from elsewhere are. Leeds Butterfly data
-set (832 photos, 10 species; 582 train, 125 val, 125 test) on 2 cores of an AMD EPYC: 1 min 32 s, the build of the
-records, the fit of what is refused and the export to Keras included. The first six changes
-of benchmarks/shifts.py to the test photos:
+set (832 photos, 10 species; 582 train, 125 val, 125 test) on 2 cores of an AMD EPYC, Zen 5: 1 min 32 s, the build of
+the records, the fit of what is refused and the export to Keras included (4 min 57 s on 2 slower cores, of Zen 3). The
+first six changes of benchmarks/shifts.py to the test photos:
 
     as it was: from scratch, 60 epochs, crops alone     test top-1 96.8%           mean of six changes 60.5%
     this config, 20 epochs, one run                     test top-1 98.4%           mean of six changes 83.5%
