@@ -4,7 +4,7 @@ XLA shares a program between cores operation by operation: at each of them the c
 does not share leaves all but one of them idle. Parts of a batch wait for nothing. And their convolutions are those of
 XLA's library of one thread, which need less processor time than Eigen's, the ones that use all cores (see `compiler`).
 
-Milliseconds of a batch of `configs/cpu.py` with refusal, two cores of Zen 3, jax 0.10.2, wall and processor:
+Milliseconds of a batch of `configs/cpu.py` with refusal, two cores of Zen 3, jax 0.10.2, in turn, wall and processor:
 
     images    whole          in two parts
         4     10.6   17.1    10.0   18.3
