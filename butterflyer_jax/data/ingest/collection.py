@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import PurePosixPath
@@ -105,16 +105,7 @@ def read_collection(
     entries, notes = inside.entries, [*notes, *inside.notes]
     num_files = len(entries) + num_of_runs
     taken = inventory.take(opened.heads, entries, patterns)
-    if taken.archives:
-        suffix = PurePosixPath(taken.archives[0]).suffix
-        archives = [
-            f"{archive} ({inside.unopened[archive]})" if archive in inside.unopened else archive
-            for archive in taken.archives
-        ]
-        raise UserError(
-            f"{opened.name} holds archives, which are not opened: {some(archives)}; unpack them beside the other files"
-            + (f", or leave them out with build.ignore=*{suffix}" if taken.photos else "")
-        )
+    _refuse_archives(opened.name, taken, inside.unopened)
     photos, rejects, ignored = taken.photos, taken.rejects, taken.ignored
     ignored.update({OF_RUN: num_of_runs} if num_of_runs else {})
     if not photos and not rejects:
@@ -128,21 +119,7 @@ def read_collection(
     names.set_aside(unused)
     table_option = outside.within(config.table, opened.name)
     tables_outside = outside.read(table_option)
-    found = reader.read_tables(
-        {name: entry.num_bytes for name, entry in taken.tables.items()}
-        | {name: len(content) for name, content in tables_outside.items()},
-        lambda name, num_bytes: (
-            tables_outside[name][:num_bytes] if name in tables_outside else opened.read(taken.tables[name], num_bytes)
-        ),
-        names,
-        photos,
-        config.name_encoding,
-    )
-    for what, names_of_unread in taken.unread.items():
-        if not (unread := [name for name in names_of_unread if name not in found.annotations]):
-            continue
-        shown = unread[0] if len(unread) == 1 else f"{len(unread):,} files like {unread[0]}"
-        found.unread[shown] = f"{what} is not read: save it as CSV"
+    found = _read_tables(opened, taken, tables_outside, names, config.name_encoding)
     reader.check_rows(found.tables, len(entries))
     listed = class_names.folders_listed(photos, found.class_lists, found.tables)
     folders = layout.read(photos, "" if config.layout == readings.TABLE else config.layout, listed)
@@ -150,10 +127,7 @@ def read_collection(
     columns = config.file_column, config.label_column, config.group_column, config.split_column
     options = Options(table_option, *columns, config.box_format)
     tables = table_labels.annotate(found, names, folders.splits.get, options)
-    bad = {*unused, *(reject.member for reject in rejects)}
-    for facts in (tables.labels, tables.conflicts, tables.splits, tables.groups, tables.unlabelled, tables.boxes):
-        for name in facts.keys() & bad:
-            del facts[name]
+    _forget(tables, {*unused, *(reject.member for reject in rejects)})
     try:
         labels = readings.settle(
             list(photos), folders, tables, found, config.layout, config.split_column, config.group_column,
@@ -210,6 +184,47 @@ def _leave_out_runs(source: str, entries: Sequence[Entry]) -> tuple[Sequence[Ent
     within = tuple(folders)
     others = [entry for entry in entries if not entry.name.startswith(within)]
     return others, len(entries) - len(others)
+
+
+def _refuse_archives(source: str, taken: inventory.Inventory, unopened: Mapping[str, str]) -> None:
+    """Raises a UserError where a collection holds archives, with the reasons why they are not opened."""
+    if not taken.archives:
+        return
+    suffix = PurePosixPath(taken.archives[0]).suffix
+    archives = [f"{archive} ({unopened[archive]})" if archive in unopened else archive for archive in taken.archives]
+    raise UserError(
+        f"{source} holds archives, which are not opened: {some(archives)}; unpack them beside the other files"
+        + (f", or leave them out with build.ignore=*{suffix}" if taken.photos else "")
+    )
+
+
+def _read_tables(
+    opened: Opened, taken: inventory.Inventory, tables_outside: Mapping[str, bytes], names: PhotoNames, encoding: str
+) -> reader.Found:
+    """Reads the tables of a collection and those outside it, and names the files that may be tables of other kinds."""
+    found = reader.read_tables(
+        {name: entry.num_bytes for name, entry in taken.tables.items()}
+        | {name: len(content) for name, content in tables_outside.items()},
+        lambda name, num_bytes: (
+            tables_outside[name][:num_bytes] if name in tables_outside else opened.read(taken.tables[name], num_bytes)
+        ),
+        names,
+        taken.photos,
+        encoding,
+    )
+    for what, names_of_unread in taken.unread.items():
+        if not (unread := [name for name in names_of_unread if name not in found.annotations]):
+            continue
+        shown = unread[0] if len(unread) == 1 else f"{len(unread):,} files like {unread[0]}"
+        found.unread[shown] = f"{what} is not read: save it as CSV"
+    return found
+
+
+def _forget(tables: table_labels.Annotations, names: Collection[str]) -> None:
+    """Removes what tables say of some photos."""
+    for facts in (tables.labels, tables.conflicts, tables.splits, tables.groups, tables.unlabelled, tables.boxes):
+        for name in facts.keys() & names:
+            del facts[name]
 
 
 def _what_else(ignored: Counter[str]) -> str:

@@ -48,11 +48,39 @@ def read(meaning: Meaning, options: Options) -> None:
             _set_label(meaning, asked)
         return
     rows = _rows_used(meaning)
-    spelt = [words.squeeze(name) for name in table.columns]
+    genus = next(iter(columns.named(table, columns.GENUS)), None)
     taken = {
         meaning.file_column,
         *(n for n, name in enumerate(table.columns) if name and name in (meaning.split_name, *meaning.group_names)),
     }
+    candidates = _that_vary(table, rows, _candidates(meaning, rows, taken, genus))
+    if not candidates:
+        if one_hot := columns.one_hot(table, meaning.file_column):
+            _set_one_hot(meaning, one_hot)
+        return
+    same = _same_label(table, rows, candidates)
+    if _is_unique(table, rows, same[0]):
+        # A different value in each row: names of photos, or remarks.
+        return
+    _check_second_opinions(meaning, rows, same, taken)
+    if all(is_numbers(table, column) for column in same):
+        same += _names_of_numbers(table, rows, same[0], taken)
+    spelt = _spelt(table)
+    best = min(same, key=lambda column: (is_numbers(table, column), _is_code(spelt[column]), same.index(column)))
+    if (
+        genus is not None
+        and genus not in taken
+        and spelt[best] in columns.AFTER_GENUS
+        and _are_epithets(table, rows, best)
+    ):
+        _set_label(meaning, [genus, best])
+    else:
+        _set_label(meaning, [best])
+
+
+def _candidates(meaning: Meaning, rows: Sequence[int], taken: Collection[int], genus: int | None) -> list[int]:
+    """Returns the columns that are the label by their names."""
+    table, spelt = meaning.table, _spelt(meaning.table)
     # What is still JSON is no name.
     candidates = [
         column
@@ -67,7 +95,6 @@ def read(meaning: Meaning, options: Options) -> None:
     if not candidates:
         kinds = [c for c in columns.named(table, columns.SPECIES_OR_KIND) if c not in taken]
         candidates = [c for c in kinds if words.are_binomials({value for value in table.values(c) if value.strip()})]
-    genus = next(iter(columns.named(table, columns.GENUS)), None)
     if genus is not None and all(spelt[c] == "class" for c in candidates):
         after = [c for c in columns.named(table, columns.AFTER_GENUS) if c not in (genus, *taken)]
         candidates = [c for c in after if _are_epithets(table, rows, c)][:1] or candidates
@@ -77,20 +104,24 @@ def read(meaning: Meaning, options: Options) -> None:
     if len(candidates) > 1:
         # Where species vary, subspecies subdivide them.
         candidates = [c for c in candidates if spelt[c] != "subspecies"] or candidates
-    filled = {c: sum(not columns.is_blank(table.rows[row][c]) for row in rows) for c in candidates}
-    most = max(filled.values(), default=0)
-    candidates = [c for c in candidates if filled[c] >= MIN_COVERAGE * most and filled[c]]
-    candidates = [c for c in candidates if not _are_measures([table.rows[row][c] for row in rows])]
-    varied = [
-        c
-        for c in candidates
-        if len({table.rows[row][c] for row in rows if not columns.is_blank(table.rows[row][c])}) > 1
-    ]
-    if not (varied or candidates):
-        if one_hot := columns.one_hot(table, meaning.file_column):
-            _set_one_hot(meaning, one_hot)
-        return
-    candidates = varied or candidates[:1]
+    return candidates
+
+
+def _that_vary(table: Table, rows: Sequence[int], candidates: Sequence[int]) -> list[int]:
+    """Returns the candidates with more than one class, or the first with one; neither sparse ones nor measures."""
+    cells = {c: [cell for row in rows if not columns.is_blank(cell := table.rows[row][c])] for c in candidates}
+    most = max(map(len, cells.values()), default=0)
+    full = [c for c in candidates if cells[c] and len(cells[c]) >= MIN_COVERAGE * most]
+    labels = [c for c in full if not _are_measures(cells[c])]
+    return [c for c in labels if len(set(cells[c])) > 1] or labels[:1]
+
+
+def _same_label(table: Table, rows: Sequence[int], candidates: Sequence[int]) -> list[int]:
+    """Returns the candidates, all of which divide the rows into the same classes.
+
+    Raises:
+      UserError: they do not.
+    """
     readings: list[list[int]] = []
     for column in candidates:
         same = next((reading for reading in readings if _agree(table, rows, reading[0], column)), None)
@@ -103,24 +134,7 @@ def read(meaning: Meaning, options: Options) -> None:
             f"{table.columns[reading[0]]} ({_first_values(table, rows, reading[0])})" for reading in readings[:3]
         )
         raise UserError(f"the label may be {shown} in {table.name}: choose one with build.label_column")
-    if _is_unique(table, rows, readings[0][0]):
-        # A different value in each row: names of photos, or remarks.
-        return
-    _check_second_opinions(meaning, rows, readings[0], taken)
-    if all(is_numbers(table, column) for column in readings[0]):
-        readings[0] += _names_of_numbers(table, rows, readings[0][0], taken)
-    best = min(
-        readings[0], key=lambda column: (is_numbers(table, column), _is_code(spelt[column]), readings[0].index(column))
-    )
-    if (
-        genus is not None
-        and genus not in taken
-        and spelt[best] in columns.AFTER_GENUS
-        and _are_epithets(table, rows, best)
-    ):
-        _set_label(meaning, [genus, best])
-    else:
-        _set_label(meaning, [best])
+    return readings[0]
 
 
 def _names_of_numbers(table: Table, rows: Sequence[int], numbers: int, taken: Collection[int]) -> list[int]:
@@ -206,6 +220,10 @@ def _is_unique(table: Table, rows: Sequence[int], column: int) -> bool:
     return len(set(values)) == len(values) >= MIN_UNIQUE_ROWS
 
 
+def _spelt(table: Table) -> list[str]:
+    return [words.squeeze(name) for name in table.columns]
+
+
 def _is_code(spelt: str) -> bool:
     return spelt in columns.NUMBER_LABELS
 
@@ -232,7 +250,7 @@ def _set_label(meaning: Meaning, chosen: Sequence[int]) -> None:
         if table.columns.count(table.columns[column]) > 1:
             raise UserError(f"{table.name} has several columns {table.columns[column]}: keep one")
     meaning.label_name = " ".join(table.columns[column] for column in chosen)
-    spelt = [words.squeeze(name) for name in table.columns]
+    spelt = _spelt(table)
     above = [
         spelt.index(rank)
         for rank in columns.RANKS
