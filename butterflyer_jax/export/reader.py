@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Integer, UInt8
+from jaxtyping import Float32, Integer, UInt8
 
 from butterflyer_jax import console, extras
 from butterflyer_jax.config import BuildConfig, DataConfig, ModelConfig
@@ -22,7 +22,7 @@ from butterflyer_jax.export.exporter import FORMATS
 from butterflyer_jax.export.network import PROBABILITIES, TYPICALITY, Network
 from butterflyer_jax.export.places import CARD, companion
 from butterflyer_jax.inference.classifier import Classifier, TrainedClassifier, padded
-from butterflyer_jax.metrics.calibration import Calibration, among_listed
+from butterflyer_jax.metrics.calibration import Calibration
 from butterflyer_jax.metrics.ranks import Ranks
 from butterflyer_jax.runs import checksums
 from butterflyer_jax.runs.folder import CONFIG_FILE
@@ -30,8 +30,8 @@ from butterflyer_jax.storage import paths
 from butterflyer_jax.storage.errors import words_of
 
 
-class ExportClassifier:
-    """Classifier of an exported file or folder and the card beside it; see `inference.classifier.Classifier`."""
+class ExportClassifier(Classifier):
+    """Classifier of an exported file or folder and the card beside it."""
 
     def __init__(self, path: str | os.PathLike[str], species_list: str | os.PathLike[str] | None = None) -> None:
         """Opens a local export.
@@ -67,8 +67,7 @@ class ExportClassifier:
             self.max_pixels = BuildConfig().max_pixels
             # Cards of earlier versions have none.
             typicality = card.get("typicality")
-            self._limit = None if typicality is None else float(typicality["limit"])
-            self.has_typicality = self._limit is not None
+            self.limit = None if typicality is None else float(typicality["limit"])
             format = card["format"]
             checksums_of_card = dict(card.get("checksums") or {})
             model = ModelConfig(**card["model"])
@@ -95,34 +94,16 @@ class ExportClassifier:
         else:
             self._answer = _read(writer.READ, place)
 
-    def classify(
+    def outputs(
         self, images: UInt8[np.ndarray, "batch side side 3"]
-    ) -> tuple[Float32[np.ndarray, "batch num_species"], Bool[np.ndarray, " batch"]]:
-        """Returns probabilities, float32 [batch, species], and bool [batch], which images are none of the species.
-
-        These are images whose typicality is above the limit of the card; of an export without it, those whose highest
-        probability is below the threshold. With a list of species the probabilities are those of listed species alone;
-        see `calibration.among_listed`.
-        """
-        outputs = self._outputs(images)
-        probabilities = outputs[PROBABILITIES]
-        if self._limit is None:
-            refused = probabilities.max(axis=1) < self.threshold
-        else:
-            refused = outputs[TYPICALITY] > self._limit
-        return among_listed(probabilities, refused, self.listed)
-
-    def excess(self, images: UInt8[np.ndarray, "batch side side 3"]) -> Float64[np.ndarray, " batch"] | None:
-        """Returns how far the typicality of images lies above the limit of the card, float64 [batch]; None without."""
-        return None if self._limit is None else self._outputs(images)[TYPICALITY].astype(np.float64) - self._limit
-
-    def _outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    ) -> tuple[Float32[np.ndarray, "batch num_species"], Float32[np.ndarray, " batch"] | None]:
+        """Returns probabilities and typicality; see `Classifier.outputs`."""
         # TensorFlow announces its processor options at the first operation.
         with contextlib.nullcontext() if self._has_answered else console.without_stderr():
             answered = self._answer(padded(images))
             outputs = {name: np.asarray(array)[: len(images)] for name, array in answered.items()}
         self._has_answered = True
-        return outputs
+        return outputs[PROBABILITIES], None if self.limit is None else outputs[TYPICALITY]
 
     def heat_maps(self, images: UInt8[np.ndarray, "batch side side 3"], labels: Integer[np.ndarray, " batch"]) -> None:
         """Returns None: exports have no heat maps."""

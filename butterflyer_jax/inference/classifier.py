@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Integer, Shaped, UInt8
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from butterflyer_jax.runs import LoadedModel
 
 
-class Classifier(Protocol):
+class Classifier(ABC):
     """A trained network, however it is kept: a run or an export.
 
     Attributes:
@@ -24,31 +25,53 @@ class Classifier(Protocol):
       species: names of the species, in the order of the probabilities.
       calibration: temperature of the probabilities, and reject threshold.
       threshold: probability of the first species below which an image is none of these.
+      limit: typicality above which an image is none of the species; None of a network without a typicality.
       ranks: ranks above the species, with the thresholds of an answer; None where no taxonomy is known.
       listed: bool [species], species that can occur; None for all of them.
       short_side: length to which the short side of an image is scaled first, pixels.
       crop_fraction: side of the central square that the network sees, as a share of the short side.
       image_size: side of the network's input, pixels.
       max_pixels: size above which an image is refused, pixels.
-      has_typicality: whether images are refused by their typicality.
     """
 
     name: str
     species: tuple[str, ...]
     calibration: Calibration
     threshold: float
+    limit: float | None
     ranks: Ranks | None
     listed: Bool[np.ndarray, " num_species"] | None
     short_side: int
     crop_fraction: float
     image_size: int
     max_pixels: int
-    has_typicality: bool
+
+    @property
+    def has_typicality(self) -> bool:
+        """Whether images are refused by their typicality."""
+        return self.limit is not None
+
+    @abstractmethod
+    def outputs(
+        self, images: UInt8[np.ndarray, "batch side side 3"]
+    ) -> tuple[Float32[np.ndarray, "batch num_species"], Float32[np.ndarray, " batch"] | None]:
+        """Returns the calibrated probabilities of all species and the typicality of images.
+
+        Args:
+          images: uint8 [batch, image_size, image_size, 3].
+
+        Returns:
+          float32 [batch, species]; and float32 [batch], larger for less typical images, None without a limit.
+        """
 
     def classify(
         self, images: UInt8[np.ndarray, "batch side side 3"]
     ) -> tuple[Float32[np.ndarray, "batch num_species"], Bool[np.ndarray, " batch"]]:
         """Returns the probabilities of images, and which of them are none of the species.
+
+        An image is none of them where its typicality is above the limit, which nearly all val photos are below; of a
+        network without a typicality, where its highest probability is below the threshold. With a list of species the
+        probabilities are those of listed species alone; see `calibration.among_listed`.
 
         Args:
           images: uint8 [batch, image_size, image_size, 3].
@@ -56,6 +79,9 @@ class Classifier(Protocol):
         Returns:
           float32 [batch, species], and bool [batch].
         """
+        probabilities, typicality = self.outputs(images)
+        refused = probabilities.max(axis=1) < self.threshold if typicality is None else typicality > self.limit
+        return among_listed(probabilities, refused, self.listed)
 
     def excess(self, images: UInt8[np.ndarray, "batch side side 3"]) -> Float64[np.ndarray, " batch"] | None:
         """Returns how far the typicality of images lies above the limit of refusal, smaller for more typical ones.
@@ -66,18 +92,23 @@ class Classifier(Protocol):
         Returns:
           float64 [batch]; None of a network without a typicality.
         """
+        if self.limit is None:
+            return None
+        _, typicality = self.outputs(images)
+        assert typicality is not None
+        return typicality.astype(np.float64) - self.limit
 
+    @abstractmethod
     def heat_maps(
         self, images: UInt8[np.ndarray, "batch side side 3"], labels: Integer[np.ndarray, " batch"]
     ) -> Float32[np.ndarray, "batch map_side map_side"] | None:
         """Returns heat maps of these labels, float32 [batch, side, side] from 0 to 1; None if there are none."""
 
 
-class TrainedClassifier:
-    """The network of a run; it has the attributes of a `Classifier`.
+class TrainedClassifier(Classifier):
+    """The network of a run, whose name is the run's with the checkpoint's step.
 
     Attributes:
-      name: name of the run, with the checkpoint's step.
       config: config of the run.
     """
 
@@ -95,20 +126,19 @@ class TrainedClassifier:
         model: Any = loaded.model
         variables, run = loaded.variables, loaded.run
         self.name = loaded.name
-        self.species: tuple[str, ...] = run.species
+        self.species = run.species
         self.calibration = calibration
         self.ranks = loaded.ranks()
         self.threshold = calibration.threshold
         self.listed = listed
         self.config = run.config
-        self.image_size: int = run.config.data.image_size
-        self.short_side: int = run.config.build.image_size
-        self.crop_fraction: float = run.config.data.eval_crop_fraction
-        self.max_pixels: int = run.config.build.max_pixels
+        self.image_size = run.config.data.image_size
+        self.short_side = run.config.build.image_size
+        self.crop_fraction = run.config.data.eval_crop_fraction
+        self.max_pixels = run.config.build.max_pixels
         self._variables = variables
         typicality = loaded.typicality()
-        self._limit = None if typicality is None else float(typicality.limit)
-        self.has_typicality = typicality is not None
+        self.limit = None if typicality is None else float(typicality.limit)
         layers = None if typicality is None else typicality_layers.to_layers(typicality)
 
         def answer(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
@@ -159,34 +189,12 @@ class TrainedClassifier:
         """Returns float32 [batch, species] of uint8 [batch, image_size, image_size, 3]."""
         return self.classify(images)[0]
 
-    def classify(
+    def outputs(
         self, images: UInt8[np.ndarray, "batch side side 3"]
-    ) -> tuple[Float32[np.ndarray, "batch num_species"], Bool[np.ndarray, " batch"]]:
-        """Returns the probabilities of images, and which of them are none of the species.
-
-        An image is none of them where it is less typical than nearly all val photos; in a run without a typicality,
-        where its highest probability is below the threshold. With a list of species the probabilities are those of
-        listed species alone; see `calibration.among_listed`.
-
-        Args:
-          images: uint8 [batch, image_size, image_size, 3].
-
-        Returns:
-          float32 [batch, species], and bool [batch].
-        """
-        count = len(images)
+    ) -> tuple[Float32[np.ndarray, "batch num_species"], Float32[np.ndarray, " batch"] | None]:
+        """Returns probabilities and typicality; see `Classifier.outputs`."""
         probabilities, score = self._answer(self._variables, padded(images))
-        probabilities = probabilities[:count]
-        refused = probabilities.max(axis=1) < self.threshold if score is None else score[:count] > self._limit
-        return among_listed(probabilities, refused, self.listed)
-
-    def excess(self, images: UInt8[np.ndarray, "batch side side 3"]) -> Float64[np.ndarray, " batch"] | None:
-        """Returns how far the typicality of images lies above the limit; see `Classifier.excess`."""
-        if self._limit is None:
-            return None
-        _, score = self._answer(self._variables, padded(images))
-        excess: np.ndarray = score[: len(images)].astype(np.float64) - self._limit
-        return excess
+        return probabilities[: len(images)], None if score is None else score[: len(images)]
 
     def heat_maps(
         self, images: UInt8[np.ndarray, "batch side side 3"], labels: Integer[np.ndarray, " batch"]

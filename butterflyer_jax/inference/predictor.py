@@ -105,7 +105,7 @@ class Predictor:
 
         Returns:
           One answer for one image, a list in order for several. An answer is a dict of species, probability,
-          none_of_these (see `TrainedClassifier.classify`), top<n> (species and probability) and probabilities (by
+          none_of_these (see `Classifier.classify`), top<n> (species and probability) and probabilities (by
           species); with ranks also answer (see `ranking.describe`); with `search` also box, the part that is answered
           for: left, top, right, bottom in pixels of the upright image. Of several images, one that cannot be read has
           error alone, and the others are named.
