@@ -151,15 +151,7 @@ def fit(
         labels = mapped[np.concatenate([of_split.labels for of_split in seen])]
         groups_of = _groups(own, other, splits, loaded.config.build.near_duplicate_bits)
         judging = np.isin(groups_of["other"], np.concatenate([groups_of["val"], groups_of["test"]]))
-        unknown = labels == species_map.UNKNOWN
-        chosen = ~judging & ~unknown
-        left_out = {
-            "are of species that the run does not know": int(unknown.sum()),
-            "are photos of its val or test, which judge": int((judging & ~unknown).sum()),
-        }
-        if not chosen.any():
-            said = "; ".join(f"{count} {reason}" for reason, count in left_out.items() if count)
-            raise UserError(f"no correction is left of {os.fspath(source)}: {said}")
+        chosen, left_out = _usable(labels, judging, source)
         corrections, groups = Images(inputs[chosen], labels[chosen]), groups_of["other"][chosen]
         names = ("contents", "hashes")
         of_other = [np.concatenate([_seen(other, split)[name] for split in splits])[chosen] for name in names]
@@ -174,7 +166,7 @@ def fit(
     rows += [_row(split, images, layer, found.layer.logits(images.inputs)) for split, images in judges.items()]
     return Correction(
         rows,
-        {reason: count for reason, count in left_out.items() if count},
+        left_out,
         int((~kept).sum()),
         [loaded.run.species[label] for label in np.unique(corrections.labels)],
         loaded,
@@ -185,6 +177,32 @@ def fit(
         folder,
         os.fspath(source),
     )
+
+
+def _usable(
+    labels: np.ndarray, judging: np.ndarray, source: str | os.PathLike[str]
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Returns which corrections may teach, and the reasons for which the others are left out, with their number.
+
+    Args:
+      labels: int [count], labels of the run.
+      judging: bool [count], near-duplicates of photos of val and test.
+      source: source of the corrections, for the error.
+
+    Raises:
+      UserError: none may teach.
+    """
+    unknown = labels == species_map.UNKNOWN
+    reasons = {
+        "are of species that the run does not know": int(unknown.sum()),
+        "are photos of its val or test, which judge": int((judging & ~unknown).sum()),
+    }
+    left_out = {reason: count for reason, count in reasons.items() if count}
+    usable = ~judging & ~unknown
+    if not usable.any():
+        said = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
+        raise UserError(f"no correction is left of {os.fspath(source)}: {said}")
+    return usable, left_out
 
 
 def _row(title: str, images: Images, layer: Layer, logits: np.ndarray | None) -> Row:

@@ -80,26 +80,10 @@ def fit(
         nonfinite.keeping(session.run.folder, recent, data.steps_per_epoch),
     ):
         for step in range(start_step, total_steps + 1):
-            epoch_ends = step % data.steps_per_epoch == 0
             has_to_stop = preemption.reason(step)
-            checkpoint_due = epoch_ends and (
-                step == total_steps or step // data.steps_per_epoch % config.checkpoint.every_epochs == 0
-            )
-            save_due = config.checkpoint.every_steps and step % config.checkpoint.every_steps == 0
             # The first state needs neither: it is new, or was evaluated and saved by an earlier session.
-            if step > start_step and (epoch_ends or save_due or has_to_stop):
-                log.flush()
-                evaluation = None
-                if checkpoint_due and data.num_photos("val"):
-                    display.note("evaluating")
-                    evaluation = _evaluate(session, state, step, tracker, gallery)
-                    early_stopping.add(evaluation, config)
-                    state = with_rate_scale(state, early_stopping.rate_scale, mesh)
-                if epoch_ends:
-                    log.end_epoch(step, evaluation)
-                if checkpoint_due or save_due or has_to_stop:
-                    _save(session, state, step, evaluation)
-                log.restart_clock()
+            if step > start_step:
+                state = _evaluate_and_save(session, state, step, bool(has_to_stop), log, tracker, display, gallery)
             stopped = has_to_stop or early_stopping.reason_to_stop(config)
             if step == total_steps or stopped:
                 break
@@ -126,6 +110,47 @@ def fit(
     session.checkpointer.wait()
     unfinished = stopped if step < total_steps else None
     return FitResult(state, log.overall_images_per_second(), step, unfinished)
+
+
+def _evaluate_and_save(
+    session: RunSession,
+    state: TrainState,
+    step: int,
+    has_to_stop: bool,
+    log: StepLog,
+    tracker: Tracker,
+    display: TrainingDisplay,
+    gallery: Gallery,
+) -> TrainState:
+    """Evaluates and saves the state after `step` steps, each if it is due; returns the state to train on.
+
+    Args:
+      session, tracker, display, gallery: the same as in `fit`.
+      state: state to evaluate and save; the evaluation may lower its learning rate.
+      step: number of steps done.
+      has_to_stop: whether the run ends here early, and so has to save.
+      log: logs the last step first, and does not count the time.
+    """
+    config, data = session.config, session.data
+    epoch, within_epoch = divmod(step, data.steps_per_epoch)
+    epoch_ends = not within_epoch
+    checkpoint_due = epoch_ends and (step == session.total_steps or epoch % config.checkpoint.every_epochs == 0)
+    save_due = config.checkpoint.every_steps and step % config.checkpoint.every_steps == 0
+    if not (epoch_ends or save_due or has_to_stop):
+        return state
+    log.flush()
+    evaluation = None
+    if checkpoint_due and data.num_photos("val"):
+        display.note("evaluating")
+        evaluation = _evaluate(session, state, step, tracker, gallery)
+        session.early_stopping.add(evaluation, config)
+        state = with_rate_scale(state, session.early_stopping.rate_scale, session.mesh)
+    if epoch_ends:
+        log.end_epoch(step, evaluation)
+    if checkpoint_due or save_due or has_to_stop:
+        _save(session, state, step, evaluation)
+    log.restart_clock()
+    return state
 
 
 def _evaluate(

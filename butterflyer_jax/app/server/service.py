@@ -9,7 +9,6 @@ import importlib.metadata
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException
@@ -31,6 +30,7 @@ from butterflyer_jax.app.server.decoder import Decoder
 from butterflyer_jax.app.server.errors import add_error_answers
 from butterflyer_jax.app.server.example_photos import CACHE_CONTROL, ExamplePhotos
 from butterflyer_jax.app.server.metrics import Metrics, Watch
+from butterflyer_jax.app.server.page_files import add_page
 from butterflyer_jax.app.server.searching import Searches
 from butterflyer_jax.app.server.uploads import Room, bounded_route
 from butterflyer_jax.app.settings import Settings
@@ -39,15 +39,6 @@ from butterflyer_jax.inference.classifier import Classifier
 
 if TYPE_CHECKING:
     from butterflyer_jax.runs.examples import Examples
-
-# Content types of the files of the page, by suffix: those of the system may be others.
-KINDS = {
-    "css": "text/css; charset=utf-8",
-    "html": "text/html; charset=utf-8",
-    "jpg": "image/jpeg",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
 
 
 class JpegResponse(Response):
@@ -130,7 +121,7 @@ def create_service(parts: Parts) -> FastAPI:
     service.add_middleware(Guard, settings=settings, password=parts.password)
     service.add_middleware(Watch, metrics=metrics)
 
-    _add_page(service)
+    add_page(service)
 
     @service.get("/health")
     async def health() -> schemas.Health:
@@ -138,25 +129,16 @@ def create_service(parts: Parts) -> FastAPI:
         return schemas.Health(status="ok", version=service.version)
 
     room = Room(settings.max_memory_bytes)
-    routers = (_reading(parts, metrics), _uploading(parts, metrics, batcher, room), _talking(settings, talks, room))
+    routers = (
+        _reading(parts, metrics),
+        _naming(parts, metrics, batcher, room),
+        _correcting(parts, metrics, room),
+        _talking(settings, talks, room),
+    )
     locks = [Depends(schemas.Basic()), Depends(schemas.Bearer())] if parts.password else None
     for router in routers:
         service.include_router(router, dependencies=locks)
     return service
-
-
-def _add_page(service: FastAPI) -> None:
-    """Adds a route for each file of the page."""
-
-    def add_static(name: str, content: bytes) -> None:
-        async def get() -> Response:
-            return Response(content, media_type=KINDS[name.rpartition(".")[2]])
-
-        route = "/" if name == "page.html" else f"/{name}"
-        service.add_api_route(route, get, methods=["GET"], include_in_schema=False)
-
-    for file in resources.files("butterflyer_jax.app").joinpath("static").iterdir():
-        add_static(file.name, file.read_bytes())
 
 
 def _reading(parts: Parts, metrics: Metrics) -> APIRouter:
@@ -213,13 +195,18 @@ def _reading(parts: Parts, metrics: Metrics) -> APIRouter:
     return reading
 
 
-def _uploading(parts: Parts, metrics: Metrics, batcher: Batcher[Upload | SearchStep, Any], room: Room) -> APIRouter:
-    """Returns the routes that take a photo."""
+def _taking_photos(settings: Settings, room: Room) -> APIRouter:
+    """Returns a router of routes that take a photo."""
+    return APIRouter(route_class=bounded_route(room, settings.max_upload_bytes, settings.upload_seconds))
+
+
+def _naming(parts: Parts, metrics: Metrics, batcher: Batcher[Upload | SearchStep, Any], room: Room) -> APIRouter:
+    """Returns the route that names the butterfly on a photo."""
     settings, classifier = parts.settings, parts.identifier.classifier
     searches = Searches(parts.decoder, batcher, settings.max_searches)
-    uploading = APIRouter(route_class=bounded_route(room, settings.max_upload_bytes, settings.upload_seconds))
+    naming = _taking_photos(settings, room)
 
-    @uploading.post(
+    @naming.post(
         "/api/predict",
         response_model=schemas.Prediction,
         response_model_exclude_unset=True,
@@ -250,7 +237,14 @@ def _uploading(parts: Parts, metrics: Metrics, batcher: Batcher[Upload | SearchS
         metrics.pictures.labels(answer["verdict"]).inc()
         return answer
 
-    @uploading.post("/api/feedback", responses=schemas.failures(400, 408, 413, 422, 429, 503))
+    return naming
+
+
+def _correcting(parts: Parts, metrics: Metrics, room: Room) -> APIRouter:
+    """Returns the route that keeps visitors' corrections."""
+    correcting = _taking_photos(parts.settings, room)
+
+    @correcting.post("/api/feedback", responses=schemas.failures(400, 408, 413, 422, 429, 503))
     async def feedback(
         file: schemas.Picture,
         label: Annotated[str, Form(description="the species that it is")],
@@ -258,7 +252,7 @@ def _uploading(parts: Parts, metrics: Metrics, batcher: Batcher[Upload | SearchS
         probability: Annotated[float | None, Form(ge=0, le=1, description="the probability that it answered")] = None,
     ) -> schemas.Kept:
         """Keeps what a visitor says the butterfly on the picture in the field `file` is: `label`."""
-        if named and named not in classifier.species:
+        if named and named not in parts.identifier.classifier.species:
             raise HTTPException(422, "named is not a species of this model")
         add, data = parts.feedback.add, await file.read()
         try:
@@ -272,7 +266,7 @@ def _uploading(parts: Parts, metrics: Metrics, batcher: Batcher[Upload | SearchS
         metrics.feedback.inc()
         return schemas.Kept(sha256=sha256)
 
-    return uploading
+    return correcting
 
 
 def _talking(settings: Settings, talks: Talks, room: Room) -> APIRouter:
