@@ -92,10 +92,14 @@ def summary(logits: Float[np.ndarray, "count num_classes"], labels: Integer[np.n
 
 
 def _outcomes(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns 0 where the species is the first, 1 where it is among the five, else 2; int [count]."""
+    """Returns 0 where the species is the first, 1 where it is among the five, else 2; int [count].
+
+    Of equal logits the first counts, as in `metrics.sums.Sums`; nan is never right.
+    """
     own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
-    first = logits.argmax(axis=1) == labels
-    return np.where(first, 0, np.where((logits > own).sum(axis=1) < 5, 1, 2))
+    before = (logits == own) & (np.arange(logits.shape[1]) < labels[:, None])
+    better = (~(logits <= own) | before).sum(axis=1)
+    return np.where(better == 0, 0, np.where(better < 5, 1, 2))
 
 
 def reliability(

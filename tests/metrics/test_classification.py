@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from butterflyer_jax.metrics import calibration, classification
+from butterflyer_jax.metrics.sums import Sums
 
 
 def answers(count: int = 4000, num_species: int = 7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -24,6 +26,17 @@ def test_scores_of_species_by_hand() -> None:
     assert rows["b"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
     assert rows["d"] == {"precision": None, "recall": None, "f1": None, "support": 0}
     assert classification.worst_confusions(confusion, 5) == [(0, 1, 1), (1, 0, 1)]
+
+
+def test_equal_logits_count_as_on_the_devices() -> None:
+    logits, labels = np.zeros((10, 10), np.float32), np.arange(10, dtype=np.int32)
+    logits[3, :6] = logits[7, 7:] = 1
+    ours = classification.summary(logits, labels)
+    losses = classification.cross_entropies(logits, labels).astype(np.float32)
+    theirs = Sums.of_batch(*map(jnp.asarray, (losses, logits, labels, np.ones(10, np.float32)))).compute()
+    assert (ours["top1"], ours["top5"]) == (theirs["top1"], theirs["top5"]) == (0.2, 0.6)
+    broken = classification.summary(np.full((10, 10), np.nan), labels)
+    assert (broken["top1"], broken["top5"]) == (0, 0)
 
 
 def test_true_probabilities_have_no_calibration_error_and_need_no_temperature() -> None:
