@@ -69,7 +69,11 @@ def fit(
     config, data, mesh = session.config, session.data, session.mesh
     state, early_stopping = session.state, session.early_stopping
     start_step, total_steps = session.start_step, session.total_steps
-    log = StepLog(data, total_steps, session.setup.schedule, tracker, display, config, session.cost_at)
+
+    def learning_rate(step: int) -> float:
+        return float(session.setup.schedule(step)) * early_stopping.rate_scale
+
+    log = StepLog(data, total_steps, learning_rate, tracker, display, config, session.cost_at)
     profile, duration = session.profile_window(), DurationCheck(session)
     # Virtual CPU devices deadlock when steps are queued.
     step_by_step = sharding.on_cpu(mesh) and mesh.size > 1

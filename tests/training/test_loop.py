@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from butterflyer_jax import UserError
-from butterflyer_jax.config import CheckpointConfig, Config
+from butterflyer_jax.config import CheckpointConfig, Config, OptimConfig
 from butterflyer_jax.console import TrainingDisplay
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.metrics.sums import Sums
@@ -47,6 +47,7 @@ class Recorder:
     nan_at: int = 1000
     clock: Clock | None = None
     events: list[Any] = dataclasses.field(default_factory=list)
+    rates: list[float] = dataclasses.field(default_factory=list)
     species: tuple[str, ...] = ("a", "b")
     steps_per_epoch: int = STEPS_PER_EPOCH
     fingerprint: str = "x"
@@ -102,15 +103,17 @@ class Recorder:
 
     def log(self, record: dict[str, Any]) -> None:
         self.events.append(("log", record["split"], record["step"]))
+        if record["split"] == "train":
+            self.rates.append(record["learning_rate"])
 
 
 def run(start: int = 0, nan_at: int = 1000, preemption: Any = None, **config: Any) -> list[Any]:
-    return fit(start, nan_at, preemption, **config)[0]
+    return fit(start, nan_at, preemption, **config)[0].events
 
 
 def fit(
     start: int = 0, nan_at: int = 1000, preemption: Any = None, clock: Clock | None = None, **config: Any
-) -> tuple[list[Any], loop.FitResult | None]:
+) -> tuple[Recorder, loop.FitResult | None]:
     values = {"batch_size": 1, "num_epochs": 2, "log_every_steps": 1, **config}
     recorder, result = Recorder(Config(**values), nan_at, clock), None
     setup = SimpleNamespace(
@@ -137,7 +140,7 @@ def fit(
         result = loop.fit(session, recorder, TrainingDisplay(6, start, 2), preemption or Preemption())
     except UserError as error:
         recorder.events.append(str(error))
-    return recorder.events, result
+    return recorder, result
 
 
 def without_reads(events: list[Any]) -> list[Any]:
@@ -219,6 +222,13 @@ def test_epochs_between_checkpoints_are_neither_evaluated_nor_saved() -> None:
 def test_logging_as_often_as_asked() -> None:
     events = run(log_every_steps=4)
     assert [e for e in events if e[:2] == ("log", "train")] == [("log", "train", 4), ("log", "train", 6)]
+
+
+def test_the_logged_learning_rate_is_that_of_the_plateau() -> None:
+    optim = OptimConfig(schedule="plateau", plateau_epochs=1, decay_factor=0.5)
+    # No evaluation is better than the first.
+    recorder, _ = fit(num_epochs=4, optim=optim)
+    assert recorder.rates == pytest.approx([*[0.1] * 6, *[0.05] * 3, *[0.025] * 3])
 
 
 @pytest.mark.parametrize("nan_at", [2, 3, 4])
