@@ -21,6 +21,7 @@ from jax.experimental import multihost_utils
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
 from butterflyer_jax.errors import UserError
+from butterflyer_jax.metrics import ranks, typicality
 from butterflyer_jax.runs import changes
 from butterflyer_jax.runs.checkpoint import check_name
 from butterflyer_jax.storage import files as files_lib
@@ -36,6 +37,8 @@ CHECK_FILES = ("find_lr.json", "find_lr.png", "sanity.json", "sanity.png")
 # Runs that an error names, and folders above that may be the run that was meant.
 SHOWN_RUNS = 3
 SHOWN_PARENTS = 3
+# Sections of the config that say what answers a run gives, whatever it was trained with.
+OF_ANSWERS = ("refusal", "ranks", "examples")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -103,9 +106,14 @@ def open_or_create(
         then, now = (json.loads(json.dumps({key: about[key] for key in identity})) for about in (saved, identity))
         if changed := changes.check(run.folder, then, now, allowed):
             say(f"changed from the last checkpoint on: {'; '.join(changed)}")
-        # What answers the run gives, later evaluations read from its config.
-        if changed or then["config"]["ranks"] != now["config"]["ranks"]:
+        # What answers the run gives, later commands read from its config.
+        others = [section for section in OF_ANSWERS if then["config"][section] != now["config"][section]]
+        if changed or others:
             _update(run, saved, now, changed)
+            if "refusal" in others and jax.process_index() == 0:
+                # Fitted again when training ends, or by an evaluation; ranks to the photos that are not refused.
+                for name in (typicality.FILE, ranks.FILE):
+                    files_lib.remove(run.folder / name)
         return run
     refuse_other_folders(output)
     # No process may find files that another has just created.

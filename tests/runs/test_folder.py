@@ -54,13 +54,31 @@ def test_where_no_run_is_the_message_says_what_is_there_instead(tmp_path: Path) 
         assert message in str(error.value)
 
 
-def test_another_taxonomy_is_kept_for_later_evaluations(tmp_path: Path) -> None:
-    def opened(config: Config) -> Config:
-        runs.open_or_create(tmp_path / "run", config, ("A", "B"), "fake", "fake")
-        return runs.read(tmp_path / "run").config
+def opened(folder: Path, config: Config) -> Config:
+    runs.open_or_create(folder, config, ("A", "B"), "fake", "fake")
+    return runs.read(folder).config
 
-    assert opened(Config()).ranks.taxonomy == ""
+
+def test_another_taxonomy_is_kept_for_later_evaluations(tmp_path: Path) -> None:
+    assert opened(tmp_path / "run", Config()).ranks.taxonomy == ""
     config = Config()
     config.ranks.taxonomy = "taxa.csv"
-    assert opened(config).ranks.taxonomy == "taxa.csv"
-    assert opened(config) == config
+    assert opened(tmp_path / "run", config).ranks.taxonomy == "taxa.csv"
+    assert opened(tmp_path / "run", config) == config
+
+
+def test_another_refusal_is_kept_and_fitted_again(tmp_path: Path) -> None:
+    folder, config = tmp_path / "run", Config()
+    opened(folder, Config())
+    fitted = [folder / name for name in ("calibration.json", "typicality.npz", "ranks.json")]
+    for file in fitted:
+        file.touch()
+    config.ranks.precision = 0.9
+    config.data.num_threads = 3
+    opened(folder, config)
+    assert all(file.exists() for file in fitted)
+    config.refusal.false_refusals = 0.01
+    assert opened(folder, config).refusal.false_refusals == 0.01
+    assert [file.name for file in fitted if file.exists()] == ["calibration.json"]
+    config.refusal.typicality = False
+    assert not opened(folder, config).refusal.typicality
