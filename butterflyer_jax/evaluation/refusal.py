@@ -31,6 +31,8 @@ from butterflyer_jax.storage import files
 
 # Photos that the scores are fitted on, and that the limit is chosen on; more change little.
 MAX_TRAIN, MAX_VAL = 2000, 1000
+# Training photos of a species that are taken first: without any, its photos would be refused as unlike all others.
+MIN_OF_SPECIES = 5
 # Of other pictures 600 refuse 3 points less (Leeds); 4,500 gain nothing that exceeds the spread from draw to draw.
 NUM_NEGATIVES = 1500
 # Fewer say nothing about a share of a twentieth.
@@ -60,7 +62,7 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True, reuse: bool = F
     if reuse:
         # How negatives are drawn may change within a version.
         drawing = inspect.getsource(negatives) + inspect.getsource(negative_drawings)
-        depends_on = [seed, MAX_TRAIN, MAX_VAL, NUM_NEGATIVES, drawing, feature_cache.network(loaded)]
+        depends_on = [seed, MAX_TRAIN, MIN_OF_SPECIES, MAX_VAL, NUM_NEGATIVES, drawing, feature_cache.network(loaded)]
         seen = feature_cache.keep("typicality", data, depends_on, lambda: _see(loaded, data, seed))
     else:
         seen = _see(loaded, data, seed)
@@ -88,7 +90,7 @@ def _see(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict[str, np.
     """Returns all that the fit takes of photos, and that does not depend on the last layer."""
     rng = np.random.default_rng(seed)
     labels = data.labels("train")
-    train = rng.permutation(len(labels))[:MAX_TRAIN]
+    train = some_of_each(labels, MAX_TRAIN, rng)
     photos = list(read_photos(data, "train", train))
     # Each as it is and as another camera may see it, so that a change of light or framing alone is nothing new.
     seen_otherwise = in_threads(plan_view(one, photos[int(rng.integers(len(photos)))], rng) for one in photos)
@@ -109,6 +111,29 @@ def _see(loaded: runs.LoadedModel, data: Data, seed: list[int]) -> dict[str, np.
         "held_out": held_out,
         "held_out_inputs": inputs,
     }
+
+
+def some_of_each(
+    labels: Integer[np.ndarray, " count"], most: int, rng: np.random.Generator
+) -> Integer[np.ndarray, " _"]:
+    """Returns the places of at most `most` images in random order, with `MIN_OF_SPECIES` of each species if they fit.
+
+    Args:
+      labels: int [count].
+      most: number of images above which some are left out.
+      rng: generator of the order.
+
+    Returns:
+      int [min(count, most)].
+    """
+    order = rng.permutation(len(labels))
+    by_species = np.argsort(labels[order], kind="stable")
+    sorted_labels = labels[order][by_species]
+    # Number of images of the same species before each one.
+    before = np.empty(len(order), np.int64)
+    before[by_species] = np.arange(len(order)) - np.searchsorted(sorted_labels, sorted_labels)
+    chosen = np.argsort(np.minimum(before, MIN_OF_SPECIES), kind="stable")[:most]
+    return order[np.sort(chosen)]
 
 
 def refused(

@@ -44,6 +44,22 @@ def test_negatives_of_the_user_are_fitted_beside_drawn_ones(
     np.testing.assert_allclose(with_them[20:], np.broadcast_to(with_them[20], (12, with_them.shape[1])), rtol=1e-5)
 
 
+def test_a_rare_species_has_a_share_in_the_fit() -> None:
+    labels = np.repeat(np.arange(3), [9000, 900, 8])
+    order = np.random.default_rng(4).permutation(len(labels))
+    chosen = refusal.some_of_each(labels, 500, np.random.default_rng(4))
+    assert len(np.unique(chosen)) == 500
+    assert np.bincount(labels[chosen]).tolist()[2] == refusal.MIN_OF_SPECIES
+    assert set(chosen[labels[chosen] < 2]) <= set(order[:500])
+    # Where each species has as many by chance, and where all fit, the order is the generator's own.
+    for count, most in ((9900, 500), (len(labels), len(labels))):
+        plain = np.random.default_rng(4).permutation(count)[:most]
+        np.testing.assert_array_equal(refusal.some_of_each(labels[:count], most, np.random.default_rng(4)), plain)
+    # More species than fit: one of each of these.
+    many = np.repeat(np.arange(40), 10)
+    assert len(np.unique(many[refusal.some_of_each(many, 30, np.random.default_rng(4))])) == 30
+
+
 def test_features_from_the_cache_give_the_same_typicality(
     trained_run: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
