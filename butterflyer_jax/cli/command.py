@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
-from butterflyer_jax.cli import signals, streams
+from butterflyer_jax.cli import config_files, signals, streams
 from butterflyer_jax.cli.help_formatter import HelpFormatter
 from butterflyer_jax.errors import UserError
 
@@ -100,7 +100,7 @@ def _quieten_pillow() -> None:
 
 
 def _fail(message: str, exit_code: int = UserError.exit_code) -> NoReturn:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {' '.join(config_files.with_flags(message).split())}", file=sys.stderr)
     sys.exit(exit_code)
 
 

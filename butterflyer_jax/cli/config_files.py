@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import importlib
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from butterflyer_jax.config import Config, describe
+from butterflyer_jax.config import BuildConfig, Config, describe
 from butterflyer_jax.errors import UserError, close_match
 
+# An option of build in an error, and its value: up to what errors say of options, or the end of a clause.
+_FIELDS = "|".join(field.name for field in dataclasses.fields(BuildConfig))
+_OPTION = re.compile(
+    rf"(?<![\w./-])(?P<name>build\.(?:{_FIELDS}))\b(?:=(?P<value>(?:[^()]|\([^()]*\))+?)"
+    r"(?=[:,]?\s(?:takes?|leaves?|chooses|keeps|makes|cannot|fits|is|or|and|the|both|split|no|there)\b"
+    r"|[;:,]\s|\)|$))?"
+)
 PACKAGE = Path(__file__).parent.parent
 # Short names, and those of other libraries, that are far from ours by their letters.
 OTHER_NAMES = {
@@ -211,6 +220,19 @@ def build_options(overrides: Sequence[str]) -> dict[str, Any]:
     build = load_config(None, overrides).build
     names = [override.partition("=")[0].removeprefix("build.") for override in overrides]
     return {name: getattr(build, name) for name in names}
+
+
+def with_flags(message: str) -> str:
+    """Returns an error with its options of build as they are typed: build.ignore=a b as --config.build.ignore='a b'.
+
+    A function or `tfds build` takes the options by the names that errors have otherwise.
+    """
+
+    def typed(found: re.Match[str]) -> str:
+        value = f"={shlex.quote(found['value'])}" if found["value"] else ""
+        return f"--config.{found['name']}{value}"
+
+    return _OPTION.sub(typed, message)
 
 
 def get_config() -> Config:

@@ -63,6 +63,7 @@ def build(
 
     # Before TFDS, which takes time to import: a wrong zip should be reported at once.
     listing = raw_zip_lib.list_source(raw_zip, config)
+    manifest.check_rejects(listing.rejects, listing, config)
     manifest.check_species(listing, listing.members, min_species)
     with console.without_stderr():
         import tensorflow_datasets as tfds

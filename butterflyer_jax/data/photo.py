@@ -115,6 +115,20 @@ def load(
     return turned, Source(image.size[::-1] if turn in SIDEWAYS else image.size, outcome, exif)
 
 
+def why_unsupported(data: bytes) -> str:
+    """Returns why an image is of a format that is not read, judged by its first bytes; "" for the others.
+
+    Raises:
+      Exception: whatever a damaged TIFF makes Pillow's reader raise.
+    """
+    found = image_format.sniff(data[: image_format.HEAD_BYTES])
+    if found is None:
+        return ""
+    name = (tiff.why_unsupported(data) if found is image_format.TIFF else "") or found.name
+    is_read = found.reader is not None and name == found.name
+    return "" if is_read else f"unsupported format: {name}; convert it to JPEG or PNG"
+
+
 def open_image(data: bytes) -> Image.Image:
     """Returns an image file opened by the one reader of Pillow for its content; pixels are decoded when they are used.
 
@@ -125,11 +139,8 @@ def open_image(data: bytes) -> Image.Image:
     found = image_format.sniff(data[: image_format.HEAD_BYTES])
     if found is None:
         raise PhotoError(f"not decodable: no image format recognised{image_format.what_instead(data)}")
-    name = found.name
-    if found is image_format.TIFF:
-        name = tiff.why_unsupported(data) or name
-    if found.reader is None or name != found.name:
-        raise PhotoError(f"unsupported format: {name}; convert it to JPEG or PNG")
+    if reason := why_unsupported(data):
+        raise PhotoError(reason)
     if found is image_format.HEIC:
         _register_heic()
     if found is image_format.PNG:

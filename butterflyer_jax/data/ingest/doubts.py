@@ -25,24 +25,31 @@ def check(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> Non
       source: origin of the labels, for messages.
       settled: patterns of labels for which the user has chosen.
     """
-    check_unknown(labels, source, settled)
+    questions = [_unknown(labels, source, settled)]
     if wrong := file_names.other_species(labels):
-        raise UserError(
+        questions.append(
             f"{wrong} by {source}; build.layout=table takes the table, build.layout=name takes the names of the photos"
         )
-    note, patterns = file_names.specimen_labels(labels)
+    note, patterns = file_names.beside(labels)
     if note:
-        raise UserError(f"{note}: build.ignore={patterns} leaves them out, build.layout=table takes them")
+        questions.append(f"{note}: build.ignore={patterns} leaves them out, build.layout=table takes them")
     if several := additions.alike(set(labels.values())):
-        raise UserError(
+        questions.append(
             f"the labels {some(several[0])} in {source} differ only by what is no part of the name of a species, and "
             "may be one species or several classes: build.layout=table takes each as a class; for one species, give "
             "them one name"
         )
+    if found := list(filter(None, questions)):
+        raise UserError("; also, ".join(found))
 
 
 def check_unknown(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> None:
     """Raises a UserError where labels such as "unknown" or a genus may be a class or no species; see `check`."""
+    if question := _unknown(labels, source, settled):
+        raise UserError(question)
+
+
+def _unknown(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> str:
     above = higher_taxa.among(set(labels.values()))
     unsure: dict[str, list[str]] = defaultdict(list)
     for photo, label in sorted(labels.items()):
@@ -50,7 +57,7 @@ def check_unknown(labels: Mapping[str, str], source: str, settled: Sequence[str]
         if unknown and not inventory.fits(label, settled):
             unsure[label].append(photo)
     if not unsure:
-        return
+        return ""
     names = [photo for photos in unsure.values() for photo in photos]
     inside = {posixpath.dirname(name) for name in names}
     beside = {posixpath.dirname(name) for name in labels.keys() - names}
@@ -58,7 +65,7 @@ def check_unknown(labels: Mapping[str, str], source: str, settled: Sequence[str]
     if len(patterns) > SHOWN_PHOTOS:
         patterns = [inventory.OF_LABELS + pattern(label)[:-2] for label in unsure]
     listed = ",".join(patterns)
-    raise UserError(
+    return (
         f"the label {some(map(repr, unsure))} in {source} (photos: {len(names):,}, such as {min(names)}) may be "
         "a class beside the species, or mean that the species is not known: build.layout=table takes it as a class, "
         f"build.ignore={listed} leaves these photos out, build.negatives={listed} takes them as photos that show no "

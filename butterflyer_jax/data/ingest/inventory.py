@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import posixpath
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from butterflyer_jax.data import image_format
+from butterflyer_jax.data import image_format, photo
 from butterflyer_jax.data.ingest import clutter
 from butterflyer_jax.data.ingest.source import Entry
 from butterflyer_jax.data.ingest.tables import reader, sidecars
@@ -21,6 +21,7 @@ HIDDEN = "hidden"
 OF_VIDEO = ".thm"
 OF_PAGE = "saved with a web page"
 REPLACED = "replaced by a later file of the same name"
+BESIDE_PHOTO = "of a format that is not read, beside the same photo"
 LEFT_OUT = "left out by build.ignore"
 # Begins a pattern of build.ignore and build.negatives that is about labels, not files.
 OF_LABELS = "label:"
@@ -113,16 +114,51 @@ def take(
             result.tables[entry.name] = entry
         if what := reader.why_unread(entry.name):
             result.unread[what].append(entry.name)
+    images = _without_raws(images, result)
+    unread = _unread(heads, [entry for entry in images if not _unusable(entry)])
     for entry in sorted(images, key=lambda entry: entry.name):
-        if reason := _unusable(entry):
+        if reason := _unusable(entry) or unread.get(entry.name, ""):
             result.rejects.append(Reject(entry.name, reason))
         else:
             result.photos[entry.name] = entry
     return result
 
 
+def _without_raws(images: Sequence[Entry], result: Inventory) -> list[Entry]:
+    """Returns the images but for those of a format that is not read beside a photo of that name: 1.ARW beside 1.JPG."""
+    kinds = [posixpath.splitext(entry.name) for entry in images]
+    read = {stem.casefold() for stem, suffix in kinds if suffix.lower() not in image_format.OTHER_SUFFIXES}
+    left = [
+        entry
+        for entry, (stem, suffix) in zip(images, kinds, strict=True)
+        if suffix.lower() not in image_format.OTHER_SUFFIXES or stem.casefold() not in read
+    ]
+    if len(left) < len(images):
+        result.ignored[BESIDE_PHOTO] += len(images) - len(left)
+    return left
+
+
+def _unread(heads: Callable[[Sequence[Entry], int], list[bytes]], images: Sequence[Entry]) -> dict[str, str]:
+    """Returns the reasons why images cannot be read where their names or sizes leave a doubt and their heads tell."""
+    doubtful = [
+        entry
+        for entry in images
+        if entry.num_bytes <= image_format.HEAD_BYTES
+        or posixpath.splitext(entry.name)[1].lower() in image_format.OTHER_SUFFIXES
+    ]
+    reasons = {}
+    for entry, head in zip(doubtful, heads(doubtful, image_format.HEAD_BYTES), strict=True):
+        # A head alone may not hold the directory of a TIFF: then decoding tells.
+        with contextlib.suppress(Exception):
+            if head and (reason := photo.why_unsupported(head)):
+                reasons[entry.name] = reason
+        if head and (instead := image_format.what_instead(head)):
+            reasons[entry.name] = f"not decodable: no image format recognised{instead}"
+    return reasons
+
+
 def _unusable(entry: Entry) -> str:
-    if entry.name.startswith("/") or ".." in entry.name.split("/") or re.match("[A-Za-z]:", entry.name):
+    if ".." in entry.name.split("/"):
         return "name climbs out of the folder"
     reason = entry.problem or (why_unreadable(entry.packed) if entry.packed else "")
     return reason or ("" if entry.num_bytes else "zero bytes")

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from butterflyer_jax.data.ingest.folders import additions, file_names, kinds, species, strays
 from butterflyer_jax.data.ingest.folders.reading import LEAF, NAME, PATH, TOP, Folders, some
 from butterflyer_jax.errors import UserError
+
+# Each may ask the user about the species of the folders; all are asked at once.
+CHECKS: tuple[Callable[[Folders], None], ...] = (
+    strays.check_unsure,
+    strays.check_counterparts,
+    strays.check_single,
+    strays.check_languages,
+    strays.check_doubted,
+    additions.check,
+    file_names.check,
+    file_names.check_beside,
+)
 
 
 def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) -> Folders:
@@ -39,15 +51,8 @@ def read(photos: Iterable[str], layout: str = "", listed: Collection[str] = ()) 
         strays.remove_odd_depths(paths, result)
     if paths and not result.problem:
         species.name_species(paths, layout, result)
-    if not layout:
-        strays.check_unsure(result)
-        strays.check_counterparts(result)
-        strays.check_single(result)
-        strays.check_languages(result)
-        strays.check_doubted(result)
-        additions.check(result)
-        file_names.check(result)
-        file_names.check_specimen_labels(result)
+    for check in () if layout or result.problem else CHECKS:
+        check(result)
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ import numpy as np
 from etils import epath
 
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data.ingest import duplicates
+from butterflyer_jax.data.ingest import boxes_of_photos, duplicates, inventory
 from butterflyer_jax.data.ingest import groups as groups_lib
 from butterflyer_jax.data.ingest.collection import Listing
 from butterflyer_jax.data.ingest.folders import file_names
-from butterflyer_jax.data.ingest.folders.reading import some
+from butterflyer_jax.data.ingest.folders.reading import pattern, some
 from butterflyer_jax.data.ingest.inventory import Reject
-from butterflyer_jax.data.ingest.photo_tasks import OUTSIDE, Prepared
+from butterflyer_jax.data.ingest.photo_tasks import Prepared
 from butterflyer_jax.data.ingest.readings import FOLDERS, UNUSED
 from butterflyer_jax.data.ingest.split import SPLITS, Candidate, assign_splits
 from butterflyer_jax.data.ingest.tables import outside
@@ -32,8 +33,6 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.storage import files
 
 SHOWN_CAUSES = 5
-# Share of boxes outside of their photo from which on they are taken for numbers of another meaning.
-MAX_BOXES_OUTSIDE = 0.05
 
 
 @dataclass(frozen=True)
@@ -199,7 +198,7 @@ def collect(
     )
     if config.val_fraction or config.test_fraction:
         _check_groups(photos, groups.by)
-    photos, notes_on_boxes = _settle_boxes(photos)
+    photos, notes_on_boxes = boxes_of_photos.settle(photos)
     collection = Collection(
         photos, tuple(rejects), listing, config, zip_name, tuple(groups.by), (*groups.notes, *notes_on_boxes), negatives
     )
@@ -219,12 +218,27 @@ def check_rejects(rejects: Sequence[Reject], listing: Listing, config: BuildConf
     for reject in bad:
         examples[reject.reason].append(reject.member)
     causes = sorted(examples.items(), key=lambda cause: -len(cause[1]))
-    shown = "; ".join(f"{len(members)} like {members[0]}: {reason}" for reason, members in causes[:SHOWN_CAUSES])
+    bad_members = {reject.member for reject in rejects}
+    used = [m.name for m in (*listing.members, *listing.negatives) if m.name not in bad_members]
+    shown = "; ".join(
+        f"{len(members)} like {members[0]}: {reason}" + (_remedy(members, used) if bad_members >= set(members) else "")
+        for reason, members in causes[:SHOWN_CAUSES]
+    )
     more = f"; and {len(causes) - SHOWN_CAUSES} other causes" if len(causes) > SHOWN_CAUSES else ""
     raise UserError(
         f"{len(bad)} of {total} photos cannot be used, more than the share of {config.max_reject_fraction:g} that "
         f"build.max_reject_fraction allows: {shown}{more}"
     )
+
+
+def _remedy(bad: Sequence[str], used: Sequence[str]) -> str:
+    """Returns an option that leaves out the files of one cause, by suffix or folder, and no photo that is used."""
+    by_suffix = sorted({f"*{suffix}" for name in bad if (suffix := posixpath.splitext(name)[1])})
+    folder = posixpath.commonpath([posixpath.dirname(name) for name in bad])
+    for patterns in (by_suffix, [pattern(folder)] if folder else []):
+        if patterns and used and not any(inventory.fits(name, patterns) for name in used):
+            return f" (build.ignore={','.join(patterns)} leaves them out)"
+    return ""
 
 
 def check_species(listing: Listing, photos: Iterable[Member | Prepared], min_species: int = 2) -> None:
@@ -259,26 +273,6 @@ def _check_negatives(negatives: Sequence[Prepared], photos: Sequence[Prepared]) 
                 f"{negative.photo_id} is among build.negatives, and the same photo is {same.photo_id}, of "
                 f"{same.species}: remove one of them"
             )
-
-
-def _settle_boxes(photos: tuple[Prepared, ...]) -> tuple[tuple[Prepared, ...], list[str]]:
-    """Returns the photos, without boxes where too many of these cannot be right, and notes for the user."""
-    bad = [photo for photo in photos if photo.box_problem]
-    good = sum(photo.box is not None for photo in photos)
-    if not good and not bad:
-        return photos, []
-    outside = [photo for photo in bad if photo.box_problem == OUTSIDE]
-    if len(outside) > MAX_BOXES_OUTSIDE * (good + len(bad)):
-        photos = tuple(dataclasses.replace(photo, box=None) for photo in photos)
-        return photos, [
-            f"boxes are not used: {len(outside):,} of {good + len(bad):,} lie outside of their photo, such as that of "
-            f"{outside[0].photo_id}; they may be of another format (build.box_format) or of larger photos"
-        ]
-    notes = [f"boxes: {good:,} of {len(photos):,} photos say where the butterfly is; data.boxes=ignore leaves them out"]
-    for reason, number in Counter(photo.box_problem for photo in bad).items():
-        example = next(photo.photo_id for photo in bad if photo.box_problem == reason)
-        notes.append(f"boxes not used: {number:,} like that of {example}, which {reason}")
-    return photos, notes
 
 
 def _check_groups(photos: Sequence[Prepared], by: Sequence[str]) -> None:

@@ -82,7 +82,7 @@ def settle(
     by_folder = bool(choice) and choice != TABLE
     sensible = not folders.problem and len(folders.labels) > 1
     of_tables = set(tables.labels.values())
-    if not choice and len(of_tables) > 1:
+    if not choice and len(of_tables) > 1 and sensible:
         doubts.check_unknown(tables.labels, ", ".join(tables.sources), settled)
     for photo in [photo for photo, label in tables.labels.items() if inventory.fits(label, settled)]:
         # What the user decided about the label of a table holds for any folder.

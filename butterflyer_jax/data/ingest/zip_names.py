@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Sequence
 
@@ -53,5 +54,11 @@ def member_names(members: Sequence[zipfile.ZipInfo], encoding: str = "") -> tupl
     # Some Windows programs leave backslashes in names, some of them under another system's number.
     ordered = ((known[position], info) for position, info in enumerate(members))
     return [
-        name.replace("\\", "/") if "/" not in name or info.create_system == _WINDOWS else name for name, info in ordered
+        _relative(name.replace("\\", "/") if "/" not in name or info.create_system == _WINDOWS else name)
+        for name, info in ordered
     ], page
+
+
+def _relative(name: str) -> str:
+    """Returns a name without a slash at its start, and a drive as a folder, as programs unpack: C:/a.jpg is C/a.jpg."""
+    return re.sub(r"^([A-Za-z]):/*", r"\1/", name.lstrip("/"))

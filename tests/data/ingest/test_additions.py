@@ -108,6 +108,43 @@ def test_folders_of_doubt_below_a_species_are_asked_about(tmp_path: Path, folder
     assert labels(listing_of(tmp_path, files, layout="top"))[f"set/Peacock/{folder}/x0.jpg"] == "Peacock"
 
 
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("habitat_{n}", "habitat_*.*"),
+        ("{s} host plant ({n})", "* host plant (*).*"),
+        ("IMG_{n}_Futterpflanze", "*_Futterpflanze.*"),
+    ],
+)
+def test_photos_of_habitats_and_plants_are_asked_about(tmp_path: Path, name: str, pattern: str) -> None:
+    files = tree("{s}/{n}.jpg") | tree("{s}/" + name + ".jpg")
+    with pytest.raises(
+        UserError, match=rf"18 photos .* a plant or a habitat.*build\.ignore={re.escape(pattern)} leaves"
+    ):
+        listing_of(tmp_path, files)
+    assert labels(listing_of(tmp_path, files, ignore=pattern)) == {n: n.split("/")[0] for n in tree("{s}/{n}.jpg")}
+
+
+@pytest.mark.parametrize("name", ["{s}_on_host_plant_{n}", "label_{n}"])
+def test_butterflies_on_plants_and_species_of_such_names_stay(tmp_path: Path, name: str) -> None:
+    files = tree("{s}/{n}.jpg") | tree("{s}/" + name + ".jpg", ("Label Moth", "Monarch"))
+    if name == "label_{n}":
+        files = {file: data for file, data in files.items() if not file.startswith("Monarch/label")}
+    assert labels(listing_of(tmp_path, files)) == {file: file.split("/")[0] for file in files}
+
+
+def test_all_doubts_about_folders_or_labels_are_one_question(tmp_path: Path) -> None:
+    files = tree("{s}/{n}.jpg") | tree("{s}/{n}_label.jpg") | tree("other/{n}.jpg")
+    both = r"other/ \(photos: 18\) may be .*; also, 18 photos such as Monarch/0_label\.jpg may show a label"
+    with pytest.raises(UserError, match=both):
+        listing_of(tmp_path, files)
+    assert len(listing_of(tmp_path, files, ignore="other/*,*_label.*").members) == 18
+    flat = {f"images/{name.replace('/', '_')}": name.split("/")[0] for name in files}
+    table = "\n".join(["file,species", *(f"{name},{label}" for name, label in flat.items())])
+    with pytest.raises(UserError, match=r"the label 'other' .*; also, 18 photos such as .* may show a label"):
+        listing_of(tmp_path, dict.fromkeys(flat, b"x") | {"l.csv": table})
+
+
 @pytest.mark.parametrize("end", ["_label", "-Etikett", " labels"])
 def test_photos_of_the_labels_of_specimens_are_asked_about(tmp_path: Path, end: str) -> None:
     files = tree("{s}/A{n}_dorsal.jpg") | tree("{s}/A{n}" + end + ".jpg") | tree("{s}/A{n}" + end[0] + "ventral.jpg")

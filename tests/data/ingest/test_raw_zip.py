@@ -5,15 +5,18 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from butterflyer_jax import UserError
-from butterflyer_jax.data.ingest import raw_zip
+from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.data.ingest import manifest, raw_zip
 from butterflyer_jax.data.ingest.raw_zip import Listing, open_zip, read_listing
 from butterflyer_jax.data.ingest.zip_reader import MemberReader
 from tests.conftest import make_photo, make_zip
+from tests.data.ingest.test_layouts import tree
 
 
 def listing_of(path: Path, members: dict[str, bytes | str]) -> Listing:
@@ -72,14 +75,40 @@ def test_clutter_is_counted_and_ignored(tmp_path: Path) -> None:
 
 
 def test_bad_members_have_a_reason(tmp_path: Path) -> None:
-    names = {"A/empty.jpg": b"", "../../etc/evil.jpg": b"x", "/rooted.jpg": b"x", "A/ok.jpg": b"x", "B/ok.jpg": b"x"}
+    names = {"A/empty.jpg": b"", "../../etc/evil.jpg": b"x", "A/ok.jpg": b"x", "B/ok.jpg": b"x"}
     listing = listing_of(tmp_path, names | {"loose.jpg": b"x"})
     assert {r.member: r.reason for r in listing.rejects} == {
         "A/empty.jpg": "zero bytes",
         "../../etc/evil.jpg": "name climbs out of the folder",
-        "/rooted.jpg": "name climbs out of the folder",
         "loose.jpg": "not in a folder of a species, as others are",
     }
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
+
+
+def test_raw_files_beside_their_photos_are_left_out(tmp_path: Path) -> None:
+    files = tree("{s}/DSC{n}.JPG") | {name.replace("JPG", "ARW"): b"II*\0" for name in tree("{s}/DSC{n}.JPG")}
+    listing = listing_of(tmp_path, files)
+    assert {member.name for member in listing.members} == {name for name in files if name.endswith("JPG")}
+    assert listing.ignored == {"of a format that is not read, beside the same photo": 18}
+
+
+@pytest.mark.parametrize(
+    ("bad", "data", "remedy"),
+    [
+        ("{s}/x{n}.CR3", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", r"JPEG or PNG \(build\.ignore=\*\.CR3 leaves"),
+        ("{s}/{n}.jpg", LFS, r"a pointer of Git LFS: `git lfs pull` brings the image"),
+    ],
+)  # fmt: skip
+def test_files_that_cannot_be_read_are_found_before_decoding(
+    tmp_path: Path, bad: str, data: bytes, remedy: str
+) -> None:
+    files = tree("{s}/{n}.jpg") | dict.fromkeys(tree(bad), data)
+    listing = listing_of(tmp_path, files)
+    assert len(listing.rejects) == 18
+    with pytest.raises(UserError, match=rf"18 of \d+ photos cannot be used, .*{remedy}"):
+        manifest.check_rejects(listing.rejects, listing, BuildConfig())
 
 
 def test_encrypted_and_doubled_members(tmp_path: Path) -> None:
@@ -109,7 +138,11 @@ def test_photos_are_known_by_their_content(tmp_path: Path) -> None:
         "A/12.THM": photo,
     }
     listing = listing_of(tmp_path, dict.fromkeys(names, photo) | raw | others)
-    assert {member.name for member in listing.members} == {*names, *raw}
+    assert {member.name for member in listing.members} == {*names, "B/11.nef"}
+    assert {(reject.member, reject.reason.partition(";")[0]) for reject in listing.rejects} == {
+        ("B/9.CR3", "unsupported format: camera raw (Canon)"),
+        ("B/10", "unsupported format: Photoshop (PSD)"),
+    }
     assert listing.ignored == {".md": 1, ".mov": 1, ".bin": 1, ".thm": 1}
 
 
@@ -163,8 +196,19 @@ def test_names_of_every_packer(tmp_path: Path, raw: bytes, flags: int, system: i
     assert MemberReader(path, [member]).read(member) == b"x"
 
 
+@pytest.mark.parametrize("root", ["/home/me/set/", "C:/Users/me/set/", "C:\\Users\\me\\set\\", "//server/set/"])
+def test_absolute_names_are_read_as_if_unpacked(tmp_path: Path, root: str) -> None:
+    names = [f"{root}{s}/{n}.jpg".replace("/", "\\" if "\\" in root else "/") for s in "AB" for n in range(3)]
+    path = make_zip(tmp_path / "raw.zip", dict.fromkeys(names, b"x"))
+    with open_zip(path) as opened:
+        listing = read_listing(opened)
+    assert not listing.rejects
+    assert Counter(member.species for member in listing.members) == {"A": 3, "B": 3}
+    assert MemberReader(path, listing.members).read(listing.members[0]) == b"x"
+
+
 def test_windows_paths_climb_too(tmp_path: Path) -> None:
-    with open_zip(pack(tmp_path / "raw.zip", b"C:\\Monarch\\1.jpg", 0, 0)) as zip_file:
+    with open_zip(pack(tmp_path / "raw.zip", b"C:\\..\\Monarch\\1.jpg", 0, 0)) as zip_file:
         assert [r.reason for r in read_listing(zip_file).rejects] == ["name climbs out of the folder"]
 
 

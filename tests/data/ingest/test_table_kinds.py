@@ -145,12 +145,19 @@ def test_a_column_of_train_and_test_is_a_split_by_any_name(tmp_path: Path, head:
 
 @pytest.mark.parametrize(
     ("photo", "cell"),
-    [("{n:05}.jpg", "{n}"), ("{n:05}.jpg", "{n}.jpg"), ("{n}.jpeg", "{n}.jpg"), ("{n}.JPG", "{n}.jpeg")],
+    [
+        ("{n:05}.jpg", "{n}"),
+        ("{n:05}.jpg", "{n}.jpg"),
+        ("{n}.jpeg", "{n}.jpg"),
+        ("{n}.JPG", "{n}.jpeg"),
+        ("img_{n}.jpg", "IMG {n}.jpg"),
+        ("{n:05}.jpg", "'{n:05}"),
+    ],
 )
 def test_rows_that_lost_zeros_or_spell_jpeg_otherwise(tmp_path: Path, photo: str, cell: str) -> None:
     photos = tree("images/" + photo)
     listing = listing_of(tmp_path, photos | {"labels.csv": rows("image,label", cell + ",{s}")})
-    assert labels(listing) == {name: SPECIES[int(Path(name).stem) // 10] for name in photos}
+    assert labels(listing) == {name: SPECIES[int(Path(name).stem.removeprefix("img_")) // 10] for name in photos}
 
 
 @pytest.mark.parametrize(
@@ -220,6 +227,8 @@ def test_what_may_be_something_else_is_refused(tmp_path: Path, name: str, table:
         ("arquivo,espécie", "{n}.jpg,{s}"), ("plik,gatunek", "{n}.jpg,{s}"),
         ("bestandsnaam,soort", "{n}.jpg,{s}"), ("image,label,label_text", "{n}.jpg,{k},{s}"),
         ("image,label,wing,who", "{n}.jpg,{k},{s},Ann {i}"),
+        ("文件名,中文名,拉丁名", "{n}.jpg,{s},{s} L"), ("파일명,라벨", "{n}.jpg,{s}"),
+        ("Filnamn;Artnamn;Vetenskapligt namn", "{n}.jpg;{s};{s}"), ("файл,название вида", "{n}.jpg,{s}"),
     ],
 )  # fmt: skip
 def test_columns_in_any_order_and_language(tmp_path: Path, head: str, row: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from butterflyer_jax import UserError
 from butterflyer_jax.data.ingest.raw_zip import open_zip, read_listing
 from butterflyer_jax.data.ingest.tables import reader, text
+from tests.data.ingest.test_layouts import FLAT, SPECIES, labels
 from tests.data.ingest.test_raw_zip import listing_of
 
 
@@ -171,3 +172,12 @@ def test_a_label_file_that_cannot_be_meant_is_reported(tmp_path: Path, table: st
 def test_bytes_that_are_no_text_are_no_table() -> None:
     with pytest.raises(ValueError, match="it is not text"):
         text.decode(bytes(range(256)) * 4, "notes.txt")
+
+
+@pytest.mark.parametrize("sep", [" ", "\t", ","])
+def test_tables_that_r_writes_have_no_header_above_the_names_of_rows(tmp_path: Path, sep: str) -> None:
+    truth = {name: SPECIES[int(Path(name).stem) // 10] for name in FLAT}
+    lines = [f'"{n + 7}"{sep}"{Path(name).name}"{sep}"{s} Latin"' for n, (name, s) in enumerate(truth.items())]
+    table = "\n".join([f'"file"{sep}"species"', *lines])
+    listing = listing_of(tmp_path, FLAT | {"labels.txt": table})
+    assert labels(listing) == {name: f"{s} Latin" for name, s in truth.items()}

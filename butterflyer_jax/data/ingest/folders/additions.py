@@ -19,21 +19,17 @@ _MOST = 3
 
 def check(result: Folders) -> None:
     """Records a problem where labels differ only by additions, or by dates, and so may be no species of their own."""
-    if result.problem:
-        return
     several = alike(result.labels)
     if not several:
         _check_dates(result)
         return
     more = f", and {len(several) - 1:,} more groups of folders" if len(several) > 1 else ""
     example = min(several[0], key=len)
-    result.problem = (
+    result.ask(
         f"the folders {some(several[0])}{more} differ only by what is no part of the name of a species, and may be one "
-        "species or several classes"
-    )
-    result.choices = (
+        "species or several classes",
         "build.layout=leaf takes each as a class; for one species, put them into one folder: "
-        f"{_base(example) or example}/"
+        f"{_base(example) or example}/",
     )
 
 
@@ -63,8 +59,10 @@ def _check_dates(result: Folders) -> None:
     dates = {label: circumstances.date_in(label) for label in result.labels}
     bare = [label.replace(date, "").strip(" _.-") for label, date in dates.items()]
     if len(set(dates.values())) > 1 and all(dates.values()) and not words.are_binomials(bare):
-        result.problem = f"the folders {some(dates)} have dates in their names, and may be places or excursions"
-        result.choices = "build.layout=leaf takes them as species"
+        result.ask(
+            f"the folders {some(dates)} have dates in their names, and may be places or excursions",
+            "build.layout=leaf takes them as species",
+        )
 
 
 def without_additions(label: str) -> str:

@@ -25,13 +25,22 @@ _COUNTER = re.compile(
     rf"^(?:(?:{'|'.join(sorted(_CAMERAS))})[\s_-]?)?\d+(?=[\s_.-])|(?:\(\d+\)|\d+|[\s_-](?:copy|kopie))$", re.IGNORECASE
 )
 _EDGES = " _.-"
-# Last words in the names of photos of what lies beside a specimen.
-_OF_SPECIMENS = frozenset(
+CHOICES = "build.layout=leaf takes the folders, build.layout=name takes the names of the photos"
+# Last words in the names of photos of what lies beside a specimen, or around a butterfly.
+_BESIDE = frozenset(
     words.listed(
-        "label labels etikett etiketten etikette etiquette etiquettes etiqueta etiquetas etichetta barcode qrcode"
-        " colorchart colourchart colorchecker scalebar"
+        """
+    label labels etikett etiketten etikette etiquette etiquettes etiqueta etiquetas etichetta barcode qrcode
+    colorchart colourchart colorchecker scalebar
+    habitat habitats lebensraum biotop biotope hostplant hostplants foodplant foodplants larvalhost futterpflanze
+    raupenfutterpflanze wirtspflanze plantehôte planthôte plantahospedera värdväxt waardplant landscape landschaft
+    rangemap distributionmap verbreitungskarte
+    """
     )
 )
+# "on host plant" is a photo of the butterfly.
+_WITH = frozenset(words.listed("on at with near in auf an mit im am sur en avec su con sobre op på"))
+_AT_END = re.compile(r"[\s_.-]*(?:\d+|\(\d+\))?$")
 _IN_BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 # Shorter labels may stand in file names by chance.
 MIN_LETTERS = 4
@@ -95,26 +104,45 @@ def _other_species(photos: Mapping[tuple[str, str], Sequence[str]]) -> str:
     return f"{number:,} photos are named after another species: {photo} is {others[pair]} by its name, {pair[1]}"
 
 
-def specimen_labels(photos: Iterable[str]) -> tuple[str, str]:
-    """Returns a note on photos of the labels of specimens, and patterns of them: A1_label.jpg beside A1_dorsal.jpg."""
-    cut = [(photo, *re.split(r"(?=[^\W_]*$)", posixpath.splitext(photo)[0], maxsplit=1)) for photo in photos]
-    found = [(photo, start, end) for photo, start, end in cut if end.casefold() in _OF_SPECIMENS]
-    of_labels = {photo for photo, *_ in found}
-    beside = {start for photo, start, _ in cut if photo not in of_labels} if found else set()
-    found = [one for one in found if one[1] in beside]
+def beside(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Returns a note on photos of what is no butterfly, and patterns of them: A1_label.jpg, habitat_0.jpg.
+
+    Other photos of their species are not named so.
+    """
+    found = {photo: own for photo, label in labels.items() if (own := _pattern_beside(photo, label))}
+    others = {label for photo, label in labels.items() if photo not in found} if found else set()
+    found = {photo: own for photo, own in found.items() if labels[photo] in others}
     if not found:
         return "", ""
-    note = f"{len(found):,} photos such as {min(found)[0]} may show the label of a specimen, not the specimen"
-    return note, ",".join(sorted({f"*{start[-1:]}{end}.*" for _, start, end in found}))
+    note = f"{len(found):,} photos such as {min(found)} may show a label, a plant or a habitat, not a butterfly"
+    return note, ",".join(sorted(set(found.values())))
 
 
-def check_specimen_labels(result: Folders) -> None:
-    """Records a problem where photos may show the labels of specimens."""
-    note, patterns = specimen_labels(result.places)
-    if note and not result.problem:
-        result.problem = note
-        result.choices = (
-            f"build.ignore={patterns} leaves them out, build.layout=leaf takes them as photos of the species"
+def _pattern_beside(photo: str, label: str) -> str:
+    """Returns a pattern of the photos whose names end as this one's does in what is no butterfly; "" for others."""
+    stem = posixpath.splitext(posixpath.basename(photo))[0]
+    found = _AT_END.search(stem)
+    end = found.start() if found else len(stem)
+    starts = [match.start() for match in re.finditer(r"[^\W_]+", stem[:end])]
+    for count in (1, 2):
+        if len(starts) < count:
+            continue
+        start = starts[-count]
+        word = words.squeeze(stem[start:end])
+        before = words.squeeze(stem[starts[-count - 1] : start]) if len(starts) > count else ""
+        if word in _BESIDE and before not in _WITH and word not in words.squeeze(label):
+            head = f"*{stem[start - 1]}" if start else ""
+            counter = re.sub(r"\d+", "*", stem[end:])
+            return re.sub(r"[][?,]", "?", f"{head}{stem[start:end]}{counter}.*")
+    return ""
+
+
+def check_beside(result: Folders) -> None:
+    """Records a problem where photos may show what lies beside a specimen or a butterfly."""
+    note, patterns = beside({photo: place.label for photo, place in result.places.items()})
+    if note:
+        result.ask(
+            note, f"build.ignore={patterns} leaves them out, build.layout=leaf takes them as photos of the species"
         )
 
 
@@ -123,12 +151,9 @@ def check(result: Folders) -> None:
 
     "Pieridae/Pieris rapae 1.jpg", or "Pieris/rapae_1.jpg" and "Pieris/napi_1.jpg"; "Monarch/Peacock_1.jpg".
     """
-    if result.problem:
-        return
     photos = _by_name_and_label({photo: place.label for photo, place in result.places.items()})
     if wrong := _other_species(photos):
-        result.problem = f"{wrong} by the folders"
-        result.choices = "build.layout=leaf takes the folders, build.layout=name takes the names of the photos"
+        result.ask(f"{wrong} by the folders", CHOICES)
     if wrong or words.are_binomials(result.labels):
         return
     below: dict[str, set[str]] = defaultdict(set)
@@ -146,7 +171,8 @@ def check(result: Folders) -> None:
         and repeated >= _MIN_SHARE * len(result.places)
         and words.are_binomials(found)
     ):
-        result.problem = (
-            f"the species may be the folders ({some(result.labels, 3)}) or the names of their photos ({some(below, 3)})"
+        result.ask(
+            f"the species may be the folders ({some(result.labels, 3)}) or the names of their photos "
+            f"({some(below, 3)})",
+            CHOICES,
         )
-        result.choices = "build.layout=leaf takes the folders, build.layout=name takes the names of the photos"

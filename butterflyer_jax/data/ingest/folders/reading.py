@@ -52,6 +52,11 @@ class Folders:
     choices: str = ""
     notes: list[str] = field(default_factory=list)
 
+    def ask(self, problem: str, choices: str) -> None:
+        """Adds a question to those that the user is asked at once: a problem, and the options that choose."""
+        before = f"{self.problem} ({self.choices}); also, " if self.problem else ""
+        self.problem, self.choices = before + problem, choices
+
     @property
     def labels(self) -> set[str]:
         """The species."""

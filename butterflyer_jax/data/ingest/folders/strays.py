@@ -184,9 +184,11 @@ def check_single(result: Folders) -> None:
     """Records a problem where each folder has a number and holds one photo: 123/medium.jpg, 124/medium.jpg."""
     labels = result.labels
     numbered = all(any(map(str.isdigit, label)) for label in labels)
-    if not result.problem and numbered and len(labels) == len(result.places) >= MIN_SINGLE:
-        result.problem = f"each folder holds one photo, so {some(labels)} may be numbers of photos, not species"
-        result.choices = "build.layout=leaf takes each as a species; else label the photos by a table"
+    if numbered and len(labels) == len(result.places) >= MIN_SINGLE:
+        result.ask(
+            f"each folder holds one photo, so {some(labels)} may be numbers of photos, not species",
+            "build.layout=leaf takes each as a species; else label the photos by a table",
+        )
 
 
 def check_counterparts(result: Folders) -> None:
@@ -194,16 +196,16 @@ def check_counterparts(result: Folders) -> None:
     stems: dict[str, set[str]] = defaultdict(set)
     for photo, place in result.places.items():
         stems[place.label].add(photo.rpartition("/")[2].rpartition(".")[0])
-    if result.problem or len(stems) < 3:
+    if len(stems) < 3:
         return
     total = sum(map(len, stems.values()))
     for label, own in stems.items():
         others = set().union(*(found for other, found in stems.items() if other != label))
         # The names are all different, so this is not a mere coincidence of numbering.
         if own == others and len(others) == total - len(own):
-            result.problem = f"{label}/ holds a picture of the same name for each photo of the others, as masks do"
-            result.choices = (
-                f"build.ignore=*{pattern(label)} leaves it out, build.layout=leaf takes it as one more species"
+            result.ask(
+                f"{label}/ holds a picture of the same name for each photo of the others, as masks do",
+                f"build.ignore=*{pattern(label)} leaves it out, build.layout=leaf takes it as one more species",
             )
             return
 
@@ -215,14 +217,14 @@ def check_languages(result: Folders) -> None:
         # Splits without a species in common are refused as such.
         below[photo.partition("/")[0] if not place.split else ""].add(place.label)
     found = words.in_two_languages(below)
-    if result.problem or not found or any(folder in labels for folder, labels in below.items()):
+    if not found or any(folder in labels for folder, labels in below.items()):
         return
     one, other = found
-    result.problem = (
+    result.ask(
         f"{one}/ has scientific names, such as {min(below[one])}, and {other}/ has others, such as {min(below[other])}:"
-        " two names of one species would be two species"
+        " two names of one species would be two species",
+        f"build.layout=leaf takes them as they are, build.ignore={pattern(other)} leaves the second out",
     )
-    result.choices = f"build.layout=leaf takes them as they are, build.ignore={pattern(other)} leaves the second out"
 
 
 def check_doubted(result: Folders) -> None:
@@ -235,14 +237,14 @@ def check_doubted(result: Folders) -> None:
         below = [part for part in parts if words.is_doubted(part) and words.plain(part) != label]
         if below and label in map(words.plain, parts[: parts.index(below[0])]):
             doubted.setdefault(below[0], photo)
-    if result.problem or not doubted:
+    if not doubted:
         return
     left_out = ",".join("*/" + pattern(folder) for folder in sorted(doubted))
-    result.problem = (
+    result.ask(
         f"{some(f'{folder}/' for folder in doubted)} lies below a species ({min(doubted.values())}), and its photos "
-        "may not be of it"
+        "may not be of it",
+        f"build.ignore={left_out} leaves it out, build.layout=top takes it as the species above",
     )
-    result.choices = f"build.ignore={left_out} leaves it out, build.layout=top takes it as the species above"
 
 
 def check_unsure(result: Folders) -> None:
@@ -254,14 +256,15 @@ def check_unsure(result: Folders) -> None:
             start = f"/{photo}".find(f"/{place.label}/")
             start = photo.find(place.label) if start < 0 else start
             unsure.setdefault(place.label, pattern(photo[: start + len(place.label)]) if start >= 0 else "*/*")
-    if not unsure or result.problem:
+    if not unsure:
         return
     photos = sum(place.label in unsure for place in result.places.values())
-    result.problem = (
-        f"{some(f'{label}/' for label in unsure)} (photos: {photos:,}) may be a class beside the species, or "
-        + ("photos whose species is not known" if unsure.keys() <= above else "what was put aside")
-    )
     left_out = ",".join(sorted(unsure.values()))
-    result.choices = f"build.ignore={left_out} leaves it out, build.layout=leaf takes each innermost folder as a class"
+    choices = f"build.ignore={left_out} leaves it out, build.layout=leaf takes each innermost folder as a class"
     if of_none := ",".join(sorted(own for label, own in unsure.items() if words.is_of_no_species(label))):
-        result.choices += f", build.negatives={of_none} takes it as photos that show no species"
+        choices += f", build.negatives={of_none} takes it as photos that show no species"
+    result.ask(
+        f"{some(f'{label}/' for label in unsure)} (photos: {photos:,}) may be a class beside the species, or "
+        + ("photos whose species is not known" if unsure.keys() <= above else "what was put aside"),
+        choices,
+    )

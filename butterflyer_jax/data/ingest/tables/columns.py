@@ -32,7 +32,12 @@ LABEL = words.listed(
     classlabel gtlabel truelabels trueclass primarylabel
     speciescommon scientific binomialname
     genusspecies identifiedspecies taxonscientificname taxonspeciesname butterflytype insect organism cls
-    subspecies 物种 物種 种名 種名 和名
+    subspecies 物种 物種 种名 種名 和名 中文名 中文名称 拉丁名 拉丁学名 拉丁學名 學名
+    标签 標籤 类别 類別 物种名 物种名称 ラベル 학명 국명 종명 라벨
+    nomecomum nomepopular nomecomune nombrevulgar soortnaam nederlandsenaam artbezeichnung
+    vetenskapligtnamn artnamn svensktnamn videnskabeligtnavn dansknavn artsnavn vitenskapelignavn norsknavn
+    tieteellinennimi laji lajinimi латинскоеназвание русскоеназвание названиевида nazwagatunku nazwałacińska
+    vědeckýnázev českýnázev tudományosnév fajnév
     """
 )
 # Species, or the kind of a photo: read where they hold scientific names.

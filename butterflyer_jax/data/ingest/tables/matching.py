@@ -67,7 +67,7 @@ class PhotoNames:
             beside = posixpath.normpath(posixpath.join(posixpath.dirname(table), name))
             depth = name.count("/") + 1
             suffixed = "." in name.rpartition("/")[2]
-            for key in (_exact, _fold, _jpeg, _stem) if suffixed else (_exact, _fold, _stem):
+            for key in (_exact, _fold, _jpeg, _spaced, _stem) if suffixed else (_exact, _fold, _stem):
                 for wanted, length in ((name, 0), (beside, 0), (name, depth)):
                     found = self._ending(length, key).get(_fold(wanted) if key is _stem else key(wanted), [])
                     if kept := self._kept(found):
@@ -160,6 +160,11 @@ def _fold(name: str) -> str:
 
 def _jpeg(name: str) -> str:
     return re.sub(r"\.(?:jpeg|jpe|jfif)$", ".jpg", _fold(name))
+
+
+def _spaced(name: str) -> str:
+    """Returns a file name with what programs put in place of its spaces: "IMG 1.jpg" is IMG_1.jpg."""
+    return re.sub(r"[\s_+]+", "_", _jpeg(name))
 
 
 def _number(name: str) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from butterflyer_jax.data.ingest import code_pages, words
-from butterflyer_jax.data.ingest.tables.columns import KNOWN
+from butterflyer_jax.data.ingest.tables.columns import FILE, KNOWN
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -27,7 +27,7 @@ _SEP = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _COMMENT = ("#", "//")
 _FILE = re.compile(r"\.[A-Za-z]\w{2,3}$")
 _IMAGE = re.compile(r"\.(?:jpe?g|png|webp|tiff?|gif|bmp|hei[cf]|avif)$", re.IGNORECASE)
-_FORMULA = re.compile(r'\A="([^"]*)"\Z')
+_FORMULA = re.compile(r"\A(?:=\"([^\"]*)\"|'(\d+))\Z")
 _AFTER_IMAGE = re.compile(r"(?:(?<=\.jpg|\.png|\.tif|\.gif|\.bmp)|(?<=\.jpeg|\.webp|\.tiff|\.heic))\s+", re.IGNORECASE)
 _NUMBERS = re.compile(r"[-\d.e]+(?:\s+[-\d.e]+)+")
 # The rule below the header of a Markdown table.
@@ -101,7 +101,17 @@ def parse(text: str, spaces: bool = False) -> list[list[str]]:
     rows = _rows([*body, _END], delimiter)
     if rows[-1] != [_END]:
         raise ValueError(f"row {len(rows)} opens a quoted cell that never ends, as in an incomplete copy")
-    return [row for row in rows[:-1] if any(row) and not all(map(_RULE.fullmatch, filter(None, row)))]
+    return _with_row_names([row for row in rows[:-1] if any(row) and not all(map(_RULE.fullmatch, filter(None, row)))])
+
+
+def _with_row_names(rows: list[list[str]]) -> list[list[str]]:
+    """Returns rows with a blank above the numbers of the rows, where R's write.table leaves it out of the header."""
+    head, body = rows[:1], rows[1:]
+    if not body or any(len(row) != len(rows[0]) + 1 or not row[0].isdigit() for row in body):
+        return rows
+    names_file = [position for position, cell in enumerate(rows[0]) if words.squeeze(cell) in FILE]
+    moved = any(_IMAGE.search(body[0][n + 1]) and not _IMAGE.search(body[0][n]) for n in names_file)
+    return [["", *head[0]], *body] if moved and len({row[0] for row in body}) == len(body) else rows
 
 
 def markdown_tables(text: str) -> list[list[list[str]]]:
@@ -159,7 +169,7 @@ def _by_spaces(lines: Sequence[str]) -> list[list[str]]:
         lambda line: line.split(maxsplit=1),
     )
     for number, cut in enumerate(cuts):
-        rows = [[cell for cell in cut(line) if cell] for line in used]
+        rows = _with_row_names([[cell for cell in cut(line) if cell] for line in used])
         even = bool(rows) and len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
         known = all(words.squeeze(cell) in KNOWN for cell in used[0].split()) if used else False
         numbered = all(row[0].isdigit() or _IDENTIFIER.fullmatch(row[0]) for row in rows)
@@ -203,8 +213,8 @@ def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     reader = csv.reader(
         (line + "\n" for line in lines), delimiter=delimiter, quotechar=quote, skipinitialspace=delimiter != " "
     )
-    # ="00012" keeps Excel from making a number of a text.
-    return [[_FORMULA.sub(r"\1", cell.strip()) for cell in row] for row in reader]
+    # ="00012" and '00012 keep Excel from making a number of a text.
+    return [[_FORMULA.sub(r"\1\2", cell.strip()) for cell in row] for row in reader]
 
 
 def _delimiter(lines: Sequence[str]) -> str:
