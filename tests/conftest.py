@@ -210,6 +210,12 @@ def signals_are_left_alone() -> Iterator[None]:
     assert signal.set_wakeup_fd(-1) == -1
 
 
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache folder of the test's own."""
+    monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
+
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -23,8 +23,9 @@ from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.evaluation import feature_cache, fitting, overlap, refusal
+from butterflyer_jax.evaluation import feature_cache, fitting, overlap
 from butterflyer_jax.evaluation.opening import find_data, open_once
+from butterflyer_jax.evaluation.photo_features import last_layer
 from butterflyer_jax.metrics import classification
 from butterflyer_jax.metrics.last_layer import Images, Layer, refit
 from butterflyer_jax.models.features import LAST_LAYER, last_layer_inputs
@@ -159,7 +160,7 @@ def fit(
         kept = ~np.isin(groups_of["train"], groups)
         train = see(own, "train")[kept]
         judges = {split: see(own, split) for split in ("val", "test") if own.num_photos(split)}
-    layer = refusal.last_layer(loaded)
+    layer = last_layer(loaded)
     val = judges.get("val", train[np.zeros(len(train.labels), bool)])
     found = refit(layer, train, corrections, groups, val, loaded.config.optim.label_smoothing)
     rows = [_row("corrections, each by a layer fitted without it", corrections, layer, found.out_of_fold)]

@@ -50,6 +50,9 @@ def score(loaded: LoadedModel, data: Data, split: str, with_features: bool = Fal
       data: open data set of the same species.
       split: split to score: train, val or test.
       with_features: whether the features of the photos are wanted too.
+
+    Raises:
+      ValueError: the split is empty.
     """
     mesh = loaded.mesh
     answer = _make_answer(loaded.model, loaded.config, mesh, with_features)
@@ -73,7 +76,11 @@ def score(loaded: LoadedModel, data: Data, split: str, with_features: bool = Fal
 def evaluate_batches(
     eval_step: EvalStep, variables: Variables, batches: Iterable[Mapping[str, np.ndarray]], mesh: Mesh
 ) -> Sums:
-    """Returns the sums over masked, padded batches; `Sums.compute` divides them once at the end."""
+    """Returns the sums over masked, padded batches; `Sums.compute` divides them once at the end.
+
+    Raises:
+      ValueError: there is no batch.
+    """
     total = None
     for batch in sharding.prefetch(batches, mesh):
         sums = eval_step(variables, batch)

@@ -13,7 +13,8 @@ from PIL import Image
 from butterflyer_jax import runs
 from butterflyer_jax.console import say
 from butterflyer_jax.data.protocol import Data
-from butterflyer_jax.evaluation import eval_step, feature_cache, refusal
+from butterflyer_jax.evaluation import eval_step, feature_cache
+from butterflyer_jax.evaluation.photo_features import last_layer, look_below, read_photos
 from butterflyer_jax.runs import examples
 from butterflyer_jax.runs.examples import Examples
 
@@ -54,12 +55,12 @@ def choose(loaded: runs.LoadedModel, data: Data, reuse: bool = False) -> Example
     numbers = np.concatenate(of_species)
 
     def see() -> dict[str, np.ndarray]:
-        inputs, features = refusal.look_below(loaded, refusal.read_photos(data, "train", numbers))
+        inputs, features = look_below(loaded, read_photos(data, "train", numbers))
         return {"inputs": inputs, "features": features}
 
     depends_on = [numbers.tolist(), feature_cache.network(loaded)] if reuse else []
     seen = feature_cache.keep("examples", data, depends_on, see) if reuse else see()
-    logits, features = refusal.last_layer(loaded).logits(seen["inputs"]), seen["features"]
+    logits, features = last_layer(loaded).logits(seen["inputs"]), seen["features"]
     scaled = (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), _SMALLEST_STD)
     is_right = logits.argmax(axis=1) == labels[numbers]
     photos, place = {}, 0
@@ -69,7 +70,7 @@ def choose(loaded: runs.LoadedModel, data: Data, reuse: bool = False) -> Example
         # Of a species that is never recognised, any photo shows what it is.
         candidates = mine[is_right[mine]] if is_right[mine].any() else mine
         typical = numbers[candidates[most_typical(scaled[candidates], count)]]
-        photos[species] = tuple(_small(photo) for photo in refusal.read_photos(data, "train", typical))
+        photos[species] = tuple(_small(photo) for photo in read_photos(data, "train", typical))
     found = Examples(photos, _look_alikes(loaded, data), count, loaded.step)
     examples.write(loaded.run, found)
     say(f"examples: {sum(map(len, photos.values()))} photos, {time.perf_counter() - start:.0f} s")

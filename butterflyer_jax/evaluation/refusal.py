@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import inspect
-import io
 import itertools
 import time
 from collections.abc import Iterable, Iterator
@@ -16,17 +15,16 @@ from PIL import Image
 
 from butterflyer_jax import cores, runs
 from butterflyer_jax.console import say
-from butterflyer_jax.data import negative_drawings, negatives, photo
+from butterflyer_jax.data import negative_drawings, negatives
 from butterflyer_jax.data.ingest.words import NEGATIVES
 from butterflyer_jax.data.negative_drawings import Drawing
 from butterflyer_jax.data.negatives import plan_negative, plan_shift, plan_view
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.evaluation import feature_cache
+from butterflyer_jax.evaluation.photo_features import last_layer, look_below, read_photos
 from butterflyer_jax.metrics import typicality
 from butterflyer_jax.metrics.calibration import Calibration
-from butterflyer_jax.metrics.last_layer import Layer
 from butterflyer_jax.metrics.typicality import Typicality
-from butterflyer_jax.models.features import LAST_LAYER
 from butterflyer_jax.storage import files
 
 # Photos that the scores are fitted on, and that the limit is chosen on; more change little.
@@ -37,7 +35,8 @@ MIN_OF_SPECIES = 5
 NUM_NEGATIVES = 1500
 # Fewer say nothing about a share of a twentieth.
 MIN_VAL = 20
-BATCH = 64
+# Drawings that are made ahead of those that are looked at.
+AHEAD = 128
 
 
 def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True, reuse: bool = False) -> Typicality | None:
@@ -156,57 +155,13 @@ def refused(
     return typical.refuses(features, logits)
 
 
-def read_photos(
-    data: Data, split: str, numbers: Integer[np.ndarray, " count"], framed: bool = True
-) -> Iterator[Image.Image]:
-    """Yields photos of a split, by their places in the order of `Data.eval_batches`.
-
-    Args:
-      data: an open data set.
-      split: the split.
-      numbers: int [count], the places.
-      framed: whether the surroundings of its box stand for a photo, as they do in evaluation; see `Data.frames`.
-    """
-    frames = data.frames(split) if framed else None
-    for number, jpeg in zip(numbers.tolist(), data.jpegs(split, numbers.tolist()), strict=True):
-        image = Image.open(io.BytesIO(jpeg)).convert("RGB")
-        top, left, height, width = (0, 0, 0, 0) if frames is None else frames[number].tolist()
-        yield image.crop((left, top, left + width, top + height)) if height else image
-
-
 def in_threads(drawings: Iterable[Drawing]) -> Iterator[Image.Image]:
-    """Yields the images of drawings, in their order; several threads make them, some batches ahead."""
+    """Yields the images of drawings, in their order; several threads make them ahead."""
     with ThreadPoolExecutor(min(8, cores.usable()), "butterflyer-drawings") as pool:
         under_way: collections.deque[Future[Image.Image]] = collections.deque()
         for drawing in drawings:
             under_way.append(pool.submit(drawing))
-            if len(under_way) > 2 * BATCH:
+            if len(under_way) > AHEAD:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
-
-
-def last_layer(loaded: runs.LoadedModel) -> Layer:
-    """Returns the last layer of a model."""
-    layer = loaded.variables.params[LAST_LAYER]
-    return Layer(np.asarray(layer["kernel"]), np.asarray(layer["bias"]))
-
-
-def look_below(
-    loaded: runs.LoadedModel, photos: Iterable[Image.Image]
-) -> tuple[Float32[np.ndarray, "count width"], Float32[np.ndarray, "count num_features"]]:
-    """Returns what the layers below the last one make of photos.
-
-    Returns:
-      The inputs of the last layer, float32 [count, width], and features, float32 [count, num_features].
-    """
-    config = loaded.config
-    pixels = (photo.central_crop(one, config.data.eval_crop_fraction, config.data.image_size) for one in photos)
-    inputs, features = [], []
-    while of_batch := list(itertools.islice(pixels, BATCH)):
-        batch = np.stack(of_batch)
-        padded = np.pad(batch, [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)])
-        _, of_maps, seen = loaded.features_of(loaded.variables, padded)
-        inputs.append(seen[: len(batch)])
-        features.append(of_maps[: len(batch)])
-    return np.concatenate(inputs), np.concatenate(features)

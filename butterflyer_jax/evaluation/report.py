@@ -14,7 +14,7 @@ from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import photo
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.data.species_map import UNKNOWN
-from butterflyer_jax.evaluation import refusal
+from butterflyer_jax.evaluation.photo_features import read_photos
 from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.inference import gradcam
 from butterflyer_jax.metrics import calibration
@@ -89,7 +89,7 @@ def _make_view(run: runs.Run, data: Data, places: Sequence[tuple[str, int]]) -> 
 
     def view(number: int, side: int) -> np.ndarray:
         split, place = places[number]
-        [image] = refusal.read_photos(data, split, np.array([place]))
+        [image] = read_photos(data, split, np.array([place]))
         return photo.central_crop(image, config.data.eval_crop_fraction, side)
 
     return view

@@ -64,7 +64,12 @@ def or_reason(load: Callable[[Source], T], source: Source) -> T | str:
 
 
 def read(source: Source) -> bytes | Image.Image:
-    """Returns the content of a picture file, or an image that is open already."""
+    """Returns the content of a picture file, or an image that is open already.
+
+    Raises:
+      UserError: the file cannot be read.
+      PhotoError: an array is not uint8 [height, width, 3].
+    """
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3:
             raise photo.PhotoError(f"an array must be uint8 [height, width, 3], not {source.dtype} {source.shape}")
@@ -77,7 +82,16 @@ def read(source: Source) -> bytes | Image.Image:
 
 
 def to_image(content: bytes | Image.Image, image_size: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
-    """Returns an upright RGB image, scaled as the builder scales it, and its own width and height."""
+    """Returns an upright RGB image, scaled as the builder scales it, and its own width and height.
+
+    Args:
+      content: content of a picture file, or an open image.
+      image_size: length of the short side, pixels.
+      max_pixels: size above which an image is refused, pixels.
+
+    Raises:
+      PhotoError: the image is damaged or too large.
+    """
     if isinstance(content, Image.Image):
         upright = photo.upright_rgb(content)
         return photo.resize_short_side(upright, image_size, max_pixels), upright.size

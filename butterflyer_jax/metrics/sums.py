@@ -52,7 +52,11 @@ class Sums(flax.struct.PyTreeNode):
         return jax.tree.map(jnp.add, self, other)
 
     def compute(self) -> dict[str, Any]:
-        """Returns count, loss, top1, top5 and balanced_accuracy (mean recall of the species that occur)."""
+        """Returns count, loss, top1, top5 and balanced_accuracy (mean recall of the species that occur).
+
+        Raises:
+          ValueError: no image counts.
+        """
         confusion = np.asarray(self.confusion)
         support = confusion.sum(axis=1)
         count = int(support.sum())

@@ -234,7 +234,7 @@ def _parts(batch: Batch, config: Config) -> Batch:
     return jax.tree.map(deal, batch)
 
 
-def accumulate(function: Callable[..., Any], carry: Any, parts: Any, unroll: bool = False) -> Any:
+def accumulate(function: Callable[..., Any], carry: Any, parts: Any, unroll: bool) -> Any:
     """Calls `function(carry, part, number) -> (value, carry)` for one part after another.
 
     Args:

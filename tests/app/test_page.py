@@ -11,7 +11,6 @@ import pytest
 from butterflyer_jax.app.feedback import FeedbackStore
 from tests.helpers import drawn_run
 from tests.helpers.app_process import Running, start
-from tests.helpers.browser import open_browser
 
 pytestmark = pytest.mark.browser
 
@@ -25,12 +24,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     # A program is compiled for each size of a batch up to this one.
     with start(folder, "--run", run, "--keep_photos", folder / "kept", "--max_batch", 4) as service:
         yield service
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture

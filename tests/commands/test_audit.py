@@ -18,6 +18,8 @@ from butterflyer_jax.data.build import build
 from tests.conftest import encode, make_zip
 from tests.helpers.built import as_built_earlier
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 COLOURS = {"Brimstone": (220, 210, 60), "Holly Blue": (90, 110, 220), "Scarlet": (210, 50, 40)}
 SMALL = BuildConfig(image_size=48, val_fraction=0.2, test_fraction=0.2)
 # Photos whose label is wrong, and what they show.
@@ -28,11 +30,6 @@ def coloured_photo(colour: tuple[int, int, int], seed: int) -> bytes:
     rng = np.random.default_rng(seed)
     pixels = np.array(colour) + rng.integers(-40, 40, (7, 8, 3))
     return encode(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).resize((64, 56), Image.Resampling.BILINEAR))
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")

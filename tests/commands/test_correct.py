@@ -17,10 +17,7 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import feature_cache
 from tests.conftest import SPECIES, folder_members, make_photo, make_zip
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,7 @@ from butterflyer_jax.data.build import build
 from butterflyer_jax.runs import read
 from tests.conftest import SPECIES, make_photo, make_zip
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

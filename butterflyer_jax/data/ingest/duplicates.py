@@ -149,7 +149,7 @@ def _pairs(parts: _Signatures, start: int, max_bits: int) -> tuple[np.ndarray, n
     rows = parts.words[:, start : start + _BLOCK]
     for other in range(start, parts.words.shape[1], _BLOCK):
         columns = parts.words[:, other : other + _BLOCK]
-        # The two middle rows of the hash exclude most pairs; all rows are compared only for the rest.
+        # One word of the hash excludes most pairs; all words are compared only for the rest.
         close = np.bitwise_count(rows[1][:, None] ^ columns[1]) <= max_bits
         i, j = np.nonzero(close)
         distance = np.zeros(len(i), np.int32)

@@ -64,7 +64,7 @@ def from_jpegs(
     side: int,
     threads: Threads,
     stages: Stages,
-    of_user: Photos | None = None,
+    of_user: Photos | None,
 ) -> Iterator[Batch]:
     """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], decoded by tf.data.
 
@@ -125,7 +125,7 @@ def from_pixels(
     side: int,
     threads: Threads,
     stages: Stages,
-    of_user: Photos | None = None,
+    of_user: Photos | None,
 ) -> Iterator[Batch]:
     """Yields batches of canvases, uint8 [n, side, side, 3] and window int32 [n, 4], copied from decoded photos.
 

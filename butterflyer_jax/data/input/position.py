@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from butterflyer_jax.config import Config
 from butterflyer_jax.errors import UserError
 
 Batch: TypeAlias = dict[str, np.ndarray]
@@ -35,6 +36,12 @@ class Position:
     batch_size: int
     dataset: str
     version: int = POSITION_VERSION
+
+    @classmethod
+    def after(cls, step: int, steps_per_epoch: int, config: Config, dataset: str) -> Position:
+        """Returns the position after `step` steps of a run with this config, in the data set of this fingerprint."""
+        epoch, batch = divmod(step, steps_per_epoch)
+        return cls(config.seed, epoch, batch, config.batch_size, dataset)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as a dict for JSON."""

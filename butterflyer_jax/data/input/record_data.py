@@ -144,8 +144,7 @@ class RecordData:
 
     def position(self, step: int) -> position_lib.Position:
         """Returns the position in the data after `step` steps."""
-        epoch, batch = divmod(step, self.steps_per_epoch)
-        return position_lib.Position(self._config.seed, epoch, batch, self._config.batch_size, self.fingerprint)
+        return position_lib.Position.after(step, self.steps_per_epoch, self._config, self.fingerprint)
 
     def train_batches(self, start_step: int) -> Generator[position_lib.Batch, None, None]:
         """Yields training batches without end, from the one that step `start_step` takes."""

@@ -15,7 +15,7 @@ from butterflyer_jax.config import AugmentConfig, BuildConfig, Config, DataConfi
 from butterflyer_jax.data.build import build
 from butterflyer_jax.data.input import crops
 from butterflyer_jax.data.input.record_data import RecordData
-from butterflyer_jax.evaluation import refusal
+from butterflyer_jax.evaluation import photo_features
 from tests.conftest import encode, make_zip
 
 WIDTH, HEIGHT, SIDE = 96, 64, 16
@@ -77,7 +77,7 @@ def test_crops_are_taken_around_boxes(built: tuple[Path, Path]) -> None:
         name.endswith("/0.png") for name in data.photo_ids("train")
     )
     numbers = np.flatnonzero(frames[:, 2])
-    for image in refusal.read_photos(data, "train", numbers):
+    for image in photo_features.read_photos(data, "train", numbers):
         assert max(image.size) <= round(SIDE * 1.4) and red(np.asarray(image)[None])[0] > 0.35
 
 
