@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,7 @@ class ExportClassifier(Classifier):
             model = ModelConfig(**card["model"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(_what_instead(place)) from error
-        for name, expected in checksums_of_card.items():
-            if not (place / name).is_file() or checksums.checksum(place / name) != expected:
-                raise UserError(
-                    f"{place / name} is not what was exported (another checksum than in its card): copy it again, or "
-                    'export it again; if you changed it on purpose, remove "checksums" from the card'
-                )
+        _check_unchanged(place, checksums_of_card)
         if format not in FORMATS:
             raise UserError(f"{path} is an export of another version of butterflyer_jax: unknown format {format}")
         writer = importlib.import_module(f"butterflyer_jax.export.{format}")
@@ -139,6 +134,16 @@ def _what_instead(place: Path) -> str:
             return f"{place} is a folder of exports: take --model {' or '.join(inside)}"
         return f"{place} has no card beside it ({companion(place, CARD).name}): `butterflyer export` writes both"
     return f"{companion(place, CARD)}, the card of {place.name}, cannot be read: export again, or copy it again"
+
+
+def _check_unchanged(place: Path, expected: Mapping[str, Any]) -> None:
+    """Raises a UserError where a file of an export has another checksum than its card says."""
+    for name, checksum in expected.items():
+        if not (place / name).is_file() or checksums.checksum(place / name) != checksum:
+            raise UserError(
+                f"{place / name} is not what was exported (another checksum than in its card): copy it again, or "
+                'export it again; if you changed it on purpose, remove "checksums" from the card'
+            )
 
 
 def _read(code: str, path: Path) -> Callable[[np.ndarray], dict[str, Any]]:
