@@ -65,7 +65,7 @@ class Classifier(ABC):
         """
 
     def classify(
-        self, images: UInt8[np.ndarray, "batch side side 3"]
+        self, images: UInt8[np.ndarray, "batch side side 3"], flip: bool = False
     ) -> tuple[Float32[np.ndarray, "batch num_species"], Bool[np.ndarray, " batch"]]:
         """Returns the probabilities of images, and which of them are none of the species.
 
@@ -75,11 +75,14 @@ class Classifier(ABC):
 
         Args:
           images: uint8 [batch, image_size, image_size, 3].
+          flip: whether probabilities are means over each image and its mirror image; the typicality is the image's.
 
         Returns:
           float32 [batch, species], and bool [batch].
         """
         probabilities, typicality = self.outputs(images)
+        if flip:
+            probabilities = (probabilities + self.outputs(images[:, :, ::-1])[0]) / 2
         refused = probabilities.max(axis=1) < self.threshold if typicality is None else typicality > self.limit
         return among_listed(probabilities, refused, self.listed)
 

@@ -205,10 +205,7 @@ class Predictor:
         pixels = [view.pixels for view in views if not isinstance(view, str)]
         rows: Iterator[tuple[np.ndarray, np.ndarray]] = iter(())
         if pixels:
-            probabilities, refused = self.classifier.classify(np.stack(pixels))
-            if flip:
-                mirrored, _ = self.classifier.classify(np.stack(pixels)[:, :, ::-1])
-                probabilities = (probabilities + mirrored) / 2
+            probabilities, refused = self.classifier.classify(np.stack(pixels), flip)
             rows = zip(probabilities, refused, strict=True)
         for view in views:
             if isinstance(view, str):

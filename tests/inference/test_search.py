@@ -13,14 +13,14 @@ from PIL import Image
 
 from butterflyer_jax import Config, Predictor, UserError, predict
 from butterflyer_jax.inference import search
-from butterflyer_jax.inference.classifier import TrainedClassifier
+from butterflyer_jax.inference.classifier import Classifier, TrainedClassifier
 from butterflyer_jax.metrics.calibration import Calibration
 from tests.conftest import encode, make_photo
 
 SIDE = 16
 
 
-class Redness:
+class Redness(Classifier):
     """A network that knows red from blue; the redder an image, the more typical it is."""
 
     name = "redness"
@@ -34,19 +34,16 @@ class Redness:
     crop_fraction = 0.5
     image_size = SIDE
     max_pixels = 100_000
-    has_typicality = True
+    limit = 0.0
 
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def excess(self, images: np.ndarray) -> np.ndarray:
+    def outputs(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.batches.append(len(images))
-        share: np.ndarray = (images[..., 0].astype(int) - images[..., 2] > 128).mean(axis=(1, 2))
-        return search.MARGIN * (1 - 3 * share)
-
-    def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        red = (images[..., 0] > images[..., 2]).mean(axis=(1, 2))
-        return np.stack([1 - red, red], axis=1), self.excess(images) > 0
+        red = (images[..., 0] > images[..., 2]).mean(axis=(1, 2)).astype(np.float32)
+        share = (images[..., 0].astype(int) - images[..., 2] > 128).mean(axis=(1, 2))
+        return np.stack([1 - red, red], axis=1), (search.MARGIN * (1 - 3 * share)).astype(np.float32)
 
     def heat_maps(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return np.zeros((len(images), 4, 4), np.float32)
@@ -135,7 +132,7 @@ def test_a_heat_map_lies_over_the_part_that_is_answered_for() -> None:
 
 def test_a_network_without_a_typicality_is_refused() -> None:
     network = Redness()
-    network.has_typicality = False
+    network.limit = None
     with pytest.raises(UserError, match="redness has no typicality, by which a search chooses"):
         Predictor(network).predict(scene(), search=True)
 
