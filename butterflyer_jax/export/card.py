@@ -85,6 +85,24 @@ def describe(
     }
 
 
+def is_current(card: Mapping[str, Any], loaded: runs.LoadedModel, writer: ModuleType) -> bool:
+    """Returns whether an export answers as its run does now: by the same checkpoint, calibration, typicality and ranks.
+
+    Args:
+      card: card of the export; an empty one is of none.
+      loaded: model of the run.
+      writer: module of the format.
+    """
+    calibration, typicality, ranks = loaded.calibration(), loaded.typicality(), loaded.ranks()
+    limit = float(typicality.limit) if typicality is not None and writer.HAS_TYPICALITY else None
+    return (
+        card.get("step") == loaded.step
+        and (card.get("temperature"), card.get("threshold")) == (calibration.temperature, calibration.threshold)
+        and (card.get("typicality") or {}).get("limit") == limit
+        and card.get("ranks") == (None if ranks is None else json.loads(ranks.to_json()))
+    )
+
+
 def refresh(run: runs.Run) -> None:
     """Writes the metrics of the run's evaluations into the cards in its own `export/`.
 

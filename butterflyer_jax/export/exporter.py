@@ -106,7 +106,7 @@ def export(
 
     if format not in FORMATS:
         raise UserError(f"unknown format {format!r}: take one of {', '.join(FORMATS)}")
-    writer = importlib.import_module(f"butterflyer_jax.export.{format}")
+    writer = writer_of(format)
     opened = run.run if isinstance(run, runs.LoadedModel) else runs.read(run)
     target = _target(default_path(opened, format) if to is None else paths.path(to), writer)
     _refuse(target)
@@ -147,15 +147,20 @@ def start(format: str, python: str = sys.executable) -> Processes:
     """
     from butterflyer_jax.export.runtime_process import RuntimeProcess
 
-    writer = importlib.import_module(f"butterflyer_jax.export.{format}")
+    writer = writer_of(format)
     # The reader is needed last.
     writes = writer.WriterProcess() if hasattr(writer, "WriterProcess") else None
     return Processes(RuntimeProcess(python, writer.RUNTIME), writes)
 
 
+def writer_of(format: str) -> ModuleType:
+    """Returns the module that writes a format."""
+    return importlib.import_module(f"butterflyer_jax.export.{format}")
+
+
 def default_path(run: runs.Run, format: str) -> epath.Path:
     """Returns the default path of a run's export."""
-    return run.folder / FOLDER / importlib.import_module(f"butterflyer_jax.export.{format}").NAME
+    return run.folder / FOLDER / writer_of(format).NAME
 
 
 def _target(path: epath.Path, writer: ModuleType) -> epath.Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from butterflyer_jax.config import BuildConfig, DataConfig, ModelConfig
 from butterflyer_jax.data import species_map
 from butterflyer_jax.distributed import compile_cache
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.export.exporter import FORMATS
+from butterflyer_jax.export.exporter import FORMATS, writer_of
 from butterflyer_jax.export.network import PROBABILITIES, TYPICALITY, Network
 from butterflyer_jax.export.places import CARD, companion
 from butterflyer_jax.inference.classifier import Classifier, TrainedClassifier, padded
@@ -76,7 +75,7 @@ class ExportClassifier(Classifier):
         _check_unchanged(place, checksums_of_card)
         if format not in FORMATS:
             raise UserError(f"{path} is an export of another version of butterflyer_jax: unknown format {format}")
-        writer = importlib.import_module(f"butterflyer_jax.export.{format}")
+        writer = writer_of(format)
         extras.require("export", *writer.NEEDS, purpose=f"format {format}")
         self.listed = None if species_list is None else species_map.read_list(species_list, self.species)
         if hasattr(writer, "read"):

@@ -6,7 +6,6 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 
@@ -52,7 +51,8 @@ def finish(
             if run.dataset != FAKE:
                 display.note("fitting the refusal of unknown images")
                 _say_what_is_missing(fitting.fit(loaded, session.data, session.dataset), session)
-            if export_due:
+            # Another refusal or other ranks may just have been fitted to the same checkpoint.
+            if export_due or _export_due(loaded, session):
                 display.note("exporting")
                 _export(loaded, session, processes)
     elif config.export.format != "none":
@@ -73,8 +73,18 @@ def _say_what_is_missing(fitted: fitting.Fitted, session: RunSession) -> None:
 
 
 def _export_due(loaded: runs.LoadedModel, session: RunSession) -> bool:
+    """Returns whether the config asks for an export, and there is none that answers as the run does."""
+    from butterflyer_jax.export import card
+
     chosen = session.config.export.format
-    return chosen != "none" and _exported_step(companion(default_path(loaded.run, chosen), CARD)) != loaded.step
+    if chosen == "none":
+        return False
+    file = companion(default_path(loaded.run, chosen), CARD)
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        found = {}
+    return not (isinstance(found, dict) and card.is_current(found, loaded, exporter.writer_of(chosen)))
 
 
 def _export(loaded: runs.LoadedModel, session: RunSession, processes: exporter.Processes | None) -> None:
@@ -87,10 +97,3 @@ def _export(loaded: runs.LoadedModel, session: RunSession, processes: exporter.P
         say(f"export: none, {error}")
         return
     say(f"export: {written.summary}, {time.perf_counter() - start:.0f} s")
-
-
-def _exported_step(card: Any) -> int | None:
-    try:
-        return json.loads(card.read_text())["step"]
-    except (OSError, ValueError, KeyError):
-        return None

@@ -11,8 +11,9 @@ from PIL import Image
 
 from butterflyer_jax import Predictor, UserError, evaluate, runs
 from butterflyer_jax.data import photo
-from butterflyer_jax.export import onnx
+from butterflyer_jax.export import card, onnx, safetensors
 from butterflyer_jax.export.exporter import export
+from butterflyer_jax.export.places import CARD, companion
 from butterflyer_jax.export.reader import ExportClassifier
 from butterflyer_jax.metrics import classification
 from tests.conftest import encode, make_photo
@@ -45,6 +46,17 @@ def test_an_export_refuses_what_its_run_refuses(run: Path, exported: Path) -> No
     of_run, of_export = (one.excess(images()) for one in (Predictor.load(run).classifier, ExportClassifier(exported)))
     np.testing.assert_allclose(of_export, of_run, atol=1e-3)
     assert (of_run > 0).tolist() == expected.tolist()
+
+
+def test_an_export_is_current_while_it_answers_as_its_run(run: Path, exported: Path) -> None:
+    loaded, about = runs.load_model(runs.read(run)), json.loads(companion(exported, CARD).read_text())
+    assert card.is_current(about, loaded, onnx)
+    typicality = about["typicality"] | {"limit": about["typicality"]["limit"] + 0.5}
+    for other in ({"step": 3}, {"threshold": 0.1}, {"typicality": typicality}, {"typicality": None}, {"ranks": {}}):
+        assert not card.is_current(about | other, loaded, onnx)
+    assert not card.is_current({}, loaded, onnx)
+    # A format that cannot refuse by it.
+    assert card.is_current(about | {"typicality": None}, loaded, safetensors)
 
 
 def test_the_score_in_the_graph_is_that_of_the_run(run: Path, exported: Path) -> None:
