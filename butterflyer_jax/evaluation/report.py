@@ -123,7 +123,7 @@ def _facts(
     """Returns the lines of the model's card."""
     import jax
 
-    run, config = loaded.run, loaded.config
+    config = loaded.config
     model = config.model
     norm = " with batch normalisation" if model.batch_norm else ""
     parameters = sum(x.size for x in jax.tree.leaves(loaded.variables.params))
@@ -132,7 +132,7 @@ def _facts(
         ("Input", f"{config.data.image_size} x {config.data.image_size} pixels"),
         ("Started from", model.pretrained or "random weights"),
         ("Data set", paths.path(dataset).name if dataset == dataset_lib.FAKE else dataset.rstrip("/").split("/")[-2]),
-        ("Its fingerprint", run.fingerprint[:16]),
+        ("Its fingerprint", metrics["fingerprint"][:16]),
         ("Epochs, batch", f"{config.num_epochs}, {config.batch_size} photos"),
         ("Optimizer", f"{config.optim.name}, learning rate {config.optim.learning_rate:g}, {config.optim.schedule}"),
         ("Hardware", ", ".join(about.get("devices", [])) or "not recorded"),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TRAIN = (sys.executable, "-m", "butterflyer_jax.train")
 POLL_SECONDS = 0.5
-SCORES = ("step", "top1", "balanced_accuracy", "loss")
+SCORES = ("step", "top1", "top5", "balanced_accuracy", "loss")
 
 
 class StoppedError(UserError):

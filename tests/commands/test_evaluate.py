@@ -51,6 +51,7 @@ def test_photos_from_elsewhere_have_a_folder_of_their_own(
     assert json.loads((run / "eval" / "test" / "metrics.json").read_text())["count"] == own["count"]
     page = (run / "eval" / "field" / "index.html").read_text()
     assert "own photos, test" in page and "field" in page
+    assert metrics["fingerprint"][:16] in page and own["fingerprint"][:16] not in page
     # Of the eight known photos each is right or wrong, and answered or refused; all stand in one table.
     outcomes = metrics["outcomes"]
     known = [outcomes[group][answer]["count"] for group in ("right", "wrong") for answer in ("answered", "refused")]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from butterflyer_jax import UserError, sweep
-from butterflyer_jax.config import Config
+from butterflyer_jax.config import CheckpointConfig, Config
 from butterflyer_jax.config.search import Sweep, Uniform
 from butterflyer_jax.training import study as study_lib
 from butterflyer_jax.training import trial as trial_lib
@@ -39,7 +39,7 @@ with (folder / "started").open("a") as file:
     file.write("x")
 def evaluate(step, top1):
     with (folder / "metrics.jsonl").open("a") as file:
-        row = dict(step=step, split="val", top1=top1, balanced_accuracy=top1, loss=1 - top1)
+        row = dict(step=step, split="val", top1=top1, top5=top1, balanced_accuracy=top1, loss=1 - top1)
         file.write(json.dumps(row) + chr(10))
 """
 GOOD = """
@@ -84,6 +84,14 @@ def test_a_trial_that_cannot_be_trained_is_a_row_with_its_error(trainer: Path, t
     trainer.write_text(TRAINER + "evaluate(4, 0.9)")
     assert [row["trial"] for row in run(folder, retry_failed=True)] == ["trial_001", "trial_000", "trial_002"]
     assert starts(folder) == {"trial_000": 1, "trial_001": 2, "trial_002": 1}
+
+
+@pytest.mark.parametrize("metric", ["top5", "loss"])
+def test_trials_are_ranked_by_the_metric_of_the_config(metric: str, trainer: Path, tmp_path: Path) -> None:
+    config = Config(checkpoint=CheckpointConfig(metric=metric))
+    rows = sweep.run(BATCHES, config, "config.py", "fake", str(tmp_path / "sweep"))
+    assert [row["state"] for row in rows] == ["complete", "complete", "failed"]
+    assert rows[0][metric] == 0.5
 
 
 def test_a_sweep_of_failures_alone_is_an_error(trainer: Path, tmp_path: Path) -> None:
