@@ -44,7 +44,7 @@ class StageSpeed:
     images_per_cpu_second: float
 
 
-def stage_speeds(dataset: str | os.PathLike[str], config: Config, num_batches: int = 50) -> Iterator[StageSpeed]:
+def stage_speeds(dataset: str | os.PathLike[str], config: Config, num_batches: int) -> Iterator[StageSpeed]:
     """Measures the input stage by stage, as a run with this config on this machine would have it.
 
     Args:

@@ -123,8 +123,12 @@ def _from_hub(named: names.NamedWeights, config: ModelConfig) -> Weights:
     return dataclasses.replace(weights, mean=mean or weights.mean, std=std or weights.std)
 
 
-def from_run(folder: epath.Path, colours: str = "auto") -> Weights:
+def from_run(folder: epath.Path, colours: str) -> Weights:
     """Returns the weights of the best checkpoint of a run.
+
+    Args:
+      folder: run folder.
+      colours: `model.pretrained_input` of the config; "config" leaves out the mean and standard deviation of the run.
 
     Raises:
       UserError: the folder holds no run, or the run has no checkpoint yet.

@@ -162,7 +162,7 @@ def make_train_step(
 
 
 def make_loss_fn(
-    apply_fn: Callable[..., Any], config: Config, class_weights: Float[np.ndarray, " num_classes"] | None = None
+    apply_fn: Callable[..., Any], config: Config, class_weights: Float[np.ndarray, " num_classes"] | None
 ) -> LossFn:
     """Returns the loss that `make_train_step` describes, as a pure function.
 

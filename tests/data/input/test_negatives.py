@@ -19,6 +19,7 @@ from butterflyer_jax.data.input.fake import FakeData
 from butterflyer_jax.data.input.position import Batch
 from butterflyer_jax.data.input.record_data import RecordData
 from tests.conftest import SPECIES, encode, folder_members, make_zip
+from tests.data.input.test_record_data import assert_same
 
 NUM_NEGATIVES = 3
 BACKGROUND = (250, 20, 230)
@@ -40,13 +41,6 @@ def batches(dataset: Path, config: Config, count: int, start: int = 0, host: int
 def nine(dataset: Path) -> list[Batch]:
     """Two epochs of four batches, and one more."""
     return batches(dataset, make_config(), 9)
-
-
-def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.keys() == other.keys()
-        for name in one:
-            np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_each_batch_has_as_many_and_photos_stay_as_they_are(dataset: Path, nine: list[Batch]) -> None:
