@@ -145,6 +145,7 @@ def open_image(data: bytes) -> Image.Image:
         _register_heic()
     if found is image_format.PNG:
         data = png.clean(data)
+    assert found.reader is not None, "why_unsupported names such formats"
     try:
         # Pillow's readers of other formats never see the file: some of them start programs.
         return Image.open(io.BytesIO(data), formats=(found.reader,))
