@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import filelock
 import hypothesis
 import numpy as np
 import pytest
@@ -80,20 +81,32 @@ def folder_members(per_species: int = 20) -> dict[str, bytes]:
     }
 
 
+def shared(name: str, make: Callable[[Path], object]) -> Path:
+    """Returns a folder of this session, which the worker that needs it first makes for all. Tests leave it as it is."""
+    folder = Path(os.environ["BUTTERFLYER_TESTS_SHARED"]) / name
+    whole = folder.with_suffix(".whole")
+    with filelock.FileLock(folder.with_suffix(".lock")):
+        if not whole.exists():
+            make(folder)
+            whole.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
-def raw_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def raw_zip() -> Path:
     """A raw zip of 60 photos of 3 species."""
-    return make_zip(tmp_path_factory.mktemp("raw") / "butterflies.zip", folder_members())
+    return shared("raw", lambda folder: make_zip(folder / "butterflies.zip", folder_members())) / "butterflies.zip"
 
 
 @pytest.fixture(scope="session")
-def dataset(raw_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(raw_zip: Path) -> Path:
     """The folder of the data set built from `raw_zip`: 36 train, 12 val, 12 test photos."""
     from butterflyer_jax.config import BuildConfig
     from butterflyer_jax.data.build import build
 
     config = BuildConfig(image_size=48, val_fraction=0.2, test_fraction=0.2)
-    return Path(build(raw_zip, tmp_path_factory.mktemp("built"), config))
+    [card] = shared("built", lambda folder: build(raw_zip, folder, config)).rglob("data_card.json")
+    return card.parent
 
 
 @pytest.fixture(scope="session")
@@ -106,14 +119,18 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_run(
-    tmp_path_factory: pytest.TempPathFactory, dataset: Path, tiny_config: Path, fork_server: ForkServer
+    tmp_path_factory: pytest.TempPathFactory, dataset: Path, tiny_config: Path, request: pytest.FixtureRequest
 ) -> Path:
     """The folder of an undisturbed run of the training command: two epochs of four steps."""
-    run = tmp_path_factory.mktemp("runs") / "trained"
-    line = ["--config", tiny_config, "--input", dataset, "--output", run]
-    done = fork_server.run("butterflyer_jax.train", [*map(str, line)], os.environ, ROOT, 300)
-    assert done.returncode == 0, done.stderr
-    return run
+
+    def train(run: Path) -> None:
+        line = ["--config", tiny_config, "--input", dataset, "--output", run]
+        server: ForkServer = request.getfixturevalue("fork_server")
+        done = server.run("butterflyer_jax.train", [*map(str, line)], os.environ, ROOT, 300)
+        assert done.returncode == 0, done.stderr
+
+    # Tests evaluate and export it: each worker has a copy.
+    return shutil.copytree(shared("trained", train), tmp_path_factory.mktemp("runs") / "trained")
 
 
 def pytest_addoption() -> None:
