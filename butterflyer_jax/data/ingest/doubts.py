@@ -6,10 +6,10 @@ import posixpath
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from butterflyer_jax.data.ingest import higher_taxa, inventory, words
+from butterflyer_jax.data.ingest import higher_taxa, inventory, unclear, words
 from butterflyer_jax.data.ingest.folders import additions, file_names
 from butterflyer_jax.data.ingest.folders.reading import Folders, pattern, some
-from butterflyer_jax.data.ingest.tables import class_names, reader
+from butterflyer_jax.data.ingest.tables import class_names, reader, row_flags
 from butterflyer_jax.data.ingest.tables.labels import Annotations
 from butterflyer_jax.errors import UserError
 
@@ -53,7 +53,7 @@ def _unknown(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> 
     above = higher_taxa.among(set(labels.values()))
     unsure: dict[str, list[str]] = defaultdict(list)
     for photo, label in sorted(labels.items()):
-        unknown = words.is_unsure(label) or words.is_unlabelled(label, in_test=True) or label in above
+        unknown = unclear.is_unsure(label) or words.is_unlabelled(label, in_test=True) or label in above
         if unknown and not inventory.fits(label, settled):
             unsure[label].append(photo)
     if not unsure:
@@ -71,6 +71,18 @@ def _unknown(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> 
         f"build.ignore={listed} leaves these photos out, build.negatives={listed} takes them as photos that show no "
         "species"
     )
+
+
+def check_excluded(excluded: Mapping[str, str], settled: Sequence[str]) -> None:
+    """Raises a UserError where a list of some photos may say that they are not to be used: "bad_images.txt"."""
+    if excluded and not inventory.fits(row_flags.EXCLUDED, settled):
+        file = min(excluded.values())
+        photos = [photo for photo, own in excluded.items() if own == file]
+        raise UserError(
+            f"{file} lists {len(photos):,} photos, such as {min(photos)}, and by its name they may be photos that are "
+            f"not to be used: build.ignore=label:{row_flags.EXCLUDED} leaves the photos out, "
+            f"build.ignore={pattern(file)[:-2]} leaves the list out"
+        )
 
 
 def check_other_labels(folders: Folders, tables: Annotations, found: reader.Found) -> None:

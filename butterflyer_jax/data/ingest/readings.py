@@ -12,6 +12,7 @@ from butterflyer_jax.data.ingest import doubts, given_splits, inventory, words
 from butterflyer_jax.data.ingest.folders.reading import Folders, some
 from butterflyer_jax.data.ingest.tables import class_names, reader
 from butterflyer_jax.data.ingest.tables.labels import NUMBERS, Annotations
+from butterflyer_jax.data.ingest.tables.row_flags import EXCLUDED
 from butterflyer_jax.errors import UserError
 
 TABLE = "table"
@@ -82,6 +83,8 @@ def settle(
     by_folder = bool(choice) and choice != TABLE
     sensible = not folders.problem and len(folders.labels) > 1
     of_tables = set(tables.labels.values())
+    excluded = {} if choice or len(tables.excluded) == len(photos) else tables.excluded
+    doubts.check_excluded(excluded, settled)
     if not choice and len(of_tables) > 1 and sensible:
         doubts.check_unknown(tables.labels, ", ".join(tables.sources), settled)
     for photo in [photo for photo, label in tables.labels.items() if inventory.fits(label, settled)]:
@@ -98,12 +101,13 @@ def settle(
             raise NoReadingError(_no_reading(folders, tables))
         doubts.check_other_labels(folders, tables, found)
         result = _by_folders(folders, tables)
-    elif len(of_tables) == 1:
+    elif len(of_tables) == 1 and not _crossing(folders, tables):
         # One label for all photos looks like a placeholder.
         tables.notes.append(f"{tables.sources[0]} gives every photo one label, and is not used")
         result = _by_folders(folders, tables)
     else:
         result = _both(photos, folders, tables)
+    result.labels |= dict.fromkeys(excluded.keys() & result.labels.keys(), EXCLUDED)
     if not choice and result.source != FOLDERS:
         doubts.check(result.labels, result.source, settled)
     if split_choice != "none":
@@ -182,7 +186,8 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
     """
     pairs = {(folders.places[photo].label, label) for photo, label in tables.labels.items() if photo in folders.places}
     by_folder, by_table = _sides(pairs)
-    if all(len(labels) == 1 for labels in [*by_folder.values(), *by_table.values()]):
+    crossing = _crossing(folders, tables)
+    if not crossing and all(len(labels) == 1 for labels in [*by_folder.values(), *by_table.values()]):
         # The same classes under any names: each reading completes the other.
         if pairs and class_names.are_numbered(by_table) and not class_names.are_numbered(by_folder):
             # A folder's name is more informative than a number.
@@ -199,7 +204,7 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
         result.taxonomy = _by_folders(folders, tables).taxonomy | result.taxonomy
         result.source += " and folders, which agree" if pairs else " and folders"
         return result
-    if all(len(labels) == 1 for labels in by_folder.values()) and class_names.are_numbered(by_folder):
+    if not crossing and all(len(own) == 1 for own in by_folder.values()) and class_names.are_numbered(by_folder):
         # Folders that are codes, several per species: specimens or observations.
         for photo, place in folders.places.items():
             folders.places[photo] = dataclasses.replace(place, group=place.group or place.label)
@@ -211,7 +216,7 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
         for label, above in by_table.items():
             result.taxonomy.setdefault(label, (next(iter(above)),))
         return result
-    example = next(
+    example = min(crossing) if crossing else next(
         photo for photo, label in tables.labels.items()
         if photo in folders.places and (len(by_folder[folders.places[photo].label]) > 1 or len(by_table[label]) > 1)
         and not (same_words and words.squeeze(label) == words.squeeze(folders.places[photo].label))
@@ -220,6 +225,15 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
         f"folders and tables give different labels: by its folder {example} is {folders.places[example].label!r}, by "
         f"{', '.join(tables.sources)} {tables.labels[example]!r}; build.layout=table or build.layout=leaf chooses"
     )
+
+
+def _crossing(folders: Folders, tables: Annotations) -> list[str]:
+    """Returns the photos whose label in a table is the name of another folder than theirs: corrections."""
+    places = folders.places
+    return [
+        photo for photo, label in tables.labels.items()
+        if photo in places and label != places[photo].label and label in folders.labels
+    ]  # fmt: skip
 
 
 def _sides(pairs: Iterable[tuple[str, str]]) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:

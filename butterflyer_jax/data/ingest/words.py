@@ -43,8 +43,7 @@ _NO_PHOTOS = set(
     annotation annotations annotated trimap trimaps bbox bboxes boundingbox boundingboxes groundtruth gt silhouette
     silhouettes saliency edges contours keypoints landmarks heatmap heatmaps depth depthmaps thumbnail thumbnails
     thumb thumbs preview previews figures figure figs plots docs doc documentation logo logos icons results result
-    output outputs visualization visualizations trash deleted discarded
-    papierkorb
+    output outputs visualization visualizations trash deleted discarded papierkorb
     """
     )
 )
@@ -73,8 +72,7 @@ _CONTAINERS = set(
     webp tif tiff heic jpegimages media dcim cameraroll upload uploads data dataset datasets file files raw original
     originals all full resized cropped crop crops label labels labelled labeled export exports download downloads
     archive content root main set sets collection
-    butterfly butterflies lepidoptera species classes categories bilder fotos foto imagenes
-    fotografias
+    butterfly butterflies lepidoptera species classes categories bilder fotos foto imagenes fotografias
     """
     )
 )
@@ -86,47 +84,6 @@ _UNLABELLED = set(
     listed(
         """
     unlabelled unlabeled unlabelleddata unlabeleddata unsorted tosort todo notlabelled notlabeled
-    """
-    )
-)
-# Folders that may hold photos without a butterfly.
-_OF_NO_SPECIES = set(
-    listed(
-        """
-    background backgrounds negative negatives none nothing nobutterfly nobutterflies notabutterfly notbutterfly
-    nonbutterfly nonbutterflies noise backgroundgoogle clutter hintergrund empty blank novisit nospecies absent absence
-    leer vide vuoto vacío vazio
-    """
-    )
-)
-# Folders that may be one more class, or photos that were set aside.
-_UNSURE = _OF_NO_SPECIES | set(
-    listed(
-        """
-    other others misc miscellaneous various mixed unknown unknowns unidentified unclassified undetermined junk rest
-    sample samples example examples demo extra extras additional newfolder untitled untitledfolder temp tmp backup
-    backups bak copy kopie copies duplicate duplicates screenshot screenshots blurry blurred bad good rejected rejects
-    reject excluded unused nan null na delete todelete toremove cover covers augmented augmentation augmentations aug
-    synthetic generated clutter backgroundgoogle unsure notsure tbd
-    noid notidentified notdetermined notsorted toidentify tobeidentified identify indet indetermined indeterminate
-    undet unidentifiable needsid unk unlabelled unlabeled multiple several ambiguous
-    sent recentlydeleted timelinephotos profilepictures coverphotos mobileuploads untitledalbum picks outtakes
-    favourites favorites favourite favorite favoriten favoris bestof best recents recent selected selection highlights
-    screenshots collages edited edits archive archived album
-    neuerordner ohnetitel sonstige sonstiges andere verschiedenes unbekannt unbestimmt unsortiert hintergrund
-    nouveaudossier sanstitre autre autres divers inconnu inconnus inconnue inconnues
-    nuevacarpeta otro otros otras desconocido desconocidos varios sintitulo sintítulo
-    nuovacartella altri altro sconosciuto novapasta outros desconhecido nieuwemap overig overige onbekend
-    """
-    )
-)
-# Folders below a species whose photos may not be of it.
-_DOUBTED = frozenset(
-    listed(
-        """
-    unsure notsure uncertain unknown unidentified undetermined wrong misidentified incorrect bad rejected rejects reject
-    excluded delete todelete toremove toidentify tobeidentified tocheck check doubtful questionable ambiguous other
-    others misc mixed various notthis maybe unsicher fraglich falsch unbestimmt andere douteux incertain dudoso
     """
     )
 )
@@ -145,15 +102,16 @@ _BINOMIAL = re.compile(
 
 # Soft hyphen, spaces and joiners of no width, marks of direction and of the byte order; not those within emoji.
 _SIGNS = str.maketrans({"♂": "male", "♀": "female", "×": "x"})  # noqa: RUF001
+_MARKUP = re.compile(r"</?(?:i|b|em|strong|u|span)(?:\s[^<>]*)?>", re.IGNORECASE)
 _INVISIBLE = dict.fromkeys([0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, 0xFEFF])
 
 
 def plain(text: str) -> str:
     """Returns a label with normalised white space and accents: TFDS stores names one per line, stripped.
 
-    Invisible characters, such as a mark of the byte order, are left out.
+    Invisible characters, such as a mark of the byte order, and markup such as <i> are left out.
     """
-    return unicodedata.normalize("NFC", " ".join(text.translate(_INVISIBLE).split()))
+    return unicodedata.normalize("NFC", " ".join(_MARKUP.sub("", text).translate(_INVISIBLE).split()))
 
 
 @lru_cache(maxsize=100_000)
@@ -243,26 +201,6 @@ def is_unlabelled(folder: str, in_test: bool) -> bool:
     """Returns whether a folder's name says that its photos have no label; "unknown" does so only in test."""
     name = squeeze(folder)
     return name in (_UNKNOWN if in_test else _UNLABELLED) or bool(_PREDICT.fullmatch(name))
-
-
-def is_unsure(folder: str) -> bool:
-    """Returns whether a folder's name may be that of a class or of photos that were set aside."""
-    return _without_numbers(folder) in _UNSURE or folder.strip() == NO_LABEL
-
-
-def is_doubted(folder: str) -> bool:
-    """Returns whether the name of a folder below a species says that its photos may not be of that species."""
-    return _without_numbers(folder) in _DOUBTED
-
-
-def is_of_no_species(folder: str) -> bool:
-    """Returns whether a folder's name may be that of photos without a butterfly; `is_unsure` is true as well."""
-    return _without_numbers(folder) in _OF_NO_SPECIES
-
-
-def _without_numbers(folder: str) -> str:
-    """Returns a folder's name without a number before or after it: "257.clutter", "New folder (2)"."""
-    return re.sub(r"^\d+|\d+$", "", squeeze(folder))
 
 
 def is_rank(folder: str) -> bool:

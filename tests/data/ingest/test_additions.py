@@ -114,6 +114,7 @@ def test_folders_of_doubt_below_a_species_are_asked_about(tmp_path: Path, folder
         ("habitat_{n}", "habitat_*.*"),
         ("{s} host plant ({n})", "* host plant (*).*"),
         ("IMG_{n}_Futterpflanze", "*_Futterpflanze.*"),
+        ("{n}_not sure", "*_not sure.*"),
     ],
 )
 def test_photos_of_habitats_and_plants_are_asked_about(tmp_path: Path, name: str, pattern: str) -> None:

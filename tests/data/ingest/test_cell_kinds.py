@@ -57,7 +57,40 @@ def test_rows_that_are_absent_or_excluded_are_asked_about(
         listing_of(tmp_path, files, ignore=f"label:gone,label:{label}")
 
 
-@pytest.mark.parametrize("word", ["indet.", "no ID", "Not identified", "empty", "-1"])
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("category", ("male", "female", "male")), ("tag", ("dorsal", "ventral", "lateral")),
+        ("label", ("Germany", "France", "Italy")), ("annotation", ("2019", "2020", "2021")),
+        ("class", ("site 1", "site 2", "site 3")), ("taxon", ("Nymphalidae", "Pieridae", "Pieridae")),
+    ],
+)  # fmt: skip
+def test_sexes_views_places_and_families_beside_species_are_no_labels(
+    tmp_path: Path, column: str, cells: tuple[str, ...]
+) -> None:
+    of_latin = dict(zip(LATIN, cells, strict=True))
+    lines = [f"{Path(name).name},{of_latin[species]},{species}" for name, species in OF_LATIN.items()]
+    files = FLAT | {"o.csv": "\n".join([f"file,{column},Falter", *lines])}
+    with pytest.raises(UserError, match=rf"says which is \((?:{column}, Falter|Falter, {column})\)"):
+        listing_of(tmp_path, files)
+    assert set(labels(listing_of(tmp_path, files, label_column=column)).values()) == set(cells)
+    files["o.csv"] = files["o.csv"].replace("Falter", "species")
+    assert labels(listing_of(tmp_path, files)) == OF_LATIN
+
+
+@pytest.mark.parametrize("sign", ["~", "dito", "\u201e", "s.o.", "see above"])
+def test_signs_for_the_row_above_are_no_labels(tmp_path: Path, sign: str) -> None:
+    lines = [f"{Path(name).name},{sign if n % 6 else species}" for n, (name, species) in enumerate(OF_LATIN.items())]
+    listing = listing_of(tmp_path, FLAT | {"o.csv": "\n".join(["file,species", *lines])})
+    with pytest.raises(UserError, match=r"15 like .*: empty label in o\.csv; if a label holds for the rows below"):
+        manifest.check_rejects(listing.rejects, listing, BuildConfig())
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["indet.", "no ID", "Not identified", "empty", "-1", "n.d.", "unknown butterfly", "indet. Lycaenidae",
+     "espèce inconnue", "nicht bestimmt", "Unbekannte Art"],
+)  # fmt: skip
 def test_labels_of_no_species_are_asked_about_and_the_options_work(tmp_path: Path, word: str) -> None:
     numbers = {name: str(LATIN.index(species)) for name, species in OF_LATIN.items()}
     cells = [f"{Path(n).name},{word if n.endswith('5.jpg') else numbers[n]}" for n in FLAT]
@@ -125,6 +158,21 @@ def test_two_species_in_a_cell_are_no_class(tmp_path: Path, joint: str) -> None:
     )
     listing = listing_of(tmp_path, FLAT | {"l.csv": table})
     assert {reject.reason for reject in listing.rejects} == {"several classes in l.csv"}
+
+
+def test_a_second_species_in_a_column_of_its_own_is_no_class(tmp_path: Path) -> None:
+    head, row = "file,species,species_2", "{n}.jpg,{s},"
+    table = latin(head, row).replace("3.jpg,Aglais io,", "3.jpg,Aglais io,Pieris rapae")
+    listing = listing_of(tmp_path, FLAT | {"l.csv": table})
+    assert [(r.member, r.reason) for r in listing.rejects] == [("images/3.jpg", "several classes in l.csv")]
+    # In other words, it is the same species.
+    listing = listing_of(tmp_path, FLAT | {"l.csv": latin(head, "{n}.jpg,{s},the {e} of {g}")})
+    assert labels(listing) == OF_LATIN
+
+
+def test_markup_in_cells_is_no_part_of_a_name(tmp_path: Path) -> None:
+    table = latin("file,species", "{n}.jpg,<i>{s}</i>").replace("<i>Pieris rapae</i>", "Pieris rapae", 3)
+    assert labels(listing_of(tmp_path, FLAT | {"l.csv": table})) == OF_LATIN
 
 
 def test_lists_of_texts_in_json(tmp_path: Path) -> None:

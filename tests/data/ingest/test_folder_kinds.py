@@ -113,6 +113,65 @@ def test_the_same_photos_in_grey_are_asked_about(tmp_path: Path) -> None:
     assert len(listing_of(tmp_path, colour | others).members) == 18
 
 
+@pytest.mark.parametrize("name", ["bad_images.txt", "exclude.csv", "Duplicates list.txt", "to-delete.txt"])
+def test_lists_of_photos_that_may_not_be_used_are_asked_about(tmp_path: Path, name: str) -> None:
+    files = tree("{s}/{n}.jpg")
+    bad = list(files)[::7]
+    listed: Files = files | {name: "\n".join(["file", *bad])}
+    file = re.escape(name)
+    with pytest.raises(
+        UserError, match=rf"{file} lists 3 photos, such as {bad[0]}.*build\.ignore={file} leaves the list"
+    ):
+        listing_of(tmp_path, listed)
+    listing = listing_of(tmp_path, listed, ignore="label:excluded")
+    assert labels(listing) == {name: name.split("/")[0] for name in files if name not in bad}
+    assert labels(listing_of(tmp_path, listed, ignore=name)) == {name: name.split("/")[0] for name in files}
+
+
+@pytest.mark.parametrize("head", ["file,species", "file,correct_species"])
+def test_a_few_rows_that_name_other_folders_are_asked_about(tmp_path: Path, head: str) -> None:
+    """Each folder has one label there, and each label one folder: not other names of the folders all the same."""
+    files = tree("{s}/{n}.jpg")
+    for corrections in (["0.jpg,Peacock"], ["0.jpg,Peacock", "21.jpg,Monarch"]):
+        table = "\n".join([head, *corrections])
+        with pytest.raises(UserError, match=r"by its folder Monarch/0\.jpg is 'Monarch', by c\.csv .* 'Peacock'"):
+            listing_of(tmp_path, files | {"c.csv": table})
+
+
+@pytest.mark.parametrize("folder", ["Habitat", "Host plants", "Futterpflanzen", "Team"])
+def test_folders_and_labels_of_habitats_plants_and_people_are_asked_about(tmp_path: Path, folder: str) -> None:
+    files = tree("{s}/{n}.jpg") | tree(folder + "/{n}.jpg", ("x",))
+    with pytest.raises(UserError, match=rf"{folder}/ \(photos: 6\) may be a class.*build\.negatives={folder}/\* takes"):
+        listing_of(tmp_path, files)
+    assert len(listing_of(tmp_path, files, negatives=f"{folder}/*").negatives) == 6
+    flat = {f"images/{name.replace('/', '_')}": name.split("/")[0] for name in files}
+    table = "\n".join(["file,species", *(f"{name},{label}" for name, label in flat.items())])
+    with pytest.raises(UserError, match=rf"the label '{folder}' in l\.csv .* may be a class"):
+        listing_of(tmp_path, dict.fromkeys(flat, b"x") | {"l.csv": table})
+
+
+@pytest.mark.parametrize("folder", ["habitat", "labels", "Etiketten"])
+def test_folders_of_habitats_and_labels_below_species_are_asked_about(tmp_path: Path, folder: str) -> None:
+    files = tree("{s}/{n}.jpg") | tree("{s}/" + folder + "/x{n}.jpg")
+    with pytest.raises(
+        UserError, match=rf"{folder}/ lies below a species .*build\.ignore=\*/{folder}/\* leaves it out"
+    ):
+        listing_of(tmp_path, files)
+    listing = listing_of(tmp_path, files, ignore=f"*/{folder}/*")
+    assert labels(listing) == {name: name.split("/")[0] for name in tree("{s}/{n}.jpg")}
+
+
+def test_subspecies_below_their_species_are_of_the_species(tmp_path: Path) -> None:
+    species = ("Papilio machaon", "Aglais io", "Vanessa atalanta")
+    files = {
+        f"{s}/ssp. {e}{k}/{i}.jpg": b"x" for k, s in enumerate(species) for e in ("alba", "nigra") for i in range(4)
+    }
+    listing = listing_of(tmp_path, files)
+    assert labels(listing) == {name: name.split("/")[0] for name in files}
+    assert "ssp. alba0" in listing.notes[0] and "build.layout=path takes each as a class" in listing.notes[0]
+    assert len(set(labels(listing_of(tmp_path, files, layout="path")).values())) == 6
+
+
 @pytest.mark.parametrize("mask", ["{n}_mask.png", "{n}-segmentation.png", "{n}_thumb.jpg", "{n}.gt.png"])
 def test_masks_beside_their_photos_are_no_photos(tmp_path: Path, mask: str) -> None:
     listing = listing_of(tmp_path, tree("{s}/{n}.jpg") | tree("{s}/" + mask))

@@ -227,6 +227,8 @@ def test_what_may_be_something_else_is_refused(tmp_path: Path, name: str, table:
         ("arquivo,espécie", "{n}.jpg,{s}"), ("plik,gatunek", "{n}.jpg,{s}"),
         ("bestandsnaam,soort", "{n}.jpg,{s}"), ("image,label,label_text", "{n}.jpg,{k},{s}"),
         ("image,label,wing,who", "{n}.jpg,{k},{s},Ann {i}"),
+        ("Datei (JPG);Artname (dt.);Artname (lat.)", "{n}.jpg;{s};{s} L"),
+        ("file,label (predicted),label", "{n}.jpg,x{i},{s}"),
         ("文件名,中文名,拉丁名", "{n}.jpg,{s},{s} L"), ("파일명,라벨", "{n}.jpg,{s}"),
         ("Filnamn;Artnamn;Vetenskapligt namn", "{n}.jpg;{s};{s}"), ("файл,название вида", "{n}.jpg,{s}"),
     ],

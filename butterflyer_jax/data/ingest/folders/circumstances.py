@@ -147,6 +147,11 @@ def kind_of(folder: str) -> str | None:
     return None
 
 
+def is_circumstance(label: str) -> bool:
+    """Returns whether a label is a date, place, view, sex, stage or session: no species, number or code."""
+    return kind_of(label) not in (None, "number") and not _HASH.fullmatch(label.strip())
+
+
 def date_in(folder: str) -> str:
     """Returns the day, month or year within a folder's name: "2020-05-17 Richmond Park", "Spain 2019"; "" for none."""
     found = _DATED.search(folder)

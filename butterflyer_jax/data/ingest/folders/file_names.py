@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest import unclear, words
 from butterflyer_jax.data.ingest.folders import circumstances
 from butterflyer_jax.data.ingest.folders.reading import Folders, some
 
@@ -26,18 +26,8 @@ _COUNTER = re.compile(
 )
 _EDGES = " _.-"
 CHOICES = "build.layout=leaf takes the folders, build.layout=name takes the names of the photos"
-# Last words in the names of photos of what lies beside a specimen, or around a butterfly.
-_BESIDE = frozenset(
-    words.listed(
-        """
-    label labels etikett etiketten etikette etiquette etiquettes etiqueta etiquetas etichetta barcode qrcode
-    colorchart colourchart colorchecker scalebar
-    habitat habitats lebensraum biotop biotope hostplant hostplants foodplant foodplants larvalhost futterpflanze
-    raupenfutterpflanze wirtspflanze plantehôte planthôte plantahospedera värdväxt waardplant landscape landschaft
-    rangemap distributionmap verbreitungskarte
-    """
-    )
-)
+# Last words in the names of photos that show no butterfly.
+_BESIDE = unclear.OF_SPECIMENS | unclear.AROUND | unclear.DOUBTFUL
 # "on host plant" is a photo of the butterfly.
 _WITH = frozenset(words.listed("on at with near in auf an mit im am sur en avec su con sobre op på"))
 _AT_END = re.compile(r"[\s_.-]*(?:\d+|\(\d+\))?$")
@@ -114,7 +104,8 @@ def beside(labels: Mapping[str, str]) -> tuple[str, str]:
     found = {photo: own for photo, own in found.items() if labels[photo] in others}
     if not found:
         return "", ""
-    note = f"{len(found):,} photos such as {min(found)} may show a label, a plant or a habitat, not a butterfly"
+    example = f"{len(found):,} photos such as {min(found)}"
+    note = f"{example} may show a label, a plant or a habitat, or another species, as their names say"
     return note, ",".join(sorted(set(found.values())))
 
 

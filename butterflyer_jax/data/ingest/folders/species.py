@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ from butterflyer_jax.data.ingest import words
 from butterflyer_jax.data.ingest.folders import circumstances, file_names
 from butterflyer_jax.data.ingest.folders.reading import LEAF, NAME, PATH, TOP, FolderPath, Folders, Place, some
 from butterflyer_jax.data.ingest.folders.strays import NO_SPECIES, why_no_species
+
+# Of a species: "ssp. gorganus".
+_BELOW_SPECIES = re.compile(r"(?:ssp|subsp|subspecies|var|forma|morph)\b[\s_.]*[a-z]", re.IGNORECASE)
 
 
 def name_species(paths: dict[str, FolderPath], layout: str, result: Folders) -> None:
@@ -117,7 +121,8 @@ def _choose_level(paths: dict[str, FolderPath], levels: Sequence[int], result: F
     leaves = set(uppers)
     outer = {path.names[levels[0]] for path in paths.values()}
     latin_leaves, latin_outer = words.are_binomials(leaves), words.are_binomials(outer)
-    if all(len(above) == 1 for above in uppers.values()):
+    below = [leaf for leaf in leaves if _BELOW_SPECIES.match(leaf)]
+    if all(len(above) == 1 for above in uppers.values()) and not below:
         if not latin_leaves and not all(map(words.is_rank, outer)):
             result.notes.append(
                 f"the innermost folders are the species ({some(leaves, 3)}), those above them their taxonomy; "
@@ -131,6 +136,11 @@ def _choose_level(paths: dict[str, FolderPath], levels: Sequence[int], result: F
         )
         return None
     if latin_outer and not latin_leaves:
+        if below:
+            result.notes.append(
+                f"the folders below the species ({some(below, 3)}) are not used; build.layout=path takes each as a "
+                "class"
+            )
         return levels[:1]
     result.problem = f"the folders can be read in two ways: species are {some(outer, 3)} or {some(leaves, 3)}"
     result.choices = (

@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from butterflyer_jax.data.ingest import higher_taxa, words
+from butterflyer_jax.data.ingest import higher_taxa, unclear, words
 from butterflyer_jax.data.ingest.folders import circumstances
 from butterflyer_jax.data.ingest.folders.reading import NAME, FolderPath, Folders, pattern, some
 
@@ -234,7 +234,7 @@ def check_doubted(result: Folders) -> None:
     folders = {(photo.rpartition("/")[0], place.label): photo for photo, place in result.places.items()}
     for (folder, label), photo in folders.items():
         parts = folder.split("/")
-        below = [part for part in parts if words.is_doubted(part) and words.plain(part) != label]
+        below = [part for part in parts if unclear.is_doubted(part) and words.plain(part) != label]
         if below and label in map(words.plain, parts[: parts.index(below[0])]):
             doubted.setdefault(below[0], photo)
     if not doubted:
@@ -252,7 +252,7 @@ def check_unsure(result: Folders) -> None:
     unsure: dict[str, str] = {}
     above = higher_taxa.among(result.labels)
     for photo, place in result.places.items():
-        if words.is_unsure(place.label) or place.label in above:
+        if unclear.is_unsure(place.label) or place.label in above:
             start = f"/{photo}".find(f"/{place.label}/")
             start = photo.find(place.label) if start < 0 else start
             unsure.setdefault(place.label, pattern(photo[: start + len(place.label)]) if start >= 0 else "*/*")
@@ -261,7 +261,7 @@ def check_unsure(result: Folders) -> None:
     photos = sum(place.label in unsure for place in result.places.values())
     left_out = ",".join(sorted(unsure.values()))
     choices = f"build.ignore={left_out} leaves it out, build.layout=leaf takes each innermost folder as a class"
-    if of_none := ",".join(sorted(own for label, own in unsure.items() if words.is_of_no_species(label))):
+    if of_none := ",".join(sorted(own for label, own in unsure.items() if unclear.is_of_no_species(label))):
         choices += f", build.negatives={of_none} takes it as photos that show no species"
     result.ask(
         f"{some(f'{label}/' for label in unsure)} (photos: {photos:,}) may be a class beside the species, or "

@@ -29,6 +29,7 @@ LABEL = words.listed(
     nomscientifique nombrecientifico nombrecientífico nomescientifico nomecientífico espécie gatunek soort
     wetenschappelijkenaam deutschername trivialname nomcommun nomvernaculaire nombrecomun nombrecomún labeltext
     labelstring labelstr classtext categorytext speciestext latein specieslabel
+    correctspecies correctlabel correctedspecies correctedlabel newlabel newspecies
     classlabel gtlabel truelabels trueclass primarylabel
     speciescommon scientific binomialname
     genusspecies identifiedspecies taxonscientificname taxonspeciesname butterflytype insect organism cls
@@ -88,12 +89,19 @@ KNOWN = frozenset([*FILE, *LABEL, *SPLIT, *GROUP, *RANKS])
 PREDICTIONS = re.compile(
     r".*submissions?(?:\b|_)|.*predict(?:ions?|ed)?(?:\b|_)|.*_preds?\b|preds?\b|.*_scores?\b", re.IGNORECASE
 )
-BLANK = frozenset(
-    words.listed(
-        """
+# What people write for the value of the row above, which is not copied: rows may have been sorted.
+_SAME = {"same as above", "see above", "siehe oben", "wie oben"}.union(
+    words.listed("~ \" '' „ “ ” ″ 〃 -\"- -„- dito ditto dto. idem ebd. s.o. same")
+)
+BLANK = (
+    frozenset(
+        words.listed(
+            """
      nan na n/a null none ? - -- #n/a <na>
     """
+        )
     )
+    | _SAME
 )
 # Values in one-hot columns.
 _BITS = (
@@ -105,6 +113,9 @@ _YES = frozenset(["1", "1.0", "true", "yes", "y", "x"])
 # Number of first rows in which a header may follow a title.
 TITLE_ROWS = 10
 _UNIT = re.compile(r"(?:[(\[].*[)\]])?")
+_IN_BRACKETS = re.compile(r"[(\[][^()\[\]]*[)\]]")
+# Names of columns that are no more than guesses at the label.
+GUESS = re.compile(r"pred|guess|suggest|auto|model|computer|top.?\d|second|previous|old|original|was", re.IGNORECASE)
 _MARK = '\ufeff" '
 
 
@@ -205,11 +216,18 @@ def last_part(cell: str) -> str:
 
 
 def named(table: Table, names: Sequence[str]) -> list[int]:
-    """Returns the columns with one of the names, in the order of the names; the last part of a nested name counts."""
+    """Returns the columns with one of the names, in the order of the names.
+
+    The last part of a nested name counts, and a name of words without what stands in brackets: "Species (Latin)".
+    """
     spelt = [words.squeeze(column) for column in table.columns]
     ends = [words.squeeze(re.split(r"[.:/]", column)[-1]) for column in table.columns]
     found = [position for name in names for position, column in enumerate(spelt) if column == name]
     found += [position for name in names for position, column in enumerate(ends) if column == name]
+    for position, column in enumerate(table.columns):
+        bare = _IN_BRACKETS.sub("", column)
+        if bare != column and words.squeeze(bare) in names and not GUESS.search(column):
+            found += [position] if any(any(map(str.isalpha, cell)) for cell in table.values(position)) else []
     return list(dict.fromkeys(found))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from butterflyer_jax.data.ingest import words
-from butterflyer_jax.data.ingest.tables import columns
+from butterflyer_jax.data.ingest.tables import columns, no_labels
 from butterflyer_jax.data.ingest.tables.cells import SEVERAL
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.file_column import is_numbers
@@ -22,9 +22,6 @@ MIN_UNIQUE_ROWS = 10
 MAX_DISTINCT = 0.5
 # Share of the rows in which two columns agree, if both are the label.
 MIN_SAME = 0.5
-_DATE = re.compile(r"(?:19|20)\d\d[-/.]\d\d?[-/.]\d\d?(?:[T ].*)?|\d\d?[-/.]\d\d?[-/.](?:19|20)?\d\d(?: .*)?")
-_DECIMAL = re.compile(r"-?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?|-?\.\d+")
-_GUESS = re.compile(r"pred|guess|suggest|auto|model|computer|top.?\d|second|previous|old|original|was", re.IGNORECASE)
 _CORRECTION = re.compile(r"correct|verif|final|expert|true|review|revis|fixed", re.IGNORECASE)
 _SAYS_SPLITS = re.compile(r"partition|split|(?:^|[\W_])folds?(?:$|[\W_\d])", re.IGNORECASE)
 _SAYS_LABELS = re.compile(
@@ -90,6 +87,7 @@ def _candidates(meaning: Meaning, rows: Sequence[int], taken: Collection[int], g
     if "x" in spelt:
         # A position in the image.
         candidates = [c for c in candidates if spelt[c] != "y"]
+    candidates = [c for c in candidates if not no_labels.are_higher_taxa(table, rows, c, taken)]
     if not candidates and not table.header:
         candidates = _without_header(meaning)
     if not candidates:
@@ -112,7 +110,7 @@ def _that_vary(table: Table, rows: Sequence[int], candidates: Sequence[int]) -> 
     cells = {c: [cell for row in rows if not columns.is_blank(cell := table.rows[row][c])] for c in candidates}
     most = max(map(len, cells.values()), default=0)
     full = [c for c in candidates if cells[c] and len(cells[c]) >= MIN_COVERAGE * most]
-    labels = [c for c in full if not _are_measures(cells[c])]
+    labels = [c for c in full if not no_labels.are_no_species(cells[c])]
     return [c for c in labels if len(set(cells[c])) > 1] or labels[:1]
 
 
@@ -163,7 +161,7 @@ def _check_second_opinions(
     table, label = meaning.table, chosen[0]
     own = {words.plain(table.rows[row][label]) for row in rows}
     for column, name in enumerate(table.columns):
-        if column in (*chosen, *taken) or not name or _GUESS.search(name):
+        if column in (*chosen, *taken) or not name or columns.GUESS.search(name):
             continue
         if name == "given" and {"suspect", "proposed"} <= set(table.columns):
             # A table of `butterflyer audit`: the labels before they were corrected.
@@ -205,14 +203,6 @@ def _without_header(meaning: Meaning) -> list[int]:
             continue
         found += [column] if 1 < len(distinct) <= MAX_DISTINCT * len(values) else []
     return found if len(found) == 1 else []
-
-
-def _are_measures(cells: Sequence[str]) -> bool:
-    """Returns whether cells are dates, or numbers of which some have a fraction: these are measured, and no classes."""
-    values = {cell for cell in cells if not columns.is_blank(cell)}
-    return all(map(_DATE.fullmatch, values)) or (
-        all(map(_DECIMAL.fullmatch, values)) and any(float(value.replace(",", ".")) % 1 for value in values)
-    )
 
 
 def _is_unique(table: Table, rows: Sequence[int], column: int) -> bool:

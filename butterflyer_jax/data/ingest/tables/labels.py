@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest import unclear, words
 from butterflyer_jax.data.ingest.folders.reading import some
 from butterflyer_jax.data.ingest.tables import (
     agreement,
@@ -16,6 +16,7 @@ from butterflyer_jax.data.ingest.tables import (
     hints,
     key_join,
     reader,
+    row_flags,
     table_names,
     understanding,
 )
@@ -43,6 +44,7 @@ class Annotations:
       missing: (cell, reason) of each row without a file.
       ambiguous: labels of rows that may be about several files.
       unlabelled: photos that are listed without a label, with the table.
+      excluded: photos in a list whose name says that they are not to be used, with the list.
       sources: tables that give labels, with their columns.
       group_names: columns that give groups.
       split_names: columns and files that give splits.
@@ -60,6 +62,7 @@ class Annotations:
     missing: list[tuple[str, str]] = field(default_factory=list)
     ambiguous: set[str] = field(default_factory=set)
     unlabelled: dict[str, str] = field(default_factory=dict)
+    excluded: dict[str, str] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
     group_names: list[str] = field(default_factory=list)
     split_names: list[str] = field(default_factory=list)
@@ -182,7 +185,7 @@ def _name_classes(labelled: Sequence[Meaning], found: reader.Found, result: Anno
 
 def _check_mixed(one: Meaning) -> None:
     """Raises a UserError where some labels of a table are numbers and others names."""
-    used = {label for label in _used_labels(one) if not words.is_unsure(label)}
+    used = {label for label in _used_labels(one) if not unclear.is_unsure(label)}
     numbers = {label for label in used if label.isdigit()}
     if numbers and numbers != used:
         raise UserError(
@@ -273,6 +276,8 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
     result.group_names += [f"{column} in {name}" for column in one.group_names]
     if one.labels or class_names.is_list(one.table):
         return
+    if row_flags.is_exclusion(name):
+        result.excluded |= {photo: name for photos in one.photos for photo in photos}
     reason, hint = hints.of(one, bool(one.group_names or gave_split or any(one.boxes)))
     if reason:
         result.unused[name] = reason

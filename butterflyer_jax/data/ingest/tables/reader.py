@@ -40,6 +40,8 @@ DOCUMENTS = {
     ".rtf": "a document", ".html": "a web page", ".htm": "a web page",
 }  # fmt: skip
 _LISTS = re.compile(r"label|class|species|list|annot|taxa|names|art(?:en)?liste", re.IGNORECASE)
+# In the results of MegaDetector: animal, person, vehicle.
+_OF_DETECTOR = '"detection_categories"'
 _LFS = b"version https://git-lfs"
 # A table of a million photos takes half of this.
 MAX_TABLE_BYTES = 128 << 20
@@ -155,6 +157,8 @@ def _read(
         elif suffix == ".xml":
             tables = xml_files.tables_in(content, name)
             found.annotations |= {name} if tables else set()
+        elif suffix in JSON_SUFFIXES and _OF_DETECTOR in content:
+            found.unread[name] = "the boxes of a detector, which are not labels"
         elif suffix in JSON_SUFFIXES:
             tables = records.from_json(content, name, photos)
         elif suffix in TEXT_SUFFIXES:
@@ -168,7 +172,7 @@ def _read(
             used = table and (len(table.columns) > 1 or _lists_photos(table.rows, name, photos))
             tables = [cells.expand(table)] if table and used else []
     found.tables += tables
-    if not tables and name not in found.class_lists:
+    if not tables and name not in found.class_lists and name not in found.unread:
         found.unread[name] = NO_TABLE
         if suffix in (".yaml", ".yml") and _mentions_photos(content, photos):
             found.unread[name] = "a YAML file with photos is not read: save it as CSV"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePosixPath
+
 from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest.tables import columns
+from butterflyer_jax.data.ingest.tables.cells import SEVERAL
 from butterflyer_jax.data.ingest.tables.columns import Table
 from butterflyer_jax.data.ingest.tables.meaning import Meaning
 from butterflyer_jax.data.ingest.tables.split_columns import NO, YES
@@ -47,6 +52,15 @@ _PRAISES = frozenset(
         "accept accepted good verified isverified validated isvalidated certain iscertain confirmed isconfirmed"
     )
 )
+# Words in the name of a list of photos that are not to be used: "bad_images.txt".
+_EXCLUSION = frozenset(
+    words.listed(
+        """
+    bad badimages blacklist blacklisted corrupt corrupted broken damaged duplicate duplicates exclusions noisy outliers
+    wrong mislabelled mislabeled misidentified blurry blurred unusable invalid
+    """
+    )
+)
 # Columns that say whether, or how many times, the species of a row is there.
 _PRESENCE = frozenset(
     words.listed(
@@ -59,6 +73,12 @@ _PRESENCE = frozenset(
 _ABSENT = NO - {""} | {"absent", "absence", "not detected", "notdetected"}
 # Labels of marked rows: the user is asked what they mean, as for others that name no species.
 ABSENT, EXCLUDED = "absent", "excluded"
+
+
+def is_exclusion(name: str) -> bool:
+    """Returns whether the name of a list says that its photos are not to be used."""
+    parts = map(words.squeeze, re.split(r"[\W_]+", PurePosixPath(name.partition("[")[0]).stem))
+    return any(part in _EXCLUSION | _EXCLUDES for part in parts)
 
 
 def notes(table: Table) -> list[str]:
@@ -91,6 +111,25 @@ def mark(meaning: Meaning) -> None:
                     label if old and is_marked else old for old, is_marked in zip(meaning.labels, marked, strict=True)
                 ]
                 meaning.label_name += f", and {label} by {name}"
+
+
+def mark_several(meaning: Meaning) -> None:
+    """Replaces the labels of rows that have another label in a further column: "species", "species_2"."""
+    table = meaning.table
+    first = words.squeeze(meaning.label_name).removesuffix("1")
+    further = [
+        n for n, name in enumerate(table.columns) if re.fullmatch(re.escape(first) + "[2-9]", words.squeeze(name))
+    ]
+    for column in further:
+        cells = list(map(words.plain, table.values(column)))
+        pairs = [pair for pair in zip(meaning.labels, cells, strict=True) if all(pair)]
+        if 2 * len(pairs) > len(cells) and len(set(pairs)) == len(dict(pairs)) == len({other for _, other in pairs}):
+            # Other names of the same species.
+            continue
+        meaning.labels = [
+            label if columns.is_blank(cell) or cell == label or not label else SEVERAL
+            for label, cell in zip(meaning.labels, cells, strict=True)
+        ]
 
 
 def _refused(table: Table, column: int) -> list[bool]:

@@ -58,6 +58,7 @@ def understand(
     _read_groups(meaning, options)
     if meaning.labels:
         meaning.notes += row_flags.notes(table)
+        row_flags.mark_several(meaning)
         row_flags.mark(meaning)
     # Of a row of several photos nobody knows whose box it is.
     meaning.boxes, note = boxes.read(table, options.box_format) if not unfolded else ([], "")

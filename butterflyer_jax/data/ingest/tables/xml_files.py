@@ -16,6 +16,7 @@ _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 _CVAT_IMAGE = re.compile(r"<image\s([^>]*?)(?:/>|>(.*?)</image>)", re.DOTALL)
 _CVAT_LABEL = re.compile(r'<(?:tag|box|polygon|polyline|points|mask|ellipse|cuboid)\s[^>]*?\blabel="([^"]*)"')
 _CVAT_BOX = re.compile(r"<box\s([^>]*)")
+_CVAT_ATTRIBUTE = re.compile(r'<attribute\s[^>]*?\bname="([^"]*)"[^>]*>([^<]*)</attribute>')
 _CVAT_SIDES = ("xtl", "ytl", "xbr", "ybr")
 
 
@@ -63,7 +64,11 @@ def _from_cvat(text: str, name: str) -> list[Table]:
                 found.append((left, top, right, bottom, width, height))
         label = cells.one_of(map(html.unescape, _CVAT_LABEL.findall(inner)))
         if "name" in attributes:
-            rows.append({"file": attributes["name"], "label": label, **boxes.as_cells(found)})
+            of_shapes: dict[str, list[str]] = defaultdict(list)
+            for key, value in _CVAT_ATTRIBUTE.findall(inner):
+                of_shapes[html.unescape(key)].append(html.unescape(value).strip())
+            more = {key: cells.one_of(values) for key, values in of_shapes.items()}
+            rows.append({**more, "file": attributes["name"], "label": label, **boxes.as_cells(found)})
     return [records.table(name, rows)] if rows else []
 
 
