@@ -30,8 +30,9 @@ What was tried on 2 CPU cores (Zen 5, float32, jax 0.10.2) and stayed: convoluti
 (`distributed.compiler`), 64 channels and more by Winograd (`models.winograd`), the first layer by four pixels at once
 (`models.few_channels`), batch normalisation or bias, ReLU and pool in few passes (`models.batch_norm`,
 `models.bias_relu`), parts of a batch without a loop (`training.step.accumulate`), a batch without batch normalisation
-in halves (`models.vgg.PARTS`: the memory of two halves fits the caches better, and XLA runs them at the same time), and
-the step's working memory kept by the allocator (`distributed.memory`). What did not help:
+in halves (`models.vgg.PARTS`: the memory of two halves fits the caches better, and XLA runs them at the same time), the
+gradient's norm by products (`training.optimizer.global_norm`), and the step's working memory kept by the allocator
+(`distributed.memory`). What did not help:
 
   fast math, vectors of 512 bits, scheduler presets, oneDNN flags, fusion emitters off, huge pages, two virtual devices,
   jaxlib 0.12
@@ -53,6 +54,11 @@ the step's working memory kept by the allocator (`distributed.memory`). What did
     of `distributed.memory` without `run_in_caller`: none fewer either, as the step's thread has an arena of its own
   the gradient of a pool and ReLU without `layers.materialise`: 92 instead of 94 processor ms a step of VGG16 of a
     quarter of the width, but 104 instead of 91 MiB
+  on Zen 3, of VGG16 of a quarter of the width: the last block as a whole, or the input of a layer without pool written
+    once: 2 to 3% less processor time each, but the same wall time; parts of 4 in the first blocks, 3 and 8 parts, other
+    `winograd.GROUPS`: none less. What holds it up is the kernels' gradient of 16 channels: Eigen shares it between two
+    cores in 1,000 small tasks, so two halves take 15 ms on two cores and 16 on one. Nor is it faster by groups of
+    images, of two or four pixels at once, as sums of 3 or 9 products, or in XLA's library of one thread
 
 Not tried, for want of a GPU since: a Pallas kernel that fuses the gradients of ReLU, bias and pool (1.7 ms of the first
 layer, which reads the activation where a bit would do), and fp8 convolutions.

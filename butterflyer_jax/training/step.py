@@ -134,7 +134,7 @@ def make_train_step(
         gradients = jax.tree.map(lambda x: x / scale, gradients)
         # Its norm shows that the new state is not finite while the loss is still that of the old one.
         gradients = optimizer.hold_frozen(gradients, config.optim, state.step, steps_per_epoch)
-        metrics["gradient_norm"] = optax.global_norm(gradients)
+        metrics["gradient_norm"] = optimizer.global_norm(gradients)
 
         new_state = updated(state, gradients, batch_stats, learning_rate)
         if state.loss_scale is not None:

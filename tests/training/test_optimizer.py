@@ -9,7 +9,14 @@ import pytest
 
 from butterflyer_jax.config import OptimConfig
 from butterflyer_jax.metrics.losses import class_weights, cross_entropy
-from butterflyer_jax.training.optimizer import average, layer_multipliers, make_optimizer, make_schedule, mask_by_path
+from butterflyer_jax.training.optimizer import (
+    average,
+    global_norm,
+    layer_multipliers,
+    make_optimizer,
+    make_schedule,
+    mask_by_path,
+)
 
 
 def test_warmup_then_cosine_to_zero() -> None:
@@ -119,6 +126,24 @@ def test_clipping_bounds_the_step() -> None:
     updates, _ = tx.update(jax.tree.map(lambda x: 100 * x, PARAMS), tx.init(PARAMS), PARAMS, learning_rate=1.0)
     norm = sum((x**2).sum() for x in jax.tree.leaves(updates)) ** 0.5
     assert norm == pytest.approx(0.5, rel=1e-4)
+
+
+def test_global_norm_is_that_of_all_numbers() -> None:
+    rng = np.random.default_rng(0)
+    tree = {"kernel": rng.normal(size=(3, 3, 64, 70)), "bias": [rng.normal(size=5), np.array(2.0)]}
+    norm = jax.jit(global_norm)(jax.tree.map(jnp.float32, tree))
+    np.testing.assert_allclose(norm, np.linalg.norm(np.concatenate([x.ravel() for x in jax.tree.leaves(tree)])), 1e-6)
+    assert np.isnan(global_norm({"kernel": jnp.array([1.0, jnp.nan])}))
+    assert not global_norm({})
+
+
+def test_gradients_within_the_limit_are_left_as_they_are() -> None:
+    plain, clipping = (OptimConfig(weight_decay=0, gradient_clip_norm=limit) for limit in (0.0, 1e6))
+    first, second = (
+        tx.update(PARAMS, tx.init(PARAMS), PARAMS, learning_rate=1.0)[0]
+        for tx in (make_optimizer(plain), make_optimizer(clipping))
+    )
+    jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
 def test_cross_entropy_with_and_without_smoothing() -> None:
