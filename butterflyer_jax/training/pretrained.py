@@ -166,7 +166,9 @@ def match(
         renamed = other_names(weights.species, species, renamed)
     values, rows = weights_module.match(weights, shapes, config.pretrained_allow, species, renamed)
     say(f"pretrained weights: {weights.origin}, {weights.variant}")
-    for line in weights_module.table(rows):
+    # What becomes of weights of the package's own is known, but for the tensors that are not taken.
+    shown = [row for row in rows if row.anew or config.pretrained != shipped.DRAWN]
+    for line in weights_module.table(shown):
         say(line)
     weights_module.check(weights, rows, config.pretrained_allow)
     say(f"pretrained weights: {weights_module.summary(rows)}; mean {_short(config.mean)}, std {_short(config.std)}")

@@ -241,6 +241,7 @@ def test_drawn_weights_start_the_network_of_the_cpu_config(tmp_path: Path, capsy
     table = capsys.readouterr().err.splitlines()
     anew = [line.split()[1] for line in table if line.startswith("  re-initialised")]
     assert sorted(anew) == ["/logits/bias", "/logits/kernel"]
+    assert len(table) == 4, "of tensors that are taken, their number says enough"
     assert not any("NOT ALLOWED" in line for line in table)
     # A fresh network's running statistics are 0 and 1.
     stats = state.variables.batch_stats

@@ -41,6 +41,11 @@ class Row:
     note: str = ""
     refused: bool = False
 
+    @property
+    def anew(self) -> bool:
+        """Whether the tensor is not simply taken from the source."""
+        return self.fate in (GROWN, REINITIALISED, LEFT_OVER)
+
 
 def match(
     weights: Weights,
