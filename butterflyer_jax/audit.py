@@ -35,7 +35,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument("--to", metavar="DIR", help="folder for all results, where the run may only be read")
     parser.add_argument(
         "--accept",
-        type=float,
+        type=cli.number,
         metavar="P",
         help="put the proposed species into the column label where its probability is at least P",
     )

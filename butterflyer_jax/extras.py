@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
+import shlex
+from importlib import metadata
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from butterflyer_jax.errors import UserError
 
@@ -47,5 +52,18 @@ def require(extra: str, *modules: str, purpose: str) -> None:
 
 
 def install_command(extra: str) -> str:
-    """Returns the shell command that installs an extra."""
-    return f"pip install '{DISTRIBUTION}[{extra}]'"
+    """Returns the shell command that installs an extra, from where this package was installed."""
+    # An environment made by uv has no pip of its own; another one's would install there.
+    pip = "pip" if is_installed("pip") else "uv pip"
+    try:
+        source = json.loads(metadata.distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        source = {}
+    url = str(source.get("url", ""))
+    if not url:
+        return f"{pip} install '{DISTRIBUTION}[{extra}]'"
+    if "dir_info" not in source:
+        return f"{pip} install '{DISTRIBUTION}[{extra}] @ {url}'"
+    folder = url2pathname(urlsplit(url).path)
+    editable = "--editable " if source["dir_info"].get("editable") else ""
+    return f"{pip} install {editable}{shlex.quote(f'{folder}[{extra}]')}"

@@ -87,7 +87,7 @@ def check_core(environment: Environment) -> None:
     answer = json.loads(environment.run("predict", "--run", "run", "--format", "json", str(photo)))
     expect("species" in answer, str(answer))
     error = environment.run("build", "--input", "raw.zip", "--output", "records", code=2)
-    expect(error.count("\n") == 1 and "pip install 'butterflyer-jax[train]'" in error, error)
+    expect(error.count("\n") == 1 and "pip install 'butterflyer-jax[train]" in error, error)
 
 
 def check_train(environment: Environment) -> None:

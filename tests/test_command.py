@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -132,9 +135,37 @@ def test_a_config_that_is_not_there_is_one_line(
 def test_a_missing_extra_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    line = r"building records needs tensorflow_datasets; .* pip install 'butterflyer-jax\[train\]'$"
-    with pytest.raises(UserError, match=line):
+    line = f"building records needs tensorflow_datasets; install it with: {extras.install_command('train')}"
+    with pytest.raises(UserError, match=f"^{re.escape(line)}$"):
         run(["build", "--input", "photos.zip", "--output", "records"])
+
+
+@pytest.mark.parametrize(
+    ("source", "command"),
+    [
+        (None, "pip install 'butterflyer-jax[train]'"),
+        (
+            {"url": "file:///home/me/my%20clone", "dir_info": {"editable": True}},
+            "pip install --editable '/home/me/my clone[train]'",
+        ),
+        ({"url": "file:///home/me/clone", "dir_info": {}}, "pip install '/home/me/clone[train]'"),
+        (
+            {"url": "file:///tmp/butterflyer_jax-1-py3-none-any.whl", "archive_info": {}},
+            "pip install 'butterflyer-jax[train] @ file:///tmp/butterflyer_jax-1-py3-none-any.whl'",
+        ),
+    ],
+)
+def test_an_extra_is_installed_from_where_the_package_came(
+    source: dict[str, object] | None, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_text(self: object, name: str) -> str | None:
+        return json.dumps(source) if source and name == "direct_url.json" else None
+
+    monkeypatch.setattr(metadata.PathDistribution, "read_text", read_text)
+    monkeypatch.setattr(extras, "is_installed", lambda module: True)
+    assert extras.install_command("train") == command
+    monkeypatch.setattr(extras, "is_installed", lambda module: False)
+    assert extras.install_command("train") == f"uv {command}"
 
 
 def test_doctor_lists_devices_and_extras(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +175,7 @@ def test_doctor_lists_devices_and_extras(capsys: pytest.CaptureFixture[str]) -> 
     assert "(cpu)" in printed
     for name in extras.PURPOSES:
         assert f"\n  {name} " in printed
-    assert "pip install 'butterflyer-jax[tpu]'" in printed
+    assert f" {extras.install_command('tpu')}\n" in printed
 
 
 def test_doctor_sees_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,3 +217,14 @@ def test_every_extra_has_a_purpose() -> None:
 
     declared = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
     assert set(extras.PURPOSES) == declared - {"all", "dev", "notebooks"}
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "many"])
+def test_a_number_is_finite(text: str) -> None:
+    for line in (
+        ["app", "--run", "nowhere", f"--max_mib={text}"],
+        ["audit", "--run", "nowhere", f"--accept={text}"],
+        ["launch", "--estimate", f"--images_per_second={text}"],
+    ):
+        with pytest.raises(UserError, match=f"invalid number value: '{text}'"):
+            run(line)

@@ -114,7 +114,7 @@ def parser() -> cli.ArgumentParser:
         ("max_megapixels", limits.max_pixels / 1e6, "largest photo, megapixels"),
     ):
         parser.add_argument(
-            f"--{name}", type=float, default=default, metavar="N", help=f"{unit} (default: %(default)g)"
+            f"--{name}", type=cli.number, default=default, metavar="N", help=f"{unit} (default: %(default)g)"
         )
     parser.add_argument(
         "--max_batch", type=int, default=limits.max_batch, metavar="N", help="photos per batch (default: %(default)s)"

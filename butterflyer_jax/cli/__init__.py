@@ -1,6 +1,14 @@
 """What the commands share: config files with overrides, and errors as one line with an exit code."""
 
-from butterflyer_jax.cli.command import ArgumentParser, Command, install_excepthook, late_function, make_callable, run
+from butterflyer_jax.cli.command import (
+    ArgumentParser,
+    Command,
+    install_excepthook,
+    late_function,
+    make_callable,
+    number,
+    run,
+)
 from butterflyer_jax.cli.config_files import (
     build_options,
     config_folder,
@@ -24,6 +32,7 @@ __all__ = [
     "late_function",
     "load_config",
     "make_callable",
+    "number",
     "run",
     "split_overrides",
     "stdout_is_lost",

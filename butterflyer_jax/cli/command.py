@@ -11,6 +11,7 @@ import importlib
 import inspect
 import itertools
 import logging
+import math
 import os
 import sys
 import types
@@ -148,12 +149,24 @@ class ArgumentParser(argparse.ArgumentParser):
             if not flag.startswith("--") or flag in self._option_string_actions or flag.startswith("--config."):
                 continue
             if close := difflib.get_close_matches(flag, self._option_string_actions, n=1, cutoff=0.8):
-                raise UserError(f"unrecognised argument: {flag}; did you mean {close[0]}?")
+                raise UserError(f"unknown argument: {flag}; did you mean {close[0]}?")
         return super().parse_known_args(arguments, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises a UserError, which `run` prints as one line."""
-        raise UserError(f"{message} (see --help)")
+        raise UserError(f"{message.replace('unrecognized arguments', 'unknown argument')} (see --help)")
+
+
+def number(text: str) -> float:
+    """Returns the value of a flag that is a finite number.
+
+    Raises:
+      ValueError: it is none, or "nan" or "inf"; the parser names the flag.
+    """
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 class CallableModule(types.ModuleType):

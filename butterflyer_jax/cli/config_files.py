@@ -199,7 +199,7 @@ def split_overrides(arguments: Sequence[str]) -> list[str]:
             name, equals, value = argument.removeprefix("--").partition("=")
             meant = " or ".join(f"--config.{field}{equals}{value}" for field in _named(name.replace("-", "_")))
             hint = f"; did you mean {meant}?" if meant else " (see --help)"
-            raise UserError(f"unrecognised argument: {argument}{hint}")
+            raise UserError(f"unknown argument: {argument}{hint}")
         override = argument.removeprefix("--config.")
         if "=" not in override and rest and not rest[0].startswith("--"):
             override += "=" + rest.pop(0)

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 
+from butterflyer_jax import extras
 from tests.conftest import QUICKLY_COMPILED, SPECIES, TINY_CONFIG, Command, assert_one_line_error, on_devices
 
 SPEEDS = {"step_ms", "images_per_second", "images_per_second_per_device", "tflops_per_device", "mfu"}
@@ -251,7 +252,7 @@ def test_fake_data_trains_where_there_is_no_tensorflow(tiny_config: Path, tmp_pa
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert result.returncode == 0, result.stderr
     assert "100 species in fake" in result.stderr
-    needs = "format keras needs tensorflow; install it with: pip install 'butterflyer-jax[export]'"
+    needs = f"format keras needs tensorflow; install it with: {extras.install_command('export')}"
     assert f"export: none, {needs}" in result.stderr
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from butterflyer_jax import extras
 from butterflyer_jax.app.chat.answerers import make_answerer
 from butterflyer_jax.errors import UserError
 from tests.helpers.chats import ask, retriever
@@ -85,7 +87,6 @@ def test_imports_leave_the_packages_of_the_extra_for_later() -> None:
 
 def test_without_the_models_client_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(
-        UserError, match=r"language model needs openai; install it with: pip install 'butterflyer-jax\[app\]'"
-    ):
+    line = f"language model needs openai; install it with: {extras.install_command('app')}"
+    with pytest.raises(UserError, match=re.escape(line)):
         make_answerer(SERVER, BASE)

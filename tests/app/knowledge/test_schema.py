@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from butterflyer_jax import extras
 from butterflyer_jax.app.knowledge import base
 from butterflyer_jax.app.knowledge.__main__ import main
 from butterflyer_jax.app.knowledge.reader import TOPICS_FILE
@@ -175,7 +177,6 @@ def test_command_refuses_a_name_that_one_of_ours_has(tmp_path: Path) -> None:
 
 def test_without_a_package_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(
-        UserError, match=r"the knowledge base needs yaml; install it with: pip install 'butterflyer-jax\[app\]'"
-    ):
+    line = f"the knowledge base needs yaml; install it with: {extras.install_command('app')}"
+    with pytest.raises(UserError, match=re.escape(line)):
         main([])
