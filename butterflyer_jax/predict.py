@@ -4,11 +4,11 @@
     butterflyer predict --model model.onnx IMAGE…
     ls photos/*.jpg | butterflyer predict --run DIR -
 
-An IMAGE is a picture file, a folder, a pattern ('photos/**/*.jpg'), a zip, a URL, or - for names on stdin.
+An IMAGE is an image file, a folder, a pattern ('photos/**/*.jpg'), a zip, a URL, or - for names on stdin.
 A JSON object has image, species, probability, none_of_these (whether the image is refused), top5 and probabilities; of
 an image that cannot be read, image and error. Where genera or families are known it also has answer: the lowest rank
 that is sure enough, its name and probability, and the answer in words. With --gradcam it also has gradcam, the path of
-the picture of what spoke for the species.
+the heat map of what spoke for the species.
 
 Of an image the network sees the central square. With --search it looks at some 70 parts, the whole and squares in
 grids of four sizes, and answers for the most typical one: for butterflies that are small or not in the middle. An
@@ -54,7 +54,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument("--species", metavar="LIST.txt", help="only these species can occur, one name per line")
     parser.add_argument("--flip", action="store_true", help="average over each image and its mirror image")
     parser.add_argument("--search", action="store_true", help="answer for the most typical of some 70 parts; slow")
-    parser.add_argument("--gradcam", metavar="FOLDER", help="folder for pictures of what spoke for the species")
+    parser.add_argument("--gradcam", metavar="FOLDER", help="folder for heat maps of what spoke for the species")
     return parser
 
 

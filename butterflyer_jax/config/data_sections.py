@@ -14,10 +14,10 @@ class BuildConfig(Section):
     image_size: int = option(256, "short side of a stored photo, pixels", within=(8, 8192))
     jpeg_quality: int = option(95, "JPEG quality of a stored photo", within=(1, 100))
     val_fraction: float = option(
-        0.15, "share of each species that goes to val, where the zip gives no splits", within=SHARE
+        0.15, "share of each species that goes to val, where the input gives no splits", within=SHARE
     )
     test_fraction: float = option(
-        0.15, "share of each species that goes to test, where the zip gives no splits", within=SHARE
+        0.15, "share of each species that goes to test, where the input gives no splits", within=SHARE
     )
     salt: str = option("butterflyer", "changes which photos go to which split")
     max_reject_fraction: float = option(0.05, "share of unusable photos above which the build stops", within=SHARE)

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 POSITIVE = (1, 2**31)
 SHARE = (0.0, 1.0)
-# From here on a largest value is a bound against nonsense, which the documentation of a field leaves out.
+# From here on a largest value is a bound against nonsense, which documentation and errors leave out.
 _HUGE = 1e9
 
 
@@ -61,8 +61,12 @@ def documentation(field: dataclasses.Field[Any]) -> str:
     doc: str = field.metadata["doc"]
     if not field.metadata["within"]:
         return doc
-    low, high = field.metadata["within"]
-    return f"{doc} [{low:g} or more]" if high >= _HUGE else f"{doc} [{low:g} to {high:,.10g}]"
+    return f"{doc} [{_range(*field.metadata['within'])}]"
+
+
+def _range(low: float, high: float) -> str:
+    """Returns a range in words."""
+    return f"{low:g} or more" if high >= _HUGE else f"{low:g} to {high:,.10g}"
 
 
 def problem(field: dataclasses.Field[Any], value: Any) -> str:
@@ -75,7 +79,7 @@ def problem(field: dataclasses.Field[Any], value: Any) -> str:
     if field.metadata["within"]:
         low, high = field.metadata["within"]
         if not low <= value <= high:
-            return f"must lie between {low} and {high}"
+            return f"must be at most {high:,.10g}" if value > high >= _HUGE else f"must be {_range(low, high)}"
     choices = field.metadata["one_of"]
     if choices and value not in choices:
         return f"must be one of {', '.join(choices)}"

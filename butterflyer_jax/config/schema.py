@@ -103,7 +103,7 @@ class Config(Section):
         start_size = self.data.start_image_size
         if start_size and not (32 <= start_size <= self.data.image_size and self.model.head == "gap"):
             raise UserError(
-                f"config field data.start_image_size = {start_size} must lie between 32 and data.image_size, and needs "
+                f"config field data.start_image_size = {start_size} must be 32 to data.image_size, and needs "
                 "model.head = gap: a dense layer on flattened maps fits one size alone"
             )
         folds, fold = self.data.num_folds, self.data.fold

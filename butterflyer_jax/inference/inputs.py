@@ -166,12 +166,12 @@ def _of_name(name: str) -> Iterator[Picture]:
         found = find.matching(name)
         images = _images(found)
         if not images:
-            yield Nothing(name, "no pictures match" if found else "nothing matches")
+            yield Nothing(name, "no images match" if found else "nothing matches")
         yield from map(Picture, images)
     elif exists and files.is_folder(path):
         images = _images(map(os.fspath, find.files_below(path)))
         if not images:
-            yield Nothing(name, "no pictures in it")
+            yield Nothing(name, "no images in it")
         # Shown as the user named the folder.
         shown = name.rstrip("/")
         yield from (Picture(f"{shown}{file.removeprefix(os.fspath(path).rstrip('/'))}") for file in images)
@@ -206,7 +206,7 @@ def _in_zip(name: str) -> Iterator[Picture]:
         yield Nothing(name, f"not a zip that can be read: {error}")
         return
     if not images:
-        yield Nothing(name, "no pictures in it")
+        yield Nothing(name, "no images in it")
     for image in images:
         member = raw_zip.member(image, "", None, candidates[image])
         yield Member(f"{name}/{image}", location, member, zip_reader.why_unreadable(candidates[image]))

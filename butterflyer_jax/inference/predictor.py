@@ -48,7 +48,7 @@ class Look:
           ValueError: the image could not be read.
         """
         if self.photo is None or self.heat_map is None:
-            raise ValueError(f"no picture of an image that cannot be read: {self.answer['error']}")
+            raise ValueError(f"no heat map of an image that cannot be read: {self.answer['error']}")
         return drawing.with_heat(self.photo, self.heat_map)
 
 

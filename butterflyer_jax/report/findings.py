@@ -90,7 +90,7 @@ def _duplicates(near: Mapping[str, Any]) -> Iterator[Finding]:
     if near["across_splits"]:
         yield Finding(
             counted(near["across_splits"], "leak between splits", "leaks between splits"),
-            "Near-duplicates lie in different splits, as the zip itself says which split a photo belongs to. "
+            "Near-duplicates lie in different splits, as the input itself says which split a photo belongs to. "
             "Accuracy on val and test will look better than it is.",
             serious=True,
         )
@@ -237,7 +237,7 @@ def _files(card: Mapping[str, Any]) -> Iterator[Finding]:
     if card["missing"]:
         yield Finding(
             counted(card["missing"], "photo missing", "photos missing"),
-            "The CSV in the zip names files that are not there.",
+            "A table names files that are not there.",
         )
 
 

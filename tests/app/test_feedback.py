@@ -47,7 +47,7 @@ def test_pictures_are_found_by_their_hashes(file: Path, tmp_path: Path) -> None:
     store = FeedbackStore(file)
     store.add(picture(ORANGE), "upload.png", "Monarch", "", None)
     store.add(picture(GREEN), "upload.png", "Brimstone", "", None)
-    with pytest.raises(UserError, match=r"2 pictures are called upload\.png: .*--photos"):
+    with pytest.raises(UserError, match=r"2 photos are called upload\.png: .*--photos"):
         feedback.export(file, tmp_path / "labels.csv")
     assert not (tmp_path / "labels.csv").exists()
     assert feedback.export(file, tmp_path / "labels.csv", photos) == (1, 1)

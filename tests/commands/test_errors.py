@@ -35,7 +35,7 @@ def test_inputs_that_are_none(train: Command, tmp_path: Path) -> None:
         "text.zip": "is not a zip",
         "photo.jpg": "is an image (JPEG), not a zip: give a zip or a folder",
         "none.zip": "no photos",
-        "one.zip": "only one species in the zip, 'Monarch'",
+        "one.zip": "only one species in the input, 'Monarch'",
         "bad.zip": "4 of 10 photos cannot be used",
         "nowhere": "no such input",
         "empty": "no photos in",
@@ -49,11 +49,11 @@ def test_configs_that_are_none(train: Command, command: Command, tmp_path: Path)
     for arguments, part in {
         ("--config.optim.learning_rat=1",): "unknown config field optim.learning_rat; did you mean",
         ("--config.batch_size=many",): "batch_size",
-        ("--config.batch_size=-1",): "batch_size = -1 must lie between",
-        ("--confog=1",): "unrecognised argument: --confog; did you mean --config?",
-        ("--num_epochs=1",): "unrecognised argument: --num_epochs=1; did you mean --config.num_epochs=1?",
-        ("--batch-size=8",): "unrecognised argument: --batch-size=8; did you mean --config.batch_size=8?",
-        ("--verbose",): "unrecognised argument: --verbose (see --help)",
+        ("--config.batch_size=-1",): "batch_size = -1 must be 0 or more",
+        ("--confog=1",): "unknown argument: --confog; did you mean --config?",
+        ("--num_epochs=1",): "unknown argument: --num_epochs=1; did you mean --config.num_epochs=1?",
+        ("--batch-size=8",): "unknown argument: --batch-size=8; did you mean --config.batch_size=8?",
+        ("--verbose",): "unknown argument: --verbose (see --help)",
         ("--gpu", "x"): "invalid int value: 'x'",
     }.items():
         assert_one_line_error(train("fake", *arguments), part)

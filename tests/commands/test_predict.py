@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,7 +78,7 @@ def test_what_stands_for_nothing_is_a_line_and_the_rest_continues(
     captured = capsys.readouterr()
     answers = [json.loads(line) for line in captured.out.splitlines()]
     assert [answer.get("error", "")[:17] for answer in answers] == [
-        "no pictures in it",
+        "no images in it",
         "not a zip that ca",
         "nothing matches",
         "not decodable: no",
@@ -155,19 +154,6 @@ def test_an_export_names_what_its_run_names(
     }.items():
         with pytest.raises(UserError, match=re.escape(part)):
             predict.main(["--model", str(place), str(photos)])
-
-
-def test_a_run_without_its_calibration_says_so(
-    trained_run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = Path(shutil.copytree(trained_run, tmp_path / "copy"))
-    predict.main(["--run", str(run), str(photos / "a.jpg")])
-    assert "not calibrated" not in capsys.readouterr().err
-    (run / "calibration.json").unlink()
-    predict.main(["--run", str(run), str(photos / "a.jpg")])
-    said = capsys.readouterr()
-    assert "the probabilities are not calibrated, and no image is refused: the training has not ended" in said.err
-    assert f"`butterflyer evaluate --run {run}` calibrates them" in said.err and '"none_of_these": false' in said.out
 
 
 def test_an_output_that_is_no_terminal_is_json(

@@ -67,8 +67,8 @@ def test_the_numbers_are_there() -> None:
     rejects = [("a.jpg", "zero bytes"), ("b.jpg", "zero bytes"), ("c.jpg", "row without a file")]
     _, page, _ = render(make_photos(), rejects, missing=1)
     assert "60 photos of 3 species: 36 to train on, 12 to validate with, 12 to test with." in page.words
-    assert "69 files in the zip = 60 photos + 2 rejects + 7 ignored" in page.words
-    assert "1 row of a CSV names a file not in the zip" in page.words
+    assert "69 files in the input = 60 photos + 2 rejects + 7 ignored" in page.words
+    assert "1 row of a table names a file not in the input" in page.words
     assert "27.6 MB" not in page.words and "28 MB" in page.words
     for word in ("0.4712", "0.2456", "100,000,000", "abcdef0123", "9876543210", "c.jpg"):
         assert word in page.words
@@ -132,7 +132,7 @@ def test_a_clean_data_set_needs_nobody() -> None:
     _, page, _ = render(make_photos())
     assert "Nothing to mend" in page.words
     assert "None: no two photos look the same" in page.words
-    assert "None: every photo in the zip could be used." in page.words
+    assert "None: every photo could be used." in page.words
 
 
 def test_leaks_come_first_and_show_both_sides() -> None:

@@ -213,7 +213,7 @@ def _naming(parts: Parts, metrics: Metrics, batcher: Batcher[Upload | SearchStep
         responses=schemas.failures(400, 408, 413, 422, 429, 503, 504),
     )
     async def predict(file: schemas.Picture, heat_map: bool = False, search: bool = False) -> Any:
-        """Names the butterfly on the picture in the field `file`; with `heat_map`, says where the network looked.
+        """Names the butterfly on the photo in the field `file`; with `heat_map`, says where the network looked.
 
         With `search`, looks at some 70 parts of the picture and answers for the most typical one, `part`.
         """
@@ -231,7 +231,7 @@ def _naming(parts: Parts, metrics: Metrics, batcher: Batcher[Upload | SearchStep
             metrics.pictures.labels("unreadable").inc()
             raise HTTPException(422, str(error)) from error
         except Full as error:
-            raise HTTPException(503, "too many pictures at once; try again", {"retry-after": "2"}) from error
+            raise HTTPException(503, "too many photos at once; try again", {"retry-after": "2"}) from error
         except TimeoutError as error:
             raise HTTPException(504, f"no answer within {settings.answer_seconds:.0f} s") from error
         metrics.pictures.labels(answer["verdict"]).inc()
@@ -251,7 +251,7 @@ def _correcting(parts: Parts, metrics: Metrics, room: Room) -> APIRouter:
         named: Annotated[str, Form(description="the species that `/api/predict` answered")] = "",
         probability: Annotated[float | None, Form(ge=0, le=1, description="the probability that it answered")] = None,
     ) -> schemas.Kept:
-        """Keeps what a visitor says the butterfly on the picture in the field `file` is: `label`."""
+        """Keeps what a visitor says the butterfly on the photo in the field `file` is: `label`."""
         if named and named not in parts.identifier.classifier.species:
             raise HTTPException(422, "named is not a species of this model")
         add, data = parts.feedback.add, await file.read()

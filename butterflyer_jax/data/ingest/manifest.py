@@ -254,12 +254,12 @@ def check_species(listing: Listing, photos: Iterable[Member | Prepared], min_spe
             numbers = f"; file names begin with {some(found)}, which may number the species"
         if labels := file_names.likely_labels(member.name for member in listing.members):
             raise UserError(
-                f"only one species in the zip, {species.pop()!r}{cause}, but their file names may name species: "
+                f"only one species in the input, {species.pop()!r}{cause}, but their file names may name species: "
                 f"{some(labels)} (build.layout=name takes those)"
             )
     unused = next((f"; {note}" for note in listing.notes if note.startswith(UNUSED)), "")
     raise UserError(
-        f"only one species in the zip, {species.pop()!r}{cause}, and a classifier needs two{numbers}{unused}: name "
+        f"only one species in the input, {species.pop()!r}{cause}, and a classifier needs two{numbers}{unused}: name "
         "folders after the species, or add a labels.csv with the columns filename,label"
     )
 

@@ -77,7 +77,7 @@ def settle(
       UserError: there is no sensible reading, or more than one.
     """
     if choice == TABLE and not tables.labels:
-        reason = _no_labels(tables) or _why_unused(tables) or "no table of the zip has labels"
+        reason = _no_labels(tables) or _why_unused(tables) or "no table has labels"
         raise UserError(f"build.layout=table: {reason}")
     named_in = _name_folders(folders, tables, found)
     by_folder = bool(choice) and choice != TABLE

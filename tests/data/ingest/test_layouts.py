@@ -136,10 +136,10 @@ def test_an_option_chooses(tmp_path: Path, files: Files, options: dict[str, str]
     ("options", "message"),
     [
         ({"layout": "deep"}, "build.layout=deep: there are table, leaf, top, path and name"),
-        ({"table": "x.csv"}, r"build.table=x.csv: no such table in the zip; there are l\.csv"),
+        ({"table": "x.csv"}, r"build.table=x.csv: no such table among the photos; there are l\.csv"),
         (
             {"label_column": "art"},
-            r"build.label_column=art: no table of the zip has this column; .*l\.csv: filename",
+            r"build.label_column=art: no table has this column; .*l\.csv: filename",
         ),
         ({"name_encoding": "klingon", "layout": "leaf"}, None),
     ],
@@ -166,7 +166,7 @@ def test_placeholders_and_other_tables_do_not_matter(tmp_path: Path) -> None:
     listing = listing_of(tmp_path, files | tables)
     assert labels(listing) == {name: name.split("/")[1] for name in files}
     assert listing.source == "folders"
-    assert "weather.csv (its columns day, rain name no files of the zip)" in " ".join(listing.notes)
+    assert "weather.csv (its columns day, rain name no files of the input)" in " ".join(listing.notes)
 
 
 def test_a_table_that_agrees_with_the_folders_adds_to_them(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_words_for_species_that_mean_kinds_too_are_read_with_scientific_names(tm
 def test_two_columns_that_are_chosen_are_one_name(tmp_path: Path) -> None:
     files = FLAT | {"l.csv": latin("bild,oben,unten", "{n}.jpg,{g},{e}")}
     assert labels(listing_of(tmp_path, files, label_column="oben,unten")) == OF_LATIN
-    with pytest.raises(UserError, match=r"build\.label_column=mitte: no table of the zip has this column"):
+    with pytest.raises(UserError, match=r"build\.label_column=mitte: no table has this column"):
         listing_of(tmp_path, files, label_column="oben,mitte")
 
 

@@ -26,7 +26,7 @@ def test_a_csv_labels_files_in_any_folder(tmp_path: Path) -> None:
         ("two/twice.jpg", "a row of labels.csv may be this file or another of that name"),
     }
     assert [(r.member, r.reason) for r in listing.missing] == [
-        ("gone.jpg", "labels.csv: no such file in the zip"),
+        ("gone.jpg", "labels.csv: no such file in the input"),
         ("twice.jpg", "labels.csv: several files of that name"),
     ]
     assert listing.num_ignored == 1

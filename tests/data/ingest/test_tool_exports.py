@@ -284,7 +284,7 @@ def test_a_few_rows_in_a_readme_show_the_form_of_a_table(tmp_path: Path) -> None
 def test_numbers_of_rows_are_not_those_of_photos(tmp_path: Path) -> None:
     table = "\n".join(["rank,species", *(f"{n},{s}" for n, s in enumerate(SPECIES))])
     files = photos("{n:02}.jpg") | {"list.csv": table}
-    with pytest.raises(UserError, match=r"list\.csv: no column names files of the zip, only rank, species"):
+    with pytest.raises(UserError, match=r"list\.csv: no column names files of the input, only rank, species"):
         listing_of(tmp_path, files)
 
 

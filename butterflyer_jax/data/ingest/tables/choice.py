@@ -41,7 +41,7 @@ def choose(found: reader.Found, options: Options) -> tuple[list[Table], dict[str
             raise UserError(f"build.table={missing[0]} cannot be used: {reason}")
         there = ", ".join(table.name for table in found.tables) or "none"
         raise UserError(
-            f"build.table={missing[0]}: no such table in the zip; there are {there}; name one elsewhere by its "
+            f"build.table={missing[0]}: no such table among the photos; there are {there}; name one elsewhere by its "
             "absolute path"
         )
     _check_columns(chosen, options)
@@ -63,6 +63,4 @@ def _check_columns(tables: Sequence[Table], options: Options) -> None:
         for name in [asked] if option == "split_column" else asked.split(","):
             if all(table.column(asked) is None and table.column(name.strip()) is None for table in tables):
                 there = "; ".join(f"{table.name}: {meaning.describe_columns(table)}" for table in tables) or "no table"
-                raise UserError(
-                    f"build.{option}={name.strip()}: no table of the zip has this column; there are {there}"
-                )
+                raise UserError(f"build.{option}={name.strip()}: no table has this column; there are {there}")

@@ -64,13 +64,14 @@ def join_all(
         files = columns.named(table, columns.FILE)
         if files and table.rows:
             first = next((row[files[0]] for row in table.rows if row[files[0]]), "")
-            unused[table.name] = f"no row names a file of the zip: its first is {first!r} in {table.columns[files[0]]}"
+            where = table.columns[files[0]]
+            unused[table.name] = f"no row names a file of the input: its first is {first!r} in {where}"
         elif what:
             unused[table.name] = (
-                f"no column names files of the zip, only {meaning.describe_columns(table)}; see build.file_column"
+                f"no column names files of the input, only {meaning.describe_columns(table)}; see build.file_column"
             )
         else:
-            unused[table.name] = f"its columns {meaning.describe_columns(table)} name no files of the zip"
+            unused[table.name] = f"its columns {meaning.describe_columns(table)} name no files of the input"
     return meanings
 
 

@@ -246,7 +246,7 @@ def _collect_rest(one: Meaning, result: Annotations) -> None:
         by_number = _is_by_number(one)
         if not photos or (len(photos) > 1 and not by_number):
             if one.labels and cell:
-                reason = "several files of that name" if photos else "no such file in the zip"
+                reason = "several files of that name" if photos else "no such file in the input"
                 result.missing.append((cell, f"{name}: {reason}"))
                 result.ambiguous |= {one.labels[row]} if photos else set()
                 for photo in photos:
