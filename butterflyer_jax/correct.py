@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from butterflyer_jax import cli
 from butterflyer_jax.cli import make_callable
+from butterflyer_jax.errors import UserError
 
 
 def parser() -> cli.ArgumentParser:
@@ -61,15 +62,21 @@ def main(argv: Sequence[str]) -> None:
     for row in found.rows:
         after = "-" if row.after is None else f"{row.after:.1%}"
         print(f"{row.photos:<{width}}  {row.count:>6}  {row.before:>6.1%}  {after:>6}")
-    if not args.yes:
-        if not sys.stdin.isatty():
-            print("nothing is written: look at the table, and add --yes")
-            return
-        if input(f"Write the corrected run to {args.output}? [y/N] ").strip().lower() not in ("y", "yes"):
-            print("nothing is written")
-            return
+    if not args.yes and not _says_yes(f"Write the corrected run to {args.output}? [y/N] "):
+        raise UserError("nothing is written: look at the table, and add --yes")
     print(f"run: {found.take(args.output)}")
     print(f"next: butterflyer evaluate --run {shlex.quote(args.output)}")
+
+
+def _says_yes(question: str) -> bool:
+    """Asks at a terminal; elsewhere, and at the end of its input, the answer is no."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
 
 
 make_callable(__name__)

@@ -100,33 +100,27 @@ def write_grid(dataset: str | os.PathLike[str], config: Config, path: str | os.P
     Args:
       dataset: folder of a built data set.
       config: config of the run.
-      path: path of the image to write; its suffix chooses the format.
+      path: path of the image to write, .png or .jpg.
 
     Returns:
       The number of photos shown, at most 32.
 
     Raises:
-      UserError: `RecordData` raises one, or the suffix is of no picture.
+      UserError: `RecordData` raises one, or as `pictures.check`.
     """
-    from PIL import Image
-
     from butterflyer_jax.preprocessing.images import denormalise
     from butterflyer_jax.report import drawing
-    from butterflyer_jax.storage import files, paths
+    from butterflyer_jax.storage import pictures
     from butterflyer_jax.training.session import open_session
     from butterflyer_jax.training.step import make_augment
 
-    target = paths.path(path)
-    picture_format = Image.registered_extensions().get(target.suffix.lower())
-    if picture_format not in Image.SAVE:
-        raise UserError(f"--grid {path}: give it the suffix .png or .jpg")
+    pictures.check(path, "--grid")
     with open_session(config, dataset, num_devices=1) as session, session.batches(0, 1) as batches:
         batch = next(batches)
         labels = np.asarray(batch["label"])[:MAX_GRID_PHOTOS]
         names = ["no species" if label == NEGATIVE_LABEL else session.data.species[label] for label in labels]
         pixels = denormalise(np.asarray(make_augment(session.config)(batch, 0)), config.model)[: len(names)]
-    with files.writing(target) as file:
-        drawing.grid(pixels, names).save(file, picture_format)
+    pictures.write(drawing.grid(pixels, names), path)
     return len(names)
 
 
@@ -152,6 +146,11 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("--batches must be at least 1")
     config = cli.load_config(args.config, cli.split_overrides(rest))
     from butterflyer_jax.data import dataset as dataset_lib
+    from butterflyer_jax.storage import pictures
+
+    if args.grid:
+        # Before the data set is built, which may take long.
+        pictures.check(args.grid, "--grid")
 
     dataset = dataset_lib.resolve(args.input, config.build)
     if dataset == dataset_lib.FAKE:

@@ -28,7 +28,7 @@ from butterflyer_jax.console import say
 from butterflyer_jax.data.dataset import FAKE
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics.classification import rank
-from butterflyer_jax.storage import files, paths
+from butterflyer_jax.storage import files, outputs, paths
 from butterflyer_jax.training import study as study_lib
 from butterflyer_jax.training.preemption import SIGNALS
 from butterflyer_jax.training.study import RUN
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     import optuna
 
 RESULTS_FILE = "results.csv"
+# In each file that `wandb sweep` reads, near its start.
+WANDB_MARK = b"metric:\n  name: val/"
 
 
 def load_sweep(path: str | os.PathLike[str], config: Config) -> Sweep:
@@ -92,6 +94,7 @@ def run(
     if input != FAKE and not files.exists(paths.path(input)):
         raise UserError(f"no such zip or folder: {paths.path(input)}")
     folder = Path(output)
+    outputs.check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _noting_signals() as received:
         study = study_lib.open_study(folder, sweep, config, overrides)
@@ -175,6 +178,7 @@ def main(argv: Sequence[str]) -> None:
     if args.wandb_file:
         import yaml
 
+        outputs.check_file(args.wandb_file, WANDB_MARK, "--wandb_file")
         content = sweep.wandb(config, args.config, args.input, args.output, overrides)
         files.write_text(args.wandb_file, yaml.safe_dump(content, sort_keys=False, width=1000))
         print(f"wrote {args.wandb_file}: give it to `wandb sweep {args.wandb_file}`")

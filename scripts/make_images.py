@@ -8,6 +8,7 @@ Uses demo/, which scripts/demo.sh makes, and trains two small networks: some min
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,9 @@ def butterflyer(*line: object) -> None:
 def make_species(target: Path) -> None:
     """The eight species that are drawn."""
     with tempfile.TemporaryDirectory() as folder:
-        butterflyer("synthetic", "--output", f"{folder}/raw.zip", "--photos", 1, "--contact_sheet", target)
+        sheet = Path(folder, target.name)
+        butterflyer("synthetic", "--output", f"{folder}/raw.zip", "--photos", 1, "--contact_sheet", sheet)
+        shutil.copyfile(sheet, target)
 
 
 def make_batch(target: Path) -> None:

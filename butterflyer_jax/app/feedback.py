@@ -24,7 +24,7 @@ from butterflyer_jax import cli
 from butterflyer_jax.console import say
 from butterflyer_jax.data import photo
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import files
+from butterflyer_jax.storage import files, outputs
 
 SUFFIXES = {
     "JPEG": ".jpg",
@@ -42,6 +42,7 @@ SUFFIXES = {
 BUSY_SECONDS = 5.0
 MAX_LABEL = 100
 MAX_NAME = 200
+HEADER = ("filename", "label")
 # Characters that start a formula in spreadsheets.
 FORMULA = ("=", "+", "-", "@")
 _SCHEMA = """
@@ -148,12 +149,13 @@ def export(
 
     Args:
       file: file of a `FeedbackStore`.
-      to: path of the CSV; an existing one is replaced.
+      to: path of the CSV; an earlier one is replaced.
       photos: folder of the photos, which are found by hash at any depth.
 
     Raises:
       UserError: the file or folder is missing, or two corrected photos have the same name.
     """
+    outputs.check_file(to, ",".join(HEADER).encode(), "--to")
     if not Path(file).is_file():
         raise UserError(f"no feedback in {file}")
     with closing(FeedbackStore(file)) as store:
@@ -164,8 +166,8 @@ def export(
         rows = [(places[sha256], label) for sha256, _, label in labels if sha256 in places]
     [(name, count)] = collections.Counter(name for name, _ in rows).most_common(1) or [("", 0)]
     if count > 1:
-        raise UserError(f"{count} pictures are called {name}: give their folder with --photos")
-    files.write_csv(to, ["filename", "label"], rows)
+        raise UserError(f"{count} photos are called {name}: give their folder with --photos")
+    files.write_csv(to, HEADER, rows)
     return len(rows), len(labels) - len(rows)
 
 
@@ -197,7 +199,7 @@ def main(argv: Sequence[str]) -> None:
     """Runs the command with its arguments."""
     args = parser().parse_args(argv)
     written, left_out = export(args.file, args.to, args.photos)
-    say(f"{args.to}: {written} labels" + (f"; {left_out} pictures are not in {args.photos}" if left_out else ""))
+    say(f"{args.to}: {written} labels" + (f"; {left_out} photos are not in {args.photos}" if left_out else ""))
 
 
 class KeptPhotos:

@@ -23,7 +23,7 @@ from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.console import say
 from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import locks, paths
+from butterflyer_jax.storage import locks, outputs, paths
 from butterflyer_jax.storage.errors import access, words_of
 
 
@@ -61,7 +61,8 @@ def build(
     extras.require("train", "tensorflow_datasets", purpose="building records")
     from butterflyer_jax.data.ingest import manifest
 
-    # Before TFDS, which takes time to import: a wrong zip should be reported at once.
+    # Before TFDS, which takes time to import: a wrong place or zip should be reported at once.
+    outputs.check_folder(data_dir)
     listing = raw_zip_lib.list_source(raw_zip, config)
     manifest.check_rejects(listing.rejects, listing, config)
     manifest.check_species(listing, listing.members, min_species)

@@ -15,8 +15,8 @@ from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import predictions
 from butterflyer_jax.metrics import paired
 from butterflyer_jax.metrics.classification import wilson
-from butterflyer_jax.report.comparison import render_comparison
-from butterflyer_jax.storage import files, find, paths
+from butterflyer_jax.report.comparison import MARK, render_comparison
+from butterflyer_jax.storage import files, find, outputs, paths
 
 FOLDER, METRICS_FILE, CONFIG_FILE = "eval", "metrics.json", "config.json"
 # Names that stand for photos whose names are not known, see `photo_lists.names`.
@@ -68,8 +68,10 @@ def compare(
       (McNemar's, exact), p_adjusted (Holm's, for several rows); species, the same by species; and page, its file.
 
     Raises:
-      UserError: fewer than two runs, one is named twice, one lacks the evaluation, or the photos differ.
+      UserError: fewer than two runs, one is named twice, one lacks the evaluation, the photos differ, or the page would
+        replace another file.
     """
+    outputs.check_file(paths.path(output), MARK, "--output")
     if len(run_folders) < 2:
         raise UserError("compare needs at least two runs")
     folders = [os.fspath(paths.path(folder)).rstrip("/") for folder in run_folders]

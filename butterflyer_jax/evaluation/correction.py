@@ -31,7 +31,7 @@ from butterflyer_jax.metrics.last_layer import Images, Layer, refit
 from butterflyer_jax.models.features import LAST_LAYER, last_layer_inputs
 from butterflyer_jax.preprocessing import images as images_lib
 from butterflyer_jax.runs.checkpoint import Checkpointer
-from butterflyer_jax.storage import files, paths
+from butterflyer_jax.storage import files, outputs, paths
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,8 @@ def _seen(data: Data, split: str) -> Mapping[str, np.ndarray]:
 
 
 def refuse_occupied(output: str | os.PathLike[str]) -> None:
-    """Raises a UserError where there is something at the place of a new run."""
+    """Raises a UserError where there is something at the place of a new run, or none can be made."""
     folder = paths.path(output)
+    outputs.check_folder(folder.parent)
     if files.exists(folder):
         raise UserError(f"{folder} already exists: take another --output")

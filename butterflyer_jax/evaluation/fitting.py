@@ -52,7 +52,8 @@ def fit(loaded: runs.LoadedModel, data: Data, dataset: str, keep: bool = True, r
 
 
 def read(loaded: runs.LoadedModel) -> Fitted:
-    """Returns what was fitted to a checkpoint, as the run folder has it."""
+    """Returns what was fitted to a checkpoint, as the run folder has it; logs what is missing."""
+    loaded.report_missing()
     return Fitted(loaded.calibration(), loaded.typicality(), loaded.ranks())
 
 

@@ -20,7 +20,7 @@ from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.distributed import sharding
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import paths
+from butterflyer_jax.storage import outputs, paths
 
 ALL = "all"
 # Fields of the build config that are about one source of photos.
@@ -43,12 +43,14 @@ def writable(run: runs.Run, to: str | os.PathLike[str] | None) -> epath.Path:
     """Returns the folder that results go to: `to`, by default the run folder.
 
     Raises:
-      UserError: the run folder may only be read.
+      UserError: the folder cannot be written.
     """
-    place = run.folder if to is None else paths.path(to)
-    if to is None and not paths.is_remote(place) and not os.access(place, os.W_OK):
-        raise UserError(f"{place} may only be read: name a folder for the results, --to DIR")
-    return place
+    if to is not None:
+        outputs.check_folder(to)
+        return paths.path(to)
+    if not paths.is_remote(run.folder) and not os.access(run.folder, os.W_OK):
+        raise UserError(f"{run.folder} may only be read: name a folder for the results, --to DIR")
+    return run.folder
 
 
 def labelled_by(table: str | os.PathLike[str], build: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -33,8 +33,6 @@ MAX_TRAIN, MAX_VAL = 2000, 1000
 MIN_OF_SPECIES = 5
 # Of other pictures 600 refuse 3 points less (Leeds); 4,500 gain nothing that exceeds the spread from draw to draw.
 NUM_NEGATIVES = 1500
-# Fewer say nothing about a share of a twentieth.
-MIN_VAL = 20
 # Drawings that are made ahead of those that are looked at.
 AHEAD = 128
 
@@ -52,7 +50,7 @@ def fit(loaded: runs.LoadedModel, data: Data, keep: bool = True, reuse: bool = F
       None where the config switches it off, or there are fewer than 20 val photos.
     """
     config = loaded.config
-    if not config.refusal.typicality or data.num_photos("val") < MIN_VAL:
+    if not config.refusal.typicality or data.num_photos("val") < typicality.MIN_VAL:
         return None
     if known := loaded.typicality():
         return known

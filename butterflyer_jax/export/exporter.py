@@ -20,7 +20,7 @@ from butterflyer_jax.config.fields import choices
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export.places import CARD, CARD_TEXT, FOLDER, SPECIES, SUFFIXES, companion
 from butterflyer_jax.storage import files as files_lib
-from butterflyer_jax.storage import find, paths
+from butterflyer_jax.storage import find, outputs, paths
 
 if TYPE_CHECKING:
     from etils import epath
@@ -118,7 +118,7 @@ def export(
         if processes is None:
             processes = stack.enter_context(contextlib.closing(start(format, python)))
         loaded = run if isinstance(run, runs.LoadedModel) else runs.load_model(opened)
-        loaded.report_uncalibrated()
+        loaded.report_missing()
         network = reference.network_of(loaded)
         folder = stack.enter_context(_room(target))
         path = folder / target.name
@@ -171,7 +171,8 @@ def _target(path: epath.Path, writer: ModuleType) -> epath.Path:
 
 
 def _refuse(target: epath.Path) -> None:
-    """Raises a UserError if something else than an earlier export is in the target's place."""
+    """Raises a UserError if something else than an earlier export is in the target's place, or nothing can be there."""
+    outputs.check_folder(target.parent)
     if not files_lib.exists(target):
         return
     if not files_lib.is_folder(target):

@@ -185,7 +185,7 @@ class TrainedClassifier(Classifier):
         listed = None if species_list is None else species_map.read_list(species_list, run.species)
         loaded = runs.load_model(run)
         if calibrated:
-            loaded.report_uncalibrated()
+            loaded.report_missing()
         return cls(loaded, loaded.calibration() if calibrated else Calibration(step=loaded.step), listed)
 
     def probabilities(self, images: UInt8[np.ndarray, "batch side side 3"]) -> Float32[np.ndarray, "batch num_species"]:

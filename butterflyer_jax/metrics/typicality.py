@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Integer
 
 FILE = "typicality.npz"
+# Held-out images that a fit needs: fewer say nothing about a share of a twentieth.
+MIN_VAL = 20
 # Share of the mean variance in the covariance (Ledoit & Wolf 2004, doi:10.1016/S0047-259X(03)00096-4).
 SHRINKAGE = 0.3
 # Directions of the covariance that are kept, beside the rest taken together.

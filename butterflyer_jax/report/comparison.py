@@ -7,6 +7,8 @@ from typing import Any
 
 from butterflyer_jax.report.page import make_environment
 
+# Among the first bytes of each page.
+MARK = b"<title>Comparison: "
 # Adjusted p-value below which a difference is marked.
 CLEAR = 0.05
 

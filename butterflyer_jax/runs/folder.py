@@ -25,7 +25,7 @@ from butterflyer_jax.metrics import ranks, typicality
 from butterflyer_jax.runs import changes
 from butterflyer_jax.runs.checkpoint import check_name
 from butterflyer_jax.storage import files as files_lib
-from butterflyer_jax.storage import find, paths
+from butterflyer_jax.storage import find, outputs, paths
 
 T = TypeVar("T")
 
@@ -181,10 +181,13 @@ def saved_batch_size(output: str | os.PathLike[str]) -> int | None:
 
 
 def refuse_other_folders(output: str | os.PathLike[str]) -> None:
-    """Raises a UserError if a folder holds files but no run."""
+    """Raises a UserError if a folder holds files but no run, or cannot be made."""
     folder = paths.path(output)
     check_name(folder)
-    if not files_lib.exists(folder) or files_lib.exists(folder / CONFIG_FILE):
+    if not files_lib.exists(folder):
+        outputs.check_folder(folder)
+        return
+    if files_lib.exists(folder / CONFIG_FILE):
         return
     # A run that was killed while it wrote its config leaves a hidden file; a job's config lies in a hidden folder.
     if not files_lib.is_folder(folder):

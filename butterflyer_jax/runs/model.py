@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.console import say
+from butterflyer_jax.data import taxonomy
 from butterflyer_jax.distributed import batch_parts, memory, processes, sharding
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.metrics import calibration, ranks, typicality
@@ -80,15 +81,38 @@ class LoadedModel:
         found = read_fitted(self.run.folder / calibration.FILE, lambda data: Calibration.from_json(data.decode()))
         return found if found and found.step == self.step else Calibration(step=self.step)
 
-    def report_uncalibrated(self) -> None:
-        """Says so where this checkpoint has no calibration: its run still trains, was stopped or is copied in part."""
-        if self.calibration().count:
+    def report_missing(self) -> None:
+        """Logs what was not fitted to this checkpoint: its run still trains, was stopped or is copied in part."""
+        count = self.calibration().count
+        if not count:
+            refuses = "" if self.typicality() else ", and no image is refused"
+            say(
+                f"{self.name}: the probabilities are not calibrated{refuses}: the training has not ended, or a file of "
+                f"the run is missing; `butterflyer evaluate --run {self.run.folder}` calibrates them if there are val "
+                "photos"
+            )
             return
-        refuses = "" if self.typicality() else ", and no image is refused"
-        say(
-            f"{self.name}: the probabilities are not calibrated{refuses}: the training has not ended, or a file of the "
-            f"run is missing; `butterflyer evaluate --run {self.run.folder}` calibrates them if there are val photos"
-        )
+        if count < typicality.MIN_VAL:
+            return
+        remedy = f"copy it, or `butterflyer evaluate --run {self.run.folder}` recreates it from the run's data set"
+        if self.run.config.refusal.typicality and self.typicality() is None:
+            say(
+                f"{self.name}: {typicality.FILE} is missing or of another checkpoint, so images are refused by their "
+                f"highest probability alone, and more that show none of the species are named; {remedy}"
+            )
+        if self.ranks() is None and self._has_taxa():
+            say(
+                f"{self.name}: {ranks.FILE} is missing or of another checkpoint, so the answer is always a species, "
+                f"also where it is not sure enough; {remedy}"
+            )
+
+    def _has_taxa(self) -> bool:
+        """Returns whether the names of the species, or the table of the config, give them ranks."""
+        try:
+            return bool(taxonomy.find(self.run.species, table=self.run.config.ranks.taxonomy))
+        except UserError:
+            # The table is gone; it was read when the run was trained.
+            return True
 
     def typicality(self) -> Typicality | None:
         """Returns the typicality that was fitted for this checkpoint, None where there is none."""

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from butterflyer_jax import cores
 from butterflyer_jax.errors import UserError
-from butterflyer_jax.storage import files
+from butterflyer_jax.storage import files, outputs, pictures
 from butterflyer_jax.synthetic.photo import draw_photo
 from butterflyer_jax.synthetic.random_species import random_species
 from butterflyer_jax.synthetic.species import SPECIES, Species
@@ -57,6 +57,7 @@ def write_zip(
         if value < least:
             raise UserError(f"{what} {value}: take {least} or more")
     path = Path(path)
+    outputs.check_folder(path.parent)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.is_file() and not _is_drawn(path):
@@ -96,9 +97,7 @@ def write_contact_sheet(path: str | os.PathLike[str], columns: int = 5, seed: in
       OSError: the file cannot be written.
     """
     path = Path(path)
-    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower())
-    if kind is None:
-        raise UserError(f"a contact sheet ends in .png, .jpg or .jpeg, not {path.name!r}")
+    pictures.check(path, "--contact_sheet")
     for what, value, least in (("columns", columns, 1), ("seed", seed, 0), ("cell_width", cell_width, 32)):
         if value < least:
             raise UserError(f"{what} {value}: take {least} or more")
@@ -114,8 +113,7 @@ def write_contact_sheet(path: str | os.PathLike[str], columns: int = 5, seed: in
             # Drawn at twice the size: the thumbnails come out crisp.
             photo = draw_photo(species, rng, 2 * width, 2 * height).reduce(2)
             sheet.paste(photo, ((column + 1) * (width + gap), top))
-    with files.writing(path) as file:
-        sheet.save(file, kind, quality=90)
+    pictures.write(sheet, path)
     return path
 
 

@@ -14,10 +14,10 @@ from butterflyer_jax.console import TrainingDisplay, say
 from butterflyer_jax.data.dataset import FAKE
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import fitting
-from butterflyer_jax.evaluation.refusal import MIN_VAL
 from butterflyer_jax.export import exporter
 from butterflyer_jax.export.exporter import default_path, export
 from butterflyer_jax.export.places import CARD, companion
+from butterflyer_jax.metrics.typicality import MIN_VAL
 from butterflyer_jax.tracking import Model, Tracker
 from butterflyer_jax.training.session import RunSession
 

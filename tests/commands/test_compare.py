@@ -145,3 +145,15 @@ def test_it_reads_what_evaluate_writes(trained_run: Path, tmp_path: Path) -> Non
     assert [row["top1"] for row in result["runs"]] == [metrics["top1"] for metrics in found]
     assert result["runs"][0]["interval"] == found[0]["intervals"]["top1"]
     assert result["pairs"][0]["difference"] == 0
+
+
+def test_a_page_replaces_no_other_file(make: Make, tmp_path: Path) -> None:
+    first, second = make("first"), make("second")
+    for _ in range(2):
+        compare.compare([first, second], output=tmp_path / "page.html")
+    (tmp_path / "thesis.html").write_text("precious")
+    with pytest.raises(UserError, match=r"thesis\.html exists, and was not written by this command; take another"):
+        compare.compare([first, second], output=tmp_path / "thesis.html")
+    with pytest.raises(UserError, match="Not a directory; a file is in the way"):
+        compare.compare(["nowhere", "neither"], output=tmp_path / "thesis.html" / "page.html")
+    assert (tmp_path / "thesis.html").read_text() == "precious"

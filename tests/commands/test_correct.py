@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -38,14 +39,25 @@ def run_command(run: Path, source: Path, output: Path, *more: str) -> None:
 def test_nothing_is_written_without_a_yes(
     trained_run: Path, corrections: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_command(trained_run, corrections, tmp_path / "new")
+    with pytest.raises(UserError, match="nothing is written: look at the table, and add --yes"):
+        run_command(trained_run, corrections, tmp_path / "new")
     printed = capsys.readouterr().out
     assert "left out: 1 photos are of species that the run does not know" in printed
     rows = {line.split("  ")[0]: line.split() for line in printed.splitlines()}
     assert [rows[name][-3] for name in ("val", "test")] == ["12", "12"]
     assert f"all corrections are of {SPECIES[2]}: " in printed
-    assert "nothing is written: look at the table, and add --yes" in printed
     assert not list(tmp_path.glob("*new*"))
+
+
+@pytest.mark.parametrize("typed", ["n\n", "\n", ""])
+def test_only_yes_is_a_yes(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for text, answer in ((typed, False), ("y\n", True), ("Yes\n", True)):
+        monkeypatch.setattr("sys.stdin", Terminal(text))
+        assert correct._says_yes("Write? ") is answer
 
 
 def test_a_corrected_run_is_a_run_of_its_own(

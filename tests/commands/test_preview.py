@@ -12,7 +12,7 @@ from butterflyer_jax import UserError, load_config, preview
 from butterflyer_jax.data.input.record_data import RecordData
 from butterflyer_jax.preprocessing.images import eval_images
 from butterflyer_jax.report import drawing
-from tests.conftest import SPECIES, Command, assert_one_line_error
+from tests.conftest import SPECIES, Command, assert_one_line_error, folder_members, make_photo, make_zip
 
 
 def test_stages_are_timed_and_a_batch_is_drawn(
@@ -77,6 +77,7 @@ def test_device_and_host_crops_look_alike(dataset: Path, tiny_config: Path) -> N
     [
         ([], "nothing to do: give --benchmark, --grid FILE, or both"),
         (["--grid", "batch.xyz"], "--grid batch.xyz: give it the suffix .png or .jpg"),
+        (["--grid", "batch.gif"], "--grid batch.gif: give it the suffix .png or .jpg"),
         (["--benchmark", "--batches", "0"], "--batches must be at least 1"),
         (["--benchmark", "--config.batch_size=64"], "batch_size = 64 is more than the 36 training photos"),
     ],
@@ -88,3 +89,20 @@ def test_what_cannot_be_is_said(dataset: Path, words: list[str], reason: str) ->
 
 def test_noise_has_no_stages(command: Command) -> None:
     assert_one_line_error(command("preview", "--input", "fake", "--benchmark"), "--input fake has no stages")
+
+
+def test_the_picture_is_checked_before_the_photos_are_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
+    raw = make_zip(tmp_path / "raw.zip", folder_members())
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(make_photo(1))
+    before = photo.read_bytes()
+    for picture, reason in {
+        tmp_path / "batch.gif": "give it the suffix .png or .jpg",
+        raw / "batch.png": "Not a directory",
+        photo: r"photo\.png exists, and was not written by this command; take another --grid",
+    }.items():
+        with pytest.raises(UserError, match=reason):
+            preview.main(["--input", str(raw), "--grid", str(picture)])
+    assert photo.read_bytes() == before
+    assert not (tmp_path / "cache").exists()

@@ -25,7 +25,7 @@ def test_negatives_of_the_user_are_fitted_beside_drawn_ones(
     plain = {f"background/{n}.jpg": encode(Image.new("RGB", (64, 56), (250, 20, 230))) for n in range(12)}
     config = BuildConfig(image_size=48, val_fraction=0.2, test_fraction=0.2, negatives="background/*")
     with_background = build(make_zip(tmp_path / "raw.zip", folder_members() | plain), tmp_path / "built", config)
-    monkeypatch.setattr(refusal, "MIN_VAL", 5)
+    monkeypatch.setattr(typicality, "MIN_VAL", 5)
     monkeypatch.setattr(refusal, "NUM_NEGATIVES", 20)
     fit, seen = typicality.fit, []
 
@@ -64,7 +64,7 @@ def test_features_from_the_cache_give_the_same_typicality(
     trained_run: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BUTTERFLYER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(refusal, "MIN_VAL", 5)
+    monkeypatch.setattr(typicality, "MIN_VAL", 5)
     monkeypatch.setattr(refusal, "NUM_NEGATIVES", 20)
     loaded = runs.load_model(runs.read(trained_run))
     look, looked = refusal.look_below, []

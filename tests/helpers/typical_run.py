@@ -13,6 +13,7 @@ import pytest
 from butterflyer_jax import runs
 from butterflyer_jax.data import dataset
 from butterflyer_jax.evaluation import refusal
+from butterflyer_jax.metrics import typicality
 
 
 def make(trained_run: Path, folder: Path, species: Sequence[str] | None = None) -> Path:
@@ -23,7 +24,7 @@ def make(trained_run: Path, folder: Path, species: Sequence[str] | None = None) 
         config.write_text(json.dumps(json.loads(config.read_text()) | {"species": list(species)}))
     loaded = runs.load_model(runs.read(folder))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refusal, "MIN_VAL", 5)
+        patch.setattr(typicality, "MIN_VAL", 5)
         with contextlib.closing(dataset.open_data(loaded.run.dataset, loaded.config)) as data:
             assert refusal.fit(loaded, data)
     return folder

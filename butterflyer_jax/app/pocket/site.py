@@ -26,7 +26,7 @@ from butterflyer_jax.data import taxonomy
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.export import reference, verify
 from butterflyer_jax.metrics.ranks import SPECIES, Ranks
-from butterflyer_jax.storage import files, find, paths
+from butterflyer_jax.storage import files, find, outputs, paths
 
 MAX_UPLOAD_BYTES = 64 << 20
 # Largest differences from the run's answers that int8 kernels may cause.
@@ -87,8 +87,10 @@ def write(run_folder: str | os.PathLike[str], to: str | os.PathLike[str], knowle
         than the run even with all kernels in float32.
     """
     target = paths.path(to)
+    outputs.check_folder(target)
     earlier = _earlier(target)
     loaded = runs.load_model(runs.read(run_folder))
+    loaded.report_missing()
     network = reference.network_of(loaded)
     samples = verify.choose_samples(loaded.run)
     answers = reference.answers(network, samples.images)
