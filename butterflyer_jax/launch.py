@@ -116,7 +116,7 @@ def parser() -> cli.ArgumentParser:
     how = parser.add_argument_group("how")
     how.add_argument("--name", help="name of the job (default: butterflyer- and the name of the run folder)")
     how.add_argument(
-        "--timeout_hours", type=cli.number, default=24.0, metavar="H", help="time limit of the job, hours (default: 24)"
+        "--timeout_hours", type=float, default=24.0, metavar="H", help="time limit of the job, hours (default: 24)"
     )
     how.add_argument("--no_restart", action="store_true", help="do not restart when a host is lost")
     how.add_argument("--service_account", default="", metavar="EMAIL", help="account that the training runs as")

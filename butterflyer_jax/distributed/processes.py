@@ -89,7 +89,7 @@ def from_flags(coordinator: str | None, num_processes: int | None, process_id: i
     if coordinator is None or num_processes is None or process_id is None:
         raise UserError("--coordinator, --num_processes and --process_id go together")
     if not 0 <= process_id < num_processes:
-        raise UserError(f"--process_id {process_id} must be 0 to {num_processes - 1}")
+        raise UserError(f"--process_id {process_id} must be between 0 and {num_processes - 1}")
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdigit():
         raise UserError(f"--coordinator {coordinator}: give HOST:PORT, such as 10.0.0.1:2222")
