@@ -43,7 +43,7 @@ def changed(draw: st.DrawFn) -> bytes:
 pictures = st.one_of(whole, whole, whole, cut, changed(), bombs, st.binary(max_size=40))
 # Photos of one zip lie in folders of one layout, mostly.
 LAYOUTS = [
-    ["A/", "B/"],
+    ["Adonis/", "Brimstone/"],
     ["set/蝶/", "set/a\u0301/", "set/A/deeper/"],
     ["train/A/", "test/B/", "val/A/"],
     ["images/", ""],
@@ -56,7 +56,7 @@ def names(folders: list[str]) -> st.SearchStrategy[list[str]]:
     """Names of files: most where they belong, some elsewhere, some twice."""
     own, any_folder = st.sampled_from(folders), st.sampled_from(folders + STRAY)
     file = st.sampled_from(FILES)
-    proper = st.lists(st.tuples(own, file), min_size=6, max_size=14, unique=True)
+    proper = st.lists(st.tuples(own, file), min_size=9, max_size=17, unique=True)
     odd = st.lists(st.tuples(any_folder, file), max_size=3)
     return st.builds(lambda some, others: ["".join(pair) for pair in some + others], proper, odd)
 

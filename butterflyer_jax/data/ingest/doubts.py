@@ -111,3 +111,32 @@ def check_other_labels(folders: Folders, tables: Annotations, found: reader.Foun
                 "each of them: build.layout=leaf takes each folder as a species; else list folders and species in a "
                 "table"
             )
+
+
+def crossing(folders: Folders, tables: Annotations) -> list[str]:
+    """Returns the photos whose label in a table is the name of another folder than theirs: corrections."""
+    places = folders.places
+    return [
+        photo for photo, label in tables.labels.items()
+        if photo in places and label != places[photo].label and label in folders.labels
+    ]  # fmt: skip
+
+
+def renaming_some(
+    folders: Folders, tables: Annotations, by_folder: Mapping[str, set[str]], by_table: Mapping[str, set[str]]
+) -> list[str]:
+    """Returns the photos with another label in a table, where it names some of the folders alone: corrections, perhaps.
+
+    Numbers on either side are other names of the same classes.
+    """
+    if (
+        class_names.are_numbered(by_folder)
+        or class_names.are_numbered(by_table)
+        or set(folders.labels) <= set(by_folder)
+    ):
+        return []
+    places = folders.places
+    return [
+        photo for photo, label in tables.labels.items()
+        if photo in places and words.squeeze(label) != words.squeeze(places[photo].label)
+    ]  # fmt: skip

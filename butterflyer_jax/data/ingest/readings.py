@@ -101,9 +101,10 @@ def settle(
             raise NoReadingError(_no_reading(folders, tables))
         doubts.check_other_labels(folders, tables, found)
         result = _by_folders(folders, tables)
-    elif len(of_tables) == 1 and not _crossing(folders, tables):
+    elif len(of_tables) == 1 and not doubts.crossing(folders, tables):
         # One label for all photos looks like a placeholder.
-        tables.notes.append(f"{tables.sources[0]} gives every photo one label, and is not used")
+        share = f"{len(tables.labels):,} of {len(photos):,} photos"
+        tables.notes.append(f"{tables.sources[0]} gives {share} one label, {min(of_tables)!r}, and is not used")
         result = _by_folders(folders, tables)
     else:
         result = _both(photos, folders, tables)
@@ -186,7 +187,7 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
     """
     pairs = {(folders.places[photo].label, label) for photo, label in tables.labels.items() if photo in folders.places}
     by_folder, by_table = _sides(pairs)
-    crossing = _crossing(folders, tables)
+    crossing = doubts.crossing(folders, tables) or doubts.renaming_some(folders, tables, by_folder, by_table)
     if not crossing and all(len(labels) == 1 for labels in [*by_folder.values(), *by_table.values()]):
         # The same classes under any names: each reading completes the other.
         if pairs and class_names.are_numbered(by_table) and not class_names.are_numbered(by_folder):
@@ -225,15 +226,6 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
         f"folders and tables give different labels: by its folder {example} is {folders.places[example].label!r}, by "
         f"{', '.join(tables.sources)} {tables.labels[example]!r}; build.layout=table or build.layout=leaf chooses"
     )
-
-
-def _crossing(folders: Folders, tables: Annotations) -> list[str]:
-    """Returns the photos whose label in a table is the name of another folder than theirs: corrections."""
-    places = folders.places
-    return [
-        photo for photo, label in tables.labels.items()
-        if photo in places and label != places[photo].label and label in folders.labels
-    ]  # fmt: skip
 
 
 def _sides(pairs: Iterable[tuple[str, str]]) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:

@@ -138,6 +138,19 @@ def test_a_few_rows_that_name_other_folders_are_asked_about(tmp_path: Path, head
             listing_of(tmp_path, files | {"c.csv": table})
 
 
+def test_a_few_rows_of_new_names_do_not_rename_whole_folders(tmp_path: Path) -> None:
+    files = tree("{s}/{n}.jpg")
+    names = list(dict.fromkeys(name.split("/")[0] for name in files))
+    rows = [f"{name}/{min(file.split('/')[1] for file in files if file.startswith(name))}" for name in names]
+    some = "\n".join(["file,species", f"{rows[0]},Painted Lady", f"{rows[1]},Red Admiral"])
+    with pytest.raises(UserError, match=rf"by its folder {rows[1]} is '{names[1]}', by c\.csv .* 'Red Admiral'"):
+        listing_of(tmp_path, files | {"c.csv": some})
+    # A name for each folder is a list of the classes.
+    every = "\n".join(["file,species", *(f"{row},Species of {name}" for row, name in zip(rows, names, strict=True))])
+    found = labels(listing_of(tmp_path, files | {"c.csv": every}))
+    assert found == {name: f"Species of {name.split('/')[0]}" for name in files}
+
+
 @pytest.mark.parametrize("folder", ["Habitat", "Host plants", "Futterpflanzen", "Team"])
 def test_folders_and_labels_of_habitats_plants_and_people_are_asked_about(tmp_path: Path, folder: str) -> None:
     files = tree("{s}/{n}.jpg") | tree(folder + "/{n}.jpg", ("x",))
