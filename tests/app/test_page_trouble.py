@@ -107,7 +107,7 @@ def test_an_answer_stands_beside_photos_of_what_it_is_confused_with(page: Any) -
 def test_several_photos_are_one_animal_where_the_visitor_says_so(page: Any) -> None:
     give(page, picture(ORANGE), picture(DIM), picture(GREY))
     page.wait_for_selector("#strip:not(:has(.mark.waiting))")
-    assert page.locator(".mark").all_inner_texts() == ["Monarch", "Monarch", "not in my list"]
+    assert page.locator(".mark").all_inner_texts() == ["Monarch", "not sure\nMonarch", "not in my list"]
     assert not page.locator("#one-animal").is_checked()
     page.check("text=These 3 photos show one animal")
     # One of them looks like none of the species: that keeps it from being sure.
@@ -117,7 +117,7 @@ def test_several_photos_are_one_animal_where_the_visitor_says_so(page: Any) -> N
     page.wait_for_selector(".verdict.unsure")
     page.uncheck("#one-animal")
     page.wait_for_selector("#name:text-is('This looks like no butterfly I know')")
-    assert page.locator(".mark").all_inner_texts() == ["Monarch", "Monarch", "not in my list"]
+    assert page.locator(".mark").all_inner_texts() == ["Monarch", "not sure\nMonarch", "not in my list"]
     # Given one after another, as a camera does: with the one before.
     give(page, picture(ORANGE))
     page.wait_for_selector(".verdict.named")

@@ -4,6 +4,15 @@ import { render } from "./markdown.js";
 
 const AT_LARGE = ["What tells a butterfly from a moth?", "How long do butterflies live?", "How do I help butterflies?"];
 const ABOUT_IT = ["What do its caterpillars eat?", "How do I tell it from others?", "Where and when does it fly?", "Is it endangered?"];
+const NO_PHOTO = "About butterflies in general, or add a photo and ask about that one.";
+const perhaps = (name) => `About the ${name} that your photo perhaps shows, or butterflies in general.`;
+// What is asked about, by the verdict on the photo.
+const CONTEXTS = {
+  named: (name) => `About the ${name} in your photo, or butterflies in general.`,
+  higher: perhaps,
+  unsure: perhaps,
+  none: () => "About butterflies in general: what is in your photo is not sure.",
+};
 const MAX_MESSAGE = 10000;
 // Of older ones the service reads nothing.
 const MAX_MESSAGES = 60;
@@ -24,12 +33,12 @@ export function startChat(about) {
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    ask(box.value);
+    askTyped();
   });
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
-      ask(box.value);
+      askTyped();
     }
   });
 
@@ -45,12 +54,19 @@ export function startChat(about) {
     });
   }
 
-  async function ask(text) {
-    const question = text.trim();
+  async function askTyped() {
+    const question = box.value.trim();
     if (busy || !question) {
       box.focus();
       return;
     }
+    if (question.length <= MAX_MESSAGE) box.value = "";
+    await ask(question);
+  }
+
+  // What is typed and not sent stays, where a question that is offered is asked.
+  async function ask(question) {
+    if (busy) return;
     if (question.length > MAX_MESSAGE) {
       const answer = add("assistant");
       answer.text(`That is too long: ${question.length} characters, where ${MAX_MESSAGE} are read.`);
@@ -59,7 +75,6 @@ export function startChat(about) {
     }
     busy = true;
     element("send").disabled = true;
-    box.value = "";
     // Another photo may begin another conversation meanwhile.
     const conversation = messages;
     conversation.push({ role: "user", text: question });
@@ -145,12 +160,7 @@ export function startChat(about) {
         verdict: next.verdict,
         top5: next.top5,
       };
-      const known = next && next.verdict !== "none";
-      element("context").textContent = !next
-        ? "About butterflies in general, or add a photo and ask about that one."
-        : known
-          ? `About the ${plain(next.species)} in your photo, or butterflies in general.`
-          : "About butterflies in general: what is in your photo is not sure.";
+      element("context").textContent = !next ? NO_PHOTO : CONTEXTS[next.verdict](plain(next.species));
     },
 
     // Offers questions: about the species in the photo where facts of it are known. Nothing where that is open.

@@ -17,6 +17,7 @@ export async function showFacts(identified) {
   const found = await getJson(`api/species/${encodeURIComponent(identified.species)}`).catch(() => null);
   if (shown !== identified) return undefined;
   section.hidden = found === null;
+  element("facts-perhaps").hidden = identified.verdict === "named";
   if (found) fill(found);
   return Boolean(found?.known);
 }

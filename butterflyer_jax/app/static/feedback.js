@@ -25,7 +25,7 @@ export function startFeedback(about, current) {
     body.append("file", await picture.small(), picture.file.name);
     try {
       await postForm("api/feedback", body);
-      picture.said = { text: `Thank you. Noted as ${plain(label)}.` };
+      picture.said = { text: `Thank you. Noted as ${plain(label)}.`, species: plain(label) };
       picture.keep();
     } catch (error) {
       picture.said = { text: `That was not kept: ${error.message}.`, again: true };

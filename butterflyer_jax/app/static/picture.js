@@ -41,15 +41,21 @@ export class Picture {
     this.error = null;
     this.said = null;
     this.progress = 0;
-    this.mark.textContent = "…";
-    this.mark.classList.add("waiting");
+    this.say("waiting", "…");
   }
 
   label() {
     const { verdict, species, answer } = this.shownAnswer ?? this.answer;
-    const name = verdict === "higher" ? answer.name : species;
-    this.mark.textContent = verdict === "none" ? "not in my list" : plain(name);
-    this.mark.classList.remove("waiting");
+    if (verdict === "none") this.say(verdict, "not in my list");
+    else if (verdict === "higher") this.say(verdict, plain(answer.name), answer.rank);
+    else this.say(verdict, plain(species), verdict === "unsure" ? "not sure" : "");
+  }
+
+  // Writes below the small photo; how sure that is comes first, as a long name is cut.
+  say(state, text, caveat = "") {
+    this.mark.className = `mark ${state}`;
+    this.mark.replaceChildren(...(caveat ? [make("b", {}, caveat), " "] : []), text);
+    this.mark.title = text;
   }
 
   // What is kept, and sent where no part of it was chosen: the photo, scaled once.
@@ -85,10 +91,9 @@ export class Picture {
       this.keep();
     } catch (error) {
       this.error = error;
-      this.mark.textContent = error.again ? "no answer" : "not read";
+      this.say("failed", error.again ? "no answer" : "not read");
       if (!error.again) store.remove(store.PHOTOS, this.id);
     }
-    this.mark.classList.remove("waiting");
   }
 }
 

@@ -132,7 +132,10 @@ export function startPictures(about, onShown) {
   }
 
   function show(picture) {
-    if (picture !== shown) crop.close();
+    if (picture !== shown) {
+      crop.close();
+      toMiddle(picture.button);
+    }
     shown = picture;
     for (const other of pictures) other.button.setAttribute("aria-pressed", String(other === picture));
     showPicture(picture, about);
@@ -223,6 +226,12 @@ export function startPictures(about, onShown) {
     if (picture === shown) drawLooked(picture, about.crop_fraction);
   }
   return { current: () => shown };
+}
+
+// Moves the row of photos alone: the page stays where it is.
+function toMiddle(button) {
+  const [strip, tile] = [element("strip"), button].map((one) => one.getBoundingClientRect());
+  element("strip").scrollLeft += tile.left + tile.width / 2 - (strip.left + strip.width / 2);
 }
 
 function notice(text) {

@@ -18,7 +18,9 @@ export async function startSightings(about, current) {
     const picture = current();
     const taken = await readExif(picture.file);
     element("log-form").hidden = false;
-    element("log-species").value = plain(picture.shownAnswer.species);
+    // A name that is not sure is no sighting until its observer types it.
+    const { verdict, species } = picture.shownAnswer;
+    element("log-species").value = picture.said?.species ?? (verdict === "named" ? plain(species) : "");
     element("log-date").value = taken.date ?? "";
     element("log-note").value = "";
     const known = taken.latitude !== undefined && taken.longitude !== undefined;
@@ -38,7 +40,7 @@ export async function startSightings(about, current) {
     const label = about.species.find((name) => plain(name).toLowerCase() === typed.toLowerCase());
     const facts = label && (await getJson(`api/species/${encodeURIComponent(label)}`).catch(() => null));
     const [latitude, longitude] = element("log-place").checked ? JSON.parse(element("log-form").dataset.place) : [];
-    const { species, probability } = picture.shownAnswer;
+    const { verdict, species, probability } = picture.shownAnswer;
     const sighting = {
       id: crypto.randomUUID?.() ?? `${Date.now()}`,
       date: element("log-date").value,
@@ -47,7 +49,7 @@ export async function startSightings(about, current) {
       latitude,
       longitude,
       note: element("log-note").value.trim(),
-      named: `${plain(species)}, ${Math.round(100 * probability)}%, by ${about.model}`,
+      named: `${verdict === "named" ? "" : "not sure: "}${plain(species)}, ${Math.round(100 * probability)}%, by ${about.model}`,
     };
     sightings.push(sighting);
     await store.put("sightings", sighting);

@@ -128,7 +128,11 @@ def encoded(files: list[bytes]) -> list[str]:
 
 @pytest.mark.browser
 def test_it_names_shows_facts_and_talks_without_a_server(page: Any) -> None:
-    assert "never leave it" in page.inner_text("#drop")
+    assert page.inner_text("#drop p").startswith(
+        "You can also drop or paste them here. Photos are named on this device and"
+    )
+    # On a telephone, nothing is dropped.
+    assert page.inner_text("#drop p .with-mouse").strip() == "You can also drop or paste them here."
     page.set_input_files("#choose", [{"name": "a.jpg", "mimeType": "image/jpeg", "buffer": make_photo(1)}])
     page.wait_for_selector(".verdict.named, .verdict.higher, .verdict.unsure, .verdict.none")
     assert page.locator("#ranking li").count() == len(SPECIES)

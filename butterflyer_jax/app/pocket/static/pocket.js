@@ -1,15 +1,15 @@
 // What the page says where nothing leaves the device.
 const PRIVATE =
-  "You can also drop or paste them here. Photos are named on this device and never leave it. They stay in this " +
-  "browser until you remove them.";
+  "Photos are named on this device and never leave it. They stay in this browser until you remove them.";
 
 const text = document.querySelector("#drop p");
+const dropping = text.querySelector(".with-mouse");
 for (const node of text.childNodes) {
   // Elements stay in their places, as others know them.
   if (node.nodeType === Node.TEXT_NODE) node.textContent = " ";
-  else if (node.localName !== "button") node.hidden = true;
+  else if (node !== dropping) node.hidden = true;
 }
-text.prepend(PRIVATE);
+dropping.after(PRIVATE);
 
 const ready = document.createElement("p");
 ready.id = "offline";
