@@ -46,3 +46,8 @@ with epy.lazy_api_imports(globals()):
     from butterflyer_jax.export import export
     from butterflyer_jax.inference.predictor import Predictor
     from butterflyer_jax.train import train
+
+
+def __dir__() -> list[str]:
+    """Returns the public names: a notebook completes no modules that happen to be imported."""
+    return [*__all__, "__version__"]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from butterflyer_jax import cli
 from butterflyer_jax.cli import make_callable
 from butterflyer_jax.cloud import secret
-from butterflyer_jax.config import Config, TrackingConfig
+from butterflyer_jax.config import Config, TrackingConfig, require
 from butterflyer_jax.console import RunSummary, TrainingDisplay, say
 from butterflyer_jax.distributed import processes
 from butterflyer_jax.errors import UserError
@@ -61,6 +61,7 @@ def train(
       Interrupted: Ctrl-C, after the run was saved.
     """
     began = time.perf_counter()
+    require(config, Config)
     config.validate()
     preemption = Preemption(config.stop.max_minutes)
     is_main = processes.prepare(config, place)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 from PIL import Image
 
-from butterflyer_jax.config import Config
+from butterflyer_jax.config import Config, require
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import photo_lists
 from butterflyer_jax.data.ingest.split import SPLITS
@@ -37,9 +37,10 @@ def open_data(source: str | os.PathLike[str], config: Config | None = None) -> D
         all fields have their defaults, and batches hold at most 32 images.
 
     Raises:
-      UserError: no such source, or it holds no data set.
+      UserError: no such source, it holds no data set, or the config is none.
     """
     config = Config(batch_size=32) if config is None else config
+    require(config, Config)
     return DataSet(dataset_lib.resolve(source, config.build), config)
 
 
@@ -56,6 +57,10 @@ class DataSet:
         """Opens the folder of a built data set; see `open_data`."""
         self.folder, self.config = folder, config
         self.source = dataset_lib.open_data(folder, config)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{self.num_images(split)} {split}" for split in SPLITS)
+        return f"<DataSet of {len(self.species)} species, {counts} images, in {self.folder}>"
 
     @property
     def species(self) -> tuple[str, ...]:

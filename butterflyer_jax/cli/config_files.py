@@ -11,7 +11,7 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,8 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
     from absl import flags
     from ml_collections import config_flags
 
+    if isinstance(overrides, str | Mapping) or not all(isinstance(override, str) for override in overrides):
+        raise UserError(f'overrides are a list such as ["num_epochs=3", "optim.name=adamw"], not {overrides!r}')
     path = find_config(path) if path else __file__
     if path.startswith("gs://"):
         from butterflyer_jax.storage import files

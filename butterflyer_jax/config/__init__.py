@@ -1,7 +1,7 @@
 """The config of a run: its fields with units and ranges, and the search space of a sweep."""
 
 from butterflyer_jax.config.data_sections import AugmentConfig, BuildConfig, DataConfig
-from butterflyer_jax.config.schema import Config, describe, flatten
+from butterflyer_jax.config.schema import Config, describe, flatten, require
 from butterflyer_jax.config.sections import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -42,4 +42,5 @@ __all__ = [
     "TrackingConfig",
     "describe",
     "flatten",
+    "require",
 ]

@@ -7,6 +7,7 @@ A config file defines `get_config() -> Config`; `cli.load_config` reads it and a
 # No `from __future__ import annotations`: overrides are parsed by the real types of the fields.
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -158,6 +159,23 @@ class Config(Section):
                     raise UserError(f"unknown config field {path}")
                 setattr(owner, name, tuple(value) if isinstance(value, list) else value)
         return config.validate()
+
+
+def require(config: object, kind: type[Section]) -> None:
+    """Checks what a function of Python was given as its config.
+
+    Raises:
+      UserError: it is not of this kind; the message says how to get one.
+    """
+    if isinstance(config, kind):
+        return
+    section = ".build" if kind is BuildConfig else ""
+    if isinstance(config, Config):
+        raise UserError(f"this takes a section of the config: give config{section}")
+    if isinstance(config, str | os.PathLike):
+        name = os.fspath(config)
+        raise UserError(f"{name!r} is no config yet: give load_config({name!r}){section}")
+    raise UserError(f"a {type(config).__name__} is no config: give load_config(NAME){section}, or a {kind.__name__}")
 
 
 def flatten(config: Section) -> dict[str, tuple[Any, Any]]:

@@ -19,7 +19,7 @@ from typing import Any
 from etils import epath
 
 from butterflyer_jax import cli, console, extras
-from butterflyer_jax.config import BuildConfig
+from butterflyer_jax.config import BuildConfig, require
 from butterflyer_jax.console import say
 from butterflyer_jax.data.ingest import raw_zip as raw_zip_lib
 from butterflyer_jax.errors import UserError
@@ -57,7 +57,8 @@ def build(
     Raises:
       UserError: no such zip, nothing usable in it, another build at work there, or no space for the records.
     """
-    config = config or BuildConfig()
+    config = BuildConfig() if config is None else config
+    require(config, BuildConfig)
     extras.require("train", "tensorflow_datasets", purpose="building records")
     from butterflyer_jax.data.ingest import manifest
 

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,8 @@ class Written:
     """
 
     path: str
-    card: dict[str, Any]
+    # Longer than a screen.
+    card: dict[str, Any] = field(repr=False)
 
     @property
     def summary(self) -> str:

@@ -62,10 +62,19 @@ class Predictor:
     """
 
     def __init__(self, classifier: Classifier) -> None:
-        """Wraps a network; see `load`."""
+        """Wraps a network; see `load`.
+
+        Raises:
+          UserError: this is the folder of a run, which `load` takes.
+        """
+        if isinstance(classifier, str | os.PathLike):
+            raise UserError(f"a folder is loaded: Predictor.load({os.fspath(classifier)!r})")
         self.classifier = classifier
         self.species = classifier.species
         self.calibration = classifier.calibration
+
+    def __repr__(self) -> str:
+        return f"<Predictor of {self.classifier.name}, {len(self.species)} species>"
 
     @classmethod
     def load(cls, run_folder: str | os.PathLike[str], species_list: str | os.PathLike[str] | None = None) -> Predictor:
@@ -111,7 +120,7 @@ class Predictor:
           error alone, and the others are named.
 
         Raises:
-          UserError: the one image cannot be read, or `search` of a network without a typicality.
+          UserError: the one image cannot be read or is none, or `search` of a network without a typicality.
         """
         if views_lib.is_one(images):
             [answer] = self.stream([images], top, flip, search)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeAlias, TypeGuard, TypeVar
+from typing import TypeAlias, TypeGuard, TypeVar, cast
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,8 +18,10 @@ from butterflyer_jax.data import photo
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.inference import inputs
 from butterflyer_jax.inference.search import Box
+from butterflyer_jax.storage import files, paths
 
 T = TypeVar("T")
+KINDS = "paths, URLs, bytes of picture files, PIL images and uint8 arrays [height, width, 3]"
 Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | inputs.Picture
 
 
@@ -39,10 +41,27 @@ class View:
 
 
 def is_one(images: Source | Iterable[Source]) -> TypeGuard[Source]:
-    """Returns whether this is an image rather than several; an array of four dimensions is several."""
-    if isinstance(images, np.ndarray):
-        return images.ndim != 4
-    return isinstance(images, str | os.PathLike | bytes | Image.Image | inputs.Picture)
+    """Returns whether this is an image rather than several; an array of four dimensions, or of paths, is several.
+
+    Raises:
+      UserError: it is neither.
+    """
+    if isinstance(images, str | os.PathLike | bytes | Image.Image | inputs.Picture):
+        return True
+    if _is_array(images):
+        return cast(np.ndarray, images).ndim not in (1, 4)
+    if not isinstance(images, Iterable):
+        raise UserError(_no_image(images))
+    return False
+
+
+def _is_array(value: object) -> bool:
+    """Returns whether this is an array of numpy, or of a library whose arrays numpy reads, such as JAX."""
+    return hasattr(value, "__array__") and hasattr(value, "ndim")
+
+
+def _no_image(value: object) -> str:
+    return f"{KINDS} are images, not {type(value).__name__}"
 
 
 def in_batches(load: Callable[[Source], T], images: Iterable[Source], size: int) -> Iterator[list[T]]:
@@ -68,17 +87,32 @@ def read(source: Source) -> bytes | Image.Image:
 
     Raises:
       UserError: the file cannot be read.
-      PhotoError: an array is not uint8 [height, width, 3].
+      PhotoError: it is no image, or an array is not uint8 [height, width, 3], or 4 with opacity.
     """
-    if isinstance(source, np.ndarray):
-        if source.dtype != np.uint8 or source.ndim != 3:
-            raise photo.PhotoError(f"an array must be uint8 [height, width, 3], not {source.dtype} {source.shape}")
-        return Image.fromarray(source)
     if isinstance(source, bytes | Image.Image):
         return source
-    if not isinstance(source, inputs.Picture):
-        source = inputs.Picture(os.fspath(source))
-    return source.read()
+    if isinstance(source, inputs.Picture):
+        return source.read()
+    if isinstance(source, str | os.PathLike):
+        return _read_file(os.fspath(source))
+    if not _is_array(source):
+        raise photo.PhotoError(_no_image(source))
+    array = np.asarray(source)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (3, 4):
+        raise photo.PhotoError(f"an array must be uint8 [height, width, 3], not {array.dtype} {array.shape}")
+    return Image.fromarray(array)
+
+
+def _read_file(name: str) -> bytes:
+    try:
+        return inputs.Picture(name).read()
+    except UserError as error:
+        if inputs.is_url(name) or not files.is_folder(paths.path(name)):
+            raise
+        raise UserError(
+            f"{name} is a folder: take the paths in it, as by sorted(pathlib.Path(folder).rglob('*.jpg')), "
+            "or butterflyer predict"
+        ) from error
 
 
 def to_image(content: bytes | Image.Image, image_size: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:

@@ -19,8 +19,8 @@ _SIDECAR = re.compile(r"\.xmp$|\.(?:jpe?g|png|hei[cf]|webp|tiff?)\.[\w.-]*json$"
 _SUBJECT = re.compile(rb"<dc:subject>(.*?)</dc:subject>", re.DOTALL)
 _ITEM = re.compile(rb"<rdf:li[^>]*>(.*?)</rdf:li>", re.DOTALL)
 _DESCRIPTION = re.compile(rb'"description"\s*:\s*"([^"]+)"')
-# IPTC-IIM 4.2, data set 2:25: a marker, the number of bytes, and the keyword.
-_IPTC = re.compile(rb"\x1c\x02\x19(.)(.)", re.DOTALL)
+# IPTC-IIM 4.2, data set 2:25: a marker, the number of bytes, at most 64, and the keyword.
+_IPTC = re.compile(rb"\x1c\x02\x19\x00([\x01-\x40])")
 
 
 def find(files: Iterable[bytes]) -> list[str]:
@@ -31,9 +31,19 @@ def find(files: Iterable[bytes]) -> list[str]:
             found |= {html.unescape(item.decode("utf-8", "replace")).strip() for item in _ITEM.findall(subject)}
         found |= {text.decode("utf-8", "replace").strip() for text in _DESCRIPTION.findall(data)}
         for match in _IPTC.finditer(data):
-            size = int.from_bytes(match[1] + match[2], "big")
-            found.add(data[match.end() : match.end() + size].decode("utf-8", "replace").strip())
+            keyword = _text(data[match.end() : match.end() + match[1][0]])
+            # Pixels hold such a marker now and then.
+            if keyword.isprintable():
+                found.add(keyword)
     return sorted(found - {""})
+
+
+def _text(data: bytes) -> str:
+    """Returns a keyword of IPTC, which is Latin-1 where it is no UTF-8."""
+    try:
+        return data.decode().strip()
+    except UnicodeDecodeError:
+        return data.decode("latin-1").strip()
 
 
 def hint(

@@ -265,6 +265,16 @@ def test_keywords_are_named_and_not_taken_for_labels(tmp_path: Path, where: str)
         listing_of(tmp_path, files)
 
 
+def test_pixels_that_look_like_a_keyword_are_none(tmp_path: Path) -> None:
+    # The second is of docs/images/batch.jpg, with 50 kB behind it; each is in the pixels of a JPEG.
+    files: Files = {
+        f"IMG_{n}.jpg": b"\x1c\x02\x19\x00\x04\xcf\xfa\x10\x01 \x1c\x02\x19\xc6\x11~T" for _, _, n in PHOTOS
+    }
+    with pytest.raises(UserError) as raised:
+        listing_of(tmp_path, files)
+    assert "keywords" not in str(raised.value)
+
+
 def test_folders_of_one_photo_each_name_no_species(tmp_path: Path) -> None:
     with pytest.raises(
         UserError,
