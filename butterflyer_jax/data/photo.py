@@ -14,9 +14,9 @@ from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from butterflyer_jax.data import colour, image_format, jpeg, png, resize, tiff
+from butterflyer_jax.data import colour, image_format, jpeg, orientation, png, resize, tiff
 
 # A side that JPEG can hold, less what its blocks round up.
 MAX_SIDE = 65_500
@@ -28,20 +28,6 @@ PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 # Other pictures are first shrunk by whole numbers, to no less than this many times the size wanted.
 REDUCING_GAP = 3
 REDUCIBLE = ("L", "RGB", "RGBA", "LA", "CMYK", "YCbCr")
-# What undoes each value of EXIF's orientation.
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-# Those that exchange width and height.
-SIDEWAYS = (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
 
 
 class PhotoError(ValueError):
@@ -65,7 +51,7 @@ class Source:
     @property
     def turn(self) -> Image.Transpose | None:
         """How the stored image was turned to be upright; None where it was not."""
-        return _turn(self.exif)
+        return orientation.turn_of(self.exif)
 
 
 def load(
@@ -106,13 +92,13 @@ def load(
             else:
                 # Converted when small: a colour profile changes every pixel by itself.
                 scaled, outcome = colour.apply_profile(fast, colour.profile(image))
-    exif = _exif(image)
-    turn = _turn(exif)
+    exif = orientation.exif_of(image)
+    turn = orientation.turn_of(exif)
     if turn is None:
         return scaled, Source(image.size, outcome, exif)
     # Turned when small: the filter is the same in both directions.
     turned = scaled.transpose(turn)
-    return turned, Source(image.size[::-1] if turn in SIDEWAYS else image.size, outcome, exif)
+    return turned, Source(image.size[::-1] if turn in orientation.SIDEWAYS else image.size, outcome, exif)
 
 
 def why_unsupported(data: bytes) -> str:
@@ -188,7 +174,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     Raises:
       PhotoError: its pixels are numbers of an unknown range.
     """
-    turn = _turn(_exif(image))
+    turn = orientation.turn_of(orientation.exif_of(image))
     with _as_photo_errors():
         rgb, _ = colour.to_srgb(image)
     return rgb.transpose(turn) if turn is not None else rgb
@@ -291,16 +277,3 @@ def _decode(image: Image.Image, target: tuple[int, int], max_pixels: int) -> tup
         image, box = reduced, (box[0] / factor, box[1] / factor)
     rgb, outcome = colour.to_srgb(image)
     return resize.resample(rgb, target, box), outcome
-
-
-def _exif(image: Image.Image) -> Image.Exif:
-    # Damaged EXIF is no reason to refuse a photo.
-    with contextlib.suppress(Exception):
-        return image.getexif()
-    return Image.Exif()
-
-
-def _turn(exif: Image.Exif) -> Image.Transpose | None:
-    with contextlib.suppress(Exception):
-        return TURNS.get(exif.get(ExifTags.Base.Orientation, 1))
-    return None

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from butterflyer_jax.data import orientation as orientations
 from butterflyer_jax.data import photo
 from tests.conftest import encode
 from tests.data.test_colour import SWAPPED
@@ -56,7 +57,7 @@ def test_transparency_is_laid_on_white() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
 def test_exif_turns_the_picture_upright(orientation: int, picture_format: str) -> None:
-    undo = photo.TURNS.get(orientation)
+    undo = orientations.TURNS.get(orientation)
     # What a camera held in that way stores: the inverse of what turns it upright.
     inverse = {
         Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270,

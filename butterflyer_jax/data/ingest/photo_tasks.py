@@ -23,7 +23,7 @@ from PIL import Image
 
 from butterflyer_jax import cores
 from butterflyer_jax.config import BuildConfig
-from butterflyer_jax.data import photo
+from butterflyer_jax.data import orientation, photo
 from butterflyer_jax.data.ingest import duplicates, exif
 from butterflyer_jax.data.ingest.inventory import Reject
 from butterflyer_jax.data.ingest.source import Reader, open_reader
@@ -253,7 +253,7 @@ def _share(box: Sequence[float], source: photo.Source) -> tuple[tuple[float, ...
     # Programs draw boxes on the photo as it is shown, or as it is stored; those that give percent do the first.
     if source.turn is not None and not is_percent:
         is_square = abs(source.size[0] / source.size[1] - 1) <= MAX_SHAPE_ERROR
-        if source.turn not in photo.SIDEWAYS or is_square or not same_shape:
+        if source.turn not in orientation.SIDEWAYS or is_square or not same_shape:
             return None, TURNED
     if is_sized and not same_shape:
         return None, "is of a photo of another shape"

@@ -153,7 +153,7 @@ def _read(
         if listed := name_lists.parse(content, PurePosixPath(name)):
             found.class_lists[name] = listed
         if suffix in JSON_LINES:
-            tables = records.from_json_lines(content, name, photos)
+            tables = records.from_json_lines(content, name)
         elif suffix == ".xml":
             tables = xml_files.tables_in(content, name)
             found.annotations |= {name} if tables else set()

@@ -19,7 +19,7 @@ MAX_SAMPLE = 50
 MAX_DEPTH = 4
 
 
-def from_json_lines(text: str, name: str, names_photo: Any) -> list[Table]:
+def from_json_lines(text: str, name: str) -> list[Table]:
     """Returns the table of a file with one JSON object per line.
 
     Raises:
@@ -46,7 +46,7 @@ def from_json(text: str, name: str, names_photo: Any) -> list[Table]:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
-            return from_json_lines(text, name, names_photo)
+            return from_json_lines(text, name)
         raise
     return _tables_in(value, name, names_photo, 0)
 
