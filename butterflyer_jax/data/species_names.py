@@ -82,5 +82,11 @@ def document() -> Mapping[str, Any]:
 
 
 @functools.cache
+def families() -> Mapping[str, str]:
+    """Returns the family of each known genus of butterflies."""
+    return {genus: family for family, of_it in document()["families"].items() for genus in of_it["genera"]}
+
+
+@functools.cache
 def _scientific_names() -> dict[str, str]:
     return {spelt(name): owner for kind in ("common_names", "synonyms") for name, owner in document()[kind].items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -141,14 +140,14 @@ def of_names(species: Sequence[str], card: Mapping[str, Any] | None = None) -> l
     above = (card or {}).get("taxonomy") or {}
     genera = [_genus_of(name) for name in species]
     binomials = [name for name in species if words.are_binomials([name])]
-    if sum(_first_word(name) in _families() for name in binomials) >= _MIN_KNOWN * len(binomials):
+    if sum(_first_word(name) in species_names.families() for name in binomials) >= _MIN_KNOWN * len(binomials):
         genera = [
             genus or (_first_word(name) if name in binomials else "")
             for genus, name in zip(genera, species, strict=True)
         ]
     found = []
     for name, genus in zip(species, genera, strict=True):
-        named = {GENUS: genus, FAMILY: _families().get(genus, "")} if genus else {}
+        named = {GENUS: genus, FAMILY: species_names.families().get(genus, "")} if genus else {}
         given = _ranks_of_path(name, above.get(name, ()), genus)
         found.append({rank: taxon for rank, taxon in (named | given).items() if taxon})
     return found
@@ -161,7 +160,7 @@ def _ranks_of_path(species: str, above: Sequence[str], genus: str) -> dict[str, 
     for position, taxon in enumerate(reversed(above)):
         rank = next((rank for suffix, rank in _SUFFIXES.items() if taxon.casefold().endswith(suffix)), "")
         is_epithet = position == 0 and species.isalpha() and species.islower()
-        if taxon in (genus, _first_word(species)) or taxon in _families() or is_epithet:
+        if taxon in (genus, _first_word(species)) or taxon in species_names.families() or is_epithet:
             rank = GENUS
         if rank := rank or next(groups, ""):
             found.setdefault(rank, taxon)
@@ -172,7 +171,7 @@ def _genus_of(name: str) -> str:
     """Returns the genus of a scientific name, or of a common one that is known; empty where neither is sure."""
     name = species_names.scientific(name)
     genus = _first_word(name).capitalize()
-    return genus if len(species_names.spelt(name).split()) > 1 and genus in _families() else ""
+    return genus if len(species_names.spelt(name).split()) > 1 and genus in species_names.families() else ""
 
 
 def _first_word(name: str) -> str:
@@ -191,9 +190,3 @@ def _place(rank: str) -> int:
 def _is_same(taxa: Sequence[str], others: Iterable[Sequence[str]]) -> bool:
     """Returns whether a finer rank has the same taxa by other names."""
     return any(len(set(zip(taxa, other, strict=True))) == len(set(taxa)) == len(set(other)) for other in others)
-
-
-@functools.cache
-def _families() -> dict[str, str]:
-    families = species_names.document()["families"]
-    return {genus: family for family, of_it in families.items() for genus in of_it["genera"]}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from butterflyer_jax.data.ingest import higher_taxa, inventory, unclear, words
+from butterflyer_jax.data.ingest import higher_taxa, inventory, same_species, unclear, words
 from butterflyer_jax.data.ingest.folders import additions, file_names
 from butterflyer_jax.data.ingest.folders.reading import Folders, pattern, some
 from butterflyer_jax.data.ingest.tables import class_names, reader, row_flags
@@ -17,13 +17,14 @@ from butterflyer_jax.errors import UserError
 SHOWN_PHOTOS = 5
 
 
-def check(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> None:
+def check(labels: Mapping[str, str], source: str, settled: Sequence[str], names_chosen: bool) -> None:
     """Raises a UserError where labels may be no classes of their own.
 
     Args:
       labels: label of each photo.
       source: origin of the labels, for messages.
       settled: patterns of labels for which the user has chosen.
+      names_chosen: whether the user has chosen several tables, and with them their names of the species.
     """
     questions = [_unknown(labels, source, settled)]
     if wrong := file_names.other_species(labels):
@@ -33,14 +34,31 @@ def check(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> Non
     note, patterns = file_names.beside(labels)
     if note:
         questions.append(f"{note}: build.ignore={patterns} leaves them out, build.layout=table takes them")
-    if several := additions.alike(set(labels.values())):
-        questions.append(
-            f"the labels {some(several[0])} in {source} differ only by what is no part of the name of a species, and "
-            "may be one species or several classes: build.layout=table takes each as a class; for one species, give "
-            "them one name"
-        )
+    used = {label for label in labels.values() if not inventory.fits(label, settled)}
+    questions.append(_names_of_one(used, source, names_chosen))
     if found := list(filter(None, questions)):
         raise UserError("; also, ".join(found))
+
+
+def _names_of_one(labels: Collection[str], source: str, names_chosen: bool) -> str:
+    """Returns a question about labels that may be names of one species; "" where there are none."""
+    choice = "build.layout=table takes each as a class; for one species, give them one name"
+    if several := additions.alike(labels):
+        return (
+            f"the labels {some(several[0])} in {source}{additions.more(several)} differ only by what is no part of the "
+            f"name of a species, and may be one species or several classes: {choice}"
+        )
+    if names_chosen:
+        return ""
+    if same := same_species.groups(labels):
+        return f"the labels {some(same[0])} in {source}{additions.more(same)} are names of one species: {choice}"
+    if found := same_species.in_two_languages(labels):
+        scientific, others = found
+        return (
+            f"{len(scientific):,} labels in {source} are scientific names ({some(scientific, 2)}), {len(others):,} are "
+            f"others ({some(others, 2)}), so a species may have two names: {choice}"
+        )
+    return ""
 
 
 def check_unknown(labels: Mapping[str, str], source: str, settled: Sequence[str]) -> None:

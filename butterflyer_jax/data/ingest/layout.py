@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from butterflyer_jax.data.ingest.folders import additions, file_names, kinds, species, strays
+from butterflyer_jax.data.ingest.folders import additions, file_names, kinds, people_and_places, species, strays
 from butterflyer_jax.data.ingest.folders.reading import LEAF, NAME, PATH, TOP, Folders, some
 from butterflyer_jax.errors import UserError
 
@@ -14,6 +14,7 @@ CHECKS: tuple[Callable[[Folders], None], ...] = (
     strays.check_counterparts,
     strays.check_single,
     strays.check_languages,
+    people_and_places.check,
     strays.check_doubted,
     additions.check,
     file_names.check,

@@ -93,24 +93,24 @@ def settle(
     if by_folder:
         if folders.problem:
             raise UserError(f"build.layout={choice}: {folders.problem}")
-        result = _by_folders(folders, tables)
+        result = _by_folders(folders)
     elif choice == TABLE or (of_tables and not sensible):
         result = _by_tables(photos, folders, tables)
     elif not of_tables:
         if folders.problem:
             raise NoReadingError(_no_reading(folders, tables))
         doubts.check_other_labels(folders, tables, found)
-        result = _by_folders(folders, tables)
+        result = _by_folders(folders)
     elif len(of_tables) == 1 and not doubts.crossing(folders, tables):
         # One label for all photos looks like a placeholder.
         share = f"{len(tables.labels):,} of {len(photos):,} photos"
         tables.notes.append(f"{tables.sources[0]} gives {share} one label, {min(of_tables)!r}, and is not used")
-        result = _by_folders(folders, tables)
+        result = _by_folders(folders)
     else:
         result = _both(photos, folders, tables)
     result.labels |= dict.fromkeys(excluded.keys() & result.labels.keys(), EXCLUDED)
     if not choice and result.source != FOLDERS:
-        doubts.check(result.labels, result.source, settled)
+        doubts.check(result.labels, result.source, settled, tables.names_chosen)
     if split_choice != "none":
         result.splits, result.split_names = given_splits.find(folders, tables, result.labels, split_choice)
         given_splits.check_species(result.splits, result.labels)
@@ -138,7 +138,7 @@ def settle(
     return result
 
 
-def _by_folders(folders: Folders, tables: Annotations) -> Labels:
+def _by_folders(folders: Folders) -> Labels:
     labels = {photo: place.label for photo, place in folders.places.items()}
     taxonomy: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for place in folders.places.values():
@@ -202,7 +202,7 @@ def _both(photos: Sequence[str], folders: Folders, tables: Annotations) -> Label
             result.labels[photo] = next(iter(by_folder.get(place.label, {place.label})))
             result.rejects.pop(photo, None)
             result.ignored.pop(photo, None)
-        result.taxonomy = _by_folders(folders, tables).taxonomy | result.taxonomy
+        result.taxonomy = _by_folders(folders).taxonomy | result.taxonomy
         result.source += " and folders, which agree" if pairs else " and folders"
         return result
     if not crossing and all(len(own) == 1 for own in by_folder.values()) and class_names.are_numbered(by_folder):

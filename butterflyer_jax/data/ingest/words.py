@@ -23,13 +23,18 @@ def listed(text: str) -> list[str]:
 
 
 _SPLIT = re.compile(
-    r"\d{0,2}(?:(?P<train>train|trainings?|trn|entrainement|entraînement|entrenamiento|apprentissage|treino|treinamento"
-    r"|addestramento|trening|eğitim|обучение|обучающая|训练|訓練|훈련|학습)"
-    r"|(?P<val>val|valid|validation|validate|dev|development|validierungs?|validacion|validación|validacao|validação"
-    r"|validazione|validatie|walidacja|doğrulama|валидация|验证|驗證|検証|검증)"
-    r"|(?P<test>tests?|testing|tst|eval|evaluation|holdout|prueba|teste|тест|тестовая|测试|測試|テスト|테스트))"
-    r"(?:set|集|split|data|dataset|images?|imgs?|photos?|photographs?|pictures?|pics|files|samples|folder|dir|crops?|daten"
-    r"|bilder|fotos)?\d*"
+    r"\d{0,2}(?:(?P<train>train|trainings?|trn|entrainement|entraînement|entrenamiento|entrenament|apprentissage|treino"
+    r"|treinamento|addestramento|antrenare|antrenament|trening|treningow[aey]|trénovací|träning|træning|koulutus|tanító"
+    r"|latih|pelatihan|huấnluyện|eğitim|обучение|обучающая|навчання|навчальна|εκπαίδευση|تدريب|التدريب|آموزش|אימון"
+    r"|训练|訓練|学習|훈련|학습)"
+    r"|(?P<val>val|valid|validation|validate|dev|development|validierungs?|validacion|validación|validació|validacao"
+    r"|validação|validazione|validare|validatie|validasi|validering|validointi|validációs|validační|walidacja"
+    r"|walidacyjn[aey]|doğrulama|валидация|валидационная|валідація|επικύρωση|xácthực|تحقق|التحقق|اعتبارسنجی|אימות"
+    r"|验证|驗證|検証|검증)"
+    r"|(?P<test>tests?|testing|tst|eval|evaluation|holdout|pruebas?|testes?|testare|testow[aey]|testovací|testi|teszt"
+    r"|uji|pengujian|kiểmtra|тест|тестовая|δοκιμή|اختبار|الاختبار|آزمون|בדיקה|测试|測試|テスト|評価|테스트))"
+    r"(?:set|集|用|データ|数据|split|data|dataset|images?|imgs?|photos?|photographs?|pictures?|pics|files|samples|folder"
+    r"|dir|crops?|daten|bilder|fotos)?\d*"
 )
 # Names of folders of unlabelled photos beside folders of splits.
 _PREDICT = re.compile(r"(?:pred|predict|predictions?|inference)(?:set|data|images?)?")
@@ -71,7 +76,7 @@ _CONTAINERS = set(
     image images img imgs photo photos photograph photographs picture pictures pic pics jpg jpgs jpeg jpegs png pngs
     webp tif tiff heic jpegimages media dcim cameraroll upload uploads data dataset datasets file files raw original
     originals all full resized cropped crop crops label labels labelled labeled export exports download downloads
-    archive content root main set sets collection
+    archive content root main set sets collection takeout googlephotos googlefotos
     butterfly butterflies lepidoptera species classes categories bilder fotos foto imagenes fotografias
     """
     )
@@ -88,8 +93,15 @@ _UNLABELLED = set(
     )
 )
 _UNKNOWN = _UNLABELLED | {"unknown", "unclassified", "unidentified"}
-# Words beside a split: "train_mini" of iNaturalist.
-_SIZES = frozenset(listed("mini tiny small medium large big"))
+# Words beside a split: "train_mini" of iNaturalist, "Jeu d'entraînement", "conjunto de treino".
+_BESIDE_SPLIT = frozenset(
+    listed(
+        """
+    mini tiny small medium large big jeu ensemble conjunto conjunt insieme zbiór dane выборка набор données datos dados
+    dati d de du di do dos des
+    """
+    )
+)
 # Folders on a camera's card (DCF).
 _CAMERA_CARD = re.compile(r"\d{3}[A-Za-z_]{5}|\d{3}_\d{2,5}|\d{6}__|10\d{4}_[a-z]")
 
@@ -136,7 +148,9 @@ def split_of(text: str) -> str | None:
     parts = [part for part in map(squeeze, re.split(r"[\W_]+", text)) if part]
     named = [match.lastgroup for part in parts if (match := _SPLIT.fullmatch(part))]
     others = [part for part in parts if not _SPLIT.fullmatch(part)]
-    return named[0] if len(named) == 1 and all(part in _CONTAINERS or part in _SIZES for part in others) else None
+    return (
+        named[0] if len(named) == 1 and all(part in _CONTAINERS or part in _BESIDE_SPLIT for part in others) else None
+    )
 
 
 def split_by_word(text: str) -> tuple[str, str] | None:

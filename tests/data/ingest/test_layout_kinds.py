@@ -24,6 +24,10 @@ def splits_of(listing: raw_zip.Listing) -> dict[str, str | None]:
         ("my_train", "my_test", "test"), ("train_v2", "test_v2", "test"), ("seg_train", "seg_test", "test"),
         ("ImagesTrain", "ImagesVal", "val"), ("set1 train", "set1 holdout", "test"), ("train_aug", "dev_aug", "val"),
         ("Trainingsdaten", "Testbilder", "test"), ("entrenamiento", "validación", "val"),
+        ("latih", "data uji", "test"), ("treningowe", "walidacyjne", "val"), ("trénovací", "testovací", "test"),
+        ("Jeu d'entraînement", "Jeu de test", "test"), ("träning", "validering", "val"), ("学習用", "評価用", "test"),
+        ("обучающая выборка", "тестовая выборка", "test"), ("تدريب", "اختبار", "test"),
+        ("huấn luyện", "kiểm tra", "test"),
     ],
 )  # fmt: skip
 def test_splits_beside_each_other(tmp_path: Path, train: str, other: str, split: str) -> None:

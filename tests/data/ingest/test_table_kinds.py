@@ -295,3 +295,10 @@ def test_texts_that_excel_would_make_numbers(tmp_path: Path) -> None:
     assert labels(listing_of(tmp_path, files | {"l.csv": table})) == {
         f: SPECIES[int(Path(f).stem) // 10] for f in files
     }
+
+
+@pytest.mark.parametrize("head", ["Fájlnév;Faj", "Soubor;Druh", "Tên tệp;Loài", "文件;种", "Dosya;Tür", "Nama;Spesies"])
+def test_columns_of_species_in_other_languages(tmp_path: Path, head: str) -> None:
+    latin = dict(zip(SPECIES, ("Danaus plexippus", "Aglais io", "Vanessa atalanta"), strict=True))
+    table = "\n".join([f"{head};x", *(f"{name};{latin[species]};{n}" for n, (name, species) in enumerate(PAIRS))])
+    assert labels(listing_of(tmp_path, FLAT | {"l.csv": table})) == {n: latin[s] for n, s in TRUTH.items()}

@@ -4,33 +4,60 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from butterflyer_jax.data.ingest import words
+from butterflyer_jax.data.ingest import same_species, words
 from butterflyer_jax.data.ingest.folders import circumstances
 from butterflyer_jax.data.ingest.folders.reading import Folders, some
 
 _WORDS = re.compile(r"[^\s_()\[\],]+")
 _BRACKETS = re.compile(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]")
 _VERSIONS = frozenset(words.listed("augmented augmentation synthetic generated resized cropped edited flipped rotated"))
+# "Aglais io 97%", "Aglais io 0.97".
+_CONFIDENCE = re.compile(r"\d{1,3}(?:[.,]\d+)?%|0[.,]\d+")
+_OF = frozenset(words.listed("of von vom de du di do da van av"))
 # Largest number of words in an addition: "2020 05 01".
 _MOST = 3
 
 
 def check(result: Folders) -> None:
-    """Records a problem where labels differ only by additions, or by dates, and so may be no species of their own."""
-    several = alike(result.labels)
-    if not several:
-        _check_dates(result)
+    """Records a problem where labels differ only by additions or dates, or are names of one species."""
+    if several := alike(result.labels):
+        example = min(several[0], key=len)
+        result.ask(
+            f"the folders {some(several[0])}{more(several)} differ only by what is no part of the name of a species, "
+            "and may be one species or several classes",
+            "build.layout=leaf takes each as a class; for one species, put them into one folder: "
+            f"{_base(example) or example}/",
+        )
         return
-    more = f", and {len(several) - 1:,} more groups of folders" if len(several) > 1 else ""
-    example = min(several[0], key=len)
-    result.ask(
-        f"the folders {some(several[0])}{more} differ only by what is no part of the name of a species, and may be one "
-        "species or several classes",
-        "build.layout=leaf takes each as a class; for one species, put them into one folder: "
-        f"{_base(example) or example}/",
-    )
+    _check_names(result)
+    _check_dates(result)
+
+
+def _check_names(result: Folders) -> None:
+    """Records a problem where labels are names of one species, and a note where they may be."""
+    places = result.places.values()
+    in_train = {place.label for place in places if place.split == "train"}
+    if in_train and in_train.isdisjoint(place.label for place in places if place.split != "train"):
+        # The user is asked about that: no species of test is in train.
+        return
+    if several := same_species.groups(result.labels):
+        result.ask(
+            f"the folders {some(several[0])}{more(several)} have names of one species",
+            "build.layout=leaf takes each as a class; for one species, put them into one folder",
+        )
+    elif found := same_species.in_two_languages(result.labels):
+        scientific, others = found
+        result.notes.append(
+            f"{len(scientific):,} folders have scientific names ({some(scientific, 2)}), {len(others):,} have others "
+            f"({some(others, 2)}): where two are one species, put them into one folder"
+        )
+
+
+def more(groups: Sequence[Collection[str]]) -> str:
+    """Returns how many groups of labels there are besides the first, for messages."""
+    return f", and {len(groups) - 1:,} more groups like these," if len(groups) > 1 else ""
 
 
 def alike(labels: Collection[str]) -> list[set[str]]:
@@ -85,7 +112,10 @@ def _shorter(parts: list[str]) -> list[str] | None:
             return parts[:-count]
     if len(parts) > 1 and words.squeeze(parts[-1]) in _VERSIONS:
         return parts[:-1]
+    if len(parts) > 1 and _CONFIDENCE.fullmatch(parts[-1]):
+        return parts[:-1]
     # In front, a place or a season is a part of the name: Eastern Comma, Spring Azure.
     if len(parts) > 1 and circumstances.is_sex_or_stage(parts[0]):
-        return parts[1:]
+        # "larva of Aglais io"
+        return parts[2:] if len(parts) > 2 and parts[1].casefold() in _OF else parts[1:]
     return None

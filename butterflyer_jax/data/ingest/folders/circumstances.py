@@ -11,7 +11,11 @@ _MONTHS = (
     "january february march april may june july august september october november december jan feb mar apr jun jul aug "
     "sep sept oct nov dec januar februar märz mai juni juli oktober dezember janvier février mars avril juin juillet "
     "août septembre octobre novembre décembre enero febrero marzo abril mayo junio julio agosto septiembre octubre "
-    "noviembre diciembre gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre"
+    "noviembre diciembre gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre "
+    "januari februari maart mei augustus maj juni juli augusti styczeń luty marzec kwiecień czerwiec lipiec sierpień "
+    "wrzesień październik listopad grudzień leden únor březen duben květen červen červenec srpen září říjen prosinec "
+    "janeiro fevereiro março maio junho julho setembro outubro novembro dezembro январь февраль март апрель май июнь "
+    "июль август сентябрь октябрь ноябрь декабрь"
 )
 _PLACES = set(
     listed(
@@ -53,6 +57,7 @@ _VIEWS = _SEXES_AND_STAGES | set(
     monday tuesday wednesday thursday friday saturday sunday montag dienstag mittwoch donnerstag freitag samstag sonntag
     lundi mardi mercredi jeudi vendredi samedi dimanche
     day night spring summer autumn fall winter indoor indoors outdoor outdoors wild captive
+    wing wings openwing openwings wingopen wingsopen closedwing closedwings wingclosed wingsclosed body antenna antennae
     """
     )
 )
@@ -61,6 +66,7 @@ _SOURCES = set(
         """
     gbif inaturalist inat flickr wikimedia wikipedia google bing web internet museum herbarium field lab studio
     phone smartphone mobile camera webcam dslr drone
+    whatsapp whatsappimages instagram facebook messenger telegram telegramimages snapchat twitter pinterest bluetooth
     """
     )
 )
@@ -125,8 +131,8 @@ def kind_of(folder: str) -> str | None:
     """Returns the kind of circumstance that a folder names, None where it may be a species.
 
     Returns:
-      "group" for a session, site, camera, specimen or day, whose photos are similar; "time" for a year or
-      month; "number" for digits alone; "other" for regions, views, sexes and stages; None for what may be a species.
+      "group" for a session, site, camera, specimen or day, whose photos are similar; "time" for a year or month;
+      "number" for digits alone; "other" for regions, views, sexes and stages; None for what may be a species.
     """
     name = folder.strip()
     if _YEAR.fullmatch(name) or _YEAR_MONTH.fullmatch(name) or _MONTH.fullmatch(name):

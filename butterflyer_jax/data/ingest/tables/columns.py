@@ -38,11 +38,14 @@ LABEL = words.listed(
     nomecomum nomepopular nomecomune nombrevulgar soortnaam nederlandsenaam artbezeichnung
     vetenskapligtnamn artnamn svensktnamn videnskabeligtnavn dansknavn artsnavn vitenskapelignavn norsknavn
     tieteellinennimi laji lajinimi латинскоеназвание русскоеназвание названиевида nazwagatunku nazwałacińska
-    vědeckýnázev českýnázev tudományosnév fajnév
+    vědeckýnázev českýnázev tudományosnév fajnév faj spesies namaspesies namailmiah loài tênloài tênkhoahọc bilimselad
+    türad espècie espeziea denumireștiințifică latinskinaziv επιστημονικόόνομα الاسمالعلمي نامعلمی 俗名 俗称
+    falterart schmetterling schmetterlingsart tagfalter papillon mariposa farfalla borboleta vlinder motyl fjäril
+    sommerfugl perhonen motýl leptir
     """
 )
 # Species, or the kind of a photo: read where they hold scientific names.
-SPECIES_OR_KIND = words.listed("art вид")
+SPECIES_OR_KIND = words.listed("art вид druh tür jenis vrsta rūšis liik είδος النوع نوع گونه מין 种 種 종")
 NUMBER_LABELS = frozenset(
     words.listed(
         """

@@ -49,6 +49,7 @@ class Annotations:
       group_names: columns that give groups.
       split_names: columns and files that give splits.
       unused: tables that are not used, with the reasons.
+      names_chosen: whether the user chose several tables with labels, and with them the names in each.
       nearly: hints on tables that name photos but have no known label column.
       boxes: boxes of each photo that has some.
       notes: notes for the user.
@@ -67,6 +68,7 @@ class Annotations:
     group_names: list[str] = field(default_factory=list)
     split_names: list[str] = field(default_factory=list)
     unused: dict[str, str] = field(default_factory=dict)
+    names_chosen: bool = False
     nearly: list[str] = field(default_factory=list)
     boxes: dict[str, list[Box]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -99,12 +101,13 @@ def annotate(
     table_names.read(meanings, options)
     for one in meanings:
         result.notes += one.notes
-    labelled = _without_placeholders([one for one in meanings if one.labels], options, result)
+    labelled = _without_placeholders([one for one in meanings if one.labels], options)
     if not options.table:
         for one in labelled:
             _check_mixed(one)
     _name_classes(labelled, found, result)
     source_of = _collect_labels(labelled, result)
+    result.names_chosen = bool(options.table) and len(labelled) > 1
     if not options.table:
         agreement.check_languages(source_of, result.labels)
     for one in meanings:
@@ -116,7 +119,7 @@ def annotate(
     return result
 
 
-def _without_placeholders(labelled: list[Meaning], options: Options, result: Annotations) -> list[Meaning]:
+def _without_placeholders(labelled: list[Meaning], options: Options) -> list[Meaning]:
     """Removes tables with a single label for all photos where other tables have more.
 
     Raises:
