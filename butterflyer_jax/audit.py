@@ -60,8 +60,9 @@ def main(argv: Sequence[str]) -> None:
         print(f"{found['name']}: {found['accepted']} labels replaced in the table, --accept {args.accept:g}")
     print(f"report: {found['report']}")
     print(f"table: {found['table']}")
-    print("next: correct its column label, and train on the same photos with")
-    print(f"      --config.build.layout=table {shlex.quote('--config.build.table=' + found['table'])}")
+    if found["suspects"]:
+        print("next: correct its column label, and train on the same photos with")
+        print(f"      --config.build.layout=table {shlex.quote('--config.build.table=' + found['table'])}")
 
 
 make_callable(__name__)

@@ -91,8 +91,8 @@ def make_app(target: Path) -> None:
             page.press("#message", "Enter")
             page.locator(".bubble.assistant").nth(number).wait_for()
             page.wait_for_selector("#send:enabled")
-        # Without the button that leads to the questions from further up.
-        page.evaluate("document.getElementById('talk').scrollTo({top: 0}); document.activeElement.blur()")
+        # Without the button that leads to the questions from further up, and the conversation whole.
+        page.evaluate("document.getElementById('talk').style.maxHeight = 'none'; document.activeElement.blur()")
         page.evaluate("document.getElementById('to-chat').remove()")
         _photograph(page, target)
 

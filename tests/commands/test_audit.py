@@ -121,6 +121,23 @@ def test_the_table_keeps_the_splits_and_groups_of_the_source(run: Path, tmp_path
     assert json.loads((again / "data_card.json").read_text())["groups"]["groups"] == 6
 
 
+def test_nothing_is_left_to_do_where_no_label_is_in_doubt(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = {
+        f"{species}/{number:02}.jpg": coloured_photo(colour, 100 * label + number)
+        for label, (species, colour) in enumerate(COLOURS.items())
+        for number in range(15)
+    }
+    built = build(make_zip(tmp_path / "right.zip", right), tmp_path / "data", SMALL)
+    audit.main(["--run", str(run), "--input", str(built), "--name", "right"])
+    out = capsys.readouterr().out
+    assert "0 of 45 labels in doubt" in out
+    assert "next:" not in out
+    page = (run / "audit" / "right" / "index.html").read_text()
+    assert "No label of 45 in doubt" in " ".join(page.split()) and "build with that table" not in page
+
+
 def test_an_edited_table_is_kept(run: Path, built: Path) -> None:
     audit(run, built, name="mine")
     # As it was written, it is rewritten.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from butterflyer_jax import UserError, compare, evaluate
+from tests.helpers.browser import open_browser
 from tests.helpers.report_pages import Page
 
 SPECIES = ("Blue Stripe", "Green Dot")
@@ -73,6 +74,22 @@ def test_runs_are_compared_photo_by_photo(make: Make, tmp_path: Path, capsys: py
     assert lines[4].split() == ["second", "90.0%", "69.9%", "to", "97.2%", "+35.0", "+7.0", "to", "+56.7", "0.039"]
     assert [line.split(",")[0] for line in lines if line.endswith(", 10")] == ["Blue Stripe", "Green Dot"]
     assert "2 runs on the same 20 photos" in Page(page.read_text()).words
+
+
+@pytest.mark.browser
+def test_a_phone_shows_the_intervals_too(make: Make, tmp_path: Path) -> None:
+    output = tmp_path / "page.html"
+    compare.compare([make("first", range(0, 18, 2)), make("second", [0, 1])], output=output)
+    with open_browser() as browser:
+        page = browser.new_page(viewport={"width": 360, "height": 640})
+        page.goto(output.as_uri())
+        shown = " ".join(page.locator("#runs table").inner_text().split())
+        assert "90.0% 69.9% to 97.2% +35.0 +7.0 to +56.7" in shown
+        assert "Right alone" not in page.locator("body").inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        page.set_viewport_size({"width": 1280, "height": 800})
+        shown = page.locator("#runs table").inner_text()
+        assert shown.count("69.9%") == 1 and "Right alone" in shown
 
 
 def test_several_runs_are_compared_with_the_first(make: Make, tmp_path: Path) -> None:
