@@ -15,6 +15,9 @@ from tests.helpers.report_pages import Page
 
 SPECIES = ("Blue Stripe", "Green Dot")
 Make = Callable[..., Path]
+# Cells whose words reach into the next one.
+WIDER = """() => [...document.querySelectorAll("td")]
+    .filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.innerText)"""
 
 
 @pytest.fixture
@@ -87,6 +90,7 @@ def test_a_phone_shows_the_intervals_too(make: Make, tmp_path: Path) -> None:
         assert "90.0% 69.9% to 97.2% +35.0 +7.0 to +56.7" in shown
         assert "Right alone" not in page.locator("body").inner_text()
         assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert page.evaluate(WIDER) == []
         page.set_viewport_size({"width": 1280, "height": 800})
         shown = page.locator("#runs table").inner_text()
         assert shown.count("69.9%") == 1 and "Right alone" in shown
