@@ -1,14 +1,15 @@
 """Measures the train step: the library's own, without its formulations, and those of PyTorch and Keras on JAX.
 
-    python benchmarks/bench_step.py [--variant vgg16] [--batch_size N] [--methods NAME …] [--json FILE]
+    python benchmarks/bench_step.py [--variant vgg16] [--batch_norm] [--batch_size N] [--methods NAME …] [--json FILE]
     python benchmarks/bench_step.py --cpu     (three tasks on a CPU, with what is done for CPUs taken away step by step)
 
 Forward, backward and update on a batch of noise that stays on the device; uint8 in, normalised there, no augmentation
 but where the name says so. On a GPU bfloat16, VGG16, 224 pixels, batch 256; on a CPU float32 and by default a quarter
 of the width, 64 pixels, batch 32. 100 classes, the paper's head with dropout, SGD with Nesterov momentum and weight
-decay. Keras gets its batches from the host: that is what its fit() does. TFLOP/s count three times the forward
-convolutions and dense layers, less the gradient of the input; MFU is their share of what a large matrix product reaches
-in the same run. Each measurement runs in a process of its own, the methods in turn in every round.
+decay; with `--batch_norm` batch normalisation, the mean of each map and AdamW, as `configs/vgg16.py`. Keras gets its
+batches from the host: that is what its fit() does. TFLOP/s count three times the forward convolutions and dense layers,
+less the gradient of the input; MFU is their share of what a large matrix product reaches in the same run. Each
+measurement runs in a process of its own, the methods in turn in every round.
 
 Memory is what XLA's analysis says that a step needs of the device, state and batches included; with PyTorch on a GPU
 its largest allocation; else, marked "host", the resident memory of the process.
@@ -25,6 +26,16 @@ What was tried for VGG16 on one H100 (224 pixels, batch 256, bfloat16; jax 0.10 
   49.1  first layer as uint32 pixels times a matrix, the mean folded into a fourth channel: 1%, not worth its complexity
   no gain: bias and ReLU after the pool, batch 512, 16 channels, no Triton GEMM, latency hiding, no command buffers
   44    the floor with cuDNN's convolutions: convolutions and dense layers alone take 35
+
+The same with batch normalisation; all passes but the convolutions run at the memory's speed, at 3 TB/s:
+
+  69.3  PyTorch 2.11, channels_last, torch.compile
+  62.0  Flax's BatchNorm and ReLU, then our max-pool
+  57.8  the pool first, and the gradient as one formula (`models.batch_norm`)
+  56.5  and corners of the pool kept from the forward pass: this library (27 Nov 2026, jax 0.11.2)
+  no gain: the first layer by blocks of two or four neighbouring pixels (its convolution takes 1.3 instead of 2.1 ms,
+    but XLA makes as much of it up in passes for the changed shapes)
+  37    convolutions alone; the passes that the memory must make take 16 more
 
 What was tried on 2 CPU cores (Zen 5, float32, jax 0.10.2) and stayed: convolutions leave XLA's library of one thread
 (`distributed.compiler`), 64 channels and more by Winograd (`models.winograd`), the first layer by four pixels at once
@@ -60,7 +71,7 @@ gradient's norm by products (`training.optimizer.global_norm`), and the step's w
     cores in 1,000 small tasks, so two halves take 15 ms on two cores and 16 on one. Nor is it faster by groups of
     images, of two or four pixels at once, as sums of 3 or 9 products, or in XLA's library of one thread
 
-Not tried, for want of a GPU since: a Pallas kernel that fuses the gradients of ReLU, bias and pool (1.7 ms of the first
+Not tried on a GPU: a Pallas kernel that fuses the gradients of ReLU, bias and pool (1.7 ms of the first
 layer, which reads the activation where a bit would do), and fp8 convolutions.
 """
 
@@ -88,7 +99,7 @@ from butterflyer_jax.errors import UserError
 LIBRARIES = ("butterflyer-jax", "jax", "jaxlib", "flax", "optax", "torch", "keras")
 CPU_TASKS = (
     Task("vgg16", 0.25, 64, 32, accelerator=False),
-    Task("vgg11", 0.25, 96, 32, accelerator=False, recipe="cpu"),
+    Task("vgg11", 0.25, 96, 32, accelerator=False, batch_norm=True),
     Task("vgg16", 1.0, 64, 16, accelerator=False),
 )
 CPU_METHODS = ("ours", "ours_parts", "no_memory", "no_winograd", "default", "torch", "torch_eager")
@@ -128,12 +139,14 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--image_size", type=int, metavar="N", help="side of the images, pixels; a multiple of 32")
     parser.add_argument("--batch_size", type=int, metavar="N", help="photos per step")
     parser.add_argument("--steps", type=int, metavar="N", help="measured a round")
+    parser.add_argument("--batch_norm", action="store_true", help="the network and optimizer of configs/vgg16.py")
     parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME", help=f"of {', '.join(METHODS)}")
     parser.add_argument("--cpu", action="store_true", help="measure three tasks on a CPU, one after another")
     benchmark.add_options(parser)
     args = parser.parse_args(argv)
     if args.cpu:
-        if args.variant != "vgg16" or args.width or args.image_size or args.batch_size or args.json:
+        own = (args.width, args.image_size, args.batch_size, args.batch_norm, args.json)
+        if args.variant != "vgg16" or any(own):
             raise UserError("--cpu has its own tasks: give --methods, --steps or --rounds with it, nothing else")
         os.environ["JAX_PLATFORMS"] = "cpu"
     # In a process that ends: this one must not hold the device.
@@ -148,7 +161,7 @@ def main(argv: Sequence[str]) -> None:
     steps = int(chosen.pop("steps"))
     if min(args.rounds, *chosen.values()) <= 0 or chosen["image_size"] % 32:
         raise UserError("--rounds, --width, --batch_size and --steps must be above 0, --image_size a multiple of 32")
-    task = Task(args.variant, accelerator=platform != "cpu", **chosen)
+    task = Task(args.variant, accelerator=platform != "cpu", batch_norm=args.batch_norm, **chosen)
 
     rows, machine = _compare(task, args.methods or tuple(METHODS), steps, args.rounds, device)
     if args.json:

@@ -25,8 +25,8 @@ class Task:
       image_size: side of the images, pixels.
       batch_size: images per step.
       accelerator: whether a GPU computes, in bfloat16, or a CPU, in float32.
-      recipe: "paper", no batch normalisation, two dense layers and SGD; or "cpu", as configs/cpu.py: batch
-        normalisation, the mean of each map, AdamW and label smoothing.
+      batch_norm: as configs/cpu.py and configs/vgg16.py: batch normalisation, the mean of each map, AdamW and label
+        smoothing; else no batch normalisation, two dense layers and SGD.
     """
 
     variant: str
@@ -34,13 +34,13 @@ class Task:
     image_size: int
     batch_size: int
     accelerator: bool
-    recipe: str = "paper"
+    batch_norm: bool = False
 
     @property
     def title(self) -> str:
         """The task in words."""
         words = f"{self.variant}, width {self.width:g}, {self.image_size} pixels, batch {self.batch_size}"
-        return words if self.recipe == "paper" else f"{words}, recipe of configs/cpu.py"
+        return f"{words}, batch normalisation" if self.batch_norm else words
 
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns noise: images uint8 [batch_size, image_size, image_size, 3] and labels int32 [batch_size]."""
@@ -69,7 +69,8 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
 
     Args:
       task: what is trained.
-      plain: parts taken out: "pool", "channels", and on CPUs "compiler", "memory", "winograd" or all "formulations".
+      plain: parts taken out: "pool", "channels", "batch_norm", and on CPUs "compiler", "memory", "winograd" or all
+        "formulations".
       augmented: with the default augmentation; the peers have none.
       parts: of gradient accumulation.
     """
@@ -93,10 +94,12 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
         vgg.max_pool = lambda x: nn.max_pool(x, (2, 2), strides=(2, 2))
     if "channels" in plain:
         vgg.conv_padding_channels = jax.lax.conv_general_dilated
+    if "batch_norm" in plain:
+        vgg.BatchNormRelu = _plain_batch_norm()
     none = AugmentConfig(flip=False, brightness=0, contrast=0, saturation=0)
     model = ModelConfig(variant=task.variant, width_multiplier=task.width)
     optim = OptimConfig(name="sgd", learning_rate=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
-    if task.recipe == "cpu":
+    if task.batch_norm:
         model = dataclasses.replace(model, batch_norm=True, head="gap", dropout=0.2)
         optim = OptimConfig(name="adamw", learning_rate=2e-3, weight_decay=0.05, label_smoothing=0.1)
     config = Config(
@@ -134,6 +137,27 @@ def ours(task: Task, plain: tuple[str, ...] = (), augmented: bool = False, parts
     return Prepared(run, compiled.memory.needed, facts)
 
 
+def _plain_batch_norm() -> Any:
+    """Returns what `models.batch_norm.BatchNormRelu` replaces: Flax's layers one after another."""
+    import flax.linen as nn
+
+    from butterflyer_jax.models import vgg
+
+    class Plain(nn.Module):
+        momentum: float
+        pool: bool
+        for_cpu: bool
+
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            norm = nn.BatchNorm(use_running_average=False, momentum=self.momentum, dtype=x.dtype)
+            nn.share_scope(self, norm)
+            y = nn.relu(norm(x))
+            return vgg.max_pool(y) if self.pool else y
+
+    return Plain
+
+
 def torch_compiled(task: Task, compiled: bool = True) -> Prepared:
     """PyTorch as its users write it: channels_last, autocast, torch.compile, SGD with Nesterov momentum."""
     import torch
@@ -141,8 +165,8 @@ def torch_compiled(task: Task, compiled: bool = True) -> Prepared:
     device = "cuda" if task.accelerator else "cpu"
     torch.backends.cudnn.benchmark = True
     model = _torch_vgg(task).to(device, memory_format=torch.channels_last)
-    smoothing = 0.1 if task.recipe == "cpu" else 0.0
-    if task.recipe == "cpu":
+    smoothing = 0.1 if task.batch_norm else 0.0
+    if task.batch_norm:
         optimizer: Any = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.05)
     else:
         optimizer = torch.optim.SGD(
@@ -182,7 +206,7 @@ def _torch_vgg(task: Task) -> Any:
     from butterflyer_jax.models.vgg import DENSE_WIDTH, WIDTHS, scaled
 
     layers: list[Any] = []
-    channels, side, norm = 3, task.image_size, task.recipe == "cpu"
+    channels, side, norm = 3, task.image_size, task.batch_norm
     for depth, width in zip(VARIANTS[task.variant], WIDTHS, strict=True):
         for _ in range(depth):
             layers.append(torch.nn.Conv2d(channels, scaled(width, task.width), 3, padding=1, bias=not norm))
@@ -263,21 +287,19 @@ class Method:
             return f"not installed: {', '.join(missing)}"
         if self.cpu_only and task.accelerator:
             return "it is for CPUs"
-        if task.variant not in self.variants or (self.variants == KERAS_VARIANTS and task.recipe != "paper"):
+        if task.variant not in self.variants or (self.variants == KERAS_VARIANTS and task.batch_norm):
             return f"it has no {task.variant}"
         return None if self.widths or task.width == 1 else "it has the paper's width alone"
 
 
 KERAS_VARIANTS = ("vgg16", "vgg19")
-CPU_PARTS = ("compiler", "memory", "formulations")
+CPU_PARTS = ("compiler", "memory", "batch_norm", "formulations")
 METHODS = {
     "ours": Method("butterflyer_jax", ours),
     "ours_augmented": Method("butterflyer_jax, default augmentation", lambda task: ours(task, augmented=True)),
     "ours_plain_channels": Method("same, 3 input channels", lambda task: ours(task, ("channels",))),
     # On a CPU the pool is a part of formulations.
-    "flax": Method(
-        "same, nn.max_pool and 3 input channels", lambda task: ours(task, ("pool", "channels", "formulations"))
-    ),
+    "flax": Method("same, Flax's layers", lambda task: ours(task, ("pool", "channels", "batch_norm", "formulations"))),
     "ours_parts": Method("same, gradient_accumulation=2", lambda task: ours(task, parts=2)),
     "no_memory": Method("same, working memory not kept", lambda task: ours(task, ("memory",)), cpu_only=True),
     "no_winograd": Method("same, without Winograd", lambda task: ours(task, ("winograd",)), cpu_only=True),

@@ -118,16 +118,12 @@ class VGG(nn.Module):
             )
             parts = _apply(conv, parts)
             norm_name = f"block{block}_bn{layer}"
-            if self.batch_norm and in_few_passes:
-                parts = _apply(BatchNormRelu(self.batch_norm_momentum, pool=last, name=norm_name), parts)
+            if self.batch_norm and train:
+                norm_relu = BatchNormRelu(self.batch_norm_momentum, pool=last, for_cpu=in_few_passes, name=norm_name)
+                parts = _apply(norm_relu, parts)
                 continue
             if self.batch_norm:
-                norm = nn.BatchNorm(
-                    use_running_average=not train,
-                    momentum=self.batch_norm_momentum,
-                    dtype=self.dtype,
-                    name=norm_name,
-                )
+                norm = nn.BatchNorm(use_running_average=True, dtype=self.dtype, name=norm_name)
                 parts = _apply(norm, parts)
             parts = _apply(nn.relu, parts)
             if last:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-TITLES = ("butterflyer_jax", "same, nn.max_pool and 3 input channels")
+TITLES = ("butterflyer_jax", "same, Flax's layers")
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
