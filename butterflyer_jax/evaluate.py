@@ -102,6 +102,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _print(metrics: dict[str, Any]) -> None:
+    from butterflyer_jax.report import left_out
     from butterflyer_jax.report.findings import counted
 
     name = metrics["name"]
@@ -113,18 +114,13 @@ def _print(metrics: dict[str, Any]) -> None:
             f"balanced {metrics['balanced_accuracy']:.1%}  loss {metrics['loss']:.3f}  "
             f"({photos}, checkpoint of step {metrics['step']})"
         )
-    _print_outcomes(name, metrics)
     for which in ("known", "unknown"):
-        of_group = metrics["refusal"][which]
-        if of_group["count"] and (which == "unknown" or metrics["threshold"]):
-            share, (low, high) = of_group["refused"] / of_group["count"], of_group["interval"]
-            photos = counted(of_group["count"], "photo", "photos")
+        if total := metrics["refusal"][which]["count"]:
             species = (_LISTED if metrics["species_list"] else _SPECIES)[which]
-            print(f"{name}: refused {share:.1%} ({low:.1%} to {high:.1%}) of {photos} of {species}")
-    if "ranks" in metrics and metrics["count"]:
-        rows = metrics["ranks"]["known"]
-        parts = [f"{row['rank']} {row['share']:.1%} ({row['right']} of {row['count']} right)" for row in rows]
-        print(f"{name}: answered by {', '.join(parts)}; not sure or refused {1 - sum(r['share'] for r in rows):.1%}")
+            print(f"{name}: {counted(total, 'photo', 'photos')} of {species}:")
+            _print_answers(which, metrics, total)
+    if found := metrics["refusal"].get("left_out"):
+        print(f"{name}: {left_out.verdict(found)}")
     if metrics["boxes"]:
         print(f"{name}: {metrics['boxes']} photos are looked at around their box, which predict does not know")
     seen = metrics["trained_on"]
@@ -142,23 +138,14 @@ def _print(metrics: dict[str, Any]) -> None:
     print(f"report: {metrics['report']}")
 
 
-def _print_outcomes(name: str, metrics: dict[str, Any]) -> None:
-    outcomes = metrics["outcomes"]
+def _print_answers(which: str, metrics: dict[str, Any], total: int) -> None:
+    from butterflyer_jax.metrics import outcomes
+    from butterflyer_jax.metrics.classification import wilson
 
-    def share(group: str, answer: str) -> str:
-        part = outcomes[group][answer]
-        low, high = part["interval"]
-        return f"{part['share']:.1%} ({low:.1%} to {high:.1%})"
-
-    sure = f"{outcomes['sure_from']:.0%} or more"
-    if metrics["count"]:
-        print(
-            f"{name}: right and answered {share('right', 'answered')}, right and refused {share('right', 'refused')}, "
-            f"wrong and answered {share('wrong', 'answered')}, of all {share('wrong', 'sure')} with {sure}, "
-            f"wrong and refused {share('wrong', 'refused')}"
-        )
-    if metrics["refusal"]["unknown"]["count"]:
-        print(f"{name}: others answered {share('unknown', 'answered')}, {share('unknown', 'sure')} with {sure}")
+    for answer, count, detail in outcomes.of_answers(metrics, which):
+        low, high = wilson(count, total)
+        share = f"{count / total:.1%}"
+        print(f"  {answer:<8} {count:>6,} {share:>6} ({low:.1%} to {high:.1%}){detail and f', {detail}'}")
 
 
 make_callable(__name__)

@@ -93,7 +93,10 @@ def _is_header(row: Sequence[str]) -> bool:
 
 
 def label_map(
-    theirs: Sequence[str], ours: Sequence[str], table: Mapping[str, str] | None = None
+    theirs: Sequence[str],
+    ours: Sequence[str],
+    table: Mapping[str, str] | None = None,
+    may_be_unknown: bool = False,
 ) -> Int64[np.ndarray, " num_theirs"]:
     """Returns the run's label of each species of other data, `UNKNOWN` where the run does not know it.
 
@@ -105,6 +108,7 @@ def label_map(
       theirs: species of the data, in the order of its labels.
       ours: species of the run, in the order of its labels.
       table: species of the run by species of the data, empty for one that the run does not know.
+      may_be_unknown: whether the data may show none of the run's species, if no name is close to one of them either.
 
     Returns:
       int64 [len(theirs)].
@@ -129,11 +133,14 @@ def label_map(
         found.append(label)
     if all(label == UNKNOWN for label in found) and not table:
         like = f"; close to names of the run: {listed(near)}" if near else ""
-        raise UserError(
-            f"none of the data's species ({listed(theirs)}) is one of the run's ({listed(ours)}){like}: match them "
-            "with --species_map TABLE.csv, two columns, the data's name and the run's (empty for a species it does "
-            "not know)"
+        none = f"none of the data's species ({listed(theirs)}) is one of the run's ({listed(ours)}){like}"
+        how = (
+            "match them with --species_map TABLE.csv, two columns, the data's name and the run's (empty for a species "
+            "it does not know)"
         )
+        if near or not may_be_unknown:
+            raise UserError(f"{none}: {how}")
+        say(f"{none}, so all photos count as of species that it does not know; if these are other names, {how}")
     if by_synonym:
         say(f"other names of the same species: {', '.join(by_synonym)}")
     if near:

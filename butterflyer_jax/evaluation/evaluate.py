@@ -21,6 +21,7 @@ from butterflyer_jax.data.ingest.split import SPLITS
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.errors import UserError
 from butterflyer_jax.evaluation import attributes, eval_step, fitting, overlap, predictions, ranks, refusal, report
+from butterflyer_jax.evaluation.eval_step import Scored
 from butterflyer_jax.evaluation.fitting import Fitted
 from butterflyer_jax.evaluation.opening import (
     ALL,
@@ -82,7 +83,8 @@ def evaluate(
       count, loss, top1, top5, balanced_accuracy over the photos of species that the run knows;
       expected_calibration_error, of probabilities with the temperature; intervals, 95%: Wilson's of top1 and top5,
       a bootstrap of the others; species, with precision, recall, f1 and support of each; refusal, how many photos of
-      known and of unknown species are refused; outcomes, how many answers are right, wrong and refused (see
+      known and of unknown species are refused, and of val or test how many whose own species is left out of the
+      answers (see `evaluation.refusal.left_out`); outcomes, how many answers are right, wrong and refused (see
       `metrics.outcomes`); ranks, how many have an answer of each rank and its precision (see
       `evaluation.ranks.metrics`), where a taxonomy is known; temperature, threshold, name, split, data, fingerprint,
       trained_on (photos that the run was trained on) and the checkpoint's step. With `slices` also slices.
@@ -116,12 +118,12 @@ def evaluate(
         species = None if listed is None else list(itertools.compress(run.species, listed))
         about = About(data.fingerprint, is_own, splits, splits != _splits(data, ALL), species)
         result_name = folder_name(place / FOLDER, METRICS_FILE, name, dataset, about, species_list)
-        label_map = np.arange(len(run.species)) if is_own else species_map.label_map(data.species, run.species, table)
+        label_map = np.arange(len(run.species)) if is_own else _label_map(data, run, table)
         columns = {} if known_of_photos is None else _columns(known_of_photos, folder, data, splits)
         own_photos = is_own and folder != dataset_lib.FAKE
         fitted = fitting.fit(loaded, data, folder, keep=to is None) if own_photos else fitting.read(loaded)
         with status("evaluating"):
-            scored, sums = _score(loaded, data, splits, label_map, fitted)
+            scored, parts = _score(loaded, data, splits, label_map, fitted)
         if listed is not None:
             scored = scored.among(listed, fitted.calibrated)
         known = scored.labels != species_map.UNKNOWN
@@ -131,7 +133,10 @@ def evaluate(
             metrics["ranks"] = ranks.metrics(fitted.ranks, scored, known, data, folder)
         if is_own and listed is None and len(splits) == 1:
             # The sums of the devices are bit-identical to those that a run logs.
-            metrics |= sums[0]
+            metrics |= parts[0].metrics
+        if own_photos and listed is None and splits in (["val"], ["test"]):
+            left_out = refusal.left_out(fitted.calibrated, fitted.typical, parts[0], splits[0])
+            metrics["refusal"] |= {} if left_out is None else {"left_out": left_out}
         metrics["refused_by"] = "threshold" if fitted.typical is None else "typicality"
         metrics |= {"name": result_name, **_facts(loaded, data, folder, about)}
         if columns:
@@ -149,6 +154,10 @@ def evaluate(
             loaded, data, folder, scored, metrics, fitted.calibrated, _others(run.folder, place), place
         )
     return metrics
+
+
+def _label_map(data: Data, run: runs.Run, table: Mapping[str, str] | None) -> np.ndarray:
+    return species_map.label_map(data.species, run.species, table, may_be_unknown=True)
 
 
 def _facts(loaded: runs.LoadedModel, data: Data, dataset: str, about: About) -> dict[str, Any]:
@@ -196,7 +205,7 @@ def _score(
     splits: Sequence[str],
     labels: np.ndarray,
     fitted: Fitted,
-) -> tuple[Predictions, list[dict[str, Any]]]:
+) -> tuple[Predictions, list[Scored]]:
     parts = [eval_step.score(loaded, data, split, with_features=fitted.typical is not None) for split in splits]
     names = [[data.species[label] for label in part.labels] for part in parts]
     logits = np.concatenate([part.logits for part in parts])
@@ -213,7 +222,7 @@ def _score(
             (split, number) for split, part in zip(splits, parts, strict=True) for number in range(len(part.labels))
         ],
     )
-    return scored, [part.metrics for part in parts]
+    return scored, parts
 
 
 def _metrics(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from butterflyer_jax.console import say
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data import taxonomy
 from butterflyer_jax.data.protocol import Data
-from butterflyer_jax.evaluation import eval_step, refusal
+from butterflyer_jax.evaluation import refusal
+from butterflyer_jax.evaluation.eval_step import Scored
 from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.metrics import ranks
 from butterflyer_jax.metrics.calibration import Calibration
@@ -32,6 +33,7 @@ def fit(
     dataset: str,
     calibrated: Calibration,
     typical: Typicality | None,
+    val: Callable[[], Scored],
     keep: bool = True,
 ) -> Ranks | None:
     """Returns the ranks of a checkpoint; fits them and writes `ranks.json` where they are not there yet.
@@ -42,6 +44,7 @@ def fit(
       dataset: its folder.
       calibrated: temperature of the answers.
       typical: what refuses images; None for the threshold of the probability.
+      val: scores the val photos, with features if there is a typicality.
       keep: whether to write the file.
 
     Returns:
@@ -66,7 +69,7 @@ def fit(
         if known and keep:
             files.remove(file)
         return None
-    scored = eval_step.score(loaded, data, "val", with_features=typical is not None)
+    scored = val()
     kept = ~refusal.refused(calibrated, typical, scored.logits, scored.features)
     probabilities, labels = calibrated.probabilities(scored.logits)[kept], scored.labels[kept]
     found = ranks.fit(probabilities, labels, species, taxa, config.precision, loaded.step)
@@ -83,7 +86,7 @@ def _say_found(
     above = ", ".join(rank.name for rank in found.ranks[1:])
     share = f"right {found.precision:.0%} of the time"
     if any(rank.threshold is not None for rank in found.ranks):
-        say(f"ranks: species, {above}; answered by the lowest that is {share}")
+        say(f"ranks: species, {above}; answered by the lowest that is {share}, on {found.count} val photos")
         return
     sure = probabilities.max(axis=1) >= ranks.MIN_PROBABILITY
     right = int((probabilities.argmax(axis=1) == labels)[sure].sum())

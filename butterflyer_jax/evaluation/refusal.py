@@ -8,6 +8,7 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Integer
@@ -21,9 +22,11 @@ from butterflyer_jax.data.negative_drawings import Drawing
 from butterflyer_jax.data.negatives import plan_negative, plan_shift, plan_view
 from butterflyer_jax.data.protocol import Data
 from butterflyer_jax.evaluation import feature_cache
+from butterflyer_jax.evaluation.eval_step import Scored
 from butterflyer_jax.evaluation.photo_features import last_layer, look_below, read_photos
 from butterflyer_jax.metrics import typicality
 from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.metrics.classification import wilson
 from butterflyer_jax.metrics.typicality import Typicality
 from butterflyer_jax.storage import files
 
@@ -138,6 +141,7 @@ def refused(
     typical: Typicality | None,
     logits: Float32[np.ndarray, "count num_classes"],
     features: Float32[np.ndarray, "count num_features"] | None,
+    left_out: Integer[np.ndarray, " count"] | None = None,
 ) -> Bool[np.ndarray, " count"]:
     """Returns bool [count]: whether images are none of the species.
 
@@ -146,11 +150,43 @@ def refused(
       typical: what refuses images; None for the threshold.
       logits: float32 [count, num_classes].
       features: float32 [count, num_features], see `models.features`; needed with a typicality alone.
+      left_out: int [count], a species that does not count for each image; its logit has to be -inf.
     """
     if typical is None:
         return calibrated.probabilities(logits).max(axis=1) < calibrated.threshold
     assert features is not None
-    return typical.refuses(features, logits)
+    return typical.refuses(features, logits, left_out)
+
+
+def left_out(
+    calibrated: Calibration,
+    typical: Typicality | None,
+    scored: Scored,
+    split: str,
+) -> dict[str, Any] | None:
+    """Returns how many photos are refused when their own species is left out of the answers.
+
+    The network has learned these species all the same, so that of others it refuses fewer, as a rule: see
+    docs/guides/field-photographs.md.
+
+    Args:
+      calibrated: threshold and temperature of the probabilities.
+      typical: what refuses images; None for the threshold.
+      scored: photos of the run's own, with features if there is a typicality.
+      split: their split.
+
+    Returns:
+      split, count, refused, and interval, Wilson's of 95%. None where there is no photo, fewer than two other species
+      are left, or the typicality lacks a species.
+    """
+    logits, labels = scored.logits, scored.labels
+    num_classes = logits.shape[1]
+    if not len(labels) or num_classes < 3 or (typical is not None and len(typical.class_means) < num_classes):
+        return None
+    others = logits.copy()
+    others[np.arange(len(labels)), labels] = -np.inf
+    count = int(refused(calibrated, typical, others, scored.features, labels).sum())
+    return {"split": split, "count": len(labels), "refused": count, "interval": wilson(count, len(labels))}
 
 
 def in_threads(drawings: Iterable[Drawing]) -> Iterator[Image.Image]:

@@ -19,6 +19,7 @@ from butterflyer_jax.evaluation.predictions import Predictions
 from butterflyer_jax.inference import gradcam
 from butterflyer_jax.metrics import calibration
 from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.report import left_out
 from butterflyer_jax.report.evaluation import Evaluation, render_evaluation
 from butterflyer_jax.storage import files, paths
 from butterflyer_jax.tracking.jsonl import read_records
@@ -157,6 +158,8 @@ def _facts(
         )
     threshold = f"probability under {calibrated.threshold:.0%}" if calibrated.threshold else "nothing"
     facts.append(("Refused by", "typicality" if metrics.get("refused_by") == "typicality" else threshold))
+    if found := metrics["refusal"].get("left_out"):
+        facts.append(("Other species", left_out.measured(found)))
     revision, _, dirty = str(about.get("git_revision") or "none").partition("-")
     facts += [("Checkpoint", f"step {metrics['step']:,}"), ("Git revision", revision[:12] + (dirty and f", {dirty}"))]
     return facts

@@ -16,6 +16,7 @@ from butterflyer_jax.export.network import TYPICALITY, Network, num_parameters
 from butterflyer_jax.export.places import CARD, CARD_TEXT, FOLDER, SPECIES
 from butterflyer_jax.export.verify import Check
 from butterflyer_jax.metrics import classification
+from butterflyer_jax.report import left_out
 from butterflyer_jax.runs import checksums
 from butterflyer_jax.storage import files, find
 
@@ -140,7 +141,8 @@ def _metrics(run: runs.Run, split: str) -> dict[str, Any]:
     if not file.exists():
         return {}
     metrics = json.loads(file.read_text())
-    wanted = ("count", "top1", "top5", "balanced_accuracy", "expected_calibration_error", "species", "refusal", "step")
+    scores = ("count", "top1", "top5", "balanced_accuracy", "expected_calibration_error", "species")
+    wanted = (*scores, "refusal", "refused_by", "step")
     found = {name: metrics[name] for name in wanted if name in metrics}
     return found | {"intervals": {name: metrics["intervals"][name] for name in INTERVALS if "intervals" in metrics}}
 
@@ -197,6 +199,7 @@ def to_markdown(card: Mapping[str, Any]) -> str:
             f"- On {metrics['count']} {split} photos: top-1 {_with_interval(metrics, 'top1')}, "
             f"balanced {_with_interval(metrics, 'balanced_accuracy')}{_refused(card, metrics)}."
         )
+        rows += _other_species(card, metrics)
     rows += [
         "",
         f"The code that it was checked with; it needs {card['needs']}. `path` is the place of the file or folder, and "
@@ -230,6 +233,15 @@ def _refused(card: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         return ""
     low, high = known["interval"]
     return f", refused {known['refused'] / known['count']:.1%} ({low:.1%} to {high:.1%})"
+
+
+def _other_species(card: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    """Returns a line about photos of other species, where the export refuses as the run does."""
+    found = metrics.get("refusal", {}).get("left_out")
+    if not found or (metrics.get("refused_by") == "typicality") != bool(card.get("typicality")):
+        return []
+    weak = "mostly not refused. " if left_out.is_weak(found) else ""
+    return [f"- Other species: {weak}{left_out.measured(found)}."]
 
 
 def _refusal(card: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,3 +47,45 @@ def count(
             for answer, number in counts.items()
         }
     return found
+
+
+def of_answers(metrics: Mapping[str, Any], which: str) -> list[tuple[str, int, str]]:
+    """Returns how many photos are answered rightly and wrongly, not surely, and refused; each photo counts once.
+
+    With ranks an answer is that at the lowest rank that is sure enough; without, every photo that is not refused is
+    answered by a species, however unsure.
+
+    Args:
+      metrics: content of metrics.json of an evaluation.
+      which: "known" or "unknown", the photos of species that the run knows, or of others.
+
+    Returns:
+      (answer, count, detail) of right, wrong, not sure and refused, without those that cannot be.
+    """
+    found, refusal = metrics["outcomes"], metrics["refusal"][which]
+    refused = ("refused", refusal["refused"], "")
+    if "ranks" in metrics:
+        rows = metrics["ranks"][which]
+        right, wrong = sum(row["right"] for row in rows), sum(row["count"] - row["right"] for row in rows)
+        unsure = refusal["count"] - refusal["refused"] - right - wrong
+        of_rank = [(row["rank"], row["right"], row["count"] - row["right"]) for row in rows]
+        answers = [
+            ("right", right, _by([(rank, count) for rank, count, _ in of_rank])),
+            ("wrong", wrong, _by([(rank, count) for rank, _, count in of_rank])),
+            ("not sure", unsure, ""),
+        ]
+    else:
+        groups = [(group, found[group]) for group in (("right", "wrong") if which == "known" else ("unknown",))]
+        sure = f"with {found['sure_from']:.0%} or more"
+        answers = [
+            ("wrong" if group == "unknown" else group, of["answered"]["count"], f"{of['sure']['count']:,} {sure}")
+            for group, of in groups
+        ]
+    if which == "unknown" and answers[0][:2] == ("right", 0):
+        # No species that it can name is the right one.
+        del answers[0]
+    return [*answers, refused]
+
+
+def _by(counts: list[tuple[str, int]]) -> str:
+    return ", ".join(f"{count:,} by {rank}" for rank, count in counts if count)

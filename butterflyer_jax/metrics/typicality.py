@@ -79,23 +79,31 @@ class Typicality:
     step: Integer[np.ndarray, ""]
 
     def score(
-        self, features: Float[np.ndarray, "count num_features"], logits: Float[np.ndarray, "count num_classes"]
+        self,
+        features: Float[np.ndarray, "count num_features"],
+        logits: Float[np.ndarray, "count num_classes"],
+        left_out: Integer[np.ndarray, " count"] | None = None,
     ) -> Float64[np.ndarray, " count"]:
         """Returns float64 [count], larger for less typical images.
 
         Args:
           features: float [count, num_features], see `models.features`.
           logits: float [count, num_classes], of the network, without a temperature.
+          left_out: int [count], a class that does not count for each image: its distance from it is infinite. The
+            logit of that class has to be -inf.
         """
-        sums: np.ndarray = self.weights.astype(np.float64) @ _parts(self, features, logits)
+        sums: np.ndarray = self.weights.astype(np.float64) @ _parts(self, features, logits, left_out)
         largest: np.ndarray = (sums + self.offsets[:, None]).max(axis=0)
         return largest
 
     def refuses(
-        self, features: Float[np.ndarray, "count num_features"], logits: Float[np.ndarray, "count num_classes"]
+        self,
+        features: Float[np.ndarray, "count num_features"],
+        logits: Float[np.ndarray, "count num_classes"],
+        left_out: Integer[np.ndarray, " count"] | None = None,
     ) -> Bool[np.ndarray, " count"]:
         """Returns bool [count]: whether images are none of the species; see `score`."""
-        above: np.ndarray = self.score(features, logits) > float(self.limit)
+        above: np.ndarray = self.score(features, logits, left_out) > float(self.limit)
         return above
 
     def to_bytes(self) -> bytes:
@@ -197,7 +205,9 @@ def _of_one_sum(scales: np.ndarray) -> dict[str, np.ndarray]:
     return {"weights": (1 / scales.astype(np.float64))[None], "offsets": np.zeros(1, np.float32)}
 
 
-def _parts(typicality: Typicality, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
+def _parts(
+    typicality: Typicality, features: np.ndarray, logits: np.ndarray, left_out: np.ndarray | None = None
+) -> np.ndarray:
     """Returns the four parts, float64 [4, count]: the logarithms of both distances, what the head says, and doubt."""
     scaled = ((features - typicality.mean) / typicality.std).astype(np.float64)
     # The reference last.
@@ -210,6 +220,8 @@ def _parts(typicality: Typicality, features: np.ndarray, logits: np.ndarray) -> 
     times_means = rest * means + (means @ basis.T * weights) @ basis
     square = rest * (scaled**2).sum(axis=1) + (along**2) @ weights
     from_means = square[:, None] - 2 * scaled @ times_means.T + (means * times_means).sum(axis=1)
+    if left_out is not None:
+        from_means[np.arange(len(left_out)), left_out] = np.inf
     near, far = (np.log(np.maximum(x, 1e-12)) for x in (from_means[:, :-1].min(axis=1), from_means[:, -1]))
     outlier = _clipped(scaled) @ typicality.head[:-1] + typicality.head[-1]
     return np.stack([near, far, np.maximum(outlier, typicality.floor), _doubt(logits)])

@@ -11,7 +11,7 @@ from jaxtyping import Float, Integer
 
 from butterflyer_jax.config import Config
 from butterflyer_jax.metrics import classification
-from butterflyer_jax.report import evaluation_charts, matrix
+from butterflyer_jax.report import evaluation_charts, left_out, matrix
 from butterflyer_jax.report.evaluation_pictures import Gallery, HeatMaps, View
 from butterflyer_jax.report.findings import Finding, counted, share
 from butterflyer_jax.report.page import make_environment, settings
@@ -91,7 +91,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
             of=evaluation,
             metrics=evaluation.metrics,
             tiles=[*(_tiles(evaluation.metrics) if has_known else []), *_refusal_tiles(evaluation.metrics)],
-            findings=list(_findings(evaluation)) if has_known else [],
+            findings=[*_refusal_findings(evaluation.metrics), *(_findings(evaluation) if has_known else [])],
             curves=evaluation_charts.training_charts(evaluation.records),
             open_rows=rows[:OPEN_SPECIES],
             folded_rows=rows[OPEN_SPECIES:MAX_SPECIES],
@@ -145,6 +145,21 @@ def _species_rows(species: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, M
     """Returns (name, scores with the interval of the recall), the worst first; those without photos last."""
     rows = [(name, {**row, "interval": classification.recall_interval(row)}) for name, row in species.items()]
     return sorted(rows, key=lambda item: (item[1]["f1"] is None, item[1]["f1"] or 0.0, item[0]))
+
+
+def _refusal_findings(metrics: Mapping[str, Any]) -> Iterator[Finding]:
+    refusal = metrics.get("refusal", {})
+    if (found := refusal.get("left_out")) and left_out.is_weak(found):
+        yield Finding(
+            "Most photos of other species may pass", f"{left_out.measured(found)}. {left_out.ADVICE}.", serious=True
+        )
+    if (found := refusal.get("unknown")) and found["count"] and left_out.is_weak(found):
+        passed = counted(found["count"] - found["refused"], "photo", "photos")
+        yield Finding(
+            "Most photos of species that the run does not know are not refused",
+            f"{passed} of {found['count']:,} pass. {left_out.ADVICE}.",
+            serious=True,
+        )
 
 
 def _findings(evaluation: Evaluation) -> Iterator[Finding]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -32,6 +34,13 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_zip(tmp_path_factory.mktemp("field") / "field.zip", members)
 
 
+def outcomes_of(out: str, heading: str) -> dict[str, tuple[int, float]]:
+    """The counts and shares of the answers below a heading of the console."""
+    row = re.compile(r"  (right|wrong|not sure|refused) +(\d+) +([\d.]+)% \(")
+    found = itertools.takewhile(bool, map(row.match, out.split(heading, 1)[1].split("\n")[1:]))
+    return {one[1]: (int(one[2]), float(one[3])) for one in found if one}
+
+
 def test_photos_from_elsewhere_have_a_folder_of_their_own(
     run: Path, field: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -43,7 +52,6 @@ def test_photos_from_elsewhere_have_a_folder_of_their_own(
     assert metrics["unknown_species"] == ["Unheard Of"]
     assert metrics["trained_on"] == {"same": 0, "near": 0}
     assert not metrics["is_own"] and metrics["fingerprint"] != own["fingerprint"]
-    assert "of 4 photos of species that the run does not know" in out
     rows = list(csv.DictReader((run / "eval" / "field" / "predictions.csv").open()))
     assert len(rows) == 12 and set(SPECIES) <= set(rows[0])
     assert {row["label"] for row in rows if row["photo_id"].startswith("test/Unheard")} == {"Unheard Of"}
@@ -57,8 +65,12 @@ def test_photos_from_elsewhere_have_a_folder_of_their_own(
     known = [outcomes[group][answer]["count"] for group in ("right", "wrong") for answer in ("answered", "refused")]
     assert sum(known) == 8 and known[0] + known[1] == round(8 * metrics["top1"])
     assert known[1] + known[3] == metrics["refusal"]["known"]["refused"]
-    part = outcomes["wrong"]["refused"]
-    assert f"wrong and refused {part['share']:.1%} ({part['interval'][0]:.1%} to {part['interval'][1]:.1%})" in out
+    # On the console as well: the shares of each group add up.
+    for which, count in (("known", 8), ("unknown", 4)):
+        answers = outcomes_of(out, f"of species that the run {'knows' if which == 'known' else 'does not know'}:")
+        assert sum(number for number, _ in answers.values()) == count
+        assert sum(share for _, share in answers.values()) == pytest.approx(100, abs=0.3)
+        assert answers["refused"][0] == metrics["refusal"][which]["refused"]
     assert "Answered and refused" in page and "of species that the run does not know" in page
 
 
@@ -121,14 +133,17 @@ def test_photos_of_unknown_species_alone_are_counted_as_refused_or_not(
     members = {f"test/{name}/{n}.jpg": make_photo(9100 + n) for name in ("Unheard Of", "Unseen") for n in range(3)}
     (tmp_path / "table.csv").write_text("Unheard Of,\nUnseen,\n")
     other = make_zip(tmp_path / "other.zip", members)
-    line = ["--run", str(run), "--input", str(other), "--species_map", str(tmp_path / "table.csv"), "--name", "unknown"]
-    evaluate.main(line)
-    metrics = json.loads((run / "eval" / "unknown" / "metrics.json").read_text())
-    assert metrics["count"] == 0 and metrics["refusal"]["unknown"]["count"] == 6
-    assert "of 6 photos of species that the run does not know" in capsys.readouterr().out
-    assert "None of the photos is of a species that the run knows" in (
-        run / "eval" / "unknown" / "index.html"
-    ).read_text().replace("\n", " ")
+    line = ["--run", str(run), "--input", str(other), "--name", "unknown"]
+    for more in (["--species_map", str(tmp_path / "table.csv")], []):
+        evaluate.main(line + more)
+        metrics = json.loads((run / "eval" / "unknown" / "metrics.json").read_text())
+        assert metrics["count"] == 0 and metrics["refusal"]["unknown"]["count"] == 6
+        said = capsys.readouterr()
+        assert "6 photos of species that the run does not know:" in said.out
+        assert ("if these are other names, match them with --species_map" in said.err) == (not more)
+    page = (run / "eval" / "unknown" / "index.html").read_text().replace("\n", " ")
+    assert "None of the photos is of a species that the run knows" in page
+    assert "Most photos of species that the run does not know are not refused" in page
 
 
 def test_a_table_from_elsewhere_labels_photos_that_have_no_labels(run: Path, tmp_path: Path, dataset: Path) -> None:

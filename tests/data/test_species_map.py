@@ -69,6 +69,14 @@ def test_no_species_in_common_asks_for_a_table() -> None:
         label_map(["Peacock"], OURS)
 
 
+def test_no_species_in_common_may_be_meant_unless_a_name_is_close(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        assert label_map(["Peacock", "Brimstone"], OURS, may_be_unknown=True).tolist() == [UNKNOWN, UNKNOWN]
+    assert "all photos count as of species that it does not know; if these are other names" in caplog.text
+    with pytest.raises(UserError, match=r"close to names of the run: Danaus plexipus \(Danaus plexippus\)"):
+        label_map(["Danaus plexipus", "Peacock"], OURS, may_be_unknown=True)
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_table_is_read_with_any_delimiter(delimiter: str, tmp_path: Path) -> None:
     file = tmp_path / "map.csv"

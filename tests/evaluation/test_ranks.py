@@ -52,13 +52,15 @@ def test_evaluate_fits_the_ranks_and_predict_answers_by_them(
     evaluate.main(["--run", str(run)])
     captured = capsys.readouterr()
     assert "ranks: species, family" in captured.err
-    assert "test: answered by species" in captured.out
     kept = json.loads((run / "ranks.json").read_text())
     assert kept["ranks"][1]["taxa"] == list(FAMILIES.values())
     metrics = json.loads((run / "eval" / "test" / "metrics.json").read_text())
+    known = metrics["ranks"]["known"]
+    right = ", ".join(f"{row['right']} by {row['rank']}" for row in known if row["right"])
+    assert right and re.search(rf"\n  right +{sum(row['right'] for row in known)} .*\), {right}\n", captured.out)
     rows = list(csv.DictReader((run / "eval" / "test" / "predictions.csv").open()))
     counts = Counter(row["rank"] for row in rows)
-    for of_rank in metrics["ranks"]["known"]:
+    for of_rank in known:
         of_csv = [row for row in rows if row["rank"] == of_rank["rank"]]
         own = [row["label"] if of_rank["rank"] == "species" else FAMILIES[row["label"]] for row in of_csv]
         assert of_rank["count"] == counts[of_rank["rank"]]

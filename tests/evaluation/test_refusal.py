@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from butterflyer_jax import runs
+from butterflyer_jax import evaluate, runs
 from butterflyer_jax.config import BuildConfig
 from butterflyer_jax.data import dataset as dataset_lib
 from butterflyer_jax.data.build import build
 from butterflyer_jax.evaluation import refusal
+from butterflyer_jax.evaluation.eval_step import Scored
+from butterflyer_jax.export.exporter import export
 from butterflyer_jax.metrics import typicality
+from butterflyer_jax.metrics.calibration import Calibration
+from butterflyer_jax.metrics.classification import wilson
+from butterflyer_jax.report import left_out
 from tests.conftest import encode, folder_members, make_zip
 
 
@@ -84,3 +93,49 @@ def test_features_from_the_cache_give_the_same_typicality(
     assert found[0] == found[1] == found[2]
     # Training photos in two lights, negatives, val photos in four; the last time none.
     assert looked == [36 * 2, 20, 12 * 4] * 2
+
+
+def scored(logits: np.ndarray, labels: Sequence[int]) -> Scored:
+    return Scored(np.array(labels, np.int32), np.asarray(logits, np.float32), {})
+
+
+def test_photos_whose_own_species_is_left_out_are_refused_as_those_of_another_would_be() -> None:
+    calibrated = Calibration(threshold=0.6, count=20)
+    # Sure of its own species each time; of the others, twice of one, and twice of none.
+    logits = np.array([[9, 4, 0], [9, 0, 0.1], [0, 9, 5], [0.2, 0, 9]], np.float32)
+    found = refusal.left_out(calibrated, None, scored(logits, [0, 0, 1, 2]), "val")
+    assert found == {"split": "val", "count": 4, "refused": 2, "interval": wilson(2, 4)}
+    assert not refusal.refused(calibrated, None, logits, None).any()
+    # One species is left: it would have all of the probability.
+    assert refusal.left_out(calibrated, None, scored(np.eye(2), [0, 1]), "val") is None
+
+
+def test_a_run_says_that_other_species_are_not_refused(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the console, when it is fitted and when it is evaluated; in the report; and in the card of its export."""
+    without = shutil.ignore_patterns("eval", "report", "export")
+    run = Path(shutil.copytree(trained_run, tmp_path / "run", ignore=without))
+    (run / "calibration.json").unlink()
+    export(run, "safetensors")
+    evaluate.main(["--run", str(run)])
+    said = capsys.readouterr()
+    metrics = json.loads((run / "eval" / "test" / "metrics.json").read_text())
+    found = metrics["refusal"]["left_out"]
+    assert found["split"] == "test" and found["count"] == metrics["count"]
+    assert 2 * found["refused"] < found["count"]
+    assert re.search(r"^other species: mostly not refused\. Of 12 val photos whose own species", said.err, re.MULTILINE)
+    assert f"test: other species: mostly not refused. {left_out.measured(found)}. Check names by eye" in said.out
+    page = (run / "report" / "index.html").read_text()
+    assert "Most photos of other species may pass" in page and page.count(left_out.measured(found)) == 2
+    [card] = (run / "export").rglob("*.md")
+    assert f"- Other species: mostly not refused. {left_out.measured(found)}." in card.read_text()
+    # It is said once when it is fitted.
+    evaluate.main(["--run", str(run)])
+    assert "val photos whose own species" not in capsys.readouterr().err
+
+
+def test_a_measured_refusal_of_most_is_not_called_weak() -> None:
+    found = {"split": "val", "count": 20, "refused": 10, "interval": wilson(10, 20)}
+    assert not left_out.is_weak(found) and left_out.is_weak(found | {"refused": 9})
+    assert left_out.verdict(found).startswith("other species: Of 20 val photos whose own species was left out")

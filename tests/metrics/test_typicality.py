@@ -64,6 +64,18 @@ def test_what_looks_unlike_negatives_is_refused_by_distance_and_doubt_alone(fitt
     assert found["both"] > found["one"] + 0.2
 
 
+def test_an_image_of_a_class_that_is_left_out_is_as_far_as_the_nearest_other_one(fitted: Typicality) -> None:
+    features, labels = drawn(200, 8)
+    logits = drawn_logits(200, 24)
+    logits[np.arange(200), labels] = -np.inf
+    found = fitted.score(features, logits, labels)
+    for one in (0, 1):
+        alone = dataclasses.replace(fitted, class_means=np.delete(fitted.class_means, one, axis=0))
+        rows = labels == one
+        np.testing.assert_allclose(found[rows], alone.score(features[rows], logits[rows]))
+    assert (found > float(fitted.limit)).mean() > 0.9 > 0.1 > fitted.refuses(features, drawn_logits(200, 24)).mean()
+
+
 def test_a_file_without_a_reference_reads_as_it_did(fitted: Typicality) -> None:
     values = dataclasses.asdict(fitted)
     del values["reference"]
