@@ -84,7 +84,8 @@ def test_a_sighting_begins_with_a_name_only_where_that_is_sure(page: Any) -> Non
         page.locator(".thumbnail").nth(place).click()
         page.click("#log-add")
         page.wait_for_selector("#log-form:not([hidden])")
-        assert page.locator("#log-species").input_value() == name
+        # The form is filled in once the photo's date is read.
+        page.wait_for_function("name => document.getElementById('log-species').value === name", arg=name)
     page.click("#wrong")
     page.fill("#species", "Viceroy")
     page.click("#correction button")
