@@ -48,7 +48,7 @@ def test_evaluate_with_a_list_is_an_evaluation_of_its_own(
     page = (run / "report" / "index.html").read_text()
     evaluate.main(["--run", str(run), "--species", str(two)])
     out = capsys.readouterr().out
-    assert "test-two: top1" in out and "of 4 photos of species that are not listed" in out
+    assert "test-two: top1" in out and "test-two: 4 photos of species that are not listed:\n" in out
     metrics = json.loads((run / "eval" / "test-two" / "metrics.json").read_text())
     assert metrics["species_list"] == [SPECIES[0], SPECIES[2]]
     assert (metrics["count"], metrics["refusal"]["unknown"]["count"]) == (8, 4)
