@@ -9,7 +9,7 @@ from collections.abc import Collection
 from butterflyer_jax.data import species_names
 from butterflyer_jax.data.ingest import unclear, words
 
-# From so many names of each kind on, names of two kinds look like two languages.
+# Fewer names of a kind than this are exceptions in a column; as many of two kinds are asked about.
 _MIN_OF_A_KIND = 2
 # "Peacock (Aglais io)", "Aglais io - Peacock", "Aglais io / Peacock".
 _BETWEEN_NAMES = re.compile(r"\s*[()\[\]|]\s*|\s+[-\u2013/]\s+")
